@@ -1,0 +1,1 @@
+"""Annotated pictures to TFRecords: sources, the writer and the ``wing-tfrecords`` command."""

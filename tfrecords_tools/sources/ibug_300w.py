@@ -1,0 +1,122 @@
+"""300-W and its family: pictures with ``.pts`` files beside them, in the owners' folders."""
+
+import pathlib
+import re
+
+import numpy as np
+
+from tfrecords_tools.sources.base import (
+    PICTURE_SUFFIXES,
+    BadRecordError,
+    Face,
+    Item,
+    Source,
+    annotated_face,
+    read_picture,
+)
+from wing_tf.landmarks import LandmarkScheme, get_scheme
+
+FOLDER_SPLITS = {
+    "afw": "train",
+    "helen/trainset": "train",
+    "lfpw/trainset": "train",
+    "helen/testset": "test_helen",
+    "lfpw/testset": "test_lfpw",
+    "ibug": "test_ibug",
+}
+
+# AFW and Helen name the faces of one picture NUMBER_1, NUMBER_2, ...
+_FACE_OF_PICTURE = re.compile(r"^(\d+)_\d{1,2}$")
+
+
+def read_pts(path: pathlib.Path, num_landmarks: int, origin: float = 1.0) -> np.ndarray:
+    """Reads a ``.pts`` file.
+
+    Args:
+        path: text: ``version: 1``, ``n_points: 68``, ``{``, one "x y" a row, ``}``; some copies
+            hold the rows only.
+        num_landmarks: the number of points that must be there.
+        origin: the coordinate of the first pixel's centre; 1 in the owners' files.
+
+    Returns:
+        float64 [K, 2], with pixel centres at integers from 0.
+
+    Raises:
+        BadRecordError: if the file can't be read, holds another number of points, text or NaN.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise BadRecordError(f"cannot read {path}: {error.strerror}") from error
+    if "{" in text:
+        text = text.split("{", 1)[1].split("}", 1)[0]
+    rows = [row.split() for row in text.splitlines() if row.strip()]
+    try:
+        points = np.array([[float(value) for value in row] for row in rows], np.float64)
+    except ValueError as error:
+        raise BadRecordError(f"{path}: not rows of two numbers ({error})") from error
+    if points.shape != (num_landmarks, 2):
+        raise BadRecordError(
+            f"{path}: expected {num_landmarks} rows of two numbers, found shape {points.shape}"
+        )
+    if not np.all(np.isfinite(points)):
+        raise BadRecordError(f"{path}: holds NaN or infinity")
+    return points - origin
+
+
+class Ibug300WSource(Source):
+    """The 300-W tree: ``afw``, ``helen/{trainset,testset}``, ``lfpw/{...}``, ``ibug``.
+
+    Args:
+        root: the folder that holds them; those that are absent are left out.
+        origin: the coordinate of the first pixel's centre in the ``.pts`` files.
+
+    Raises:
+        ValueError: if the folder is absent.
+    """
+
+    name = "ibug_300w"
+    box_source = "tight landmark box"
+
+    def __init__(self, root: str | pathlib.Path, *, origin: float = 1.0):
+        self.root = pathlib.Path(root)
+        self.origin = origin
+        self.scheme: LandmarkScheme = get_scheme("ibug_68")
+        self.skipped = {}
+        if not self.root.is_dir():
+            raise ValueError(f"`root` must be a folder. Received: {self.root}.")
+
+    def items(self) -> list[Item]:
+        """Returns the faces of all folders, by name."""
+        items = []
+        self.skipped = {}
+        for folder, split in FOLDER_SPLITS.items():
+            files = sorted(p for p in (self.root / folder).glob("*") if p.is_file())
+            pictures: dict[str, pathlib.Path] = {}
+            for path in files:
+                if path.suffix.lower() in PICTURE_SUFFIXES:
+                    pictures.setdefault(path.stem, path)
+            marked = {path.stem: path for path in files if path.suffix.lower() == ".pts"}
+            for stem in sorted(pictures.keys() | marked.keys()):
+                key = f"{folder}/{stem}"
+                if stem not in marked:
+                    self.skipped[key] = "picture without a .pts file"
+                elif stem not in pictures:
+                    self.skipped[key] = ".pts file without a picture"
+                else:
+                    match = _FACE_OF_PICTURE.match(stem)
+                    picture = f"{folder}/{match.group(1) if match else stem}"
+                    items.append(Item(key, picture, split, (pictures[stem], marked[stem])))
+        if not items:
+            raise ValueError(
+                f"No annotated picture below {self.root}. Expected at least one of "
+                f"{', '.join(FOLDER_SPLITS)} with pictures and .pts files of the same names."
+            )
+        return items
+
+    def load(self, item: Item) -> Face:
+        """Reads a picture and its points."""
+        picture, points = item.payload
+        return annotated_face(
+            read_picture(picture), read_pts(points, self.scheme.num_landmarks, self.origin)
+        )

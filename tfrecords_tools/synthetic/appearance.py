@@ -1,0 +1,266 @@
+"""The face's paint: skin, brows, lips, hair, beard, ears, neck and clothes, as a texture atlas.
+
+Colours are linear RGB reflectances. Eyes and mouth are in `features`.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from tfrecords_tools.synthetic.charts import SIDE, brow_chart, cut_noise, regions, texel_angles
+from tfrecords_tools.synthetic.features import paint_eyes, paint_mouth
+from tfrecords_tools.synthetic.head import GRID_SHAPE, Head, angles_of_grid
+from tfrecords_tools.synthetic.parts import ATLAS_SHAPE, BLOCKS
+
+_SKIN = np.array(
+    [[0.76, 0.53, 0.42], [0.62, 0.39, 0.28], [0.47, 0.27, 0.175], [0.30, 0.16, 0.095]]
+    + [[0.165, 0.085, 0.05], [0.085, 0.045, 0.03]]
+)
+_HAIR = np.array(
+    [[0.012, 0.010, 0.010], [0.03, 0.018, 0.012], [0.075, 0.04, 0.022], [0.15, 0.08, 0.04]]
+    + [[0.38, 0.25, 0.12], [0.55, 0.42, 0.25], [0.26, 0.085, 0.03], [0.30, 0.29, 0.28]]
+    + [[0.62, 0.60, 0.58]]
+)
+_HAIRLINE = np.array(
+    [[0, -46], [30, -44], [48, -37], [60, -27], [70, -16], [78, -4], [84, 6], [92, 4], [100, -14]]
+    + [[108, 8], [118, 30], [140, 42], [180, 46]],
+    float,
+)
+
+
+class Style(NamedTuple):
+    """What one person looks like.
+
+    Attributes:
+        skin: Linear RGB of the skin.
+        hair: Linear RGB of hair, brows and beard.
+        age: 0 smooth to 1 wrinkled.
+        bald: Whether there is no hair on the head.
+        hat: Whether a cap of cloth takes the place of hair.
+        long_hair: Whether hair hangs to the shoulders.
+        thickness: Of the hair on the crown, in millimetres.
+        hairline: Shift of the hairline in degrees; positive is a lower hairline.
+        fringe: Degrees by which the fringe is lower on the forehead.
+        parting: Phase of the hairline's waves.
+    """
+
+    skin: np.ndarray
+    hair: np.ndarray
+    age: float
+    bald: bool
+    hat: bool
+    long_hair: bool
+    thickness: float
+    hairline: float
+    fringe: float
+    parting: float
+
+
+def random_style(rng: np.random.Generator) -> Style:
+    """Draws a person's colours and hair."""
+    tone = rng.uniform(0, len(_SKIN) - 1.001) * rng.uniform(0.55, 1)
+    low = int(tone)
+    skin = _SKIN[low] + (tone - low) * (_SKIN[low + 1] - _SKIN[low])
+    skin = skin * np.exp(rng.normal(0, 0.06, 3)) * np.exp(rng.normal(0, 0.08))
+    dark = tone > 2.2
+    hair = _HAIR[rng.integers(0, 3 if dark and rng.random() < 0.85 else len(_HAIR))]
+    hair = hair * np.exp(rng.normal(0, 0.15, 3))
+    age = rng.random() ** 1.6
+    if age > 0.75 and rng.random() < 0.6:
+        hair = np.full(3, rng.uniform(0.25, 0.65))
+    hat = rng.random() < 0.07
+    if hat:
+        hair = np.clip(rng.uniform(0.02, 0.6, 3), 0, 1)
+    bald = not hat and rng.random() < 0.08
+    return Style(
+        skin=skin,
+        hair=hair,
+        age=age,
+        bald=bald,
+        hat=hat,
+        long_hair=not bald and rng.random() < 0.38,
+        thickness=rng.uniform(3, 20),
+        hairline=rng.normal(-1, 3.5) - (10 * rng.random() if age > 0.6 else 0),
+        fringe=rng.uniform(6, 15) if rng.random() < 0.25 else 0.0,
+        parting=rng.uniform(0, 6.3),
+    )
+
+
+def hair_weight(style: Style, elevation: np.ndarray, azimuth: np.ndarray, soft: float) -> np.ndarray:
+    """Share of hair in [0, 1] at angles of the head chart, in degrees."""
+    if style.bald:
+        return np.zeros(np.broadcast(elevation, azimuth).shape, np.float32)
+    away = np.abs(azimuth)
+    if style.hat:
+        line = -34 + 3 * style.hairline / 4 + away * 0.14
+    else:
+        line = np.interp(away, *_HAIRLINE.T) + style.hairline * np.clip(1.4 - away / 70, 0, 1)
+        line = line + style.fringe * np.exp(-((away / 42) ** 4))
+        line = line + 2.0 * np.sin(azimuth / 9 + style.parting) * (away < 75)
+    return np.clip((line - elevation) / soft + 0.5, 0, 1).astype(np.float32)
+
+
+def grow_hair(head: np.ndarray, style: Style, rng: np.random.Generator) -> np.ndarray:
+    """Moves the head's vertices `[rows, columns, 3]` out to the surface of the hair."""
+    elevation, azimuth = np.meshgrid(*angles_of_grid(*GRID_SHAPE), indexing="ij")
+    weight = hair_weight(style, elevation + 2, azimuth, 10)
+    crown = np.clip(0.35 - elevation / 70, 0.25, 1)
+    lumps = 1 + 0.18 * np.sin(azimuth / 17 + style.parting) * np.sin(elevation / 11 + rng.uniform(0, 6))
+    out = head - np.array([0, 10, -82.0])
+    out /= np.linalg.norm(out, axis=-1, keepdims=True)
+    return head + out * (weight * crown * lumps * style.thickness)[..., None]
+
+
+class Paint(NamedTuple):
+    """The atlas before light: reflectance `[h, w, 3]`, gloss `[h, w]` and relief `[256, 256]`."""
+
+    colour: np.ndarray
+    gloss: np.ndarray
+    relief: np.ndarray
+
+
+def _skin(head: Head, style: Style, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    mask = regions()
+    fine = cut_noise("skin", rng, SIDE, SIDE)
+    cloud = cut_noise("cloud", rng, SIDE, SIDE)
+    dirt = rng.uniform(0.01, 0.045) * (1 + style.age)
+    blush = rng.uniform(0, 0.35) * (mask["cheek"] + 0.7 * mask["nose_tip"])
+    fold = np.clip(0.55 * style.age + 0.55 * head.smile, 0, 1) * rng.uniform(0.4, 1)
+    dark = (
+        dirt * fine
+        + rng.uniform(0, 0.05) * cloud
+        + rng.uniform(0.1, 0.30) * mask["socket"]
+        + rng.uniform(0.05, 0.22) * mask["nose_side"]
+        + rng.uniform(0.15, 0.45) * mask["wing"]
+        + rng.uniform(0.1, 0.35) * mask["nose_under"]
+        + rng.uniform(0.05, 0.3) * mask["under_lip"]
+        + rng.uniform(0.05, 0.2) * mask["philtrum"]
+        + 0.45 * fold * mask["fold"]
+        + rng.uniform(0.2, 0.5) * mask["corner"]
+        + (0.1 + 0.3 * style.age) * rng.random() * mask["bag"]
+        + 0.35 * style.age * rng.random() * (mask["crow"] + mask["frown"])
+        + 0.3 * (style.age * rng.random() + 0.05 * max(head.brow_raise, 0)) * mask["forehead_lines"]
+        + rng.uniform(0.2, 0.5) * mask["chin_shade"]
+    )
+    if rng.random() < 0.12:
+        spots = np.clip(cut_noise("stubble", rng, SIDE, SIDE) - 1.6, 0, 1)
+        dark = dark + rng.uniform(0.2, 0.6) * spots * np.clip(2 * mask["cheek"] + mask["nose_tip"], 0, 1)
+    shade = np.exp(-dark)[..., None]
+    colour = style.skin.astype(np.float32) * shade ** np.array([0.8, 1.0, 1.1], np.float32)
+    colour *= 1 + blush[..., None] * np.array([0.25, -0.25, -0.2], np.float32)
+    hole = rng.uniform(0.6, 0.95) * np.clip(1.3 * mask["nostril"], 0, 1)
+    colour *= (1 - hole)[..., None]
+    relief = 0.25 * dirt * fine - 0.5 * fold * mask["fold"] - 0.25 * mask["wing"]
+    relief -= 0.35 * style.age * (mask["crow"] + mask["forehead_lines"] + mask["bag"])
+    return colour, relief
+
+
+def _mix(colour: np.ndarray, other: np.ndarray, weight: np.ndarray) -> None:
+    colour += weight[..., None] * (other.astype(np.float32) - colour)
+
+
+def _brows(colour: np.ndarray, style: Style, rng: np.random.Generator) -> None:
+    along, away = brow_chart()
+    thick, drop = rng.uniform(1.6, 4.2), rng.uniform(0.5, 2.6)
+    slot = slice(40, 130)
+    along, away = along[slot], away[slot]
+    inner = np.clip((along + rng.uniform(-0.02, 0.08)) / 0.10, 0, 1)
+    outer = np.clip((rng.uniform(0.95, 1.1) - along) / 0.5, 0, 1)
+    half = thick * (0.25 + 0.75 * outer) * (0.55 + 0.45 * inner)
+    hair = cut_noise("stubble", rng, away.shape[1], away.shape[0]).T
+    strokes = cv2.GaussianBlur(hair, (3, 3), 0) * 0.45
+    weight = np.clip((half - np.abs(away - drop)) / 1.3 + strokes, 0, 1) * inner * (outer > 0)
+    weight = np.clip(weight * rng.uniform(0.45, 1.0), 0, 1).astype(np.float32)
+    tint = 0.8 * style.hair + 0.05 * style.skin
+    if style.hat or rng.random() < 0.5:
+        tint = 0.25 * style.skin * np.array([0.8, 0.65, 0.6])
+    _mix(colour[slot], np.minimum(tint, 0.45 * style.skin), weight)
+
+
+def _beard(colour: np.ndarray, relief: np.ndarray, style: Style, rng: np.random.Generator) -> None:
+    mask = regions()
+    kind = rng.random()
+    if kind > 0.34:
+        return
+    grain = cut_noise("stubble", rng, SIDE, SIDE)
+    area = mask["moustache"] * (rng.random() < 0.75)
+    if kind < 0.2:
+        area = np.maximum(area, mask["beard"])
+    elif kind < 0.28:
+        area = np.maximum(area, mask["goatee"])
+    full = rng.random() < 0.45
+    density = rng.uniform(0.65, 0.95) if full else rng.uniform(0.15, 0.45)
+    weight = np.clip(area * (density + (0.25 if full else 0.35 * density) * grain), 0, 1)
+    tint = np.array([0.06, 0.04, 0.03]) if style.hat else style.hair
+    _mix(colour, np.minimum(tint, style.skin), weight)
+    if full:
+        relief += 0.12 * area * grain
+
+
+def paint(head: Head, style: Style, yaw: float, rng: np.random.Generator) -> Paint:
+    """Paints the whole atlas.
+
+    Args:
+        head: The head's geometry; eyes and mouth are painted to its openings.
+        style: The person.
+        yaw: Of the head in degrees; eyes often look back at the camera.
+        rng: Generator.
+
+    Returns:
+        Reflectance, gloss and relief.
+    """
+    colour, relief = _skin(head, style, rng)
+    atlas = np.empty((*ATLAS_SHAPE, 3), np.float32)
+    gloss = np.full(ATLAS_SHAPE, rng.uniform(0.03, 0.35), np.float32)
+    face_gloss = gloss[:SIDE]
+    face_gloss *= 1 + 0.7 * regions()["nose_tip"] + 0.35 * regions()["cheek"]
+    _beard(colour, relief, style, rng)
+    _brows(colour, style, rng)
+    paint_mouth(colour, face_gloss, head, style.skin, rng)
+    paint_eyes(colour, face_gloss, head, yaw, style.skin, rng)
+
+    elevation, azimuth = texel_angles()
+    strand = cut_noise("strand", rng, SIDE, SIDE)
+    weight = hair_weight(style, elevation + 1.2 * strand, azimuth, 2.5 + 5 * rng.random())
+    weave = 0.12 if style.hat else 0.42
+    sheen = np.exp(weave * strand)[..., None] * style.hair.astype(np.float32)
+    colour += weight[..., None] * (sheen - colour)
+    relief += 0.25 * weight * strand
+    face_gloss *= 1 - weight * (0.9 if style.hat else 0.5)
+    atlas[BLOCKS["head"].slices] = colour
+
+    ear = style.skin * rng.uniform(0.85, 1.05) * np.array([1.05, 0.92, 0.9])
+    for name in ("left_ear", "right_ear"):
+        atlas[BLOCKS[name].slices] = ear * _ear_shade()[..., None]
+    atlas[BLOCKS["body"].slices] = _body(style, rng)
+    block = BLOCKS["curtain"]
+    hang = cut_noise("strand", rng, block.height, block.width)
+    tint = style.hair if not style.hat else _HAIR[rng.integers(0, 5)]
+    atlas[block.slices] = tint * np.exp(0.5 * hang)[..., None] * rng.uniform(0.7, 1)
+    return Paint(np.clip(atlas, 0.002, 0.95), gloss, relief.astype(np.float32))
+
+
+def _ear_shade() -> np.ndarray:
+    block = BLOCKS["left_ear"]
+    b = np.linspace(-1, 1, block.height, dtype=np.float32)[:, None]
+    a = np.linspace(0, 1, block.width, dtype=np.float32)[None]
+    ring = np.exp(-(((np.hypot(a - 0.35, 0.8 * b) - 0.52) / 0.07) ** 2))
+    concha = np.exp(-(((a - 0.3) / 0.2) ** 2) - ((b - 0.15) / 0.3) ** 2)
+    return np.exp(-0.55 * ring - 0.9 * concha)
+
+
+def _body(style: Style, rng: np.random.Generator) -> np.ndarray:
+    block = BLOCKS["body"]
+    row = np.linspace(0, block.rows - 1, block.height)[:, None]
+    angle = np.linspace(-np.pi, np.pi, block.width)[None]
+    collar = rng.uniform(3.6, 6.4) + rng.uniform(0, 2.5) * np.exp(-((angle / 0.4) ** 2))
+    cloth = np.clip((row - collar) / 0.25, 0, 1)[..., None]
+    first, second = rng.uniform(0.01, 0.7, (2, 3)) * rng.uniform(0.3, 1, (2, 1))
+    pattern = np.zeros((block.height, block.width))
+    if rng.random() < 0.4:
+        pattern = np.sin(row * rng.uniform(0, 9) + angle * rng.uniform(0, 40)) > 0
+    dress = first + (second - first) * np.asarray(pattern, float)[..., None]
+    dress = dress * np.exp(0.15 * cut_noise("cloud", rng, block.height, block.width))[..., None]
+    shade = 1 - 0.35 * np.exp(-(((row - 1.5) / 2.0) ** 2))[..., None]
+    return style.skin * shade * (1 - cloth) + dress * cloth

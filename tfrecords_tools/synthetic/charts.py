@@ -1,0 +1,190 @@
+"""Maps over the head's texture that never change: regions, lines and noise, computed once.
+
+The texture is charted on the average head. Control points sit at fixed texels, so a lip painted
+between the lip landmarks here is between the lip landmarks of every head and every expression.
+"""
+
+from functools import cache
+
+import cv2
+import numpy as np
+
+from tfrecords_tools.synthetic.head import (
+    GRID_SHAPE,
+    angles_of_grid,
+    chart_of_points,
+    mean_controls,
+    surface,
+)
+
+SIDE = 256
+_FINE = 4
+UPPER_LIDS = ([36, 37, 38, 39], [45, 44, 43, 42])
+LOWER_LIDS = ([36, 41, 40, 39], [45, 46, 47, 42])
+
+
+def stretch(grid: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resamples a grid so that its corner samples fall on the corner pixels."""
+    rows, columns = grid.shape[:2]
+    matrix = np.array([[(columns - 1) / (width - 1), 0, 0], [0, (rows - 1) / (height - 1), 0]])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(
+        grid.astype(np.float32), matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+@cache
+def mean_surface() -> np.ndarray:
+    """Position on the average head per texel; float32 `[256, 256, 3]`, in millimetres."""
+    return stretch(surface(mean_controls(), *GRID_SHAPE), SIDE, SIDE)
+
+
+@cache
+def texel_angles() -> tuple[np.ndarray, np.ndarray]:
+    """Elevation and azimuth per texel in degrees; each float32 `[256, 256]`."""
+    elevation, azimuth = angles_of_grid(SIDE, SIDE)
+    return tuple(
+        a.astype(np.float32) for a in np.meshgrid(elevation, azimuth, indexing="ij")
+    )
+
+
+def curve(numbers: list[int], samples: int = 12) -> np.ndarray:
+    """Catmull-Rom curve through landmarks in texels; `[M, 2]`."""
+    points = chart_of_points(mean_controls()[numbers]) * (SIDE - 1)
+    padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
+    t = np.linspace(0, 1, samples, endpoint=False)[:, None]
+    pieces = []
+    for p0, p1, p2, p3 in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
+        cubic = -p0 + 3 * p1 - 3 * p2 + p3
+        pieces.append(p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * cubic)))
+    return np.concatenate([*pieces, points[-1:]])
+
+
+def _fill(*curves: np.ndarray) -> np.ndarray:
+    canvas = np.zeros((SIDE * _FINE, SIDE * _FINE), np.uint8)
+    points = (np.concatenate(curves) + 0.5) * _FINE - 0.5
+    cv2.fillPoly(canvas, [np.rint(points * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    small = cv2.resize(canvas, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return small.astype(np.float32) / 255
+
+
+def stroke(points: np.ndarray, width: float) -> np.ndarray:
+    """Soft line through `points` `[M, 2]` (x, y) in millimetres on the front of the face."""
+    place = mean_surface()
+    at = place[..., :2]
+    best = np.full((SIDE, SIDE), 1e6, np.float32)
+    points = np.asarray(points, np.float32)
+    for start, end in zip(points, points[1:], strict=False):
+        along = end - start
+        t = np.clip(((at - start) @ along) / (along @ along), 0, 1)
+        best = np.minimum(best, ((at - start - t[..., None] * along) ** 2).sum(-1))
+    return np.exp(-0.5 * best / width**2) * (place[..., 2] > -75)
+
+
+def spot(x: float, y: float, width: float, height: float) -> np.ndarray:
+    """Soft ellipse on both halves of the face; centre and widths in millimetres."""
+    place = mean_surface()
+    across, down = (np.abs(place[..., 0]) - x) / width, (place[..., 1] - y) / height
+    return np.exp(-0.5 * (across**2 + down**2)) * (place[..., 2] > -80)
+
+
+def _both(points: list[tuple[float, float]], width: float) -> np.ndarray:
+    line = np.array(points, float)
+    return np.maximum(stroke(line, width), stroke(line * [-1, 1], width))
+
+
+@cache
+def regions() -> dict[str, np.ndarray]:
+    """Weights in [0, 1] of painted regions; each float32 `[256, 256]`."""
+    place = mean_surface()
+    x, y, z = np.abs(place[..., 0]), place[..., 1], place[..., 2]
+    upper_inner, lower_inner = curve([60, 61, 62, 63, 64]), curve([64, 65, 66, 67, 60])
+    mouth = _fill(upper_inner, lower_inner)
+    lips = _fill(curve([48, 49, 50, 51, 52, 53, 54]), curve([54, 55, 56, 57, 58, 59, 48]))
+    found = {
+        "mouth": mouth,
+        "lips": np.clip(cv2.GaussianBlur(lips, (0, 0), 0.7) - mouth, 0, 1),
+        "seam": np.clip(2.2 * cv2.GaussianBlur(mouth, (0, 0), 1.2), 0, 1),
+        "cheek": spot(42, 34, 16, 13),
+        "nose_tip": spot(0, 39, 11, 9),
+        "nostril": spot(7.6, 46.2, 3.2, 1.7) * (place[..., 2] > 0),
+        "nose_side": spot(17, 24, 6, 16),
+        "wing": _both([(16.5, 33), (20.5, 38), (20, 44), (15, 47)], 1.3),
+        "nose_under": spot(0, 49.5, 12, 2.5),
+        "socket": spot(24, -5, 11, 5),
+        "bag": _both([(20, 8), (27, 13), (36, 13), (43, 9)], 1.8),
+        "under_lip": spot(0, 90, 13, 3.5),
+        "philtrum": stroke(np.array([(0, 53), (0, 61)]), 2.0),
+        "fold": _both([(21, 40), (28, 50), (34, 60), (37, 70), (36, 79)], 1.5),
+        "corner": _both([(27, 68.5), (31.5, 70)], 1.3),
+        "crow": np.maximum.reduce(
+            [_both([(49, 2 + d), (58, 1 + 2.4 * d)], 0.8) for d in (-3.5, 0.0, 3.5)]
+        ),
+        "forehead_lines": np.maximum.reduce(
+            [_both([(0, -36 - d), (22, -39 - d), (40, -34 - d)], 0.8) for d in (0, 9, 18)]
+        ),
+        "frown": _both([(4.5, -8), (5.5, -20)], 0.9),
+        "chin_shade": np.clip((y - 100) / 18, 0, 1) * np.clip((-20 - z) / 30, 0, 1),
+    }
+    jawline = np.interp(place[..., 0], mean_controls()[:17, 0], mean_controls()[:17, 1])
+    cheek_edge = np.clip((y - 0.55 * jawline - 8) / 10, 0, 1)
+    near_mouth = spot(0, 73, 17, 9)
+    beard = cheek_edge * np.clip((x + y - 78) / 16, 0, 1) * (z > -85) * (1 - near_mouth) ** 2
+    moustache = spot(11, 57.5, 12, 4.5) * (y > 50)
+    found["beard"] = np.clip(beard - lips, 0, 1)
+    found["moustache"] = np.clip(1.4 * moustache - lips, 0, 1)
+    found["goatee"] = np.clip(1.3 * np.maximum(spot(0, 98, 17, 11), spot(24, 80, 5, 14)) - lips, 0, 1)
+    for eye, name in enumerate(("left", "right")):
+        upper, lower = curve(UPPER_LIDS[eye]), curve(LOWER_LIDS[eye])
+        found[f"eye_{name}"] = _fill(upper, lower[::-1])
+        place_of = mean_controls()[UPPER_LIDS[eye]][:, :2]
+        lash = stroke(_smooth(place_of) - [0, 0.3], 0.75)
+        found[f"lash_{name}"] = lash
+        found[f"lower_lash_{name}"] = stroke(_smooth(mean_controls()[LOWER_LIDS[eye]][:, :2]), 0.6)
+        found[f"crease_{name}"] = stroke(_smooth(place_of) - [0, 4.0], 0.9)
+        found[f"lid_{name}"] = stroke(_smooth(place_of) - [0, 2.5], 2.6)
+    return {name: np.ascontiguousarray(mask, np.float32) for name, mask in found.items()}
+
+
+def _smooth(points: np.ndarray) -> np.ndarray:
+    t = np.linspace(0, len(points) - 1, 12)
+    cubic = np.polyfit(np.arange(len(points)), points, 3)
+    return np.stack([np.polyval(cubic[:, axis], t) for axis in range(2)], -1)
+
+
+@cache
+def brow_chart() -> tuple[np.ndarray, np.ndarray]:
+    """Place along a brow (0 at the nose, 1 at the temple) and offset from its landmarks in mm."""
+    place = mean_surface()
+    brow = mean_controls()[17:22][::-1]
+    along = (np.abs(place[..., 0]) - 12.5) / 47.5
+    line = np.interp(np.abs(place[..., 0]), -brow[:, 0], brow[:, 1])
+    away = place[..., 1] - cv2.GaussianBlur(line.astype(np.float32), (0, 0), 2)
+    return along, np.where(place[..., 2] > -60, away, 99).astype(np.float32)
+
+
+@cache
+def noise_sheets() -> dict[str, np.ndarray]:
+    """Tiles of noise `[512, 512]` with zero mean and unit deviation, to be cut at random places."""
+    rng = np.random.default_rng(20240229)
+
+    def octave(sigma_x: float, sigma_y: float) -> np.ndarray:
+        white = rng.standard_normal((512, 512)).astype(np.float32)
+        soft = cv2.GaussianBlur(white, (0, 0), sigma_x, sigmaY=sigma_y)
+        return soft / soft.std()
+
+    cloud = octave(30, 30) + 0.6 * octave(14, 14) + 0.35 * octave(6, 6)
+    skin = 0.8 * octave(0.8, 0.8) + 0.7 * octave(2, 2) + 0.5 * octave(5, 5)
+    strand = octave(0.7, 12) + 0.8 * octave(1.6, 26) + 0.6 * octave(5, 40)
+    stubble = octave(0.6, 0.6)
+    sheets = {"cloud": cloud, "skin": skin, "strand": strand, "stubble": stubble}
+    return {name: (sheet / sheet.std()).astype(np.float32) for name, sheet in sheets.items()}
+
+
+def cut_noise(name: str, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """A random cut `[height, width]` of a noise sheet, mirrored at random."""
+    sheet = noise_sheets()[name]
+    top = rng.integers(0, sheet.shape[0] - height + 1)
+    left = rng.integers(0, sheet.shape[1] - width + 1)
+    part = sheet[top : top + height, left : left + width]
+    return part[:, ::-1] if rng.random() < 0.5 else part

@@ -1,0 +1,160 @@
+"""A parametric 3-D head that carries the iBUG 68 landmarks.
+
+The head is a sphere-like grid (azimuth by elevation) bent by a thin-plate spline that goes through
+some 140 control points, the 68 landmarks first among them. Identity and expression move control
+points only; the grid follows through one cached matrix, so a new head costs one small product.
+
+Head frame: millimetres, origin at the nasion (landmark 27), x to the right of the picture, y down,
+z towards the viewer of a frontal face.
+"""
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+CENTRE = np.array([0.0, 10.0, -80.0])
+RADII = np.array([76.0, 108.0, 94.0])
+GRID_SHAPE = (60, 73)  # elevation rows, azimuth columns; the first and last column coincide
+
+# The average adult face, symmetric, rounded to half a millimetre: landmarks of the picture's left
+# half and of the middle line. The proportions are those of a mean over many annotated faces.
+_HALF_LANDMARKS = {
+    **{0: (-73, 2.5, -71), 1: (-72.5, 21.5, -68.5), 2: (-70.5, 40.5, -66), 3: (-66.5, 59, -63)},
+    **{4: (-59, 76.5, -58), 5: (-47.5, 91.5, -49.5), 6: (-33.5, 104.5, -39), 7: (-18, 114.5, -28)},
+    **{8: (0, 117.5, -24.5), 17: (-60, -11.5, -29.5), 18: (-51, -19.5, -19.5)},
+    **{19: (-38, -21.5, -11), 20: (-25, -20, -4.5), 21: (-12.5, -15.5, 0.5), 27: (0, 0, 0)},
+    **{28: (0, 12.5, 6.5), 29: (0, 24.5, 13.5), 30: (0, 37.5, 20.5), 31: (-15, 45.5, 0.5)},
+    **{32: (-7.5, 48, 4), 33: (0, 50.5, 6), 36: (-45, 2, -23), 37: (-37, -2.5, -18.5)},
+    **{38: (-27.5, -2.5, -16.5), 39: (-19.5, 3.5, -17), 40: (-28, 5, -17), 41: (-37.5, 5, -18.5)},
+    **{48: (-28.5, 68.5, -22), 49: (-18, 64.5, -8), 50: (-7.5, 62.5, -0.5), 51: (0, 64, 0.5)},
+    **{57: (0, 84, -5.5), 58: (-8, 83, -6.5), 59: (-18.5, 78.5, -13), 60: (-24, 69.5, -20)},
+    **{61: (-7.5, 68.5, -3), 62: (0, 69.5, -1.5), 66: (0, 74.5, -4.5), 67: (-7.5, 73.5, -6)},
+}
+MIRROR = np.array(
+    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31]
+    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48]
+    + [59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
+)
+# What the landmarks do not say: nose wings, eyeballs, cheeks, forehead, chin, the skull.
+_SIDE_EXTRAS = [
+    *[(-17.5, 40, 2), (-16, 35, 2), (-23.5, 41, -11), (-10, 12.5, -6), (-11.5, 25, -1)],
+    *[(-7.5, 37, 15.5), (-7, 44.5, 10), (-17, 14, -12), (-20, 28, -10)],
+    *[(-32.5, 1.5, -13.5), (-32.5, -9, -14), (-20, -6.5, -9), (-46, -8, -20), (-32, 10.5, -14.5)],
+    *[(-30, 22, -14), (-48, 24, -24), (-61, 16, -43), (-40, 42, -19), (-55, 46, -42)],
+    *[(-32, 58, -17), (-46, 66, -35), (-36, 71, -24), (-26, 86, -21), (-14, 100, -13)],
+    *[(-30, 97, -32), (-12, 57, -3), (-24, -36, 0), (-50, -36, -20), (-66, -22, -47)],
+    *[(-30, -62, -10), (-56, -58, -38), (-71, -6, -60), (-26, 110, -58), (-48, 92, -72)],
+    *[(-66, 55, -85), (-75, 15, -95), (-72, -40, -85), (-62, 30, -130), (-45, -85, -80)],
+    *[(-50, 80, -110)],
+]
+_MIDDLE_EXTRAS = [
+    *[(0, 43.5, 19), (0, 57, 3.5), (0, 72, -9), (0, 93, -11.5), (0, 105, -10), (0, 114, -52)],
+    *[(0, -9, 2), (0, -36, 4), (0, -62, -3), (0, -85, -28), (0, -98, -80), (0, -60, -155)],
+    *[(0, 10, -174), (0, 70, -150), (0, 118, -90)],
+]
+
+
+class Head(NamedTuple):
+    """One head: geometry in the head frame plus the numbers that painters need.
+
+    Attributes:
+        vertices: Float64 array `[rows, columns, 3]`, in millimetres.
+        landmarks: Float64 array `[68, 3]`, in millimetres, on the surface.
+        eye_gaps: Lid opening of the left and the right eye of the picture, in millimetres.
+        mouth_gap: Distance of the inner lips, in millimetres.
+        smile: 0 for a neutral mouth, 1 for a broad smile.
+        brow_raise: Lift of the brows, in millimetres.
+    """
+
+    vertices: np.ndarray
+    landmarks: np.ndarray
+    eye_gaps: tuple[float, float]
+    mouth_gap: float
+    smile: float
+    brow_raise: float
+
+
+@cache
+def mean_controls() -> np.ndarray:
+    """Control points of the average head, the 68 landmarks first; `[N, 3]` in millimetres."""
+    landmarks = np.full((68, 3), np.nan)
+    for number, point in _HALF_LANDMARKS.items():
+        landmarks[number] = point
+    missing = np.isnan(landmarks[:, 0])
+    landmarks[missing] = landmarks[MIRROR][missing] * [-1, 1, 1]
+    side = np.array(_SIDE_EXTRAS, float)
+    return np.concatenate([landmarks, side, side * [-1, 1, 1], np.array(_MIDDLE_EXTRAS, float)])
+
+
+@cache
+def _axis_tables() -> tuple[np.ndarray, ...]:
+    # The face gets about three times the texels of the back of the head.
+    azimuth, elevation = np.linspace(-180, 180, 2001), np.linspace(-90, 90, 2001)
+    dense_azimuth = 1 + 3 * np.exp(-((azimuth / 75) ** 4))
+    dense_elevation = 1 + 3 * np.exp(-(((elevation - 22) / 50) ** 4))
+    tables = []
+    for angles, density in ((azimuth, dense_azimuth), (elevation, dense_elevation)):
+        position = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
+        tables += [angles, position / position[-1]]
+    return tuple(tables)
+
+
+def angles_of_grid(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Elevations `[rows]` and azimuths `[columns]` in degrees of an evenly sampled head chart."""
+    azimuth, s, elevation, t = _axis_tables()
+    return (
+        np.interp(np.linspace(0, 1, rows), t, elevation),
+        np.interp(np.linspace(0, 1, columns), s, azimuth),
+    )
+
+
+def chart_of_points(points: np.ndarray) -> np.ndarray:
+    """Chart coordinates (s, t) in [0, 1] of points of the average head, `[..., 3]` to `[..., 2]`."""
+    x, y, z = np.moveaxis(points - CENTRE, -1, 0)
+    azimuth, s, elevation, t = _axis_tables()
+    found_azimuth = np.degrees(np.arctan2(x, z))
+    found_elevation = np.degrees(np.arctan2(y, np.hypot(x, z)))
+    return np.stack(
+        [np.interp(found_azimuth, azimuth, s), np.interp(found_elevation, elevation, t)], -1
+    )
+
+
+def _ellipsoid(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
+    a, e = np.radians(azimuth), np.radians(elevation)
+    direction = np.stack([np.sin(a) * np.cos(e), np.sin(e) + 0 * a, np.cos(a) * np.cos(e)], -1)
+    return CENTRE + direction / np.linalg.norm(direction / RADII, axis=-1, keepdims=True)
+
+
+def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    squared = np.maximum(((a[:, None] - b[None]) ** 2).sum(-1), 1e-12)
+    return squared * np.log(squared) / 1e4
+
+
+@cache
+def _control_bases() -> np.ndarray:
+    x, y, z = (mean_controls() - CENTRE).T
+    return _ellipsoid(np.degrees(np.arctan2(x, z)), np.degrees(np.arctan2(y, np.hypot(x, z))))
+
+
+@cache
+def _spline(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Base grid `[rows * columns, 3]` and the matrix from control offsets to grid offsets."""
+    centres = _control_bases()
+    count = len(centres)
+    system = np.zeros((count + 4, count + 4))
+    system[:count, :count] = _kernel(centres, centres)
+    system[:count, count] = system[count, :count] = 1
+    system[:count, count + 1 :] = centres / 100
+    system[count + 1 :, :count] = centres.T / 100
+    elevation, azimuth = angles_of_grid(rows, columns)
+    base = _ellipsoid(*np.meshgrid(azimuth, elevation)).reshape(-1, 3)
+    inverse = np.linalg.inv(system)[:, :count]
+    terms = np.concatenate([_kernel(base, centres), np.ones((len(base), 1)), base / 100], 1)
+    return base, terms @ inverse
+
+
+def surface(controls: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """The head's surface `[rows, columns, 3]` through the control points `[N, 3]`."""
+    base, matrix = _spline(rows, columns)
+    return (base + matrix @ (controls - _control_bases())).reshape(rows, columns, 3)

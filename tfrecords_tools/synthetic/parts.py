@@ -1,0 +1,159 @@
+"""Ears, neck with shoulders, and long hair: small grids beside the head's, and the texture atlas.
+
+Every part is a grid `[rows, columns, 3]` in the head frame with a block of the atlas of its own, so
+that all parts share one shading pass and one rasteriser pass.
+"""
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from tfrecords_tools.synthetic.head import GRID_SHAPE
+
+ATLAS_SHAPE = (320, 256)
+BODY_PIVOT = np.array([0.0, 95.0, -95.0])
+
+
+class Block(NamedTuple):
+    """Place of a part in the atlas and the shape of its grid."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    rows: int
+    columns: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """The block as an index into the atlas."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
+
+BLOCKS = {
+    "head": Block(0, 0, 256, 256, *GRID_SHAPE),
+    "left_ear": Block(256, 0, 64, 48, 9, 7),
+    "right_ear": Block(256, 48, 64, 48, 9, 7),
+    "body": Block(256, 96, 64, 96, 12, 29),
+    "curtain": Block(256, 192, 64, 64, 10, 25),
+}
+# Seen from both sides; the others are closed, and their back is never seen.
+_TWO_SIDED = ("left_ear", "right_ear", "curtain")
+
+
+class Topology(NamedTuple):
+    """Triangles of all parts: vertex numbers, atlas coordinates per vertex, culling, part starts."""
+
+    triangles: np.ndarray
+    atlas_xy: np.ndarray
+    two_sided: np.ndarray
+    starts: dict[str, int]
+
+
+@cache
+def topology() -> Topology:
+    """The mesh that never changes: which vertices make a triangle, and where its texture lies."""
+    triangles, atlas_xy, two_sided, starts, count = [], [], [], {}, 0
+    for name, block in BLOCKS.items():
+        starts[name] = count
+        number = count + np.arange(block.rows * block.columns).reshape(block.rows, block.columns)
+        a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1]
+        both = np.concatenate([np.stack([a, b, c], -1), np.stack([a, c, d], -1)]).reshape(-1, 3)
+        triangles.append(both)
+        two_sided.append(np.full(len(both), name in _TWO_SIDED))
+        y, x = np.meshgrid(
+            np.linspace(block.top, block.top + block.height - 1, block.rows),
+            np.linspace(block.left, block.left + block.width - 1, block.columns),
+            indexing="ij",
+        )
+        atlas_xy.append(np.stack([x, y], -1).reshape(-1, 2))
+        count += number.size
+    return Topology(
+        np.concatenate(triangles), np.concatenate(atlas_xy), np.concatenate(two_sided), starts
+    )
+
+
+def ears(head: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The two ears, fitted to the sides of the head.
+
+    Args:
+        head: Head grid `[rows, columns, 3]`, in millimetres.
+        rng: Generator for size and stand of the ears.
+
+    Returns:
+        The ear on the picture's left and the one on its right.
+    """
+    block = BLOCKS["left_ear"]
+    b = np.linspace(-1, 1, block.rows)[:, None]
+    a = np.linspace(0, 1, block.columns)[None]
+    half = rng.uniform(28, 34)
+    outline = np.sqrt(np.clip(1 - b**2, 0, 1)) ** 0.7 * np.where(b < 0, 31, 31 - 10 * b)
+    stand = rng.uniform(0.25, 0.75)
+    back = outline * a
+    out = stand * back * (0.6 + 0.4 * a) + 2.0 * np.sin(3.0 * a) + 0 * b
+    made = []
+    for side in (-1, 1):
+        near = np.abs(head[..., 1] - 14) + np.abs(head[..., 2] + 82) + (head[..., 0] * side < 0) * 999
+        root = head.reshape(-1, 3)[near.argmin()]
+        y = 14 + half * b + 0.08 * back + 0 * a
+        z = -76 - back * 0.95 - 6 * (b > 0) * b
+        x = root[0] + side * (out - 1.5 - 3.0 * b**2)
+        made.append(np.stack([x, y, z + 0 * a], -1))
+    return made[0], made[1]
+
+
+def body(rng: np.random.Generator, jaw_width: float) -> np.ndarray:
+    """Neck and shoulders, upright, before the head's turn is shared out along the neck."""
+    block = BLOCKS["body"]
+    neck = jaw_width * rng.uniform(0.76, 0.95)
+    slope = rng.uniform(0, 14)
+    low = rng.uniform(0, 18)
+    levels = np.array([55, 85, 110, 130, 148, 162, 174, 186, 205, 235, 280, 340.0])
+    levels[5:] += low
+    width = np.array([neck * 0.96] * 2 + [neck * 0.97, neck, neck * 1.1, neck * 1.4, 100, 135, 168])
+    width = np.concatenate([width, [190, 200, 205]])
+    depth = np.array([50, 50, 50, 51, 54, 58, 63, 70, 78, 86, 92, 95.0])
+    centre = np.array([-100, -104, -106, -108, -110, -111, -112, -112, -110, -106, -102, -100.0])
+    angle = np.linspace(-np.pi, np.pi, block.columns)
+    x = width[:, None] * np.sin(angle)
+    z = centre[:, None] + depth[:, None] * np.cos(angle)
+    sag = slope * (np.abs(np.sin(angle)) ** 2) * np.clip(np.arange(block.rows) - 5, 0, 3)[:, None]
+    return np.stack([x, levels[:, None] + sag + 0 * x, z], -1)
+
+
+def follow_head(grid: np.ndarray, head_rotation: np.ndarray, body_rotation: np.ndarray):
+    """Turns the body: its top goes with the head, its shoulders with the trunk."""
+    share = np.clip((165 - grid[..., 1:2]) / 90, 0, 1)
+    offset = grid - BODY_PIVOT
+    pivot = head_rotation @ BODY_PIVOT
+    return pivot + share * (offset @ head_rotation.T) + (1 - share) * (offset @ body_rotation.T)
+
+
+def curtain(rng: np.random.Generator, head: np.ndarray) -> np.ndarray:
+    """Long hair: a sheet round the back of the head, open at the face, hanging to the shoulders."""
+    block = BLOCKS["curtain"]
+    wide = np.abs(head[..., 0]).max()
+    t = np.linspace(0, 1, block.rows)[:, None]
+    opening = np.radians(rng.uniform(62, 95)) + 0.18 * np.sin(
+        np.pi * t * rng.uniform(0.6, 2) + rng.uniform(0, 6)
+    )
+    length = rng.uniform(110, 240)
+    angle = opening + np.linspace(0, 1, block.columns)[None] * (2 * np.pi - 2 * opening)
+    swell = rng.uniform(2, 16) + rng.uniform(0, 22) * t
+    wave = rng.uniform(0, 4) * np.sin(angle * rng.integers(5, 14) + 4 * t)
+    top = -42 - 12 * np.cos(angle)
+    x = (wide + swell + wave) * np.sin(angle) * (0.93 + 0.07 * np.minimum(1, 4 * t))
+    z = -84 + (92 + swell + wave) * np.cos(angle)
+    y = top + (length - top) * t
+    return np.stack([x, y, z + 0 * y], -1)
+
+
+def grid_normals(grid: np.ndarray) -> np.ndarray:
+    """Unit normals of a grid `[rows, columns, 3]`; outward for azimuth by elevation charts."""
+    down, across = np.gradient(grid, axis=(0, 1))
+    normal = np.cross(across, down)
+    return normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)

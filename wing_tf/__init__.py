@@ -1,0 +1,7 @@
+"""wing_tf: facial landmark localisation with Keras and TensorFlow.
+
+Importing this package is cheap: it loads neither Keras nor TensorFlow. Take what you need from its
+parts, for example ``from wing_tf.losses import WingLoss``.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The commands. Each imports TensorFlow only after its flags are found good."""

@@ -1,0 +1,1 @@
+"""Records in, augmented batches out."""

@@ -1,0 +1,244 @@
+"""Crops and augmentation on the device: one draw and one matrix drive picture and landmarks.
+
+`crop_faces` and `Augmenter` are pure functions of a batch (see `wing_tf.data.read`): the trainer
+calls them inside the compiled step, and ``dataset.map(augmenter)`` works for a plain ``fit``.
+"""
+
+import dataclasses
+import math
+
+import tensorflow as tf
+from keras import ops
+
+from wing_tf.geometry import (
+    apply_affine,
+    box_to_size,
+    compose,
+    crop_square,
+    flip_x,
+    invert,
+    rotation_about,
+)
+from wing_tf.landmarks import LandmarkScheme
+from wing_tf.layers import gaussian_blur, warp_affine
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """How much of each; 0 turns one off. All draws are uniform within the limits.
+
+    Attributes:
+        flip: probability of mirroring, with the scheme's permutation.
+        rotation_deg: up to this angle either way.
+        scale: the face's size by up to this share either way.
+        translation: up to this share of the crop's side, in x and in y.
+        box_jitter: each side of the crop box moves on its own by up to this share of its length.
+        blur: probability of a Gaussian blur.
+        blur_sigma_px: its sigma, in pixels of the network's input.
+        brightness: up to this share of the full range, added.
+        contrast: up to this share, about the picture's mean.
+        colour: each channel's gain changes by up to this share.
+        noise: largest standard deviation of the noise, as a share of the full range.
+        occlusion: probability of a rectangle of one colour.
+        occlusion_size: its largest side, as a share of the crop's.
+    """
+
+    flip: float = 0.0
+    rotation_deg: float = 0.0
+    scale: float = 0.0
+    translation: float = 0.0
+    box_jitter: float = 0.0
+    blur: float = 0.0
+    blur_sigma_px: float = 1.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    colour: float = 0.0
+    noise: float = 0.0
+    occlusion: float = 0.0
+    occlusion_size: float = 0.4
+
+    def __post_init__(self):
+        limits = dict.fromkeys(("flip", "blur", "occlusion", "occlusion_size"), 1.0)
+        limits |= {"scale": 0.9, "box_jitter": 0.4, "rotation_deg": 180.0}
+        for field in dataclasses.fields(self):
+            value, limit = getattr(self, field.name), limits.get(field.name, math.inf)
+            if not 0 <= value <= limit:
+                raise ValueError(
+                    f"`{field.name}` must be in [0, {limit}]. Received: {field.name}={value}."
+                )
+
+
+# Each random number of a sample has a name; the order is part of a seed's meaning.
+_DRAWS = (
+    "flip rotation scale shift_x shift_y box_x0 box_y0 box_x1 box_y1 blur brightness contrast "
+    "red green blue noise noise_key occlude occluder_x occluder_y occluder_width occluder_height "
+    "occluder_red occluder_green occluder_blue"
+).split()
+
+
+def crop_faces(faces, *, input_size: int, margin: float):
+    """Cuts the network's plain crops, without augmentation, for evaluation.
+
+    Args:
+        faces: a batch, with ``image`` and ``box_square_px``.
+        input_size: the crop's side in pixels.
+        margin: the crop's side over the face box's longer side.
+
+    Returns:
+        Pictures float32 [B, side, side, 3], 0..255, and the maps [B, 2, 3] from crop pixels to the
+        square's.
+    """
+    box = crop_square(faces["box_square_px"], margin, xp=ops)
+    to_square = invert(box_to_size(box, (input_size, input_size), xp=ops), xp=ops)
+    return warp_affine(faces["image"], to_square, (input_size, input_size)), to_square
+
+
+class Augmenter:
+    """Turns a batch of squares and their random numbers into network inputs and targets.
+
+    Args:
+        scheme: for the flip permutation.
+        input_size: the network input's side in pixels.
+        margin: the crop's side over the face box's longer side.
+        augmentation: how much of each.
+    """
+
+    num_draws = len(_DRAWS)
+
+    def __init__(
+        self,
+        scheme: LandmarkScheme,
+        *,
+        input_size: int,
+        margin: float,
+        augmentation: Augmentation,
+    ):
+        self.scheme = scheme
+        self.input_size = input_size
+        self.margin = margin
+        self.augmentation = augmentation
+
+    def __call__(self, faces):
+        """Augments a batch.
+
+        Args:
+            faces: a dict with ``image`` uint8 [B, S, S, 3], ``landmarks_square_px`` [B, K, 2],
+                ``visibility`` [B, K], ``box_square_px`` [B, 4], ``draws`` [B, num_draws].
+
+        Returns:
+            Pictures float32 [B, side, side, 3], 0..255; landmarks float32 [B, K, 2] in their
+            pixels; weights float32 [B, K], 0 where a landmark is missing, else 1.
+        """
+        draws = faces["draws"]
+        to_crop, flipped = self.matrices(faces["box_square_px"], draws)
+        size_hw = (self.input_size, self.input_size)
+        image = warp_affine(faces["image"], invert(to_crop, xp=ops), size_hw)
+        image = self._recolour(image, draws)
+        weights = ops.cast(faces["visibility"] > 0, "float32")
+        weights = self._permute(weights, flipped)
+        return image, self.landmarks(faces["landmarks_square_px"], to_crop, flipped), weights
+
+    def matrices(self, box_square_px, draws):
+        """Returns the maps [B, 2, 3] from square pixels to crop pixels and who is flipped [B]."""
+        a, draw = self.augmentation, _named(draws)
+        box = crop_square(box_square_px, self.margin, xp=ops)
+        side = box[:, 2:] - box[:, :2]
+        corners = [
+            2.0 * ops.stack([draw[f"box_x{i}"], draw[f"box_y{i}"]], axis=1) - 1.0 for i in (0, 1)
+        ]
+        box = box + a.box_jitter * ops.concatenate([c * side for c in corners], axis=1)
+        centre = (self.input_size - 1) / 2
+        shift = 2.0 * ops.stack([draw["shift_x"], draw["shift_y"]], axis=1) - 1.0
+        turn = rotation_about(
+            ops.full_like(shift, centre),
+            (2.0 * draw["rotation"] - 1.0) * math.radians(a.rotation_deg),
+            1.0 + (2.0 * draw["scale"] - 1.0) * a.scale,
+            shift * (a.translation * self.input_size),
+            xp=ops,
+        )
+        matrix = compose(
+            turn, box_to_size(box, (self.input_size, self.input_size), xp=ops), xp=ops
+        )
+        flipped = draw["flip"] < a.flip
+        mirror = ops.convert_to_tensor(flip_x(self.input_size), dtype="float32")
+        mirrored = compose(mirror[None], matrix, xp=ops)
+        return ops.where(flipped[:, None, None], mirrored, matrix), flipped
+
+    def landmarks(self, landmarks_square_px, to_crop, flipped):
+        """Carries landmarks [B, K, 2] into the crop; flipped ones swap sides."""
+        return self._permute(apply_affine(to_crop, landmarks_square_px, xp=ops), flipped)
+
+    def _permute(self, values, flipped):
+        swapped = ops.take(values, list(self.scheme.flip_permutation), axis=1)
+        shape = (-1,) + (1,) * (len(values.shape) - 1)
+        return ops.where(ops.reshape(flipped, shape), swapped, values)
+
+    def _recolour(self, image, draws):
+        a, draw = self.augmentation, _named(draws)
+        if a.blur:
+            sigma = ops.where(draw["blur"] < a.blur, a.blur_sigma_px, 0.0)
+            image = gaussian_blur(image, sigma, radius=math.ceil(3 * a.blur_sigma_px))
+        if a.brightness or a.contrast or a.colour:
+            channels = ops.stack([draw["red"], draw["green"], draw["blue"]], axis=1)
+            gain = 1.0 + a.colour * (2.0 * channels - 1.0)
+            contrast = (1.0 + a.contrast * (2.0 * draw["contrast"] - 1.0))[:, None]
+            offset = 255.0 * a.brightness * (2.0 * draw["brightness"] - 1.0)[:, None]
+            mean = ops.mean(image, axis=(1, 2, 3))[:, None]
+            # gain * ((image - mean) * contrast + mean + offset), in one pass over the pixels
+            shift = gain * (mean * (1.0 - contrast) + offset)
+            image = image * (gain * contrast)[:, None, None] + shift[:, None, None]
+        if a.occlusion:
+            image = self._occlude(image, draw)
+        if a.noise:
+            sigma = 255.0 * a.noise * draw["noise"]
+            image = image + sigma[:, None, None, None] * pixel_noise(draw["noise_key"], image.shape)
+        return ops.clip(image, 0.0, 255.0)
+
+    def _occlude(self, image, draw):
+        """Paints a rectangle of one colour over the pictures that are drawn for it."""
+        a = self.augmentation
+        pixels = ops.arange(self.input_size, dtype="float32")[None] / (self.input_size - 1)
+        covered = {}
+        for axis, length in (("x", "width"), ("y", "height")):
+            half = 0.5 * a.occlusion_size * (0.25 + 0.75 * draw[f"occluder_{length}"])[:, None]
+            covered[axis] = ops.abs(pixels - draw[f"occluder_{axis}"][:, None]) <= half
+        mask = covered["y"][:, :, None] & covered["x"][:, None, :]
+        mask = mask & (draw["occlude"] < a.occlusion)[:, None, None]
+        names = ("occluder_red", "occluder_green", "occluder_blue")
+        colour = 255.0 * ops.stack([draw[name] for name in names], axis=1)
+        return ops.where(mask[..., None], colour[:, None, None], image)
+
+
+def _named(draws) -> dict:
+    return {name: draws[:, i] for i, name in enumerate(_DRAWS)}
+
+
+def pixel_noise(key, shape):
+    """Returns nearly normal noise [B, H, W, C] that is a pure function of each sample's key.
+
+    A counter is hashed in integers, so plain and XLA-compiled graphs, one replica and several,
+    agree on every pixel; TensorFlow's own generators differ there. The sum of a hash's four bytes
+    is close enough to normal for sensor noise (it ends at 3.45 standard deviations).
+
+    Args:
+        key: float [B] in [0, 1), a random number.
+        shape: [B, H, W, C]; B may be None.
+    """
+    height, width, channels = shape[1:]
+    counter = tf.range(height * width * channels, dtype=tf.int32)
+    seed = tf.cast(tf.cast(key, tf.float32) * 2.0**24, tf.int32)
+    # lowbias32 (Wellons, 2018) of the counter, offset by the hashed seed.
+    bits = _hash(tf.cast(counter, tf.uint32)[None] + _hash(tf.cast(seed, tf.uint32))[:, None])
+    total = sum(
+        tf.cast(tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, shift), 255), tf.float32)
+        for shift in (0, 8, 16, 24)
+    )
+    deviation = math.sqrt(4 * (256**2 - 1) / 12)
+    return tf.reshape((total - 510.0) / deviation, (-1, height, width, channels))
+
+
+def _hash(x):
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, shift))
+        x = x * tf.constant(factor, tf.uint32)
+    return tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, 16))

@@ -1,0 +1,38 @@
+"""What a record holds: the single source of its keys, for the writer and every reader.
+
+A record is a ``tf.train.Example``: one face, cut out of its picture as a square with context.
+
+| key | type | meaning |
+| --- | --- | --- |
+| image/encoded | bytes | the square as JPEG, RGB, `side` x `side` pixels |
+| image/side | int64 | the square's side |
+| landmarks | float [K * 2] | x0, y0, x1, y1, ... in pixels of the square; NaN where missing |
+| visibility | int64 [K] | 0 missing, 1 hidden but annotated, 2 visible (as in COCO) |
+| box | float [4] | the face box x0, y0, x1, y1 in pixels of the square |
+| square_to_source | float [6] | the map [2, 3] of square pixels to source picture pixels |
+| angles | float [3] | yaw, pitch, roll in degrees, where known |
+| key, picture, split, scheme | bytes | names: face, its source picture, split, mark-up |
+
+This module imports nothing, so that the writer's processes start fast.
+"""
+
+IMAGE = "image/encoded"
+SIDE = "image/side"
+LANDMARKS = "landmarks"
+VISIBILITY = "visibility"
+BOX = "box"
+SQUARE_TO_SOURCE = "square_to_source"
+ANGLES = "angles"
+KEY = "key"
+PICTURE = "picture"
+SPLIT = "split"
+SCHEME = "scheme"
+
+MISSING, HIDDEN, VISIBLE = 0, 1, 2
+
+MANIFEST = "manifest.json"
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    """Returns a shard's file name, such as ``train-00000-of-00004.tfrecord``."""
+    return f"{split}-{index:05d}-of-{count:05d}.tfrecord"

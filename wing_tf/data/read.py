@@ -1,0 +1,260 @@
+"""Record shards to datasets of faces and of uint8 batches."""
+
+import dataclasses
+import glob
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from wing_tf.data import example_schema as schema
+from wing_tf.landmarks import LandmarkScheme, get_scheme
+
+_RATIOS = (1, 2, 4, 8)
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordSet:
+    """Record files that fit together: found, whole, of one scheme and one square side.
+
+    Attributes:
+        files: the shards, sorted.
+        num_faces: how many records they hold.
+        scheme: the mark-up.
+        side: of the stored squares in pixels.
+        context: the squares' side over the face boxes' longer side (the largest among the files).
+    """
+
+    files: tuple[str, ...]
+    num_faces: int
+    scheme: LandmarkScheme
+    side: int
+    context: float
+
+
+def find_shards(patterns: str | Sequence[str], split: str | None = None) -> list[str]:
+    """Returns the record files that paths name.
+
+    Args:
+        patterns: globs, files or folders; a comma separates several in one string.
+        split: for folders, which split's shards are meant; all if None.
+
+    Returns:
+        Sorted paths.
+
+    Raises:
+        ValueError: if one of them names no file.
+    """
+    if isinstance(patterns, str | os.PathLike):
+        patterns = [p.strip() for p in os.fspath(patterns).split(",") if p.strip()]
+    files: set[str] = set()
+    for pattern in patterns:
+        path = pathlib.Path(pattern).expanduser()
+        name = f"{split or '*'}-*.tfrecord"
+        found = glob.glob(str(path / name)) if path.is_dir() else glob.glob(str(path))
+        found = [f for f in found if os.path.isfile(f)]
+        if not found:
+            wanted = path / name if path.is_dir() else path
+            raise ValueError(
+                f"No record file matches {wanted}. Write records with `wing-tfrecords write`."
+            )
+        files.update(found)
+    if not files:
+        raise ValueError("No record files named: the path is empty.")
+    return sorted(files)
+
+
+def open_records(files: Sequence[str]) -> RecordSet:
+    """Checks record files from the first to the last byte and says what they hold.
+
+    Args:
+        files: paths, as from `find_shards`.
+
+    Raises:
+        ValueError: if a file is truncated, damaged or not made by this package, or if the files
+            differ in scheme or in square side.
+    """
+    count = 0
+    context = 1.0
+    found: dict[tuple[str, int], str] = {}
+    for file in files:
+        dataset = tf.data.TFRecordDataset(file, buffer_size=1 << 20)
+        try:
+            count += int(dataset.reduce(np.int64(0), lambda total, _: total + 1))
+            first = next(iter(dataset.take(1).as_numpy_iterator()), None)
+        except tf.errors.DataLossError as error:
+            raise ValueError(
+                f"{file} is truncated, damaged or not a TFRecord file: {error.message}. "
+                "Write it again with `wing-tfrecords write`."
+            ) from None
+        if first is not None:
+            name, side, file_context = _identify(file, first)
+            context = max(context, file_context)
+            found.setdefault((name, side), file)
+    if not found:
+        raise ValueError(f"The record files hold no face: {', '.join(files[:3])}.")
+    if len(found) > 1:
+        listing = "; ".join(f"{file}: {name}, side {side}" for (name, side), file in found.items())
+        raise ValueError(f"Record sets must share one scheme and one square side. {listing}.")
+    ((name, side),) = found
+    return RecordSet(tuple(files), count, get_scheme(name), side, context)
+
+
+def _identify(file: str, record: bytes) -> tuple[str, int, float]:
+    """Returns the scheme, the square's side and its context of a file's first record."""
+    try:
+        feature = tf.train.Example.FromString(record).features.feature
+        name = feature[schema.SCHEME].bytes_list.value[0].decode()
+        side = feature[schema.SIDE].int64_list.value[0]
+        x0, y0, x1, y1 = feature[schema.BOX].float_list.value
+        count = len(feature[schema.VISIBILITY].int64_list.value)
+        if count != get_scheme(name).num_landmarks:
+            raise ValueError(f"{name} with {count} landmarks")
+    except Exception as error:
+        raise ValueError(
+            f"{file} holds records that `wing-tfrecords` has not written ({error})."
+        ) from None
+    return name, side, side / max(x1 - x0, y1 - y0)
+
+
+def decode_ratio(side: int, context: float, margin: float, input_size: int) -> int:
+    """Returns by how much squares may be shrunk on decoding before the network would lose detail.
+
+    The network's crop spans ``side * margin / context`` pixels of the square. The largest of 1, 2,
+    4, 8 is chosen that leaves it at least ``input_size`` pixels, within a tenth: then one bilinear
+    sample a pixel neither aliases nor blurs.
+
+    Args:
+        side: of the stored square.
+        context: the square's side over the face box's longer side.
+        margin: the network crop's side over the face box's longer side.
+        input_size: the network input's side.
+
+    Example:
+        >>> decode_ratio(256, 2.0, 1.15, 64)
+        2
+    """
+    span = side * margin / context
+    return max(r for r in _RATIOS if r == 1 or span / r >= 0.9 * input_size)
+
+
+def parse_face(record: tf.Tensor, records: RecordSet, ratio: int = 1, *, image: bool = True):
+    """Parses one record and decodes its picture, at 1 / ``ratio`` of its size.
+
+    Args:
+        record: a scalar string.
+        records: what the record belongs to.
+        ratio: 1, 2, 4 or 8.
+        image: decode the picture too.
+
+    Returns:
+        A dict of ``image`` uint8 [side, side, 3], ``landmarks_square_px`` float32 [K, 2] (0 where
+        missing), ``visibility`` int32 [K], ``box_square_px`` float32 [4], ``square_to_source``
+        float32 [2, 3], ``key`` string. The square's frame is that of the shrunk picture.
+    """
+    count = records.scheme.num_landmarks
+    features = {
+        schema.LANDMARKS: tf.io.FixedLenFeature([count, 2], tf.float32),
+        schema.VISIBILITY: tf.io.FixedLenFeature([count], tf.int64),
+        schema.BOX: tf.io.FixedLenFeature([4], tf.float32),
+        schema.SQUARE_TO_SOURCE: tf.io.FixedLenFeature([2, 3], tf.float32),
+        schema.KEY: tf.io.FixedLenFeature([], tf.string),
+    }
+    if image:
+        features[schema.IMAGE] = tf.io.FixedLenFeature([], tf.string)
+    example = tf.io.parse_single_example(record, features)
+    landmarks = example[schema.LANDMARKS]
+    landmarks = tf.where(tf.math.is_finite(landmarks), landmarks, 0.0)
+    matrix = example[schema.SQUARE_TO_SOURCE]
+    if ratio != 1:
+        # (x + .5) / ratio - .5 on the way down; the map to the source takes it back up.
+        landmarks = (landmarks + 0.5) / ratio - 0.5
+        linear = matrix[:, :2]
+        shift = matrix[:, 2] + tf.reduce_sum(linear, axis=1) * (0.5 * ratio - 0.5)
+        matrix = tf.concat([linear * ratio, shift[:, None]], axis=1)
+    face = {
+        "landmarks_square_px": landmarks,
+        "visibility": tf.cast(example[schema.VISIBILITY], tf.int32),
+        "box_square_px": (example[schema.BOX] + 0.5) / ratio - 0.5,
+        "square_to_source": matrix,
+        "key": example[schema.KEY],
+    }
+    if image:
+        side = records.side // ratio
+        picture = tf.io.decode_jpeg(example[schema.IMAGE], channels=3, ratio=ratio)
+        face["image"] = tf.ensure_shape(picture, [side, side, 3])
+    return face
+
+
+def read_faces(records: RecordSet, ratio: int = 1, *, image: bool = True) -> tf.data.Dataset:
+    """Returns all faces once, in a fixed order, unbatched; see `parse_face`."""
+    dataset = tf.data.Dataset.from_tensor_slices(list(records.files)).interleave(
+        lambda file: tf.data.TFRecordDataset(file, buffer_size=1 << 20),
+        cycle_length=min(len(records.files), 16),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    return dataset.map(
+        lambda record: parse_face(record, records, ratio, image=image),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def training_batches(
+    records: RecordSet,
+    *,
+    batch_size: int,
+    num_draws: int,
+    seed: int,
+    ratio: int = 1,
+    first_epoch: int = 0,
+    cache: bool = True,
+    shuffle_buffer: int = 16384,
+) -> tf.data.Dataset:
+    """Returns an endless stream of shuffled batches, each face with its own random numbers.
+
+    The order of epoch e is a function of (seed, e), and the numbers of a face are a function of
+    (seed, running number of the sample in the stream): a stream begun at ``first_epoch`` goes on
+    exactly as one that has come there, at any parallelism, and replicas that share a batch get
+    different numbers. What an epoch holds beyond
+    its last whole batch is left out (other faces each time).
+
+    Args:
+        records: what is read.
+        batch_size: over all replicas.
+        num_draws: how many uniform numbers in [0, 1) each sample gets.
+        seed: of order and numbers.
+        ratio: see `parse_face`.
+        first_epoch: where to begin, in passes over the records.
+        cache: keep the decoded squares in memory.
+        shuffle_buffer: faces that are shuffled at a time; smaller sets are shuffled whole.
+
+    Returns:
+        Batches of `parse_face`'s dict without ``key``, plus ``draws`` float32 [B, num_draws].
+    """
+    faces = read_faces(records, ratio)
+    faces = faces.map(lambda face: {k: v for k, v in face.items() if k != "key"})
+    if cache:
+        faces = faces.cache()
+    buffer = min(records.num_faces, shuffle_buffer)
+    seeds = np.random.SeedSequence(seed).generate_state(2).astype(np.int64) // 2
+    steps = records.num_faces // batch_size
+
+    def epoch(number):
+        order_seed = tf.random.stateless_uniform(
+            [], [seeds[0], number], maxval=tf.int64.max, dtype=tf.int64
+        )
+        shuffled = faces.shuffle(buffer, seed=order_seed, reshuffle_each_iteration=False)
+        numbered = shuffled.enumerate(number * records.num_faces)
+        return numbered.take(steps * batch_size)
+
+    def with_draws(number, face):
+        draws = tf.random.stateless_uniform([num_draws], [seeds[1], number])
+        return {**face, "draws": draws}
+
+    dataset = tf.data.Dataset.counter(first_epoch).flat_map(epoch)
+    dataset = dataset.map(with_draws, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,42 @@
+"""The pixel grid, boxes, affine matrices and shapes.
+
+Conventions, stated once for the whole package:
+
+* Points are (x, y). Pixel centres are integers: the top left pixel's centre is (0, 0) and a picture
+  that is W pixels wide spans x from -0.5 to W - 0.5.
+* A box is ``x0, y0, x1, y1``, continuous coordinates on the same grid: the whole picture is
+  ``-0.5, -0.5, W - 0.5, H - 0.5``.
+* A resize by s maps x to ``(x + 0.5) * s - 0.5``; a mirrored picture has ``x' = W - 1 - x``.
+* An affine map is a matrix [..., 2, 3] that acts on columns (x, y, 1).
+
+Functions that take ``xp`` work on NumPy arrays (``xp=numpy``, the default) and on tensors
+(``xp=keras.ops``), so that the host and the device share one copy.
+"""
+
+from wing_tf.geometry.affine import (
+    apply_affine,
+    box_to_size,
+    compose,
+    flip_x,
+    invert,
+    resize_matrix,
+    rotation_about,
+)
+from wing_tf.geometry.boxes import box_iou, crop_square, landmark_box, perturb_box
+from wing_tf.geometry.shapes import mean_shape, shape_in_box
+
+__all__ = [
+    "apply_affine",
+    "box_iou",
+    "box_to_size",
+    "compose",
+    "crop_square",
+    "flip_x",
+    "invert",
+    "landmark_box",
+    "mean_shape",
+    "perturb_box",
+    "resize_matrix",
+    "rotation_about",
+    "shape_in_box",
+]

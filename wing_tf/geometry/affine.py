@@ -1,0 +1,118 @@
+"""2x3 affine maps between pixel frames, batched, for NumPy and for ``keras.ops``."""
+
+from typing import Any
+
+import numpy as np
+
+
+def _rows(xp: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
+    """Stacks six equally shaped arrays [...] into matrices [..., 2, 3]."""
+    return xp.stack([xp.stack([a, b, c], axis=-1), xp.stack([d, e, f], axis=-1)], axis=-2)
+
+
+def apply_affine(matrix: Any, points: Any, xp: Any = np) -> Any:
+    """Maps points [..., K, 2] by matrices [..., 2, 3].
+
+    The coordinates are multiplied out and added one by one (no matrix product), so that no
+    accelerator rounds them to a shorter format such as TF32.
+
+    Example:
+        >>> apply_affine(np.array([[2.0, 0, 1], [0, 2, 0]]), np.array([[3.0, 4.0]]))
+        array([[7., 8.]])
+    """
+    x, y = points[..., 0], points[..., 1]
+    m = matrix[..., None, :, :]
+    return xp.stack(
+        [
+            m[..., 0, 0] * x + m[..., 0, 1] * y + m[..., 0, 2],
+            m[..., 1, 0] * x + m[..., 1, 1] * y + m[..., 1, 2],
+        ],
+        axis=-1,
+    )
+
+
+def compose(outer: Any, inner: Any, xp: Any = np) -> Any:
+    """Returns the matrix [..., 2, 3] that maps by ``inner`` first and by ``outer`` then."""
+    a, b, c = outer[..., 0, 0], outer[..., 0, 1], outer[..., 0, 2]
+    d, e, f = outer[..., 1, 0], outer[..., 1, 1], outer[..., 1, 2]
+    p, q, r = inner[..., 0, 0], inner[..., 0, 1], inner[..., 0, 2]
+    s, t, u = inner[..., 1, 0], inner[..., 1, 1], inner[..., 1, 2]
+    return _rows(
+        xp,
+        a * p + b * s, a * q + b * t, a * r + b * u + c,
+        d * p + e * s, d * q + e * t, d * r + e * u + f,
+    )  # fmt: skip
+
+
+def invert(matrix: Any, xp: Any = np) -> Any:
+    """Returns the inverse maps [..., 2, 3]. A singular map gives infinities, not an error."""
+    a, b, c = matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 0, 2]
+    d, e, f = matrix[..., 1, 0], matrix[..., 1, 1], matrix[..., 1, 2]
+    determinant = a * e - b * d
+    return _rows(
+        xp,
+        e / determinant, -b / determinant, (b * f - c * e) / determinant,
+        -d / determinant, a / determinant, (c * d - a * f) / determinant,
+    )  # fmt: skip
+
+
+def box_to_size(box_xyxy_px: Any, size_hw: tuple[int, int], xp: Any = np) -> Any:
+    """Returns the map of a box onto a whole picture of ``size_hw``.
+
+    The box's left edge goes to -0.5 and its right edge to W - 0.5, so that the pixels' areas, not
+    their centres, are matched.
+
+    Args:
+        box_xyxy_px: [..., 4], in the frame that is mapped from.
+        size_hw: height and width of the picture that is mapped to.
+        xp: the array namespace.
+
+    Returns:
+        [..., 2, 3].
+
+    Example:
+        >>> box_to_size(np.array([-0.5, -0.5, 127.5, 127.5]), (64, 64))
+        array([[ 0.5 ,  0.  , -0.25],
+               [ 0.  ,  0.5 , -0.25]])
+    """
+    height, width = size_hw
+    x0, y0 = box_xyxy_px[..., 0], box_xyxy_px[..., 1]
+    scale_x = width / (box_xyxy_px[..., 2] - x0)
+    scale_y = height / (box_xyxy_px[..., 3] - y0)
+    zero = xp.zeros_like(x0)
+    return _rows(xp, scale_x, zero, -x0 * scale_x - 0.5, zero, scale_y, -y0 * scale_y - 0.5)
+
+
+def resize_matrix(scale: float) -> np.ndarray:
+    """Returns the map [2, 3] of a resize by ``scale``: x to (x + 0.5) * scale - 0.5."""
+    offset = 0.5 * scale - 0.5
+    return np.array([[scale, 0.0, offset], [0.0, scale, offset]])
+
+
+def flip_x(width: int) -> np.ndarray:
+    """Returns the map [2, 3] that mirrors a picture of ``width`` pixels: x to width - 1 - x."""
+    return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]])
+
+
+def rotation_about(
+    centre_px: Any, angle_rad: Any, scale: Any, translation_px: Any, xp: Any = np
+) -> Any:
+    """Returns the map that turns and scales about a centre and then shifts.
+
+    Args:
+        centre_px: [..., 2].
+        angle_rad: [...], positive turns the picture clockwise as seen (y points down).
+        scale: [...], above 1 enlarges.
+        translation_px: [..., 2], added after the turn.
+        xp: the array namespace.
+
+    Returns:
+        [..., 2, 3].
+    """
+    cos, sin = scale * xp.cos(angle_rad), scale * xp.sin(angle_rad)
+    x, y = centre_px[..., 0], centre_px[..., 1]
+    return _rows(
+        xp,
+        cos, -sin, x - cos * x + sin * y + translation_px[..., 0],
+        sin, cos, y - sin * x - cos * y + translation_px[..., 1],
+    )  # fmt: skip

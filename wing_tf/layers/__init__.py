@@ -1,0 +1,6 @@
+"""Layers and tensor functions that Keras lacks."""
+
+from wing_tf.layers.blur import gaussian_blur
+from wing_tf.layers.warp import warp_affine
+
+__all__ = ["gaussian_blur", "warp_affine"]

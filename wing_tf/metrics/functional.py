@@ -1,0 +1,245 @@
+"""Exact scores of a whole set of faces, in NumPy.
+
+Errors, thresholds and scores are fractions: .05 is what papers print as 5 %.
+"""
+
+import numpy as np
+
+from wing_tf.landmarks import LandmarkScheme
+
+
+def normalising_distance(
+    landmarks_px: np.ndarray,
+    scheme: LandmarkScheme,
+    normaliser: str | None = None,
+    *,
+    box_xyxy_px: np.ndarray | None = None,
+    scale_px: np.ndarray | None = None,
+) -> np.ndarray:
+    """Returns the distance [N] by which the errors of each face are divided.
+
+    Args:
+        landmarks_px: the true landmarks [N, K, 2].
+        scheme: names the points between which distances are taken.
+        normaliser: one of the scheme's (such as "inter_ocular": outer eye corners, or
+            "inter_pupil": pupils or the means of the eyes' points), or "box" (sqrt(w h)),
+            "box_width", "diagonal", or "given" for `scale_px`; the scheme's default if None.
+        box_xyxy_px: [N, 4] for the box normalisers; the tight box of the true landmarks if None.
+        scale_px: [N], for "given".
+
+    Returns:
+        [N] pixels; NaN where a landmark that is needed is missing.
+
+    Raises:
+        ValueError: if the name is unknown, or if a distance is not positive.
+    """
+    normaliser = normaliser or scheme.default_normaliser
+    landmarks_px = _landmarks(landmarks_px)
+    if normaliser in scheme.normalisers:
+        left, right = (
+            landmarks_px[:, list(group)].mean(axis=1) for group in scheme.normalisers[normaliser]
+        )
+        distance = np.linalg.norm(left - right, axis=-1)
+    elif normaliser in ("box", "box_width", "diagonal"):
+        if box_xyxy_px is None:
+            low, high = np.nanmin(landmarks_px, axis=1), np.nanmax(landmarks_px, axis=1)
+        else:
+            boxes = np.asarray(box_xyxy_px, np.float64)
+            low, high = boxes[:, :2], boxes[:, 2:]
+        width, height = (high - low).T
+        distance = {
+            "box": np.sqrt(width * height),
+            "box_width": width,
+            "diagonal": np.hypot(width, height),
+        }[normaliser]
+    elif normaliser == "given":
+        if scale_px is None:
+            raise ValueError("`normaliser='given'` needs `scale_px` [N].")
+        distance = np.asarray(scale_px, np.float64)
+    else:
+        known = [*scheme.normalisers, "box", "box_width", "diagonal", "given"]
+        raise ValueError(
+            f"`normaliser` must be one of {known} for {scheme.name}. Received: {normaliser!r}."
+        )
+    if distance.shape != (len(landmarks_px),):
+        raise ValueError(
+            f"`scale_px` and `box_xyxy_px` must have one entry a face, {len(landmarks_px)}. "
+            f"Received: {len(distance)}."
+        )
+    if np.any(distance <= 0):
+        raise ValueError(
+            f"The {normaliser} distance of face {int(np.argmax(distance <= 0))} is not positive: "
+            "its landmarks coincide or its box is empty."
+        )
+    return distance
+
+
+def _landmarks(landmarks_px: np.ndarray) -> np.ndarray:
+    landmarks_px = np.asarray(landmarks_px, np.float64)
+    if landmarks_px.ndim != 3 or landmarks_px.shape[-1] != 2:
+        raise ValueError(f"Landmarks must be [N, K, 2]. Received: shape={landmarks_px.shape}.")
+    return landmarks_px
+
+
+def point_errors(
+    true_px: np.ndarray, predicted_px: np.ndarray, distance_px: np.ndarray
+) -> np.ndarray:
+    """Returns each landmark's distance from the truth over the face's normalising distance.
+
+    Args:
+        true_px: [N, K, 2]; NaN marks a missing point.
+        predicted_px: [N, K, 2].
+        distance_px: [N].
+
+    Returns:
+        [N, K], NaN where the truth is missing.
+
+    Raises:
+        ValueError: if the shapes differ, or if a prediction is not finite: dropping it as though
+            it had no truth would flatter the score.
+    """
+    true_px, predicted_px = _landmarks(true_px), _landmarks(predicted_px)
+    if true_px.shape != predicted_px.shape:
+        raise ValueError(
+            "Truth and prediction must have one shape. "
+            f"Received: {true_px.shape} and {predicted_px.shape}."
+        )
+    if not np.all(np.isfinite(predicted_px)):
+        raise ValueError("`predicted_px` holds NaN or infinite landmarks.")
+    return np.linalg.norm(true_px - predicted_px, axis=-1) / np.asarray(distance_px)[:, None]
+
+
+def nme(
+    true_px: np.ndarray,
+    predicted_px: np.ndarray,
+    distance_px: np.ndarray,
+    subset: tuple[int, ...] | None = None,
+) -> np.ndarray:
+    """Returns the normalised mean error (NME) of each face.
+
+    The mean over the landmarks that have a truth, of the distance from it, divided by the face's
+    normalising distance.
+
+    Args:
+        true_px: [N, K, 2]; NaN marks a missing point.
+        predicted_px: [N, K, 2].
+        distance_px: [N], see `normalising_distance`.
+        subset: the landmarks that count; all if None.
+
+    Returns:
+        [N] fractions; NaN for a face without a truth in the subset.
+
+    Example:
+        >>> true = np.array([[[0.0, 0.0], [10.0, 0.0]]])
+        >>> nme(true, true + [[[3.0, 4.0], [0.0, 0.0]]], np.array([10.0]))  # (5 + 0) / 2 / 10
+        array([0.25])
+    """
+    errors = point_errors(true_px, predicted_px, distance_px)
+    if subset is not None:
+        errors = errors[:, list(subset)]
+    counts = np.sum(np.isfinite(errors), axis=1)
+    return np.where(counts > 0, np.nansum(errors, axis=1) / np.maximum(counts, 1), np.nan)
+
+
+def nmde(
+    true_px: np.ndarray,
+    predicted_px: np.ndarray,
+    distance_px: np.ndarray,
+    subset: tuple[int, ...] | None = None,
+) -> np.ndarray:
+    """Returns the normalised median error (NMDE) of each face: as `nme`, with the median.
+
+    Reference:
+        SMT-Net, table 3.
+    """
+    errors = point_errors(true_px, predicted_px, distance_px)
+    return np.nanmedian(errors if subset is None else errors[:, list(subset)], axis=1)
+
+
+def failure_rate(errors: np.ndarray, threshold: float) -> float:
+    """Returns FR_t: the share of faces whose error [N] is above ``threshold``."""
+    return float(np.mean(_finite(errors) > threshold))
+
+
+def ced_auc(errors: np.ndarray, threshold: float) -> float:
+    """Returns AUC_t, the area below the CED curve up to ``threshold`` over ``threshold``, exactly.
+
+    The curve is a staircase, so its area needs no grid: 1 - mean(min(e, t)) / t.
+
+    Args:
+        errors: one error a face [N], fractions.
+        threshold: t > 0.
+
+    Example:
+        >>> round(ced_auc(np.array([0.01, 0.03, 0.05, 0.2]), 0.08), 5)
+        0.46875
+    """
+    if not threshold > 0:
+        raise ValueError(f"`threshold` must be positive. Received: threshold={threshold}.")
+    return float(1.0 - np.mean(np.minimum(_finite(errors), threshold)) / threshold)
+
+
+def ced_curve(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the cumulative error distribution: sorted errors [N] and shares [N] up to each."""
+    ordered = np.sort(_finite(errors))
+    return ordered, np.arange(1, len(ordered) + 1) / len(ordered)
+
+
+def bootstrap_interval(
+    errors: np.ndarray,
+    statistic=np.mean,
+    *,
+    confidence: float = 0.95,
+    num_resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Returns the percentile bootstrap interval of a statistic over faces.
+
+    Args:
+        errors: one value a face [N].
+        statistic: a function of an array and ``axis``.
+        confidence: the interval's coverage.
+        num_resamples: the number of resamples.
+        seed: the same seed gives the same interval.
+
+    Returns:
+        The lower and the upper bound.
+    """
+    errors = _finite(errors)
+    picks = np.random.default_rng(seed).integers(len(errors), size=(num_resamples, len(errors)))
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(statistic(errors[picks], axis=1), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def paired_bootstrap(
+    errors: np.ndarray, other_errors: np.ndarray, **kwargs
+) -> tuple[float, float, float]:
+    """Returns the mean difference of two systems on the same faces, with its interval.
+
+    Pairing the faces takes out how hard each one is, so a small difference can be told from none.
+
+    Args:
+        errors: [N].
+        other_errors: [N], the same faces in the same order.
+        **kwargs: passed to `bootstrap_interval`.
+
+    Returns:
+        mean(errors - other_errors) and its bounds; below 0, the first system is better.
+    """
+    errors, other_errors = np.asarray(errors), np.asarray(other_errors)
+    if errors.shape != other_errors.shape:
+        raise ValueError(
+            f"Both need the same faces. Received: {errors.shape} and {other_errors.shape}."
+        )
+    difference = errors - other_errors
+    return (float(np.mean(difference)), *bootstrap_interval(difference, **kwargs))
+
+
+def _finite(errors: np.ndarray) -> np.ndarray:
+    errors = np.asarray(errors, np.float64)
+    if errors.ndim != 1 or errors.size == 0:
+        raise ValueError(f"Errors must be [N] with N >= 1. Received: shape={errors.shape}.")
+    if not np.all(np.isfinite(errors)):
+        raise ValueError("Errors hold NaN or infinity: leave faces without truth out first.")
+    return errors

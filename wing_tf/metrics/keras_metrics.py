@@ -1,0 +1,137 @@
+"""Streaming scores for ``model.compile(metrics=[...])`` and ``model.fit``."""
+
+import keras
+from keras import ops
+
+from wing_tf.landmarks import get_scheme
+
+
+class _FaceMetric(keras.metrics.Metric):
+    """The mean over faces of a function of each face's NME.
+
+    ``sample_weight`` [B, K] says which landmarks have a truth (above 0); it does not weight them,
+    so that a training's balancing weights don't change a score.
+    """
+
+    def __init__(self, *, scheme="ibug_68", normaliser=None, name=None, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.scheme = get_scheme(scheme)
+        self.normaliser = normaliser or self.scheme.default_normaliser
+        known = [*self.scheme.normalisers, "box", "box_width", "diagonal"]
+        if self.normaliser not in known:
+            raise ValueError(
+                f"`normaliser` must be one of {known} for {self.scheme.name}. "
+                f"Received: {normaliser!r}."
+            )
+        self.total = self.add_weight(name="total", initializer="zeros", dtype="float32")
+        self.count = self.add_weight(name="count", initializer="zeros", dtype="float32")
+
+    def _distance(self, y_true, present):
+        if self.normaliser in self.scheme.normalisers:
+            left, right = (
+                ops.mean(ops.take(y_true, list(group), axis=1), axis=1)
+                for group in self.scheme.normalisers[self.normaliser]
+            )
+            return ops.norm(left - right, axis=-1)
+        far = ops.where(present, 0.0, 1e9)[..., None]
+        size = ops.max(y_true - far, axis=1) - ops.min(y_true + far, axis=1)
+        if self.normaliser == "box_width":
+            return size[:, 0]
+        if self.normaliser == "diagonal":
+            return ops.norm(size, axis=-1)
+        return ops.sqrt(size[:, 0] * size[:, 1])
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch: [B, K, 2] truths and predictions, optional [B, K] weights."""
+        y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+        shape = (self.scheme.num_landmarks, 2)
+        if tuple(y_true.shape[1:]) != shape or tuple(y_pred.shape[1:]) != shape:
+            raise ValueError(
+                f"Expected [B, {shape[0]}, 2] for {self.scheme.name}. "
+                f"Received: {y_true.shape} and {y_pred.shape}."
+            )
+        if sample_weight is None:
+            present = ops.ones_like(y_true[..., 0], dtype="bool")
+        else:
+            present = ops.broadcast_to(
+                ops.convert_to_tensor(sample_weight) > 0, ops.shape(y_true)[:2]
+            )
+        number = ops.sum(ops.cast(present, "float32"), axis=1)
+        distance = ops.where(number > 0, self._distance(y_true, present), 1.0)
+        errors = ops.where(present, ops.norm(y_pred - y_true, axis=-1), 0.0)
+        nme = ops.sum(errors, axis=1) / ops.maximum(number, 1.0) / distance
+        counts = ops.cast(number > 0, "float32")
+        self.total.assign_add(ops.sum(counts * self._value(nme)))
+        self.count.assign_add(ops.sum(counts))
+
+    def _value(self, nme):
+        return nme
+
+    def result(self):
+        """Returns the score over all faces since the last reset; 0 before the first face."""
+        return self.total / ops.maximum(self.count, 1.0)
+
+    def get_config(self):
+        """Returns what `from_config` needs."""
+        return {
+            **super().get_config(),
+            "scheme": self.scheme.name,
+            "normaliser": self.normaliser,
+        }
+
+
+@keras.saving.register_keras_serializable(package="wing_tf")
+class NormalizedMeanError(_FaceMetric):
+    """The mean NME over faces, a fraction; `wing_tf.metrics.nme` streamed.
+
+    Args:
+        scheme: a name in `wing_tf.landmarks.SCHEMES`, or a scheme.
+        normaliser: one of the scheme's, or "box", "box_width", "diagonal"; its default if None.
+        name: shown in logs.
+        dtype: as in every Keras metric.
+    """
+
+    def __init__(self, *, scheme="ibug_68", normaliser=None, name="nme", dtype=None):
+        super().__init__(scheme=scheme, normaliser=normaliser, name=name, dtype=dtype)
+
+
+class _ThresholdMetric(_FaceMetric):
+    def __init__(self, *, threshold, scheme, normaliser, name, dtype):
+        super().__init__(scheme=scheme, normaliser=normaliser, name=name, dtype=dtype)
+        if not threshold > 0:
+            raise ValueError(f"`threshold` must be positive. Received: threshold={threshold}.")
+        self.threshold = float(threshold)
+
+    def get_config(self):
+        """Returns what `from_config` needs."""
+        return {**super().get_config(), "threshold": self.threshold}
+
+
+@keras.saving.register_keras_serializable(package="wing_tf")
+class FailureRate(_ThresholdMetric):
+    """The share of faces whose NME is above ``threshold``; `wing_tf.metrics.failure_rate`."""
+
+    def __init__(
+        self, *, threshold=0.08, scheme="ibug_68", normaliser=None, name="fr", dtype=None
+    ):
+        super().__init__(
+            threshold=threshold, scheme=scheme, normaliser=normaliser, name=name, dtype=dtype
+        )
+
+    def _value(self, nme):
+        return ops.cast(nme > self.threshold, "float32")
+
+
+@keras.saving.register_keras_serializable(package="wing_tf")
+class CEDAreaUnderCurve(_ThresholdMetric):
+    """The exact area below the CED curve up to ``threshold``; `wing_tf.metrics.ced_auc`."""
+
+    def __init__(
+        self, *, threshold=0.08, scheme="ibug_68", normaliser=None, name="auc", dtype=None
+    ):
+        super().__init__(
+            threshold=threshold, scheme=scheme, normaliser=normaliser, name=name, dtype=dtype
+        )
+
+    def _value(self, nme):
+        return 1.0 - ops.minimum(nme, self.threshold) / self.threshold

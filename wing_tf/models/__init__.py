@@ -1,0 +1,12 @@
+"""Networks: functions that return plain functional Keras graphs.
+
+Every network takes pictures [B, side, side, 3] with values 0..255 (uint8 or float; it scales them
+itself) and emits landmarks [B, K, 2] in pixels of that input. A new network is one function in a
+file of its own and one line in `MODELS`.
+"""
+
+from wing_tf.models.cnn import cnn6
+
+MODELS = {"cnn6": cnn6}
+
+__all__ = ["MODELS", "cnn6"]
