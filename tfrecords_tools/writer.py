@@ -186,9 +186,10 @@ def write_records(
         cut = functools.partial(cut_square, source, rule)
         with _cut_ahead(cut, ordered, num_processes) as squares:
             bar = tqdm.tqdm(squares, total=len(ordered), unit="face", disable=not progress)
+            arriving = iter(bar)
             for split, faces in splits.items():
                 with _Shards(partial, split, -(-len(faces) // faces_per_shard)) as shards:
-                    for item, square in zip(faces, itertools.islice(bar, len(faces)), strict=True):
+                    for item, square in zip(faces, itertools.islice(arriving, len(faces)), strict=True):
                         if isinstance(square, Square):
                             record = _serialize(square, split, source.scheme.name, rule.side)
                             shards.write(record)

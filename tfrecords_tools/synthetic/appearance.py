@@ -74,8 +74,8 @@ def random_style(rng: np.random.Generator) -> Style:
         hair = np.clip(rng.uniform(0.02, 0.6, 3), 0, 1)
     bald = not hat and rng.random() < 0.08
     return Style(
-        skin=skin,
-        hair=hair,
+        skin=skin.astype(np.float32),
+        hair=hair.astype(np.float32),
         age=age,
         bald=bald,
         hat=hat,
@@ -90,7 +90,7 @@ def random_style(rng: np.random.Generator) -> Style:
 def hair_weight(style: Style, elevation: np.ndarray, azimuth: np.ndarray, soft: float) -> np.ndarray:
     """Share of hair in [0, 1] at angles of the head chart, in degrees."""
     if style.bald:
-        return np.zeros(np.broadcast(elevation, azimuth).shape, np.float32)
+        return np.zeros(np.broadcast_shapes(elevation.shape, azimuth.shape), np.float32)
     away = np.abs(azimuth)
     if style.hat:
         line = -34 + 3 * style.hairline / 4 + away * 0.14
@@ -98,12 +98,13 @@ def hair_weight(style: Style, elevation: np.ndarray, azimuth: np.ndarray, soft: 
         line = np.interp(away, *_HAIRLINE.T) + style.hairline * np.clip(1.4 - away / 70, 0, 1)
         line = line + style.fringe * np.exp(-((away / 42) ** 4))
         line = line + 2.0 * np.sin(azimuth / 9 + style.parting) * (away < 75)
-    return np.clip((line - elevation) / soft + 0.5, 0, 1).astype(np.float32)
+    return np.clip((line.astype(np.float32) - elevation) / soft + 0.5, 0, 1)
 
 
 def grow_hair(head: np.ndarray, style: Style, rng: np.random.Generator) -> np.ndarray:
     """Moves the head's vertices `[rows, columns, 3]` out to the surface of the hair."""
-    elevation, azimuth = np.meshgrid(*angles_of_grid(*GRID_SHAPE), indexing="ij")
+    elevation, azimuth = angles_of_grid(*GRID_SHAPE)
+    elevation, azimuth = elevation[:, None], azimuth[None]
     weight = hair_weight(style, elevation + 2, azimuth, 10)
     crown = np.clip(0.35 - elevation / 70, 0.25, 1)
     lumps = 1 + 0.18 * np.sin(azimuth / 17 + style.parting) * np.sin(elevation / 11 + rng.uniform(0, 6))
@@ -124,35 +125,37 @@ def _skin(head: Head, style: Style, rng: np.random.Generator) -> tuple[np.ndarra
     mask = regions()
     fine = cut_noise("skin", rng, SIDE, SIDE)
     cloud = cut_noise("cloud", rng, SIDE, SIDE)
-    dirt = rng.uniform(0.01, 0.045) * (1 + style.age)
+    dirt = rng.uniform(0.006, 0.03) * (1 + style.age)
     blush = rng.uniform(0, 0.35) * (mask["cheek"] + 0.7 * mask["nose_tip"])
-    fold = np.clip(0.55 * style.age + 0.55 * head.smile, 0, 1) * rng.uniform(0.4, 1)
-    dark = (
-        dirt * fine
-        + rng.uniform(0, 0.05) * cloud
-        + rng.uniform(0.1, 0.30) * mask["socket"]
-        + rng.uniform(0.05, 0.22) * mask["nose_side"]
-        + rng.uniform(0.15, 0.45) * mask["wing"]
-        + rng.uniform(0.1, 0.35) * mask["nose_under"]
-        + rng.uniform(0.05, 0.3) * mask["under_lip"]
-        + rng.uniform(0.05, 0.2) * mask["philtrum"]
-        + 0.45 * fold * mask["fold"]
-        + rng.uniform(0.2, 0.5) * mask["corner"]
-        + (0.1 + 0.3 * style.age) * rng.random() * mask["bag"]
-        + 0.35 * style.age * rng.random() * (mask["crow"] + mask["frown"])
-        + 0.3 * (style.age * rng.random() + 0.05 * max(head.brow_raise, 0)) * mask["forehead_lines"]
-        + rng.uniform(0.2, 0.5) * mask["chin_shade"]
-    )
+    fold = np.clip(0.45 * style.age + 0.55 * head.smile, 0, 1) * rng.uniform(0.4, 1)
+    strengths = {
+        "socket": rng.uniform(0.1, 0.30),
+        "nose_side": rng.uniform(0.05, 0.22),
+        "wing": rng.uniform(0.15, 0.45),
+        "nose_under": rng.uniform(0.1, 0.35),
+        "under_lip": rng.uniform(0.05, 0.3),
+        "philtrum": rng.uniform(0.05, 0.2),
+        "fold": 0.45 * fold,
+        "corner": rng.uniform(0.2, 0.5),
+        "bag": (0.1 + 0.3 * style.age) * rng.random(),
+        "crow": 0.35 * style.age * rng.random(),
+        "frown": 0.35 * style.age * rng.random(),
+        "forehead_lines": 0.16 * style.age * rng.random() + 0.01 * max(head.brow_raise, 0),
+        "chin_shade": rng.uniform(0.2, 0.5),
+    }
+    dark = dirt * fine + rng.uniform(0, 0.05) * cloud
+    for name, strength in strengths.items():
+        dark += np.float32(strength) * mask[name]
     if rng.random() < 0.12:
         spots = np.clip(cut_noise("stubble", rng, SIDE, SIDE) - 1.6, 0, 1)
         dark = dark + rng.uniform(0.2, 0.6) * spots * np.clip(2 * mask["cheek"] + mask["nose_tip"], 0, 1)
-    shade = np.exp(-dark)[..., None]
-    colour = style.skin.astype(np.float32) * shade ** np.array([0.8, 1.0, 1.1], np.float32)
+    colour = cv2.exp(dark[..., None] * np.array([-0.8, -1.0, -1.1], np.float32)) * style.skin
     colour *= 1 + blush[..., None] * np.array([0.25, -0.25, -0.2], np.float32)
     hole = rng.uniform(0.6, 0.95) * np.clip(1.3 * mask["nostril"], 0, 1)
     colour *= (1 - hole)[..., None]
     relief = 0.25 * dirt * fine - 0.5 * fold * mask["fold"] - 0.25 * mask["wing"]
-    relief -= 0.35 * style.age * (mask["crow"] + mask["forehead_lines"] + mask["bag"])
+    wrinkled = mask["crow"] + mask["bag"] + mask["forehead_lines"]
+    relief -= 0.22 * style.age * rng.random() * wrinkled
     return colour, relief
 
 
@@ -163,7 +166,7 @@ def _mix(colour: np.ndarray, other: np.ndarray, weight: np.ndarray) -> None:
 def _brows(colour: np.ndarray, style: Style, rng: np.random.Generator) -> None:
     along, away = brow_chart()
     thick, drop = rng.uniform(1.6, 4.2), rng.uniform(0.5, 2.6)
-    slot = slice(40, 130)
+    slot = slice(36, 76)
     along, away = along[slot], away[slot]
     inner = np.clip((along + rng.uniform(-0.02, 0.08)) / 0.10, 0, 1)
     outer = np.clip((rng.uniform(0.95, 1.1) - along) / 0.5, 0, 1)
@@ -221,10 +224,11 @@ def paint(head: Head, style: Style, yaw: float, rng: np.random.Generator) -> Pai
     paint_eyes(colour, face_gloss, head, yaw, style.skin, rng)
 
     elevation, azimuth = texel_angles()
+    azimuth = azimuth[:1]
     strand = cut_noise("strand", rng, SIDE, SIDE)
     weight = hair_weight(style, elevation + 1.2 * strand, azimuth, 2.5 + 5 * rng.random())
-    weave = 0.12 if style.hat else 0.42
-    sheen = np.exp(weave * strand)[..., None] * style.hair.astype(np.float32)
+    weave = 0.10 if style.hat else rng.uniform(0.12, 0.35)
+    sheen = cv2.exp(weave * strand)[..., None] * style.hair
     colour += weight[..., None] * (sheen - colour)
     relief += 0.25 * weight * strand
     face_gloss *= 1 - weight * (0.9 if style.hat else 0.5)
@@ -238,7 +242,7 @@ def paint(head: Head, style: Style, yaw: float, rng: np.random.Generator) -> Pai
     hang = cut_noise("strand", rng, block.height, block.width)
     tint = style.hair if not style.hat else _HAIR[rng.integers(0, 5)]
     atlas[block.slices] = tint * np.exp(0.5 * hang)[..., None] * rng.uniform(0.7, 1)
-    return Paint(np.clip(atlas, 0.002, 0.95), gloss, relief.astype(np.float32))
+    return Paint(atlas, gloss, relief.astype(np.float32))
 
 
 def _ear_shade() -> np.ndarray:

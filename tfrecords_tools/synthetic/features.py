@@ -10,7 +10,12 @@ _IRIS = np.array(
     [[0.030, 0.015, 0.010], [0.09, 0.04, 0.018], [0.17, 0.10, 0.035], [0.13, 0.25, 0.38]]
     + [[0.13, 0.19, 0.085], [0.22, 0.26, 0.29]]
 )
-_EYE_ROWS, _MOUTH_ROWS = slice(78, 136), slice(150, 226)
+# Texels that the painters touch; everything they draw lies well inside.
+_EYE_PATCHES = (
+    (slice(54, 92), slice(66, 118)),
+    (slice(54, 92), slice(138, 190)),
+)
+_MOUTH_PATCH = (slice(160, 206), slice(84, 172))
 _CANONICAL_LID_GAP, _CANONICAL_MOUTH_GAP = 7.5, 5.0
 
 
@@ -40,9 +45,6 @@ def paint_eyes(
         skin: Linear RGB.
         rng: Generator.
     """
-    rows = _EYE_ROWS
-    view, shine = colour[rows], gloss[rows]
-    place = mean_surface()[rows]
     mask = regions()
     look_x, look_y = rng.normal(0, 1.8), rng.normal(0, 0.8)
     if rng.random() < 0.6:
@@ -57,15 +59,17 @@ def paint_eyes(
     shadow = rng.uniform(0.2, 0.7) if makeup else rng.uniform(0, 0.25)
     shadow_tint = skin * rng.uniform(0.15, 0.8, 3) if makeup else skin * 0.5
     glint = rng.uniform(-2.5, 2.5), rng.uniform(-2.8, -0.8), rng.uniform(0, 1)
-    fibre = cut_noise("skin", rng, view.shape[0], view.shape[1])
+    fibre = cut_noise("skin", rng, 38, 52)
     for eye, name in enumerate(("left", "right")):
+        patch = _EYE_PATCHES[eye]
+        view, place = colour[patch], mean_surface()[patch]
         numbers = [36, 37, 38, 39, 40, 41] if eye == 0 else [42, 43, 44, 45, 46, 47]
         centre = mean_controls()[numbers].mean(0)
         # Undo the lids' squeeze of the texture: the iris stays round and is cut by the lids.
         squeeze = min(head.eye_gaps[eye] / _CANONICAL_LID_GAP, 1.6)
         x = place[..., 0] - centre[0]
         y = (place[..., 1] - centre[1]) * squeeze
-        inside = mask[f"eye_{name}"][rows]
+        inside = mask[f"eye_{name}"][patch]
         depth = np.clip(1.5 * cv2.GaussianBlur(inside, (0, 0), 2.2) - 0.25, 0, 1)
         ball = white * (0.35 + 0.65 * depth)[..., None]
         pink = np.clip(np.abs(x) - 9, 0, 5) / 5
@@ -77,12 +81,12 @@ def paint_eyes(
         ball = ball * (1 - 0.95 * _edge(radius - pupil, 0.8))[..., None]
         spark = np.hypot(x - look_x - glint[0], y - look_y - glint[1])
         ball = ball + (0.9 * glint[2] * _edge(spark - 1.0, 1.0))[..., None]
-        _mix(view, shadow_tint, shadow * mask[f"lid_{name}"][rows] * (1 - inside))
-        _mix(view, skin * 0.3, crease * mask[f"crease_{name}"][rows])
+        _mix(view, shadow_tint, shadow * mask[f"lid_{name}"][patch] * (1 - inside))
+        _mix(view, skin * 0.3, crease * mask[f"crease_{name}"][patch])
         _mix(view, ball, inside)
-        _mix(view, skin * 0.10, np.clip(1.2 * line * mask[f"lash_{name}"][rows], 0, 1))
-        _mix(view, skin * 0.20, lower_line * mask[f"lower_lash_{name}"][rows])
-        shine += 0.4 * inside
+        _mix(view, skin * 0.10, np.clip(1.2 * line * mask[f"lash_{name}"][patch], 0, 1))
+        _mix(view, skin * 0.20, lower_line * mask[f"lower_lash_{name}"][patch])
+        gloss[patch] += 0.4 * inside
 
 
 def paint_mouth(
@@ -101,9 +105,9 @@ def paint_mouth(
         skin: Linear RGB.
         rng: Generator.
     """
-    rows = _MOUTH_ROWS
-    view, place = colour[rows], mean_surface()[rows]
-    mask = {name: regions()[name][rows] for name in ("lips", "mouth", "seam")}
+    patch = _MOUTH_PATCH
+    view, place = colour[patch], mean_surface()[patch]
+    mask = {name: regions()[name][patch] for name in ("lips", "mouth", "seam")}
     x, y = place[..., 0], place[..., 1]
     tint = skin * np.array([0.86, 0.55, 0.56]) * np.exp(rng.normal(0, 0.12, 3))
     strength = rng.uniform(0.35, 0.95)
@@ -114,7 +118,7 @@ def paint_mouth(
     upper_darker = 1 - rng.uniform(0.05, 0.3) * (y < 71)
     lip = tint * (np.exp(0.06 * ridges) * upper_darker)[..., None]
     _mix(view, lip, strength * mask["lips"])
-    gloss[rows] += rng.uniform(0, 0.45) * mask["lips"]
+    gloss[patch] += rng.uniform(0, 0.45) * mask["lips"]
 
     gap = head.mouth_gap
     mean = mean_controls()

@@ -15,7 +15,7 @@ import numpy as np
 
 CENTRE = np.array([0.0, 10.0, -80.0])
 RADII = np.array([76.0, 108.0, 94.0])
-GRID_SHAPE = (60, 73)  # elevation rows, azimuth columns; the first and last column coincide
+GRID_SHAPE = (52, 61)  # elevation rows, azimuth columns; the first and last column coincide
 
 # The average adult face, symmetric, rounded to half a millimetre: landmarks of the picture's left
 # half and of the middle line. The proportions are those of a mean over many annotated faces.
@@ -151,10 +151,11 @@ def _spline(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     base = _ellipsoid(*np.meshgrid(azimuth, elevation)).reshape(-1, 3)
     inverse = np.linalg.inv(system)[:, :count]
     terms = np.concatenate([_kernel(base, centres), np.ones((len(base), 1)), base / 100], 1)
-    return base, terms @ inverse
+    return base, (terms @ inverse).astype(np.float32)
 
 
 def surface(controls: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """The head's surface `[rows, columns, 3]` through the control points `[N, 3]`."""
     base, matrix = _spline(rows, columns)
-    return (base + matrix @ (controls - _control_bases())).reshape(rows, columns, 3)
+    offsets = (controls - _control_bases()).astype(np.float32)
+    return (base + matrix @ offsets).reshape(rows, columns, 3)

@@ -143,7 +143,7 @@ def curtain(rng: np.random.Generator, head: np.ndarray) -> np.ndarray:
     )
     length = rng.uniform(110, 240)
     angle = opening + np.linspace(0, 1, block.columns)[None] * (2 * np.pi - 2 * opening)
-    swell = rng.uniform(2, 16) + rng.uniform(0, 22) * t
+    swell = rng.uniform(0, 5) + rng.uniform(0, 16) * t
     wave = rng.uniform(0, 4) * np.sin(angle * rng.integers(5, 14) + 4 * t)
     top = -42 - 12 * np.cos(angle)
     x = (wide + swell + wave) * np.sin(angle) * (0.93 + 0.07 * np.minimum(1, 4 * t))

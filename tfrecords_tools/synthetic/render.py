@@ -66,7 +66,7 @@ class Frame(NamedTuple):
         numbers: Int32 `[H, W]`, 1 + drawn triangle, 0 for background.
         atlas_x: Float32 `[H, W]`, atlas column per pixel; -1 for background.
         atlas_y: Float32 `[H, W]`, atlas row per pixel.
-        planes: Float32 `[T + 1, 3]`, nearness of each drawn triangle as a plane over (x, y, 1).
+        planes: Float32 `[3, T + 1]`, nearness of each drawn triangle as a plane over (x, y, 1).
     """
 
     numbers: np.ndarray
@@ -79,8 +79,8 @@ class Frame(NamedTuple):
         height, width = self.numbers.shape
         column = np.clip(np.rint(xy[:, 0]).astype(int), 0, width - 1)
         row = np.clip(np.rint(xy[:, 1]).astype(int), 0, height - 1)
-        plane = self.planes[self.numbers[row, column]]
-        return plane[:, 0] * column + plane[:, 1] * row + plane[:, 2] < nearness + tolerance
+        by_x, by_y, offset = self.planes[:, self.numbers[row, column]]
+        return by_x * column + by_y * row + offset < nearness + tolerance
 
 
 def rasterise(turned: np.ndarray, camera: Camera, drawn: np.ndarray, size: int) -> Frame:
@@ -97,35 +97,43 @@ def rasterise(turned: np.ndarray, camera: Camera, drawn: np.ndarray, size: int) 
     """
     mesh = topology()
     xy, nearness = camera.project_turned(turned)
-    corners = xy[mesh.triangles]
-    edge_1, edge_2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    area = edge_1[:, 0] * edge_2[:, 1] - edge_1[:, 1] * edge_2[:, 0]
-    inside = (corners.max(1) > 0).all(1) & (corners.min(1) < size).all(1)
-    keep = np.flatnonzero(drawn & inside & ((area > 1e-4) | (mesh.two_sided & (area < -1e-4))))
-    triangles, area = mesh.triangles[keep], area[keep]
-    order = np.argsort(nearness[triangles].sum(1))
-    keep, triangles, area = keep[order], triangles[order], area[order]
+    x, y = xy.astype(np.float32).T.copy()
+    near = nearness.astype(np.float32)
+    first, second, third = mesh.triangles.T.copy()
+    x1, y1 = x[second] - x[first], y[second] - y[first]
+    x2, y2 = x[third] - x[first], y[third] - y[first]
+    area = x1 * y2 - y1 * x2
+    inside = (x > -0.1 * size) & (x < 1.1 * size) & (y > -0.1 * size) & (y < 1.1 * size)
+    keep = drawn & (inside[first] | inside[third]) & (np.where(mesh.two_sided, abs(area), area) > 1e-4)
+    keep = np.flatnonzero(keep)
+    middle = near[first[keep]] + near[second[keep]] + near[third[keep]]
+    keep = keep[np.argsort(middle)]
+    triangles = mesh.triangles[keep]
+    x1, y1, x2, y2 = (edge[keep] / area[keep] for edge in (x1, y1, x2, y2))
+    corners = xy[triangles]
 
     numbers = np.zeros((size, size), np.int32)
-    fixed = np.rint(corners[keep] * 2**_SUBPIXEL_BITS).astype(np.int32)
+    fixed = np.rint(corners * 2**_SUBPIXEL_BITS).astype(np.int32)
     fill = cv2.fillConvexPoly
     for number, points in enumerate(fixed, 1):
         fill(numbers, points, number, 8, _SUBPIXEL_BITS)
 
-    values = np.concatenate([mesh.atlas_xy, nearness[:, None]], 1)[triangles]
-    step_1, step_2 = values[:, 1] - values[:, 0], values[:, 2] - values[:, 0]
-    e1, e2 = edge_1[keep] / area[:, None], edge_2[keep] / area[:, None]
-    by_x = step_1 * e2[:, 1:] - step_2 * e1[:, 1:]
-    by_y = step_2 * e1[:, :1] - step_1 * e2[:, :1]
-    start = corners[keep, 0]
-    offset = values[:, 0] - by_x * start[:, :1] - by_y * start[:, 1:]
-    planes = np.zeros((len(keep) + 1, 3, 3), np.float32)
-    planes[0, :, 2] = -1e6
-    planes[1:] = np.stack([by_x, by_y, offset], -1)
+    # Atlas place and nearness are planes over the pixels of one triangle: a x + b y + c.
+    planes = np.full((3, 3, len(keep) + 1), 0, np.float32)
+    planes[:, 2, 0] = -1e6
+    start_x, start_y = x[triangles[:, 0]], y[triangles[:, 0]]
+    for plane, value in zip(planes, (*mesh.atlas_xy.T, near), strict=True):
+        one, two, three = value.astype(np.float32)[triangles.T]
+        plane[0, 1:] = (two - one) * y2 - (three - one) * y1
+        plane[1, 1:] = (three - one) * x1 - (two - one) * x2
+        plane[2, 1:] = one - plane[0, 1:] * start_x - plane[1, 1:] * start_y
 
-    rows, columns = np.nonzero(numbers)
-    plane = planes[numbers[rows, columns], :2]
-    found = plane[..., 0] * columns[:, None] + plane[..., 1] * rows[:, None] + plane[..., 2]
-    atlas = np.full((2, size, size), -1, np.float32)
-    atlas[:, rows, columns] = found.T
-    return Frame(numbers, atlas[0], atlas[1], planes[:, 2])
+    covered = np.flatnonzero(numbers)
+    number = numbers.ravel()[covered]
+    rows, columns = np.divmod(covered.astype(np.int32), np.int32(size))
+    rows, columns = rows.astype(np.float32), columns.astype(np.float32)
+    atlas = np.full((2, size * size), -1, np.float32)
+    for axis, (by_x, by_y, offset) in enumerate(planes[:2]):
+        atlas[axis, covered] = by_x[number] * columns + by_y[number] * rows + offset[number]
+    atlas = atlas.reshape(2, size, size)
+    return Frame(numbers, atlas[0], atlas[1], planes[2])

@@ -190,12 +190,8 @@ def parse_face(record: tf.Tensor, records: RecordSet, ratio: int = 1, *, image: 
 
 def read_faces(records: RecordSet, ratio: int = 1, *, image: bool = True) -> tf.data.Dataset:
     """Returns all faces once, in a fixed order, unbatched; see `parse_face`."""
-    dataset = tf.data.Dataset.from_tensor_slices(list(records.files)).interleave(
-        lambda file: tf.data.TFRecordDataset(file, buffer_size=1 << 20),
-        cycle_length=min(len(records.files), 16),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+    files = tf.data.Dataset.from_tensor_slices(list(records.files))
+    dataset = _interleave(files, len(records.files))
     return dataset.map(
         lambda record: parse_face(record, records, ratio, image=image),
         num_parallel_calls=tf.data.AUTOTUNE,
@@ -212,49 +208,99 @@ def training_batches(
     ratio: int = 1,
     first_epoch: int = 0,
     cache: bool = True,
-    shuffle_buffer: int = 16384,
+    shuffle_buffer: int = 65536,
 ) -> tf.data.Dataset:
     """Returns an endless stream of shuffled batches, each face with its own random numbers.
 
     The order of epoch e is a function of (seed, e), and the numbers of a face are a function of
     (seed, running number of the sample in the stream): a stream begun at ``first_epoch`` goes on
     exactly as one that has come there, at any parallelism, and replicas that share a batch get
-    different numbers. What an epoch holds beyond
-    its last whole batch is left out (other faces each time).
+    different numbers. What an epoch holds beyond its last whole batch is left out (other faces each
+    time).
 
     Args:
         records: what is read.
-        batch_size: over all replicas.
+        batch_size: over all replicas; at most the number of faces.
         num_draws: how many uniform numbers in [0, 1) each sample gets.
         seed: of order and numbers.
         ratio: see `parse_face`.
         first_epoch: where to begin, in passes over the records.
-        cache: keep the decoded squares in memory.
-        shuffle_buffer: faces that are shuffled at a time; smaller sets are shuffled whole.
+        cache: decode all faces once and keep them in memory; else they are read and decoded again
+            in each epoch.
+        shuffle_buffer: without ``cache``: how many records are shuffled at a time.
 
     Returns:
         Batches of `parse_face`'s dict without ``key``, plus ``draws`` float32 [B, num_draws].
     """
-    faces = read_faces(records, ratio)
-    faces = faces.map(lambda face: {k: v for k, v in face.items() if k != "key"})
+    order_seed, draw_seed = np.random.SeedSequence(seed).generate_state(2).astype(np.int64) // 2
+    used = records.num_faces // batch_size * batch_size
     if cache:
-        faces = faces.cache()
-    buffer = min(records.num_faces, shuffle_buffer)
-    seeds = np.random.SeedSequence(seed).generate_state(2).astype(np.int64) // 2
-    steps = records.num_faces // batch_size
+        epoch_faces, load = _from_memory(records, ratio)
+    else:
+        epoch_faces, load = _from_files(records, ratio, shuffle_buffer)
 
     def epoch(number):
-        order_seed = tf.random.stateless_uniform(
-            [], [seeds[0], number], maxval=tf.int64.max, dtype=tf.int64
-        )
-        shuffled = faces.shuffle(buffer, seed=order_seed, reshuffle_each_iteration=False)
-        numbered = shuffled.enumerate(number * records.num_faces)
-        return numbered.take(steps * batch_size)
+        faces = epoch_faces(tf.stack([tf.constant(order_seed), number]))
+        return faces.enumerate(number * records.num_faces).take(used)
 
     def with_draws(number, face):
-        draws = tf.random.stateless_uniform([num_draws], [seeds[1], number])
-        return {**face, "draws": draws}
+        return face, tf.random.stateless_uniform([num_draws], [draw_seed, number])
 
-    dataset = tf.data.Dataset.counter(first_epoch).flat_map(epoch)
-    dataset = dataset.map(with_draws, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+    dataset = tf.data.Dataset.counter(first_epoch).flat_map(epoch).map(with_draws, **parallel)
+    dataset = dataset.batch(batch_size, drop_remainder=True)
+    dataset = dataset.map(lambda faces, draws: {**load(faces), "draws": draws}, **parallel)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _from_memory(records: RecordSet, ratio: int):
+    """Returns the order of an epoch's faces, and how a batch of them is taken from memory."""
+    faces = [_without_key(face) for face in read_faces(records, ratio).as_numpy_iterator()]
+    arrays = {name: tf.constant(np.stack([face[name] for face in faces])) for name in faces[0]}
+
+    def epoch_faces(seed):
+        order = tf.random.experimental.stateless_shuffle(tf.range(records.num_faces), seed)
+        return tf.data.Dataset.from_tensor_slices(order)
+
+    return epoch_faces, lambda index: {name: tf.gather(v, index) for name, v in arrays.items()}
+
+
+def _from_files(records: RecordSet, ratio: int, buffer: int):
+    """Returns an epoch's records, shards and records shuffled, and how a batch is decoded."""
+    # Dataset.shuffle takes no seed that depends on the epoch's number: it is done here by chunks.
+    shuffle = tf.random.experimental.stateless_shuffle
+
+    def epoch_faces(seed):
+        files = shuffle(tf.constant(records.files), seed)
+        chunks = _interleave(tf.data.Dataset.from_tensor_slices(files), len(records.files))
+        chunks = chunks.batch(buffer).enumerate()
+        return chunks.map(lambda i, chunk: shuffle(chunk, seed + [1, i])).unbatch()
+
+    def load(batch):
+        return tf.map_fn(
+            lambda record: _without_key(parse_face(record, records, ratio)),
+            batch,
+            fn_output_signature={
+                "image": tf.uint8,
+                "landmarks_square_px": tf.float32,
+                "visibility": tf.int32,
+                "box_square_px": tf.float32,
+                "square_to_source": tf.float32,
+            },
+        )
+
+    return epoch_faces, load
+
+
+def _without_key(face: dict) -> dict:
+    return {name: value for name, value in face.items() if name != "key"}
+
+
+def _interleave(files: tf.data.Dataset, num_files: int) -> tf.data.Dataset:
+    """Reads record files side by side, in an order that depends on the files only."""
+    return files.interleave(
+        lambda file: tf.data.TFRecordDataset(file, buffer_size=1 << 20),
+        cycle_length=min(num_files, 16),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )

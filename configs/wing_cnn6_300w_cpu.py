@@ -1,0 +1,66 @@
+"""CNN-6 with Wing loss on 300-W: the best half hour on two CPU cores.
+
+Not the paper's recipe (see wing_cnn6_300w.py, which takes days on a CPU): AdamW and a cosine reach
+in half an hour what SGD at the paper's rate does not.
+
+Command: wing-train --config=configs/wing_cnn6_300w_cpu.py --workdir=RUN --config.data.path=RECORDS
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the config."""
+    return ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            "deterministic": False,
+            "data": {
+                "path": "records",
+                "train_split": "train",
+                "validation_split": "validation",
+                "cache": True,
+            },
+            "model": {"name": "cnn6", "input_size": 64},
+            "crop_margin": 1.15,
+            "augment": {
+                "flip": 0.5,
+                "rotation_deg": 30.0,
+                "scale": 0.05,
+                "translation": 0.05,
+                "box_jitter": 0.03,
+                "blur": 0.2,
+                "blur_sigma_px": 1.0,
+                "brightness": 0.1,
+                "contrast": 0.2,
+                "colour": 0.1,
+                "noise": 0.02,
+                "occlusion": 0.3,
+                "occlusion_size": 0.4,
+            },
+            "loss": {"name": "wing", "width": 10.0, "curvature": 2.0},
+            "optimizer": {
+                "name": "adamw",
+                "learning_rate": 1e-3,
+                "momentum": 0.9,
+                "weight_decay": 0.01,
+                "clip_norm": 0.0,
+                "ema": 0.999,
+            },
+            "schedule": {
+                "name": "cosine",
+                "warmup_epochs": 1.0,
+                "final_ratio": 0.0,
+                "boundaries": (),
+                "factor": 0.1,
+            },
+            "batch_size": 32,
+            "epochs": 300,
+            "output_init": 0.02,
+            "init_from": "",
+            "mixed_precision": False,
+            "jit_compile": "auto",
+            "checkpoint_epochs": 10,
+            "num_pictures": 8,
+        }
+    )

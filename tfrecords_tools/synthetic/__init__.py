@@ -1,0 +1,5 @@
+"""Synthetic faces: endless, exactly annotated, reproducible from two integers."""
+
+from tfrecords_tools.synthetic.face import SyntheticFace, render_face
+
+__all__ = ["SyntheticFace", "render_face"]

@@ -1,0 +1,166 @@
+"""One synthetic face with its exact landmarks, from two integers."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+
+from tfrecords_tools.synthetic.appearance import grow_hair, paint, random_style
+from tfrecords_tools.synthetic.head import GRID_SHAPE, chart_of_points, mean_controls
+from tfrecords_tools.synthetic.light import atlas_normals, shade
+from tfrecords_tools.synthetic.parts import (
+    BLOCKS,
+    body,
+    curtain,
+    ears,
+    follow_head,
+    grid_normals,
+    topology,
+)
+from tfrecords_tools.synthetic.photo import cast_shadow, degrade
+from tfrecords_tools.synthetic.render import Camera, rasterise, rotation_matrix
+from tfrecords_tools.synthetic.scene import background, glasses, occlude
+from tfrecords_tools.synthetic.shape import random_head
+
+_SUPERSAMPLING = 2
+
+
+@dataclass(frozen=True)
+class SyntheticFace:
+    """A rendered face and what is known about it.
+
+    Attributes:
+        image: uint8 RGB `[size, size, 3]`.
+        landmarks_px: float32 `[68, 2]`, (x, y) in iBUG-68 order, pixel centres at integers; hidden
+            landmarks keep their true projected place.
+        visibility: float32 `[68]`, 1 visible, 0 hidden by the head, its hair or an occluder.
+        angles_deg: float32 `[3]`, yaw, pitch, roll. Positive yaw: the nose points to the picture's
+            right, its right half of the face is hidden. Positive pitch: the nose points up.
+            Positive roll: the head leans clockwise as seen in the picture.
+        box_xyxy_px: float32 `[4]`, tight box of the landmarks.
+    """
+
+    image: np.ndarray
+    landmarks_px: np.ndarray
+    visibility: np.ndarray
+    angles_deg: np.ndarray
+    box_xyxy_px: np.ndarray
+
+
+def _random_angles(rng: np.random.Generator) -> np.ndarray:
+    yaw = rng.normal(0, 22) if rng.random() < 0.62 else rng.uniform(-90, 90)
+    pitch, roll = rng.normal(0, 10), rng.normal(0, 11)
+    return np.clip([yaw, pitch, roll], [-90, -30, -30], [90, 30, 30])
+
+
+def _frame_camera(
+    landmarks: np.ndarray, rotation: np.ndarray, size: int, rng: np.random.Generator
+) -> Camera:
+    """A camera that puts the landmark box near the middle, about half as large as the picture."""
+    camera = Camera(rotation, rng.uniform(550, 1600), 1.0, np.zeros(2))
+    xy, _ = camera.project(landmarks)
+    low, high = xy.min(0), xy.max(0)
+    scale = size * rng.uniform(0.45, 0.56) / (high - low).max()
+    middle = (size - 1) / 2 + size * rng.uniform(-0.04, 0.04, 2)
+    return camera._replace(scale=scale, shift=middle - scale * (low + high) / 2)
+
+
+def _visible(
+    frame, camera: Camera, points: np.ndarray, normals: np.ndarray, reach: float
+) -> np.ndarray:
+    """Depth test: a landmark is seen if its own surface is on top within `reach` pixels of it."""
+    xy, near = camera.project(points)
+    facing = normals @ camera.rotation[2] > -0.30
+    seen = np.zeros(len(points), bool)
+    for step in ((0, 0), (reach, 0), (-reach, 0), (0, reach), (0, -reach)):
+        seen |= frame.is_clear(xy + step, near, 5.0)
+    return facing & seen
+
+
+@cache
+def _landmark_vertices() -> np.ndarray:
+    """The grid vertex next to each landmark; `[68]`."""
+    rows, columns = GRID_SHAPE
+    s, t = chart_of_points(mean_controls()[:68]).T
+    return np.rint(t * (rows - 1)).astype(int) * columns + np.rint(s * (columns - 1)).astype(int)
+
+
+def render_face(seed: int, index: int, *, size: int = 192) -> SyntheticFace:
+    """Renders face number `index` of the endless set `seed`.
+
+    The same arguments give the same bytes, in any order and in any process.
+
+    Args:
+        seed: Which set, not negative.
+        index: Which face of the set, not negative.
+        size: Side of the picture in pixels; the landmark box spans about half of it.
+
+    Returns:
+        The picture and its landmarks.
+
+    Raises:
+        ValueError: If `size` is below 32, or `seed` or `index` is negative.
+    """
+    if size < 32:
+        raise ValueError(f"`size` must be at least 32. Received: size={size}.")
+    if seed < 0 or index < 0:
+        raise ValueError(
+            f"`seed` and `index` must not be negative. Received: seed={seed}, index={index}."
+        )
+    rng = np.random.default_rng([seed, index])
+    angles = _random_angles(rng)
+    head, style = random_head(rng), random_style(rng)
+    rotation = rotation_matrix(*angles)
+    camera = _frame_camera(head.landmarks, rotation, size, rng)
+
+    skull = grow_hair(head.vertices, style, rng)
+    left_ear, right_ear = ears(head.vertices, rng)
+    calm = rotation_matrix(*(angles * rng.uniform([0.2, 0.0, 0.0], [0.8, 0.3, 0.5])))
+    jaw_width = np.abs(head.landmarks[[4, 12], 0]).mean()
+    turned_body = follow_head(body(rng, jaw_width), rotation, calm)
+    grids = {
+        "head": skull,
+        "left_ear": left_ear,
+        "right_ear": right_ear,
+        "body": turned_body @ rotation,
+        "curtain": curtain(rng, skull),
+    }
+    normals = {name: grid_normals(grid) for name, grid in grids.items()}
+    normals["right_ear"] = -normals["right_ear"]
+    painted = paint(head, style, float(angles[0]), rng)
+    atlas = shade(painted, atlas_normals(normals, painted.relief), rotation, rng)
+
+    mesh = topology()
+    drawn = np.ones(len(mesh.triangles), bool)
+    if not style.long_hair:
+        drawn &= mesh.triangles[:, 0] < mesh.starts["curtain"]
+    turned = np.concatenate([grids[name].reshape(-1, 3) for name in BLOCKS]) @ rotation.T
+    fine = camera.zoomed(_SUPERSAMPLING)
+    frame = rasterise(turned, fine, drawn, size * _SUPERSAMPLING)
+    scene = background(size, rng)
+    scene = cv2.resize(scene, None, fx=_SUPERSAMPLING, fy=_SUPERSAMPLING)
+    figure = cv2.remap(atlas, frame.atlas_x, frame.atlas_y, cv2.INTER_LINEAR)
+    cv2.copyTo(figure, (frame.numbers > 0).astype(np.uint8), scene)
+
+    landmark_normals = grid_normals(head.vertices).reshape(-1, 3)[_landmark_vertices()]
+    visible = _visible(frame, fine, head.landmarks, landmark_normals, 2.0 * size / 192)
+    if rng.random() < 0.17 and glasses(scene, head.landmarks, fine, frame, rng):
+        visible[36:48] = False
+    image = cv2.resize(scene, (size, size), interpolation=cv2.INTER_AREA)
+
+    landmarks = camera.project(head.landmarks)[0].astype(np.float32)
+    box = np.concatenate([landmarks.min(0), landmarks.max(0)])
+    if rng.random() < 0.18:
+        cover = occlude(image, box, 255 * np.sqrt(style.skin), rng)
+        at = np.clip(np.rint(landmarks).astype(int), 0, size - 1)
+        visible &= cover[at[:, 1], at[:, 0]] < 0.5
+    if rng.random() < 0.25:
+        image = cast_shadow(image, rng)
+    return SyntheticFace(
+        image=np.ascontiguousarray(degrade(image, rng)),
+        landmarks_px=landmarks,
+        visibility=visible.astype(np.float32),
+        angles_deg=angles.astype(np.float32),
+        box_xyxy_px=box,
+    )

@@ -1,0 +1,87 @@
+"""Light on the atlas: soft skin-like diffuse light, gloss and an ambient gradient."""
+
+import cv2
+import numpy as np
+
+from tfrecords_tools.synthetic.charts import SIDE, stretch, texel_angles
+from tfrecords_tools.synthetic.appearance import Paint
+from tfrecords_tools.synthetic.parts import ATLAS_SHAPE, BLOCKS
+
+# Light creeps round the terminator under the skin, red furthest.
+_WRAP = np.array([0.42, 0.26, 0.20], np.float32)
+
+
+def atlas_normals(normals: dict[str, np.ndarray], relief: np.ndarray) -> np.ndarray:
+    """Unit normals of the atlas, float32 `[h, w, 3]`, with the relief of the face pressed in."""
+    atlas = np.zeros((*ATLAS_SHAPE, 3), np.float32)
+    atlas[..., 2] = 1
+    for name, block in BLOCKS.items():
+        atlas[block.slices] = stretch(normals[name], block.height, block.width)
+    face = atlas[:SIDE, :SIDE]
+    azimuth = np.radians(texel_angles()[1][0])
+    slope_x = cv2.Sobel(relief, cv2.CV_32F, 1, 0, ksize=3)
+    slope_y = cv2.Sobel(relief, cv2.CV_32F, 0, 1, ksize=3)
+    face[..., 0] -= slope_x * np.cos(azimuth)
+    face[..., 2] += slope_x * np.sin(azimuth)
+    face[..., 1] -= slope_y
+    atlas /= np.sqrt(np.einsum("hwc,hwc->hw", atlas, atlas))[..., None]
+    return atlas
+
+
+def _direction(side: float, up: float) -> np.ndarray:
+    a, e = np.radians([side, up])
+    return np.array([np.sin(a) * np.cos(e), -np.sin(e), np.cos(a) * np.cos(e)])
+
+
+def _by_cosine(
+    normals: np.ndarray, rotation: np.ndarray, direction: np.ndarray, table: np.ndarray
+) -> np.ndarray:
+    """Looks up light `[256, 3]` by the cosine between the normals and a direction."""
+    cosine = normals @ (127.5 * (rotation.T @ direction)).astype(np.float32) + 128.0
+    steps = np.clip(cosine, 0, 255).astype(np.uint8)
+    return cv2.LUT(cv2.merge([steps] * 3), table.astype(np.float32)[None])
+
+
+def shade(
+    paint: Paint, normals: np.ndarray, rotation: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Lights the atlas.
+
+    Args:
+        paint: Reflectance and gloss.
+        normals: Unit normals `[h, w, 3]` in the head frame.
+        rotation: `[3, 3]` from the head frame to the camera frame; lamps stand in the latter.
+        rng: Generator for the lamps and the exposure.
+
+    Returns:
+        uint8 RGB `[h, w, 3]`, gamma encoded.
+    """
+    view = np.array([0, 0, 1.0])
+    warmth = rng.normal(0, 0.13)
+    tint = np.array([1 + warmth, 1 + 0.15 * rng.normal(0, 0.2), 1 - warmth])
+    hard = rng.beta(1.6, 2.2)  # share of the key lamp in all light
+    lamps = [(_direction(rng.normal(0, 45), rng.normal(28, 24)), 1.7 * hard * tint)]
+    if rng.random() < 0.35:
+        side = rng.choice([-1, 1]) * rng.uniform(60, 140)
+        other = np.exp(rng.normal(0, 0.2, 3)) * rng.uniform(0.15, 0.7)
+        lamps.append((_direction(side, rng.normal(15, 20)), other))
+    # Light depends on a cosine only, so 256 steps of it in a table replace work on every texel.
+    cosines = np.linspace(-1, 1, 256)[:, None]
+    sky = (1 - hard) * np.exp(rng.normal(0, 0.08, 3)) + 0.05
+    below = np.array([0, 1.0, 0])
+    total = _by_cosine(normals, rotation, below, (1 - rng.uniform(0.1, 0.55) * cosines) * sky)
+    total += _by_cosine(normals, rotation, view, 0.25 * cosines * sky)
+    sparkle = np.zeros_like(total)
+    sharpness = rng.uniform(8, 40)
+    for direction, strength in lamps:
+        lit = np.maximum(cosines + _WRAP, 0) / (1 + _WRAP) * strength
+        total += _by_cosine(normals, rotation, direction, lit)
+        half = direction + view
+        spark = 0.5 * np.maximum(cosines, 0) ** sharpness * strength
+        sparkle += _by_cosine(normals, rotation, half / np.linalg.norm(half), spark)
+    face = total[60:220, 70:186].mean()
+    exposure = rng.uniform(0.55, 1.25) / max(float(face), 0.05)
+    linear = paint.colour * total
+    sparkle *= paint.gloss[..., None]
+    linear += sparkle
+    return cv2.convertScaleAbs(cv2.sqrt(np.maximum(linear, 0)), alpha=255 * exposure**0.5)

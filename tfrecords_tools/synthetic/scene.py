@@ -1,0 +1,196 @@
+"""Around the face: background clutter, glasses, things in front, and the photograph's flaws."""
+
+import cv2
+import numpy as np
+
+from tfrecords_tools.synthetic.charts import cut_noise
+from tfrecords_tools.synthetic.render import Camera, Frame
+
+_BITS = 4
+
+
+def _fixed(points: np.ndarray) -> np.ndarray:
+    return np.rint(np.asarray(points) * 2**_BITS).astype(np.int32)
+
+
+def _colour(rng: np.random.Generator) -> tuple[float, ...]:
+    grey = rng.uniform(10, 245)
+    return tuple(float(c) for c in np.clip(grey + rng.normal(0, 40, 3), 0, 255))
+
+
+def _texture(size: int, rng: np.random.Generator) -> np.ndarray:
+    """A picture of something: gradient, clouds, stripes or checks; uint8 `[size, size, 3]`."""
+    first, second = np.array(_colour(rng)), np.array(_colour(rng))
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
+    angle = rng.uniform(0, 6.3)
+    across, along = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    kind = rng.random()
+    if kind < 0.35:
+        mix = 0.5 + 0.7 * across
+    elif kind < 0.7:
+        small = cut_noise("cloud" if rng.random() < 0.6 else "skin", rng, 128, 128)
+        mix = 0.5 + 0.4 * cv2.resize(small, (size, size))
+    elif kind < 0.85:
+        mix = 0.5 + 0.5 * np.sin(across * rng.uniform(10, 90) + 2 * np.sin(along * 8))
+    else:
+        mix = (np.sin(across * rng.uniform(10, 60)) * np.sin(along * rng.uniform(10, 60)) > 0) * 1.0
+    picture = first + np.clip(mix, 0, 1)[..., None] * (second - first)
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def _polygon(centre: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
+    count = rng.integers(3, 10)
+    angle = np.sort(rng.uniform(0, 2 * np.pi, count))
+    reach = radius * rng.uniform(0.4, 1.3, count)
+    return centre + np.stack([np.cos(angle) * reach, np.sin(angle) * reach], -1)
+
+
+def background(size: int, rng: np.random.Generator) -> np.ndarray:
+    """Clutter behind the head: texture, polygons, ellipses, lines, mostly out of focus."""
+    picture = _texture(size, rng)
+    for _ in range(rng.integers(0, 14)):
+        centre = rng.uniform(0, size, 2)
+        kind = rng.random()
+        radius = size * rng.uniform(0.04, 0.4)
+        if kind < 0.5:
+            cv2.fillPoly(picture, [_fixed(_polygon(centre, radius, rng))], _colour(rng), 16, _BITS)
+        elif kind < 0.8:
+            axes = _fixed(radius * rng.uniform(0.3, 1, 2)).tolist()
+            turn = rng.uniform(0, 180)
+            cv2.ellipse(
+                picture, _fixed(centre).tolist(), axes, turn, 0, 360, _colour(rng), -1, 16, _BITS
+            )
+        else:
+            end = centre + rng.normal(0, size * 0.5, 2)
+            width = int(rng.integers(1, max(2, size // 20)))
+            ends = _fixed([centre, end]).tolist()
+            cv2.line(picture, *ends, _colour(rng), width, 16, _BITS)
+    blur = rng.choice([0, 0.004, 0.012, 0.03], p=[0.2, 0.3, 0.3, 0.2]) * size
+    if blur > 0.4:
+        picture = cv2.GaussianBlur(picture, (0, 0), blur)
+    return picture
+
+
+def glasses(
+    picture: np.ndarray,
+    landmarks: np.ndarray,
+    camera: Camera,
+    frame: Frame,
+    rng: np.random.Generator,
+) -> bool:
+    """Draws glasses on the supersampled picture, hidden where the head hides them.
+
+    Args:
+        picture: uint8 RGB `[H, W, 3]`; changed.
+        landmarks: `[68, 3]` in the head frame, in millimetres.
+        camera: Camera of `picture`.
+        frame: Rasterised head, for depth.
+        rng: Generator.
+
+    Returns:
+        Whether the lenses are too dark to see the eyes.
+    """
+    width, height = rng.uniform(20, 29), rng.uniform(14, 24)
+    square = rng.uniform(2.0, 5.0)
+    sun = rng.random() < 0.25
+    angle = np.linspace(0, 2 * np.pi, 33)
+    ring_x = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** (2 / square) * width
+    ring_y = np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** (2 / square) * height
+    colour = np.array(_colour(rng)) * rng.choice([0.15, 0.5, 1], p=[0.6, 0.2, 0.2])
+    per_mm = camera.scale / camera.distance
+    thick = max(1, int(round(per_mm * rng.uniform(0.8, 4.0))))
+    front = max(landmarks[27, 2] + 3, landmarks[[19, 24], 2].max() + 7)
+    shift = rng.uniform(-3, 4)
+
+    def clear_line(points: np.ndarray) -> None:
+        xy, near = camera.project(points)
+        clear = frame.is_clear(xy, near, 3.0)
+        fixed = _fixed(xy)
+        for start, end, shown in zip(fixed, fixed[1:], clear[:-1] & clear[1:], strict=False):
+            if shown:
+                cv2.line(picture, start.tolist(), end.tolist(), colour.tolist(), thick, 16, _BITS)
+
+    for eye in (slice(36, 42), slice(42, 48)):
+        centre = landmarks[eye].mean(0) * [1.03, 1, 0] + [0, 2 + shift, 0]
+        x, y = centre[0] + ring_x, centre[1] + ring_y
+        ring = np.stack([x, y, front - 0.0032 * x**2], -1)
+        if sun:
+            xy, near = camera.project(ring)
+            if frame.is_clear(xy, near, 3.0).mean() > 0.5:
+                lens = picture.copy()
+                cv2.fillPoly(lens, [_fixed(xy)], (0.4 * colour + 8).tolist(), 16, _BITS)
+                picture[:] = cv2.addWeighted(lens, 0.9, picture, 0.1, 0)
+        clear_line(ring)
+        side = np.sign(centre[0])
+        hinge = np.array([centre[0] + side * width, centre[1] - 0.4 * height, ring[0, 2]])
+        hinge[2] = front - 0.0032 * hinge[0] ** 2
+        ear = np.array([side * (np.abs(landmarks[0, 0]) + 5), 2 + shift, -84])
+        clear_line(hinge + np.linspace(0, 1, 14)[:, None] * (ear - hinge))
+    inner = [landmarks[s].mean(0)[0] * 1.03 for s in (slice(36, 42), slice(42, 48))]
+    across = np.linspace(inner[0] + width, inner[1] - width, 7)
+    level = landmarks[36:48, 1].mean() + shift - 2 - 3 * np.cos(np.linspace(-1.5, 1.5, 7))
+    clear_line(np.stack([across, level, np.full(7, front)], -1))
+    return sun
+
+
+def occlude(
+    picture: np.ndarray, box_xyxy: np.ndarray, skin_rgb: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Puts a hand, a bar, a blob or a card in front of a part of the face.
+
+    Args:
+        picture: uint8 RGB `[H, W, 3]`; changed.
+        box_xyxy: Landmark box in pixels.
+        skin_rgb: Gamma-encoded colour for hands, 0 to 255.
+        rng: Generator.
+
+    Returns:
+        Float32 `[H, W]`, how much each pixel is covered.
+    """
+    size = picture.shape[0]
+    low, high = box_xyxy[:2], box_xyxy[2:]
+    side = float((high - low).max())
+    mask = np.zeros((size, size), np.uint8)
+    edge = low + rng.uniform(0, 1, 2) * (high - low)
+    edge[rng.integers(0, 2)] = rng.choice([-1, 1]) * side * 0.42 + (low + high)[0] / 2
+    edge = np.clip(edge, low, high)
+    kind = rng.random()
+    look = _texture(size, rng)
+    if kind < 0.4:
+        # A hand: fingers side by side, and its back.
+        turn = rng.uniform(0, 2 * np.pi)
+        forward = np.array([np.cos(turn), np.sin(turn)])
+        beside = np.array([-forward[1], forward[0]])
+        finger = side * rng.uniform(0.055, 0.085)
+        tint = np.clip(skin_rgb * rng.uniform(0.7, 1.15), 0, 250)
+        shape = np.zeros((size, size, 3), np.uint8)
+        for k in range(4):
+            root = edge + beside * (k - 1.5) * finger * 2.05
+            tip = root - forward * side * rng.uniform(0.28, 0.42)
+            ends = _fixed([root, tip]).tolist()
+            width = int(round(2 * finger))
+            cv2.line(mask, *ends, 255, width, 16, _BITS)
+            cv2.line(shape, *ends, (0.62 * tint).tolist(), width, 16, _BITS)
+            cv2.line(shape, *ends, tint.tolist(), max(1, int(width * 0.7)), 16, _BITS)
+        palm = edge + forward * side * 0.2
+        axes = _fixed([side * 0.25, finger * 4.3]).tolist()
+        for canvas, colour in ((mask, 255), (shape, tint.tolist())):
+            cv2.ellipse(
+                canvas, _fixed(palm).tolist(), axes, np.degrees(turn), 0, 360, colour, -1, 16, _BITS
+            )
+        look = cv2.GaussianBlur(shape, (0, 0), max(0.5, finger * 0.25))
+    elif kind < 0.6:
+        direction = rng.normal(0, 1, 2)
+        direction /= np.linalg.norm(direction)
+        ends = _fixed([edge - direction * size, edge + direction * size]).tolist()
+        cv2.line(mask, *ends, 255, int(side * rng.uniform(0.06, 0.2)), 16, _BITS)
+    else:
+        outline = _polygon(edge, side * rng.uniform(0.15, 0.36), rng)
+        cv2.fillPoly(mask, [_fixed(outline)], 255, 16, _BITS)
+        if kind < 0.8:
+            mask = cv2.GaussianBlur(mask, (0, 0), side * 0.03)
+            mask = np.clip(3.0 * mask.astype(np.float32) - 255, 0, 255).astype(np.uint8)
+    alpha = mask.astype(np.float32) / 255
+    mixed = picture + alpha[..., None] * (look.astype(np.float32) - picture)
+    picture[:] = mixed.astype(np.uint8)
+    return alpha

@@ -1,0 +1,42 @@
+"""Train a landmark network.
+
+  wing-train --config=configs/wing_cnn6_300w_cpu.py --workdir=RUN --config.data.path=RECORDS
+
+The config is a Python file with get_config(); any of its keys can be set from the command line,
+such as --config.batch_size=64. The run folder gets the config, metrics.csv, TensorBoard logs and
+checkpoints/{best,last}.keras. The same command on the same folder resumes.
+"""
+
+import sys
+
+from absl import flags
+from ml_collections import config_flags
+
+from wing_tf.cli import common
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The config file.", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "The run folder: new, empty, or to be resumed.")
+_INIT_FROM = flags.DEFINE_string(
+    "init_from", None, "A .keras file or run folder to start from, also one with another mark-up."
+)
+
+
+def main() -> None:
+    """Trains by the flags."""
+    from wing_tf.training.fit import train
+
+    config = _CONFIG.value
+    if _INIT_FROM.value:
+        with config.unlocked():
+            config.init_from = _INIT_FROM.value
+    train(config, _WORKDIR.value)
+
+
+def entry() -> None:
+    """The console command."""
+    flags.mark_flags_as_required(["config", "workdir"])
+    common.run(main)
+
+
+if __name__ == "__main__":
+    sys.exit(entry())

@@ -1,0 +1,1 @@
+"""Judging a model: predictions on records, scores, tables and pictures."""

@@ -1,0 +1,118 @@
+"""Predictions on records, on one replica, in source-picture pixels."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from wing_tf.data.augment import crop_faces
+from wing_tf.data.read import RecordSet, decode_ratio, read_faces
+from wing_tf.geometry import apply_affine, compose
+from wing_tf.models.saving import Contract
+
+
+@dataclasses.dataclass(frozen=True)
+class CropBatch:
+    """A batch of faces as the network sees them.
+
+    Attributes:
+        image: float32 [B, side, side, 3], 0..255.
+        crop_to_source: [B, 2, 3].
+        true_px: the truth [B, K, 2] in source pixels, NaN where missing.
+        box_xyxy_px: the boxes [B, 4] that were cropped, in source pixels.
+        key: names of the faces.
+    """
+
+    image: np.ndarray
+    crop_to_source: np.ndarray
+    true_px: np.ndarray
+    box_xyxy_px: np.ndarray
+    key: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """Truth and prediction of a set of faces, in source pixels.
+
+    Attributes:
+        true_px: [N, K, 2], NaN where missing.
+        predicted_px: [N, K, 2].
+        box_xyxy_px: [N, 4].
+        key: N names.
+    """
+
+    true_px: np.ndarray
+    predicted_px: np.ndarray
+    box_xyxy_px: np.ndarray
+    key: list[str]
+
+
+def check_fit(records: RecordSet, contract: Contract) -> None:
+    """Raises ValueError where a model can't be used on records."""
+    if records.scheme.name != contract.scheme_name:
+        raise ValueError(
+            f"The model predicts {contract.scheme_name}, the records hold {records.scheme.name}."
+        )
+
+
+def crop_batches(
+    records: RecordSet,
+    contract: Contract,
+    *,
+    batch_size: int = 64,
+    move_boxes: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Iterator[CropBatch]:
+    """Yields the faces of records, cut as the model wants them, in a fixed order.
+
+    Args:
+        records: what is read.
+        contract: the model's input.
+        batch_size: the last batch may be smaller.
+        move_boxes: maps boxes [B, 4] (pixels of the square) to those that are cropped instead.
+    """
+    check_fit(records, contract)
+    ratio = decode_ratio(records.side, records.context, contract.margin, contract.input_size)
+    crop = tf.function(
+        lambda faces: crop_faces(faces, input_size=contract.input_size, margin=contract.margin),
+        reduce_retracing=True,
+    )
+    for faces in read_faces(records, ratio).batch(batch_size).prefetch(2):
+        box = faces["box_square_px"].numpy()
+        if move_boxes is not None:
+            box = move_boxes(box).astype(np.float32)
+        image, crop_to_square = crop({"image": faces["image"], "box_square_px": tf.constant(box)})
+        to_source = faces["square_to_source"].numpy().astype(np.float64)
+        true = faces["landmarks_square_px"].numpy().astype(np.float64)
+        true[faces["visibility"].numpy() == 0] = np.nan
+        yield CropBatch(
+            image=image.numpy(),
+            crop_to_source=compose(to_source, crop_to_square.numpy().astype(np.float64)),
+            true_px=apply_affine(to_source, true),
+            box_xyxy_px=apply_affine(to_source, box.reshape(-1, 2, 2)).reshape(-1, 4),
+            key=[key.decode() for key in faces["key"].numpy()],
+        )
+
+
+def compile_network(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the network as a function of pictures that is traced once for all batch sizes."""
+    signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
+    traced = tf.function(lambda image: network(image, training=False), input_signature=signature)
+    return lambda image: traced(tf.constant(image, tf.float32)).numpy()
+
+
+def predict_batches(
+    run: Callable[[np.ndarray], np.ndarray], batches: Iterable[CropBatch]
+) -> Predictions:
+    """Predicts all faces of prepared batches; ``run`` as from `compile_network`."""
+    true, predicted, boxes, keys = [], [], [], []
+    for batch in batches:
+        landmarks_crop_px = run(batch.image).astype(np.float64)
+        predicted.append(apply_affine(batch.crop_to_source, landmarks_crop_px))
+        true.append(batch.true_px)
+        boxes.append(batch.box_xyxy_px)
+        keys.extend(batch.key)
+    return Predictions(
+        np.concatenate(true), np.concatenate(predicted), np.concatenate(boxes), keys
+    )

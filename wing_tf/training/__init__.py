@@ -1,0 +1,1 @@
+"""Training: a config and records in, a run folder out."""

@@ -1,0 +1,220 @@
+"""What happens between epochs: validation, best model, backup, progress, stop on NaN."""
+
+import contextlib
+import csv
+import math
+import os
+import pathlib
+import time
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from wing_tf.evaluation.predict import CropBatch, compile_network, predict_batches
+from wing_tf.geometry import apply_affine, invert
+from wing_tf.metrics import nme, normalising_distance
+from wing_tf.models.saving import Contract, save_network
+from wing_tf.visualization import contact_sheet, draw_landmarks
+
+
+@contextlib.contextmanager
+def averaged_weights(trainer: keras.Model) -> Iterator[None]:
+    """Puts the moving averages of the weights in their place for a while, if there are any."""
+    if not trainer.optimizer.use_ema or not int(trainer.optimizer.iterations):
+        yield
+        return
+    variables = trainer.trainable_variables
+    current = [variable.numpy() for variable in variables]
+    trainer.optimizer.finalize_variable_values(variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, current, strict=True):
+            variable.assign(value)
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Stops a training whose loss is no longer finite, before anything of it is saved."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Looks now and then: the logged loss is the epoch's mean, so a NaN stays in it."""
+        if batch % 50 == 0:
+            self._check(logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Looks before the epoch's weights are judged and saved."""
+        self._check(logs)
+
+    def _check(self, logs):
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The loss became {loss}. Try a smaller config.optimizer.learning_rate, "
+                "config.schedule.warmup_epochs=1 or more, config.optimizer.clip_norm=1, or "
+                "config.mixed_precision=False. The run folder holds the last good state."
+            )
+
+
+class Validate(keras.callbacks.Callback):
+    """Scores the averaged weights on held-out faces, and saves the best and the last network.
+
+    The score is the exact mean NME of the scheme's default normaliser, on one replica, in source
+    pixels: `wing-evaluate` on the same records gives the same number. It is added to the logs as
+    ``val_nme``.
+
+    Args:
+        network: a float32 network on one replica, into which the weights are copied.
+        contract: saved with it.
+        batches: the held-out faces.
+        folder: where ``best.keras`` and ``last.keras`` go.
+        best: the best score before this start.
+        save_every: epochs between two writings of ``last.keras`` and of pictures.
+        picture_folder: for TensorBoard pictures; none if None.
+        num_pictures: how many faces they show.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        contract: Contract,
+        batches: list[CropBatch],
+        *,
+        folder: pathlib.Path,
+        best: float = math.inf,
+        save_every: int = 1,
+        picture_folder: pathlib.Path | None = None,
+        num_pictures: int = 8,
+    ):
+        super().__init__()
+        self.inference_network = network
+        self.contract, self.batches, self.folder = contract, batches, folder
+        self.best, self.save_every = best, save_every
+        self._run = compile_network(network)
+        self._num_pictures = num_pictures if picture_folder else 0
+        self._writer = tf.summary.create_file_writer(str(picture_folder)) if picture_folder else None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Validates and saves."""
+        with averaged_weights(self.model):
+            self.inference_network.set_weights(self.model.network.get_weights())
+        predictions = predict_batches(self._run, self.batches)
+        distance = normalising_distance(predictions.true_px, self.contract.scheme)
+        score = float(np.nanmean(nme(predictions.true_px, predictions.predicted_px, distance)))
+        if logs is not None:
+            logs["val_nme"] = score
+        if score < self.best:
+            self.best = score
+            save_network(self.inference_network, self.folder / "best.keras", self.contract)
+        if (epoch + 1) % self.save_every == 0 or epoch + 1 == self.params["epochs"]:
+            save_network(self.inference_network, self.folder / "last.keras", self.contract)
+            if self._num_pictures:
+                self._write_pictures(epoch, predictions.predicted_px)
+
+    def _write_pictures(self, epoch: int, predicted_px: np.ndarray) -> None:
+        batch = self.batches[0]
+        drawn = []
+        for image, to_source, landmarks in list(
+            zip(batch.image, batch.crop_to_source, predicted_px, strict=False)
+        )[: self._num_pictures]:
+            large = image.astype(np.uint8).repeat(3, axis=0).repeat(3, axis=1)
+            crop_px = apply_affine(invert(to_source), landmarks)
+            drawn.append(draw_landmarks(large, crop_px * 3 + 1, self.contract.scheme))
+        with self._writer.as_default(step=epoch):
+            tf.summary.image("validation", contact_sheet(drawn, columns=4)[None])
+        self._writer.flush()
+
+
+class Backup(keras.callbacks.Callback):
+    """Writes all that a resume needs, after everything else of an epoch has been written.
+
+    One file whose name holds the number of finished epochs, renamed into place: weights and epoch
+    can't disagree. (``keras.callbacks.BackupAndRestore`` writes them to two files one after the
+    other, and restores inside ``fit``, after the data order had to be fixed.)
+
+    Args:
+        folder: where the file goes.
+        every: epochs between two backups; the last epoch is always backed up.
+    """
+
+    def __init__(self, folder: pathlib.Path, every: int = 1):
+        super().__init__()
+        self.folder, self.every = folder, every
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Replaces the former backup."""
+        if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
+            return
+        former = list(self.folder.glob("epoch-*.weights.h5"))
+        temporary = self.folder / "writing.weights.h5"
+        self.model.save_weights(temporary, overwrite=True)
+        path = self.folder / f"epoch-{epoch + 1:06d}.weights.h5"
+        os.replace(temporary, path)
+        for file in former:
+            if file != path:
+                file.unlink()
+
+    @staticmethod
+    def restore(trainer: keras.Model, folder: pathlib.Path) -> int:
+        """Loads weights and optimizer state; returns the number of finished epochs (0: none)."""
+        files = sorted(folder.glob("epoch-*.weights.h5"))
+        if not files:
+            return 0
+        trainer.optimizer.build(trainer.trainable_variables)
+        trainer.load_weights(files[-1])
+        return int(files[-1].name.split("-")[1].split(".")[0])
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar within the epoch on a terminal, and one line an epoch everywhere."""
+
+    def __init__(self, num_epochs: int, faces_per_epoch: int):
+        super().__init__()
+        self.num_epochs, self.faces_per_epoch = num_epochs, faces_per_epoch
+        self._durations: list[float] = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Opens the bar."""
+        self._start = time.monotonic()
+        self._bar = tqdm.tqdm(
+            total=self.params["steps"], unit="step", leave=False, disable=None,
+            desc=f"epoch {epoch + 1}/{self.num_epochs}",
+        )  # fmt: skip
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Moves the bar."""
+        self._bar.update()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Prints the epoch's line."""
+        self._bar.close()
+        self._durations.append(time.monotonic() - self._start)
+        recent = float(np.median(self._durations[-10:]))
+        left = recent * (self.num_epochs - epoch - 1) / 60
+        print(
+            f"epoch {epoch + 1}/{self.num_epochs}  loss {logs['loss']:.3f}  "
+            f"validation NME {100 * logs['val_nme']:.2f} %  "
+            f"{self.faces_per_epoch / self._durations[-1]:.0f} faces/s  {left:.1f} min left",
+            flush=True,
+        )
+
+
+def cut_log(path: pathlib.Path, num_epochs: int) -> float:
+    """Drops the rows of ``metrics.csv`` after an epoch; returns the best score that is left.
+
+    Epochs that were logged but not backed up are run, and logged, again.
+    """
+    if not path.is_file():
+        return math.inf
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))
+    header, body = rows[0], [r for r in rows[1:] if r and r[0].isdigit()]
+    kept = [row for row in body if int(row[0]) < num_epochs]
+    temporary = path.with_suffix(".writing")
+    with temporary.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *kept])
+    os.replace(temporary, path)
+    column = header.index("val_nme")
+    return min((float(row[column]) for row in kept), default=math.inf)

@@ -1,0 +1,132 @@
+"""What a training's config may say, with defaults, and its checks.
+
+Files in ``configs/`` write out every key, as a lab note; a config made in code may leave keys out.
+"""
+
+import difflib
+
+import ml_collections
+
+from wing_tf.data.augment import Augmentation
+from wing_tf.losses import LOSSES
+from wing_tf.models import MODELS
+
+SCHEDULES = ("cosine", "exponential", "piecewise", "constant")
+OPTIMIZERS = ("adamw", "sgd")
+
+
+def default_config() -> ml_collections.ConfigDict:
+    """Returns every key with its default."""
+    return ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            # Exact repeats of every operation, at the cost of speed.
+            "deterministic": False,
+            "data": {
+                "path": "",  # record folders or globs, separated by commas
+                "train_split": "train",
+                "validation_split": "validation",
+                "cache": True,  # keep decoded squares in memory
+            },
+            "model": {"name": "cnn6", "input_size": 64},
+            "crop_margin": 1.15,  # the crop's side over the face box's longer side
+            "augment": {name: 0.0 for name in Augmentation.__dataclass_fields__}
+            | {"blur_sigma_px": 1.0, "occlusion_size": 0.4},
+            "loss": {"name": "wing", "width": 10.0, "curvature": 2.0},
+            "optimizer": {
+                "name": "adamw",
+                "learning_rate": 1e-3,
+                "momentum": 0.9,  # sgd only
+                # adamw: decoupled, times the rate. sgd: the papers' L2 decay, a gradient term.
+                "weight_decay": 0.0,
+                "clip_norm": 0.0,  # of all gradients together; 0: off
+                "ema": 0.0,  # decay of the weights' moving average; 0: off
+            },
+            "schedule": {
+                "name": "cosine",
+                "warmup_epochs": 0.0,
+                "final_ratio": 0.0,  # last rate over first; cosine and exponential
+                "boundaries": (),  # epochs at which "piecewise" multiplies by `factor`
+                "factor": 0.1,
+            },
+            "batch_size": 32,
+            "epochs": 100,
+            "output_init": 0.02,  # scale of the shape-based output kernel; 0: Keras' default
+            "init_from": "",  # a model to start from, also one with another mark-up
+            "mixed_precision": False,
+            "jit_compile": "auto",  # "auto", "on" or "off"
+            "checkpoint_epochs": 1,  # how often the state to resume from and pictures are written
+            "num_pictures": 8,  # validation faces drawn for TensorBoard
+        }
+    )
+
+
+def complete_config(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """Returns the config with defaults where it is silent, after checking it.
+
+    Raises:
+        ValueError: on an unknown key (with a suggestion), a wrong type or an impossible value.
+    """
+    complete = default_config()
+    _merge(complete, config, "config")
+    _check(complete)
+    return complete
+
+
+def _merge(target, source, prefix: str) -> None:
+    for key, value in source.items():
+        if key not in target:
+            close = difflib.get_close_matches(key, target.keys(), n=1)
+            hint = f" Did you mean {prefix}.{close[0]}?" if close else ""
+            raise ValueError(f"Unknown config key {prefix}.{key}.{hint}")
+        if isinstance(target[key], ml_collections.ConfigDict):
+            if not hasattr(value, "items"):
+                raise ValueError(f"{prefix}.{key} must hold keys. Received: {value!r}.")
+            _merge(target[key], value, f"{prefix}.{key}")
+            continue
+        try:
+            target[key] = tuple(value) if isinstance(value, list) else value
+        except TypeError:
+            raise ValueError(
+                f"{prefix}.{key} must be of type {type(target[key]).__name__}. Received: {value!r}."
+            ) from None
+
+
+def _check(config: ml_collections.ConfigDict) -> None:
+    choices = {
+        "model.name": MODELS,
+        "loss.name": LOSSES,
+        "optimizer.name": OPTIMIZERS,
+        "schedule.name": SCHEDULES,
+        "jit_compile": ("auto", "on", "off"),
+    }
+    values = config.to_dict()
+    for key, known in choices.items():
+        value = values
+        for part in key.split("."):
+            value = value[part]
+        if value not in known:
+            close = difflib.get_close_matches(str(value), list(known), n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise ValueError(
+                f"config.{key} must be one of {', '.join(known)}. Received: {value!r}.{hint}"
+            )
+    for key in ("batch_size", "epochs", "checkpoint_epochs"):
+        if config[key] < 1:
+            raise ValueError(f"config.{key} must be at least 1. Received: {config[key]}.")
+    if not 1.0 <= config.crop_margin <= 4.0:
+        raise ValueError(
+            f"config.crop_margin must be in [1, 4]. Received: {config.crop_margin}."
+        )
+    if not config.optimizer.learning_rate > 0:
+        raise ValueError(
+            "config.optimizer.learning_rate must be positive. "
+            f"Received: {config.optimizer.learning_rate}."
+        )
+    if not 0 <= config.optimizer.ema < 1:
+        raise ValueError(f"config.optimizer.ema must be in [0, 1). Received: {config.optimizer.ema}.")
+    if config.schedule.warmup_epochs < 0 or config.output_init < 0:
+        raise ValueError("config.schedule.warmup_epochs and config.output_init can't be negative.")
+    if config.schedule.name == "exponential" and not config.schedule.final_ratio > 0:
+        raise ValueError("config.schedule.final_ratio must be positive for an exponential decay.")
+    Augmentation(**config.augment)

@@ -1,0 +1,81 @@
+"""Optimizers and learning-rate schedules from a config."""
+
+import keras
+import ml_collections
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="wing_tf")
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear rise from 0 over ``warmup_steps``, then ``schedule`` from its beginning."""
+
+    def __init__(self, schedule, warmup_steps: int):
+        super().__init__()
+        self.schedule = schedule
+        self.warmup_steps = warmup_steps
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        after = self.schedule(ops.maximum(step - self.warmup_steps, 0.0))
+        return after * ops.minimum((step + 1.0) / self.warmup_steps, 1.0)
+
+    def get_config(self):
+        """Returns what `from_config` needs."""
+        schedule = keras.saving.serialize_keras_object(self.schedule)
+        return {"schedule": schedule, "warmup_steps": self.warmup_steps}
+
+    @classmethod
+    def from_config(cls, config):
+        """Rebuilds the inner schedule."""
+        schedule = keras.saving.deserialize_keras_object(config["schedule"])
+        return cls(schedule, config["warmup_steps"])
+
+
+def make_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int):
+    """Returns the learning rate by step.
+
+    * cosine: from the rate to rate * final_ratio (Loshchilov and Hutter, 2017).
+    * exponential: the same ends, evenly in the logarithm; the Wing paper's 3e-5 -> 3e-7.
+    * piecewise: times ``factor`` at each of the epochs ``boundaries``; the Adaptive Wing paper's.
+    * constant.
+    """
+    rate, schedule = config.optimizer.learning_rate, config.schedule
+    warmup = round(schedule.warmup_epochs * steps_per_epoch)
+    total = max(config.epochs * steps_per_epoch - warmup, 1)
+    schedules = keras.optimizers.schedules
+    if schedule.name == "cosine":
+        made = schedules.CosineDecay(rate, total, alpha=schedule.final_ratio)
+    elif schedule.name == "exponential":
+        made = schedules.ExponentialDecay(rate, total, schedule.final_ratio)
+    else:
+        epochs = schedule.boundaries if schedule.name == "piecewise" else ()
+        values = [rate * schedule.factor**i for i in range(len(epochs) + 1)]
+        steps = [round(epoch * steps_per_epoch) - warmup for epoch in epochs]
+        # A boundary that is never reached keeps a constant rate in the same class.
+        made = schedules.PiecewiseConstantDecay(steps or [total + 1], values * (1 if steps else 2))
+    return WarmUp(made, warmup) if warmup else made
+
+
+def make_optimizer(config: ml_collections.ConfigDict, steps_per_epoch: int):
+    """Returns the optimizer of a config; SGD's weight decay is in `kernel_regularizer`."""
+    settings = config.optimizer
+    common = {
+        "learning_rate": make_schedule(config, steps_per_epoch),
+        "global_clipnorm": settings.clip_norm or None,
+        "use_ema": settings.ema > 0,
+        "ema_momentum": settings.ema or 0.99,
+    }
+    if settings.name == "sgd":
+        return keras.optimizers.SGD(momentum=settings.momentum, **common)
+    return keras.optimizers.AdamW(weight_decay=settings.weight_decay, **common)
+
+
+def kernel_regularizer(config: ml_collections.ConfigDict):
+    """Returns the papers' weight decay for SGD: a gradient term, coupled with momentum, or None.
+
+    Decay lambda adds lambda * w to the gradient: the gradient of (lambda / 2) w^2.
+    """
+    settings = config.optimizer
+    if settings.name == "sgd" and settings.weight_decay:
+        return keras.regularizers.L2(settings.weight_decay / 2)
+    return None

@@ -1,0 +1,38 @@
+"""The network with its augmenter, as one Keras model for ``fit``."""
+
+import keras
+import tensorflow as tf
+
+from wing_tf.data.augment import Augmenter
+
+
+class LandmarkTrainer(keras.Model):
+    """Augments each batch on the device, inside the train step, and fits the network to it.
+
+    Only training wraps a network in this class; what is saved is the plain network.
+
+    Args:
+        network: pictures to landmarks.
+        augmenter: record batches to pictures, landmarks and weights.
+        compile_augmenter: compile the augmentation by itself with XLA. It is many small operations
+            over all pixels, which XLA fuses; on a CPU the network itself is faster without.
+    """
+
+    def __init__(self, network: keras.Model, augmenter: Augmenter, *, compile_augmenter: bool):
+        super().__init__(name="trainer")
+        self.network = network
+        self.augmenter = augmenter
+        self._augment = tf.function(augmenter, jit_compile=compile_augmenter or None)
+        self.build(network.input_shape)
+
+    def build(self, input_shape):
+        """Does nothing: the network is built already."""
+        self.built = True
+
+    def call(self, inputs, training=None):
+        """Runs the network."""
+        return self.network(inputs, training=training)
+
+    def train_step(self, data):
+        """Takes a batch of `wing_tf.data.read.training_batches`."""
+        return super().train_step(self._augment(data))
