@@ -22,6 +22,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "cache": True,
             },
             "model": {"name": "cnn6", "input_size": 64},
+            "normaliser": "",
             "crop_margin": 1.15,
             "augment": {
                 "flip": 0.5,

@@ -189,7 +189,9 @@ def write_records(
             arriving = iter(bar)
             for split, faces in splits.items():
                 with _Shards(partial, split, -(-len(faces) // faces_per_shard)) as shards:
-                    for item, square in zip(faces, itertools.islice(arriving, len(faces)), strict=True):
+                    for item, square in zip(
+                        faces, itertools.islice(arriving, len(faces)), strict=True
+                    ):
                         if isinstance(square, Square):
                             record = _serialize(square, split, source.scheme.name, rule.side)
                             shards.write(record)

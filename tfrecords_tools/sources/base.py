@@ -114,7 +114,7 @@ def annotated_face(
     Without a box, it is the tight box of the landmarks.
 
     Raises:
-        BadRecordError: if no landmark is given or the box is empty.
+        BadRecordError: if no landmark is given, or the box is empty or below 2 px.
     """
     height, width = image.shape[:2]
     missing = ~np.all(np.isfinite(landmarks_px), axis=1)
@@ -129,4 +129,9 @@ def annotated_face(
     box = landmark_box(landmarks_px) if box_xyxy_px is None else np.asarray(box_xyxy_px, float)
     if not np.all(np.isfinite(box)) or np.max(box[2:] - box[:2]) <= 0:
         raise BadRecordError(f"the face box is empty: {np.round(box, 3).tolist()}")
+    if np.max(box[2:] - box[:2]) < 2:
+        raise BadRecordError(
+            f"the face is smaller than 2 px: {np.round(box, 3).tolist()}. Pixels are expected, not "
+            "coordinates scaled to [0, 1]"
+        )
     return Face(image, landmarks_px, flags.astype(np.int64), box)

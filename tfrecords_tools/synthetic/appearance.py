@@ -8,13 +8,21 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from tfrecords_tools.synthetic.charts import SIDE, brow_chart, cut_noise, regions, texel_angles
+from tfrecords_tools.synthetic.charts import (
+    SIDE,
+    brow_chart,
+    cut_noise,
+    paint_over,
+    region_boxes,
+    regions,
+    texel_angles,
+)
 from tfrecords_tools.synthetic.features import paint_eyes, paint_mouth
 from tfrecords_tools.synthetic.head import GRID_SHAPE, Head, angles_of_grid
 from tfrecords_tools.synthetic.parts import ATLAS_SHAPE, BLOCKS
 
 _SKIN = np.array(
-    [[0.76, 0.53, 0.42], [0.62, 0.39, 0.28], [0.47, 0.27, 0.175], [0.30, 0.16, 0.095]]
+    [[0.80, 0.56, 0.47], [0.70, 0.45, 0.355], [0.53, 0.305, 0.215], [0.31, 0.165, 0.105]]
     + [[0.165, 0.085, 0.05], [0.085, 0.045, 0.03]]
 )
 _HAIR = np.array(
@@ -59,19 +67,19 @@ class Style(NamedTuple):
 
 def random_style(rng: np.random.Generator) -> Style:
     """Draws a person's colours and hair."""
-    tone = rng.uniform(0, len(_SKIN) - 1.001) * rng.uniform(0.55, 1)
+    tone = rng.uniform(0, len(_SKIN) - 1.001) * rng.uniform(0.35, 1)
     low = int(tone)
     skin = _SKIN[low] + (tone - low) * (_SKIN[low + 1] - _SKIN[low])
-    skin = skin * np.exp(rng.normal(0, 0.06, 3)) * np.exp(rng.normal(0, 0.08))
+    skin = skin * np.exp(rng.normal([0.02, 0, 0], 0.05)) * np.exp(rng.normal(0, 0.08))
     dark = tone > 2.2
-    hair = _HAIR[rng.integers(0, 3 if dark and rng.random() < 0.85 else len(_HAIR))]
-    hair = hair * np.exp(rng.normal(0, 0.15, 3))
+    hair = _HAIR[rng.integers(0, 3 if dark or rng.random() < 0.35 else len(_HAIR))]
+    hair = hair * np.exp(rng.normal(0, 0.07, 3)) * np.exp(rng.normal(0, 0.2))
     age = rng.random() ** 1.6
     if age > 0.75 and rng.random() < 0.6:
         hair = np.full(3, rng.uniform(0.25, 0.65))
     hat = rng.random() < 0.07
     if hat:
-        hair = np.clip(rng.uniform(0.02, 0.6, 3), 0, 1)
+        hair = rng.uniform(0.02, 0.6) * rng.uniform(0.5, 1, 3)
     bald = not hat and rng.random() < 0.08
     return Style(
         skin=skin.astype(np.float32),
@@ -81,13 +89,15 @@ def random_style(rng: np.random.Generator) -> Style:
         hat=hat,
         long_hair=not bald and rng.random() < 0.38,
         thickness=rng.uniform(3, 20),
-        hairline=rng.normal(-1, 3.5) - (10 * rng.random() if age > 0.6 else 0),
+        hairline=rng.normal(3, 4) - (10 * rng.random() if age > 0.6 else 0),
         fringe=rng.uniform(6, 15) if rng.random() < 0.25 else 0.0,
         parting=rng.uniform(0, 6.3),
     )
 
 
-def hair_weight(style: Style, elevation: np.ndarray, azimuth: np.ndarray, soft: float) -> np.ndarray:
+def hair_weight(
+    style: Style, elevation: np.ndarray, azimuth: np.ndarray, soft: float
+) -> np.ndarray:
     """Share of hair in [0, 1] at angles of the head chart, in degrees."""
     if style.bald:
         return np.zeros(np.broadcast_shapes(elevation.shape, azimuth.shape), np.float32)
@@ -107,7 +117,8 @@ def grow_hair(head: np.ndarray, style: Style, rng: np.random.Generator) -> np.nd
     elevation, azimuth = elevation[:, None], azimuth[None]
     weight = hair_weight(style, elevation + 2, azimuth, 10)
     crown = np.clip(0.35 - elevation / 70, 0.25, 1)
-    lumps = 1 + 0.18 * np.sin(azimuth / 17 + style.parting) * np.sin(elevation / 11 + rng.uniform(0, 6))
+    wave_across = np.sin(azimuth / 17 + style.parting)
+    lumps = 1 + 0.18 * wave_across * np.sin(elevation / 11 + rng.uniform(0, 6))
     out = head - np.array([0, 10, -82.0])
     out /= np.linalg.norm(out, axis=-1, keepdims=True)
     return head + out * (weight * crown * lumps * style.thickness)[..., None]
@@ -124,43 +135,44 @@ class Paint(NamedTuple):
 def _skin(head: Head, style: Style, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     mask = regions()
     fine = cut_noise("skin", rng, SIDE, SIDE)
-    cloud = cut_noise("cloud", rng, SIDE, SIDE)
     dirt = rng.uniform(0.006, 0.03) * (1 + style.age)
-    blush = rng.uniform(0, 0.35) * (mask["cheek"] + 0.7 * mask["nose_tip"])
-    fold = np.clip(0.45 * style.age + 0.55 * head.smile, 0, 1) * rng.uniform(0.4, 1)
+    fold = float(np.clip(0.45 * style.age + 0.55 * head.smile, 0, 1) * rng.uniform(0.4, 1))
+    lines = style.age * rng.random(3)
+    blush = rng.uniform(0, 0.3)
     strengths = {
-        "socket": rng.uniform(0.1, 0.30),
-        "nose_side": rng.uniform(0.05, 0.22),
+        "socket": rng.uniform(0.12, 0.45),
+        "nose_side": rng.uniform(0.05, 0.25),
         "wing": rng.uniform(0.15, 0.45),
-        "nose_under": rng.uniform(0.1, 0.35),
+        "nose_under": rng.uniform(0.1, 0.4),
         "under_lip": rng.uniform(0.05, 0.3),
         "philtrum": rng.uniform(0.05, 0.2),
         "fold": 0.45 * fold,
         "corner": rng.uniform(0.2, 0.5),
         "bag": (0.1 + 0.3 * style.age) * rng.random(),
-        "crow": 0.35 * style.age * rng.random(),
-        "frown": 0.35 * style.age * rng.random(),
-        "forehead_lines": 0.16 * style.age * rng.random() + 0.01 * max(head.brow_raise, 0),
+        "crow": 0.35 * lines[0],
+        "frown": 0.35 * lines[1],
+        "forehead_lines": 0.16 * lines[2] + 0.01 * max(head.brow_raise, 0),
         "chin_shade": rng.uniform(0.2, 0.5),
+        "nostril": rng.uniform(1.2, 3.0),
     }
-    dark = dirt * fine + rng.uniform(0, 0.05) * cloud
-    for name, strength in strengths.items():
-        dark += np.float32(strength) * mask[name]
+    dark = dirt * fine + rng.uniform(0, 0.05) * cut_noise("cloud", rng, SIDE, SIDE)
     if rng.random() < 0.12:
         spots = np.clip(cut_noise("stubble", rng, SIDE, SIDE) - 1.6, 0, 1)
-        dark = dark + rng.uniform(0.2, 0.6) * spots * np.clip(2 * mask["cheek"] + mask["nose_tip"], 0, 1)
-    colour = cv2.exp(dark[..., None] * np.array([-0.8, -1.0, -1.1], np.float32)) * style.skin
-    colour *= 1 + blush[..., None] * np.array([0.25, -0.25, -0.2], np.float32)
-    hole = rng.uniform(0.6, 0.95) * np.clip(1.3 * mask["nostril"], 0, 1)
-    colour *= (1 - hole)[..., None]
-    relief = 0.25 * dirt * fine - 0.5 * fold * mask["fold"] - 0.25 * mask["wing"]
+        freckled = np.clip(2 * mask["cheek"] + mask["nose_tip"], 0, 1)
+        dark += rng.uniform(0.2, 0.6) * spots * freckled
+    for name, strength in strengths.items():
+        box = region_boxes()[name]
+        dark[box] += np.float32(strength) * mask[name][box]
+    # Absorption adds up in the exponent, and blue is absorbed most.
+    colour = cv2.exp(cv2.transform(dark, np.c_[[-0.8, -1.0, -1.1], np.log(style.skin)]))
+    for name, strength in (("cheek", blush), ("nose_tip", 0.7 * blush)):
+        box = region_boxes()[name]
+        flush = np.c_[strength * np.array([0.2, -0.3, -0.25]), np.ones(3)]
+        colour[box] = colour[box] * cv2.transform(mask[name][box], flush)
     wrinkled = mask["crow"] + mask["bag"] + mask["forehead_lines"]
-    relief -= 0.22 * style.age * rng.random() * wrinkled
+    relief = 0.25 * dirt * fine - 0.5 * fold * mask["fold"] - 0.25 * mask["wing"]
+    relief -= 0.22 * float(lines.mean()) * wrinkled
     return colour, relief
-
-
-def _mix(colour: np.ndarray, other: np.ndarray, weight: np.ndarray) -> None:
-    colour += weight[..., None] * (other.astype(np.float32) - colour)
 
 
 def _brows(colour: np.ndarray, style: Style, rng: np.random.Generator) -> None:
@@ -178,7 +190,7 @@ def _brows(colour: np.ndarray, style: Style, rng: np.random.Generator) -> None:
     tint = 0.8 * style.hair + 0.05 * style.skin
     if style.hat or rng.random() < 0.5:
         tint = 0.25 * style.skin * np.array([0.8, 0.65, 0.6])
-    _mix(colour[slot], np.minimum(tint, 0.45 * style.skin), weight)
+    paint_over(colour[slot], np.minimum(tint, 0.45 * style.skin), weight)
 
 
 def _beard(colour: np.ndarray, relief: np.ndarray, style: Style, rng: np.random.Generator) -> None:
@@ -196,9 +208,9 @@ def _beard(colour: np.ndarray, relief: np.ndarray, style: Style, rng: np.random.
     density = rng.uniform(0.65, 0.95) if full else rng.uniform(0.15, 0.45)
     weight = np.clip(area * (density + (0.25 if full else 0.35 * density) * grain), 0, 1)
     tint = np.array([0.06, 0.04, 0.03]) if style.hat else style.hair
-    _mix(colour, np.minimum(tint, style.skin), weight)
+    paint_over(colour, np.minimum(tint, style.skin), weight)
     if full:
-        relief += 0.12 * area * grain
+        relief += 0.04 * area * grain
 
 
 def paint(head: Head, style: Style, yaw: float, rng: np.random.Generator) -> Paint:
@@ -225,11 +237,11 @@ def paint(head: Head, style: Style, yaw: float, rng: np.random.Generator) -> Pai
 
     elevation, azimuth = texel_angles()
     azimuth = azimuth[:1]
-    strand = cut_noise("strand", rng, SIDE, SIDE)
-    weight = hair_weight(style, elevation + 1.2 * strand, azimuth, 2.5 + 5 * rng.random())
+    strand = _strands(rng)
+    weight = hair_weight(style, elevation + 1.4 * strand, azimuth, 2.5 + 6 * rng.random())
     weave = 0.10 if style.hat else rng.uniform(0.12, 0.35)
-    sheen = cv2.exp(weave * strand)[..., None] * style.hair
-    colour += weight[..., None] * (sheen - colour)
+    sheen = cv2.exp(cv2.transform(strand, np.c_[np.full(3, weave), np.log(style.hair)]))
+    paint_over(colour, sheen, weight)
     relief += 0.25 * weight * strand
     face_gloss *= 1 - weight * (0.9 if style.hat else 0.5)
     atlas[BLOCKS["head"].slices] = colour
@@ -243,6 +255,17 @@ def paint(head: Head, style: Style, yaw: float, rng: np.random.Generator) -> Pai
     tint = style.hair if not style.hat else _HAIR[rng.integers(0, 5)]
     atlas[block.slices] = tint * np.exp(0.5 * hang)[..., None] * rng.uniform(0.7, 1)
     return Paint(atlas, gloss, relief.astype(np.float32))
+
+
+def _strands(rng: np.random.Generator) -> np.ndarray:
+    """Hair texture: strands that hang, are combed to a side, or curl."""
+    if rng.random() < 0.2:
+        curls = cut_noise("skin", rng, SIDE // 2, SIDE // 2)
+        return cv2.resize(curls, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    strand = cut_noise("strand", rng, SIDE, SIDE)
+    combed = np.array([[1, rng.normal(0, 0.9), 0], [rng.normal(0, 0.25), 1, 0]])
+    combed[:, 2] = SIDE / 2 - combed[:, :2] @ [SIDE / 2, SIDE / 2]
+    return cv2.warpAffine(strand, combed, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT)
 
 
 def _ear_shade() -> np.ndarray:
@@ -263,8 +286,9 @@ def _body(style: Style, rng: np.random.Generator) -> np.ndarray:
     first, second = rng.uniform(0.01, 0.7, (2, 3)) * rng.uniform(0.3, 1, (2, 1))
     pattern = np.zeros((block.height, block.width))
     if rng.random() < 0.4:
-        pattern = np.sin(row * rng.uniform(0, 9) + angle * rng.uniform(0, 40)) > 0
-    dress = first + (second - first) * np.asarray(pattern, float)[..., None]
+        waves = np.sin(row * rng.uniform(0, 9) + angle * rng.uniform(0, 40))
+        pattern = (waves > 0).astype(float)
+    dress = first + (second - first) * pattern[..., None]
     dress = dress * np.exp(0.15 * cut_noise("cloud", rng, block.height, block.width))[..., None]
-    shade = 1 - 0.35 * np.exp(-(((row - 1.5) / 2.0) ** 2))[..., None]
+    shade = 1 - rng.uniform(0.25, 0.65) * np.exp(-(((row - 1.4) / 1.5) ** 2))[..., None]
     return style.skin * shade * (1 - cloth) + dress * cloth

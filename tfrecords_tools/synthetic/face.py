@@ -19,7 +19,7 @@ from tfrecords_tools.synthetic.parts import (
     topology,
 )
 from tfrecords_tools.synthetic.photo import cast_shadow, degrade
-from tfrecords_tools.synthetic.render import Camera, rasterise, rotation_matrix
+from tfrecords_tools.synthetic.render import Camera, Frame, rasterise, rotation_matrix
 from tfrecords_tools.synthetic.scene import background, glasses, occlude
 from tfrecords_tools.synthetic.shape import random_head
 
@@ -67,14 +67,14 @@ def _frame_camera(
 
 
 def _visible(
-    frame, camera: Camera, points: np.ndarray, normals: np.ndarray, reach: float
+    frame: Frame, camera: Camera, points: np.ndarray, normals: np.ndarray, reach: float
 ) -> np.ndarray:
     """Depth test: a landmark is seen if its own surface is on top within `reach` pixels of it."""
     xy, near = camera.project(points)
-    facing = normals @ camera.rotation[2] > -0.30
+    facing = normals @ camera.rotation[2] > -0.65
     seen = np.zeros(len(points), bool)
     for step in ((0, 0), (reach, 0), (-reach, 0), (0, reach), (0, -reach)):
-        seen |= frame.is_clear(xy + step, near, 5.0)
+        seen |= frame.is_clear(xy + step, near, 8.0)
     return facing & seen
 
 
@@ -127,20 +127,22 @@ def render_face(seed: int, index: int, *, size: int = 192) -> SyntheticFace:
         "curtain": curtain(rng, skull),
     }
     normals = {name: grid_normals(grid) for name, grid in grids.items()}
-    normals["right_ear"] = -normals["right_ear"]
+    normals["left_ear"] = -normals["left_ear"]  # its chart runs the other way round
     painted = paint(head, style, float(angles[0]), rng)
-    atlas = shade(painted, atlas_normals(normals, painted.relief), rotation, rng)
-
     mesh = topology()
-    drawn = np.ones(len(mesh.triangles), bool)
+    drawn = np.ones(len(mesh.quads), bool)
     if not style.long_hair:
-        drawn &= mesh.triangles[:, 0] < mesh.starts["curtain"]
+        drawn &= mesh.quads[:, 0] < mesh.starts["curtain"]
+    charted = atlas_normals(normals, painted.relief)
+    atlas = shade(painted, charted, rotation, grids, drawn, rng)
+
     turned = np.concatenate([grids[name].reshape(-1, 3) for name in BLOCKS]) @ rotation.T
     fine = camera.zoomed(_SUPERSAMPLING)
     frame = rasterise(turned, fine, drawn, size * _SUPERSAMPLING)
     scene = background(size, rng)
     scene = cv2.resize(scene, None, fx=_SUPERSAMPLING, fy=_SUPERSAMPLING)
-    figure = cv2.remap(atlas, frame.atlas_x, frame.atlas_y, cv2.INTER_LINEAR)
+    atlas_x, atlas_y = frame.atlas_xy()
+    figure = cv2.remap(atlas, atlas_x, atlas_y, cv2.INTER_LINEAR)
     cv2.copyTo(figure, (frame.numbers > 0).astype(np.uint8), scene)
 
     landmark_normals = grid_normals(head.vertices).reshape(-1, 3)[_landmark_vertices()]

@@ -3,12 +3,12 @@
 import cv2
 import numpy as np
 
-from tfrecords_tools.synthetic.charts import cut_noise, mean_surface, regions
+from tfrecords_tools.synthetic.charts import cut_noise, mean_surface, paint_over, regions
 from tfrecords_tools.synthetic.head import Head, mean_controls
 
 _IRIS = np.array(
-    [[0.030, 0.015, 0.010], [0.09, 0.04, 0.018], [0.17, 0.10, 0.035], [0.13, 0.25, 0.38]]
-    + [[0.13, 0.19, 0.085], [0.22, 0.26, 0.29]]
+    [[0.022, 0.012, 0.009], [0.065, 0.03, 0.014], [0.12, 0.07, 0.027], [0.09, 0.17, 0.27]]
+    + [[0.09, 0.13, 0.06], [0.15, 0.18, 0.21]]
 )
 # Texels that the painters touch; everything they draw lies well inside.
 _EYE_PATCHES = (
@@ -17,10 +17,6 @@ _EYE_PATCHES = (
 )
 _MOUTH_PATCH = (slice(160, 206), slice(84, 172))
 _CANONICAL_LID_GAP, _CANONICAL_MOUTH_GAP = 7.5, 5.0
-
-
-def _mix(colour: np.ndarray, other: np.ndarray, weight: np.ndarray) -> None:
-    colour += weight[..., None] * (np.asarray(other, np.float32) - colour)
 
 
 def _edge(value: np.ndarray, softness: float) -> np.ndarray:
@@ -50,12 +46,14 @@ def paint_eyes(
     if rng.random() < 0.6:
         look_x -= 7.0 * np.sin(np.radians(np.clip(yaw, -50, 50)))
     look_x, look_y = np.clip(look_x, -5.5, 5.5), np.clip(look_y, -2, 2)
-    iris = _IRIS[rng.integers(0, 2 if skin[0] < 0.3 else len(_IRIS))] * np.exp(rng.normal(0, 0.25))
-    white = rng.uniform(0.42, 0.72) * np.array([1.0, 0.95, 0.92]) * np.exp(rng.normal(0, 0.03, 3))
+    iris = _IRIS[rng.integers(0, 2 if skin[0] < 0.3 or rng.random() < 0.4 else len(_IRIS))]
+    iris = iris * np.exp(rng.normal(0, 0.25))
+    white = rng.uniform(0.32, 0.62) * np.array([1.0, 0.95, 0.92]) * np.exp(rng.normal(0, 0.03, 3))
     iris_radius, pupil = rng.uniform(5.4, 6.3), rng.uniform(1.5, 3.0)
     makeup = rng.random() < 0.25
-    line, lower_line = rng.uniform(0.35, 0.75) + 0.25 * makeup, rng.uniform(0.05, 0.35) + 0.3 * makeup
-    crease = rng.uniform(0.1, 0.55)
+    line = rng.uniform(0.45, 0.8) + 0.25 * makeup
+    lower_line = rng.uniform(0.05, 0.35) + 0.3 * makeup
+    crease = rng.uniform(0.15, 0.75)
     shadow = rng.uniform(0.2, 0.7) if makeup else rng.uniform(0, 0.25)
     shadow_tint = skin * rng.uniform(0.15, 0.8, 3) if makeup else skin * 0.5
     glint = rng.uniform(-2.5, 2.5), rng.uniform(-2.8, -0.8), rng.uniform(0, 1)
@@ -71,7 +69,7 @@ def paint_eyes(
         y = (place[..., 1] - centre[1]) * squeeze
         inside = mask[f"eye_{name}"][patch]
         depth = np.clip(1.5 * cv2.GaussianBlur(inside, (0, 0), 2.2) - 0.25, 0, 1)
-        ball = white * (0.35 + 0.65 * depth)[..., None]
+        ball = white * (0.22 + 0.78 * depth)[..., None]
         pink = np.clip(np.abs(x) - 9, 0, 5) / 5
         ball = ball * (1 - pink[..., None] * np.array([0.05, 0.4, 0.35]))
         radius = np.hypot(x - look_x, y - look_y + 0.6)
@@ -81,11 +79,11 @@ def paint_eyes(
         ball = ball * (1 - 0.95 * _edge(radius - pupil, 0.8))[..., None]
         spark = np.hypot(x - look_x - glint[0], y - look_y - glint[1])
         ball = ball + (0.9 * glint[2] * _edge(spark - 1.0, 1.0))[..., None]
-        _mix(view, shadow_tint, shadow * mask[f"lid_{name}"][patch] * (1 - inside))
-        _mix(view, skin * 0.3, crease * mask[f"crease_{name}"][patch])
-        _mix(view, ball, inside)
-        _mix(view, skin * 0.10, np.clip(1.2 * line * mask[f"lash_{name}"][patch], 0, 1))
-        _mix(view, skin * 0.20, lower_line * mask[f"lower_lash_{name}"][patch])
+        paint_over(view, shadow_tint, shadow * mask[f"lid_{name}"][patch] * (1 - inside))
+        paint_over(view, skin * 0.3, crease * mask[f"crease_{name}"][patch])
+        paint_over(view, ball, inside)
+        paint_over(view, skin * 0.10, np.clip(1.2 * line * mask[f"lash_{name}"][patch], 0, 1))
+        paint_over(view, skin * 0.20, lower_line * mask[f"lower_lash_{name}"][patch])
         gloss[patch] += 0.4 * inside
 
 
@@ -117,7 +115,7 @@ def paint_mouth(
     ridges = cut_noise("strand", rng, view.shape[0], view.shape[1])
     upper_darker = 1 - rng.uniform(0.05, 0.3) * (y < 71)
     lip = tint * (np.exp(0.06 * ridges) * upper_darker)[..., None]
-    _mix(view, lip, strength * mask["lips"])
+    paint_over(view, lip, strength * mask["lips"])
     gloss[patch] += rng.uniform(0, 0.45) * mask["lips"]
 
     gap = head.mouth_gap
@@ -128,19 +126,19 @@ def paint_mouth(
     below_top, above_bottom = (y - top) * scale, (bottom - y) * scale
     cave = np.zeros_like(view) + np.array([0.050, 0.012, 0.012], np.float32)
     tongue = _edge(above_bottom - 0.33 * gap, 3.0) * float(gap > 7 and rng.random() < 0.7)
-    _mix(cave, skin[0] * np.array([0.55, 0.18, 0.17]), tongue * 0.8)
+    paint_over(cave, skin[0] * np.array([0.55, 0.18, 0.17]), tongue * 0.8)
     tooth = rng.uniform(0.45, 0.75) * np.array([1.0, 0.93, 0.80])
     lateral = np.exp(-((x / rng.uniform(13, 19)) ** 4))
     rows_of_teeth = 1 - 0.3 * np.exp(-((((x / 7.5) % 1.0 - 0.5) / 0.08) ** 2))
     if rng.random() < 0.85:
         height = rng.uniform(4, 9.5)
         upper = _edge(below_top - height, 1.0)
-        _mix(cave, tooth, upper * lateral * rows_of_teeth)
+        paint_over(cave, tooth, upper * lateral * rows_of_teeth)
     if rng.random() < 0.45:
         lower = _edge(above_bottom - rng.uniform(1, 5), 1.0)
-        _mix(cave, 0.8 * tooth, lower * lateral * rows_of_teeth)
+        paint_over(cave, 0.8 * tooth, lower * lateral * rows_of_teeth)
     shade = np.clip(1.6 * cv2.GaussianBlur(mask["mouth"], (0, 0), 1.0) - 0.35, 0.12, 1)
     closed = float(np.clip(1.4 - gap / 2.5, 0, 1))
     seam = np.clip(mask["seam"], 0, 1) * (0.25 + 0.6 * closed)
-    _mix(view, tint * 0.22, seam.astype(np.float32))
-    _mix(view, cave * shade[..., None], mask["mouth"])
+    paint_over(view, tint * 0.22, seam.astype(np.float32))
+    paint_over(view, cave * shade[..., None], mask["mouth"])

@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 
-from tfrecords_tools.synthetic.charts import SIDE, stretch, texel_angles
 from tfrecords_tools.synthetic.appearance import Paint
+from tfrecords_tools.synthetic.charts import SIDE, stretch, texel_angles, triple
 from tfrecords_tools.synthetic.parts import ATLAS_SHAPE, BLOCKS
+from tfrecords_tools.synthetic.render import Camera, rasterise
 
 # Light creeps round the terminator under the skin, red furthest.
 _WRAP = np.array([0.42, 0.26, 0.20], np.float32)
@@ -24,7 +25,9 @@ def atlas_normals(normals: dict[str, np.ndarray], relief: np.ndarray) -> np.ndar
     face[..., 0] -= slope_x * np.cos(azimuth)
     face[..., 2] += slope_x * np.sin(azimuth)
     face[..., 1] -= slope_y
-    atlas /= np.sqrt(np.einsum("hwc,hwc->hw", atlas, atlas))[..., None]
+    # At the poles of the chart a quad shrinks to a line and has no normal.
+    length = np.sqrt(np.einsum("hwc,hwc->hw", atlas, atlas))
+    atlas /= triple(np.maximum(length, 1e-6))
     return atlas
 
 
@@ -37,13 +40,44 @@ def _by_cosine(
     normals: np.ndarray, rotation: np.ndarray, direction: np.ndarray, table: np.ndarray
 ) -> np.ndarray:
     """Looks up light `[256, 3]` by the cosine between the normals and a direction."""
-    cosine = normals @ (127.5 * (rotation.T @ direction)).astype(np.float32) + 128.0
-    steps = np.clip(cosine, 0, 255).astype(np.uint8)
-    return cv2.LUT(cv2.merge([steps] * 3), table.astype(np.float32)[None])
+    # Three equal rows: the lookup wants one index per colour.
+    factors = np.tile(np.append(127.5 * (rotation.T @ direction), 127.5), (3, 1))
+    steps = cv2.transform(normals, factors).astype(np.uint8)
+    return cv2.LUT(steps, table.astype(np.float32)[None])
+
+
+def cast_by_head(
+    grids: dict[str, np.ndarray], rotation: np.ndarray, direction: np.ndarray, drawn: np.ndarray
+) -> np.ndarray:
+    """How much of a far lamp reaches each texel past nose, brow, hair and chin; `[h, w]`."""
+    ahead = np.cross([0, 1.0, 0], direction)
+    ahead /= np.linalg.norm(ahead)
+    lamp = np.stack([ahead, np.cross(direction, ahead), direction]) @ rotation
+    far = 1e5
+    side = 128
+    camera = Camera(lamp, far, far * side / 420, np.full(2, side / 2))
+    flat = {name: grids[name].reshape(-1, 3) for name in BLOCKS}
+    turned = np.concatenate([*flat.values()]) @ lamp.T
+    frame = rasterise(turned, camera, drawn, side)
+    clear = frame.is_clear(*camera.project_turned(turned), 7.0).astype(np.float32)
+    atlas = np.ones(ATLAS_SHAPE, np.float32)
+    start = 0
+    for name, block in BLOCKS.items():
+        grid = clear[start : start + len(flat[name])].reshape(block.rows, block.columns)
+        start += len(flat[name])
+        if name in ("head", "body"):
+            soft = cv2.GaussianBlur(grid, (3, 3), 0.8)
+            atlas[block.slices] = np.clip(stretch(soft, block.height, block.width), 0, 1)
+    return atlas
 
 
 def shade(
-    paint: Paint, normals: np.ndarray, rotation: np.ndarray, rng: np.random.Generator
+    paint: Paint,
+    normals: np.ndarray,
+    rotation: np.ndarray,
+    grids: dict[str, np.ndarray],
+    drawn: np.ndarray,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Lights the atlas.
 
@@ -51,13 +85,15 @@ def shade(
         paint: Reflectance and gloss.
         normals: Unit normals `[h, w, 3]` in the head frame.
         rotation: `[3, 3]` from the head frame to the camera frame; lamps stand in the latter.
+        grids: Parts `[rows, columns, 3]` in the head frame, for cast shadows.
+        drawn: Boolean `[Q]`, the quads that are there.
         rng: Generator for the lamps and the exposure.
 
     Returns:
         uint8 RGB `[h, w, 3]`, gamma encoded.
     """
     view = np.array([0, 0, 1.0])
-    warmth = rng.normal(0, 0.13)
+    warmth = rng.normal(0.03, 0.10)
     tint = np.array([1 + warmth, 1 + 0.15 * rng.normal(0, 0.2), 1 - warmth])
     hard = rng.beta(1.6, 2.2)  # share of the key lamp in all light
     lamps = [(_direction(rng.normal(0, 45), rng.normal(28, 24)), 1.7 * hard * tint)]
@@ -67,21 +103,27 @@ def shade(
         lamps.append((_direction(side, rng.normal(15, 20)), other))
     # Light depends on a cosine only, so 256 steps of it in a table replace work on every texel.
     cosines = np.linspace(-1, 1, 256)[:, None]
-    sky = (1 - hard) * np.exp(rng.normal(0, 0.08, 3)) + 0.05
+    sky = (1 - hard) * np.exp(rng.normal(0, 0.06, 3)) + 0.05
     below = np.array([0, 1.0, 0])
     total = _by_cosine(normals, rotation, below, (1 - rng.uniform(0.1, 0.55) * cosines) * sky)
     total += _by_cosine(normals, rotation, view, 0.25 * cosines * sky)
     sparkle = np.zeros_like(total)
     sharpness = rng.uniform(8, 40)
-    for direction, strength in lamps:
+    for number, (direction, strength) in enumerate(lamps):
         lit = np.maximum(cosines + _WRAP, 0) / (1 + _WRAP) * strength
-        total += _by_cosine(normals, rotation, direction, lit)
+        lit = _by_cosine(normals, rotation, direction, lit)
         half = direction + view
         spark = 0.5 * np.maximum(cosines, 0) ** sharpness * strength
-        sparkle += _by_cosine(normals, rotation, half / np.linalg.norm(half), spark)
+        spark = _by_cosine(normals, rotation, half / np.linalg.norm(half), spark)
+        if number == 0 and hard > 0.3:
+            reaching = triple(cast_by_head(grids, rotation, direction, drawn))
+            lit *= 0.15 + 0.85 * reaching
+            spark *= reaching
+        total += lit
+        sparkle += spark
     face = total[60:220, 70:186].mean()
-    exposure = rng.uniform(0.55, 1.25) / max(float(face), 0.05)
+    exposure = rng.uniform(0.5, 1.12) / max(float(face), 0.05)
     linear = paint.colour * total
-    sparkle *= paint.gloss[..., None]
+    sparkle *= triple(paint.gloss)
     linear += sparkle
     return cv2.convertScaleAbs(cv2.sqrt(np.maximum(linear, 0)), alpha=255 * exposure**0.5)

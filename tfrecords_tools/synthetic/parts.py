@@ -43,28 +43,32 @@ BLOCKS = {
 }
 # Seen from both sides; the others are closed, and their back is never seen.
 _TWO_SIDED = ("left_ear", "right_ear", "curtain")
+# Millimetres by which a part is drawn as if nearer: where parts run into each other, the painter's
+# order would else alternate from quad to quad.
+_LIFT = {"head": 0.0, "left_ear": 8.0, "right_ear": 8.0, "body": -28.0, "curtain": 5.0}
 
 
 class Topology(NamedTuple):
-    """Triangles of all parts: vertex numbers, atlas coordinates per vertex, culling, part starts."""
+    """Quads of all parts: vertices, atlas place per vertex, culling, lift in mm, part starts."""
 
-    triangles: np.ndarray
+    quads: np.ndarray
     atlas_xy: np.ndarray
     two_sided: np.ndarray
+    lift: np.ndarray
     starts: dict[str, int]
 
 
 @cache
 def topology() -> Topology:
-    """The mesh that never changes: which vertices make a triangle, and where its texture lies."""
-    triangles, atlas_xy, two_sided, starts, count = [], [], [], {}, 0
+    """The mesh that never changes: which vertices make a quad, and where its texture lies."""
+    quads, atlas_xy, two_sided, lift, starts, count = [], [], [], [], {}, 0
     for name, block in BLOCKS.items():
         starts[name] = count
         number = count + np.arange(block.rows * block.columns).reshape(block.rows, block.columns)
         a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1]
-        both = np.concatenate([np.stack([a, b, c], -1), np.stack([a, c, d], -1)]).reshape(-1, 3)
-        triangles.append(both)
-        two_sided.append(np.full(len(both), name in _TWO_SIDED))
+        quads.append(np.stack([a, b, c, d], -1).reshape(-1, 4))
+        two_sided.append(np.full(len(quads[-1]), name in _TWO_SIDED))
+        lift.append(np.full(len(quads[-1]), _LIFT[name], np.float32))
         y, x = np.meshgrid(
             np.linspace(block.top, block.top + block.height - 1, block.rows),
             np.linspace(block.left, block.left + block.width - 1, block.columns),
@@ -72,9 +76,9 @@ def topology() -> Topology:
         )
         atlas_xy.append(np.stack([x, y], -1).reshape(-1, 2))
         count += number.size
-    return Topology(
-        np.concatenate(triangles), np.concatenate(atlas_xy), np.concatenate(two_sided), starts
-    )
+    places = np.concatenate(atlas_xy).astype(np.float32)
+    per_quad = np.concatenate(two_sided), np.concatenate(lift)
+    return Topology(np.concatenate(quads), places, *per_quad, starts)
 
 
 def ears(head: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -97,9 +101,10 @@ def ears(head: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
     out = stand * back * (0.6 + 0.4 * a) + 2.0 * np.sin(3.0 * a) + 0 * b
     made = []
     for side in (-1, 1):
-        near = np.abs(head[..., 1] - 14) + np.abs(head[..., 2] + 82) + (head[..., 0] * side < 0) * 999
+        off = np.abs(head[..., 1] - 14) + np.abs(head[..., 2] + 82)
+        near = np.where(head[..., 0] * side > 0, off, np.inf)
         root = head.reshape(-1, 3)[near.argmin()]
-        y = 14 + half * b + 0.08 * back + 0 * a
+        y = 14 + half * b * (0.6 + 0.4 * np.sqrt(a)) + 0.08 * back
         z = -76 - back * 0.95 - 6 * (b > 0) * b
         x = root[0] + side * (out - 1.5 - 3.0 * b**2)
         made.append(np.stack([x, y, z + 0 * a], -1))
@@ -109,9 +114,9 @@ def ears(head: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
 def body(rng: np.random.Generator, jaw_width: float) -> np.ndarray:
     """Neck and shoulders, upright, before the head's turn is shared out along the neck."""
     block = BLOCKS["body"]
-    neck = jaw_width * rng.uniform(0.76, 0.95)
+    neck = jaw_width * rng.uniform(0.82, 1.04)
     slope = rng.uniform(0, 14)
-    low = rng.uniform(0, 18)
+    low = rng.uniform(-22, 10)
     levels = np.array([55, 85, 110, 130, 148, 162, 174, 186, 205, 235, 280, 340.0])
     levels[5:] += low
     width = np.array([neck * 0.96] * 2 + [neck * 0.97, neck, neck * 1.1, neck * 1.4, 100, 135, 168])
@@ -125,7 +130,9 @@ def body(rng: np.random.Generator, jaw_width: float) -> np.ndarray:
     return np.stack([x, levels[:, None] + sag + 0 * x, z], -1)
 
 
-def follow_head(grid: np.ndarray, head_rotation: np.ndarray, body_rotation: np.ndarray):
+def follow_head(
+    grid: np.ndarray, head_rotation: np.ndarray, body_rotation: np.ndarray
+) -> np.ndarray:
     """Turns the body: its top goes with the head, its shoulders with the trunk."""
     share = np.clip((165 - grid[..., 1:2]) / 90, 0, 1)
     offset = grid - BODY_PIVOT

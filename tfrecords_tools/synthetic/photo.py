@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from tfrecords_tools.synthetic.charts import cut_noise
+from tfrecords_tools.synthetic.charts import cut_noise, triple
 
 
 def cast_shadow(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -15,7 +15,7 @@ def cast_shadow(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     plane = np.cos(angle) * x[None] + np.sin(angle) * x[:, None] + rng.uniform(-0.5, 0.5)
     soft = rng.uniform(0.05, 0.4)
     weight = np.clip((plane + 0.3 * cloud) / soft, 0, 1) * rng.uniform(0.15, 0.6)
-    return (picture * (1 - weight)[..., None]).astype(np.uint8)
+    return (picture * triple((1 - weight).astype(np.float32))).astype(np.uint8)
 
 
 def degrade(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -60,11 +60,11 @@ def degrade(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     picture = cv2.addWeighted(picture, saturation, grey, 1 - saturation, 0)
 
     if rng.random() < 0.85:
-        level = np.abs(rng.normal(0, 5.0)) + 0.8
+        level = np.abs(rng.normal(0, 3.6)) + 0.8
         noise = rng.standard_normal((size, size, 3), dtype=np.float32)
         picture = np.clip(picture + level * noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         quality = int(rng.integers(25, 85))
         _, coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        picture = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        picture = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
     return picture

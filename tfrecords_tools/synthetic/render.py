@@ -1,6 +1,6 @@
-"""Camera and rasteriser: a triangle buffer in painter's order, textured per pixel.
+"""Camera and rasteriser: a buffer of quad numbers in painter's order, textured per pixel.
 
-`cv2.fillConvexPoly` writes triangle numbers, far ones first; NumPy then turns numbers into atlas
+`cv2.fillConvexPoly` writes quad numbers, far ones first; NumPy then turns numbers into atlas
 coordinates for all pixels at once and `cv2.remap` fetches the shaded texture.
 """
 
@@ -40,9 +40,7 @@ class Camera(NamedTuple):
 
     def zoomed(self, factor: int) -> "Camera":
         """The same view on a grid `factor` times as fine; pixel centres stay integers."""
-        return self._replace(
-            scale=self.scale * factor, shift=(self.shift + 0.5) * factor - 0.5
-        )
+        return self._replace(scale=self.scale * factor, shift=(self.shift + 0.5) * factor - 0.5)
 
 
 def rotation_matrix(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -63,77 +61,77 @@ class Frame(NamedTuple):
     """What the rasteriser leaves behind.
 
     Attributes:
-        numbers: Int32 `[H, W]`, 1 + drawn triangle, 0 for background.
-        atlas_x: Float32 `[H, W]`, atlas column per pixel; -1 for background.
-        atlas_y: Float32 `[H, W]`, atlas row per pixel.
-        planes: Float32 `[3, T + 1]`, nearness of each drawn triangle as a plane over (x, y, 1).
+        numbers: Int32 `[H, W]`, 1 + drawn quad, 0 for background.
+        planes: Float32 `[3, 3, Q + 1]`: atlas column, atlas row and nearness of each drawn quad,
+            each as the factors of x, y and 1.
     """
 
     numbers: np.ndarray
-    atlas_x: np.ndarray
-    atlas_y: np.ndarray
     planes: np.ndarray
+
+    def atlas_xy(self) -> np.ndarray:
+        """Atlas column and row per pixel, float32 `[2, H, W]`; -1 for background."""
+        size = self.numbers.shape[1]
+        covered = np.flatnonzero(self.numbers)
+        number = self.numbers.ravel()[covered]
+        rows, columns = np.divmod(covered.astype(np.int32), np.int32(size))
+        rows, columns = rows.astype(np.float32), columns.astype(np.float32)
+        atlas = np.full((2, self.numbers.size), -1, np.float32)
+        for axis, (by_x, by_y, offset) in enumerate(self.planes[:2]):
+            atlas[axis, covered] = by_x[number] * columns + by_y[number] * rows + offset[number]
+        return atlas.reshape(2, -1, size)
 
     def is_clear(self, xy: np.ndarray, nearness: np.ndarray, tolerance: float) -> np.ndarray:
         """Tells which points `[N, 2]` are not covered by a surface nearer than `tolerance` mm."""
         height, width = self.numbers.shape
         column = np.clip(np.rint(xy[:, 0]).astype(int), 0, width - 1)
         row = np.clip(np.rint(xy[:, 1]).astype(int), 0, height - 1)
-        by_x, by_y, offset = self.planes[:, self.numbers[row, column]]
+        by_x, by_y, offset = self.planes[2][:, self.numbers[row, column]]
         return by_x * column + by_y * row + offset < nearness + tolerance
 
 
 def rasterise(turned: np.ndarray, camera: Camera, drawn: np.ndarray, size: int) -> Frame:
-    """Draws the triangle buffer of a turned mesh.
+    """Draws the quads of a turned mesh.
 
     Args:
         turned: Vertices `[N, 3]` in the camera frame, in millimetres.
         camera: Camera of the picture to draw.
-        drawn: Boolean `[T]`: which triangles of the topology take part.
+        drawn: Boolean `[Q]`: which quads of the topology take part.
         size: Side of the square picture, in pixels.
 
     Returns:
-        The buffers, each `[size, size]`.
+        The quad numbers of all pixels and what lies on each quad.
     """
     mesh = topology()
     xy, nearness = camera.project_turned(turned)
     x, y = xy.astype(np.float32).T.copy()
     near = nearness.astype(np.float32)
-    first, second, third = mesh.triangles.T.copy()
-    x1, y1 = x[second] - x[first], y[second] - y[first]
-    x2, y2 = x[third] - x[first], y[third] - y[first]
+    a, b, c, d = mesh.quads.T
+    x1, y1, x2, y2 = x[c] - x[a], y[c] - y[a], x[d] - x[b], y[d] - y[b]
     area = x1 * y2 - y1 * x2
     inside = (x > -0.1 * size) & (x < 1.1 * size) & (y > -0.1 * size) & (y < 1.1 * size)
-    keep = drawn & (inside[first] | inside[third]) & (np.where(mesh.two_sided, abs(area), area) > 1e-4)
+    keep = drawn & (inside[a] | inside[c]) & (np.where(mesh.two_sided, abs(area), area) > 2e-4)
     keep = np.flatnonzero(keep)
-    middle = near[first[keep]] + near[second[keep]] + near[third[keep]]
-    keep = keep[np.argsort(middle)]
-    triangles = mesh.triangles[keep]
-    x1, y1, x2, y2 = (edge[keep] / area[keep] for edge in (x1, y1, x2, y2))
-    corners = xy[triangles]
+    middle = near[a[keep]] + near[b[keep]] + near[c[keep]] + near[d[keep]]
+    keep = keep[np.argsort(middle + 4 * mesh.lift[keep])]
+    quads = mesh.quads[keep]
+    x1, y1, x2, y2 = (diagonal[keep] / area[keep] for diagonal in (x1, y1, x2, y2))
 
     numbers = np.zeros((size, size), np.int32)
-    fixed = np.rint(corners * 2**_SUBPIXEL_BITS).astype(np.int32)
+    fixed = np.rint(xy[quads] * 2**_SUBPIXEL_BITS).astype(np.int32)
     fill = cv2.fillConvexPoly
     for number, points in enumerate(fixed, 1):
         fill(numbers, points, number, 8, _SUBPIXEL_BITS)
 
-    # Atlas place and nearness are planes over the pixels of one triangle: a x + b y + c.
-    planes = np.full((3, 3, len(keep) + 1), 0, np.float32)
+    # Atlas place and nearness are planes over the pixels of one quad, fitted to its diagonals.
+    planes = np.zeros((3, 3, len(keep) + 1), np.float32)
     planes[:, 2, 0] = -1e6
-    start_x, start_y = x[triangles[:, 0]], y[triangles[:, 0]]
+    a, b, c, d = quads.T
+    middle_x, middle_y = x[quads].mean(1), y[quads].mean(1)
     for plane, value in zip(planes, (*mesh.atlas_xy.T, near), strict=True):
-        one, two, three = value.astype(np.float32)[triangles.T]
-        plane[0, 1:] = (two - one) * y2 - (three - one) * y1
-        plane[1, 1:] = (three - one) * x1 - (two - one) * x2
-        plane[2, 1:] = one - plane[0, 1:] * start_x - plane[1, 1:] * start_y
-
-    covered = np.flatnonzero(numbers)
-    number = numbers.ravel()[covered]
-    rows, columns = np.divmod(covered.astype(np.int32), np.int32(size))
-    rows, columns = rows.astype(np.float32), columns.astype(np.float32)
-    atlas = np.full((2, size * size), -1, np.float32)
-    for axis, (by_x, by_y, offset) in enumerate(planes[:2]):
-        atlas[axis, covered] = by_x[number] * columns + by_y[number] * rows + offset[number]
-    atlas = atlas.reshape(2, size, size)
-    return Frame(numbers, atlas[0], atlas[1], planes[2])
+        v1, v2 = value[c] - value[a], value[d] - value[b]
+        plane[0, 1:] = v1 * y2 - v2 * y1
+        plane[1, 1:] = v2 * x1 - v1 * x2
+        middle = 0.25 * (value[a] + value[b] + value[c] + value[d])
+        plane[2, 1:] = middle - plane[0, 1:] * middle_x - plane[1, 1:] * middle_y
+    return Frame(numbers, planes)

@@ -1,27 +1,37 @@
 """Around the face: background clutter, glasses, things in front, and the photograph's flaws."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from tfrecords_tools.synthetic.charts import cut_noise
+from tfrecords_tools.synthetic.charts import cut_noise, paint_over
 from tfrecords_tools.synthetic.render import Camera, Frame
 
 _BITS = 4
 
 
-def _fixed(points: np.ndarray) -> np.ndarray:
+def _fixed(points: npt.ArrayLike) -> np.ndarray:
     return np.rint(np.asarray(points) * 2**_BITS).astype(np.int32)
+
+
+def _line(
+    canvas: np.ndarray, start: np.ndarray, end: np.ndarray, colour: Sequence[float], width: int
+) -> None:
+    cv2.line(canvas, _fixed(start).tolist(), _fixed(end).tolist(), colour, width, 16, _BITS)
 
 
 def _colour(rng: np.random.Generator) -> tuple[float, ...]:
     grey = rng.uniform(10, 245)
-    return tuple(float(c) for c in np.clip(grey + rng.normal(0, 40, 3), 0, 255))
+    return tuple(float(c) for c in np.clip(grey + rng.normal(0, 26, 3), 0, 255))
 
 
 def _texture(size: int, rng: np.random.Generator) -> np.ndarray:
     """A picture of something: gradient, clouds, stripes or checks; uint8 `[size, size, 3]`."""
     first, second = np.array(_colour(rng)), np.array(_colour(rng))
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
+    x = np.linspace(0, 1, size, dtype=np.float32)[None]
+    y = x.T
     angle = rng.uniform(0, 6.3)
     across, along = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     kind = rng.random()
@@ -34,8 +44,8 @@ def _texture(size: int, rng: np.random.Generator) -> np.ndarray:
         mix = 0.5 + 0.5 * np.sin(across * rng.uniform(10, 90) + 2 * np.sin(along * 8))
     else:
         mix = (np.sin(across * rng.uniform(10, 60)) * np.sin(along * rng.uniform(10, 60)) > 0) * 1.0
-    picture = first + np.clip(mix, 0, 1)[..., None] * (second - first)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    mix = np.clip(mix, 0, 1).astype(np.float32)
+    return cv2.transform(mix, np.c_[second - first, first]).astype(np.uint8)
 
 
 def _polygon(centre: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
@@ -63,8 +73,7 @@ def background(size: int, rng: np.random.Generator) -> np.ndarray:
         else:
             end = centre + rng.normal(0, size * 0.5, 2)
             width = int(rng.integers(1, max(2, size // 20)))
-            ends = _fixed([centre, end]).tolist()
-            cv2.line(picture, *ends, _colour(rng), width, 16, _BITS)
+            _line(picture, centre, end, _colour(rng), width)
     blur = rng.choice([0, 0.004, 0.012, 0.03], p=[0.2, 0.3, 0.3, 0.2]) * size
     if blur > 0.4:
         picture = cv2.GaussianBlur(picture, (0, 0), blur)
@@ -105,10 +114,9 @@ def glasses(
     def clear_line(points: np.ndarray) -> None:
         xy, near = camera.project(points)
         clear = frame.is_clear(xy, near, 3.0)
-        fixed = _fixed(xy)
-        for start, end, shown in zip(fixed, fixed[1:], clear[:-1] & clear[1:], strict=False):
+        for start, end, shown in zip(xy, xy[1:], clear[:-1] & clear[1:], strict=False):
             if shown:
-                cv2.line(picture, start.tolist(), end.tolist(), colour.tolist(), thick, 16, _BITS)
+                _line(picture, start, end, colour.tolist(), thick)
 
     for eye in (slice(36, 42), slice(42, 48)):
         centre = landmarks[eye].mean(0) * [1.03, 1, 0] + [0, 2 + shift, 0]
@@ -124,7 +132,7 @@ def glasses(
         side = np.sign(centre[0])
         hinge = np.array([centre[0] + side * width, centre[1] - 0.4 * height, ring[0, 2]])
         hinge[2] = front - 0.0032 * hinge[0] ** 2
-        ear = np.array([side * (np.abs(landmarks[0, 0]) + 5), 2 + shift, -84])
+        ear = np.array([side * (np.abs(landmarks[0, 0]) + 9), 2 + shift, -84])
         clear_line(hinge + np.linspace(0, 1, 14)[:, None] * (ear - hinge))
     inner = [landmarks[s].mean(0)[0] * 1.03 for s in (slice(36, 42), slice(42, 48))]
     across = np.linspace(inner[0] + width, inner[1] - width, 7)
@@ -167,11 +175,10 @@ def occlude(
         for k in range(4):
             root = edge + beside * (k - 1.5) * finger * 2.05
             tip = root - forward * side * rng.uniform(0.28, 0.42)
-            ends = _fixed([root, tip]).tolist()
             width = int(round(2 * finger))
-            cv2.line(mask, *ends, 255, width, 16, _BITS)
-            cv2.line(shape, *ends, (0.62 * tint).tolist(), width, 16, _BITS)
-            cv2.line(shape, *ends, tint.tolist(), max(1, int(width * 0.7)), 16, _BITS)
+            _line(mask, root, tip, [255], width)
+            _line(shape, root, tip, (0.62 * tint).tolist(), width)
+            _line(shape, root, tip, tint.tolist(), max(1, int(width * 0.7)))
         palm = edge + forward * side * 0.2
         axes = _fixed([side * 0.25, finger * 4.3]).tolist()
         for canvas, colour in ((mask, 255), (shape, tint.tolist())):
@@ -182,15 +189,16 @@ def occlude(
     elif kind < 0.6:
         direction = rng.normal(0, 1, 2)
         direction /= np.linalg.norm(direction)
-        ends = _fixed([edge - direction * size, edge + direction * size]).tolist()
-        cv2.line(mask, *ends, 255, int(side * rng.uniform(0.06, 0.2)), 16, _BITS)
+        far = direction * size
+        _line(mask, edge - far, edge + far, [255], int(side * rng.uniform(0.06, 0.2)))
     else:
         outline = _polygon(edge, side * rng.uniform(0.15, 0.36), rng)
         cv2.fillPoly(mask, [_fixed(outline)], 255, 16, _BITS)
         if kind < 0.8:
-            mask = cv2.GaussianBlur(mask, (0, 0), side * 0.03)
-            mask = np.clip(3.0 * mask.astype(np.float32) - 255, 0, 255).astype(np.uint8)
+            soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), side * 0.03), np.float32)
+            mask = np.clip(3.0 * soft - 255, 0, 255).astype(np.uint8)
     alpha = mask.astype(np.float32) / 255
-    mixed = picture + alpha[..., None] * (look.astype(np.float32) - picture)
+    mixed = picture.astype(np.float32)
+    paint_over(mixed, look, alpha)
     picture[:] = mixed.astype(np.uint8)
     return alpha

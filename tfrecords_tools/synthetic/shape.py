@@ -75,7 +75,7 @@ def _identity(rng: np.random.Generator) -> np.ndarray:
     mean, field = mean_controls(), _fields()
     points = mean.copy()
     side = np.sign(mean[:, 0])
-    draw = iter(np.clip(rng.standard_normal(64), -2.4, 2.4))
+    draw = iter(np.clip(1.15 * rng.standard_normal(64), -2.6, 2.6))
     x, y, z = points.T  # views: edits below write into `points`
     x *= 1 + 0.050 * next(draw)
     x *= 1 + 0.075 * next(draw) * field["lower"]
@@ -114,7 +114,7 @@ def _identity(rng: np.random.Generator) -> np.ndarray:
     y[_OUTER_LOWER] += np.array([0.5, 1, 1.1, 1, 0.5]) * 1.6 * next(draw)
     y *= np.where(mean[:, 1] < -25, 1 + 0.05 * next(draw) * field["forehead"], 1)
     factor = _noise_factor(16.0)
-    noise = factor @ rng.standard_normal((len(mean), 3)) * [1.1, 1.1, 1.0]
+    noise = factor @ rng.standard_normal((len(mean), 3)) * [1.4, 1.35, 1.0]
     mirrored = noise[_mirror_all()] * [-1, 1, 1]
     # Two thirds of the free variation is shared by both halves: faces are nearly symmetric.
     points += 0.62 * (noise + mirrored) + 0.38 * (noise - mirrored)
@@ -131,9 +131,14 @@ def _open_jaw(points: np.ndarray, angle: float) -> None:
 
 def _part_lips(points: np.ndarray, gap: float) -> None:
     """Moves the inner lips to a distance of `gap`; the outer lips follow by a part."""
-    change = gap - (points[_LOWER_LIP, 1] - points[_UPPER_LIP, 1]).mean()
-    points[_UPPER_LIP, 1] -= 0.45 * change
-    points[_LOWER_LIP, 1] += 0.55 * change
+    changes = gap - (points[_LOWER_LIP, 1] - points[_UPPER_LIP, 1])
+    points[_UPPER_LIP, 1] -= 0.45 * changes
+    points[_LOWER_LIP, 1] += 0.55 * changes
+    # Lips that touch meet in depth too, or one would slide past the other when the head nods.
+    meeting = 0.5 * np.exp(-gap / 2) * (points[_LOWER_LIP, 2] - points[_UPPER_LIP, 2])
+    points[_UPPER_LIP, 2] += meeting
+    points[_LOWER_LIP, 2] -= meeting
+    change = changes.mean()
     points[_OUTER_UPPER, 1] -= np.array([0.12, 0.2, 0.22, 0.2, 0.12]) * change
     points[_OUTER_LOWER, 1] += np.array([0.3, 0.4, 0.4, 0.4, 0.3]) * change
 

@@ -23,9 +23,11 @@ _INIT_FROM = flags.DEFINE_string(
 
 def main() -> None:
     """Trains by the flags."""
+    config = _CONFIG.value
+    config.keys()  # raises where the file could not be loaded, before TensorFlow is imported
+
     from wing_tf.training.fit import train
 
-    config = _CONFIG.value
     if _INIT_FROM.value:
         with config.unlocked():
             config.init_from = _INIT_FROM.value
@@ -35,7 +37,7 @@ def main() -> None:
 def entry() -> None:
     """The console command."""
     flags.mark_flags_as_required(["config", "workdir"])
-    common.run(main)
+    common.run(main, __name__)
 
 
 if __name__ == "__main__":

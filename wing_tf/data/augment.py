@@ -156,9 +156,7 @@ class Augmenter:
             shift * (a.translation * self.input_size),
             xp=ops,
         )
-        matrix = compose(
-            turn, box_to_size(box, (self.input_size, self.input_size), xp=ops), xp=ops
-        )
+        matrix = compose(turn, box_to_size(box, (self.input_size, self.input_size), xp=ops), xp=ops)
         flipped = draw["flip"] < a.flip
         mirror = ops.convert_to_tensor(flip_x(self.input_size), dtype="float32")
         mirrored = compose(mirror[None], matrix, xp=ops)

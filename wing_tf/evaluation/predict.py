@@ -74,15 +74,23 @@ def crop_batches(
     """
     check_fit(records, contract)
     ratio = decode_ratio(records.side, records.context, contract.margin, contract.input_size)
-    crop = tf.function(
-        lambda faces: crop_faces(faces, input_size=contract.input_size, margin=contract.margin),
-        reduce_retracing=True,
+    side = records.side // ratio
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, side, side, 3), tf.uint8),
+            tf.TensorSpec((None, 4), tf.float32),
+        ]
     )
+    def crop(image, box):
+        faces = {"image": image, "box_square_px": box}
+        return crop_faces(faces, input_size=contract.input_size, margin=contract.margin)
+
     for faces in read_faces(records, ratio).batch(batch_size).prefetch(2):
         box = faces["box_square_px"].numpy()
         if move_boxes is not None:
             box = move_boxes(box).astype(np.float32)
-        image, crop_to_square = crop({"image": faces["image"], "box_square_px": tf.constant(box)})
+        image, crop_to_square = crop(faces["image"], box)
         to_source = faces["square_to_source"].numpy().astype(np.float64)
         true = faces["landmarks_square_px"].numpy().astype(np.float64)
         true[faces["visibility"].numpy() == 0] = np.nan
@@ -113,6 +121,4 @@ def predict_batches(
         true.append(batch.true_px)
         boxes.append(batch.box_xyxy_px)
         keys.extend(batch.key)
-    return Predictions(
-        np.concatenate(true), np.concatenate(predicted), np.concatenate(boxes), keys
-    )
+    return Predictions(np.concatenate(true), np.concatenate(predicted), np.concatenate(boxes), keys)

@@ -111,9 +111,7 @@ class _ThresholdMetric(_FaceMetric):
 class FailureRate(_ThresholdMetric):
     """The share of faces whose NME is above ``threshold``; `wing_tf.metrics.failure_rate`."""
 
-    def __init__(
-        self, *, threshold=0.08, scheme="ibug_68", normaliser=None, name="fr", dtype=None
-    ):
+    def __init__(self, *, threshold=0.08, scheme="ibug_68", normaliser=None, name="fr", dtype=None):
         super().__init__(
             threshold=threshold, scheme=scheme, normaliser=normaliser, name=name, dtype=dtype
         )

@@ -12,7 +12,7 @@ def cnn6(
     kernel_regularizer=None,
     name: str = "cnn6",
 ) -> keras.Model:
-    """Returns CNN-6: five 3x3 convolutions, each with ReLU and 2x2 max pooling, and two dense layers.
+    """Returns CNN-6: five 3x3 convolutions with ReLU and 2x2 max pooling, and two dense layers.
 
     The pooling stands before the ReLU: both are monotonous, so the output is the same as in the
     paper's order, and the ReLU handles a quarter of the values.

@@ -71,6 +71,7 @@ class Validate(keras.callbacks.Callback):
         batches: the held-out faces.
         folder: where ``best.keras`` and ``last.keras`` go.
         best: the best score before this start.
+        normaliser: of the score; the scheme's own if None.
         save_every: epochs between two writings of ``last.keras`` and of pictures.
         picture_folder: for TensorBoard pictures; none if None.
         num_pictures: how many faces they show.
@@ -84,6 +85,7 @@ class Validate(keras.callbacks.Callback):
         *,
         folder: pathlib.Path,
         best: float = math.inf,
+        normaliser: str | None = None,
         save_every: int = 1,
         picture_folder: pathlib.Path | None = None,
         num_pictures: int = 8,
@@ -91,17 +93,18 @@ class Validate(keras.callbacks.Callback):
         super().__init__()
         self.inference_network = network
         self.contract, self.batches, self.folder = contract, batches, folder
-        self.best, self.save_every = best, save_every
+        self.best, self.normaliser, self.save_every = best, normaliser, save_every
         self._run = compile_network(network)
         self._num_pictures = num_pictures if picture_folder else 0
-        self._writer = tf.summary.create_file_writer(str(picture_folder)) if picture_folder else None
+        if self._num_pictures:
+            self._writer = tf.summary.create_file_writer(str(picture_folder))
 
     def on_epoch_end(self, epoch, logs=None):
         """Validates and saves."""
         with averaged_weights(self.model):
             self.inference_network.set_weights(self.model.network.get_weights())
         predictions = predict_batches(self._run, self.batches)
-        distance = normalising_distance(predictions.true_px, self.contract.scheme)
+        distance = normalising_distance(predictions.true_px, self.contract.scheme, self.normaliser)
         score = float(np.nanmean(nme(predictions.true_px, predictions.predicted_px, distance)))
         if logs is not None:
             logs["val_nme"] = score

@@ -29,6 +29,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "cache": True,  # keep decoded squares in memory
             },
             "model": {"name": "cnn6", "input_size": 64},
+            "normaliser": "",  # of the validation NME; the mark-up's own if empty
             "crop_margin": 1.15,  # the crop's side over the face box's longer side
             "augment": {name: 0.0 for name in Augmentation.__dataclass_fields__}
             | {"blur_sigma_px": 1.0, "occlusion_size": 0.4},
@@ -115,16 +116,16 @@ def _check(config: ml_collections.ConfigDict) -> None:
         if config[key] < 1:
             raise ValueError(f"config.{key} must be at least 1. Received: {config[key]}.")
     if not 1.0 <= config.crop_margin <= 4.0:
-        raise ValueError(
-            f"config.crop_margin must be in [1, 4]. Received: {config.crop_margin}."
-        )
+        raise ValueError(f"config.crop_margin must be in [1, 4]. Received: {config.crop_margin}.")
     if not config.optimizer.learning_rate > 0:
         raise ValueError(
             "config.optimizer.learning_rate must be positive. "
             f"Received: {config.optimizer.learning_rate}."
         )
     if not 0 <= config.optimizer.ema < 1:
-        raise ValueError(f"config.optimizer.ema must be in [0, 1). Received: {config.optimizer.ema}.")
+        raise ValueError(
+            f"config.optimizer.ema must be in [0, 1). Received: {config.optimizer.ema}."
+        )
     if config.schedule.warmup_epochs < 0 or config.output_init < 0:
         raise ValueError("config.schedule.warmup_epochs and config.output_init can't be negative.")
     if config.schedule.name == "exponential" and not config.schedule.final_ratio > 0:

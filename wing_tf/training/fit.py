@@ -111,6 +111,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         initial_epoch=epoch,
         steps_per_epoch=steps_per_epoch,
         verbose=0,
+        shuffle=False,  # the stream is shuffled already
         callbacks=[
             StopOnNaN(),
             Validate(
@@ -119,6 +120,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
                 list(crop_batches(held_out, contract)),
                 folder=run.checkpoints,
                 best=best,
+                normaliser=config.normaliser or None,
                 save_every=config.checkpoint_epochs,
                 picture_folder=run.tensorboard / "pictures",
                 num_pictures=config.num_pictures,

@@ -15,6 +15,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup_steps = warmup_steps
 
     def __call__(self, step):
+        """Returns the rate at a step."""
         step = ops.cast(step, "float32")
         after = self.schedule(ops.maximum(step - self.warmup_steps, 0.0))
         return after * ops.minimum((step + 1.0) / self.warmup_steps, 1.0)

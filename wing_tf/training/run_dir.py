@@ -59,7 +59,8 @@ class RunDir:
     def _check_same(self, wanted: dict) -> None:
         found = dict(_flatten(json.loads(self.config.read_text())))
         flat = dict(_flatten(wanted))
-        changed = [key for key in sorted(flat.keys() | found.keys()) if flat.get(key) != found.get(key)]
+        keys = sorted(flat.keys() | found.keys())
+        changed = [key for key in keys if flat.get(key) != found.get(key)]
         if changed:
             listing = "; ".join(
                 f"config.{k} is {found.get(k)!r} there, {flat.get(k)!r} here" for k in changed[:4]

@@ -1,0 +1,28 @@
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+
+from tfrecords_tools.sources import SyntheticSource
+from tfrecords_tools.writer import CropRule, write_records
+
+REAL_FACES = pathlib.Path(__file__).parents[2] / "shared" / "data" / "300w"
+
+
+@pytest.fixture(scope="session")
+def real_faces() -> pathlib.Path:
+    """The 300-W tree, where the machine has it: its pictures may not be shipped."""
+    if not REAL_FACES.is_dir():
+        pytest.skip(f"no real faces at {REAL_FACES}")
+    return REAL_FACES
+
+
+@pytest.fixture(scope="session")
+def synthetic_records(tmp_path_factory) -> pathlib.Path:
+    """Records of 160 faces for training and validation and 24 for testing, 96 px squares."""
+    folder = tmp_path_factory.mktemp("synthetic") / "records"
+    source = SyntheticSource(count=160, num_test=24, seed=3)
+    write_records(source, folder, rule=CropRule(side=96), faces_per_shard=80, progress=False)
+    return folder

@@ -1,0 +1,152 @@
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.read import (
+    decode_ratio,
+    find_shards,
+    open_records,
+    read_faces,
+    training_batches,
+)
+
+
+@pytest.fixture(scope="module")
+def train(synthetic_records):
+    return open_records(find_shards(str(synthetic_records), "train"))
+
+
+def _take(records, count, **options):
+    options = {"batch_size": 16, "num_draws": 5, "seed": 7} | options
+    return list(training_batches(records, **options).take(count).as_numpy_iterator())
+
+
+def _same(one, other):
+    for a, b in zip(one, other, strict=True):
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_records_say_what_they_hold(train):
+    assert train.scheme.name == "ibug_68"
+    assert train.side == 96
+    assert train.context == pytest.approx(2.0, abs=1e-4)
+    assert train.num_faces == len(list(read_faces(train, image=False)))
+
+
+def test_folder_split_and_glob_name_the_same_files(synthetic_records):
+    by_split = find_shards(str(synthetic_records), "train")
+    assert by_split == find_shards(f"{synthetic_records}/train-*")
+    both = find_shards(f"{synthetic_records}/train-*, {synthetic_records}/test-*")
+    assert set(by_split) < set(both)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_a_stream_is_a_function_of_its_seed(train, cache):
+    _same(_take(train, 5, cache=cache), _take(train, 5, cache=cache))
+    other = _take(train, 1, cache=cache, seed=8)[0]
+    assert not np.array_equal(other["image"], _take(train, 1, cache=cache)[0]["image"])
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_an_epoch_begun_late_is_the_same(train, cache):
+    steps = train.num_faces // 16
+    whole = _take(train, 2 * steps + 3, cache=cache)
+    _same(whole[2 * steps :], _take(train, 3, cache=cache, first_epoch=2))
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_an_epoch_shows_each_face_once_and_each_epoch_another_order(train, cache):
+    steps = train.num_faces // 16
+    batches = _take(train, 2 * steps, cache=cache)
+    shapes = [
+        np.concatenate([b["landmarks_square_px"] for b in part])
+        for part in (batches[:steps], batches[steps:])
+    ]
+    assert len(np.unique(shapes[0], axis=0)) == steps * 16
+    assert not np.array_equal(shapes[0], shapes[1])
+    draws = np.concatenate([b["draws"] for b in batches])
+    assert len(np.unique(draws, axis=0)) == len(draws)
+    assert 0 <= draws.min() < 0.01
+    assert 0.99 < draws.max() < 1
+
+
+def test_shrunk_reading_keeps_points_on_the_picture(train):
+    full, half = (next(read_faces(train, ratio).as_numpy_iterator()) for ratio in (1, 2))
+    assert half["image"].shape == (48, 48, 3)
+    np.testing.assert_allclose(
+        half["landmarks_square_px"], (full["landmarks_square_px"] + 0.5) / 2 - 0.5, atol=1e-4
+    )
+    for face in (full, half):
+        matrix = face["square_to_source"]
+        source = face["landmarks_square_px"] @ matrix[:, :2].T + matrix[:, 2]
+        face["source"] = source
+    np.testing.assert_allclose(half["source"], full["source"], atol=1e-3)
+    mean = full["image"].reshape(48, 2, 48, 2, 3).mean(axis=(1, 3))
+    assert np.abs(mean - half["image"]).mean() < 4
+
+
+def test_decode_ratio_keeps_the_networks_detail():
+    assert decode_ratio(256, 2.0, 1.15, 64) == 2
+    assert decode_ratio(256, 2.0, 1.15, 128) == 1
+    assert decode_ratio(512, 2.0, 1.15, 64) == 4
+    assert decode_ratio(64, 2.0, 1.0, 64) == 1
+
+
+def test_the_augmenter_works_in_dataset_map(train):
+    augmenter = Augmenter(
+        train.scheme, input_size=32, margin=1.2, augmentation=Augmentation(flip=0.5, noise=0.05)
+    )
+    batches = training_batches(train, batch_size=8, num_draws=Augmenter.num_draws, seed=0)
+    image, landmarks, weights = next(iter(batches.map(augmenter)))
+    assert image.shape == (8, 32, 32, 3)
+    assert landmarks.shape == (8, 68, 2)
+    np.testing.assert_array_equal(weights, np.ones((8, 68)))
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(ValueError, match="No record file matches"):
+        find_shards(str(tmp_path / "nothing-*"))
+    with pytest.raises(ValueError, match="No record file matches"):
+        find_shards(str(tmp_path), "train")
+    with pytest.raises(ValueError, match="path is empty"):
+        find_shards("")
+
+
+def test_a_truncated_file_is_refused(synthetic_records, tmp_path):
+    whole = pathlib.Path(find_shards(str(synthetic_records), "test")[0]).read_bytes()
+    path = tmp_path / "test-00000-of-00001.tfrecord"
+    path.write_bytes(whole[:-100])
+    with pytest.raises(ValueError, match=r"00001\.tfrecord is truncated"):
+        open_records([str(path)])
+
+
+def test_foreign_files_are_refused(tmp_path):
+    text = tmp_path / "a.tfrecord"
+    text.write_text("no records at all, but long enough to be read as one")
+    with pytest.raises(ValueError, match="not a TFRecord file"):
+        open_records([str(text)])
+    foreign = tmp_path / "b.tfrecord"
+    with tf.io.TFRecordWriter(str(foreign)) as writer:
+        writer.write(b"something else")
+    with pytest.raises(ValueError, match="has not written"):
+        open_records([str(foreign)])
+    empty = tmp_path / "c.tfrecord"
+    empty.write_bytes(b"")
+    with pytest.raises(ValueError, match="hold no face"):
+        open_records([str(empty)])
+
+
+def test_sets_that_do_not_fit_together_are_refused(synthetic_records, tmp_path):
+    from tfrecords_tools.sources import SyntheticSource
+    from tfrecords_tools.writer import CropRule, write_records
+
+    write_records(
+        SyntheticSource(count=4), tmp_path / "small", rule=CropRule(side=64), progress=False
+    )
+    files = find_shards(f"{synthetic_records},{tmp_path / 'small'}", "train")
+    with pytest.raises(ValueError, match=r"one scheme and one square side.*side 96.*side 64"):
+        open_records(files)

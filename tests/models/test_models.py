@@ -1,0 +1,69 @@
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from wing_tf.models import MODELS, cnn6
+from wing_tf.models.saving import Contract, find_network, load_network, save_network
+
+CONTRACT = Contract(scheme_name="ibug_68", input_size=64, margin=1.15)
+
+
+@pytest.mark.parametrize(("landmarks", "parameters"), [(19, 3705702), (68, 3806152), (98, 3867652)])
+def test_cnn6_has_the_papers_parameters(landmarks, parameters):
+    assert cnn6(landmarks).count_params() == parameters
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_emits_landmarks_and_survives_a_file(name, tmp_path):
+    network = MODELS[name](68)
+    side = network.input_shape[1]
+    image = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), np.uint8)
+    out = network(image)
+    assert out.shape == (2, 68, 2)
+    path = tmp_path / "model.keras"
+    contract = Contract(scheme_name="ibug_68", input_size=side, margin=1.2)
+    save_network(network, path, contract)
+    again, read = load_network(path)
+    assert read == contract
+    np.testing.assert_array_equal(again(image), out)
+    assert list(tmp_path.iterdir()) == [path]
+    plain = keras.saving.load_model(path)  # without wing_tf's loader
+    np.testing.assert_array_equal(plain(image), out)
+
+
+def test_pooling_before_relu_is_the_papers_network():
+    network = cnn6(4, channels=(8, 16), input_size=16)
+    image = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype(np.float32)
+    x = network.get_layer("to_unit_range")(image)
+    for stage in (1, 2):  # convolution, ReLU, pooling
+        x = keras.layers.MaxPooling2D(2)(keras.ops.relu(network.get_layer(f"conv{stage}")(x)))
+    x = network.get_layer("features")(network.get_layer("flatten")(x))
+    x = keras.ops.reshape(network.get_layer("output")(x), (2, 4, 2))
+    np.testing.assert_allclose(network(image), x, rtol=1e-5, atol=1e-5)
+
+
+def test_bad_sizes_are_refused():
+    with pytest.raises(ValueError, match="`input_size` must be at least 32"):
+        cnn6(68, input_size=16)
+    with pytest.raises(ValueError, match="`num_landmarks` must be positive"):
+        cnn6(0)
+
+
+def test_loading_says_what_is_wrong(tmp_path):
+    with pytest.raises(ValueError, match="No model at"):
+        find_network(tmp_path)
+    text = tmp_path / "text.keras"
+    text.write_text("no zip")
+    with pytest.raises(ValueError, match="not a .keras file"):
+        load_network(text)
+    bare = tmp_path / "bare.keras"
+    with zipfile.ZipFile(bare, "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ValueError, match="no wing_tf contract"):
+        load_network(bare)
+    wrong = tmp_path / "wrong.keras"
+    save_network(cnn6(5), wrong, CONTRACT)
+    with pytest.raises(ValueError, match="must emit"):
+        load_network(wrong)

@@ -1,0 +1,213 @@
+
+import cv2
+import numpy as np
+import pytest
+
+from tfrecords_tools.sources import BadRecordError, CsvSource, Ibug300WSource, SyntheticSource
+from tfrecords_tools.sources.ibug_300w import read_pts
+
+POINTS = np.stack([np.linspace(20, 80, 68), np.linspace(90, 25, 68)], axis=1)
+
+
+def _pts(points=POINTS, header=True, origin=1.0):
+    rows = "\n".join(f"{x + origin:.3f} {y + origin:.3f}" for x, y in points)
+    return f"version: 1\nn_points: {len(points)}\n{{\n{rows}\n}}\n" if header else rows + "\n"
+
+
+def _picture(path, seed=0, size=(120, 110)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+    ok, data = cv2.imencode(path.suffix.lower(), image)
+    assert ok
+    path.write_bytes(data.tobytes())
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in (
+        "helen/trainset/100_1.jpg", "helen/trainset/100_2.JPG", "lfpw/trainset/image_0001.PNG",
+        "lfpw/trainset/image_0002.png", "helen/testset/200_1.jpg", "ibug/image 03 a.jpg",
+    ):  # fmt: skip
+        path = tmp_path / name
+        _picture(path)
+        path.with_suffix(".pts").write_text(_pts(header="0002" not in name))
+    return tmp_path
+
+
+def test_the_tree_is_read_whole(tree):
+    items = {item.key: item for item in Ibug300WSource(tree).items()}
+    assert {key: item.split for key, item in items.items()} == {
+        "helen/trainset/100_1": "train",
+        "helen/trainset/100_2": "train",
+        "lfpw/trainset/image_0001": "train",
+        "lfpw/trainset/image_0002": "train",
+        "helen/testset/200_1": "test_helen",
+        "ibug/image 03 a": "test_ibug",
+    }
+    # Two faces of one picture; two pictures whose names only look alike.
+    assert items["helen/trainset/100_1"].picture == items["helen/trainset/100_2"].picture
+    assert (
+        items["lfpw/trainset/image_0001"].picture != items["lfpw/trainset/image_0002"].picture
+    )
+
+
+def test_points_count_from_one_unless_told(tree):
+    source = Ibug300WSource(tree)
+    for item in source.items():
+        face = source.load(item)
+        np.testing.assert_allclose(face.landmarks_px, POINTS, atol=1e-3)
+        np.testing.assert_allclose(face.box_xyxy_px, [20, 25, 80, 90], atol=1e-3)
+        assert face.image.shape == (120, 110, 3)
+        assert (face.visibility == 2).all()
+    zero = Ibug300WSource(tree, origin=0.0)
+    np.testing.assert_allclose(zero.load(zero.items()[0]).landmarks_px, POINTS + 1, atol=1e-3)
+
+
+def test_pictures_are_rgb(tmp_path):
+    (tmp_path / "afw").mkdir()
+    red = np.zeros((100, 100, 3), np.uint8)
+    red[..., 2] = 255  # OpenCV writes BGR
+    cv2.imwrite(str(tmp_path / "afw" / "a.png"), red)
+    (tmp_path / "afw" / "a.pts").write_text(_pts())
+    source = Ibug300WSource(tmp_path)
+    assert source.load(source.items()[0]).image[0, 0].tolist() == [255, 0, 0]
+
+
+def test_lone_files_are_named(tree):
+    (tree / "helen/testset/200_1.pts").rename(tree / "helen/testset/300_1.pts")
+    source = Ibug300WSource(tree)
+    source.items()
+    assert source.skipped == {
+        "helen/testset/200_1": "picture without a .pts file",
+        "helen/testset/300_1": ".pts file without a picture",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (_pts(POINTS[:67]), r"expected 68 rows .* found shape \(67, 2\)"),
+        (_pts().replace("91.000", "nan", 1), "holds NaN"),
+        (_pts().replace("91.000", "left", 1), "not rows of two numbers"),
+        (_pts().replace("91.000", "91.000 3", 1), "not rows of two numbers"),
+        ("", "expected 68 rows"),
+    ],
+)
+def test_bad_points_are_refused(tmp_path, text, message):
+    path = tmp_path / "a.pts"
+    path.write_text(text)
+    with pytest.raises(BadRecordError, match=message):
+        read_pts(path, 68)
+
+
+def test_bad_pictures_are_refused(tree):
+    source = Ibug300WSource(tree)
+    item = source.items()[0]
+    item.payload[0].write_bytes(b"no picture")
+    with pytest.raises(BadRecordError, match="cannot decode picture"):
+        source.load(item)
+    item.payload[0].unlink()
+    with pytest.raises(BadRecordError, match="cannot read picture"):
+        source.load(item)
+
+
+def test_an_empty_or_absent_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="No annotated picture below"):
+        Ibug300WSource(tmp_path).items()
+    with pytest.raises(ValueError, match="must be a folder"):
+        Ibug300WSource(tmp_path / "absent")
+
+
+def test_points_outside_are_kept_and_hidden(tmp_path):
+    _picture(tmp_path / "afw" / "a.png", size=(60, 70))
+    (tmp_path / "afw" / "a.pts").write_text(_pts())
+    source = Ibug300WSource(tmp_path)
+    face = source.load(source.items()[0])
+    np.testing.assert_allclose(face.landmarks_px, POINTS, atol=1e-3)
+    outside = (POINTS > [69.5, 59.5]).any(axis=1)
+    assert 0 < outside.sum() < 68
+    np.testing.assert_array_equal(face.visibility, np.where(outside, 1, 2))
+
+
+def _csv(folder, header, *rows):
+    path = folder / "faces.csv"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+FIVE = "path," + ",".join(f"{a}{i}" for i in range(5) for a in "xy")
+
+
+def test_csv(tmp_path):
+    _picture(tmp_path / "my pictures" / "a.jpg")
+    header = FIVE + ",split,box_x0,box_y0,box_x1,box_y1," + ",".join(f"v{i}" for i in range(5))
+    path = _csv(
+        tmp_path,
+        header,
+        "my pictures/a.jpg,10,20,30,20,20,30,12,40,28,40,test,5,10,35,50,2,2,1,2,2",
+        "my pictures/a.jpg,10,20,30,20,,,12,40,28,40,,,,,,2,2,0,2,1",
+    )
+    source = CsvSource(path, scheme="celeba_5")
+    first, second = source.items()
+    assert (first.split, second.split) == ("test", "train")
+    assert first.picture == second.picture
+    face = source.load(first)
+    np.testing.assert_array_equal(face.landmarks_px[2], [20, 30])
+    np.testing.assert_array_equal(face.box_xyxy_px, [5, 10, 35, 50])
+    np.testing.assert_array_equal(face.visibility, [2, 2, 1, 2, 2])
+    face = source.load(second)
+    assert np.isnan(face.landmarks_px[2]).all()
+    np.testing.assert_array_equal(face.box_xyxy_px, [10, 20, 30, 40])
+    np.testing.assert_array_equal(face.visibility, [2, 2, 0, 2, 1])
+
+
+def test_csv_faults(tmp_path):
+    with pytest.raises(ValueError, match="No CSV file"):
+        CsvSource(tmp_path / "absent.csv", scheme="celeba_5")
+    with pytest.raises(ValueError, match="Missing: x4, y4"):
+        CsvSource(_csv(tmp_path, FIVE[:-6], "a.jpg"), scheme="celeba_5").items()
+    with pytest.raises(ValueError, match="more points than celeba_5's 5"):
+        CsvSource(_csv(tmp_path, FIVE + ",x5,y5", "a.jpg"), scheme="celeba_5").items()
+    with pytest.raises(ValueError, match="all or none of the columns box_x0"):
+        CsvSource(_csv(tmp_path, FIVE + ",box_x0", "a.jpg"), scheme="celeba_5").items()
+    with pytest.raises(ValueError, match="holds no rows"):
+        CsvSource(_csv(tmp_path, FIVE), scheme="celeba_5").items()
+    with pytest.raises(ValueError, match="Did you mean 'celeba_5'"):
+        CsvSource(tmp_path / "faces.csv", scheme="celeba5")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a.jpg,10,20,30,20,20,30,12,left,28,40", "column y3 holds 'left'"),
+        ("a.jpg,10,20,30,20,20,30,12,inf,28,40", "infinite"),
+        ("a.jpg,,,,,,,,,,", "no landmark has coordinates"),
+        ("a.jpg,.1,.2,.3,.2,.2,.3,.12,.4,.28,.4", r"scaled to \[0, 1\]"),
+        ("b.jpg,10,20,30,20,20,30,12,40,28,40", "cannot read picture"),
+    ],
+)
+def test_bad_rows_are_refused(tmp_path, row, message):
+    _picture(tmp_path / "a.jpg")
+    source = CsvSource(_csv(tmp_path, FIVE, row), scheme="celeba_5")
+    with pytest.raises(BadRecordError, match=message):
+        source.load(source.items()[0])
+
+
+def test_synthetic_test_faces_stay_when_training_faces_are_added():
+    few, many = SyntheticSource(count=2, num_test=2), SyntheticSource(count=5, num_test=2)
+    for a, b in zip(few.items(), many.items(), strict=False):
+        assert (a.key, a.split) == (b.key, b.split)
+        np.testing.assert_array_equal(few.load(a).image, many.load(b).image)
+    assert few.load(few.items()[0]).angles_deg.shape == (3,)
+    with pytest.raises(ValueError, match="one of them positive"):
+        SyntheticSource(count=0)
+
+
+def test_real_faces(real_faces):
+    source = Ibug300WSource(real_faces)
+    items = source.items()
+    splits = {split: sum(i.split == split for i in items) for split in ("train", "test_helen")}
+    assert splits["test_helen"] == 330
+    assert splits["train"] > 2000
+    face = source.load(items[0])
+    assert face.landmarks_px.shape == (68, 2)

@@ -1,0 +1,194 @@
+import json
+import multiprocessing
+import pathlib
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from tfrecords_tools.sources import (
+    BadRecordError,
+    Face,
+    Ibug300WSource,
+    Item,
+    Source,
+    SyntheticSource,
+)
+from tfrecords_tools.writer import CropRule, assign_splits, write_records
+from wing_tf.data.read import find_shards, open_records, read_faces
+from wing_tf.geometry import apply_affine, landmark_box
+from wing_tf.landmarks import get_scheme
+
+
+class DotSource(Source):
+    """Pictures with one Gaussian dot on landmark 30, anywhere, some too near to the border."""
+
+    name, box_source = "dots", "tight landmark box"
+    scheme = get_scheme("ibug_68")
+
+    def __init__(self, count=6, bad=()):
+        self.count, self.bad, self.skipped = count, bad, {}
+
+    def items(self):
+        return [Item(f"dot/{i}", f"dot/{i}", "train", i) for i in range(self.count)]
+
+    def load(self, item):
+        if item.payload in self.bad:
+            raise BadRecordError("bad on purpose")
+        generator = np.random.default_rng(item.payload)
+        size = int(generator.integers(150, 700))
+        landmarks = generator.uniform(0.3, 0.7, (68, 2)) * size
+        rows, columns = np.mgrid[:size, :size]
+        x, y = landmarks[30]
+        sigma = size / 60
+        dot = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
+        image = np.repeat(dot[..., None], 3, axis=2).round().astype(np.uint8)
+        return Face(image, landmarks, np.full(68, 2), landmark_box(landmarks))
+
+
+def _centroid(image):
+    weight = np.maximum(image[..., 0].astype(float) - 8, 0)  # without JPEG's faint ringing
+    rows, columns = np.mgrid[: weight.shape[0], : weight.shape[1]]
+    return np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+
+
+@pytest.mark.parametrize("ratio", [1, 2, 4])
+def test_a_dot_comes_back_to_its_place_in_the_source(tmp_path, ratio):
+    source = DotSource()
+    write_records(
+        source, tmp_path / "r", rule=CropRule(side=256), validation_fraction=0, progress=False
+    )
+    records = open_records(find_shards(str(tmp_path / "r")))
+    for face in read_faces(records, ratio).as_numpy_iterator():
+        truth = source.load(source.items()[int(face["key"].decode()[4:])])
+        to_source = face["square_to_source"].astype(np.float64)
+        found = apply_affine(to_source, _centroid(face["image"])[None])[0]
+        np.testing.assert_allclose(found, truth.landmarks_px[30], atol=0.05)
+        landmarks = apply_affine(to_source, face["landmarks_square_px"].astype(np.float64))
+        np.testing.assert_allclose(landmarks, truth.landmarks_px, atol=2e-3)
+        box = apply_affine(to_source, face["box_square_px"].reshape(2, 2).astype(np.float64))
+        np.testing.assert_allclose(box.ravel(), truth.box_xyxy_px, atol=2e-3)
+
+
+def _bytes(folder: pathlib.Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_the_same_bytes_at_any_number_of_processes(tmp_path):
+    source = SyntheticSource(count=40, num_test=8, seed=1)
+    for name, processes in (("one", 1), ("two", 2)):
+        write_records(
+            source,
+            tmp_path / name,
+            rule=CropRule(side=64),
+            faces_per_shard=16,
+            num_processes=processes,
+            progress=False,
+        )
+    one, two = _bytes(tmp_path / "one"), _bytes(tmp_path / "two")
+    assert one == two
+    assert set(one) == {
+        "manifest.json",
+        "test-00000-of-00001.tfrecord",
+        *(f"train-0000{i}-of-00003.tfrecord" for i in range(3)),
+        "validation-00000-of-00001.tfrecord",
+    }
+
+
+def test_the_manifest_says_what_was_done(tmp_path):
+    returned = write_records(
+        DotSource(20, bad=(3,)), tmp_path / "r", rule=CropRule(side=64), progress=False
+    )
+    manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())
+    assert manifest == returned
+    assert manifest["skipped"] == {"dot/3": "bad on purpose"}
+    assert sum(manifest["counts"].values()) == 19
+    assert manifest["scheme"] == "ibug_68"
+    assert manifest["crop_rule"] == {"side": 64, "context": 2.0, "jpeg_quality": 95}
+    assert len(manifest["sha256"]) == 64
+
+
+def test_pictures_stay_on_one_side_of_the_split():
+    items = [Item(f"p{i}_{j}", f"p{i}", "train", None) for i in range(400) for j in range(3)]
+    splits = assign_splits(items, 0.1)
+    held_out = {item.picture for item in splits["validation"]}
+    assert not held_out & {item.picture for item in splits["train"]}
+    assert 20 < len(held_out) < 60
+    more = assign_splits([*items, Item("new", "new", "train", None)], 0.1)
+    assert held_out <= {item.picture for item in more["validation"]}
+
+
+def test_a_test_split_gives_nothing_to_validation():
+    items = [Item(f"p{i}", f"p{i}", "test_helen", None) for i in range(100)]
+    assert set(assign_splits(items, 0.5)) == {"test_helen"}
+
+
+def test_strict_stops_at_the_first_bad_face(tmp_path):
+    with pytest.raises(ValueError, match="dot/3: bad on purpose"):
+        write_records(DotSource(bad=(3,)), tmp_path / "r", strict=True, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_usable_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="None of 2 faces is usable. dot/"):
+        write_records(DotSource(2, bad=(0, 1)), tmp_path / "r", progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_use_is_refused(tmp_path):
+    (tmp_path / "precious.txt").write_text("keep me")
+    with pytest.raises(ValueError, match="must be a new or an empty folder"):
+        write_records(DotSource(), tmp_path, progress=False)
+    with pytest.raises(ValueError, match="must be a new or an empty folder"):
+        write_records(DotSource(), tmp_path / "precious.txt", progress=False)
+    assert (tmp_path / "precious.txt").read_text() == "keep me"
+
+
+def _write_slowly(folder):
+    write_records(DotSource(10_000), folder, num_processes=0, progress=False)
+
+
+def test_a_killed_run_leaves_nothing_that_reads_as_records(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(
+        target=_write_slowly, args=(tmp_path / "r",)
+    )
+    process.start()
+    partial = tmp_path / "r.partial"
+    deadline = time.monotonic() + 60
+    while not (partial.is_dir() and any(partial.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.join()
+    assert partial.is_dir()
+    assert not (tmp_path / "r").exists()
+    with pytest.raises(ValueError, match="No record file"):
+        find_shards(str(tmp_path / "r"))
+    write_records(DotSource(2), tmp_path / "r", progress=False)  # the next run tidies up
+    assert not partial.exists()
+
+
+@pytest.mark.parametrize("bad", [{"side": 100}, {"side": 16}, {"context": 0.5}, {"jpeg_quality": 0}])
+def test_bad_crop_rules_are_refused(bad):
+    with pytest.raises(ValueError, match="must be"):
+        CropRule(**bad)
+
+
+def test_real_faces_keep_their_landmarks(real_faces, tmp_path):
+    source = Ibug300WSource(real_faces)
+    some = [item for item in source.items() if item.split == "test_helen"][:12]
+    source.items = lambda: some
+    write_records(source, tmp_path / "r", num_processes=0, progress=False)
+    records = open_records(find_shards(str(tmp_path / "r"), "test_helen"))
+    faces = {f["key"].decode(): f for f in read_faces(records).as_numpy_iterator()}
+    for item in some:
+        truth, face = source.load(item), faces[item.key]
+        to_source = face["square_to_source"].astype(np.float64)
+        landmarks = apply_affine(to_source, face["landmarks_square_px"].astype(np.float64))
+        np.testing.assert_allclose(landmarks, truth.landmarks_px, atol=1e-3)
+        # The stored picture shows what the source shows there.
+        x, y = np.round(landmarks[30]).astype(int)
+        patch = truth.image[y - 8 : y + 9, x - 8 : x + 9].mean(axis=(0, 1))
+        u, v = face["landmarks_square_px"][30]
+        grey = cv2.getRectSubPix(face["image"], (13, 13), (float(u), float(v))).mean(axis=(0, 1))
+        assert np.abs(patch - grey).max() < 12

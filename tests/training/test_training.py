@@ -1,0 +1,338 @@
+import importlib.util
+import json
+import math
+import pathlib
+
+import keras
+import ml_collections
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.read import find_shards, open_records
+from wing_tf.evaluation.evaluate import evaluate
+from wing_tf.models import cnn6
+from wing_tf.models.saving import load_network
+from wing_tf.training import fit
+from wing_tf.training.callbacks import StopOnNaN, averaged_weights, cut_log
+from wing_tf.training.config import complete_config, default_config
+from wing_tf.training.optimizer import WarmUp, kernel_regularizer, make_optimizer, make_schedule
+from wing_tf.training.output_init import augmented_shapes, initialise_output
+from wing_tf.training.run_dir import RunDir
+
+CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.py"))
+
+
+def _config(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config()
+
+
+def _smoke(records, **changes):
+    config = _config(next(path for path in CONFIGS if path.stem == "smoke"))
+    config.data.path = str(records)
+    config.update_from_flattened_dict(changes)
+    return config
+
+
+@pytest.fixture(scope="module")
+def train_records(synthetic_records):
+    return open_records(find_shards(str(synthetic_records), "train"))
+
+
+@pytest.fixture(scope="module")
+def run(synthetic_records, tmp_path_factory):
+    """A finished smoke run."""
+    return fit.train(_smoke(synthetic_records), tmp_path_factory.mktemp("runs") / "run")
+
+
+# -- configs
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_is_whole_and_takes_a_step(path, train_records):
+    config = _config(path)
+    flat = dict(ml_collections.FrozenConfigDict(config).items())
+    assert set(flat) == set(default_config())  # so that each key can be set from the command line
+    for key, value in default_config().items():
+        if isinstance(value, ml_collections.ConfigDict):
+            assert set(config[key]) == set(value), key
+    config = complete_config(config)
+    trainer = fit.make_trainer(config, train_records, 10)
+    assert trainer.network.name in path.stem or path.stem == "smoke"
+    fit.initialise(config, trainer, train_records)
+    from wing_tf.data.read import training_batches
+
+    batches = training_batches(
+        train_records, batch_size=config.batch_size, num_draws=Augmenter.num_draws, seed=0
+    )
+    before = trainer.network.get_weights()
+    history = trainer.fit(batches, steps_per_epoch=1, verbose=0, shuffle=False)
+    assert math.isfinite(history.history["loss"][0])
+    assert not np.array_equal(before[0], trainer.network.get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batchsize": 3}, r"Unknown config key config.batchsize. Did you mean config.batch_size"),
+        ({"loss": {"widht": 3.0}}, "Unknown config key config.loss.widht"),
+        ({"loss": {"name": "wings"}}, "Did you mean 'wing'"),
+        ({"loss": 3}, "config.loss must hold keys"),
+        ({"batch_size": "many"}, "config.batch_size must be of type int"),
+        ({"batch_size": 0}, "config.batch_size must be at least 1"),
+        ({"crop_margin": 0.5}, "config.crop_margin must be in"),
+        ({"optimizer": {"learning_rate": 0.0}}, "must be positive"),
+        ({"optimizer": {"ema": 1.0}}, "config.optimizer.ema"),
+        ({"augment": {"flip": 2.0}}, "`flip` must be in"),
+        ({"schedule": {"name": "exponential"}}, "final_ratio must be positive"),
+    ],
+)
+def test_config_faults_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        complete_config(ml_collections.ConfigDict(changes))
+
+
+# -- optimizer and schedule
+
+
+def _rates(config, steps, per_epoch=10):
+    schedule = make_schedule(complete_config(config), per_epoch)
+    return [float(schedule(step)) for step in steps]
+
+
+def test_schedules():
+    def config(**schedule):
+        return ml_collections.ConfigDict({"epochs": 10, "schedule": schedule})
+
+    np.testing.assert_allclose(
+        _rates(config(name="cosine", final_ratio=0.1), [0, 50, 100]), [1e-3, 5.5e-4, 1e-4]
+    )
+    np.testing.assert_allclose(
+        _rates(config(name="exponential", final_ratio=0.01), [0, 50, 100]), [1e-3, 1e-4, 1e-5],
+        rtol=1e-5,
+    )  # fmt: skip
+    np.testing.assert_allclose(
+        _rates(config(name="piecewise", boundaries=(4, 8)), [39, 41, 81]), [1e-3, 1e-4, 1e-5],
+        rtol=1e-5,
+    )  # fmt: skip
+    np.testing.assert_allclose(_rates(config(name="constant"), [0, 99]), [1e-3, 1e-3])
+    warm = _rates(config(name="cosine", warmup_epochs=1.0), [0, 4, 9, 55, 100])
+    np.testing.assert_allclose(warm, [1e-4, 5e-4, 1e-3, 5e-4, 0], atol=1e-9, rtol=1e-4)
+
+
+def test_warm_up_survives_serialisation():
+    schedule = WarmUp(keras.optimizers.schedules.CosineDecay(1e-2, 50), 5)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
+    assert float(again(20)) == float(schedule(20))
+
+
+def test_sgd_decay_is_coupled_and_gives_the_papers_update():
+    config = complete_config(
+        ml_collections.ConfigDict(
+            {
+                "optimizer": {"name": "sgd", "weight_decay": 0.1, "learning_rate": 0.5},
+                "schedule": {"name": "constant"},
+            }
+        )
+    )
+    layer = keras.layers.Dense(1, use_bias=False, kernel_regularizer=kernel_regularizer(config))
+    layer.build((None, 1))
+    layer.kernel.assign([[2.0]])
+    optimizer = make_optimizer(config, 10)
+    expected, velocity = 2.0, 0.0
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(tf.ones((1, 1)))) + sum(layer.losses)
+        optimizer.apply(tape.gradient(loss, [layer.kernel.value]), [layer.kernel])
+        velocity = 0.9 * velocity - 0.5 * (1 + 0.1 * expected)  # the decay goes through momentum
+        expected += velocity
+    np.testing.assert_allclose(float(layer.kernel.numpy()[0, 0]), expected, rtol=1e-6)
+
+
+# -- the output layer's start
+
+
+def test_the_output_layer_starts_from_augmented_shapes(train_records):
+    augmenter = Augmenter(
+        train_records.scheme,
+        input_size=64,
+        margin=1.15,
+        augmentation=Augmentation(flip=0.5, rotation_deg=30),
+    )
+    shapes = augmented_shapes(train_records, augmenter, num_shapes=2000)
+    assert abs(len(shapes) - 2000) <= train_records.num_faces
+    network = cnn6(68)
+    initialise_output(network.get_layer("output"), shapes, scale=0.02)
+    bias = network.get_layer("output").bias.numpy().reshape(68, 2)
+    np.testing.assert_allclose(bias, shapes.mean(axis=0), atol=1e-3)
+    assert np.abs(bias[:, 0] - 31.5).max() < 32
+    kernel = network.get_layer("output").kernel.numpy().astype(np.float64)
+    ours = (kernel.T @ kernel) / (0.02**2 * len(kernel))
+    covariance = np.cov(shapes.reshape(len(shapes), -1).T)
+    # The kernel's spread over features is the shapes' spread: same leading direction and size.
+    direction = np.linalg.eigh(covariance)[1][:, -1]
+    assert direction @ ours @ direction == pytest.approx(
+        direction @ covariance @ direction, rel=0.2
+    )
+
+
+# -- the run folder
+
+
+def test_a_run_folder_says_all(run, synthetic_records):
+    assert {path.name for path in run.iterdir()} >= {
+        "config.json", "environment.txt", "metrics.csv", "tensorboard", "checkpoints", "backup",
+    }  # fmt: skip
+    assert json.loads((run / "config.json").read_text())["data"]["path"] == str(synthetic_records)
+    assert "tensorflow" in (run / "environment.txt").read_text()
+    rows = (run / "metrics.csv").read_text().split()
+    assert len(rows) == 3
+    assert rows[0].split(",") == ["epoch", "loss", "val_nme"]
+    assert [path.name for path in (run / "backup").iterdir()] == ["epoch-000002.weights.h5"]
+    assert any((run / "tensorboard" / "pictures").iterdir())
+
+
+def test_the_saved_model_is_the_plain_network(run):
+    network, contract = load_network(run)
+    assert type(network).__name__ == "Functional"
+    assert network.input_shape == (None, 32, 32, 3)
+    assert (contract.scheme_name, contract.input_size, contract.margin) == ("ibug_68", 32, 1.15)
+
+
+def test_validation_and_evaluation_give_one_number(run, synthetic_records, tmp_path):
+    report = evaluate(run, f"{synthetic_records}/validation-*", tmp_path, normaliser="box")
+    logged = [float(r.split(",")[2]) for r in (run / "metrics.csv").read_text().split()[1:]]
+    assert report["nme_mean"] == pytest.approx(min(logged), rel=1e-6)
+
+
+def test_a_finished_run_is_left_alone(run, synthetic_records, capsys):
+    before = (run / "checkpoints" / "best.keras").read_bytes()
+    fit.train(_smoke(synthetic_records), run)
+    assert "finished training of 2 epochs" in capsys.readouterr().out
+    assert (run / "checkpoints" / "best.keras").read_bytes() == before
+
+
+def test_another_config_in_the_same_folder_is_refused(run, synthetic_records):
+    with pytest.raises(ValueError, match=r"config.batch_size is 16 there, 8 here"):
+        fit.train(_smoke(synthetic_records, batch_size=8), run)
+
+
+def test_a_folder_with_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="not empty and holds no training"):
+        RunDir(tmp_path).open(default_config())
+    with pytest.raises(ValueError, match="must be a folder"):
+        RunDir(tmp_path / "thesis.tex").open(default_config())
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_rows_after_the_backup_are_cut(tmp_path):
+    path = tmp_path / "metrics.csv"
+    assert cut_log(path, 3) == math.inf
+    path.write_text("epoch,loss,val_nme\n0,3,.3\n1,2,.2\n2,1,.1\n")
+    assert cut_log(path, 2) == 0.2
+    assert path.read_text().split() == ["epoch,loss,val_nme", "0,3,.3", "1,2,.2"]
+
+
+# -- variants
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mixed_precision": True},
+        {"optimizer.name": "sgd", "schedule.name": "constant"},
+        {"data.cache": False, "loss.name": "l1"},
+    ],
+    ids=["mixed_precision", "sgd", "streamed"],
+)
+def test_variants_train(changes, synthetic_records, tmp_path):
+    run = fit.train(_smoke(synthetic_records, epochs=1, **changes), tmp_path / "run")
+    network, _ = load_network(run)
+    assert network.get_layer("conv1").compute_dtype == "float32"
+    assert all(np.isfinite(w).all() for w in network.get_weights())
+
+
+def test_init_from_takes_over_all_but_another_mark_ups_output(run):
+    other = cnn6(98, input_size=32)
+    copied, left = fit.take_over(other, load_network(run)[0])
+    assert left == ["output"]
+    assert copied == [*(f"conv{i}" for i in range(1, 6)), "features"]
+    same = cnn6(68, input_size=32)
+    assert fit.take_over(same, load_network(run)[0])[1] == []
+    for a, b in zip(same.get_weights(), load_network(run)[0].get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_several_record_sets_are_trained_together(synthetic_records, tmp_path, capsys):
+    from tfrecords_tools.sources import SyntheticSource
+    from tfrecords_tools.writer import CropRule, write_records
+
+    more = tmp_path / "more"
+    write_records(
+        SyntheticSource(count=40, seed=9), more, rule=CropRule(side=96), progress=False,
+        num_processes=0,
+    )  # fmt: skip
+    config = _smoke(f"{synthetic_records},{more}", epochs=1)
+    fit.train(config, tmp_path / "run")
+    first = open_records(find_shards(str(synthetic_records), "train")).num_faces
+    second = open_records(find_shards(str(more), "train")).num_faces
+    assert f"{first + second} training" in capsys.readouterr().out
+
+
+def test_validation_faces_are_never_trained_on(synthetic_records, tmp_path):
+    config = _smoke(f"{synthetic_records}/train-*")
+    with pytest.raises(ValueError, match="training and validation share"):
+        fit.train(config, tmp_path / "run")
+
+
+def test_a_batch_larger_than_the_data_is_refused(synthetic_records, tmp_path):
+    with pytest.raises(ValueError, match="batch_size=1000 is more than the"):
+        fit.train(_smoke(synthetic_records, batch_size=1000), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_nan_stops_with_advice_and_saves_nothing_bad(synthetic_records, tmp_path):
+    config = _smoke(
+        synthetic_records,
+        **{"optimizer.learning_rate": 1e30, "optimizer.clip_norm": 0.0, "optimizer.name": "sgd"},
+    )
+    with pytest.raises(FloatingPointError, match="Try a smaller config.optimizer.learning_rate"):
+        fit.train(config, tmp_path / "run")
+    assert list((tmp_path / "run" / "backup").iterdir()) == []
+    assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
+    with pytest.raises(FloatingPointError):
+        StopOnNaN().on_epoch_end(0, {"loss": float("inf")})
+
+
+def test_averaged_weights_are_put_back(train_records):
+    config = complete_config(ml_collections.ConfigDict({"optimizer": {"ema": 0.5}, "batch_size": 8}))
+    trainer = fit.make_trainer(config, train_records, 10)
+    from wing_tf.data.read import training_batches
+
+    batches = training_batches(
+        train_records, batch_size=8, num_draws=Augmenter.num_draws, seed=0
+    )
+    trainer.fit(batches.take(2), verbose=0, shuffle=False, callbacks=[_Halfway()])
+
+
+class _Halfway(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        before = [v.numpy() for v in self.model.trainable_variables]
+        with averaged_weights(self.model):
+            inside = [v.numpy() for v in self.model.trainable_variables]
+        after = [v.numpy() for v in self.model.trainable_variables]
+        assert any(not np.array_equal(a, b) for a, b in zip(before, inside, strict=True))
+        for a, b in zip(before, after, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_targets_scaled_to_one_are_warned_of(caplog):
+    shapes = np.random.default_rng(0).uniform(0, 1, (10, 68, 2))
+    assert fit.warn_if_normalised(shapes)
+    assert "only a scaled L1" in caplog.text
+    assert not fit.warn_if_normalised(shapes * 64)

@@ -1,0 +1,35 @@
+"""A contact sheet of records."""
+
+import pathlib
+
+import numpy as np
+
+from wing_tf.data import example_schema as schema
+from wing_tf.data.read import find_shards, open_records, read_faces
+from wing_tf.visualization import contact_sheet, draw_landmarks
+
+
+def draw_sheet(folder: str | pathlib.Path, num_pictures: int = 36) -> np.ndarray:
+    """Returns the first faces of each split side by side, landmarks and boxes drawn on them.
+
+    Args:
+        folder: of records.
+        num_pictures: over all splits together.
+    """
+    records = open_records(find_shards(str(folder)))
+    splits = sorted({pathlib.Path(f).name.rpartition("-of-")[0][:-6] for f in records.files})
+    cells, captions = [], []
+    for number, split in enumerate(splits):
+        share = (num_pictures - len(cells)) // (len(splits) - number)
+        part = open_records(find_shards(str(folder), split))
+        for face in read_faces(part).take(share).as_numpy_iterator():
+            landmarks = np.where(
+                face["visibility"][:, None] == schema.MISSING, np.nan, face["landmarks_square_px"]
+            )
+            cells.append(
+                draw_landmarks(
+                    face["image"], landmarks, part.scheme, box_xyxy_px=face["box_square_px"]
+                )
+            )
+            captions.append(f"{split}: {pathlib.PurePath(face['key'].decode()).name}")
+    return contact_sheet(cells, captions=captions)

@@ -1,0 +1,63 @@
+"""Judge a landmark model on records.
+
+  wing-evaluate --model=RUN --data='RECORDS/test_helen-*' --output=REPORT
+
+Writes report.json, report.txt, nme.csv, ced.png and worst.png, and prints the table.
+"""
+
+import sys
+
+from absl import flags
+
+from wing_tf.cli import common
+
+_MODEL = flags.DEFINE_string("model", None, "A .keras file or a run folder (its best model).")
+_DATA = flags.DEFINE_string("data", None, "Record files: a glob, or a folder for all its splits.")
+_OUTPUT = flags.DEFINE_string("output", None, "The report's folder: new or empty.")
+_NORMALISER = flags.DEFINE_string(
+    "normaliser",
+    None,
+    "What errors are divided by: inter_ocular, inter_pupil, box, box_width or diagonal; the "
+    "mark-up's own if not given.",
+)
+_BOX_NOISE = flags.DEFINE_float(
+    "box_noise",
+    None,
+    "Repeat with boxes shifted and scaled by up to this share of their side, such as 0.1.",
+    lower_bound=0.0,
+    upper_bound=0.5,
+)
+_DETECTOR = flags.DEFINE_enum(
+    "detector", None, ["haar"], "Repeat with the boxes of a face detector; gives its recall too."
+)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Faces at a time.", lower_bound=1)
+
+
+def main() -> None:
+    """Evaluates by the flags."""
+    output = common.new_folder(_OUTPUT.value)
+
+    from wing_tf.evaluation.evaluate import evaluate
+    from wing_tf.evaluation.report import format_report
+    from wing_tf.inference import HaarDetector
+
+    report = evaluate(
+        _MODEL.value,
+        _DATA.value,
+        output,
+        normaliser=_NORMALISER.value,
+        box_noise=_BOX_NOISE.value,
+        detectors={_DETECTOR.value: HaarDetector()} if _DETECTOR.value else None,
+        batch_size=_BATCH_SIZE.value,
+    )
+    print(f"\n{format_report(report)}\nReport: {output}")
+
+
+def entry() -> None:
+    """The console command."""
+    flags.mark_flags_as_required(["model", "data", "output"])
+    common.run(main, __name__)
+
+
+if __name__ == "__main__":
+    sys.exit(entry())

@@ -1,0 +1,102 @@
+"""Locate landmarks in a picture.
+
+  wing-predict --model=RUN --image=face.jpg --output=OUT [--box=x0,y0,x1,y1]
+
+Without --box, OpenCV's Haar cascade finds the faces. OUT gets NAME_landmarks.png and NAME.json (or
+.pts), in pixels of the picture as shown (EXIF rotation applied), pixel centres at integers from 0.
+"""
+
+import json
+import pathlib
+import sys
+
+from absl import flags
+
+from wing_tf.cli import common
+
+_MODEL = flags.DEFINE_string("model", None, "A .keras file or a run folder (its best model).")
+_IMAGE = flags.DEFINE_string("image", None, "The picture.")
+_BOX = flags.DEFINE_list(
+    "box", None, "A face box x0,y0,x1,y1 in pixels, tight round the landmarks (brows to chin)."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The folder for the results.")
+_FORMAT = flags.DEFINE_enum(
+    "format", "json", ["json", "pts"], "How landmarks are written; .pts counts pixels from 1."
+)
+
+
+def parse_box(words: list[str]) -> list[float]:
+    """Returns four numbers. Raises ValueError on anything else."""
+    try:
+        box = [float(word) for word in words]
+    except ValueError:
+        box = []
+    if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
+        raise ValueError(f"--box must be x0,y0,x1,y1 with x0 < x1 and y0 < y1. Received: {words}.")
+    return box
+
+
+def format_pts(landmarks_px) -> str:
+    """Returns a ``.pts`` file's text; its first pixel is 1."""
+    rows = "\n".join(f"{x + 1:.3f} {y + 1:.3f}" for x, y in landmarks_px)
+    return f"version: 1\nn_points: {len(landmarks_px)}\n{{\n{rows}\n}}\n"
+
+
+def main() -> None:
+    """Predicts by the flags."""
+    box = parse_box(_BOX.value) if _BOX.value else None
+    image_path, output = pathlib.Path(_IMAGE.value), pathlib.Path(_OUTPUT.value)
+
+    import numpy as np
+
+    from wing_tf.inference import HaarDetector, Landmarker
+    from wing_tf.visualization import draw_landmarks
+    from wing_tf.visualization.pictures import load_picture, save_picture
+
+    image = load_picture(image_path)
+    landmarker = Landmarker(_MODEL.value, detector=HaarDetector())
+    faces = landmarker(image, None if box is None else np.array([box]))
+    scheme = landmarker.contract.scheme
+    if not faces:
+        raise ValueError(f"No face found in {image_path}. Give one with --box=x0,y0,x1,y1.")
+
+    output.mkdir(parents=True, exist_ok=True)
+    drawn = image
+    for face in faces:
+        drawn = draw_landmarks(drawn, face.landmarks_px, scheme, box_xyxy_px=face.box_xyxy_px)
+    files = {}
+    if _FORMAT.value == "json":
+        files[output / f"{image_path.stem}.json"] = json.dumps(
+            {
+                "image": str(image_path),
+                "size_hw": list(image.shape[:2]),
+                "scheme": scheme.name,
+                "faces": [
+                    {
+                        "landmarks_px": np.round(face.landmarks_px, 3).tolist(),
+                        "box_xyxy_px": np.round(face.box_xyxy_px, 3).tolist(),
+                    }
+                    for face in faces
+                ],
+            },
+            indent=1,
+        )
+    else:
+        for number, face in enumerate(faces, start=1):
+            suffix = f"_{number}" if len(faces) > 1 else ""
+            files[output / f"{image_path.stem}{suffix}.pts"] = format_pts(face.landmarks_px)
+    for path, text in files.items():
+        path.write_text(text)
+    picture = output / f"{image_path.stem}_landmarks.png"
+    save_picture(picture, drawn)
+    print(f"{len(faces)} face(s): {', '.join(str(p) for p in [picture, *files])}")
+
+
+def entry() -> None:
+    """The console command."""
+    flags.mark_flags_as_required(["model", "image", "output"])
+    common.run(main, __name__)
+
+
+if __name__ == "__main__":
+    sys.exit(entry())

@@ -1,0 +1,63 @@
+"""Other boxes than the true ones: perturbed, or from a detector."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tqdm
+
+from wing_tf.data.read import RecordSet, decode_ratio, read_faces
+from wing_tf.evaluation.predict import Predictions
+from wing_tf.geometry import box_iou, crop_square, perturb_box
+from wing_tf.models.saving import Contract
+
+MINIMUM_IOU = 0.5
+
+
+def noisy_boxes(amount: float, seed: int = 0) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a ``move_boxes`` for `crop_batches` that shifts and scales by up to ``amount``."""
+    generator = np.random.default_rng(seed)
+    return lambda boxes: perturb_box(boxes.astype(np.float64), amount, generator)
+
+
+def detect_in_squares(
+    records: RecordSet, detector: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Runs a detector on the stored squares, at full size.
+
+    Args:
+        records: the faces.
+        detector: pictures to boxes [N, 4].
+
+    Returns:
+        Boxes [N, 4] in pixels of the full squares, and whether each face was found [N]: one of the
+        boxes overlaps the true square by an IoU of at least .5; the best of them is taken. The
+        place of a face that was not found is its true box.
+    """
+    boxes, found = [], []
+    faces = read_faces(records).as_numpy_iterator()
+    for face in tqdm.tqdm(faces, "detecting", records.num_faces, unit="face"):
+        true = crop_square(face["box_square_px"].astype(np.float64), 1.0)
+        candidates = detector(face["image"])
+        overlaps = box_iou(candidates, true) if len(candidates) else np.zeros(1)
+        found.append(float(np.max(overlaps)) >= MINIMUM_IOU)
+        boxes.append(candidates[np.argmax(overlaps)] if found[-1] else true)
+    return np.stack(boxes), np.array(found)
+
+
+def detected_boxes(
+    records: RecordSet, contract: Contract, boxes_full_px: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a ``move_boxes`` that gives the boxes of `detect_in_squares`, one by one."""
+    ratio = decode_ratio(records.side, records.context, contract.margin, contract.input_size)
+    rest = iter((boxes_full_px + 0.5) / ratio - 0.5)
+    return lambda boxes: np.stack([next(rest) for _ in boxes])
+
+
+def keep(predictions: Predictions, chosen: np.ndarray) -> Predictions:
+    """Returns the chosen faces [N] (bool) of predictions."""
+    return Predictions(
+        predictions.true_px[chosen],
+        predictions.predicted_px[chosen],
+        predictions.box_xyxy_px[chosen],
+        [key for key, yes in zip(predictions.key, chosen, strict=True) if yes],
+    )

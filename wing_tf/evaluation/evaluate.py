@@ -1,0 +1,85 @@
+"""A model and records in, a report folder out."""
+
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tqdm
+
+from wing_tf.data.read import find_shards, open_records
+from wing_tf.evaluation import conditions
+from wing_tf.evaluation.predict import check_fit, compile_network, crop_batches, predict_batches
+from wing_tf.evaluation.report import face_errors, make_report, summarise, write_report
+from wing_tf.models.saving import find_network, load_network
+
+
+def evaluate(
+    model: str | pathlib.Path,
+    data: str,
+    output: pathlib.Path,
+    *,
+    normaliser: str | None = None,
+    box_noise: float | None = None,
+    detectors: Mapping[str, Callable[[np.ndarray], np.ndarray]] | None = None,
+    batch_size: int = 64,
+) -> dict[str, Any]:
+    """Judges a model and writes the report.
+
+    Args:
+        model: a ``.keras`` file or a run folder.
+        data: record files, as for `find_shards`.
+        output: an existing folder.
+        normaliser: see `wing_tf.metrics.normalising_distance`; the mark-up's own if None.
+        box_noise: repeat with boxes that are shifted and scaled by up to this share.
+        detectors: repeat with the boxes of each of these, by name.
+        batch_size: faces at a time.
+
+    Returns:
+        The report, as in ``report.json``.
+
+    Raises:
+        ValueError: if the model and the records don't fit, or no face can be scored.
+    """
+    records = open_records(find_shards(data))
+    network, contract = load_network(model)
+    check_fit(records, contract)
+    run = compile_network(network)
+    normaliser = normaliser or records.scheme.default_normaliser
+    num_batches = -(-records.num_faces // batch_size)
+
+    def predict(what: str, move_boxes=None):
+        batches = crop_batches(records, contract, batch_size=batch_size, move_boxes=move_boxes)
+        return predict_batches(run, tqdm.tqdm(batches, what, num_batches, unit="batch"))
+
+    def score(predictions):
+        errors, _ = face_errors(predictions, records.scheme, normaliser)
+        return summarise(errors[np.isfinite(errors)])
+
+    predictions = predict("true boxes")
+    others = {}
+    if box_noise:
+        noisy = predict("perturbed boxes", conditions.noisy_boxes(box_noise))
+        others[f"box noise {box_noise:g}"] = score(noisy)
+    for name, detector in (detectors or {}).items():
+        boxes, found = conditions.detect_in_squares(records, detector)
+        if not found.any():
+            raise ValueError(f"The detector {name} found none of the faces.")
+        detected = predict(f"{name} boxes", conditions.detected_boxes(records, contract, boxes))
+        others[f"{name} boxes"] = {
+            **score(conditions.keep(detected, found)),
+            "recall": float(found.mean()),
+        }
+    report = {
+        "protocol": f"{records.scheme.name}, {normaliser} NME, boxes as recorded, "
+        f"square crop x {contract.margin:g}",
+        "model": str(find_network(model)),
+        "data": data,
+        "scheme": records.scheme.name,
+        "normaliser": normaliser,
+        **make_report(predictions, records.scheme, normaliser),
+        "conditions": others,
+    }
+    name = pathlib.Path(model).name
+    write_report(output, report, predictions, records, name=name, normaliser=normaliser)
+    return report

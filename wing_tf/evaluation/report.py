@@ -1,0 +1,161 @@
+"""Scores of a model on a set of faces: numbers, tables and pictures in a folder."""
+
+import csv
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from wing_tf.data.read import RecordSet, read_faces
+from wing_tf.evaluation.predict import Predictions
+from wing_tf.geometry import apply_affine, invert, mean_shape, shape_in_box
+from wing_tf.landmarks import LandmarkScheme
+from wing_tf.metrics import bootstrap_interval, ced_auc, failure_rate, nme, normalising_distance
+from wing_tf.visualization import contact_sheet, draw_landmarks
+from wing_tf.visualization.pictures import save_picture
+from wing_tf.visualization.plots import plot_ced
+
+THRESHOLDS = (0.08, 0.10)
+
+
+def summarise(errors: np.ndarray) -> dict[str, Any]:
+    """Returns the usual scores of one NME a face [N], all as fractions, with 95 % intervals."""
+    summary: dict[str, Any] = {
+        "num_faces": len(errors),
+        "nme_mean": float(np.mean(errors)),
+        "nme_median": float(np.median(errors)),
+        "nme_mean_interval": bootstrap_interval(errors),
+        "nme_median_interval": bootstrap_interval(errors, np.median),
+    }
+    for threshold in THRESHOLDS:
+        name = f"{round(100 * threshold):02d}"
+        summary[f"fr_{name}"] = failure_rate(errors, threshold)
+        summary[f"auc_{name}"] = ced_auc(errors, threshold)
+        over = (errors > threshold).astype(float)
+        below = 1 - np.minimum(errors, threshold) / threshold
+        summary[f"fr_{name}_interval"] = bootstrap_interval(over)
+        summary[f"auc_{name}_interval"] = bootstrap_interval(below)
+    return summary
+
+
+def face_errors(
+    predictions: Predictions, scheme: LandmarkScheme, normaliser: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the NME [N] of each face and the distances [N] it was normalised by.
+
+    A face whose normalising distance or whole truth is missing has NaN.
+    """
+    distance = normalising_distance(predictions.true_px, scheme, normaliser)
+    return nme(predictions.true_px, predictions.predicted_px, distance), distance
+
+
+def make_report(
+    predictions: Predictions, scheme: LandmarkScheme, normaliser: str | None = None
+) -> dict[str, Any]:
+    """Returns the scores over all faces, by region, by sub-set and by file prefix.
+
+    ``mean_shape_nme`` is the baseline: the faces' own mean shape, placed in each box.
+
+    Raises:
+        ValueError: if no face can be scored.
+    """
+    errors, distance = face_errors(predictions, scheme, normaliser)
+    scored = np.isfinite(errors)
+    if not scored.any():
+        raise ValueError("No face can be scored: the normaliser's landmarks are missing in all.")
+    true, predicted = predictions.true_px[scored], predictions.predicted_px[scored]
+    distance, box = distance[scored], predictions.box_xyxy_px[scored]
+    baseline = shape_in_box(mean_shape(true, box), box)
+    report = summarise(errors[scored])
+    report["num_unscored"] = int(np.sum(~scored))
+    report["mean_shape_nme"] = float(np.nanmean(nme(true, baseline, distance)))
+    report["nme_by_region"] = {
+        name: float(np.nanmean(nme(true, predicted, distance, region)))
+        for name, region in scheme.regions.items()
+    }
+    report["nme_by_subset"] = {
+        name: float(np.nanmean(nme(true, predicted, distance, subset)))
+        for name, subset in scheme.subsets.items()
+    }
+    prefixes = np.array([key.rpartition("/")[0] for key in predictions.key])[scored]
+    report["by_prefix"] = {
+        str(prefix): summarise(errors[scored][prefixes == prefix]) for prefix in np.unique(prefixes)
+    }
+    return report
+
+
+def format_report(report: dict[str, Any]) -> str:
+    """Returns the report as a table for people, in percent."""
+    lines = [f"protocol: {report['protocol']}", ""]
+    head = f"{'faces':<26}{'number':>7}{'mean':>8}{'median':>8}"
+    head += "".join(f"{f'FR{round(100 * t)}':>8}{f'AUC{round(100 * t)}':>8}" for t in THRESHOLDS)
+    lines += [head + "   95 % of the mean"]
+    groups = {"all": report, **report.get("by_prefix", {})}
+    groups |= {name: part for name, part in report.get("conditions", {}).items()}
+    for name, part in groups.items():
+        low, high = part["nme_mean_interval"]
+        row = f"{name:<26}{part['num_faces']:>7}"
+        row += f"{100 * part['nme_mean']:>8.2f}{100 * part['nme_median']:>8.2f}"
+        for threshold in THRESHOLDS:
+            key = f"{round(100 * threshold):02d}"
+            row += f"{100 * part[f'fr_{key}']:>8.2f}{100 * part[f'auc_{key}']:>8.2f}"
+        row += f"   {100 * low:.2f} to {100 * high:.2f}"
+        if "recall" in part:
+            row += f", recall {100 * part['recall']:.1f}"
+        lines.append(row)
+    lines += ["", f"mean shape (baseline): {100 * report['mean_shape_nme']:.2f}", ""]
+    for title, key in (("region", "nme_by_region"), ("sub-set", "nme_by_subset")):
+        for name, value in report[key].items():
+            lines.append(f"{title} {name:<19}{100 * value:>8.2f}")
+    return "\n".join(lines) + "\n"
+
+
+def write_report(
+    folder: pathlib.Path,
+    report: dict[str, Any],
+    predictions: Predictions,
+    records: RecordSet,
+    *,
+    name: str,
+    normaliser: str | None = None,
+    num_worst: int = 16,
+) -> None:
+    """Writes report.json, report.txt, nme.csv, ced.png and worst.png into a folder."""
+    errors, _ = face_errors(predictions, records.scheme, normaliser)
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    (folder / "report.txt").write_text(format_report(report))
+    with (folder / "nme.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["key", "nme"])
+        writer.writerows(zip(predictions.key, errors.tolist(), strict=True))
+    scored = np.isfinite(errors)
+    plot_ced(folder / "ced.png", {name: errors[scored]}, title=report["protocol"])
+    worst = np.argsort(np.where(scored, -errors, np.inf))[: min(num_worst, scored.sum())]
+    save_picture(
+        folder / "worst.png", draw_faces(records, predictions, worst.tolist(), errors=errors)
+    )
+
+
+def draw_faces(
+    records: RecordSet, predictions: Predictions, faces: list[int], *, errors: np.ndarray
+) -> np.ndarray:
+    """Draws some faces by number: the truth in white, the prediction in colours."""
+    wanted = set(faces)
+    cells = {}
+    for number, face in enumerate(read_faces(records).as_numpy_iterator()):
+        if number not in wanted:
+            continue
+        to_square = invert(face["square_to_source"].astype(np.float64))
+        image = draw_landmarks(
+            face["image"],
+            apply_affine(to_square, predictions.true_px[number]),
+            records.scheme,
+            colour=(255, 255, 255),
+        )
+        predicted = apply_affine(to_square, predictions.predicted_px[number])
+        cells[number] = draw_landmarks(image, predicted, records.scheme, lines=False)
+    return contact_sheet(
+        [cells[number] for number in faces],
+        captions=[f"{100 * errors[number]:.1f} %" for number in faces],
+    )

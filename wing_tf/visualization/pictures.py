@@ -1,0 +1,38 @@
+"""Reading and writing picture files as RGB arrays."""
+
+import os
+import pathlib
+
+import cv2
+import numpy as np
+
+
+def save_picture(path: str | pathlib.Path, image: np.ndarray) -> None:
+    """Writes a uint8 RGB picture, at once or not at all.
+
+    Raises:
+        OSError: if it can't be written.
+    """
+    path = pathlib.Path(path)
+    ok, data = cv2.imencode(path.suffix or ".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not ok:
+        raise OSError(f"OpenCV could not compress the picture for {path}.")
+    temporary = path.with_name(f".{path.name}.writing")
+    temporary.write_bytes(data.tobytes())
+    os.replace(temporary, path)
+
+
+def load_picture(path: str | pathlib.Path) -> np.ndarray:
+    """Reads a picture as people see it: uint8 RGB [H, W, 3], EXIF rotation applied.
+
+    Raises:
+        ValueError: if it is missing or can't be decoded.
+    """
+    try:
+        data = np.frombuffer(pathlib.Path(path).read_bytes(), np.uint8)
+    except OSError as error:
+        raise ValueError(f"Cannot read picture {path}: {error.strerror}.") from None
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    if image is None:
+        raise ValueError(f"Cannot decode picture {path}: not a picture, or a damaged one.")
+    return image

@@ -1,0 +1,43 @@
+"""Plots of scores."""
+
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from wing_tf.metrics import ced_auc, ced_curve
+
+
+def plot_ced(
+    path: str | pathlib.Path,
+    errors: Mapping[str, np.ndarray],
+    *,
+    title: str = "",
+    threshold: float = 0.10,
+) -> None:
+    """Writes a plot of cumulative error distributions.
+
+    Args:
+        path: the file; its ending chooses the format.
+        errors: one NME a face [N], fractions, by the system's name.
+        title: above the plot.
+        threshold: the plot's end, a fraction.
+    """
+    # A Figure of its own: no global state, no window system.
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for name, values in errors.items():
+        ordered, shares = ced_curve(values)
+        label = f"{name} (mean {100 * ordered.mean():.2f} %, AUC {ced_auc(ordered, threshold):.3f})"
+        axes.step(
+            100 * np.concatenate([[0.0], ordered, [max(threshold, ordered[-1])]]),
+            100 * np.concatenate([[0.0], shares, [1.0]]),
+            where="post",
+            label=label,
+        )
+    axes.set(xlim=(0, 100 * threshold), ylim=(0, 100), xlabel="NME, %", ylabel="share of faces, %")
+    axes.set_title(title, fontsize=9, wrap=True)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", fontsize=8)
+    figure.savefig(path, dpi=130)
