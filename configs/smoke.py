@@ -2,8 +2,9 @@
 
 Not an experiment. Expected: finishes in seconds on synthetic records.
 
-Command: wing-tfrecords write --source=synthetic --count=256 --num_test=32 --side=96 --output=RECORDS
-         wing-train --config=configs/smoke.py --workdir=RUN --config.data.path=RECORDS
+Commands:
+  wing-tfrecords write --source=synthetic --count=256 --num_test=32 --side=96 --output=RECORDS
+  wing-train --config=configs/smoke.py --workdir=RUN --config.data.path=RECORDS
 """
 
 import ml_collections

@@ -8,7 +8,6 @@ wing-tfrecords inspect --records=RECORDS [--output=sheet.png]
 
 import json
 import pathlib
-import sys
 
 from absl import app, flags
 
@@ -67,6 +66,7 @@ def _make_source():
 def write() -> None:
     """Writes records by the flags."""
     _require(source=_SOURCE.value, output=_OUTPUT.value)
+    output = _OUTPUT.value or ""
     if _SOURCE.value == "ibug_300w":
         _require(root=_ROOT.value)
     if _SOURCE.value == "csv":
@@ -75,7 +75,7 @@ def write() -> None:
 
     manifest = write_records(
         _make_source(),
-        _OUTPUT.value,
+        output,
         rule=CropRule(side=_SIDE.value, context=_CONTEXT.value, jpeg_quality=_QUALITY.value),
         validation_fraction=_VALIDATION.value,
         faces_per_shard=_PER_SHARD.value,
@@ -99,7 +99,7 @@ def print_manifest(manifest: dict, most_skipped: int = 20) -> None:
 def inspect() -> None:
     """Prints the manifest and draws a contact sheet."""
     _require(records=_RECORDS.value)
-    folder = pathlib.Path(_RECORDS.value)
+    folder = pathlib.Path(_RECORDS.value or "")
     path = folder / "manifest.json"
     if not path.is_file():
         raise ValueError(f"No manifest at {path}: {folder} was not written by `wing-tfrecords`.")
@@ -127,4 +127,4 @@ def entry() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(entry())
+    entry()

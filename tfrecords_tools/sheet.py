@@ -18,7 +18,8 @@ def draw_sheet(folder: str | pathlib.Path, num_pictures: int = 36) -> np.ndarray
     """
     records = open_records(find_shards(str(folder)))
     splits = sorted({pathlib.Path(f).name.rpartition("-of-")[0][:-6] for f in records.files})
-    cells, captions = [], []
+    cells: list[np.ndarray] = []
+    captions: list[str] = []
     for number, split in enumerate(splits):
         share = (num_pictures - len(cells)) // (len(splits) - number)
         part = open_records(find_shards(str(folder), split))

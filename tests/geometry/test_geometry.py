@@ -123,12 +123,16 @@ def test_crop_averages_what_it_shrinks():
 
 
 def test_crop_is_black_outside():
-    crop, _ = crop_resample(np.full((8, 8, 3), 200, np.uint8), np.array([-8.5, -0.5, -0.5, 7.5]), (8, 8))
+    crop, _ = crop_resample(
+        np.full((8, 8, 3), 200, np.uint8), np.array([-8.5, -0.5, -0.5, 7.5]), (8, 8)
+    )
     assert crop[:, :-1].max() == 0
 
 
 def test_same_size_crop_is_the_picture():
-    picture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8), (3, 3), 0)
+    picture = cv2.GaussianBlur(
+        np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8), (3, 3), 0
+    )
     crop, matrix = crop_resample(picture, np.array([-0.5, -0.5, 29.5, 19.5]), (20, 30))
     np.testing.assert_array_equal(crop, picture)
     np.testing.assert_allclose(matrix, [[1, 0, 0], [0, 1, 0]])

@@ -28,9 +28,7 @@ def _per_landmark(loss, errors):
 @pytest.mark.parametrize("sign", [1, -1])
 def test_wing_golden(key, sign):
     loss = WingLoss(width=key[0], curvature=key[1])
-    np.testing.assert_allclose(
-        _per_landmark(loss, sign * np.array(ERRORS)), GOLDEN[key], rtol=2e-6
-    )
+    np.testing.assert_allclose(_per_landmark(loss, sign * np.array(ERRORS)), GOLDEN[key], rtol=2e-6)
 
 
 def test_others_golden():

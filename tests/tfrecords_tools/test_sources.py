@@ -1,4 +1,3 @@
-
 import cv2
 import numpy as np
 import pytest
@@ -46,9 +45,7 @@ def test_the_tree_is_read_whole(tree):
     }
     # Two faces of one picture; two pictures whose names only look alike.
     assert items["helen/trainset/100_1"].picture == items["helen/trainset/100_2"].picture
-    assert (
-        items["lfpw/trainset/image_0001"].picture != items["lfpw/trainset/image_0002"].picture
-    )
+    assert items["lfpw/trainset/image_0001"].picture != items["lfpw/trainset/image_0002"].picture
 
 
 def test_points_count_from_one_unless_told(tree):

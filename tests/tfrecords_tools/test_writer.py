@@ -168,7 +168,9 @@ def test_a_killed_run_leaves_nothing_that_reads_as_records(tmp_path):
     assert not partial.exists()
 
 
-@pytest.mark.parametrize("bad", [{"side": 100}, {"side": 16}, {"context": 0.5}, {"jpeg_quality": 0}])
+@pytest.mark.parametrize(
+    "bad", [{"side": 100}, {"side": 16}, {"context": 0.5}, {"jpeg_quality": 0}]
+)
 def test_bad_crop_rules_are_refused(bad):
     with pytest.raises(ValueError, match="must be"):
         CropRule(**bad)

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.read import find_shards, open_records
+from wing_tf.data.read import find_shards, open_records, training_batches
 from wing_tf.evaluation.evaluate import evaluate
 from wing_tf.models import cnn6
 from wing_tf.models.saving import load_network
@@ -64,8 +64,6 @@ def test_every_config_is_whole_and_takes_a_step(path, train_records):
     trainer = fit.make_trainer(config, train_records, 10)
     assert trainer.network.name in path.stem or path.stem == "smoke"
     fit.initialise(config, trainer, train_records)
-    from wing_tf.data.read import training_batches
-
     batches = training_batches(
         train_records, batch_size=config.batch_size, num_draws=Augmenter.num_draws, seed=0
     )
@@ -310,14 +308,12 @@ def test_nan_stops_with_advice_and_saves_nothing_bad(synthetic_records, tmp_path
 
 
 def test_averaged_weights_are_put_back(train_records):
-    config = complete_config(ml_collections.ConfigDict({"optimizer": {"ema": 0.5}, "batch_size": 8}))
-    trainer = fit.make_trainer(config, train_records, 10)
-    from wing_tf.data.read import training_batches
-
-    batches = training_batches(
-        train_records, batch_size=8, num_draws=Augmenter.num_draws, seed=0
+    config = complete_config(
+        ml_collections.ConfigDict({"optimizer": {"ema": 0.5}, "batch_size": 8})
     )
-    trainer.fit(batches.take(2), verbose=0, shuffle=False, callbacks=[_Halfway()])
+    trainer = fit.make_trainer(config, train_records, 10)
+    batches = training_batches(train_records, batch_size=8, num_draws=Augmenter.num_draws, seed=0)
+    trainer.fit(batches, steps_per_epoch=2, verbose=0, shuffle=False, callbacks=[_Halfway()])
 
 
 class _Halfway(keras.callbacks.Callback):

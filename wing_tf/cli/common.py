@@ -8,7 +8,7 @@ from collections.abc import Callable
 from absl import app, flags
 
 
-def run(main: Callable[[], None], module_name: str, *, commands: tuple[str, ...] = ()) -> None:
+def run(main: Callable[..., None], module_name: str, *, commands: tuple[str, ...] = ()) -> None:
     """Runs a command: flags are parsed, and help is given, before TensorFlow is imported.
 
     A bad input (ValueError, OSError, FloatingPointError) ends it with one line and status 1.

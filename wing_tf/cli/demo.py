@@ -8,7 +8,6 @@ stopped.
 
 import pathlib
 import shutil
-import sys
 
 from absl import flags
 
@@ -98,4 +97,4 @@ def entry() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(entry())
+    entry()

@@ -5,15 +5,17 @@
 Writes report.json, report.txt, nme.csv, ced.png and worst.png, and prints the table.
 """
 
-import sys
-
 from absl import flags
 
 from wing_tf.cli import common
 
-_MODEL = flags.DEFINE_string("model", None, "A .keras file or a run folder (its best model).")
-_DATA = flags.DEFINE_string("data", None, "Record files: a glob, or a folder for all its splits.")
-_OUTPUT = flags.DEFINE_string("output", None, "The report's folder: new or empty.")
+_MODEL = flags.DEFINE_string(
+    "model", None, "A .keras file or a run folder (its best model).", required=True
+)
+_DATA = flags.DEFINE_string(
+    "data", None, "Record files: a glob, or a folder for all its splits.", required=True
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The report's folder: new or empty.", required=True)
 _NORMALISER = flags.DEFINE_string(
     "normaliser",
     None,
@@ -55,9 +57,8 @@ def main() -> None:
 
 def entry() -> None:
     """The console command."""
-    flags.mark_flags_as_required(["model", "data", "output"])
     common.run(main, __name__)
 
 
 if __name__ == "__main__":
-    sys.exit(entry())
+    entry()

@@ -8,18 +8,19 @@ Without --box, OpenCV's Haar cascade finds the faces. OUT gets NAME_landmarks.pn
 
 import json
 import pathlib
-import sys
 
 from absl import flags
 
 from wing_tf.cli import common
 
-_MODEL = flags.DEFINE_string("model", None, "A .keras file or a run folder (its best model).")
-_IMAGE = flags.DEFINE_string("image", None, "The picture.")
+_MODEL = flags.DEFINE_string(
+    "model", None, "A .keras file or a run folder (its best model).", required=True
+)
+_IMAGE = flags.DEFINE_string("image", None, "The picture.", required=True)
 _BOX = flags.DEFINE_list(
     "box", None, "A face box x0,y0,x1,y1 in pixels, tight round the landmarks (brows to chin)."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The folder for the results.")
+_OUTPUT = flags.DEFINE_string("output", None, "The folder for the results.", required=True)
 _FORMAT = flags.DEFINE_enum(
     "format", "json", ["json", "pts"], "How landmarks are written; .pts counts pixels from 1."
 )
@@ -94,9 +95,8 @@ def main() -> None:
 
 def entry() -> None:
     """The console command."""
-    flags.mark_flags_as_required(["model", "image", "output"])
     common.run(main, __name__)
 
 
 if __name__ == "__main__":
-    sys.exit(entry())
+    entry()

@@ -7,15 +7,15 @@ such as --config.batch_size=64. The run folder gets the config, metrics.csv, Ten
 checkpoints/{best,last}.keras. The same command on the same folder resumes.
 """
 
-import sys
-
 from absl import flags
 from ml_collections import config_flags
 
 from wing_tf.cli import common
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The config file.", lock_config=True)
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run folder: new, empty, or to be resumed.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "The run folder: new, empty, or to be resumed.", required=True
+)
 _INIT_FROM = flags.DEFINE_string(
     "init_from", None, "A .keras file or run folder to start from, also one with another mark-up."
 )
@@ -36,9 +36,9 @@ def main() -> None:
 
 def entry() -> None:
     """The console command."""
-    flags.mark_flags_as_required(["config", "workdir"])
+    flags.mark_flag_as_required("config")
     common.run(main, __name__)
 
 
 if __name__ == "__main__":
-    sys.exit(entry())
+    entry()

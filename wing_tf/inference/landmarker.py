@@ -83,6 +83,11 @@ class Landmarker:
         boxes = np.asarray(boxes_xyxy_px, np.float64)
         if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise ValueError(f"`boxes_xyxy_px` must be [N, 4]. Received: shape={boxes.shape}.")
+        if not np.all(np.isfinite(boxes)) or np.any(boxes[:, 2:] <= boxes[:, :2]):
+            raise ValueError(
+                "`boxes_xyxy_px` must be finite, with x0 < x1 and y0 < y1. "
+                f"Received: {boxes.tolist()}."
+            )
         if not len(boxes):
             return []
         size_hw = (self.contract.input_size, self.contract.input_size)

@@ -105,32 +105,37 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         cache=config.data.cache,
     )
     started = time.monotonic()
-    trainer.fit(
-        batches,
-        epochs=config.epochs,
-        initial_epoch=epoch,
-        steps_per_epoch=steps_per_epoch,
-        verbose=0,
-        shuffle=False,  # the stream is shuffled already
-        callbacks=[
-            StopOnNaN(),
-            Validate(
-                inference_network,
-                contract,
-                list(crop_batches(held_out, contract)),
-                folder=run.checkpoints,
-                best=best,
-                normaliser=config.normaliser or None,
-                save_every=config.checkpoint_epochs,
-                picture_folder=run.tensorboard / "pictures",
-                num_pictures=config.num_pictures,
-            ),
-            Progress(config.epochs, steps_per_epoch * config.batch_size),
-            keras.callbacks.CSVLogger(str(run.metrics), append=True),
-            keras.callbacks.TensorBoard(str(run.tensorboard), write_graph=False),
-            Backup(run.backup, config.checkpoint_epochs),
-        ],
-    )
+    log = keras.callbacks.CSVLogger(str(run.metrics), append=True)
+    try:
+        trainer.fit(
+            batches,
+            epochs=config.epochs,
+            initial_epoch=epoch,
+            steps_per_epoch=steps_per_epoch,
+            verbose=0,
+            shuffle=False,  # the stream is shuffled already
+            callbacks=[
+                StopOnNaN(),
+                Validate(
+                    inference_network,
+                    contract,
+                    list(crop_batches(held_out, contract)),
+                    folder=run.checkpoints,
+                    best=best,
+                    normaliser=config.normaliser or None,
+                    save_every=config.checkpoint_epochs,
+                    picture_folder=run.tensorboard / "pictures",
+                    num_pictures=config.num_pictures,
+                ),
+                Progress(config.epochs, steps_per_epoch * config.batch_size),
+                log,
+                keras.callbacks.TensorBoard(str(run.tensorboard), write_graph=False),
+                Backup(run.backup, config.checkpoint_epochs),
+            ],
+        )
+    finally:
+        if log.csv_file:
+            log.csv_file.close()  # fit leaves it open when it is interrupted
     print(f"Trained in {(time.monotonic() - started) / 60:.1f} minutes: {run.path}")
     return run.path
 

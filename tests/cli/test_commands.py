@@ -1,0 +1,224 @@
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import cv2
+import keras
+import numpy as np
+import pytest
+
+from wing_tf.cli.predict import format_pts, parse_box
+from wing_tf.models import cnn6
+from wing_tf.models.saving import Contract, save_network
+
+ROOT = pathlib.Path(__file__).parents[2]
+MODULES = {
+    "train": "wing_tf.cli.train",
+    "evaluate": "wing_tf.cli.evaluate",
+    "predict": "wing_tf.cli.predict",
+    "demo": "wing_tf.cli.demo",
+    "tfrecords": "tfrecords_tools.cli",
+}
+
+
+def _command(name, *arguments, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, "-m", MODULES[name], *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("model") / "cnn6.keras"
+    contract = Contract(scheme_name="ibug_68", input_size=32, margin=1.2)
+    save_network(cnn6(68, input_size=32), path, contract)
+    return path
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_help_is_quick_and_names_the_flags(name):
+    started = time.monotonic()
+    done = _command(name, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"wing-{name}" in done.stdout
+    assert "--output" in done.stdout or "--workdir" in done.stdout
+    assert time.monotonic() - started < 5  # it takes .1 s; importing TensorFlow takes more
+
+
+def test_a_usage_error_does_not_wait_for_tensorflow():
+    script = (
+        "import sys; sys.argv = ['wing-train', '--confg=x']\n"
+        "from wing_tf.cli import train\n"
+        "try: train.entry()\n"
+        "except SystemExit as e: print(e)\n"
+        "print([m for m in ('tensorflow', 'keras', 'cv2') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert "Unknown command line flag 'confg'. Did you mean: config" in done.stdout
+    assert done.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tfrecords"], "Name one of: write, inspect"),
+        (["tfrecords", "write", "--output=x"], "--source is needed"),
+        (["tfrecords", "write", "--source=csv", "--output=x", "--csv=y"], "--scheme is needed"),
+        (["tfrecords", "inspect", "--records=nowhere"], "error: No manifest at"),
+        (["predict", "--model=m", "--image=i", "--output=o", "--box=1,2,3"], "--box must be"),
+        (["evaluate", "--model=m", "--data=d"], "--output"),
+        (["train", "--config=configs/absent.py", "--workdir=w"], "absent.py"),
+        (["train", "--config=configs/smoke.py", "--workdir=w", "--config.batchsize=3"],
+         'Did you mean "batch_size"'),
+        (["train", "--config=configs/smoke.py", "--workdir=w", "--config.batch_size=x"],
+         "invalid literal for int"),
+        (["demo", "surplus"], "Unexpected argument: surplus"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)  # fmt: skip
+def test_usage_errors_are_one_line(arguments, message):
+    done = _command(*arguments)
+    assert done.returncode != 0
+    output = done.stdout + done.stderr
+    assert message in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "5,0,1,9", "1,2,3,nan"])
+def test_boxes_are_checked(text):
+    with pytest.raises(ValueError, match="--box must be"):
+        parse_box(text.split(","))
+
+
+def test_pts_counts_from_one(tmp_path):
+    from tfrecords_tools.sources.ibug_300w import read_pts
+
+    landmarks = np.random.default_rng(0).uniform(0, 99, (68, 2))
+    (tmp_path / "a.pts").write_text(format_pts(landmarks))
+    np.testing.assert_allclose(read_pts(tmp_path / "a.pts", 68), landmarks, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_the_whole_path_by_commands(tmp_path):
+    """Records from a folder of pictures, a training, a report, a prediction; as in the README."""
+    from tfrecords_tools.synthetic import render_face
+
+    tree = tmp_path / "300w"
+    for folder, first, count in (("helen/trainset", 0, 60), ("helen/testset", 100, 8)):
+        (tree / folder).mkdir(parents=True)
+        for index in range(first, first + count):
+            face = render_face(0, index)
+            path = tree / folder / f"{index}_1.png"
+            cv2.imwrite(str(path), face.image[..., ::-1])
+            path.with_suffix(".pts").write_text(format_pts(face.landmarks_px))
+    (tree / "helen/trainset/000 broken.jpg").write_bytes(b"no picture")
+    (tree / "helen/trainset/000 broken.pts").write_text(format_pts(face.landmarks_px))
+    records, run, report = tmp_path / "records", tmp_path / "run", tmp_path / "report"
+
+    done = _command(
+        "tfrecords", "write", "--source=ibug_300w", f"--root={tree}", f"--output={records}",
+        "--side=96", "--validation_fraction=0.2",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "skipped helen/trainset/000 broken: cannot decode picture" in done.stdout
+    manifest = json.loads((records / "manifest.json").read_text())
+    assert manifest["counts"]["test_helen"] == 8
+    assert set(manifest["counts"]) == {"train", "validation", "test_helen"}
+
+    done = _command("tfrecords", "inspect", f"--records={records}")
+    assert done.returncode == 0, done.stderr
+    assert cv2.imread(str(records / "contact_sheet.png")).shape[0] > 300
+
+    done = _command("tfrecords", "write", "--source=synthetic", f"--output={records}")
+    assert "error: `output` must be a new or an empty folder" in done.stderr
+
+    done = _command(
+        "train", "--config=configs/smoke.py", f"--workdir={run}", f"--config.data.path={records}",
+        "--config.epochs=1", "--config.batch_size=8",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "epoch 1/1" in done.stdout
+
+    again = tmp_path / "again"
+    done = _command(
+        "train", "--config=configs/smoke.py", f"--workdir={again}",
+        f"--config.data.path={records}", "--config.epochs=1", f"--init_from={run}",
+        "--config.batch_size=8",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "New: none" in done.stdout
+
+    data = f"{records}/test_helen-*"
+    done = _command(
+        "evaluate", f"--model={run}", f"--data={data}", f"--output={report}", "--box_noise=0.1",
+        "--normaliser=box",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "helen/testset" in done.stdout
+    assert json.loads((report / "report.json").read_text())["num_faces"] == 8
+    done = _command("evaluate", f"--model={run}", f"--data={data}", f"--output={report}")
+    assert "must be a new or an empty folder" in done.stderr
+
+    image = next((tree / "helen/testset").glob("*.png"))
+    done = _command(
+        "predict", f"--model={run}", f"--image={image}", f"--output={tmp_path / 'out'}",
+        "--box=40,40,150,150",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "out" / f"{image.stem}.json").read_text())
+    assert np.array(result["faces"][0]["landmarks_px"]).shape == (68, 2)
+    assert cv2.imread(str(tmp_path / "out" / f"{image.stem}_landmarks.png")).shape == (192, 192, 3)
+
+
+@pytest.mark.slow
+def test_predict_faults_and_pts(model, tmp_path):
+    picture = tmp_path / "grey.png"
+    cv2.imwrite(str(picture), np.full((120, 100), 127, np.uint8))
+    common = [f"--model={model}", f"--output={tmp_path / 'out'}"]
+    done = _command("predict", *common, f"--image={picture}")
+    assert "error: No face found" in done.stderr
+    done = _command("predict", *common, f"--image={tmp_path / 'absent.png'}")
+    assert "error: Cannot read picture" in done.stderr
+    done = _command("predict", f"--model={tmp_path}", "--output=o", f"--image={picture}")
+    assert "error: No model at" in done.stderr
+    assert not (tmp_path / "out").exists()
+    done = _command("predict", *common, f"--image={picture}", "--box=10,20,80,90", "--format=pts")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "grey.pts").read_text().startswith("version: 1\nn_points: 68\n{\n")
+
+
+@pytest.mark.slow
+def test_the_demo_runs_and_goes_on_where_it_was(tmp_path):
+    arguments = ["--num_faces=96", "--epochs=1", f"--output={tmp_path / 'demo'}"]
+    done = _command("demo", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "Pictures:" in done.stdout
+    for name in ("records/manifest.json", "run/checkpoints/best.keras", "report/report.json",
+                 "pictures.png"):  # fmt: skip
+        assert (tmp_path / "demo" / name).is_file()
+    done = _command("demo", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "is there already" in done.stdout
+    assert "finished training of 1 epochs" in done.stdout
+
+
+def test_an_unwritable_folder_is_refused(model, synthetic_records, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    done = _command(
+        "evaluate", f"--model={model}", f"--data={synthetic_records}",
+        f"--output={blocked / 'report'}",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("error: ")

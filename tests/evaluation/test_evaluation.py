@@ -1,0 +1,142 @@
+import csv
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from wing_tf.data.read import find_shards, open_records
+from wing_tf.evaluation import conditions
+from wing_tf.evaluation.evaluate import evaluate
+from wing_tf.evaluation.predict import compile_network, crop_batches, predict_batches
+from wing_tf.evaluation.report import format_report, make_report, summarise
+from wing_tf.models import cnn6
+from wing_tf.models.saving import Contract, save_network
+
+CONTRACT = Contract(scheme_name="ibug_68", input_size=32, margin=1.2)
+
+
+@pytest.fixture(scope="module")
+def records(synthetic_records):
+    return open_records(find_shards(str(synthetic_records), "test"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("model") / "cnn6.keras"
+    save_network(cnn6(68, input_size=32), path, CONTRACT)
+    return path
+
+
+def _perfect(records, contract=CONTRACT, **options):
+    """What a network that knows the truth would emit, in its input's pixels."""
+    from wing_tf.geometry import apply_affine, invert
+
+    batches = list(crop_batches(records, contract, **options))
+    answers = iter([apply_affine(invert(b.crop_to_source), b.true_px) for b in batches])
+    return predict_batches(lambda _: next(answers), batches)
+
+
+def test_a_perfect_network_has_no_error(records):
+    predictions = _perfect(records, batch_size=7)  # the last batch is smaller
+    assert len(predictions.key) == records.num_faces == 24
+    report = make_report(predictions, records.scheme, "box")
+    assert report["nme_mean"] < 1e-9
+    assert (report["fr_08"], report["auc_08"]) == (0, pytest.approx(1))
+    assert 0.05 < report["mean_shape_nme"] < 0.5
+
+
+def test_moved_boxes_change_the_crop_and_not_the_truth(records):
+    plain = _perfect(records)
+    moved = _perfect(records, move_boxes=conditions.noisy_boxes(0.2))
+    np.testing.assert_allclose(moved.true_px, plain.true_px, atol=1e-6)
+    np.testing.assert_allclose(moved.predicted_px, plain.true_px, atol=1e-2)
+    assert np.abs(moved.box_xyxy_px - plain.box_xyxy_px).mean() > 2
+
+
+def test_batches_do_not_matter(records, model):
+    network = keras.saving.load_model(model)
+    run = compile_network(network)
+    one = predict_batches(run, crop_batches(records, CONTRACT, batch_size=24))
+    other = predict_batches(run, crop_batches(records, CONTRACT, batch_size=5))
+    np.testing.assert_allclose(one.predicted_px, other.predicted_px, atol=1e-3)
+
+
+def test_a_report_folder_says_all(records, model, synthetic_records, tmp_path):
+    report = evaluate(
+        model,
+        f"{synthetic_records}/test-*",
+        tmp_path,
+        normaliser="box",
+        box_noise=0.1,
+        detectors={"whole": lambda image: np.array([[23.5, 23.5, 71.5, 71.5]])},
+    )
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "report.json", "report.txt", "nme.csv", "ced.png", "worst.png",
+    }  # fmt: skip
+    read = json.loads((tmp_path / "report.json").read_text())
+    for key in (
+        "protocol",
+        "num_faces",
+        "nme_mean",
+        "nme_median",
+        "fr_08",
+        "fr_10",
+        "auc_08",
+        "auc_10",
+    ):
+        assert key in read
+    with (tmp_path / "nme.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == read["num_faces"] == 24
+    errors = np.array([float(row["nme"]) for row in rows])
+    assert read["nme_mean"] == pytest.approx(errors.mean())
+    assert read["fr_10"] == pytest.approx((errors > 0.1).mean())
+    assert set(read["conditions"]) == {"box noise 0.1", "whole boxes"}
+    assert read["conditions"]["whole boxes"]["recall"] > 0.5
+    assert list(read["by_prefix"]) == ["synthetic/1"]
+    assert set(read["nme_by_subset"]) == {"inner_49", "inner_51"}
+    low, high = read["nme_mean_interval"]
+    assert low < read["nme_mean"] < high
+    table = (tmp_path / "report.txt").read_text()
+    assert f"{100 * report['nme_mean']:.2f}" in table
+    assert table == format_report(report)
+
+
+def test_a_model_that_does_not_fit_the_records_is_refused(synthetic_records, tmp_path):
+    path = tmp_path / "wflw.keras"
+    save_network(
+        cnn6(98, input_size=32), path, Contract(scheme_name="wflw_98", input_size=32, margin=1.2)
+    )
+    with pytest.raises(ValueError, match="predicts wflw_98, the records hold ibug_68"):
+        evaluate(path, str(synthetic_records), tmp_path)
+
+
+def test_detected_boxes_are_matched_to_the_faces(records):
+    truth = np.concatenate([b.box_xyxy_px for b in crop_batches(records, CONTRACT)])
+    calls = []
+
+    def detector(image):
+        calls.append(image.shape)
+        far = np.array([[0.0, 0, 9, 9]])
+        near = np.array([[25.0, 25, 70, 70]])
+        return far if len(calls) == 1 else np.concatenate([far, near])
+
+    boxes, found = conditions.detect_in_squares(records, detector)
+    assert found.tolist() == [False] + [True] * (len(truth) - 1)
+    np.testing.assert_array_equal(boxes[1], [25, 25, 70, 70])
+    kept = conditions.keep(_perfect(records), found)
+    assert len(kept.key) == len(kept.true_px) == found.sum()
+    # Full-size boxes go into the shrunk frame that the network's crop is read at.
+    contract = Contract(scheme_name="ibug_68", input_size=8, margin=1.2)
+    move = conditions.detected_boxes(records, contract, boxes)
+    ratio = 4
+    np.testing.assert_allclose(move(np.zeros((2, 4)))[1], (boxes[1] + 0.5) / ratio - 0.5)
+
+
+def test_summary_of_known_errors():
+    summary = summarise(np.array([0.01, 0.03, 0.05, 0.2]))
+    assert summary["auc_08"] == pytest.approx(0.46875)
+    assert summary["fr_08"] == 0.25
+    assert summary["nme_median"] == pytest.approx(0.04)

@@ -1,0 +1,175 @@
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wing_tf import metrics as m
+from wing_tf.landmarks import SCHEMES, get_scheme
+from wing_tf.metrics.keras_metrics import CEDAreaUnderCurve, FailureRate, NormalizedMeanError
+
+IBUG = get_scheme("ibug_68")
+
+
+def _faces(count=20, scheme=IBUG, seed=0):
+    generator = np.random.default_rng(seed)
+    true = generator.uniform(0, 200, (count, scheme.num_landmarks, 2))
+    return true, true + generator.normal(0, 5, true.shape)
+
+
+def test_nme_by_hand():
+    true = np.zeros((1, 68, 2))
+    true[0, 36], true[0, 45] = [10, 0], [70, 80]  # 100 apart
+    predicted = true.copy()
+    predicted[0, 0] = [3, 4]  # 5 off
+    distance = m.normalising_distance(true, IBUG, "inter_ocular")
+    np.testing.assert_allclose(distance, [100])
+    np.testing.assert_allclose(m.nme(true, predicted, distance), [5 / 68 / 100])
+    np.testing.assert_allclose(m.nme(true, predicted, distance, (0, 1)), [5 / 2 / 100])
+    np.testing.assert_allclose(m.nmde(true, predicted, distance), [0])
+
+
+def test_pupils_are_the_means_of_the_eyes():
+    true, _ = _faces(3)
+    left, right = true[:, 36:42].mean(axis=1), true[:, 42:48].mean(axis=1)
+    np.testing.assert_allclose(
+        m.normalising_distance(true, IBUG, "inter_pupil"), np.linalg.norm(left - right, axis=1)
+    )
+
+
+def test_box_normalisers():
+    true = np.zeros((1, 68, 2))
+    true[0, 1] = [30, 40]
+    for name, expected in {"box": np.sqrt(1200), "box_width": 30, "diagonal": 50}.items():
+        np.testing.assert_allclose(m.normalising_distance(true, IBUG, name), [expected])
+    given_box = m.normalising_distance(
+        true, IBUG, "box_width", box_xyxy_px=np.array([[0.0, 0, 7, 9]])
+    )
+    assert given_box == [7]
+    scale = m.normalising_distance(true, IBUG, "given", scale_px=np.array([12.0]))
+    assert scale == [12]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=lambda s: s.name)
+def test_every_scheme_has_a_working_default(scheme):
+    true, predicted = _faces(4, scheme)
+    distance = m.normalising_distance(true, scheme)
+    assert (m.nme(true, predicted, distance) > 0).all()
+
+
+def test_missing_points_do_not_count():
+    true, predicted = _faces(2)
+    distance = np.full(2, 100.0)
+    full = m.point_errors(true, predicted, distance)
+    true[0, 5] = np.nan
+    expected = np.delete(full[0], 5).mean()
+    np.testing.assert_allclose(m.nme(true, predicted, distance)[0], expected)
+    true[1] = np.nan
+    assert np.isnan(m.nme(true, predicted, distance)[1])
+
+
+def test_faults_are_refused():
+    true, predicted = _faces(2)
+    with pytest.raises(ValueError, match="must be one of"):
+        m.normalising_distance(true, IBUG, "interocular")
+    with pytest.raises(ValueError, match="not positive"):
+        m.normalising_distance(np.zeros((1, 68, 2)), IBUG)
+    with pytest.raises(ValueError, match="needs `scale_px`"):
+        m.normalising_distance(true, IBUG, "given")
+    with pytest.raises(ValueError, match="one entry a face"):
+        m.normalising_distance(true, IBUG, "given", scale_px=np.ones(3))
+    with pytest.raises(ValueError, match="one shape"):
+        m.nme(true, predicted[:1], np.ones(2))
+    predicted[0, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        m.nme(true, predicted, np.ones(2))
+    with pytest.raises(ValueError, match="hold NaN"):
+        m.failure_rate(np.array([0.1, np.nan]), 0.08)
+    with pytest.raises(ValueError, match="N >= 1"):
+        m.ced_auc(np.array([]), 0.08)
+    with pytest.raises(ValueError, match="`threshold` must be positive"):
+        m.ced_auc(np.array([0.1]), 0.0)
+
+
+def test_failure_rate_and_auc_golden():
+    errors = np.array([0.01, 0.03, 0.05, 0.2])
+    assert m.failure_rate(errors, 0.08) == 0.25
+    # 1 - (.01 + .03 + .05 + .08) / 4 / .08
+    assert m.ced_auc(errors, 0.08) == pytest.approx(0.46875)
+
+
+@given(st.lists(st.floats(0, 0.3), min_size=1, max_size=50))
+def test_the_auc_is_the_area_below_the_curve(values):
+    errors, threshold = np.array(values), 0.1
+    ordered, shares = m.ced_curve(errors)
+    edges = np.concatenate([[0], np.minimum(ordered, threshold), [threshold]])
+    heights = np.concatenate([[0], shares])
+    area = np.sum(np.diff(edges) * heights) / threshold
+    assert m.ced_auc(errors, threshold) == pytest.approx(area, abs=1e-9)
+
+
+def test_intervals():
+    generator = np.random.default_rng(0)
+    errors = generator.normal(0.05, 0.01, 400)
+    low, high = m.bootstrap_interval(errors)
+    assert low < errors.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * 0.01 / 20, rel=0.15)
+    assert (low, high) == m.bootstrap_interval(errors)
+    hard = generator.normal(0.05, 0.03, 400)
+    better, worse = hard + generator.normal(0, 1e-3, 400), hard + 5e-4
+    mean, low, high = m.paired_bootstrap(better, worse)
+    assert mean == pytest.approx(np.mean(better - worse))
+    assert low < mean < high < 0  # told apart though the faces' spread is 60 times as large
+    with pytest.raises(ValueError, match="same faces"):
+        m.paired_bootstrap(errors, errors[:3])
+
+
+@pytest.mark.parametrize(
+    "normaliser", ["inter_ocular", "inter_pupil", "box", "box_width", "diagonal"]
+)
+def test_streamed_scores_are_the_exact_ones(normaliser):
+    true, predicted = _faces(23)
+    present = np.random.default_rng(1).uniform(size=true.shape[:2]) > 0.2
+    present[:, 36:48] = True
+    present[3] = False  # a face without any truth
+    masked = np.where(present[..., None], true, np.nan)
+    rest = present.any(axis=1)
+    distance = m.normalising_distance(masked[rest], IBUG, normaliser)
+    errors = m.nme(masked[rest], predicted[rest], distance)
+    threshold = float(np.median(errors))
+    streamed = {
+        NormalizedMeanError(normaliser=normaliser): errors.mean(),
+        FailureRate(threshold=threshold, normaliser=normaliser): m.failure_rate(errors, threshold),
+        CEDAreaUnderCurve(threshold=threshold, normaliser=normaliser): m.ced_auc(errors, threshold),
+    }
+    for metric, expected in streamed.items():
+        for part in (slice(0, 16), slice(16, 23)):  # batches of unequal size
+            weights = present[part] * 3.0  # balancing weights change nothing
+            metric.update_state(true[part], predicted[part], weights)
+        assert float(metric.result()) == pytest.approx(
+            expected, rel=1e-4, abs=0.03 * (metric.name == "fr")
+        )
+        again = type(metric).from_config(metric.get_config())
+        assert (again.scheme.name, again.normaliser) == ("ibug_68", normaliser)
+
+
+def test_streamed_scores_in_fit():
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(136), keras.layers.Reshape((68, 2))]
+    )
+    true, _ = _faces(16)
+    model.compile("sgd", "mae", metrics=[NormalizedMeanError(), FailureRate(), CEDAreaUnderCurve()])
+    scores = model.evaluate(np.zeros((16, 4)), true, batch_size=5, verbose=0, return_dict=True)
+    predicted = np.asarray(model(np.zeros((16, 4))))
+    expected = m.nme(true, predicted, m.normalising_distance(true, IBUG)).mean()
+    assert scores["nme"] == pytest.approx(expected, rel=1e-4)
+    assert scores["fr"] == 1
+
+
+def test_streamed_faults_are_refused():
+    with pytest.raises(ValueError, match="`normaliser` must be one of"):
+        NormalizedMeanError(normaliser="interocular")
+    with pytest.raises(ValueError, match="`threshold` must be positive"):
+        FailureRate(threshold=0)
+    with pytest.raises(ValueError, match=r"Expected \[B, 68, 2\]"):
+        NormalizedMeanError().update_state(np.zeros((2, 98, 2)), np.zeros((2, 98, 2)))
