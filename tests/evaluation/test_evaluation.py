@@ -135,6 +135,23 @@ def test_detected_boxes_are_matched_to_the_faces(records):
     np.testing.assert_allclose(move(np.zeros((2, 4)))[1], (boxes[1] + 0.5) / ratio - 0.5)
 
 
+def test_points_without_truth_leave_a_gap_and_not_a_number(records):
+    predictions = _perfect(records)
+    predictions.true_px[:, list(records.scheme.regions["nose"])] = np.nan
+    report = make_report(predictions, records.scheme, "box")
+    assert report["nme_by_region"]["nose"] is None
+    assert report["nme_by_region"]["mouth"] < 1e-9
+    assert np.isfinite(report["mean_shape_nme"])
+    report |= {"protocol": "test"}
+    assert "NaN" not in json.dumps(report)
+    assert f"region {'nose':<19}{'-':>8}\n" in format_report(report)
+    predictions.true_px[0] = np.nan
+    assert make_report(predictions, records.scheme, "box")["num_unscored"] == 1
+    predictions.true_px[:] = np.nan
+    with pytest.raises(ValueError, match="No face can be scored"):
+        make_report(predictions, records.scheme, "box")
+
+
 def test_summary_of_known_errors():
     summary = summarise(np.array([0.01, 0.03, 0.05, 0.2]))
     assert summary["auc_08"] == pytest.approx(0.46875)

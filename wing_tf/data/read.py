@@ -255,8 +255,8 @@ def training_batches(
 
 def _from_memory(records: RecordSet, ratio: int):
     """Returns the order of an epoch's faces, and how a batch of them is taken from memory."""
-    faces = [_without_key(face) for face in read_faces(records, ratio).as_numpy_iterator()]
-    arrays = {name: tf.constant(np.stack([face[name] for face in faces])) for name in faces[0]}
+    faces = read_faces(records, ratio).map(_without_key)
+    arrays = faces.batch(records.num_faces).get_single_element()
 
     def epoch_faces(seed):
         order = tf.random.experimental.stateless_shuffle(tf.range(records.num_faces), seed)

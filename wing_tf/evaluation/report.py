@@ -66,16 +66,17 @@ def make_report(
         raise ValueError("No face can be scored: the normaliser's landmarks are missing in all.")
     true, predicted = predictions.true_px[scored], predictions.predicted_px[scored]
     distance, box = distance[scored], predictions.box_xyxy_px[scored]
-    baseline = shape_in_box(mean_shape(true, box), box)
+    # A point that no face has a truth for counts nowhere; any place will do.
+    baseline = np.nan_to_num(shape_in_box(mean_shape(true, box), box))
     report = summarise(errors[scored])
     report["num_unscored"] = int(np.sum(~scored))
-    report["mean_shape_nme"] = float(np.nanmean(nme(true, baseline, distance)))
+    report["mean_shape_nme"] = _mean(nme(true, baseline, distance))
     report["nme_by_region"] = {
-        name: float(np.nanmean(nme(true, predicted, distance, region)))
+        name: _mean(nme(true, predicted, distance, region))
         for name, region in scheme.regions.items()
     }
     report["nme_by_subset"] = {
-        name: float(np.nanmean(nme(true, predicted, distance, subset)))
+        name: _mean(nme(true, predicted, distance, subset))
         for name, subset in scheme.subsets.items()
     }
     prefixes = np.array([key.rpartition("/")[0] for key in predictions.key])[scored]
@@ -83,6 +84,12 @@ def make_report(
         str(prefix): summarise(errors[scored][prefixes == prefix]) for prefix in np.unique(prefixes)
     }
     return report
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """Returns the mean of the finite values; None (JSON's null) where there is none."""
+    finite = values[np.isfinite(values)]
+    return float(np.mean(finite)) if finite.size else None
 
 
 def format_report(report: dict[str, Any]) -> str:
@@ -107,7 +114,8 @@ def format_report(report: dict[str, Any]) -> str:
     lines += ["", f"mean shape (baseline): {100 * report['mean_shape_nme']:.2f}", ""]
     for title, key in (("region", "nme_by_region"), ("sub-set", "nme_by_subset")):
         for name, value in report[key].items():
-            lines.append(f"{title} {name:<19}{100 * value:>8.2f}")
+            shown = "-" if value is None else f"{100 * value:.2f}"
+            lines.append(f"{title} {name:<19}{shown:>8}")
     return "\n".join(lines) + "\n"
 
 

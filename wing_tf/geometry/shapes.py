@@ -14,10 +14,13 @@ def mean_shape(landmarks_px: np.ndarray, box_xyxy_px: np.ndarray) -> np.ndarray:
         box_xyxy_px: [N, 4], in the same frame.
 
     Returns:
-        [K, 2], in a frame in which the square spans -0.5 to 0.5.
+        [K, 2], in a frame in which the square spans -0.5 to 0.5; NaN for a point that is missing in
+        all.
     """
     to_unit = box_to_size(crop_square(box_xyxy_px, 1.0), (1, 1))
-    return np.nanmean(apply_affine(to_unit, landmarks_px), axis=0)
+    shapes = apply_affine(to_unit, landmarks_px)
+    counts = np.sum(np.isfinite(shapes), axis=0)
+    return np.where(counts > 0, np.nansum(shapes, axis=0) / np.maximum(counts, 1), np.nan)
 
 
 def shape_in_box(shape: np.ndarray, box_xyxy_px: np.ndarray) -> np.ndarray:

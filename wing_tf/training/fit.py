@@ -181,14 +181,12 @@ def make_trainer(
         keras.config.set_dtype_policy(policy)
     single = replicas == 1
     automatic = config.jit_compile == "auto"
-    whole_step = config.jit_compile == "on" or (
-        automatic and single and bool(tf.config.list_logical_devices("GPU"))
-    )
-    trainer = LandmarkTrainer(
-        network,
-        augmenter,
-        compile_augmenter=automatic and single and not whole_step and not config.deterministic,
-    )
+    may_compile = automatic and single and not config.deterministic
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    whole_step = config.jit_compile == "on" or (may_compile and on_gpu)
+    if whole_step and not single:
+        raise ValueError("config.jit_compile='on' works on one device only. Use 'auto'.")
+    trainer = LandmarkTrainer(network, augmenter, compile_augmenter=may_compile and not whole_step)
     optimizer = make_optimizer(config, steps_per_epoch)
     if config.mixed_precision:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
