@@ -106,7 +106,7 @@ def inspect() -> None:
     print_manifest(json.loads(path.read_text()))
 
     from tfrecords_tools.sheet import draw_sheet
-    from wing_tf.visualization.pictures import save_picture
+    from wing_tf.visualization.files import save_picture
 
     sheet = pathlib.Path(_OUTPUT.value or folder / "contact_sheet.png")
     save_picture(sheet, draw_sheet(folder, _NUM_PICTURES.value))

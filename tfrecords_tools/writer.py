@@ -29,6 +29,7 @@ from wing_tf.geometry import apply_affine, crop_square, invert
 from wing_tf.geometry.resample import crop_resample
 
 FORMAT_VERSION = 1
+_MOST_SHARDS = 256  # all are open at once
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,8 +82,8 @@ def cut_square(source: Source, rule: CropRule, item: Item) -> Square | str:
         image, to_square = crop_resample(
             face.image, crop_square(face.box_xyxy_px, rule.context), (rule.side, rule.side)
         )
-    except BadRecordError as error:
-        return str(error)
+    except (BadRecordError, ValueError, cv2.error) as error:
+        return " ".join(str(error).split())  # one bad face must not cost the others
     ok, jpeg = cv2.imencode(
         ".jpg",
         cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
@@ -142,7 +143,8 @@ def write_records(
         output: a folder that does not exist or is empty.
         rule: how squares are cut.
         validation_fraction: the share of training pictures that is held out.
-        faces_per_shard: about how many faces a shard holds.
+        faces_per_shard: about how many faces a shard holds (more where there would be more than
+            256 shards).
         num_processes: how many processes read and cut; one for each core if None, none if 0.
         strict: stop at the first face that can't be used instead of skipping it.
         progress: show a bar.
@@ -188,7 +190,7 @@ def write_records(
             bar = tqdm.tqdm(squares, total=len(ordered), unit="face", disable=not progress)
             arriving = iter(bar)
             for split, faces in splits.items():
-                with _Shards(partial, split, -(-len(faces) // faces_per_shard)) as shards:
+                with _Shards(partial, split, len(faces), faces_per_shard) as shards:
                     for item, square in zip(
                         faces, itertools.islice(arriving, len(faces)), strict=True
                     ):
@@ -295,13 +297,12 @@ def _serialize(square: Square, split: str, scheme: str, side: int) -> bytes:
 class _Shards:
     """The shard files of one split; records are dealt out to them in turn."""
 
-    def __init__(self, folder: pathlib.Path, split: str, count: int):
+    def __init__(self, folder: pathlib.Path, split: str, num_faces: int, faces_per_shard: int):
         import tensorflow as tf
 
-        self._writers = [
-            tf.io.TFRecordWriter(str(folder / schema.shard_name(split, index, count)))
-            for index in range(count)
-        ]
+        count = min(-(-num_faces // faces_per_shard), _MOST_SHARDS)
+        self._paths = [folder / schema.shard_name(split, index, count) for index in range(count)]
+        self._writers = [tf.io.TFRecordWriter(str(path)) for path in self._paths]
         self.num_records = 0
 
     def write(self, record: bytes) -> None:
@@ -314,3 +315,6 @@ class _Shards:
     def __exit__(self, *_):
         for writer in self._writers:
             writer.close()
+        if not self.num_records:  # all of the split's faces were skipped
+            for path in self._paths:
+                path.unlink()

@@ -51,7 +51,7 @@ def test_help_is_quick_and_names_the_flags(name):
     assert done.returncode == 0, done.stderr
     assert f"wing-{name}" in done.stdout
     assert "--output" in done.stdout or "--workdir" in done.stdout
-    assert time.monotonic() - started < 5  # it takes .1 s; importing TensorFlow takes more
+    assert time.monotonic() - started < 1.5  # it takes .1 s; importing TensorFlow takes over 2 s
 
 
 def test_a_usage_error_does_not_wait_for_tensorflow():
@@ -176,7 +176,7 @@ def test_the_whole_path_by_commands(tmp_path):
         "--box=40,40,150,150",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    result = json.loads((tmp_path / "out" / f"{image.stem}.json").read_text())
+    result = json.loads((tmp_path / "out" / f"{image.stem}_landmarks.json").read_text())
     assert np.array(result["faces"][0]["landmarks_px"]).shape == (68, 2)
     assert cv2.imread(str(tmp_path / "out" / f"{image.stem}_landmarks.png")).shape == (192, 192, 3)
 
@@ -195,7 +195,13 @@ def test_predict_faults_and_pts(model, tmp_path):
     assert not (tmp_path / "out").exists()
     done = _command("predict", *common, f"--image={picture}", "--box=10,20,80,90", "--format=pts")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "grey.pts").read_text().startswith("version: 1\nn_points: 68\n{\n")
+    assert (
+        (tmp_path / "out" / "grey_landmarks.pts")
+        .read_text()
+        .startswith("version: 1\nn_points: 68\n{\n")
+    )
+    done = _command("predict", *common, f"--image={picture}", "--box=10,20,80,90", "--format=pts")
+    assert "exists already" in done.stderr
 
 
 @pytest.mark.slow

@@ -110,10 +110,23 @@ def test_the_augmenter_works_in_dataset_map(train):
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(ValueError, match="No record file matches"):
         find_shards(str(tmp_path / "nothing-*"))
-    with pytest.raises(ValueError, match="No record file matches"):
+    with pytest.raises(ValueError, match=r"split 'train' .*it has: none"):
         find_shards(str(tmp_path), "train")
+    with pytest.raises(ValueError, match="--validation_fraction above 0"):
+        find_shards(str(tmp_path), "validation")
     with pytest.raises(ValueError, match="path is empty"):
         find_shards("")
+
+
+def test_folders_are_searched_by_whole_names(tmp_path):
+    odd = tmp_path / "we[1]rd *"
+    odd.mkdir()
+    for name in ("train-00000-of-00001.tfrecord", "train_hard-00000-of-00001.tfrecord", "train-x"):
+        (odd / name).touch()
+    assert find_shards(str(odd), "train") == [str(odd / "train-00000-of-00001.tfrecord")]
+    (odd / "test-00001-of-00002.tfrecord").touch()
+    with pytest.raises(ValueError, match="1 files of the split 'test', whose names say 2"):
+        find_shards(str(odd))
 
 
 def test_a_truncated_file_is_refused(synthetic_records, tmp_path):

@@ -158,6 +158,23 @@ def test_csv(tmp_path):
     np.testing.assert_array_equal(face.visibility, [2, 2, 0, 2, 1])
 
 
+def test_csv_rows_that_can_not_be_placed_are_named(tmp_path):
+    columns = FIVE.split(",")
+    path = _csv(
+        tmp_path,
+        ",".join([*columns[1:], "path", "split"]),  # the path is not the first column
+        "1,2,3,4,5,6,7,8,9,10,./a.jpg,",
+        "1,2,3",
+        "1,2,3,4,5,6,7,8,9,10,a.jpg,test/hard",
+        "1,2,3,4,5,6,7,8,9,10,a.jpg, test ",
+    )
+    source = CsvSource(path, scheme="celeba_5")
+    items = source.items()
+    assert [(item.picture, item.split) for item in items] == [("a.jpg", "train"), ("a.jpg", "test")]
+    assert list(source.skipped) == ["line 3", "line 4"]
+    assert "split 'test/hard'" in source.skipped["line 4"]
+
+
 def test_csv_faults(tmp_path):
     with pytest.raises(ValueError, match="No CSV file"):
         CsvSource(tmp_path / "absent.csv", scheme="celeba_5")
@@ -180,12 +197,14 @@ def test_csv_faults(tmp_path):
         ("a.jpg,10,20,30,20,20,30,12,inf,28,40", "infinite"),
         ("a.jpg,,,,,,,,,,", "no landmark has coordinates"),
         ("a.jpg,.1,.2,.3,.2,.2,.3,.12,.4,.28,.4", r"scaled to \[0, 1\]"),
+        ("a.jpg,10,20,30,20,20,30,12,40,28,40,60,10,20,70", "not x0, y0, x1, y1"),
         ("b.jpg,10,20,30,20,20,30,12,40,28,40", "cannot read picture"),
     ],
 )
 def test_bad_rows_are_refused(tmp_path, row, message):
     _picture(tmp_path / "a.jpg")
-    source = CsvSource(_csv(tmp_path, FIVE, row), scheme="celeba_5")
+    header = FIVE + (",box_x0,box_y0,box_x1,box_y1" if row.count(",") > 10 else "")
+    source = CsvSource(_csv(tmp_path, header, row), scheme="celeba_5")
     with pytest.raises(BadRecordError, match=message):
         source.load(source.items()[0])
 

@@ -6,69 +6,12 @@ import time
 import cv2
 import numpy as np
 import pytest
+from dots import DotSource
 
-from tfrecords_tools.sources import (
-    BadRecordError,
-    Face,
-    Ibug300WSource,
-    Item,
-    Source,
-    SyntheticSource,
-)
+from tfrecords_tools.sources import Face, Ibug300WSource, Item, SyntheticSource
 from tfrecords_tools.writer import CropRule, assign_splits, write_records
 from wing_tf.data.read import find_shards, open_records, read_faces
-from wing_tf.geometry import apply_affine, landmark_box
-from wing_tf.landmarks import get_scheme
-
-
-class DotSource(Source):
-    """Pictures with one Gaussian dot on landmark 30, anywhere, some too near to the border."""
-
-    name, box_source = "dots", "tight landmark box"
-    scheme = get_scheme("ibug_68")
-
-    def __init__(self, count=6, bad=()):
-        self.count, self.bad, self.skipped = count, bad, {}
-
-    def items(self):
-        return [Item(f"dot/{i}", f"dot/{i}", "train", i) for i in range(self.count)]
-
-    def load(self, item):
-        if item.payload in self.bad:
-            raise BadRecordError("bad on purpose")
-        generator = np.random.default_rng(item.payload)
-        size = int(generator.integers(150, 700))
-        landmarks = generator.uniform(0.3, 0.7, (68, 2)) * size
-        rows, columns = np.mgrid[:size, :size]
-        x, y = landmarks[30]
-        sigma = size / 60
-        dot = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
-        image = np.repeat(dot[..., None], 3, axis=2).round().astype(np.uint8)
-        return Face(image, landmarks, np.full(68, 2), landmark_box(landmarks))
-
-
-def _centroid(image):
-    weight = np.maximum(image[..., 0].astype(float) - 8, 0)  # without JPEG's faint ringing
-    rows, columns = np.mgrid[: weight.shape[0], : weight.shape[1]]
-    return np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
-
-
-@pytest.mark.parametrize("ratio", [1, 2, 4])
-def test_a_dot_comes_back_to_its_place_in_the_source(tmp_path, ratio):
-    source = DotSource()
-    write_records(
-        source, tmp_path / "r", rule=CropRule(side=256), validation_fraction=0, progress=False
-    )
-    records = open_records(find_shards(str(tmp_path / "r")))
-    for face in read_faces(records, ratio).as_numpy_iterator():
-        truth = source.load(source.items()[int(face["key"].decode()[4:])])
-        to_source = face["square_to_source"].astype(np.float64)
-        found = apply_affine(to_source, _centroid(face["image"])[None])[0]
-        np.testing.assert_allclose(found, truth.landmarks_px[30], atol=0.05)
-        landmarks = apply_affine(to_source, face["landmarks_square_px"].astype(np.float64))
-        np.testing.assert_allclose(landmarks, truth.landmarks_px, atol=2e-3)
-        box = apply_affine(to_source, face["box_square_px"].reshape(2, 2).astype(np.float64))
-        np.testing.assert_allclose(box.ravel(), truth.box_xyxy_px, atol=2e-3)
+from wing_tf.geometry import apply_affine
 
 
 def _bytes(folder: pathlib.Path) -> dict[str, bytes]:
@@ -104,7 +47,7 @@ def test_the_manifest_says_what_was_done(tmp_path):
     assert manifest == returned
     assert manifest["skipped"] == {"dot/3": "bad on purpose"}
     assert sum(manifest["counts"].values()) == 19
-    assert manifest["scheme"] == "ibug_68"
+    assert manifest["scheme"] == "celeba_5"
     assert manifest["crop_rule"] == {"side": 64, "context": 2.0, "jpeg_quality": 95}
     assert len(manifest["sha256"]) == 64
 
@@ -122,6 +65,41 @@ def test_pictures_stay_on_one_side_of_the_split():
 def test_a_test_split_gives_nothing_to_validation():
     items = [Item(f"p{i}", f"p{i}", "test_helen", None) for i in range(100)]
     assert set(assign_splits(items, 0.5)) == {"test_helen"}
+
+
+def test_a_split_without_a_usable_face_leaves_no_file(tmp_path):
+    class Tested(DotSource):
+        def items(self):
+            return [
+                Item(item.key, item.picture, "test" if item.payload in self.bad else "train", i)
+                for i, item in enumerate(super().items())
+            ]
+
+    manifest = write_records(
+        Tested(bad=(0, 1)), tmp_path / "r", validation_fraction=0, progress=False
+    )
+    assert manifest["counts"] == {"train": 4}
+    assert [path.name for path in sorted((tmp_path / "r").iterdir())] == [
+        "manifest.json", "train-00000-of-00001.tfrecord",
+    ]  # fmt: skip
+
+
+def test_what_opencv_refuses_costs_one_face_only(tmp_path):
+    """A picture wider than warps can address, among good ones."""
+
+    class Wide(DotSource):
+        def load(self, item):
+            face = super().load(item)
+            if item.payload != 2:
+                return face
+            return Face(
+                np.zeros((40, 40_000, 3), np.uint8), face.landmarks_px, face.visibility,
+                face.box_xyxy_px,
+            )  # fmt: skip
+
+    manifest = write_records(Wide(), tmp_path / "r", validation_fraction=0, progress=False)
+    assert manifest["counts"] == {"train": 5}
+    assert list(manifest["skipped"]) == ["dot/2"]
 
 
 def test_strict_stops_at_the_first_bad_face(tmp_path):

@@ -8,8 +8,6 @@ import os
 import pathlib
 import sys
 
-import numpy as np
-
 SMOKE = pathlib.Path(__file__).parents[2] / "configs" / "smoke.py"
 
 
@@ -25,29 +23,33 @@ def smoke_config(records, **changes):
 
 
 def train_run(folder, records, *, kill_after=None, **changes):
-    """Trains; the process ends at once, as if killed, when an epoch's backup is written."""
+    """Trains; the process ends at once, as if killed, in the step after `kill_after` epochs."""
     from wing_tf.training import callbacks, fit
 
     if kill_after is not None:
-        whole = callbacks.Backup.on_epoch_end
 
-        def backup_and_die(self, epoch, logs=None):
-            whole(self, epoch, logs)
-            if epoch + 1 == kill_after:
+        def die(self, batch, logs=None):
+            if len(callbacks.Backup.found(self.model_backup)) or kill_after == 0:
                 os._exit(9)
 
-        callbacks.Backup.on_epoch_end = backup_and_die
+        callbacks.StopOnNaN.model_backup = pathlib.Path(folder) / "backup"
+        callbacks.StopOnNaN.on_train_batch_end = die
     fit.train(smoke_config(records, **changes), folder)
 
 
-def sgd_steps(folder, records, *, devices):
-    """Takes 20 SGD steps with augmentation, on one or two logical CPUs; saves the weights."""
+def split_cpu(devices):
+    """Makes one CPU look like several devices."""
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(
         cpu, [tf.config.LogicalDeviceConfiguration()] * devices
     )
+
+
+def sgd_steps(folder, records, *, devices):
+    """Takes 20 SGD steps with augmentation, on one or two logical CPUs; saves the weights."""
+    split_cpu(devices)
     train_run(
         folder, records,
         **{
@@ -64,26 +66,19 @@ def sgd_steps(folder, records, *, devices):
 
 def main():
     name, folder, records = sys.argv[1:4]
-    exact = {"deterministic": True, "jit_compile": "off", "epochs": 3}
-    compiled = {"jit_compile": "on", "epochs": 3}
+    modes = {
+        "exact": {"deterministic": True, "jit_compile": "off", "epochs": 3},
+        "compiled": {"jit_compile": "on", "epochs": 3},
+        "default": {"jit_compile": "auto", "epochs": 3},
+        "mirrored": {"epochs": 3},
+    }
     if name.startswith("steps"):
         sgd_steps(folder, records, devices=int(name[-1]))
-    else:
-        mode, _, killed = name.partition("-")
-        changes = {"exact": exact, "compiled": compiled}[mode]
-        train_run(folder, records, kill_after=1 if killed else None, **changes)
-
-
-def final_weights(folder):
-    """The weights of the last network, and the logged validation scores."""
-    import csv
-
-    import keras
-
-    network = keras.saving.load_model(pathlib.Path(folder) / "checkpoints" / "last.keras")
-    with (pathlib.Path(folder) / "metrics.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    return network.get_weights(), np.array([[float(r["epoch"]), float(r["val_nme"])] for r in rows])
+        return
+    mode, _, killed = name.partition("-")
+    if mode == "mirrored":
+        split_cpu(2)
+    train_run(folder, records, kill_after=int(killed) if killed else None, **modes[mode])
 
 
 if __name__ == "__main__":

@@ -87,6 +87,10 @@ def test_every_config_is_whole_and_takes_a_step(path, train_records):
         ({"optimizer": {"ema": 1.0}}, "config.optimizer.ema"),
         ({"augment": {"flip": 2.0}}, "`flip` must be in"),
         ({"schedule": {"name": "exponential"}}, "final_ratio must be positive"),
+        ({"schedule": {"boundaries": (8, 4)}}, "boundaries must rise"),
+        ({"optimizer": {"momentum": 2.0}}, "momentum must be below 1"),
+        ({"optimizer": {"weight_decay": -1.0}}, "weight_decay can't be negative"),
+        ({"seed": -1}, "config.seed can't be negative"),
     ],
 )
 def test_config_faults_are_named(changes, message):
@@ -114,7 +118,7 @@ def test_schedules():
         rtol=1e-5,
     )  # fmt: skip
     np.testing.assert_allclose(
-        _rates(config(name="piecewise", boundaries=(4, 8)), [39, 41, 81]), [1e-3, 1e-4, 1e-5],
+        _rates(config(name="piecewise", boundaries=(4, 8)), [39, 40, 80]), [1e-3, 1e-4, 1e-5],
         rtol=1e-5,
     )  # fmt: skip
     np.testing.assert_allclose(_rates(config(name="constant"), [0, 99]), [1e-3, 1e-3])
@@ -231,7 +235,9 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
 def test_rows_after_the_backup_are_cut(tmp_path):
     path = tmp_path / "metrics.csv"
     assert cut_log(path, 3) == math.inf
-    path.write_text("epoch,loss,val_nme\n0,3,.3\n1,2,.2\n2,1,.1\n")
+    path.write_text("")  # stopped within the first epoch
+    assert cut_log(path, 0) == math.inf
+    path.write_text("epoch,loss,val_nme\n0,3,.3\n1,2,.2\n2,1,.1\n3,1")
     assert cut_log(path, 2) == 0.2
     assert path.read_text().split() == ["epoch,loss,val_nme", "0,3,.3", "1,2,.2"]
 
@@ -294,6 +300,62 @@ def test_a_batch_larger_than_the_data_is_refused(synthetic_records, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"normaliser": "interocular"}, "config.normaliser must be one of inter_ocular"),
+        ({"crop_margin": 3.0}, "does not fit in the records' squares"),
+        ({"model.input_size": 8}, "`input_size` must be at least 32"),
+        ({"loss.width": -1.0}, "`width` must be positive"),
+        ({"init_from": "nowhere.keras"}, "No model at nowhere.keras"),
+        ({"data.validation_split": "absent"}, r"split 'absent'.*it has: test, train, validation"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_mistake_leaves_no_run_folder_behind(changes, message, synthetic_records, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        fit.train(_smoke(synthetic_records, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_landmarks_do_not_spoil_the_output_layers_start(tmp_path):
+    """One face of ten lacks a point: it is taken from the mean shape, not from (0, 0)."""
+    import dataclasses
+
+    from tfrecords_tools.sources import SyntheticSource
+    from tfrecords_tools.writer import CropRule, write_records
+
+    class Holes(SyntheticSource):
+        def load(self, item):
+            face = super().load(item)
+            landmarks, visibility = face.landmarks_px.copy(), face.visibility.copy()
+            landmarks[item.payload % 68], visibility[item.payload % 68] = np.nan, 0
+            return dataclasses.replace(face, landmarks_px=landmarks, visibility=visibility)
+
+    folder = tmp_path / "records"
+    write_records(
+        Holes(count=20), folder, rule=CropRule(side=64), progress=False, num_processes=0,
+        validation_fraction=0.0,
+    )  # fmt: skip
+    records = open_records(find_shards(str(folder), "train"))
+    augmenter = Augmenter(records.scheme, input_size=64, margin=1.15, augmentation=Augmentation())
+    shapes = augmented_shapes(records, augmenter, num_shapes=20)
+    assert shapes.shape == (20, 68, 2)
+    assert shapes.min() > -2
+    assert shapes.max() < 66
+
+
+def test_biases_do_not_decay():
+    config = complete_config(
+        ml_collections.ConfigDict({"optimizer": {"weight_decay": 0.5, "learning_rate": 0.1}})
+    )
+    layer = keras.layers.Dense(2, kernel_initializer="ones", bias_initializer="ones")
+    layer.build((None, 3))
+    make_optimizer(config, 10).apply([tf.zeros((3, 2)), tf.zeros(2)], [layer.kernel, layer.bias])
+    np.testing.assert_array_equal(layer.bias, [1, 1])
+    assert np.all(np.asarray(layer.kernel) < 1)
+
+
 def test_nan_stops_with_advice_and_saves_nothing_bad(synthetic_records, tmp_path):
     config = _smoke(
         synthetic_records,
@@ -329,6 +391,6 @@ class _Halfway(keras.callbacks.Callback):
 
 def test_targets_scaled_to_one_are_warned_of(caplog):
     shapes = np.random.default_rng(0).uniform(0, 1, (10, 68, 2))
-    assert fit.warn_if_normalised(shapes)
+    assert fit.warn_if_normalised(shapes - [3, 27])
     assert "only a scaled L1" in caplog.text
     assert not fit.warn_if_normalised(shapes * 64)

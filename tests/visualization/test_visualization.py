@@ -4,7 +4,7 @@ import pytest
 
 from wing_tf.landmarks import get_scheme
 from wing_tf.visualization import contact_sheet, draw_landmarks
-from wing_tf.visualization.pictures import load_picture, save_picture
+from wing_tf.visualization.files import load_picture, save_picture
 from wing_tf.visualization.plots import plot_ced
 
 SCHEME = get_scheme("celeba_5")

@@ -92,11 +92,14 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise BadRecordError(f"cannot read picture {path}: {error.strerror}") from error
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(data, flags) if data.size else None
+    try:
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:  # such as a header that claims more pixels than OpenCV takes
+        image = None
     if image is None:
         raise BadRecordError(f"cannot decode picture {path}")
-    return image
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def annotated_face(
@@ -114,21 +117,20 @@ def annotated_face(
     Without a box, it is the tight box of the landmarks.
 
     Raises:
-        BadRecordError: if no landmark is given, or the box is empty or below 2 px.
+        BadRecordError: if no landmark is given, or the box is not one or is below 2 px.
     """
     height, width = image.shape[:2]
     missing = ~np.all(np.isfinite(landmarks_px), axis=1)
-    if np.all(missing):
-        raise BadRecordError("no landmark has coordinates")
-    landmarks_px = np.where(missing[:, None], np.nan, landmarks_px)
     flags = np.full(len(landmarks_px), schema.VISIBLE) if visibility is None else visibility
     outside = np.any((landmarks_px < -0.5) | (landmarks_px > [width - 0.5, height - 0.5]), axis=1)
     flags = np.where(outside, np.minimum(flags, schema.HIDDEN), flags)
     flags = np.where(missing, schema.MISSING, flags)
+    if np.all(flags == schema.MISSING):
+        raise BadRecordError("no landmark has coordinates")
     landmarks_px = np.where((flags == schema.MISSING)[:, None], np.nan, landmarks_px)
     box = landmark_box(landmarks_px) if box_xyxy_px is None else np.asarray(box_xyxy_px, float)
-    if not np.all(np.isfinite(box)) or np.max(box[2:] - box[:2]) <= 0:
-        raise BadRecordError(f"the face box is empty: {np.round(box, 3).tolist()}")
+    if not np.all(np.isfinite(box)) or np.any(box[2:] < box[:2]):
+        raise BadRecordError(f"the face box is not x0, y0, x1, y1: {np.round(box, 3).tolist()}")
     if np.max(box[2:] - box[:2]) < 2:
         raise BadRecordError(
             f"the face is smaller than 2 px: {np.round(box, 3).tolist()}. Pixels are expected, not "

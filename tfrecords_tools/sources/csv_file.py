@@ -3,6 +3,8 @@
 import csv
 import math
 import pathlib
+import posixpath
+import re
 
 import numpy as np
 
@@ -83,10 +85,21 @@ class CsvSource(Source):
             rows = list(reader)
         if not rows:
             raise ValueError(f"{self.path} holds no rows.")
-        return [
-            Item(f"{row['path']}#{line}", row["path"], row.get("split") or "train", row)
-            for line, row in enumerate(rows, start=2)
-        ]
+        items = []
+        self.skipped = {}
+        for line, row in enumerate(rows, start=2):
+            path = (row["path"] or "").strip()
+            split = (row.get("split") or "").strip() or "train"
+            if not path:
+                self.skipped[f"line {line}"] = "the path is empty"
+            elif not re.fullmatch(r"\w+", split):
+                self.skipped[f"line {line}"] = f"split {split!r}: letters, digits and _ only"
+            else:
+                row["path"] = path
+                items.append(Item(f"{path}#{line}", posixpath.normpath(path), split, row))
+        if not items:
+            raise ValueError(f"{self.path} holds no usable row: {self.skipped}.")
+        return items
 
     def load(self, item: Item) -> Face:
         """Reads one row's picture and points."""

@@ -11,7 +11,8 @@ from absl import app, flags
 def run(main: Callable[..., None], module_name: str, *, commands: tuple[str, ...] = ()) -> None:
     """Runs a command: flags are parsed, and help is given, before TensorFlow is imported.
 
-    A bad input (ValueError, OSError, FloatingPointError) ends it with one line and status 1.
+    A bad input (ValueError, OSError, FloatingPointError, an error of TensorFlow's or OpenCV's) ends
+    it with one line and status 1.
 
     Args:
         main: does the work by the flags; with ``commands``, takes the one that was named.
@@ -35,7 +36,14 @@ def run(main: Callable[..., None], module_name: str, *, commands: tuple[str, ...
             raise app.UsageError(f"Unexpected argument: {words[0]}")
         try:
             main(*words)
+        except KeyboardInterrupt:
+            sys.exit("stopped")
         except (ValueError, OSError, FloatingPointError) as error:
+            sys.exit(f"error: {_one_line(error)}")
+        except Exception as error:
+            # Errors of TensorFlow and OpenCV are theirs; neither is imported here.
+            if type(error).__module__.partition(".")[0] not in ("tensorflow", "cv2"):
+                raise
             sys.exit(f"error: {_one_line(error)}")
 
     app.run(guarded, flags_parser=_parse_flags)

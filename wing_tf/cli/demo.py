@@ -46,7 +46,7 @@ def main() -> None:
     from wing_tf.inference import Landmarker
     from wing_tf.training.fit import train
     from wing_tf.visualization import contact_sheet, draw_landmarks
-    from wing_tf.visualization.pictures import save_picture
+    from wing_tf.visualization.files import save_picture
 
     folder = pathlib.Path(_OUTPUT.value)
     records, run, report_folder = folder / "records", folder / "run", folder / "report"

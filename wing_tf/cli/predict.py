@@ -2,8 +2,9 @@
 
   wing-predict --model=RUN --image=face.jpg --output=OUT [--box=x0,y0,x1,y1]
 
-Without --box, OpenCV's Haar cascade finds the faces. OUT gets NAME_landmarks.png and NAME.json (or
-.pts), in pixels of the picture as shown (EXIF rotation applied), pixel centres at integers from 0.
+Without --box, OpenCV's Haar cascade finds the faces. OUT gets NAME_landmarks.png and
+NAME_landmarks.json (or .pts), in pixels of the picture as shown (EXIF rotation applied), pixel
+centres at integers from 0.
 """
 
 import json
@@ -52,7 +53,7 @@ def main() -> None:
 
     from wing_tf.inference import HaarDetector, Landmarker
     from wing_tf.visualization import draw_landmarks
-    from wing_tf.visualization.pictures import load_picture, save_picture
+    from wing_tf.visualization.files import load_picture, save_picture, write_text
 
     image = load_picture(image_path)
     landmarker = Landmarker(_MODEL.value, detector=HaarDetector())
@@ -61,13 +62,12 @@ def main() -> None:
     if not faces:
         raise ValueError(f"No face found in {image_path}. Give one with --box=x0,y0,x1,y1.")
 
-    output.mkdir(parents=True, exist_ok=True)
     drawn = image
     for face in faces:
         drawn = draw_landmarks(drawn, face.landmarks_px, scheme, box_xyxy_px=face.box_xyxy_px)
     files = {}
     if _FORMAT.value == "json":
-        files[output / f"{image_path.stem}.json"] = json.dumps(
+        files[output / f"{image_path.stem}_landmarks.json"] = json.dumps(
             {
                 "image": str(image_path),
                 "size_hw": list(image.shape[:2]),
@@ -84,11 +84,14 @@ def main() -> None:
         )
     else:
         for number, face in enumerate(faces, start=1):
-            suffix = f"_{number}" if len(faces) > 1 else ""
-            files[output / f"{image_path.stem}{suffix}.pts"] = format_pts(face.landmarks_px)
-    for path, text in files.items():
-        path.write_text(text)
+            name = f"{image_path.stem}_landmarks" + (f"_{number}" if len(faces) > 1 else "")
+            files[output / f"{name}.pts"] = format_pts(face.landmarks_px)
     picture = output / f"{image_path.stem}_landmarks.png"
+    if taken := [str(path) for path in (picture, *files) if path.exists()]:
+        raise ValueError(f"{taken[0]} exists already. Name another --output.")
+    output.mkdir(parents=True, exist_ok=True)
+    for path, text in files.items():
+        write_text(path, text)
     save_picture(picture, drawn)
     print(f"{len(faces)} face(s): {', '.join(str(p) for p in [picture, *files])}")
 

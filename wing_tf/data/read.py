@@ -4,6 +4,7 @@ import dataclasses
 import glob
 import os
 import pathlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from wing_tf.data import example_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 _RATIOS = (1, 2, 4, 8)
+_SHARD = re.compile(r"(?P<split>\w+)-\d{5}-of-(?P<count>\d{5})\.tfrecord")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,25 +47,45 @@ def find_shards(patterns: str | Sequence[str], split: str | None = None) -> list
         Sorted paths.
 
     Raises:
-        ValueError: if one of them names no file.
+        ValueError: if one of them names no file, or if a folder lacks one of a split's shards.
     """
     if isinstance(patterns, str | os.PathLike):
         patterns = [p.strip() for p in os.fspath(patterns).split(",") if p.strip()]
     files: set[str] = set()
     for pattern in patterns:
         path = pathlib.Path(pattern).expanduser()
-        name = f"{split or '*'}-*.tfrecord"
-        found = glob.glob(str(path / name)) if path.is_dir() else glob.glob(str(path))
+        found = _in_folder(path, split) if path.is_dir() else glob.glob(str(path))
         found = [f for f in found if os.path.isfile(f)]
         if not found:
-            wanted = path / name if path.is_dir() else path
             raise ValueError(
-                f"No record file matches {wanted}. Write records with `wing-tfrecords write`."
+                f"No record file matches {path}. Write records with `wing-tfrecords write`."
             )
         files.update(found)
     if not files:
         raise ValueError("No record files named: the path is empty.")
     return sorted(files)
+
+
+def _in_folder(folder: pathlib.Path, split: str | None) -> list[str]:
+    """Returns a folder's shards of one split, or of all. Raises ValueError if any is missing."""
+    splits: dict[str, dict[str, int]] = {}
+    for path in folder.iterdir():
+        if match := _SHARD.fullmatch(path.name):
+            splits.setdefault(match["split"], {})[str(path)] = int(match["count"])
+    if split is not None and split not in splits:
+        raise ValueError(
+            f"No record file of the split {split!r} in {folder} (it has: "
+            f"{', '.join(sorted(splits)) or 'none'}). Write records with `wing-tfrecords write`"
+            f"{' and a --validation_fraction above 0' if split == 'validation' else ''}."
+        )
+    chosen = splits if split is None else {split: splits[split]}
+    for name, shards in chosen.items():
+        if {len(shards)} != set(shards.values()):
+            raise ValueError(
+                f"{folder} holds {len(shards)} files of the split {name!r}, whose names say "
+                f"{' and '.join(map(str, sorted(set(shards.values()))))}. Write the records again."
+            )
+    return [path for shards in chosen.values() for path in shards]
 
 
 def open_records(files: Sequence[str]) -> RecordSet:
@@ -112,19 +134,21 @@ def _identify(file: str, record: bytes) -> tuple[str, int, float]:
         count = len(feature[schema.VISIBILITY].int64_list.value)
         if count != get_scheme(name).num_landmarks:
             raise ValueError(f"{name} with {count} landmarks")
+        context = side / max(x1 - x0, y1 - y0)
     except Exception as error:
         raise ValueError(
             f"{file} holds records that `wing-tfrecords` has not written ({error})."
         ) from None
-    return name, side, side / max(x1 - x0, y1 - y0)
+    return name, side, context
 
 
 def decode_ratio(side: int, context: float, margin: float, input_size: int) -> int:
     """Returns by how much squares may be shrunk on decoding before the network would lose detail.
 
     The network's crop spans ``side * margin / context`` pixels of the square. The largest of 1, 2,
-    4, 8 is chosen that leaves it at least ``input_size`` pixels, within a tenth: then one bilinear
-    sample a pixel neither aliases nor blurs.
+    4, 8 is chosen that leaves it at least ``input_size`` pixels, within a tenth, so that nothing is
+    lost; at most about 1.8 pixels are left for one of the network's, which one bilinear sample
+    covers.
 
     Args:
         side: of the stored square.
@@ -208,7 +232,7 @@ def training_batches(
     ratio: int = 1,
     first_epoch: int = 0,
     cache: bool = True,
-    shuffle_buffer: int = 65536,
+    shuffle_buffer: int = 16384,
 ) -> tf.data.Dataset:
     """Returns an endless stream of shuffled batches, each face with its own random numbers.
 
@@ -274,7 +298,7 @@ def _from_files(records: RecordSet, ratio: int, buffer: int):
         files = shuffle(tf.constant(records.files), seed)
         chunks = _interleave(tf.data.Dataset.from_tensor_slices(files), len(records.files))
         chunks = chunks.batch(buffer).enumerate()
-        return chunks.map(lambda i, chunk: shuffle(chunk, seed + [1, i])).unbatch()
+        return chunks.map(lambda i, chunk: shuffle(chunk, seed + [1 + i, 0])).unbatch()
 
     def load(batch):
         return tf.map_fn(

@@ -59,5 +59,6 @@ def keep(predictions: Predictions, chosen: np.ndarray) -> Predictions:
         predictions.true_px[chosen],
         predictions.predicted_px[chosen],
         predictions.box_xyxy_px[chosen],
+        predictions.recorded_box_xyxy_px[chosen],
         [key for key, yes in zip(predictions.key, chosen, strict=True) if yes],
     )

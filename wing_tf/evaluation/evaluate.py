@@ -44,6 +44,12 @@ def evaluate(
     records = open_records(find_shards(data))
     network, contract = load_network(model)
     check_fit(records, contract)
+    if box_noise and contract.margin * (1 + box_noise) + 2 * box_noise > records.context:
+        raise ValueError(
+            f"Boxes moved by box_noise={box_noise:g} leave the records' squares, "
+            f"{records.context:.2f} times the face box. Take less noise, or records with more "
+            "context."
+        )
     run = compile_network(network)
     normaliser = normaliser or records.scheme.default_normaliser
     num_batches = -(-records.num_faces // batch_size)

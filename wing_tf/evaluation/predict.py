@@ -22,6 +22,7 @@ class CropBatch:
         crop_to_source: [B, 2, 3].
         true_px: the truth [B, K, 2] in source pixels, NaN where missing.
         box_xyxy_px: the boxes [B, 4] that were cropped, in source pixels.
+        recorded_box_xyxy_px: the boxes [B, 4] that the records hold, in source pixels.
         key: names of the faces.
     """
 
@@ -29,6 +30,7 @@ class CropBatch:
     crop_to_source: np.ndarray
     true_px: np.ndarray
     box_xyxy_px: np.ndarray
+    recorded_box_xyxy_px: np.ndarray
     key: list[str]
 
 
@@ -39,13 +41,15 @@ class Predictions:
     Attributes:
         true_px: [N, K, 2], NaN where missing.
         predicted_px: [N, K, 2].
-        box_xyxy_px: [N, 4].
+        box_xyxy_px: [N, 4], the boxes that were cropped.
+        recorded_box_xyxy_px: [N, 4], the boxes that the records hold; box normalisers use them.
         key: N names.
     """
 
     true_px: np.ndarray
     predicted_px: np.ndarray
     box_xyxy_px: np.ndarray
+    recorded_box_xyxy_px: np.ndarray
     key: list[str]
 
 
@@ -54,6 +58,12 @@ def check_fit(records: RecordSet, contract: Contract) -> None:
     if records.scheme.name != contract.scheme_name:
         raise ValueError(
             f"The model predicts {contract.scheme_name}, the records hold {records.scheme.name}."
+        )
+    if contract.margin > 1.01 * records.context:
+        raise ValueError(
+            f"The network's crop, {contract.margin:g} times the face box, does not fit in the "
+            f"records' squares, {records.context:.2f} times the box. Write records with "
+            f"--context={contract.margin + 0.5:g} or more."
         )
 
 
@@ -87,18 +97,23 @@ def crop_batches(
         return crop_faces(faces, input_size=contract.input_size, margin=contract.margin)
 
     for faces in read_faces(records, ratio).batch(batch_size).prefetch(2):
-        box = faces["box_square_px"].numpy()
+        box = recorded = faces["box_square_px"].numpy()
         if move_boxes is not None:
             box = move_boxes(box).astype(np.float32)
         image, crop_to_square = crop(faces["image"], box)
         to_source = faces["square_to_source"].numpy().astype(np.float64)
         true = faces["landmarks_square_px"].numpy().astype(np.float64)
         true[faces["visibility"].numpy() == 0] = np.nan
+
+        def in_source(boxes, to_source=to_source):
+            return apply_affine(to_source, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+
         yield CropBatch(
             image=image.numpy(),
             crop_to_source=compose(to_source, crop_to_square.numpy().astype(np.float64)),
             true_px=apply_affine(to_source, true),
-            box_xyxy_px=apply_affine(to_source, box.reshape(-1, 2, 2)).reshape(-1, 4),
+            box_xyxy_px=in_source(box),
+            recorded_box_xyxy_px=in_source(recorded),
             key=[key.decode() for key in faces["key"].numpy()],
         )
 
@@ -114,11 +129,10 @@ def predict_batches(
     run: Callable[[np.ndarray], np.ndarray], batches: Iterable[CropBatch]
 ) -> Predictions:
     """Predicts all faces of prepared batches; ``run`` as from `compile_network`."""
-    true, predicted, boxes, keys = [], [], [], []
+    parts, keys = [], []
     for batch in batches:
         landmarks_crop_px = run(batch.image).astype(np.float64)
-        predicted.append(apply_affine(batch.crop_to_source, landmarks_crop_px))
-        true.append(batch.true_px)
-        boxes.append(batch.box_xyxy_px)
+        predicted = apply_affine(batch.crop_to_source, landmarks_crop_px)
+        parts.append((batch.true_px, predicted, batch.box_xyxy_px, batch.recorded_box_xyxy_px))
         keys.extend(batch.key)
-    return Predictions(np.concatenate(true), np.concatenate(predicted), np.concatenate(boxes), keys)
+    return Predictions(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), keys)

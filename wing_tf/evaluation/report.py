@@ -13,7 +13,7 @@ from wing_tf.geometry import apply_affine, invert, mean_shape, shape_in_box
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.metrics import bootstrap_interval, ced_auc, failure_rate, nme, normalising_distance
 from wing_tf.visualization import contact_sheet, draw_landmarks
-from wing_tf.visualization.pictures import save_picture
+from wing_tf.visualization.files import save_picture, write_text
 from wing_tf.visualization.plots import plot_ced
 
 THRESHOLDS = (0.08, 0.10)
@@ -44,9 +44,12 @@ def face_errors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the NME [N] of each face and the distances [N] it was normalised by.
 
-    A face whose normalising distance or whole truth is missing has NaN.
+    Box normalisers take the recorded boxes. A face whose normalising distance or whole truth is
+    missing has NaN.
     """
-    distance = normalising_distance(predictions.true_px, scheme, normaliser)
+    distance = normalising_distance(
+        predictions.true_px, scheme, normaliser, box_xyxy_px=predictions.recorded_box_xyxy_px
+    )
     return nme(predictions.true_px, predictions.predicted_px, distance), distance
 
 
@@ -79,7 +82,7 @@ def make_report(
         name: _mean(nme(true, predicted, distance, subset))
         for name, subset in scheme.subsets.items()
     }
-    prefixes = np.array([key.rpartition("/")[0] for key in predictions.key])[scored]
+    prefixes = np.array([key.rpartition("/")[0] or "-" for key in predictions.key])[scored]
     report["by_prefix"] = {
         str(prefix): summarise(errors[scored][prefixes == prefix]) for prefix in np.unique(prefixes)
     }
@@ -131,7 +134,6 @@ def write_report(
 ) -> None:
     """Writes report.json, report.txt, nme.csv, ced.png and worst.png into a folder."""
     errors, _ = face_errors(predictions, records.scheme, normaliser)
-    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     (folder / "report.txt").write_text(format_report(report))
     with (folder / "nme.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -143,6 +145,8 @@ def write_report(
     save_picture(
         folder / "worst.png", draw_faces(records, predictions, worst.tolist(), errors=errors)
     )
+    # Last: where there is a report.json, all the rest is there too.
+    write_text(folder / "report.json", json.dumps(report, indent=1) + "\n")
 
 
 def draw_faces(

@@ -6,8 +6,11 @@ import numpy as np
 
 
 def landmark_box(landmarks_px: np.ndarray) -> np.ndarray:
-    """Returns the tight box [..., 4] of landmarks [..., K, 2]; points that are NaN are left out."""
-    low, high = np.nanmin(landmarks_px, axis=-2), np.nanmax(landmarks_px, axis=-2)
+    """Returns the tight box [..., 4] of landmarks [..., K, 2].
+
+    Points that are NaN are left out; where all are, the box is NaN.
+    """
+    low, high = np.fmin.reduce(landmarks_px, axis=-2), np.fmax.reduce(landmarks_px, axis=-2)
     return np.concatenate([low, high], axis=-1)
 
 

@@ -51,7 +51,7 @@ class Landmarker:
                 raise ValueError("A network without a file needs `contract`.")
             network = model
         else:
-            network, contract = load_network(model)
+            network, contract = load_network(model, contract)
         self.contract, self.detector = contract, detector
         self._run = compile_network(network)
 

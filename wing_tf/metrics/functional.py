@@ -5,6 +5,7 @@ Errors, thresholds and scores are fractions: .05 is what papers print as 5 %.
 
 import numpy as np
 
+from wing_tf.geometry import landmark_box
 from wing_tf.landmarks import LandmarkScheme
 
 
@@ -28,10 +29,11 @@ def normalising_distance(
         scale_px: [N], for "given".
 
     Returns:
-        [N] pixels; NaN where a landmark that is needed is missing.
+        [N] pixels; NaN where a landmark that is needed is missing, or where the landmarks coincide
+        or the box is empty: such a face has no score.
 
     Raises:
-        ValueError: if the name is unknown, or if a distance is not positive.
+        ValueError: if the name is unknown or an array is of another number of faces.
     """
     normaliser = normaliser or scheme.default_normaliser
     landmarks_px = _landmarks(landmarks_px)
@@ -41,12 +43,8 @@ def normalising_distance(
         )
         distance = np.linalg.norm(left - right, axis=-1)
     elif normaliser in ("box", "box_width", "diagonal"):
-        if box_xyxy_px is None:
-            low, high = np.nanmin(landmarks_px, axis=1), np.nanmax(landmarks_px, axis=1)
-        else:
-            boxes = np.asarray(box_xyxy_px, np.float64)
-            low, high = boxes[:, :2], boxes[:, 2:]
-        width, height = (high - low).T
+        boxes = landmark_box(landmarks_px) if box_xyxy_px is None else np.asarray(box_xyxy_px)
+        width, height = (boxes[:, 2:] - boxes[:, :2]).T
         distance = {
             "box": np.sqrt(width * height),
             "box_width": width,
@@ -66,12 +64,7 @@ def normalising_distance(
             f"`scale_px` and `box_xyxy_px` must have one entry a face, {len(landmarks_px)}. "
             f"Received: {len(distance)}."
         )
-    if np.any(distance <= 0):
-        raise ValueError(
-            f"The {normaliser} distance of face {int(np.argmax(distance <= 0))} is not positive: "
-            "its landmarks coincide or its box is empty."
-        )
-    return distance
+    return np.where(distance > 0, distance, np.nan)
 
 
 def _landmarks(landmarks_px: np.ndarray) -> np.ndarray:
@@ -104,9 +97,14 @@ def point_errors(
             "Truth and prediction must have one shape. "
             f"Received: {true_px.shape} and {predicted_px.shape}."
         )
+    distance_px = np.asarray(distance_px, np.float64)
+    if distance_px.shape != (len(true_px),):
+        raise ValueError(
+            f"`distance_px` must be [{len(true_px)}]. Received: shape={distance_px.shape}."
+        )
     if not np.all(np.isfinite(predicted_px)):
         raise ValueError("`predicted_px` holds NaN or infinite landmarks.")
-    return np.linalg.norm(true_px - predicted_px, axis=-1) / np.asarray(distance_px)[:, None]
+    return np.linalg.norm(true_px - predicted_px, axis=-1) / distance_px[:, None]
 
 
 def nme(
@@ -153,7 +151,12 @@ def nmde(
         SMT-Net, table 3.
     """
     errors = point_errors(true_px, predicted_px, distance_px)
-    return np.nanmedian(errors if subset is None else errors[:, list(subset)], axis=1)
+    if subset is not None:
+        errors = errors[:, list(subset)]
+    medians = np.full(len(errors), np.nan)
+    scored = np.any(np.isfinite(errors), axis=1)
+    medians[scored] = np.nanmedian(errors[scored], axis=1)
+    return medians
 
 
 def failure_rate(errors: np.ndarray, threshold: float) -> float:
@@ -206,9 +209,14 @@ def bootstrap_interval(
         The lower and the upper bound.
     """
     errors = _finite(errors)
-    picks = np.random.default_rng(seed).integers(len(errors), size=(num_resamples, len(errors)))
+    generator = np.random.default_rng(seed)
+    values: list[float] = []
+    while len(values) < num_resamples:
+        rows = min(num_resamples - len(values), 1 + 2_000_000 // len(errors))
+        picks = generator.integers(len(errors), size=(rows, len(errors)))
+        values.extend(statistic(errors[picks], axis=1))
     tail = (1 - confidence) / 2
-    low, high = np.quantile(statistic(errors[picks], axis=1), [tail, 1 - tail])
+    low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
 

@@ -9,8 +9,9 @@ from wing_tf.landmarks import get_scheme
 class _FaceMetric(keras.metrics.Metric):
     """The mean over faces of a function of each face's NME.
 
-    ``sample_weight`` [B, K] says which landmarks have a truth (above 0); it does not weight them,
-    so that a training's balancing weights don't change a score.
+    ``sample_weight`` [B, K] (or [B, 1]) says which landmarks have a truth (above 0); it does not
+    weight them, so that a training's balancing weights don't change a score. A face without a
+    truth, or without those that its normaliser needs, is left out, as in `wing_tf.metrics`.
     """
 
     def __init__(self, *, scheme="ibug_68", normaliser=None, name=None, dtype=None):
@@ -27,12 +28,12 @@ class _FaceMetric(keras.metrics.Metric):
         self.count = self.add_weight(name="count", initializer="zeros", dtype="float32")
 
     def _distance(self, y_true, present):
+        """Returns [B], 0 where it can't be measured."""
         if self.normaliser in self.scheme.normalisers:
-            left, right = (
-                ops.mean(ops.take(y_true, list(group), axis=1), axis=1)
-                for group in self.scheme.normalisers[self.normaliser]
-            )
-            return ops.norm(left - right, axis=-1)
+            groups = [list(group) for group in self.scheme.normalisers[self.normaliser]]
+            left, right = (ops.mean(ops.take(y_true, g, axis=1), axis=1) for g in groups)
+            known = ops.all(ops.take(present, groups[0] + groups[1], axis=1), axis=1)
+            return ops.where(known, ops.norm(left - right, axis=-1), 0.0)
         far = ops.where(present, 0.0, 1e9)[..., None]
         size = ops.max(y_true - far, axis=1) - ops.min(y_true + far, axis=1)
         if self.normaliser == "box_width":
@@ -50,17 +51,23 @@ class _FaceMetric(keras.metrics.Metric):
                 f"Expected [B, {shape[0]}, 2] for {self.scheme.name}. "
                 f"Received: {y_true.shape} and {y_pred.shape}."
             )
-        if sample_weight is None:
-            present = ops.ones_like(y_true[..., 0], dtype="bool")
-        else:
-            present = ops.broadcast_to(
-                ops.convert_to_tensor(sample_weight) > 0, ops.shape(y_true)[:2]
-            )
+        present = ops.ones_like(y_true[..., 0], dtype="bool")
+        if sample_weight is not None:
+            sample_weight = ops.convert_to_tensor(sample_weight)
+            if len(sample_weight.shape) != 2:
+                raise ValueError(
+                    "`sample_weight` must be [B, K] or [B, 1]. "
+                    f"Received: shape={tuple(sample_weight.shape)}."
+                )
+            present = ops.logical_and(present, sample_weight > 0)
+        y_true = ops.where(present[..., None], y_true, 0.0)
         number = ops.sum(ops.cast(present, "float32"), axis=1)
-        distance = ops.where(number > 0, self._distance(y_true, present), 1.0)
+        distance = ops.where(number > 0, self._distance(y_true, present), 0.0)
+        scored = distance > 0
         errors = ops.where(present, ops.norm(y_pred - y_true, axis=-1), 0.0)
-        nme = ops.sum(errors, axis=1) / ops.maximum(number, 1.0) / distance
-        counts = ops.cast(number > 0, "float32")
+        nme = ops.sum(errors, axis=1) / ops.maximum(number, 1.0)
+        nme = nme / ops.where(scored, distance, 1.0)
+        counts = ops.cast(scored, "float32")
         self.total.assign_add(ops.sum(counts * self._value(nme)))
         self.count.assign_add(ops.sum(counts))
 

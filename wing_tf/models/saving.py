@@ -49,12 +49,15 @@ def save_network(network: keras.Model, path: str | pathlib.Path, contract: Contr
     os.replace(temporary, path)
 
 
-def load_network(path: str | pathlib.Path) -> tuple[keras.Model, Contract]:
+def load_network(
+    path: str | pathlib.Path, contract: Contract | None = None
+) -> tuple[keras.Model, Contract]:
     """Reads a network and its contract.
 
     Args:
         path: a ``.keras`` file, or a run folder, whose best model is taken (the last if there is
             no best one).
+        contract: instead of the file's own, which is then not needed.
 
     Raises:
         ValueError: if there is no model, or if it has no contract.
@@ -62,9 +65,11 @@ def load_network(path: str | pathlib.Path) -> tuple[keras.Model, Contract]:
     path = find_network(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            contract = Contract(**json.loads(archive.read(_MEMBER)))
+            contract = contract or Contract(**json.loads(archive.read(_MEMBER)))
     except zipfile.BadZipFile:
         raise ValueError(f"{path} is not a .keras file.") from None
+    except TypeError as error:
+        raise ValueError(f"{path} was saved by another version of wing_tf: {error}.") from None
     except KeyError:
         raise ValueError(
             f"{path} has no wing_tf contract (mark-up, input size, crop rule). Save it with "

@@ -14,8 +14,8 @@ import tensorflow as tf
 import tqdm
 
 from wing_tf.evaluation.predict import CropBatch, compile_network, predict_batches
+from wing_tf.evaluation.report import face_errors
 from wing_tf.geometry import apply_affine, invert
-from wing_tf.metrics import nme, normalising_distance
 from wing_tf.models.saving import Contract, save_network
 from wing_tf.visualization import contact_sheet, draw_landmarks
 
@@ -23,7 +23,7 @@ from wing_tf.visualization import contact_sheet, draw_landmarks
 @contextlib.contextmanager
 def averaged_weights(trainer: keras.Model) -> Iterator[None]:
     """Puts the moving averages of the weights in their place for a while, if there are any."""
-    if not trainer.optimizer.use_ema or not int(trainer.optimizer.iterations):
+    if not trainer.optimizer.use_ema or not int(trainer.optimizer.iterations.numpy()):
         yield
         return
     variables = trainer.trainable_variables
@@ -104,8 +104,13 @@ class Validate(keras.callbacks.Callback):
         with averaged_weights(self.model):
             self.inference_network.set_weights(self.model.network.get_weights())
         predictions = predict_batches(self._run, self.batches)
-        distance = normalising_distance(predictions.true_px, self.contract.scheme, self.normaliser)
-        score = float(np.nanmean(nme(predictions.true_px, predictions.predicted_px, distance)))
+        errors, _ = face_errors(predictions, self.contract.scheme, self.normaliser)
+        if not np.isfinite(errors).any():
+            raise ValueError(
+                "No validation face can be scored: the landmarks of config.normaliser are missing "
+                "in all of them."
+            )
+        score = float(np.nanmean(errors))
         if logs is not None:
             logs["val_nme"] = score
         if score < self.best:
@@ -150,7 +155,7 @@ class Backup(keras.callbacks.Callback):
         """Replaces the former backup."""
         if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
             return
-        former = list(self.folder.glob("epoch-*.weights.h5"))
+        former = Backup.found(self.folder)
         temporary = self.folder / "writing.weights.h5"
         self.model.save_weights(temporary, overwrite=True)
         path = self.folder / f"epoch-{epoch + 1:06d}.weights.h5"
@@ -160,9 +165,17 @@ class Backup(keras.callbacks.Callback):
                 file.unlink()
 
     @staticmethod
+    def found(folder: pathlib.Path) -> list[pathlib.Path]:
+        """Returns the backups of a folder, oldest first (more than one after a kill)."""
+        return sorted(folder.glob("epoch-*.weights.h5"))
+
+    @staticmethod
     def restore(trainer: keras.Model, folder: pathlib.Path) -> int:
-        """Loads weights and optimizer state; returns the number of finished epochs (0: none)."""
-        files = sorted(folder.glob("epoch-*.weights.h5"))
+        """Loads weights and optimizer state; returns the number of finished epochs (0: none).
+
+        Under a strategy, call it in its scope.
+        """
+        files = Backup.found(folder)
         if not files:
             return 0
         trainer.optimizer.build(trainer.trainable_variables)
@@ -213,8 +226,12 @@ def cut_log(path: pathlib.Path, num_epochs: int) -> float:
         return math.inf
     with path.open(newline="") as file:
         rows = list(csv.reader(file))
-    header, body = rows[0], [r for r in rows[1:] if r and r[0].isdigit()]
-    kept = [row for row in body if int(row[0]) < num_epochs]
+    if not rows:  # stopped within its first epoch
+        return math.inf
+    header = rows[0]
+    # A row that was being written when the process was killed is shorter, or no number yet.
+    whole = [row for row in rows[1:] if len(row) == len(header) and row[0].isdigit()]
+    kept = [row for row in whole if int(row[0]) < num_epochs]
     temporary = path.with_suffix(".writing")
     with temporary.open("w", newline="") as file:
         csv.writer(file).writerows([header, *kept])

@@ -126,8 +126,22 @@ def _check(config: ml_collections.ConfigDict) -> None:
         raise ValueError(
             f"config.optimizer.ema must be in [0, 1). Received: {config.optimizer.ema}."
         )
-    if config.schedule.warmup_epochs < 0 or config.output_init < 0:
-        raise ValueError("config.schedule.warmup_epochs and config.output_init can't be negative.")
+    for key in (
+        "seed", "output_init", "num_pictures", "schedule.warmup_epochs", "schedule.final_ratio",
+        "optimizer.weight_decay", "optimizer.clip_norm", "optimizer.momentum",
+    ):  # fmt: skip
+        value = values
+        for part in key.split("."):
+            value = value[part]
+        if not value >= 0:
+            raise ValueError(f"config.{key} can't be negative. Received: {value}.")
+    if config.optimizer.momentum >= 1:
+        raise ValueError(
+            f"config.optimizer.momentum must be below 1. Received: {config.optimizer.momentum}."
+        )
+    boundaries = list(config.schedule.boundaries)
+    if boundaries != sorted(set(boundaries)):
+        raise ValueError(f"config.schedule.boundaries must rise. Received: {boundaries}.")
     if config.schedule.name == "exponential" and not config.schedule.final_ratio > 0:
         raise ValueError("config.schedule.final_ratio must be positive for an exponential decay.")
     Augmentation(**config.augment)

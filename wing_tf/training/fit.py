@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import RecordSet, decode_ratio, find_shards, open_records, training_batches
-from wing_tf.evaluation.predict import crop_batches
+from wing_tf.evaluation.predict import check_fit, crop_batches
+from wing_tf.landmarks import BOX_NORMALISERS
 from wing_tf.losses import LOSSES
 from wing_tf.models import MODELS
 from wing_tf.models.saving import Contract, load_network
@@ -46,44 +47,30 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         FloatingPointError: if the loss becomes NaN.
     """
     config = complete_config(config)
-    records = open_records(find_shards(config.data.path, config.data.train_split))
-    held_out = open_records(find_shards(config.data.path, config.data.validation_split))
-    if overlap := set(records.files) & set(held_out.files):
-        raise ValueError(
-            f"config.data: training and validation share {sorted(overlap)[0]}. "
-            "Name record folders, or splits that differ."
-        )
+    records, held_out, contract = _open_data(config)
     steps_per_epoch = records.num_faces // config.batch_size
-    if not steps_per_epoch:
-        raise ValueError(
-            f"config.batch_size={config.batch_size} is more than the {records.num_faces} faces."
-        )
-    run = RunDir(workdir)
-    run.open(config)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
-
-    contract = Contract(
-        scheme_name=records.scheme.name,
-        input_size=config.model.input_size,
-        margin=config.crop_margin,
-    )
     strategy = make_strategy()
     replicas = strategy.num_replicas_in_sync if strategy else 1
     if config.batch_size % replicas:
         raise ValueError(
             f"config.batch_size={config.batch_size} must be a multiple of the {replicas} devices."
         )
-    # The inference network lives on one replica and in float32, whatever trains.
+    run = RunDir(workdir)
+    fresh = not Backup.found(run.backup)
+    # All that can be wrong with the config is built before the run folder is touched. The
+    # inference network lives on one replica and in float32, whatever trains.
     inference_network = build_network(config, records)
+    held_out_batches = list(crop_batches(held_out, contract))
     with strategy.scope() if strategy else contextlib.nullcontext():
         trainer = make_trainer(config, records, steps_per_epoch, replicas)
-
-    epoch = Backup.restore(trainer, run.backup)
+        if fresh:
+            initialise(config, trainer, records)
+        run.open(config)
+        epoch = Backup.restore(trainer, run.backup)
     best = cut_log(run.metrics, epoch)
-    if not epoch:
-        initialise(config, trainer, records)
     if epoch >= config.epochs:
         print(f"{run.path} holds a finished training of {epoch} epochs.")
         return run.path
@@ -119,7 +106,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
                 Validate(
                     inference_network,
                     contract,
-                    list(crop_batches(held_out, contract)),
+                    held_out_batches,
                     folder=run.checkpoints,
                     best=best,
                     normaliser=config.normaliser or None,
@@ -138,6 +125,35 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
             log.csv_file.close()  # fit leaves it open when it is interrupted
     print(f"Trained in {(time.monotonic() - started) / 60:.1f} minutes: {run.path}")
     return run.path
+
+
+def _open_data(config: ml_collections.ConfigDict) -> tuple[RecordSet, RecordSet, Contract]:
+    """Returns the training and the held-out faces and what the network's input will be."""
+    records = open_records(find_shards(config.data.path, config.data.train_split))
+    held_out = open_records(find_shards(config.data.path, config.data.validation_split))
+    if overlap := set(records.files) & set(held_out.files):
+        raise ValueError(
+            f"config.data: training and validation share {sorted(overlap)[0]}. "
+            "Name record folders, or splits that differ."
+        )
+    if config.batch_size > records.num_faces:
+        raise ValueError(
+            f"config.batch_size={config.batch_size} is more than the {records.num_faces} faces."
+        )
+    normalisers = [*records.scheme.normalisers, *BOX_NORMALISERS]
+    if config.normaliser and config.normaliser not in normalisers:
+        raise ValueError(
+            f"config.normaliser must be one of {', '.join(normalisers)} for "
+            f"{records.scheme.name}. Received: {config.normaliser!r}."
+        )
+    contract = Contract(
+        scheme_name=records.scheme.name,
+        input_size=config.model.input_size,
+        margin=config.crop_margin,
+    )
+    for part in (records, held_out):
+        check_fit(part, contract)
+    return records, held_out, contract
 
 
 def make_strategy() -> tf.distribute.Strategy | None:
@@ -240,8 +256,9 @@ def take_over(network: keras.Model, other: keras.Model) -> tuple[list[str], list
 
 
 def warn_if_normalised(landmarks_px: np.ndarray) -> bool:
-    """Warns when targets look scaled to [0, 1]; returns whether it did."""
-    normalised = bool(np.percentile(np.abs(landmarks_px), 99) <= 1.5)
+    """Warns when targets [N, K, 2] look scaled to [0, 1]; returns whether it did."""
+    extent = np.max(np.ptp(landmarks_px, axis=1), axis=1)
+    normalised = bool(np.percentile(extent, 99) <= 1.5)
     if normalised:
         _log.warning(
             "The targets look normalised to [0, 1]. Errors are then far below Wing loss's width, "

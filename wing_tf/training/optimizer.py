@@ -51,7 +51,8 @@ def make_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int):
     else:
         epochs = schedule.boundaries if schedule.name == "piecewise" else ()
         values = [rate * schedule.factor**i for i in range(len(epochs) + 1)]
-        steps = [round(epoch * steps_per_epoch) - warmup for epoch in epochs]
+        # Keras keeps a value up to and including its boundary.
+        steps = [round(epoch * steps_per_epoch) - warmup - 1 for epoch in epochs]
         # A boundary that is never reached keeps a constant rate in the same class.
         made = schedules.PiecewiseConstantDecay(steps or [total + 1], values * (1 if steps else 2))
     return WarmUp(made, warmup) if warmup else made
@@ -68,7 +69,10 @@ def make_optimizer(config: ml_collections.ConfigDict, steps_per_epoch: int):
     }
     if settings.name == "sgd":
         return keras.optimizers.SGD(momentum=settings.momentum, **common)
-    return keras.optimizers.AdamW(weight_decay=settings.weight_decay, **common)
+    optimizer = keras.optimizers.AdamW(weight_decay=settings.weight_decay, **common)
+    # As for SGD. The output layer's bias is the mean shape in pixels: it must not shrink.
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    return optimizer
 
 
 def kernel_regularizer(config: ml_collections.ConfigDict):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import RecordSet, read_faces
+from wing_tf.geometry import mean_shape, shape_in_box
 
 
 def augmented_shapes(
@@ -14,7 +15,7 @@ def augmented_shapes(
     """Returns shapes as the network will be trained on, without touching a picture.
 
     Args:
-        records: the training faces; faces with a missing landmark are left out if others are whole.
+        records: the training faces. A missing landmark is taken from the mean shape.
         augmenter: whose geometry is applied.
         num_shapes: about how many; faces are repeated with new numbers.
         seed: of the numbers.
@@ -23,10 +24,14 @@ def augmented_shapes(
         float32 [N, K, 2], crop pixels.
     """
     faces = list(read_faces(records, image=False).as_numpy_iterator())
-    whole = [face for face in faces if np.all(face["visibility"] > 0)] or faces
-    repeats = max(1, num_shapes // len(whole))
-    boxes = np.tile(np.stack([face["box_square_px"] for face in whole]), (repeats, 1))
-    landmarks = np.tile(np.stack([face["landmarks_square_px"] for face in whole]), (repeats, 1, 1))
+    boxes = np.stack([face["box_square_px"] for face in faces])
+    landmarks = np.stack([face["landmarks_square_px"] for face in faces])
+    landmarks[np.stack([face["visibility"] for face in faces]) == 0] = np.nan
+    # A point that is missing in all faces stands in the middle.
+    usual = shape_in_box(np.nan_to_num(mean_shape(landmarks, boxes)), boxes)
+    landmarks = np.where(np.isnan(landmarks), usual, landmarks).astype(np.float32)
+    repeats = max(1, num_shapes // len(faces))
+    boxes, landmarks = np.tile(boxes, (repeats, 1)), np.tile(landmarks, (repeats, 1, 1))
     draws = tf.random.stateless_uniform((len(boxes), augmenter.num_draws), (seed, 7))
     to_crop, flipped = augmenter.matrices(tf.constant(boxes), draws)
     return augmenter.landmarks(tf.constant(landmarks), to_crop, flipped).numpy()

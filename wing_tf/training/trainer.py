@@ -29,6 +29,12 @@ class LandmarkTrainer(keras.Model):
         """Does nothing: the network is built already."""
         self.built = True
 
+    def _symbolic_build(self, iterator=None, data_batch=None):
+        # Under a strategy, Keras calls this before the first step and would run `call` on a raw
+        # record batch, which only `train_step` understands. All that it builds is built already,
+        # but for the optimizer's state.
+        self.optimizer.build(self.trainable_variables)
+
     def call(self, inputs, training=None):
         """Runs the network."""
         return self.network(inputs, training=training)

@@ -16,7 +16,9 @@ _COLOURS = (
 
 
 def _fixed(point: np.ndarray) -> tuple[int, int]:
-    x, y = np.round(np.asarray(point, float) * 2**_SUBPIXEL_BITS).astype(int)
+    # What lies far outside is drawn nowhere, and OpenCV's integers are short.
+    near = np.clip(np.asarray(point, float), -1e5, 1e5)
+    x, y = np.round(near * 2**_SUBPIXEL_BITS).astype(int)
     return int(x), int(y)
 
 

@@ -1,4 +1,4 @@
-"""Reading and writing picture files as RGB arrays."""
+"""Reading and writing picture files as RGB arrays, and texts beside them."""
 
 import os
 import pathlib
@@ -32,7 +32,18 @@ def load_picture(path: str | pathlib.Path) -> np.ndarray:
         data = np.frombuffer(pathlib.Path(path).read_bytes(), np.uint8)
     except OSError as error:
         raise ValueError(f"Cannot read picture {path}: {error.strerror}.") from None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error:  # such as a header that claims more pixels than OpenCV takes
+        image = None
     if image is None:
         raise ValueError(f"Cannot decode picture {path}: not a picture, or a damaged one.")
-    return image
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def write_text(path: str | pathlib.Path, text: str) -> None:
+    """Writes a text file, at once or not at all."""
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.writing")
+    temporary.write_text(text)
+    os.replace(temporary, path)

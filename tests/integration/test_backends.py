@@ -1,0 +1,56 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+# A stranger's script: each part that promises any backend, with numbers that are known.
+SCRIPT = """
+import keras, numpy as np
+from wing_tf.layers import gaussian_blur, warp_affine
+from wing_tf.losses import LOSSES, WingLoss
+from wing_tf.metrics.keras_metrics import NormalizedMeanError
+from wing_tf.models import cnn6
+
+model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)])
+model.compile("sgd", loss=WingLoss(width=10, curvature=2))
+x, y = np.ones((16, 8), "float32"), np.full((16, 10), 30.0, "float32")
+losses = model.fit(x, y, epochs=5, verbose=0).history["loss"]
+assert losses[-1] < losses[0], losses
+
+value = WingLoss()(np.zeros((1, 1, 2), "float32"), np.array([[[1.0, 15.0]]], "float32"))
+np.testing.assert_allclose(float(value), 13.486123, rtol=1e-6)
+for loss in LOSSES.values():
+    assert loss(reduction="none")(np.zeros((2, 3, 2)), np.ones((2, 3, 2))).shape == (2, 3)
+
+pictures = np.arange(2 * 8 * 8 * 3, dtype="float32").reshape(2, 8, 8, 3)
+shift = np.array([[[1, 0, 1], [0, 1, 0]]] * 2, "float32")
+moved = keras.ops.convert_to_numpy(warp_affine(pictures, shift, (8, 8)))
+np.testing.assert_allclose(moved[:, :, :-1], pictures[:, :, 1:])
+assert not moved[:, :, -1].any()
+flat = np.full((2, 8, 8, 3), 7.0, "float32")
+blurred = gaussian_blur(flat, np.array([0.0, 1.0], "float32"))
+np.testing.assert_allclose(keras.ops.convert_to_numpy(blurred), flat, rtol=1e-5)
+
+network = cnn6(68, input_size=32)
+network.compile("sgd", loss=WingLoss(), metrics=[NormalizedMeanError()])
+images = np.zeros((4, 32, 32, 3), "uint8")
+truth = np.random.default_rng(0).uniform(0, 32, (4, 68, 2)).astype("float32")
+network.fit(images, truth, sample_weight=np.ones((4, 68)), verbose=0)
+scores = network.evaluate(images, truth, verbose=0, return_dict=True)
+assert 0 < scores["nme"] < 100, scores
+print(keras.backend.backend())
+"""
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+def test_losses_metrics_layers_and_models_on_every_backend(backend):
+    pytest.importorskip(backend)
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KERAS_BACKEND": backend},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.split()[-1] == backend
