@@ -21,7 +21,7 @@ The paper is silent on how the rate falls between its ends (here: exponentially)
 detector's box) and on how the best iteration is chosen (here: held-out training faces).
 # Deviates from the paper: the output layer starts from the training shapes (output_init).
 
-Expected time: not run whole here; 960,000 faces at batch 8 take some hours on two cores.
+Expected time: not run whole here; at some 200 faces/s on two cores it takes more than an hour.
 Command: wing-train --config=configs/wing_cnn6_300w.py --workdir=RUN --config.data.path=RECORDS
 """
 

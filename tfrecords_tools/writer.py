@@ -15,6 +15,7 @@ import hashlib
 import itertools
 import json
 import multiprocessing
+import os
 import pathlib
 import shutil
 from collections.abc import Iterator
@@ -236,7 +237,11 @@ def _cut_ahead(cut, items: list[Item], num_processes: int | None):
     if num_processes <= 1:
         yield map(cut, items)
         return
-    # Spawned, not forked: the parent has TensorFlow's threads.
+    # Spawned, not forked: the parent has TensorFlow's threads. A process for each core needs no
+    # threads of its own; BLAS would start (and spin) some, and reads these names when loaded.
+    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    former = {name: os.environ.get(name) for name in single}
+    os.environ.update(single)
     pool = concurrent.futures.ProcessPoolExecutor(
         num_processes,
         mp_context=multiprocessing.get_context("spawn"),
@@ -247,6 +252,11 @@ def _cut_ahead(cut, items: list[Item], num_processes: int | None):
         yield _in_order(pool, cut, items)
     finally:
         pool.shutdown(cancel_futures=True)
+        for name, value in former.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _in_order(pool, cut, items: list[Item], chunk: int = 16) -> Iterator[Square | str]:
