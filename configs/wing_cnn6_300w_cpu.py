@@ -1,6 +1,6 @@
 """CNN-6 with Wing loss on 300-W: the best half hour on two CPU cores.
 
-Not the paper's recipe (that is wing_cnn6_300w.py): AdamW, a cosine, a moving average of the weights,
+Not the paper's recipe (that is wing_cnn6_300w.py): AdamW, a cosine, an average of the weights,
 and more augmentation of colours and occlusion. Chosen on held-out training faces, in runs of 40
 epochs: rotation +-20 degrees (validation NME 5.19 %) instead of the paper's +-30 (5.40 %), and a
 margin of 1.05 (5.25 %) instead of 1.15; here 1.1, which leaves room for a detector's boxes.

@@ -53,7 +53,7 @@ def sgd_steps(folder, records, *, devices):
     train_run(
         folder, records,
         **{
-            "optimizer.name": "sgd", "optimizer.learning_rate": 0.01, "optimizer.ema": 0.0,
+            "optimizer.name": "sgd", "optimizer.learning_rate": 3e-4, "optimizer.ema": 0.0,
             "optimizer.clip_norm": 0.0, "schedule.warmup_epochs": 0.0, "jit_compile": "off",
             "batch_size": 14, "epochs": 2, "checkpoint_epochs": 2,
         },

@@ -59,11 +59,15 @@ def test_killed_and_resumed_is_uninterrupted(mode, tolerance, synthetic_records,
 @pytest.mark.slow
 @pytest.mark.multi_device
 def test_two_replicas_train_as_one(synthetic_records, tmp_path):
-    """Twenty SGD steps with augmentation on."""
+    """Twenty SGD steps with augmentation on, at a rate at which rounding does not grow.
+
+    At 30 times the rate the training is unstable and any two float32 computations part.
+    """
     for devices in (1, 2):
         _run(f"steps{devices}", tmp_path / str(devices), synthetic_records)
     (one, one_log), (two, two_log) = _result(tmp_path / "1"), _result(tmp_path / "2")
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     np.testing.assert_allclose(one_log, two_log, rtol=1e-4)
-    assert np.abs(one[0]).max() > 0.01
+    moved = [np.abs(bias).max() for bias in one[1:12:2]]  # biases begin at 0
+    assert max(moved) > 1e-3
