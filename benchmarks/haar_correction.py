@@ -11,7 +11,8 @@ import sys
 import numpy as np
 import tqdm
 
-from wing_tf.data.read import find_shards, open_records, read_faces
+from wing_tf.data.read import read_faces
+from wing_tf.data.records import find_shards, open_records
 from wing_tf.geometry import box_iou, crop_square
 from wing_tf.inference import HaarDetector
 

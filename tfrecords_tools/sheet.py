@@ -5,7 +5,8 @@ import pathlib
 import numpy as np
 
 from wing_tf.data import example_schema as schema
-from wing_tf.data.read import find_shards, open_records, read_faces
+from wing_tf.data.read import read_faces
+from wing_tf.data.records import find_shards, open_records
 from wing_tf.visualization import contact_sheet, draw_landmarks
 
 

@@ -24,13 +24,13 @@ import cv2
 import numpy as np
 import tqdm
 
+from tfrecords_tools.shards import ShardWriter, Square, serialize
 from tfrecords_tools.sources.base import BadRecordError, Item, Source
 from wing_tf.data import example_schema as schema
 from wing_tf.geometry import apply_affine, crop_square, invert
 from wing_tf.geometry.resample import crop_resample
 
 FORMAT_VERSION = 1
-_MOST_SHARDS = 256  # all are open at once
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,19 +61,6 @@ class CropRule:
             raise ValueError(
                 f"`jpeg_quality` must be between 1 and 100. Received: {self.jpeg_quality}."
             )
-
-
-@dataclasses.dataclass(frozen=True)
-class Square:
-    """One face, cut and compressed, in plain types: all that a record holds."""
-
-    item: Item
-    jpeg: bytes
-    landmarks: list[float]
-    visibility: list[int]
-    box: list[float]
-    square_to_source: list[float]
-    angles: list[float] | None
 
 
 def cut_square(source: Source, rule: CropRule, item: Item) -> Square | str:
@@ -191,12 +178,12 @@ def write_records(
             bar = tqdm.tqdm(squares, total=len(ordered), unit="face", disable=not progress)
             arriving = iter(bar)
             for split, faces in splits.items():
-                with _Shards(partial, split, len(faces), faces_per_shard) as shards:
+                with ShardWriter(partial, split, len(faces), faces_per_shard) as shards:
                     for item, square in zip(
                         faces, itertools.islice(arriving, len(faces)), strict=True
                     ):
                         if isinstance(square, Square):
-                            record = _serialize(square, split, source.scheme.name, rule.side)
+                            record = serialize(square, split, source.scheme.name, rule.side)
                             shards.write(record)
                             content.update(record)
                         elif strict:
@@ -272,59 +259,3 @@ def _in_order(pool, cut, items: list[Item], chunk: int = 16) -> Iterator[Square 
 
 def _cut_chunk(cut, items: list[Item]) -> list[Square | str]:
     return [cut(item) for item in items]
-
-
-def _serialize(square: Square, split: str, scheme: str, side: int) -> bytes:
-    import tensorflow as tf
-
-    def of_bytes(*values):
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
-
-    def of_floats(values):
-        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
-
-    def of_ints(values):
-        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
-
-    feature = {
-        schema.IMAGE: of_bytes(square.jpeg),
-        schema.SIDE: of_ints([side]),
-        schema.LANDMARKS: of_floats(square.landmarks),
-        schema.VISIBILITY: of_ints(square.visibility),
-        schema.BOX: of_floats(square.box),
-        schema.SQUARE_TO_SOURCE: of_floats(square.square_to_source),
-        schema.KEY: of_bytes(square.item.key.encode()),
-        schema.PICTURE: of_bytes(square.item.picture.encode()),
-        schema.SPLIT: of_bytes(split.encode()),
-        schema.SCHEME: of_bytes(scheme.encode()),
-    }
-    if square.angles is not None:
-        feature[schema.ANGLES] = of_floats(square.angles)
-    example = tf.train.Example(features=tf.train.Features(feature=feature))
-    return example.SerializeToString(deterministic=True)
-
-
-class _Shards:
-    """The shard files of one split; records are dealt out to them in turn."""
-
-    def __init__(self, folder: pathlib.Path, split: str, num_faces: int, faces_per_shard: int):
-        import tensorflow as tf
-
-        count = min(-(-num_faces // faces_per_shard), _MOST_SHARDS)
-        self._paths = [folder / schema.shard_name(split, index, count) for index in range(count)]
-        self._writers = [tf.io.TFRecordWriter(str(path)) for path in self._paths]
-        self.num_records = 0
-
-    def write(self, record: bytes) -> None:
-        self._writers[self.num_records % len(self._writers)].write(record)
-        self.num_records += 1
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for writer in self._writers:
-            writer.close()
-        if not self.num_records:  # all of the split's faces were skipped
-            for path in self._paths:
-                path.unlink()

@@ -5,13 +5,8 @@ import pytest
 import tensorflow as tf
 
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.read import (
-    decode_ratio,
-    find_shards,
-    open_records,
-    read_faces,
-    training_batches,
-)
+from wing_tf.data.read import decode_ratio, read_faces, training_batches
+from wing_tf.data.records import find_shards, open_records
 
 
 @pytest.fixture(scope="module")

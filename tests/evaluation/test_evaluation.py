@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from wing_tf.data.read import find_shards, open_records
+from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation import conditions
 from wing_tf.evaluation.evaluate import evaluate
 from wing_tf.evaluation.predict import compile_network, crop_batches, predict_batches

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from wing_tf.data.read import find_shards, open_records, read_faces
+from wing_tf.data.read import read_faces
+from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.predict import compile_network, crop_batches, predict_batches
 from wing_tf.geometry import box_iou, crop_square, landmark_box
 from wing_tf.inference import HaarDetector, Landmarker

@@ -10,7 +10,8 @@ from dots import DOT, DotSource, centroids, dot_network
 
 from tfrecords_tools.writer import CropRule, write_records
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.read import find_shards, open_records, read_faces, training_batches
+from wing_tf.data.read import read_faces, training_batches
+from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.conditions import noisy_boxes
 from wing_tf.evaluation.predict import crop_batches, predict_batches
 from wing_tf.geometry import apply_affine, compose, invert

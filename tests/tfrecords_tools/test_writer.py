@@ -10,7 +10,8 @@ from dots import DotSource
 
 from tfrecords_tools.sources import Face, Ibug300WSource, Item, SyntheticSource
 from tfrecords_tools.writer import CropRule, assign_splits, write_records
-from wing_tf.data.read import find_shards, open_records, read_faces
+from wing_tf.data.read import read_faces
+from wing_tf.data.records import find_shards, open_records
 from wing_tf.geometry import apply_affine
 
 
@@ -123,13 +124,11 @@ def test_a_folder_in_use_is_refused(tmp_path):
     assert (tmp_path / "precious.txt").read_text() == "keep me"
 
 
-def _write_slowly(folder):
-    write_records(DotSource(10_000), folder, num_processes=0, progress=False)
-
-
 def test_a_killed_run_leaves_nothing_that_reads_as_records(tmp_path):
     process = multiprocessing.get_context("spawn").Process(
-        target=_write_slowly, args=(tmp_path / "r",)
+        target=write_records,
+        args=(DotSource(10_000), tmp_path / "r"),
+        kwargs={"num_processes": 0, "progress": False},
     )
     process.start()
     partial = tmp_path / "r.partial"

@@ -3,23 +3,11 @@
 Threads, logical devices, determinism and being killed belong to a whole process.
 """
 
-import importlib.util
 import os
 import pathlib
 import sys
 
-SMOKE = pathlib.Path(__file__).parents[2] / "configs" / "smoke.py"
-
-
-def smoke_config(records, **changes):
-    """The smoke config with changes, named as on the command line."""
-    spec = importlib.util.spec_from_file_location("smoke", SMOKE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
-    config.data.path = str(records)
-    config.update_from_flattened_dict(changes)
-    return config
+from experiments import smoke_config
 
 
 def train_run(folder, records, *, kill_after=None, **changes):

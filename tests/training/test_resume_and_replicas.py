@@ -12,12 +12,16 @@ RUNS = pathlib.Path(__file__).with_name("runs.py")
 
 
 def _run(name, folder, records, status=0):
-    root = pathlib.Path(__file__).parents[2]
+    tests = RUNS.parents[1]
     done = subprocess.run(
         [sys.executable, str(RUNS), name, folder, records],
         capture_output=True,
         text=True,
-        env={**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": str(root)},
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "tensorflow",
+            "PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}",
+        },
     )
     assert done.returncode == status, done.stderr[-3000:]
 

@@ -1,41 +1,23 @@
-import importlib.util
 import json
 import math
-import pathlib
 
 import keras
 import ml_collections
 import numpy as np
 import pytest
-import tensorflow as tf
+from experiments import smoke_config
 
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.read import find_shards, open_records, training_batches
+from wing_tf.data.read import training_batches
+from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.evaluate import evaluate
 from wing_tf.models import cnn6
 from wing_tf.models.saving import load_network
 from wing_tf.training import fit
 from wing_tf.training.callbacks import StopOnNaN, averaged_weights, cut_log
 from wing_tf.training.config import complete_config, default_config
-from wing_tf.training.optimizer import WarmUp, kernel_regularizer, make_optimizer, make_schedule
 from wing_tf.training.output_init import augmented_shapes, initialise_output
 from wing_tf.training.run_dir import RunDir
-
-CONFIGS = sorted((pathlib.Path(__file__).parents[2] / "configs").glob("*.py"))
-
-
-def _config(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config()
-
-
-def _smoke(records, **changes):
-    config = _config(next(path for path in CONFIGS if path.stem == "smoke"))
-    config.data.path = str(records)
-    config.update_from_flattened_dict(changes)
-    return config
 
 
 @pytest.fixture(scope="module")
@@ -46,113 +28,7 @@ def train_records(synthetic_records):
 @pytest.fixture(scope="module")
 def run(synthetic_records, tmp_path_factory):
     """A finished smoke run."""
-    return fit.train(_smoke(synthetic_records), tmp_path_factory.mktemp("runs") / "run")
-
-
-# -- configs
-
-
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_is_whole_and_takes_a_step(path, train_records):
-    config = _config(path)
-    flat = dict(ml_collections.FrozenConfigDict(config).items())
-    assert set(flat) == set(default_config())  # so that each key can be set from the command line
-    for key, value in default_config().items():
-        if isinstance(value, ml_collections.ConfigDict):
-            assert set(config[key]) == set(value), key
-    config = complete_config(config)
-    trainer = fit.make_trainer(config, train_records, 10)
-    assert trainer.network.name in path.stem or path.stem == "smoke"
-    fit.initialise(config, trainer, train_records)
-    batches = training_batches(
-        train_records, batch_size=config.batch_size, num_draws=Augmenter.num_draws, seed=0
-    )
-    before = trainer.network.get_weights()
-    history = trainer.fit(batches, steps_per_epoch=1, verbose=0, shuffle=False)
-    assert math.isfinite(history.history["loss"][0])
-    assert not np.array_equal(before[0], trainer.network.get_weights()[0])
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"batchsize": 3}, r"Unknown config key config.batchsize. Did you mean config.batch_size"),
-        ({"loss": {"widht": 3.0}}, "Unknown config key config.loss.widht"),
-        ({"loss": {"name": "wings"}}, "Did you mean 'wing'"),
-        ({"loss": 3}, "config.loss must hold keys"),
-        ({"batch_size": "many"}, "config.batch_size must be of type int"),
-        ({"batch_size": 0}, "config.batch_size must be at least 1"),
-        ({"crop_margin": 0.5}, "config.crop_margin must be in"),
-        ({"optimizer": {"learning_rate": 0.0}}, "must be positive"),
-        ({"optimizer": {"ema": 1.0}}, "config.optimizer.ema"),
-        ({"augment": {"flip": 2.0}}, "`flip` must be in"),
-        ({"schedule": {"name": "exponential"}}, "final_ratio must be positive"),
-        ({"schedule": {"boundaries": (8, 4)}}, "boundaries must rise"),
-        ({"optimizer": {"momentum": 2.0}}, "momentum must be below 1"),
-        ({"optimizer": {"weight_decay": -1.0}}, "weight_decay can't be negative"),
-        ({"seed": -1}, "config.seed can't be negative"),
-    ],
-)
-def test_config_faults_are_named(changes, message):
-    with pytest.raises(ValueError, match=message):
-        complete_config(ml_collections.ConfigDict(changes))
-
-
-# -- optimizer and schedule
-
-
-def _rates(config, steps, per_epoch=10):
-    schedule = make_schedule(complete_config(config), per_epoch)
-    return [float(schedule(step)) for step in steps]
-
-
-def test_schedules():
-    def config(**schedule):
-        return ml_collections.ConfigDict({"epochs": 10, "schedule": schedule})
-
-    np.testing.assert_allclose(
-        _rates(config(name="cosine", final_ratio=0.1), [0, 50, 100]), [1e-3, 5.5e-4, 1e-4]
-    )
-    np.testing.assert_allclose(
-        _rates(config(name="exponential", final_ratio=0.01), [0, 50, 100]), [1e-3, 1e-4, 1e-5],
-        rtol=1e-5,
-    )  # fmt: skip
-    np.testing.assert_allclose(
-        _rates(config(name="piecewise", boundaries=(4, 8)), [39, 40, 80]), [1e-3, 1e-4, 1e-5],
-        rtol=1e-5,
-    )  # fmt: skip
-    np.testing.assert_allclose(_rates(config(name="constant"), [0, 99]), [1e-3, 1e-3])
-    warm = _rates(config(name="cosine", warmup_epochs=1.0), [0, 4, 9, 55, 100])
-    np.testing.assert_allclose(warm, [1e-4, 5e-4, 1e-3, 5e-4, 0], atol=1e-9, rtol=1e-4)
-
-
-def test_warm_up_survives_serialisation():
-    schedule = WarmUp(keras.optimizers.schedules.CosineDecay(1e-2, 50), 5)
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
-    assert float(again(20)) == float(schedule(20))
-
-
-def test_sgd_decay_is_coupled_and_gives_the_papers_update():
-    config = complete_config(
-        ml_collections.ConfigDict(
-            {
-                "optimizer": {"name": "sgd", "weight_decay": 0.1, "learning_rate": 0.5},
-                "schedule": {"name": "constant"},
-            }
-        )
-    )
-    layer = keras.layers.Dense(1, use_bias=False, kernel_regularizer=kernel_regularizer(config))
-    layer.build((None, 1))
-    layer.kernel.assign([[2.0]])
-    optimizer = make_optimizer(config, 10)
-    expected, velocity = 2.0, 0.0
-    for _ in range(3):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(layer(tf.ones((1, 1)))) + sum(layer.losses)
-        optimizer.apply(tape.gradient(loss, [layer.kernel.value]), [layer.kernel])
-        velocity = 0.9 * velocity - 0.5 * (1 + 0.1 * expected)  # the decay goes through momentum
-        expected += velocity
-    np.testing.assert_allclose(float(layer.kernel.numpy()[0, 0]), expected, rtol=1e-6)
+    return fit.train(smoke_config(synthetic_records), tmp_path_factory.mktemp("runs") / "run")
 
 
 # -- the output layer's start
@@ -213,14 +89,14 @@ def test_validation_and_evaluation_give_one_number(run, synthetic_records, tmp_p
 
 def test_a_finished_run_is_left_alone(run, synthetic_records, capsys):
     before = (run / "checkpoints" / "best.keras").read_bytes()
-    fit.train(_smoke(synthetic_records), run)
+    fit.train(smoke_config(synthetic_records), run)
     assert "finished training of 2 epochs" in capsys.readouterr().out
     assert (run / "checkpoints" / "best.keras").read_bytes() == before
 
 
 def test_another_config_in_the_same_folder_is_refused(run, synthetic_records):
     with pytest.raises(ValueError, match=r"config.batch_size is 16 there, 8 here"):
-        fit.train(_smoke(synthetic_records, batch_size=8), run)
+        fit.train(smoke_config(synthetic_records, batch_size=8), run)
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path):
@@ -255,7 +131,7 @@ def test_rows_after_the_backup_are_cut(tmp_path):
     ids=["mixed_precision", "sgd", "streamed"],
 )
 def test_variants_train(changes, synthetic_records, tmp_path):
-    run = fit.train(_smoke(synthetic_records, epochs=1, **changes), tmp_path / "run")
+    run = fit.train(smoke_config(synthetic_records, epochs=1, **changes), tmp_path / "run")
     network, _ = load_network(run)
     assert network.get_layer("conv1").compute_dtype == "float32"
     assert all(np.isfinite(w).all() for w in network.get_weights())
@@ -281,7 +157,7 @@ def test_several_record_sets_are_trained_together(synthetic_records, tmp_path, c
         SyntheticSource(count=40, seed=9), more, rule=CropRule(side=96), progress=False,
         num_processes=0,
     )  # fmt: skip
-    config = _smoke(f"{synthetic_records},{more}", epochs=1)
+    config = smoke_config(f"{synthetic_records},{more}", epochs=1)
     fit.train(config, tmp_path / "run")
     first = open_records(find_shards(str(synthetic_records), "train")).num_faces
     second = open_records(find_shards(str(more), "train")).num_faces
@@ -289,14 +165,14 @@ def test_several_record_sets_are_trained_together(synthetic_records, tmp_path, c
 
 
 def test_validation_faces_are_never_trained_on(synthetic_records, tmp_path):
-    config = _smoke(f"{synthetic_records}/train-*")
+    config = smoke_config(f"{synthetic_records}/train-*")
     with pytest.raises(ValueError, match="training and validation share"):
         fit.train(config, tmp_path / "run")
 
 
 def test_a_batch_larger_than_the_data_is_refused(synthetic_records, tmp_path):
     with pytest.raises(ValueError, match="batch_size=1000 is more than the"):
-        fit.train(_smoke(synthetic_records, batch_size=1000), tmp_path / "run")
+        fit.train(smoke_config(synthetic_records, batch_size=1000), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -314,7 +190,7 @@ def test_a_batch_larger_than_the_data_is_refused(synthetic_records, tmp_path):
 )
 def test_a_mistake_leaves_no_run_folder_behind(changes, message, synthetic_records, tmp_path):
     with pytest.raises(ValueError, match=message):
-        fit.train(_smoke(synthetic_records, **changes), tmp_path / "run")
+        fit.train(smoke_config(synthetic_records, **changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -345,19 +221,8 @@ def test_missing_landmarks_do_not_spoil_the_output_layers_start(tmp_path):
     assert shapes.max() < 66
 
 
-def test_biases_do_not_decay():
-    config = complete_config(
-        ml_collections.ConfigDict({"optimizer": {"weight_decay": 0.5, "learning_rate": 0.1}})
-    )
-    layer = keras.layers.Dense(2, kernel_initializer="ones", bias_initializer="ones")
-    layer.build((None, 3))
-    make_optimizer(config, 10).apply([tf.zeros((3, 2)), tf.zeros(2)], [layer.kernel, layer.bias])
-    np.testing.assert_array_equal(layer.bias, [1, 1])
-    assert np.all(np.asarray(layer.kernel) < 1)
-
-
 def test_nan_stops_with_advice_and_saves_nothing_bad(synthetic_records, tmp_path):
-    config = _smoke(
+    config = smoke_config(
         synthetic_records,
         **{"optimizer.learning_rate": 1e30, "optimizer.clip_norm": 0.0, "optimizer.name": "sgd"},
     )

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import tqdm
 
-from wing_tf.data.read import RecordSet, decode_ratio, read_faces
+from wing_tf.data.read import decode_ratio, read_faces
+from wing_tf.data.records import RecordSet
 from wing_tf.evaluation.predict import Predictions
 from wing_tf.geometry import box_iou, crop_square, perturb_box
 from wing_tf.models.saving import Contract

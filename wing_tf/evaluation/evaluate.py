@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from wing_tf.data.read import find_shards, open_records
+from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation import conditions
 from wing_tf.evaluation.predict import check_fit, compile_network, crop_batches, predict_batches
 from wing_tf.evaluation.report import face_errors, make_report, summarise, write_report

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from wing_tf.data.augment import crop_faces
-from wing_tf.data.read import RecordSet, decode_ratio, read_faces
+from wing_tf.data.read import decode_ratio, read_faces
+from wing_tf.data.records import RecordSet
 from wing_tf.geometry import apply_affine, compose
 from wing_tf.models.saving import Contract
 

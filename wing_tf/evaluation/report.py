@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from wing_tf.data.read import RecordSet, read_faces
+from wing_tf.data.read import read_faces
+from wing_tf.data.records import RecordSet
 from wing_tf.evaluation.predict import Predictions
 from wing_tf.geometry import apply_affine, invert, mean_shape, shape_in_box
 from wing_tf.landmarks import LandmarkScheme

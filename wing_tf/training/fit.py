@@ -12,7 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.read import RecordSet, decode_ratio, find_shards, open_records, training_batches
+from wing_tf.data.read import decode_ratio, training_batches
+from wing_tf.data.records import RecordSet, find_shards, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
 from wing_tf.landmarks import BOX_NORMALISERS
 from wing_tf.losses import LOSSES

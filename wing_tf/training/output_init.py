@@ -5,7 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from wing_tf.data.augment import Augmenter
-from wing_tf.data.read import RecordSet, read_faces
+from wing_tf.data.read import read_faces
+from wing_tf.data.records import RecordSet
 from wing_tf.geometry import mean_shape, shape_in_box
 
 

@@ -1,0 +1,131 @@
+import math
+
+import keras
+import ml_collections
+import numpy as np
+import pytest
+import tensorflow as tf
+from experiments import CONFIGS, load_config
+
+from wing_tf.data.augment import Augmenter
+from wing_tf.data.read import training_batches
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.training import fit
+from wing_tf.training.config import complete_config, default_config
+from wing_tf.training.optimizer import WarmUp, kernel_regularizer, make_optimizer, make_schedule
+
+
+@pytest.fixture(scope="module")
+def train_records(synthetic_records):
+    return open_records(find_shards(str(synthetic_records), "train"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_is_whole_and_takes_a_step(path, train_records):
+    config = load_config(path)
+    flat = dict(ml_collections.FrozenConfigDict(config).items())
+    assert set(flat) == set(default_config())  # so that each key can be set from the command line
+    for key, value in default_config().items():
+        if isinstance(value, ml_collections.ConfigDict):
+            assert set(config[key]) == set(value), key
+    config = complete_config(config)
+    trainer = fit.make_trainer(config, train_records, 10)
+    assert trainer.network.name in path.stem or path.stem == "smoke"
+    fit.initialise(config, trainer, train_records)
+    batches = training_batches(
+        train_records, batch_size=config.batch_size, num_draws=Augmenter.num_draws, seed=0
+    )
+    before = trainer.network.get_weights()
+    history = trainer.fit(batches, steps_per_epoch=1, verbose=0, shuffle=False)
+    assert math.isfinite(history.history["loss"][0])
+    assert not np.array_equal(before[0], trainer.network.get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batchsize": 3}, r"Unknown config key config.batchsize. Did you mean config.batch_size"),
+        ({"loss": {"widht": 3.0}}, "Unknown config key config.loss.widht"),
+        ({"loss": {"name": "wings"}}, "Did you mean 'wing'"),
+        ({"loss": 3}, "config.loss must hold keys"),
+        ({"batch_size": "many"}, "config.batch_size must be of type int"),
+        ({"batch_size": 0}, "config.batch_size must be at least 1"),
+        ({"crop_margin": 0.5}, "config.crop_margin must be in"),
+        ({"optimizer": {"learning_rate": 0.0}}, "must be positive"),
+        ({"optimizer": {"ema": 1.0}}, "config.optimizer.ema"),
+        ({"augment": {"flip": 2.0}}, "`flip` must be in"),
+        ({"schedule": {"name": "exponential"}}, "final_ratio must be positive"),
+        ({"schedule": {"boundaries": (8, 4)}}, "boundaries must rise"),
+        ({"optimizer": {"momentum": 2.0}}, "momentum must be below 1"),
+        ({"optimizer": {"weight_decay": -1.0}}, "weight_decay can't be negative"),
+        ({"seed": -1}, "config.seed can't be negative"),
+    ],
+)
+def test_config_faults_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        complete_config(ml_collections.ConfigDict(changes))
+
+
+def _rates(config, steps, per_epoch=10):
+    schedule = make_schedule(complete_config(config), per_epoch)
+    return [float(schedule(step)) for step in steps]
+
+
+def test_schedules():
+    def config(**schedule):
+        return ml_collections.ConfigDict({"epochs": 10, "schedule": schedule})
+
+    np.testing.assert_allclose(
+        _rates(config(name="cosine", final_ratio=0.1), [0, 50, 100]), [1e-3, 5.5e-4, 1e-4]
+    )
+    np.testing.assert_allclose(
+        _rates(config(name="exponential", final_ratio=0.01), [0, 50, 100]), [1e-3, 1e-4, 1e-5],
+        rtol=1e-5,
+    )  # fmt: skip
+    np.testing.assert_allclose(
+        _rates(config(name="piecewise", boundaries=(4, 8)), [39, 40, 80]), [1e-3, 1e-4, 1e-5],
+        rtol=1e-5,
+    )  # fmt: skip
+    np.testing.assert_allclose(_rates(config(name="constant"), [0, 99]), [1e-3, 1e-3])
+    warm = _rates(config(name="cosine", warmup_epochs=1.0), [0, 4, 9, 55, 100])
+    np.testing.assert_allclose(warm, [1e-4, 5e-4, 1e-3, 5e-4, 0], atol=1e-9, rtol=1e-4)
+
+
+def test_warm_up_survives_serialisation():
+    schedule = WarmUp(keras.optimizers.schedules.CosineDecay(1e-2, 50), 5)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
+    assert float(again(20)) == float(schedule(20))
+
+
+def test_sgd_decay_is_coupled_and_gives_the_papers_update():
+    config = complete_config(
+        ml_collections.ConfigDict(
+            {
+                "optimizer": {"name": "sgd", "weight_decay": 0.1, "learning_rate": 0.5},
+                "schedule": {"name": "constant"},
+            }
+        )
+    )
+    layer = keras.layers.Dense(1, use_bias=False, kernel_regularizer=kernel_regularizer(config))
+    layer.build((None, 1))
+    layer.kernel.assign([[2.0]])
+    optimizer = make_optimizer(config, 10)
+    expected, velocity = 2.0, 0.0
+    for _ in range(3):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(layer(tf.ones((1, 1)))) + sum(layer.losses)
+        optimizer.apply(tape.gradient(loss, [layer.kernel.value]), [layer.kernel])
+        velocity = 0.9 * velocity - 0.5 * (1 + 0.1 * expected)  # the decay goes through momentum
+        expected += velocity
+    np.testing.assert_allclose(float(layer.kernel.numpy()[0, 0]), expected, rtol=1e-6)
+
+
+def test_biases_do_not_decay():
+    config = complete_config(
+        ml_collections.ConfigDict({"optimizer": {"weight_decay": 0.5, "learning_rate": 0.1}})
+    )
+    layer = keras.layers.Dense(2, kernel_initializer="ones", bias_initializer="ones")
+    layer.build((None, 3))
+    make_optimizer(config, 10).apply([tf.zeros((3, 2)), tf.zeros(2)], [layer.kernel, layer.bias])
+    np.testing.assert_array_equal(layer.bias, [1, 1])
+    assert np.all(np.asarray(layer.kernel) < 1)

@@ -1,0 +1,141 @@
+"""Record files: which there are, whether they are whole, and what they hold."""
+
+import dataclasses
+import glob
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from wing_tf.data import example_schema as schema
+from wing_tf.landmarks import LandmarkScheme, get_scheme
+
+_SHARD = re.compile(r"(?P<split>\w+)-\d{5}-of-(?P<count>\d{5})\.tfrecord")
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordSet:
+    """Record files that fit together: found, whole, of one scheme and one square side.
+
+    Attributes:
+        files: the shards, sorted.
+        num_faces: how many records they hold.
+        scheme: the mark-up.
+        side: of the stored squares in pixels.
+        context: the squares' side over the face boxes' longer side (the largest among the files).
+    """
+
+    files: tuple[str, ...]
+    num_faces: int
+    scheme: LandmarkScheme
+    side: int
+    context: float
+
+
+def find_shards(patterns: str | Sequence[str], split: str | None = None) -> list[str]:
+    """Returns the record files that paths name.
+
+    Args:
+        patterns: globs, files or folders; a comma separates several in one string.
+        split: for folders, which split's shards are meant; all if None.
+
+    Returns:
+        Sorted paths.
+
+    Raises:
+        ValueError: if one of them names no file, or if a folder lacks one of a split's shards.
+    """
+    if isinstance(patterns, str | os.PathLike):
+        patterns = [p.strip() for p in os.fspath(patterns).split(",") if p.strip()]
+    files: set[str] = set()
+    for pattern in patterns:
+        path = pathlib.Path(pattern).expanduser()
+        found = _in_folder(path, split) if path.is_dir() else glob.glob(str(path))
+        found = [f for f in found if os.path.isfile(f)]
+        if not found:
+            raise ValueError(
+                f"No record file matches {path}. Write records with `wing-tfrecords write`."
+            )
+        files.update(found)
+    if not files:
+        raise ValueError("No record files named: the path is empty.")
+    return sorted(files)
+
+
+def _in_folder(folder: pathlib.Path, split: str | None) -> list[str]:
+    """Returns a folder's shards of one split, or of all. Raises ValueError if any is missing."""
+    splits: dict[str, dict[str, int]] = {}
+    for path in folder.iterdir():
+        if match := _SHARD.fullmatch(path.name):
+            splits.setdefault(match["split"], {})[str(path)] = int(match["count"])
+    if split is not None and split not in splits:
+        raise ValueError(
+            f"No record file of the split {split!r} in {folder} (it has: "
+            f"{', '.join(sorted(splits)) or 'none'}). Write records with `wing-tfrecords write`"
+            f"{' and a --validation_fraction above 0' if split == 'validation' else ''}."
+        )
+    chosen = splits if split is None else {split: splits[split]}
+    for name, shards in chosen.items():
+        if {len(shards)} != set(shards.values()):
+            raise ValueError(
+                f"{folder} holds {len(shards)} files of the split {name!r}, whose names say "
+                f"{' and '.join(map(str, sorted(set(shards.values()))))}. Write the records again."
+            )
+    return [path for shards in chosen.values() for path in shards]
+
+
+def open_records(files: Sequence[str]) -> RecordSet:
+    """Checks record files from the first to the last byte and says what they hold.
+
+    Args:
+        files: paths, as from `find_shards`.
+
+    Raises:
+        ValueError: if a file is truncated, damaged or not made by this package, or if the files
+            differ in scheme or in square side.
+    """
+    count = 0
+    context = 1.0
+    found: dict[tuple[str, int], str] = {}
+    for file in files:
+        dataset = tf.data.TFRecordDataset(file, buffer_size=1 << 20)
+        try:
+            count += int(dataset.reduce(np.int64(0), lambda total, _: total + 1))
+            first = next(iter(dataset.take(1).as_numpy_iterator()), None)
+        except tf.errors.DataLossError as error:
+            raise ValueError(
+                f"{file} is truncated, damaged or not a TFRecord file: {error.message}. "
+                "Write it again with `wing-tfrecords write`."
+            ) from None
+        if first is not None:
+            name, side, file_context = _identify(file, first)
+            context = max(context, file_context)
+            found.setdefault((name, side), file)
+    if not found:
+        raise ValueError(f"The record files hold no face: {', '.join(files[:3])}.")
+    if len(found) > 1:
+        listing = "; ".join(f"{file}: {name}, side {side}" for (name, side), file in found.items())
+        raise ValueError(f"Record sets must share one scheme and one square side. {listing}.")
+    ((name, side),) = found
+    return RecordSet(tuple(files), count, get_scheme(name), side, context)
+
+
+def _identify(file: str, record: bytes) -> tuple[str, int, float]:
+    """Returns the scheme, the square's side and its context of a file's first record."""
+    try:
+        feature = tf.train.Example.FromString(record).features.feature
+        name = feature[schema.SCHEME].bytes_list.value[0].decode()
+        side = feature[schema.SIDE].int64_list.value[0]
+        x0, y0, x1, y1 = feature[schema.BOX].float_list.value
+        count = len(feature[schema.VISIBILITY].int64_list.value)
+        if count != get_scheme(name).num_landmarks:
+            raise ValueError(f"{name} with {count} landmarks")
+        context = side / max(x1 - x0, y1 - y0)
+    except Exception as error:
+        raise ValueError(
+            f"{file} holds records that `wing-tfrecords` has not written ({error})."
+        ) from None
+    return name, side, context
