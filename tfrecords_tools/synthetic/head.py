@@ -14,6 +14,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from tfrecords_tools.synthetic.exact import inverted, product
+
 CENTRE = np.array([0.0, 10.0, -80.0])
 RADII = np.array([76.0, 108.0, 94.0])
 GRID_SHAPE = (52, 61)  # elevation rows, azimuth columns; the first and last column coincide
@@ -150,9 +152,9 @@ def _spline(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     system[count + 1 :, :count] = centres.T / 100
     elevation, azimuth = angles_of_grid(rows, columns)
     base = _ellipsoid(*np.meshgrid(azimuth, elevation)).reshape(-1, 3)
-    inverse = np.linalg.inv(system)[:, :count]
+    inverse = inverted(system)[:, :count]
     terms = np.concatenate([_kernel(base, centres), np.ones((len(base), 1)), base / 100], 1)
-    return base.astype(np.float32), (terms @ inverse).astype(np.float32)
+    return base.astype(np.float32), product(terms, inverse).astype(np.float32)
 
 
 def surface(controls: np.ndarray, rows: int, columns: int) -> np.ndarray:

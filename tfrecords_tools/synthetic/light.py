@@ -5,6 +5,7 @@ import numpy as np
 
 from tfrecords_tools.synthetic.appearance import Paint
 from tfrecords_tools.synthetic.charts import SIDE, stretch, texel_angles, triple
+from tfrecords_tools.synthetic.exact import product
 from tfrecords_tools.synthetic.parts import ATLAS_SHAPE, BLOCKS
 from tfrecords_tools.synthetic.render import Camera, rasterise
 
@@ -57,7 +58,7 @@ def cast_by_head(
     side = 128
     camera = Camera(lamp, far, far * side / 420, np.full(2, side / 2))
     flat = {name: grids[name].reshape(-1, 3) for name in BLOCKS}
-    turned = np.concatenate([*flat.values()]) @ lamp.T
+    turned = product(np.concatenate([*flat.values()]), lamp.T)
     frame = rasterise(turned, camera, drawn, side)
     clear = frame.is_clear(*camera.project_turned(turned), 7.0).astype(np.float32)
     atlas = np.ones(ATLAS_SHAPE, np.float32)

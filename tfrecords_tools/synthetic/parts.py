@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfrecords_tools.synthetic.exact import product
 from tfrecords_tools.synthetic.head import GRID_SHAPE
 
 ATLAS_SHAPE = (320, 256)
@@ -137,7 +138,8 @@ def follow_head(
     share = np.clip((165 - grid[..., 1:2]) / 90, 0, 1)
     offset = grid - BODY_PIVOT
     pivot = head_rotation @ BODY_PIVOT
-    return pivot + share * (offset @ head_rotation.T) + (1 - share) * (offset @ body_rotation.T)
+    with_head, with_body = (product(offset, r.T) for r in (head_rotation, body_rotation))
+    return pivot + share * with_head + (1 - share) * with_body
 
 
 def curtain(rng: np.random.Generator, head: np.ndarray) -> np.ndarray:

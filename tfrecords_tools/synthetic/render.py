@@ -9,6 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from tfrecords_tools.synthetic.exact import product
 from tfrecords_tools.synthetic.parts import topology
 
 _SUBPIXEL_BITS = 4
@@ -36,7 +37,7 @@ class Camera(NamedTuple):
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixels `[N, 2]` and nearness `[N]` of points `[N, 3]` in the head frame."""
-        return self.project_turned(points @ self.rotation.T)
+        return self.project_turned(product(points, self.rotation.T))
 
     def zoomed(self, factor: int) -> "Camera":
         """The same view on a grid `factor` times as fine; pixel centres stay integers."""

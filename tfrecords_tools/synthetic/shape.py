@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 
+from tfrecords_tools.synthetic.exact import product
 from tfrecords_tools.synthetic.head import GRID_SHAPE, MIRROR, Head, mean_controls, surface
 
 _EYES = ((37, 41, 38, 40), (44, 46, 43, 47))  # upper lid, lower lid, twice per eye
@@ -59,7 +60,8 @@ def _noise_factor(length: float) -> np.ndarray:
     mean = mean_controls()
     squared = ((mean[:, None] - mean[None]) ** 2).sum(-1)
     kernel = np.exp(-0.5 * squared / length**2)
-    return np.linalg.cholesky(kernel + 1e-6 * np.eye(len(mean)))
+    # Rounded, because LAPACK's last bits depend on its threads.
+    return np.round(np.linalg.cholesky(kernel + 1e-6 * np.eye(len(mean))), 9)
 
 
 @cache
@@ -114,7 +116,7 @@ def _identity(rng: np.random.Generator) -> np.ndarray:
     y[_OUTER_LOWER] += np.array([0.5, 1, 1.1, 1, 0.5]) * 1.6 * next(draw)
     y *= np.where(mean[:, 1] < -25, 1 + 0.05 * next(draw) * field["forehead"], 1)
     factor = _noise_factor(16.0)
-    noise = factor @ rng.standard_normal((len(mean), 3)) * [1.4, 1.35, 1.0]
+    noise = product(factor, rng.standard_normal((len(mean), 3))) * [1.4, 1.35, 1.0]
     mirrored = noise[_mirror_all()] * [-1, 1, 1]
     # Two thirds of the free variation is shared by both halves: faces are nearly symmetric.
     points += 0.62 * (noise + mirrored) + 0.38 * (noise - mirrored)
