@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from wing_tf.data import example_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
@@ -134,7 +135,7 @@ def _identify(file: str, record: bytes) -> tuple[str, int, float]:
         if count != get_scheme(name).num_landmarks:
             raise ValueError(f"{name} with {count} landmarks")
         context = side / max(x1 - x0, y1 - y0)
-    except Exception as error:
+    except (DecodeError, ArithmeticError, LookupError, ValueError) as error:
         raise ValueError(
             f"{file} holds records that `wing-tfrecords` has not written ({error})."
         ) from None
