@@ -165,8 +165,10 @@ def write_records(
 
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(output.name + ".partial")
-    if partial.exists():
-        shutil.rmtree(partial)  # of a run that was killed
+    if partial.exists():  # of a run that was killed
+        if any(p.suffix != ".tfrecord" and p.name != schema.MANIFEST for p in partial.iterdir()):
+            raise ValueError(f"{partial} is in the way and holds something else than records.")
+        shutil.rmtree(partial)
     partial.mkdir()
     try:
         skipped = dict(source.skipped)

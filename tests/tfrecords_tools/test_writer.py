@@ -124,6 +124,15 @@ def test_a_folder_in_use_is_refused(tmp_path):
     assert (tmp_path / "precious.txt").read_text() == "keep me"
 
 
+def test_a_folder_of_the_partial_name_with_something_else_is_kept(tmp_path):
+    precious = tmp_path / "r.partial" / "thesis.tex"
+    precious.parent.mkdir()
+    precious.write_text("keep me")
+    with pytest.raises(ValueError, match="holds something else than records"):
+        write_records(DotSource(2), tmp_path / "r", progress=False)
+    assert precious.read_text() == "keep me"
+
+
 def test_a_killed_run_leaves_nothing_that_reads_as_records(tmp_path):
     process = multiprocessing.get_context("spawn").Process(
         target=write_records,
