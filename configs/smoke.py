@@ -60,7 +60,7 @@ def get_config() -> ml_collections.ConfigDict:
             "epochs": 2,
             "output_init": 0.02,
             "init_from": "",
-            "mixed_precision": False,
+            "precision": "auto",
             "jit_compile": "auto",
             "checkpoint_epochs": 1,
             "num_pictures": 4,

@@ -78,7 +78,7 @@ def get_config() -> ml_collections.ConfigDict:
             "epochs": 339,
             "output_init": 0.02,
             "init_from": "",
-            "mixed_precision": False,
+            "precision": "float32",
             "jit_compile": "auto",
             "checkpoint_epochs": 10,
             "num_pictures": 8,

@@ -46,9 +46,9 @@ def sgd_steps(folder, records, *, devices):
             "batch_size": 14, "epochs": 2, "checkpoint_epochs": 2,
         },
     )  # fmt: skip
-    from wing_tf.training import fit
+    from wing_tf.training.build import make_strategy
 
-    strategy = fit.make_strategy()
+    strategy = make_strategy()
     assert (strategy.num_replicas_in_sync if strategy else 1) == devices
 
 

@@ -10,7 +10,7 @@ from experiments import CONFIGS, load_config
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.training import fit
+from wing_tf.training import build
 from wing_tf.training.config import complete_config, default_config
 from wing_tf.training.optimizer import WarmUp, kernel_regularizer, make_optimizer, make_schedule
 
@@ -29,9 +29,9 @@ def test_every_config_is_whole_and_takes_a_step(path, train_records):
         if isinstance(value, ml_collections.ConfigDict):
             assert set(config[key]) == set(value), key
     config = complete_config(config)
-    trainer = fit.make_trainer(config, train_records, 10)
+    trainer = build.make_trainer(config, train_records, 10)
     assert trainer.network.name in path.stem or path.stem == "smoke"
-    fit.initialise(config, trainer, train_records)
+    build.initialise(config, trainer, train_records)
     batches = training_batches(
         train_records, batch_size=config.batch_size, num_draws=Augmenter.num_draws, seed=0
     )

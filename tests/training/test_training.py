@@ -13,7 +13,7 @@ from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.evaluate import evaluate
 from wing_tf.models import cnn6
 from wing_tf.models.saving import load_network
-from wing_tf.training import fit
+from wing_tf.training import build, fit
 from wing_tf.training.callbacks import StopOnNaN, averaged_weights, cut_log
 from wing_tf.training.config import complete_config, default_config
 from wing_tf.training.output_init import augmented_shapes, initialise_output
@@ -124,11 +124,12 @@ def test_rows_after_the_backup_are_cut(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"mixed_precision": True},
+        {"precision": "float16"},
+        {"precision": "bfloat16"},
         {"optimizer.name": "sgd", "schedule.name": "constant"},
         {"data.cache": False, "loss.name": "l1"},
     ],
-    ids=["mixed_precision", "sgd", "streamed"],
+    ids=["float16", "bfloat16", "sgd", "streamed"],
 )
 def test_variants_train(changes, synthetic_records, tmp_path):
     run = fit.train(smoke_config(synthetic_records, epochs=1, **changes), tmp_path / "run")
@@ -139,11 +140,11 @@ def test_variants_train(changes, synthetic_records, tmp_path):
 
 def test_init_from_takes_over_all_but_another_mark_ups_output(run):
     other = cnn6(98, input_size=32)
-    copied, left = fit.take_over(other, load_network(run)[0])
+    copied, left = build.take_over(other, load_network(run)[0])
     assert left == ["output"]
     assert copied == [*(f"conv{i}" for i in range(1, 6)), "features"]
     same = cnn6(68, input_size=32)
-    assert fit.take_over(same, load_network(run)[0])[1] == []
+    assert build.take_over(same, load_network(run)[0])[1] == []
     for a, b in zip(same.get_weights(), load_network(run)[0].get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -238,7 +239,7 @@ def test_averaged_weights_are_put_back(train_records):
     config = complete_config(
         ml_collections.ConfigDict({"optimizer": {"ema": 0.5}, "batch_size": 8})
     )
-    trainer = fit.make_trainer(config, train_records, 10)
+    trainer = build.make_trainer(config, train_records, 10)
     batches = training_batches(train_records, batch_size=8, num_draws=Augmenter.num_draws, seed=0)
     trainer.fit(batches, steps_per_epoch=2, verbose=0, shuffle=False, callbacks=[_Halfway()])
 
@@ -256,6 +257,6 @@ class _Halfway(keras.callbacks.Callback):
 
 def test_targets_scaled_to_one_are_warned_of(caplog):
     shapes = np.random.default_rng(0).uniform(0, 1, (10, 68, 2))
-    assert fit.warn_if_normalised(shapes - [3, 27])
+    assert build.warn_if_normalised(shapes - [3, 27])
     assert "only a scaled L1" in caplog.text
-    assert not fit.warn_if_normalised(shapes * 64)
+    assert not build.warn_if_normalised(shapes * 64)

@@ -54,7 +54,7 @@ class StopOnNaN(keras.callbacks.Callback):
             raise FloatingPointError(
                 f"The loss became {loss}. Try a smaller config.optimizer.learning_rate, "
                 "config.schedule.warmup_epochs=1 or more, config.optimizer.clip_norm=1, or "
-                "config.mixed_precision=False. The run folder holds the last good state."
+                "config.precision='float32'. The run folder holds the last good state."
             )
 
 

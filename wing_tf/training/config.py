@@ -10,6 +10,7 @@ import ml_collections
 from wing_tf.data.augment import Augmentation
 from wing_tf.losses import LOSSES
 from wing_tf.models import MODELS
+from wing_tf.training.device import PRECISIONS
 
 SCHEDULES = ("cosine", "exponential", "piecewise", "constant")
 OPTIMIZERS = ("adamw", "sgd")
@@ -54,7 +55,9 @@ def default_config() -> ml_collections.ConfigDict:
             "epochs": 100,
             "output_init": 0.02,  # scale of the shape-based output kernel; 0: Keras' default
             "init_from": "",  # a model to start from, also one with another mark-up
-            "mixed_precision": False,
+            # Of activations: "float32", "bfloat16", "float16", or "auto": what the device is
+            # fastest in, float16 excepted. Weights and the saved network are always float32.
+            "precision": "auto",
             "jit_compile": "auto",  # "auto", "on" or "off"
             "checkpoint_epochs": 1,  # how often the state to resume from and pictures are written
             "num_pictures": 8,  # validation faces drawn for TensorBoard
@@ -99,6 +102,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
         "loss.name": LOSSES,
         "optimizer.name": OPTIMIZERS,
         "schedule.name": SCHEDULES,
+        "precision": PRECISIONS,
         "jit_compile": ("auto", "on", "off"),
     }
     values = config.to_dict()

@@ -1,7 +1,6 @@
 """The network with its augmenter, as one Keras model for ``fit``."""
 
 import keras
-import tensorflow as tf
 
 from wing_tf.data.augment import Augmenter
 
@@ -14,15 +13,12 @@ class LandmarkTrainer(keras.Model):
     Args:
         network: pictures to landmarks.
         augmenter: record batches to pictures, landmarks and weights.
-        compile_augmenter: compile the augmentation by itself with XLA. It is many small operations
-            over all pixels, which XLA fuses; on a CPU the network itself is faster without.
     """
 
-    def __init__(self, network: keras.Model, augmenter: Augmenter, *, compile_augmenter: bool):
+    def __init__(self, network: keras.Model, augmenter: Augmenter):
         super().__init__(name="trainer")
         self.network = network
         self.augmenter = augmenter
-        self._augment = tf.function(augmenter, jit_compile=compile_augmenter or None)
         self.build(network.input_shape)
 
     def build(self, input_shape):
@@ -41,4 +37,12 @@ class LandmarkTrainer(keras.Model):
 
     def train_step(self, data):
         """Takes a batch of `wing_tf.data.read.training_batches`."""
-        return super().train_step(self._augment(data))
+        return self.learn(self.augmenter(data))
+
+    def learn(self, batch):
+        """Fits an augmented batch: forward, loss, backward, update.
+
+        Args:
+            batch: pictures, landmarks and weights, as the augmenter returns them.
+        """
+        return super().train_step(batch)

@@ -1,0 +1,140 @@
+"""The parts of a training, from its config."""
+
+import inspect
+import logging
+
+import keras
+import ml_collections
+import numpy as np
+import tensorflow as tf
+
+from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.records import RecordSet
+from wing_tf.losses import LOSSES
+from wing_tf.models import MODELS
+from wing_tf.models.saving import load_network
+from wing_tf.training.cpu import fuse_update, multiply_small_maps
+from wing_tf.training.device import Plan, plan
+from wing_tf.training.optimizer import kernel_regularizer, make_optimizer
+from wing_tf.training.output_init import augmented_shapes, initialise_output
+from wing_tf.training.trainer import LandmarkTrainer
+
+_log = logging.getLogger(__name__)
+
+
+def make_strategy() -> tf.distribute.Strategy | None:
+    """Returns a strategy over all visible devices, or None where there is one device."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(devices) < 2:
+        return None
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def build_network(config: ml_collections.ConfigDict, records: RecordSet) -> keras.Model:
+    """Builds the config's network for the records' mark-up."""
+    return MODELS[config.model.name](
+        records.scheme.num_landmarks,
+        input_size=config.model.input_size,
+        kernel_regularizer=kernel_regularizer(config),
+    )
+
+
+def make_trainer(
+    config: ml_collections.ConfigDict,
+    records: RecordSet,
+    steps_per_epoch: int,
+    device_plan: Plan | None = None,
+) -> LandmarkTrainer:
+    """Builds and compiles network, augmenter, loss and optimizer; call it in a strategy's scope."""
+    device_plan = device_plan or plan(config)
+    augmenter = Augmenter(
+        records.scheme,
+        input_size=config.model.input_size,
+        margin=config.crop_margin,
+        augmentation=Augmentation(**config.augment),
+        jit_compile=device_plan.compile_parts,
+    )
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(device_plan.policy)
+    try:
+        network = build_network(config, records)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    optimizer = make_optimizer(config, steps_per_epoch)
+    return compile_trainer(network, augmenter, optimizer, make_loss(config), device_plan)
+
+
+def compile_trainer(
+    network: keras.Model,
+    augmenter: Augmenter,
+    optimizer: keras.optimizers.Optimizer,
+    loss: keras.losses.Loss,
+    device_plan: Plan,
+) -> LandmarkTrainer:
+    """Puts the parts together so that they run as the plan says."""
+    if device_plan.compile_parts:
+        multiply_small_maps(network)
+        optimizer.build(network.trainable_variables)
+        fuse_update(optimizer)
+    if device_plan.precision == "float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    trainer = LandmarkTrainer(network, augmenter)
+    trainer.compile(optimizer=optimizer, loss=loss, jit_compile=device_plan.compile_step)
+    return trainer
+
+
+def make_loss(config: ml_collections.ConfigDict) -> keras.losses.Loss:
+    """Builds the config's loss; keys that belong to another loss are left alone."""
+    loss = LOSSES[config.loss.name]
+    options = inspect.signature(loss).parameters
+    return loss(**{k: v for k, v in config.loss.items() if k in options and k != "name"})
+
+
+def initialise(
+    config: ml_collections.ConfigDict, trainer: LandmarkTrainer, records: RecordSet
+) -> None:
+    """Sets the output layer from the training shapes and takes over another model's layers."""
+    network, augmenter = trainer.network, trainer.augmenter
+    shapes = augmented_shapes(records, augmenter, seed=config.seed)
+    warn_if_normalised(shapes)
+    if config.output_init:
+        initialise_output(
+            network.get_layer("output"), shapes, scale=config.output_init, seed=config.seed
+        )
+    if config.init_from:
+        copied, left = take_over(network, load_network(config.init_from)[0])
+        if not copied:
+            raise ValueError(f"config.init_from: no layer of {config.init_from} fits.")
+        print(f"From {config.init_from}: {', '.join(copied)}. New: {', '.join(left) or 'none'}.")
+
+
+def take_over(network: keras.Model, other: keras.Model) -> tuple[list[str], list[str]]:
+    """Copies the weights of layers that have the same name and shapes in another network.
+
+    Returns:
+        The names of the layers that were copied, and of those with weights that were not.
+    """
+    theirs = {layer.name: layer.get_weights() for layer in other.layers}
+    copied, left = [], []
+    for layer in network.layers:
+        shapes = [w.shape for w in layer.get_weights()]
+        if not shapes:
+            continue
+        if [w.shape for w in theirs.get(layer.name, [])] == shapes:
+            layer.set_weights(theirs[layer.name])
+            copied.append(layer.name)
+        else:
+            left.append(layer.name)
+    return copied, left
+
+
+def warn_if_normalised(landmarks_px: np.ndarray) -> bool:
+    """Warns when targets [N, K, 2] look scaled to [0, 1]; returns whether it did."""
+    extent = np.max(np.ptp(landmarks_px, axis=1), axis=1)
+    normalised = bool(np.percentile(extent, 99) <= 1.5)
+    if normalised:
+        _log.warning(
+            "The targets look normalised to [0, 1]. Errors are then far below Wing loss's width, "
+            "and it is only a scaled L1: use pixels of the network's input."
+        )
+    return normalised
