@@ -62,6 +62,7 @@ def get_config() -> ml_collections.ConfigDict:
             "init_from": "",
             "precision": "auto",
             "jit_compile": "auto",
+            "validation_epochs": 1,
             "checkpoint_epochs": 1,
             "num_pictures": 4,
         }

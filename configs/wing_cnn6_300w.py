@@ -80,6 +80,7 @@ def get_config() -> ml_collections.ConfigDict:
             "init_from": "",
             "precision": "float32",
             "jit_compile": "auto",
+            "validation_epochs": 1,
             "checkpoint_epochs": 10,
             "num_pictures": 8,
         }

@@ -67,6 +67,7 @@ def get_config() -> ml_collections.ConfigDict:
             "init_from": "",
             "precision": "auto",
             "jit_compile": "auto",
+            "validation_epochs": 5,
             "checkpoint_epochs": 10,
             "num_pictures": 8,
         }

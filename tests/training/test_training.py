@@ -18,6 +18,7 @@ from wing_tf.training.callbacks import StopOnNaN, averaged_weights, cut_log
 from wing_tf.training.config import complete_config, default_config
 from wing_tf.training.output_init import augmented_shapes, initialise_output
 from wing_tf.training.run_dir import RunDir
+from wing_tf.training.trainer import LandmarkTrainer
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,27 @@ def test_validation_and_evaluation_give_one_number(run, synthetic_records, tmp_p
     report = evaluate(run, f"{synthetic_records}/validation-*", tmp_path, normaliser="box")
     logged = [float(r.split(",")[2]) for r in (run / "metrics.csv").read_text().split()[1:]]
     assert report["nme_mean"] == pytest.approx(min(logged), rel=1e-6)
+
+
+def test_judging_less_often_changes_nothing_else(run, synthetic_records, tmp_path):
+    config = smoke_config(synthetic_records, validation_epochs=5, num_pictures=0)
+    other = fit.train(config, tmp_path / "run")
+    rows = [[r.split(",") for r in (f / "metrics.csv").read_text().split()] for f in (run, other)]
+    assert rows[1][0] == rows[0][0]
+    assert rows[1][1][2] == "nan"
+    assert cut_log(other / "metrics.csv", 1) == math.inf
+    # The last epoch is judged; the training was the same.
+    assert float(rows[1][2][2]) == pytest.approx(float(rows[0][2][2]), rel=0.02)
+
+
+def test_the_step_is_traced_once(synthetic_records, tmp_path, monkeypatch):
+    traces = []
+    learn = LandmarkTrainer.learn
+    monkeypatch.setattr(
+        LandmarkTrainer, "learn", lambda self, batch: traces.append(1) or learn(self, batch)
+    )
+    fit.train(smoke_config(synthetic_records), tmp_path / "run")
+    assert len(traces) == 1
 
 
 def test_a_finished_run_is_left_alone(run, synthetic_records, capsys):

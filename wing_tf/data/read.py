@@ -103,11 +103,11 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Returns an endless stream of shuffled batches, each face with its own random numbers.
 
-    The order of epoch e is a function of (seed, e), and the numbers of a face are a function of
-    (seed, running number of the sample in the stream): a stream begun at ``first_epoch`` goes on
-    exactly as one that has come there, at any parallelism, and replicas that share a batch get
-    different numbers. What an epoch holds beyond its last whole batch is left out (other faces each
-    time).
+    The order of epoch e is a function of (seed, e), and the numbers of a batch's faces are a
+    function of (seed, running number of the batch in the stream): a stream begun at
+    ``first_epoch`` goes on exactly as one that has come there, at any parallelism, and replicas
+    that share a batch get different numbers. What an epoch holds beyond its last whole batch is
+    left out (other faces each time).
 
     Args:
         records: what is read.
@@ -124,48 +124,49 @@ def training_batches(
         Batches of `parse_face`'s dict without ``key``, plus ``draws`` float32 [B, num_draws].
     """
     order_seed, draw_seed = np.random.SeedSequence(seed).generate_state(2).astype(np.int64) // 2
-    used = records.num_faces // batch_size * batch_size
+    steps = records.num_faces // batch_size
     if cache:
-        epoch_faces, load = _from_memory(records, ratio)
+        epoch_batches, load = _from_memory(records, ratio, batch_size)
     else:
-        epoch_faces, load = _from_files(records, ratio, shuffle_buffer)
+        epoch_batches, load = _from_files(records, ratio, batch_size, shuffle_buffer)
 
     def epoch(number):
-        faces = epoch_faces(tf.stack([tf.constant(order_seed), number]))
-        return faces.enumerate(number * records.num_faces).take(used)
+        batches = epoch_batches(tf.stack([tf.constant(order_seed), number]))
+        return batches.enumerate(number * steps)
 
-    def with_draws(number, face):
-        return face, tf.random.stateless_uniform([num_draws], [draw_seed, number])
+    def with_draws(number, batch):
+        draws = tf.random.stateless_uniform([batch_size, num_draws], [draw_seed, number])
+        return {**load(batch), "draws": draws}
 
-    parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
-    dataset = tf.data.Dataset.counter(first_epoch).flat_map(epoch).map(with_draws, **parallel)
-    dataset = dataset.batch(batch_size, drop_remainder=True)
-    dataset = dataset.map(lambda faces, draws: {**load(faces), "draws": draws}, **parallel)
+    dataset = tf.data.Dataset.counter(first_epoch).flat_map(epoch)
+    dataset = dataset.map(with_draws, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def _from_memory(records: RecordSet, ratio: int):
-    """Returns the order of an epoch's faces, and how a batch of them is taken from memory."""
+def _from_memory(records: RecordSet, ratio: int, batch_size: int):
+    """Returns an epoch's batches of face numbers, and how such a batch is taken from memory."""
     faces = read_faces(records, ratio).map(_without_key)
     arrays = faces.batch(records.num_faces).get_single_element()
+    used = records.num_faces // batch_size * batch_size
 
-    def epoch_faces(seed):
+    def epoch_batches(seed):
         order = tf.random.experimental.stateless_shuffle(tf.range(records.num_faces), seed)
-        return tf.data.Dataset.from_tensor_slices(order)
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(order[:used], (-1, batch_size)))
 
-    return epoch_faces, lambda index: {name: tf.gather(v, index) for name, v in arrays.items()}
+    return epoch_batches, lambda index: {name: tf.gather(v, index) for name, v in arrays.items()}
 
 
-def _from_files(records: RecordSet, ratio: int, buffer: int):
-    """Returns an epoch's records, shards and records shuffled, and how a batch is decoded."""
+def _from_files(records: RecordSet, ratio: int, batch_size: int, buffer: int):
+    """Returns an epoch's batches of records, shards and records shuffled, and how to decode one."""
     # Dataset.shuffle takes no seed that depends on the epoch's number: it is done here by chunks.
     shuffle = tf.random.experimental.stateless_shuffle
 
-    def epoch_faces(seed):
+    def epoch_batches(seed):
         files = shuffle(tf.constant(records.files), seed)
         chunks = _interleave(tf.data.Dataset.from_tensor_slices(files), len(records.files))
         chunks = chunks.batch(buffer).enumerate()
-        return chunks.map(lambda i, chunk: shuffle(chunk, seed + [1 + i, 0])).unbatch()
+        faces = chunks.map(lambda i, chunk: shuffle(chunk, seed + [1 + i, 0])).unbatch()
+        return faces.batch(batch_size, drop_remainder=True)
 
     def load(batch):
         return tf.map_fn(
@@ -180,7 +181,7 @@ def _from_files(records: RecordSet, ratio: int, buffer: int):
             },
         )
 
-    return epoch_faces, load
+    return epoch_batches, load
 
 
 def _without_key(face: dict) -> dict:

@@ -15,7 +15,6 @@ import tqdm
 
 from wing_tf.evaluation.predict import CropBatch, compile_network, predict_batches
 from wing_tf.evaluation.report import face_errors
-from wing_tf.geometry import apply_affine, invert
 from wing_tf.models.saving import Contract, save_network
 from wing_tf.visualization import contact_sheet, draw_landmarks
 
@@ -63,7 +62,7 @@ class Validate(keras.callbacks.Callback):
 
     The score is the exact mean NME of the scheme's default normaliser, on one replica, in source
     pixels: `wing-evaluate` on the same records gives the same number. It is added to the logs as
-    ``val_nme``.
+    ``val_nme``, NaN in epochs that are not judged.
 
     Args:
         network: a float32 network on one replica, into which the weights are copied.
@@ -72,6 +71,7 @@ class Validate(keras.callbacks.Callback):
         folder: where ``best.keras`` and ``last.keras`` go.
         best: the best score before this start.
         normaliser: of the score; the scheme's own if None.
+        every: epochs between two judgements; the last epoch is always judged.
         save_every: epochs between two writings of ``last.keras`` and of pictures.
         picture_folder: for TensorBoard pictures; none if None.
         num_pictures: how many faces they show.
@@ -86,6 +86,7 @@ class Validate(keras.callbacks.Callback):
         folder: pathlib.Path,
         best: float = math.inf,
         normaliser: str | None = None,
+        every: int = 1,
         save_every: int = 1,
         picture_folder: pathlib.Path | None = None,
         num_pictures: int = 8,
@@ -93,7 +94,8 @@ class Validate(keras.callbacks.Callback):
         super().__init__()
         self.inference_network = network
         self.contract, self.batches, self.folder = contract, batches, folder
-        self.best, self.normaliser, self.save_every = best, normaliser, save_every
+        self.best, self.normaliser = best, normaliser
+        self.every, self.save_every = every, save_every
         self._run = compile_network(network)
         self._num_pictures = num_pictures if picture_folder else 0
         if self._num_pictures:
@@ -101,8 +103,26 @@ class Validate(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Validates and saves."""
+        logs = {} if logs is None else logs
+        logs["val_nme"] = math.nan
+        last = epoch + 1 == self.params["epochs"]
+        judge = last or (epoch + 1) % self.every == 0
+        save = last or (epoch + 1) % self.save_every == 0
+        if not (judge or save):
+            return
         with averaged_weights(self.model):
             self.inference_network.set_weights(self.model.network.get_weights())
+        if judge:
+            logs["val_nme"] = score = self._score()
+            if score < self.best:
+                self.best = score
+                save_network(self.inference_network, self.folder / "best.keras", self.contract)
+        if save:
+            save_network(self.inference_network, self.folder / "last.keras", self.contract)
+            if self._num_pictures:
+                self._write_pictures(epoch)
+
+    def _score(self) -> float:
         predictions = predict_batches(self._run, self.batches)
         errors, _ = face_errors(predictions, self.contract.scheme, self.normaliser)
         if not np.isfinite(errors).any():
@@ -110,26 +130,14 @@ class Validate(keras.callbacks.Callback):
                 "No validation face can be scored: the landmarks of config.normaliser are missing "
                 "in all of them."
             )
-        score = float(np.nanmean(errors))
-        if logs is not None:
-            logs["val_nme"] = score
-        if score < self.best:
-            self.best = score
-            save_network(self.inference_network, self.folder / "best.keras", self.contract)
-        if (epoch + 1) % self.save_every == 0 or epoch + 1 == self.params["epochs"]:
-            save_network(self.inference_network, self.folder / "last.keras", self.contract)
-            if self._num_pictures:
-                self._write_pictures(epoch, predictions.predicted_px)
+        return float(np.nanmean(errors))
 
-    def _write_pictures(self, epoch: int, predicted_px: np.ndarray) -> None:
-        batch = self.batches[0]
+    def _write_pictures(self, epoch: int) -> None:
+        images = self.batches[0].image[: self._num_pictures]
         drawn = []
-        for image, to_source, landmarks in list(
-            zip(batch.image, batch.crop_to_source, predicted_px, strict=False)
-        )[: self._num_pictures]:
+        for image, landmarks_px in zip(images, self._run(images), strict=True):
             large = image.astype(np.uint8).repeat(3, axis=0).repeat(3, axis=1)
-            crop_px = apply_affine(invert(to_source), landmarks)
-            drawn.append(draw_landmarks(large, crop_px * 3 + 1, self.contract.scheme))
+            drawn.append(draw_landmarks(large, landmarks_px * 3 + 1, self.contract.scheme))
         with self._writer.as_default(step=epoch):
             tf.summary.image("validation", contact_sheet(drawn, columns=4)[None])
         self._writer.flush()
@@ -209,12 +217,21 @@ class Progress(keras.callbacks.Callback):
         self._durations.append(time.monotonic() - self._start)
         recent = float(np.median(self._durations[-10:]))
         left = recent * (self.num_epochs - epoch - 1) / 60
+        judged = not math.isnan(logs["val_nme"])
+        score = f"validation NME {100 * logs['val_nme']:.2f} %  " if judged else ""
         print(
-            f"epoch {epoch + 1}/{self.num_epochs}  loss {logs['loss']:.3f}  "
-            f"validation NME {100 * logs['val_nme']:.2f} %  "
+            f"epoch {epoch + 1}/{self.num_epochs}  loss {logs['loss']:.3f}  {score}"
             f"{self.faces_per_epoch / self._durations[-1]:.0f} faces/s  {left:.1f} min left",
             flush=True,
         )
+
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """Keras' own, without a mark for epochs that were not judged."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes what is a number."""
+        super().on_epoch_end(epoch, {k: v for k, v in (logs or {}).items() if not math.isnan(v)})
 
 
 def cut_log(path: pathlib.Path, num_epochs: int) -> float:
@@ -237,4 +254,5 @@ def cut_log(path: pathlib.Path, num_epochs: int) -> float:
         csv.writer(file).writerows([header, *kept])
     os.replace(temporary, path)
     column = header.index("val_nme")
-    return min((float(row[column]) for row in kept), default=math.inf)
+    scores = [float(row[column]) for row in kept]
+    return min((score for score in scores if not math.isnan(score)), default=math.inf)

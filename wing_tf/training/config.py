@@ -59,6 +59,7 @@ def default_config() -> ml_collections.ConfigDict:
             # fastest in, float16 excepted. Weights and the saved network are always float32.
             "precision": "auto",
             "jit_compile": "auto",  # "auto", "on" or "off"
+            "validation_epochs": 1,  # how often the network is judged, and the best one saved
             "checkpoint_epochs": 1,  # how often the state to resume from and pictures are written
             "num_pictures": 8,  # validation faces drawn for TensorBoard
         }
@@ -116,7 +117,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
             raise ValueError(
                 f"config.{key} must be one of {', '.join(known)}. Received: {value!r}.{hint}"
             )
-    for key in ("batch_size", "epochs", "checkpoint_epochs"):
+    for key in ("batch_size", "epochs", "validation_epochs", "checkpoint_epochs"):
         if config[key] < 1:
             raise ValueError(f"config.{key} must be at least 1. Received: {config[key]}.")
     if not 1.0 <= config.crop_margin <= 4.0:

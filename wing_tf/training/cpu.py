@@ -76,16 +76,20 @@ def fuse_update(optimizer: keras.optimizers.Optimizer) -> None:
     """Makes a built optimizer compile its update with XLA: one pass over the weights, not ten.
 
     Args:
-        optimizer: changed in place; built on the variables that it will be applied to.
+        optimizer: changed in place; built on the variables that it will be applied to, in their
+            order.
     """
     update = optimizer.apply
-    variables = optimizer._trainable_variables
+    variables = list(optimizer._trainable_variables)
 
     @functools.partial(tf.function, jit_compile=True, autograph=False)
     def compiled(grads):
         update(grads, variables)
 
     def apply(grads, trainable_variables=None):
+        given = variables if trainable_variables is None else list(trainable_variables)
+        if list(map(id, given)) != list(map(id, variables)):
+            raise ValueError("The update was compiled for the variables it was built on.")
         compiled(list(grads))
 
     optimizer.apply = apply

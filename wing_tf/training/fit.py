@@ -15,7 +15,14 @@ from wing_tf.evaluation.predict import check_fit, crop_batches
 from wing_tf.landmarks import BOX_NORMALISERS
 from wing_tf.models.saving import Contract
 from wing_tf.training.build import build_network, initialise, make_strategy, make_trainer
-from wing_tf.training.callbacks import Backup, Progress, StopOnNaN, Validate, cut_log
+from wing_tf.training.callbacks import (
+    Backup,
+    Progress,
+    StopOnNaN,
+    TensorBoard,
+    Validate,
+    cut_log,
+)  # fmt: skip
 from wing_tf.training.config import complete_config
 from wing_tf.training.device import plan
 from wing_tf.training.run_dir import RunDir
@@ -80,9 +87,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         batch_size=config.batch_size,
         num_draws=Augmenter.num_draws,
         seed=config.seed,
-        ratio=decode_ratio(
-            records.side, records.context, config.crop_margin, config.model.input_size
-        ),
+        ratio=training_ratio(config, records),
         first_epoch=epoch,
         cache=config.data.cache,
     )
@@ -105,13 +110,14 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
                     folder=run.checkpoints,
                     best=best,
                     normaliser=config.normaliser or None,
+                    every=config.validation_epochs,
                     save_every=config.checkpoint_epochs,
                     picture_folder=run.tensorboard / "pictures",
                     num_pictures=config.num_pictures,
                 ),
                 Progress(config.epochs, steps_per_epoch * config.batch_size),
                 log,
-                keras.callbacks.TensorBoard(str(run.tensorboard), write_graph=False),
+                TensorBoard(str(run.tensorboard), write_graph=False),
                 Backup(run.backup, config.checkpoint_epochs),
             ],
         )
@@ -120,6 +126,11 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
             log.csv_file.close()  # fit leaves it open when it is interrupted
     print(f"Trained in {(time.monotonic() - started) / 60:.1f} minutes: {run.path}")
     return run.path
+
+
+def training_ratio(config: ml_collections.ConfigDict, records: RecordSet) -> int:
+    """Returns at which share of their size the training pictures are decoded."""
+    return decode_ratio(records.side, records.context, config.crop_margin, config.model.input_size)
 
 
 def _open_data(config: ml_collections.ConfigDict) -> tuple[RecordSet, RecordSet, Contract]:

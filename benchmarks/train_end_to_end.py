@@ -1,0 +1,148 @@
+"""A whole training against its bare step: what reading, augmenting, judging and saving cost.
+
+The training is `wing-train`'s own, `wing_tf.training.fit.train`, on real records. The bare step is
+the same trainer's ``learn`` on a ready batch in the same precision, measured before and after.
+
+    python benchmarks/train_end_to_end.py --config=configs/wing_cnn6_300w_cpu.py \\
+        --config.data.path=RECORDS --config.epochs=60
+
+With --config.epochs=1500 --config.batch_size=8 or so it also says whether memory stays flat. The
+last line, ``ratio:``, is faces a second from the first epoch's end to the last one's, over the bare
+step's.
+"""
+
+import collections
+import functools
+import itertools
+import os
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+from ml_collections import config_flags
+
+from wing_tf.data.augment import Augmenter
+from wing_tf.data.read import training_batches
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.training import callbacks, fit
+from wing_tf.training.build import make_trainer
+from wing_tf.training.config import complete_config
+from wing_tf.training.device import plan
+from wing_tf.training.trainer import LandmarkTrainer
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "The config file.", lock_config=True)
+_SAMPLES = 10  # of the memory in use
+
+
+class Watch:
+    """Counts what happens in a training: tracings, time between steps, epochs, memory."""
+
+    def __init__(self):
+        self.began = time.perf_counter()
+        self.traces = 0
+        self.seconds = collections.Counter()
+        self.first_step = None
+        self.epoch_ends = []
+        self.resident = []
+
+    def attach(self):
+        """Wraps the trainer's and the callbacks' methods for the rest of the process."""
+        self._wrap(LandmarkTrainer, "learn", self._on_trace)
+        for owner in (
+            callbacks.StopOnNaN, callbacks.Validate, callbacks.Progress, callbacks.Backup,
+            keras.callbacks.CSVLogger, callbacks.TensorBoard,
+        ):  # fmt: skip
+            for hook in ("on_train_batch_begin", "on_train_batch_end", "on_epoch_end"):
+                if hook in vars(owner):
+                    self._wrap(owner, hook, functools.partial(self._on_call, owner.__name__))
+        self._wrap(callbacks.Progress, "on_train_batch_end", self._on_step)
+        self._wrap(callbacks.Backup, "on_epoch_end", self._on_epoch_end)  # the last callback
+
+    def _wrap(self, owner, name, observe):
+        inner = getattr(owner, name)
+
+        @functools.wraps(inner)
+        def outer(*args, **kwargs):
+            started = time.perf_counter()
+            result = inner(*args, **kwargs)
+            observe(time.perf_counter() - started)
+            return result
+
+        setattr(owner, name, outer)
+
+    def _on_trace(self, seconds):
+        self.traces += 1
+
+    def _on_call(self, owner, seconds):
+        if self.epoch_ends:
+            self.seconds[owner] += seconds
+
+    def _on_step(self, seconds):
+        if self.first_step is None:
+            self.first_step = time.perf_counter() - self.began
+
+    def _on_epoch_end(self, seconds):
+        self.epoch_ends.append(time.perf_counter())
+        with open("/proc/self/statm") as file:
+            self.resident.append(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+
+
+def main(_):
+    """Trains, and prints the figures."""
+    config = complete_config(_CONFIG.value)
+    records = open_records(find_shards(config.data.path, config.data.train_split))
+    steps = records.num_faces // config.batch_size
+    before = bare_rate(config, records, steps)
+    watch = Watch()
+    watch.attach()
+    with tempfile.TemporaryDirectory() as folder:
+        fit.train(config, folder)
+    traces = watch.traces
+    after = bare_rate(config, records, steps)
+    bare = (before + after) / 2
+    trained = watch.epoch_ends[-1] - watch.epoch_ends[0]
+    faces = (config.epochs - 1) * steps * config.batch_size
+    print(
+        f"\n{config.model.name} {config.model.input_size} px, batch {config.batch_size}, "
+        f"{plan(config).precision}, {os.cpu_count()} cores, {config.epochs} epochs of {steps} steps"
+    )
+    print(f"bare step: {before:.0f} before, {after:.0f} after, mean {bare:.0f} faces/s")
+    print(f"whole training: {faces / trained:.0f} faces/s")
+    print(f"start to first step: {watch.first_step:.1f} s, imports excluded")
+    print(f"tracings of the step: {traces}")
+    print("time in callbacks, share of the whole:")
+    for owner, seconds in watch.seconds.most_common():
+        print(f"  {owner:<12} {100 * seconds / trained:5.2f} %")
+    print(f"  together     {100 * sum(watch.seconds.values()) / trained:5.2f} %")
+    at = np.unique(np.linspace(0, config.epochs - 1, _SAMPLES).round().astype(int))
+    shown = ", ".join(f"{(i + 1) * steps}: {watch.resident[i]:.0f}" for i in at)
+    print(f"resident memory, MiB after n steps: {shown}")
+    print(f"ratio: {faces / trained / bare:.3f}")
+
+
+def bare_rate(config, records, steps: int, seconds: float = 8.0) -> float:
+    """Returns faces a second of the trainer's step on a batch that is ready."""
+    trainer = make_trainer(config, records, steps)
+    batches = training_batches(
+        records, batch_size=config.batch_size, num_draws=Augmenter.num_draws, seed=config.seed,
+        ratio=fit.training_ratio(config, records), cache=False,
+    )  # fmt: skip
+    batch = trainer.augmenter(next(iter(batches)))
+    step = tf.function(lambda: trainer.learn(batch), jit_compile=plan(config).compile_step or None)
+    for _ in range(5):
+        step()
+    started = time.perf_counter()
+    for count in itertools.count(1):
+        step()
+        if time.perf_counter() - started > seconds:
+            return count * config.batch_size / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("config")
+    app.run(main)

@@ -1,0 +1,90 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wing_tf.models import cnn6
+from wing_tf.training.cpu import fuse_update, multiply_small_maps
+
+
+def _gradients(layer, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x)
+        loss = tf.reduce_sum(tf.cast(y, tf.float32) ** 2)
+    return [y, *tape.gradient(loss, [x, *layer.trainable_variables])]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 2e-2)])
+@pytest.mark.parametrize("shape", [(4, 4), (2, 5), (1, 1)])
+def test_small_maps_are_convolved_the_same(dtype, tolerance, shape):
+    image = keras.Input((*shape, 128))
+    layer = keras.layers.Conv2D(160, 3, padding="same", dtype=dtype, bias_initializer="normal")
+    network = keras.Model(image, layer(image))
+    x = tf.constant(np.random.default_rng(0).normal(size=(3, *shape, 128)), layer.compute_dtype)
+    plain = _gradients(layer, x)
+    assert multiply_small_maps(network) == [layer.name]
+    for ours, reference in zip(_gradients(layer, x), plain, strict=True):
+        assert ours.dtype == reference.dtype
+        ours, reference = np.float32(ours), np.float32(reference)
+        np.testing.assert_allclose(ours, reference, atol=tolerance * np.abs(reference).max())
+
+
+def test_only_small_maps_of_plain_convolutions_are_changed():
+    assert multiply_small_maps(cnn6(68)) == ["conv5"]
+    assert multiply_small_maps(cnn6(68, input_size=128)) == []
+    image = keras.Input((4, 4, 128))
+    for options in ({"strides": 2}, {"padding": "valid"}, {"dilation_rate": 2}, {"groups": 2}):
+        layer = keras.layers.Conv2D(128, 3, **{"padding": "same", **options})
+        assert multiply_small_maps(keras.Model(image, layer(image))) == []
+
+
+def test_a_changed_network_is_saved_as_the_plain_one(tmp_path):
+    network = cnn6(68)
+    multiply_small_maps(network)
+    network.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    assert type(loaded.get_layer("conv5")) is keras.layers.Conv2D
+    assert "convolution_op" not in vars(loaded.get_layer("conv5"))
+    x = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+    np.testing.assert_allclose(loaded(x), network(x), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: keras.optimizers.SGD(0.1, momentum=0.9),
+        lambda: keras.optimizers.AdamW(
+            keras.optimizers.schedules.CosineDecay(0.1, 5), weight_decay=0.1, use_ema=True,
+            ema_momentum=0.9, global_clipnorm=1.0,
+        ),
+    ],
+    ids=["sgd", "adamw"],
+)  # fmt: skip
+def test_a_fused_update_is_the_same_update(make):
+    random = np.random.default_rng(0)
+    start = [random.normal(size=shape).astype(np.float32) for shape in ((5, 7), (7,), (3, 3, 2))]
+    results = []
+    for fused in (False, True):
+        variables = [keras.Variable(value) for value in start]
+        optimizer = make()
+        optimizer.build(variables)
+        if fused:
+            fuse_update(optimizer)
+        draws = np.random.default_rng(1)
+        for _ in range(5):
+            gradients = [tf.constant(draws.normal(size=v.shape), tf.float32) for v in variables]
+            optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        assert int(optimizer.iterations.numpy()) == 5
+        results.append([v.numpy() for v in [*variables, *optimizer.variables]])
+    for plain, compiled in zip(*results, strict=True):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_a_fused_update_refuses_other_variables():
+    variables = [keras.Variable(np.ones(3, np.float32)), keras.Variable(np.ones(3, np.float32))]
+    optimizer = keras.optimizers.SGD(0.1)
+    optimizer.build(variables)
+    fuse_update(optimizer)
+    with pytest.raises(ValueError, match="built on"):
+        optimizer.apply([tf.ones(3), tf.ones(3)], variables[::-1])
