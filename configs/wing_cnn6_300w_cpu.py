@@ -27,7 +27,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "validation_split": "validation",
                 "cache": True,
             },
-            "model": {"name": "cnn6", "input_size": 64},
+            "model": {"name": "cnn6", "input_size": 96},
             "normaliser": "",
             "crop_margin": 1.1,
             "augment": {
@@ -45,7 +45,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "occlusion": 0.3,
                 "occlusion_size": 0.4,
             },
-            "loss": {"name": "wing", "width": 10.0, "curvature": 2.0},
+            "loss": {"name": "wing", "width": 15.0, "curvature": 3.0},
             "optimizer": {
                 "name": "adamw",
                 "learning_rate": 1e-3,
@@ -62,12 +62,12 @@ def get_config() -> ml_collections.ConfigDict:
                 "factor": 0.1,
             },
             "batch_size": 32,
-            "epochs": 330,
+            "epochs": 430,
             "output_init": 0.02,
             "init_from": "",
             "precision": "auto",
             "jit_compile": "auto",
-            "validation_epochs": 5,
+            "validation_epochs": 10,
             "checkpoint_epochs": 10,
             "num_pictures": 8,
         }
