@@ -5,22 +5,25 @@
 
 Measures on one core and on two, in processes pinned to them, by turns:
 
-* wing_tf from files: records read, parsed, JPEGs decoded, batches of 32 augmented, as a training
-  with ``config.data.cache=False`` does it in each epoch.
-* wing_tf from memory: squares decoded once and kept, as a training does by default.
-* albumentations 2.0.8: the same augmentation of the same JPEGs, held in memory and decoded by
-  OpenCV at the same reduced size, in as many PyTorch loader processes as there are cores.
+* wing_tf from files: records read, parsed, JPEGs decoded, batches of 32 augmented in
+  ``dataset.map``. (A training with ``config.data.cache=False`` augments in its step instead.)
+* wing_tf from memory: the same, with squares decoded once and kept, a training's default.
+* albumentations 2.0.8: the same kinds and amounts of augmentation of the same JPEGs, held in memory
+  and decoded by OpenCV at the same reduced size, in as many PyTorch loader processes as there are
+  cores, which shuffle without end and send uint8.
 * CNN-6's bare train step, which consumes the faces.
 
-``ratio_albumentations:`` is wing_tf from files over albumentations and ``ratio:`` wing_tf from
-files over CNN-6's consumption in float32, both on two cores. (OpenCV has no BGR-free reduced
-decode before 4.12, so its channels stay swapped: this costs it nothing.)
+``ratio_albumentations:`` is wing_tf from files over albumentations, ``ratio:`` wing_tf from files
+over CNN-6's consumption in float32, both on two cores; where the trainer would choose bfloat16
+the same is printed for it. Pipeline and step are timed one after the other, on the same cores.
 """
 
 import argparse
 import itertools
 import json
 import os
+import pathlib
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -31,13 +34,9 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 BATCH = 32
 SIDE = 64
-MARGIN = 1.1
-AMOUNTS = {
-    "flip": 0.5, "rotation_deg": 20.0, "scale": 0.05, "translation": 0.05, "box_jitter": 0.03,
-    "blur": 0.2, "blur_sigma_px": 1.0, "brightness": 0.1, "contrast": 0.2, "colour": 0.1,
-    "noise": 0.02, "occlusion": 0.3, "occlusion_size": 0.4,
-}  # fmt: skip
-"""The augmentation of configs/wing_cnn6_300w_cpu.py."""
+_RECIPE = runpy.run_path(pathlib.Path(__file__).parents[1] / "configs" / "wing_cnn6_300w_cpu.py")
+_RECIPE = _RECIPE["get_config"]()
+MARGIN, AMOUNTS = _RECIPE.crop_margin, _RECIPE.augment.to_dict()
 
 
 def main():
@@ -70,12 +69,15 @@ def main():
     print("\nSquares of other sizes, synthetic faces, from files, faces/s on 2 cores:")
     for name, rate in _run(args.records, "sizes", 2).items():
         print(f"  {name:<44} {rate:.0f}")
-    files, peer, step = (
-        sorted(rates[name, 2])[args.repeats // 2]
-        for name in ("wing_tf from files", "albumentations", "CNN-6 float32 step")
-    )
-    print(f"\nratio_albumentations: {files / peer:.2f}")
-    print(f"ratio: {files / step:.2f}")
+    rate = {name: sorted(rates[name, 2])[args.repeats // 2] for name, _ in rates}
+    files, memory = rate["wing_tf from files"], rate["wing_tf from memory"]
+    print()
+    if "CNN-6 bfloat16 step" in rate:
+        print(f"ratio_bfloat16: {files / rate['CNN-6 bfloat16 step']:.2f}")
+        print(f"ratio_bfloat16_memory: {memory / rate['CNN-6 bfloat16 step']:.2f}")
+    print(f"ratio_memory: {memory / rate['CNN-6 float32 step']:.2f}")
+    print(f"ratio_albumentations: {files / rate['albumentations']:.2f}")
+    print(f"ratio: {files / rate['CNN-6 float32 step']:.2f}")
 
 
 def _run(records: str, part: str, cores: int) -> dict:
@@ -120,7 +122,7 @@ def _pipeline(records, *, cache: bool, side: int = SIDE):
 
 
 def _rates(path: str, cores: int) -> dict:
-    import tensorflow as tf
+    from ready_step import ReadyStep, default_plan
 
     from wing_tf.data.records import find_shards, open_records
 
@@ -129,43 +131,9 @@ def _rates(path: str, cores: int) -> dict:
         "wing_tf from files": _rate(_pipeline(records, cache=False)),
         "wing_tf from memory": _rate(_pipeline(records, cache=True)),
     }
-    for precision in ("float32", "bfloat16"):
-        step = _train_step(records.scheme, precision)
-        if step is not None:
-            rates[f"CNN-6 {precision} step"] = _rate(tf.function(step))
+    for precision in dict.fromkeys(("float32", default_plan().precision)):
+        rates[f"CNN-6 {precision} step"] = _rate(ReadyStep("cnn6", BATCH, precision, SIDE))
     return rates
-
-
-def _train_step(scheme, precision: str):
-    """Returns CNN-6's bare step, or None where the trainer would not choose the precision."""
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
-    from wing_tf.data.augment import Augmentation, Augmenter
-    from wing_tf.losses import WingLoss
-    from wing_tf.models import cnn6
-    from wing_tf.training.build import compile_trainer
-    from wing_tf.training.config import complete_config
-    from wing_tf.training.device import Plan, plan
-
-    chosen = plan(complete_config({}))
-    if precision not in ("float32", chosen.precision):
-        return None
-    chosen = Plan(precision, chosen.compile_step, chosen.compile_parts)
-    keras.config.set_dtype_policy(chosen.policy)
-    network = cnn6(scheme.num_landmarks)
-    keras.config.set_dtype_policy("float32")
-    augmenter = Augmenter(scheme, input_size=SIDE, margin=MARGIN, augmentation=Augmentation())
-    optimizer = keras.optimizers.SGD(1e-3, momentum=0.9)
-    trainer = compile_trainer(network, augmenter, optimizer, WingLoss(), chosen)
-    random = np.random.default_rng(0)
-    batch = (
-        tf.constant(random.uniform(0, 255, (BATCH, SIDE, SIDE, 3)), tf.float32),
-        tf.constant(random.uniform(0, SIDE, (BATCH, scheme.num_landmarks, 2)), tf.float32),
-        tf.ones((BATCH, scheme.num_landmarks)),
-    )
-    return lambda: trainer.learn(batch)
 
 
 def _stages(path: str, cores: int) -> dict:
@@ -228,8 +196,12 @@ def _albumentations(path: str, cores: int) -> dict:
 
     faces, permutation, ratio = _faces_in_memory(path)
     cv2.setNumThreads(0)
-    flags = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
+    flags = {
+        1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
+        8: cv2.IMREAD_REDUCED_COLOR_8,
+    }  # fmt: skip
     a = AMOUNTS
+    sigma = a["blur_sigma_px"]
     occluder = (0.25 * a["occlusion_size"], a["occlusion_size"])
     transform = A.Compose(
         [
@@ -242,7 +214,7 @@ def _albumentations(path: str, cores: int) -> dict:
                 rotate=(-a["rotation_deg"], a["rotation_deg"]),
                 p=1.0,
             ),
-            A.GaussianBlur(blur_limit=7, sigma_limit=a["blur_sigma_px"], p=a["blur"]),
+            A.GaussianBlur(blur_limit=(7, 7), sigma_limit=(sigma, sigma), p=a["blur"]),
             A.RandomBrightnessContrast(a["brightness"], a["contrast"], p=1.0),
             A.MultiplicativeNoise(
                 multiplier=(1 - a["colour"], 1 + a["colour"]), per_channel=True, p=1.0
@@ -268,18 +240,20 @@ def _albumentations(path: str, cores: int) -> dict:
             flip.p = float(flipped)
             out = transform(image=image, keypoints=landmarks)
             points = np.asarray(out["keypoints"], np.float32)
-            return out["image"].astype(np.float32), points[permutation] if flipped else points
+            return out["image"], points[permutation] if flipped else points
 
+    # Without end, like ours: workers never wait for an epoch to begin.
+    sampler = torch.utils.data.RandomSampler(Faces(), replacement=True, num_samples=10**9)
     loader = torch.utils.data.DataLoader(
-        Faces(), batch_size=BATCH, shuffle=True, num_workers=cores, drop_last=True,
-        persistent_workers=True, prefetch_factor=4,
-    )  # fmt: skip
-    for _ in range(2):  # the second epoch counts
-        started = time.perf_counter()
-        for _ in range(3):
-            count = sum(len(image) for image, _ in loader)
-        rate = 3 * count / (time.perf_counter() - started)
-    return {"albumentations": rate}
+        Faces(), batch_size=BATCH, sampler=sampler, num_workers=cores, prefetch_factor=4
+    )
+    batches = iter(loader)
+
+    def take():
+        image, landmarks = next(batches)
+        return image.float(), landmarks
+
+    return {"albumentations": _rate(take)}
 
 
 def _faces_in_memory(path: str):

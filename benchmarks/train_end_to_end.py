@@ -1,7 +1,8 @@
 """A whole training against its bare step: what reading, augmenting, judging and saving cost.
 
 The training is `wing-train`'s own, `wing_tf.training.fit.train`, on real records. The bare step is
-the same trainer's ``learn`` on a ready batch in the same precision, measured before and after.
+the same trainer's ``learn`` on a ready batch in the same precision, measured twice afterwards, so
+that the training starts in a fresh process.
 
     python benchmarks/train_end_to_end.py --config=configs/wing_cnn6_300w_cpu.py \\
         --config.data.path=RECORDS --config.epochs=60
@@ -57,8 +58,10 @@ class Watch:
             callbacks.StopOnNaN, callbacks.Validate, callbacks.Progress, callbacks.Backup,
             keras.callbacks.CSVLogger, callbacks.TensorBoard,
         ):  # fmt: skip
-            for hook in ("on_train_batch_begin", "on_train_batch_end", "on_epoch_end"):
-                if hook in vars(owner):
+            for hook in (
+                "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end", "on_epoch_end",
+            ):  # fmt: skip
+                if getattr(owner, hook) is not getattr(keras.callbacks.Callback, hook):
                     self._wrap(owner, hook, functools.partial(self._on_call, owner.__name__))
         self._wrap(callbacks.Progress, "on_train_batch_end", self._on_step)
         self._wrap(callbacks.Backup, "on_epoch_end", self._on_epoch_end)  # the last callback
@@ -95,23 +98,24 @@ class Watch:
 def main(_):
     """Trains, and prints the figures."""
     config = complete_config(_CONFIG.value)
+    if config.epochs < 2:
+        raise ValueError("Give at least two epochs: the first one is the warm-up.")
     records = open_records(find_shards(config.data.path, config.data.train_split))
     steps = records.num_faces // config.batch_size
-    before = bare_rate(config, records, steps)
     watch = Watch()
     watch.attach()
     with tempfile.TemporaryDirectory() as folder:
         fit.train(config, folder)
     traces = watch.traces
-    after = bare_rate(config, records, steps)
-    bare = (before + after) / 2
+    first, second = (bare_rate(config, records, steps) for _ in range(2))
+    bare = (first + second) / 2
     trained = watch.epoch_ends[-1] - watch.epoch_ends[0]
     faces = (config.epochs - 1) * steps * config.batch_size
     print(
         f"\n{config.model.name} {config.model.input_size} px, batch {config.batch_size}, "
         f"{plan(config).precision}, {os.cpu_count()} cores, {config.epochs} epochs of {steps} steps"
     )
-    print(f"bare step: {before:.0f} before, {after:.0f} after, mean {bare:.0f} faces/s")
+    print(f"bare step: {first:.0f}, {second:.0f}, mean {bare:.0f} faces/s")
     print(f"whole training: {faces / trained:.0f} faces/s")
     print(f"start to first step: {watch.first_step:.1f} s, imports excluded")
     print(f"tracings of the step: {traces}")

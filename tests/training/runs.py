@@ -43,7 +43,7 @@ def sgd_steps(folder, records, *, devices):
         **{
             "optimizer.name": "sgd", "optimizer.learning_rate": 3e-4, "optimizer.ema": 0.0,
             "optimizer.clip_norm": 0.0, "schedule.warmup_epochs": 0.0, "jit_compile": "off",
-            "batch_size": 14, "epochs": 2, "checkpoint_epochs": 2,
+            "precision": "float32", "batch_size": 14, "epochs": 2, "checkpoint_epochs": 2,
         },
     )  # fmt: skip
     from wing_tf.training.build import make_strategy
@@ -56,9 +56,10 @@ def main():
     name, folder, records = sys.argv[1:4]
     modes = {
         "exact": {"deterministic": True, "jit_compile": "off", "epochs": 3},
-        "compiled": {"jit_compile": "on", "epochs": 3},
-        "default": {"jit_compile": "auto", "epochs": 3},
-        "mirrored": {"epochs": 3},
+        "compiled": {"jit_compile": "on", "precision": "float32", "epochs": 3},
+        "default": {"jit_compile": "auto", "precision": "float32", "epochs": 3},
+        "bfloat16": {"precision": "bfloat16", "validation_epochs": 2, "epochs": 3},
+        "mirrored": {"precision": "float32", "epochs": 3},
     }
     if name.startswith("steps"):
         sgd_steps(folder, records, devices=int(name[-1]))

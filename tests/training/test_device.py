@@ -1,10 +1,14 @@
-import pathlib
-
+import keras
 import pytest
 
 from wing_tf.training import device
 from wing_tf.training.config import complete_config
 from wing_tf.training.device import Plan, plan
+
+
+@pytest.fixture(autouse=True)
+def _no_gpu(monkeypatch):
+    monkeypatch.setattr(device.tf.config, "list_logical_devices", lambda kind: [])
 
 
 def _plan(replicas=1, **settings):
@@ -23,8 +27,10 @@ def test_what_is_asked_for_is_done():
     for precision in ("float32", "bfloat16", "float16"):
         assert _plan(precision=precision).precision == precision
     assert _plan(deterministic=True, precision="bfloat16").precision == "bfloat16"
-    assert _plan(precision="float16").policy == "mixed_float16"
-    assert _plan(precision="float32").policy == "float32"
+    for precision, policy in (("float32", "float32"), ("float16", "mixed_float16")):
+        with _plan(precision=precision).dtype_policy():
+            assert keras.config.dtype_policy().name == policy
+        assert keras.config.dtype_policy().name == "float32"
     compiled = _plan(jit_compile="on")
     assert (compiled.compile_step, compiled.compile_parts) == (True, False)
     off = _plan(jit_compile="off")
@@ -41,7 +47,24 @@ def test_unknown_precisions_are_refused():
         _plan(precision="bfloat")
 
 
-@pytest.mark.skipif(not pathlib.Path("/proc/cpuinfo").is_file(), reason="not Linux")
-def test_the_cpu_is_asked():
-    flags = pathlib.Path("/proc/cpuinfo").read_text()
-    assert device._cpu_has_bfloat16() == (" amx_bf16" in flags)
+@pytest.mark.parametrize(
+    ("flags", "environment", "has_units"),
+    [
+        ("flags : fpu avx512_bf16 amx_bf16 amx_tile", {}, True),
+        ("flags : fpu avx512f avx512_bf16", {}, False),
+        ("flags : amx_bf16", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}, False),
+        ("flags : amx_bf16", {"ONEDNN_MAX_CPU_ISA": "avx512_core_amx"}, True),
+        ("flags : amx_bf16", {"TF_ENABLE_ONEDNN_OPTS": "0"}, False),
+        (None, {}, False),
+    ],
+)
+def test_the_cpu_is_asked(flags, environment, has_units, tmp_path, monkeypatch):
+    info = tmp_path / "cpuinfo"
+    if flags is not None:
+        info.write_text(flags)
+    monkeypatch.setattr(device, "_CPU_INFO", info)
+    for name in ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert device._cpu_has_bfloat16() == has_units

@@ -41,6 +41,7 @@ def _result(folder):
         ("exact", 0.0),
         ("compiled", 1e-6),
         ("default", 1e-6),
+        ("bfloat16", 1e-6),
         pytest.param("mirrored", 1e-6, marks=pytest.mark.multi_device),
     ],
 )

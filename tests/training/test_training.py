@@ -18,7 +18,6 @@ from wing_tf.training.callbacks import StopOnNaN, averaged_weights, cut_log
 from wing_tf.training.config import complete_config, default_config
 from wing_tf.training.output_init import augmented_shapes, initialise_output
 from wing_tf.training.run_dir import RunDir
-from wing_tf.training.trainer import LandmarkTrainer
 
 
 @pytest.fixture(scope="module")
@@ -88,25 +87,30 @@ def test_validation_and_evaluation_give_one_number(run, synthetic_records, tmp_p
     assert report["nme_mean"] == pytest.approx(min(logged), rel=1e-6)
 
 
-def test_judging_less_often_changes_nothing_else(run, synthetic_records, tmp_path):
-    config = smoke_config(synthetic_records, validation_epochs=5, num_pictures=0)
-    other = fit.train(config, tmp_path / "run")
-    rows = [[r.split(",") for r in (f / "metrics.csv").read_text().split()] for f in (run, other)]
-    assert rows[1][0] == rows[0][0]
-    assert rows[1][1][2] == "nan"
-    assert cut_log(other / "metrics.csv", 1) == math.inf
-    # The last epoch is judged; the training was the same.
-    assert float(rows[1][2][2]) == pytest.approx(float(rows[0][2][2]), rel=0.02)
+def test_judging_less_often_changes_nothing_else(synthetic_records, tmp_path):
+    rows = []
+    for name, every in (("often", 1), ("seldom", 2)):
+        config = smoke_config(
+            synthetic_records, epochs=3, validation_epochs=every, checkpoint_epochs=3,
+            precision="float32",
+        )  # fmt: skip
+        run = fit.train(config, tmp_path / name)
+        rows.append([row.split(",") for row in (run / "metrics.csv").read_text().split()])
+    often, seldom = (np.array(part[1:], float) for part in rows)
+    np.testing.assert_allclose(seldom[:, :2], often[:, :2], rtol=1e-6)  # epoch and loss
+    # The second one is judged by its period, the last one always.
+    np.testing.assert_array_equal(np.isnan(seldom[:, 2]), [True, False, False])
+    np.testing.assert_allclose(seldom[1:, 2], often[1:, 2], rtol=1e-5)
+    assert cut_log(tmp_path / "seldom" / "metrics.csv", 2) == seldom[1, 2]
+    assert cut_log(tmp_path / "seldom" / "metrics.csv", 1) == math.inf
 
 
-def test_the_step_is_traced_once(synthetic_records, tmp_path, monkeypatch):
-    traces = []
-    learn = LandmarkTrainer.learn
-    monkeypatch.setattr(
-        LandmarkTrainer, "learn", lambda self, batch: traces.append(1) or learn(self, batch)
-    )
-    fit.train(smoke_config(synthetic_records), tmp_path / "run")
-    assert len(traces) == 1
+def test_a_training_goes_on_in_its_precision(run, synthetic_records):
+    began = json.loads((run / "config.json").read_text())["precision"]
+    assert began in ("float32", "bfloat16")
+    other = {"float32": "bfloat16", "bfloat16": "float32"}[began]
+    with pytest.raises(ValueError, match=f"config.precision is '{began}' there, '{other}' here"):
+        fit.train(smoke_config(synthetic_records, precision=other), run)
 
 
 def test_a_finished_run_is_left_alone(run, synthetic_records, capsys):
@@ -257,9 +261,12 @@ def test_nan_stops_with_advice_and_saves_nothing_bad(synthetic_records, tmp_path
         StopOnNaN().on_epoch_end(0, {"loss": float("inf")})
 
 
-def test_averaged_weights_are_put_back(train_records):
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_averaged_weights_are_put_back(precision, train_records):
     config = complete_config(
-        ml_collections.ConfigDict({"optimizer": {"ema": 0.5}, "batch_size": 8})
+        ml_collections.ConfigDict(
+            {"optimizer": {"ema": 0.5}, "batch_size": 8, "precision": precision}
+        )
     )
     trainer = build.make_trainer(config, train_records, 10)
     batches = training_batches(train_records, batch_size=8, num_draws=Augmenter.num_draws, seed=0)

@@ -104,7 +104,7 @@ def training_batches(
     """Returns an endless stream of shuffled batches, each face with its own random numbers.
 
     The order of epoch e is a function of (seed, e), and the numbers of a batch's faces are a
-    function of (seed, running number of the batch in the stream): a stream begun at
+    function of (seed, batch size, running number of the batch in the stream): a stream begun at
     ``first_epoch`` goes on exactly as one that has come there, at any parallelism, and replicas
     that share a batch get different numbers. What an epoch holds beyond its last whole batch is
     left out (other faces each time).

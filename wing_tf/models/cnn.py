@@ -43,7 +43,8 @@ def cnn6(
             f"Received: input_size={input_size}."
         )
     image = keras.Input((input_size, input_size, 3), name="image")
-    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="to_unit_range")(image)
+    # float32 under mixed precision: bfloat16 has steps of one grey level above 128.
+    x = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="to_unit_range")(image)
     for stage, width in enumerate(channels, start=1):
         x = layers.Conv2D(
             width,

@@ -46,7 +46,8 @@ def make_trainer(
     device_plan: Plan | None = None,
 ) -> LandmarkTrainer:
     """Builds and compiles network, augmenter, loss and optimizer; call it in a strategy's scope."""
-    device_plan = device_plan or plan(config)
+    if device_plan is None:
+        device_plan = plan(config, tf.distribute.get_strategy().num_replicas_in_sync)
     augmenter = Augmenter(
         records.scheme,
         input_size=config.model.input_size,
@@ -54,12 +55,8 @@ def make_trainer(
         augmentation=Augmentation(**config.augment),
         jit_compile=device_plan.compile_parts,
     )
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(device_plan.policy)
-    try:
+    with device_plan.dtype_policy():
         network = build_network(config, records)
-    finally:
-        keras.config.set_dtype_policy(policy)
     optimizer = make_optimizer(config, steps_per_epoch)
     return compile_trainer(network, augmenter, optimizer, make_loss(config), device_plan)
 
@@ -74,10 +71,10 @@ def compile_trainer(
     """Puts the parts together so that they run as the plan says."""
     if device_plan.compile_parts:
         multiply_small_maps(network)
-        optimizer.build(network.trainable_variables)
-        fuse_update(optimizer)
+        fuse_update(optimizer, network.trainable_variables)
     if device_plan.precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer.build(network.trainable_variables)  # or the step would be traced twice
     trainer = LandmarkTrainer(network, augmenter)
     trainer.compile(optimizer=optimizer, loss=loss, jit_compile=device_plan.compile_step)
     return trainer

@@ -22,12 +22,14 @@ from wing_tf.visualization import contact_sheet, draw_landmarks
 @contextlib.contextmanager
 def averaged_weights(trainer: keras.Model) -> Iterator[None]:
     """Puts the moving averages of the weights in their place for a while, if there are any."""
-    if not trainer.optimizer.use_ema or not int(trainer.optimizer.iterations.numpy()):
+    # With loss scaling the averages are the inner optimizer's.
+    optimizer = getattr(trainer.optimizer, "inner_optimizer", trainer.optimizer)
+    if not optimizer.use_ema or not int(optimizer.iterations.numpy()):
         yield
         return
     variables = trainer.trainable_variables
     current = [variable.numpy() for variable in variables]
-    trainer.optimizer.finalize_variable_values(variables)
+    optimizer.finalize_variable_values(variables)
     try:
         yield
     finally:
@@ -215,8 +217,8 @@ class Progress(keras.callbacks.Callback):
         """Prints the epoch's line."""
         self._bar.close()
         self._durations.append(time.monotonic() - self._start)
-        recent = float(np.median(self._durations[-10:]))
-        left = recent * (self.num_epochs - epoch - 1) / 60
+        # Judging and saving may happen every so many epochs: the mean, not the median.
+        left = float(np.mean(self._durations[-20:])) * (self.num_epochs - epoch - 1) / 60
         judged = not math.isnan(logs["val_nme"])
         score = f"validation NME {100 * logs['val_nme']:.2f} %  " if judged else ""
         print(

@@ -1,7 +1,7 @@
 """What TensorFlow's kernels for CPUs do slowly, done otherwise for the time of a training.
 
-Both functions change how an object computes, not what it is: what is saved is the plain Keras
-layer and optimizer.
+Both functions change how an object computes, up to rounding, and not what it is: what is saved is
+the plain Keras layer and optimizer.
 """
 
 import functools
@@ -38,6 +38,7 @@ def _is_small(layer: keras.layers.Conv2D) -> bool:
         and (layer.padding, layer.groups, layer.data_format) == ("same", 1, "channels_last")
         and None not in (height, width)
         and height * width <= 16
+        and layer.compute_dtype in ("float32", "bfloat16")
         and channels >= 128
         and layer.filters >= 128
     )
@@ -60,27 +61,29 @@ def _convolve_by_matmul(x, kernel):
         upstream = tf.reshape(upstream, (-1, matrix.shape[1]))
         d_kernel = tf.reshape(tf.matmul(patches, upstream, transpose_a=True), kernel.shape)
         d_patches = tf.matmul(upstream, matrix, transpose_b=True)
-        d_taps = tf.split(tf.reshape(d_patches, (-1, height, width, 9 * channels)), 9, axis=-1)
+        # Nine terms are added: in float32, as a convolution does.
+        d_patches = tf.cast(tf.reshape(d_patches, (-1, height, width, 9 * channels)), tf.float32)
+        d_taps = tf.split(d_patches, 9, axis=-1)
         d_padded = tf.add_n(
             [
                 tf.pad(tap, ((0, 0), (k // 3, 2 - k // 3), (k % 3, 2 - k % 3), (0, 0)))
                 for k, tap in enumerate(d_taps)
             ]
         )
-        return d_padded[:, 1:-1, 1:-1], d_kernel
+        return tf.cast(d_padded[:, 1:-1, 1:-1], x.dtype), d_kernel
 
     return tf.reshape(patches @ matrix, (-1, height, width, matrix.shape[1])), gradient
 
 
-def fuse_update(optimizer: keras.optimizers.Optimizer) -> None:
-    """Makes a built optimizer compile its update with XLA: one pass over the weights, not ten.
+def fuse_update(optimizer: keras.optimizers.Optimizer, variables: list) -> None:
+    """Makes an optimizer compile its update with XLA: one pass over the weights, not ten.
 
     Args:
-        optimizer: changed in place; built on the variables that it will be applied to, in their
-            order.
+        optimizer: built, and changed in place.
+        variables: all that it will be applied to, in the order of the gradients.
     """
+    optimizer.build(variables)
     update = optimizer.apply
-    variables = list(optimizer._trainable_variables)
 
     @functools.partial(tf.function, jit_compile=True, autograph=False)
     def compiled(grads):
@@ -89,7 +92,7 @@ def fuse_update(optimizer: keras.optimizers.Optimizer) -> None:
     def apply(grads, trainable_variables=None):
         given = variables if trainable_variables is None else list(trainable_variables)
         if list(map(id, given)) != list(map(id, variables)):
-            raise ValueError("The update was compiled for the variables it was built on.")
+            raise ValueError("The update was compiled for other variables.")
         compiled(list(grads))
 
     optimizer.apply = apply

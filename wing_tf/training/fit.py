@@ -59,6 +59,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
             f"config.batch_size={config.batch_size} must be a multiple of the {replicas} devices."
         )
     device_plan = plan(config, replicas)
+    config.precision = device_plan.precision  # a training goes on in the precision it began in
     run = RunDir(workdir)
     fresh = not Backup.found(run.backup)
     # All that can be wrong with the config is built before the run folder is touched. The

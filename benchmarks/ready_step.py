@@ -1,0 +1,58 @@
+"""The trainer's own step on a batch that is ready, as a training on this machine would run it."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.landmarks import get_scheme
+from wing_tf.losses import WingLoss
+from wing_tf.models import MODELS
+from wing_tf.training.build import compile_trainer
+from wing_tf.training.config import complete_config
+from wing_tf.training.device import Plan, plan
+
+SCHEME = get_scheme("ibug_68")
+RATE, MOMENTUM = 1e-3, 0.9
+
+
+def default_plan() -> Plan:
+    """Returns what the trainer chooses on this machine."""
+    return plan(complete_config({}))
+
+
+class ReadyStep:
+    """Forward, Wing loss, backward and SGD with momentum; call it to take a step.
+
+    Args:
+        network_name: of the registry.
+        batch_size: of the batch, which is random.
+        precision: instead of the one that the trainer would choose.
+        input_size: the network's; its own default if None.
+    """
+
+    def __init__(self, network_name, batch_size, precision, input_size=None):
+        chosen = dataclasses.replace(default_plan(), precision=precision)
+        keras.utils.set_random_seed(0)
+        options = {"input_size": input_size} if input_size else {}
+        with chosen.dtype_policy():
+            self.network = MODELS[network_name](SCHEME.num_landmarks, **options)
+        side = self.network.input_shape[1]
+        augmenter = Augmenter(SCHEME, input_size=side, margin=1.1, augmentation=Augmentation())
+        optimizer = keras.optimizers.SGD(RATE, momentum=MOMENTUM)
+        trainer = compile_trainer(self.network, augmenter, optimizer, WingLoss(), chosen)
+        random = np.random.default_rng(0)
+        count = SCHEME.num_landmarks
+        self.image = random.uniform(0, 255, (batch_size, side, side, 3)).astype(np.float32)
+        self.landmarks = random.uniform(0, side, (batch_size, count, 2)).astype(np.float32)
+        weights = np.ones((batch_size, count), np.float32)
+        batch = tuple(map(tf.constant, (self.image, self.landmarks, weights)))
+        self._step = tf.function(
+            lambda: trainer.learn(batch), jit_compile=chosen.compile_step or None
+        )
+
+    def __call__(self):
+        """Takes a step."""
+        self._step()

@@ -1,0 +1,58 @@
+"""What the trainer chooses for speed trains as the plain way does."""
+
+import keras
+import numpy as np
+import pytest
+from experiments import smoke_config
+
+from wing_tf.data.augment import Augmenter
+from wing_tf.data.read import training_batches
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.training import build, fit
+from wing_tf.training.config import complete_config
+from wing_tf.training.trainer import LandmarkTrainer
+
+
+@pytest.fixture(scope="module")
+def train_records(synthetic_records):
+    return open_records(find_shards(str(synthetic_records), "train"))
+
+
+@pytest.mark.parametrize("jit_compile", ["auto", "off"])
+def test_the_step_is_traced_once(jit_compile, synthetic_records, tmp_path, monkeypatch):
+    traces = []
+    learn = LandmarkTrainer.learn
+    monkeypatch.setattr(
+        LandmarkTrainer, "learn", lambda self, batch: traces.append(1) or learn(self, batch)
+    )
+    fit.train(smoke_config(synthetic_records, jit_compile=jit_compile), tmp_path / "run")
+    assert len(traces) == 1
+
+
+def test_the_compiled_parts_train_as_the_plain_ones(train_records):
+    """Some float32 steps from the same weights, at 64 px, where small maps are multiplied."""
+    config = complete_config({"precision": "float32", "batch_size": 8})
+    config.optimizer.update({"name": "sgd", "learning_rate": 1e-4})
+    results = []
+    for jit_compile in ("off", "auto"):
+        config.jit_compile = jit_compile
+        keras.utils.set_random_seed(0)
+        trainer = build.make_trainer(config, train_records, 10)
+        build.initialise(config, trainer, train_records)
+        batches = training_batches(
+            train_records, batch_size=8, num_draws=Augmenter.num_draws, seed=0
+        )
+        trainer.fit(batches, steps_per_epoch=4, verbose=0, shuffle=False)
+        results.append(trainer.network.get_weights())
+    for plain, compiled in zip(*results, strict=True):
+        np.testing.assert_allclose(compiled, plain, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_the_trained_network_computes_in_the_plans_precision(precision, train_records):
+    network = build.make_trainer(complete_config({"precision": precision}), train_records, 10)
+    network = network.network
+    assert network.get_layer("conv1").compute_dtype == precision
+    assert network.get_layer("output").compute_dtype == "float32"
+    assert {weight.dtype for weight in network.weights} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
