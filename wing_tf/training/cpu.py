@@ -9,13 +9,15 @@ import functools
 import keras
 import tensorflow as tf
 
+_LARGEST_MAP = {"float32": 5 * 5, "bfloat16": 7 * 7}  # pixels
+
 
 def multiply_small_maps(network: keras.Model) -> list[str]:
     """Makes 3x3 convolutions of small maps with many channels multiply matrices.
 
     oneDNN's gradients of such convolutions rearrange more weights than there are pixels: for 256 to
     512 channels on 4 x 4 pixels, forward and backward take 4/5 (float32) and half (bfloat16) of
-    the time this way.
+    the time this way (``docs/performance.md``).
 
     Args:
         network: changed in place.
@@ -37,10 +39,8 @@ def _is_small(layer: keras.layers.Conv2D) -> bool:
         (layer.kernel_size, layer.strides, layer.dilation_rate) == ((3, 3), (1, 1), (1, 1))
         and (layer.padding, layer.groups, layer.data_format) == ("same", 1, "channels_last")
         and None not in (height, width)
-        and height * width <= 16
-        and layer.compute_dtype in ("float32", "bfloat16")
-        and channels >= 128
-        and layer.filters >= 128
+        and height * width <= _LARGEST_MAP.get(layer.compute_dtype, 0)
+        and min(channels, layer.filters) >= 256
     )
 
 
