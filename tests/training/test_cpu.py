@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from wing_tf.models import cnn6
 from wing_tf.training.cpu import fuse_update, multiply_small_maps
+from wing_tf.training.device import Plan
 
 
 def _gradients(layer, x):
@@ -19,11 +20,11 @@ def _gradients(layer, x):
 @pytest.mark.parametrize("shape", [(4, 4), (2, 5), (1, 1)])
 def test_small_maps_are_convolved_the_same(dtype, tolerance, shape):
     """Against Keras' convolution in float32, output and all gradients."""
-    image = keras.Input((*shape, 128))
-    layer = keras.layers.Conv2D(160, 3, padding="same", dtype=dtype, bias_initializer="normal")
+    image = keras.Input((*shape, 256))
+    layer = keras.layers.Conv2D(288, 3, padding="same", dtype=dtype, bias_initializer="normal")
     network = keras.Model(image, layer(image))
-    x = np.random.default_rng(0).normal(size=(3, *shape, 128)).astype(np.float32)
-    plain = keras.layers.Conv2D(160, 3, padding="same")
+    x = np.random.default_rng(0).normal(size=(3, *shape, 256)).astype(np.float32)
+    plain = keras.layers.Conv2D(288, 3, padding="same")
     plain.build(x.shape)
     plain.set_weights(layer.get_weights())
     assert multiply_small_maps(network) == [layer.name]
@@ -36,10 +37,13 @@ def test_small_maps_are_convolved_the_same(dtype, tolerance, shape):
 
 def test_only_small_maps_of_plain_convolutions_are_changed():
     assert multiply_small_maps(cnn6(68)) == ["conv5"]
-    assert multiply_small_maps(cnn6(68, input_size=128)) == []
-    image = keras.Input((4, 4, 128))
+    assert multiply_small_maps(cnn6(68, input_size=96)) == []
+    with Plan("bfloat16", compile_step=False, compile_parts=True).dtype_policy():
+        assert multiply_small_maps(cnn6(68, input_size=96)) == ["conv5"]
+        assert multiply_small_maps(cnn6(68, input_size=128)) == []
+    image = keras.Input((4, 4, 256))
     for options in ({"strides": 2}, {"padding": "valid"}, {"dilation_rate": 2}, {"groups": 2}):
-        layer = keras.layers.Conv2D(128, 3, **{"padding": "same", **options})
+        layer = keras.layers.Conv2D(256, 3, **{"padding": "same", **options})
         assert multiply_small_maps(keras.Model(image, layer(image))) == []
 
 
