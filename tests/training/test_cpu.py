@@ -47,6 +47,13 @@ def test_only_small_maps_of_plain_convolutions_are_changed():
         assert multiply_small_maps(keras.Model(image, layer(image))) == []
 
 
+def test_shared_layers_are_left_alone():
+    small, large = keras.Input((4, 4, 256)), keras.Input((8, 8, 256))
+    layer = keras.layers.Conv2D(256, 3, padding="same")
+    network = keras.Model([small, large], [layer(small), layer(large)])
+    assert multiply_small_maps(network) == []
+
+
 def test_a_changed_network_is_saved_as_the_plain_one(tmp_path):
     network = cnn6(68)
     multiply_small_maps(network)

@@ -27,7 +27,9 @@ def multiply_small_maps(network: keras.Model) -> list[str]:
     """
     changed = []
     for layer in network.layers:
-        if type(layer) is keras.layers.Conv2D and _is_small(layer):
+        # A layer that is shared has maps of several sizes.
+        used_once = len(layer._inbound_nodes) == 1
+        if type(layer) is keras.layers.Conv2D and used_once and _is_small(layer):
             layer.convolution_op = _convolve_3x3
             changed.append(layer.name)
     return changed
@@ -79,7 +81,7 @@ def fuse_update(optimizer: keras.optimizers.Optimizer, variables: list) -> None:
     """Makes an optimizer compile its update with XLA: one pass over the weights, not ten.
 
     Args:
-        optimizer: built, and changed in place.
+        optimizer: changed in place, and built if it is not yet.
         variables: all that it will be applied to, in the order of the gradients.
     """
     optimizer.build(variables)
