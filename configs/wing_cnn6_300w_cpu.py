@@ -6,10 +6,10 @@ faces, by validation NME after 40 epochs with --config.optimizer.ema=0.99:
 
 * at 64 px in float32: rotation +-30 degrees and margin 1.15 5.40 %; +-20 degrees 5.19 %, a margin
   of 1.05 5.25 %; here 1.1, which leaves room for a detector's boxes.
-* since bfloat16 has doubled the speed: 64 px 5.08 %, 80 px 5.02 %, 96 px 4.95 %, 96 px with Wing's
-  width and curvature in the same share of the picture (15 and 3) 4.81 %; the same 15 and 3 at 64 and
-  80 px 5.08 % and 5.05 %. Batches of 64 5.15 % (rate 1e-3) and 5.49 % (2e-3) at 64 px, 5.20 % at
-  96 px; a weight decay of .1 5.10 %.
+* since bfloat16 has doubled the speed: 64 px 5.08 %, 80 px 5.02 %, 96 px 4.95 %; 96 px with Wing's
+  width and curvature as the same share of the picture (15 and 3) 4.81 %; the same 15 and 3 at 64
+  and 80 px 5.08 % and 5.05 %. Batches of 64 5.15 % (rate 1e-3) and 5.49 % (2e-3) at 64 px, 5.20 %
+  at 96 px; a weight decay of .1 5.10 %. Single runs.
 
 Expected: inter-ocular NME 3.64 % on the 330 Helen test faces after 29 minutes on two cores with AMX
 (about 445 faces a second; 2012 faces of AFW, Helen and LFPW, 196 of them held out). Without AMX the
