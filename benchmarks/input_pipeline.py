@@ -132,7 +132,9 @@ def _rates(path: str, cores: int) -> dict:
         "wing_tf from memory": _rate(_pipeline(records, cache=True)),
     }
     for precision in dict.fromkeys(("float32", default_plan().precision)):
-        rates[f"CNN-6 {precision} step"] = _rate(ReadyStep("cnn6", BATCH, precision, SIDE))
+        rates[f"CNN-6 {precision} step"] = _rate(
+            ReadyStep("cnn6", BATCH, default_plan(precision), SIDE)
+        )
     return rates
 
 

@@ -1,7 +1,5 @@
 """The trainer's own step on a batch that is ready, as a training on this machine would run it."""
 
-import dataclasses
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -18,9 +16,9 @@ SCHEME = get_scheme("ibug_68")
 RATE, MOMENTUM = 1e-3, 0.9
 
 
-def default_plan() -> Plan:
+def default_plan(precision: str = "auto") -> Plan:
     """Returns what the trainer chooses on this machine."""
-    return plan(complete_config({}))
+    return plan(complete_config({"precision": precision}))
 
 
 class ReadyStep:
@@ -29,19 +27,19 @@ class ReadyStep:
     Args:
         network_name: of the registry.
         batch_size: of the batch, which is random.
-        precision: instead of the one that the trainer would choose.
+        chosen: how it is run; see `default_plan`.
         input_size: the network's; its own default if None.
+        optimizer: instead of SGD with momentum.
     """
 
-    def __init__(self, network_name, batch_size, precision, input_size=None):
-        chosen = dataclasses.replace(default_plan(), precision=precision)
+    def __init__(self, network_name, batch_size, chosen, input_size=None, optimizer=None):
         keras.utils.set_random_seed(0)
         options = {"input_size": input_size} if input_size else {}
         with chosen.dtype_policy():
             self.network = MODELS[network_name](SCHEME.num_landmarks, **options)
         side = self.network.input_shape[1]
         augmenter = Augmenter(SCHEME, input_size=side, margin=1.1, augmentation=Augmentation())
-        optimizer = keras.optimizers.SGD(RATE, momentum=MOMENTUM)
+        optimizer = optimizer or keras.optimizers.SGD(RATE, momentum=MOMENTUM)
         trainer = compile_trainer(self.network, augmenter, optimizer, WingLoss(), chosen)
         random = np.random.default_rng(0)
         count = SCHEME.num_landmarks

@@ -27,6 +27,7 @@ import tensorflow as tf
 import torch
 from ready_step import MOMENTUM, RATE, ReadyStep, default_plan
 from torch_twin import Twin
+from turns import take_turns
 
 from wing_tf.losses import WingLoss
 from wing_tf.models import MODELS
@@ -49,7 +50,9 @@ def main():
         f"PyTorch {torch.__version__}; the trainer chooses {chosen.precision} here"
     )
     precisions = dict.fromkeys(("float32", chosen.precision))
-    gflop = _gflop_per_face(ReadyStep(args.network, 1, "float32", args.input_size).network)
+    gflop = _gflop_per_face(
+        ReadyStep(args.network, 1, default_plan("float32"), args.input_size).network
+    )
     peak = _peak_gflops()
     print(f"{gflop:.3f} GFLOP a face and step; matrix product in float32: {peak:.0f} GFLOP/s\n")
     print(f"{'batch':>5}  {'precision':<9} {'wing_tf':>20} {'PyTorch':>20}  {'ratio':>5}  GFLOP/s")
@@ -57,7 +60,7 @@ def main():
     for batch_size in map(int, args.batches.split(",")):
         steps = {}
         for precision in precisions:
-            ours = ReadyStep(args.network, batch_size, precision, args.input_size)
+            ours = ReadyStep(args.network, batch_size, default_plan(precision), args.input_size)
             steps |= {
                 ("wing_tf", precision): ours,
                 ("PyTorch", precision): torch_step(ours, precision, compiled=args.compile),
@@ -101,28 +104,6 @@ def torch_step(ours: ReadyStep, precision: str, *, compiled: bool):
     if precision == "float32":
         _check_same(ours, twin, image, landmarks, step)
     return step
-
-
-def take_turns(steps: dict, batch_size: int, repeats: int, seconds: float = 1.5) -> dict:
-    """Returns faces a second of each, by turns of about ``seconds``."""
-    counts = {}
-    for name, step in steps.items():
-        for _ in range(5):
-            step()
-        started = time.perf_counter()
-        for _ in range(3):
-            step()
-        counts[name] = max(3, round(seconds * 3 / (time.perf_counter() - started)))
-    rates = {name: [] for name in steps}
-    for turn in range(repeats):
-        for name, step in reversed(steps.items()) if turn % 2 else steps.items():
-            time.sleep(0.2)  # the other's idle threads go to sleep
-            step()
-            started = time.perf_counter()
-            for _ in range(counts[name]):
-                step()
-            rates[name].append(batch_size * counts[name] / (time.perf_counter() - started))
-    return {name: np.array(values) for name, values in rates.items()}
 
 
 def _torch_wing(predicted, landmarks, width: float = 10.0, curvature: float = 2.0):

@@ -101,9 +101,7 @@ class Augmenter:
         input_size: the network input's side in pixels.
         margin: the crop's side over the face box's longer side.
         augmentation: how much of each.
-        jit_compile: compile with XLA, in two parts: crop, then recolour. In one part XLA would
-            compute the warp again for each tap of the blur. Leave it to False inside a function
-            that is itself compiled.
+        jit_compile: compile with XLA. Leave it to False inside a function that is itself compiled.
     """
 
     num_draws = len(_DRAWS)
@@ -121,9 +119,7 @@ class Augmenter:
         self.input_size = input_size
         self.margin = margin
         self.augmentation = augmentation
-        if jit_compile:
-            self.crop = tf.function(self.crop, jit_compile=True)
-            self.recolour = tf.function(self.recolour, jit_compile=True)
+        self._run = tf.function(self._augment, jit_compile=True) if jit_compile else self._augment
 
     def __call__(self, faces):
         """Augments a batch.
@@ -136,16 +132,15 @@ class Augmenter:
             Pictures float32 [B, side, side, 3], 0..255; landmarks float32 [B, K, 2] in their
             pixels; weights float32 [B, K], 0 where a landmark is missing, else 1.
         """
-        image, landmarks, weights = self.crop(faces)
-        return self.recolour(image, faces["draws"]), landmarks, weights
+        return self._run(faces)
 
-    def crop(self, faces):
-        """Returns what `__call__` does, before anything has happened to the colours."""
+    def _augment(self, faces):
         to_crop, flipped = self.matrices(faces["box_square_px"], faces["draws"])
         size_hw = (self.input_size, self.input_size)
         image = warp_affine(faces["image"], invert(to_crop, xp=ops), size_hw)
         landmarks = self.landmarks(faces["landmarks_square_px"], to_crop, flipped)
         weights = ops.cast(faces["visibility"] > 0, "float32")
+        image = self._recolour(image, faces["draws"])
         return image, landmarks, self._permute(weights, flipped)
 
     def matrices(self, box_square_px, draws):
@@ -181,9 +176,9 @@ class Augmenter:
         shape = (-1,) + (1,) * (len(values.shape) - 1)
         return ops.where(ops.reshape(flipped, shape), swapped, values)
 
-    def recolour(self, image, draws):
-        """Blurs, recolours, occludes and adds noise to cropped pictures [B, side, side, 3]."""
+    def _recolour(self, image, draws):
         a, draw = self.augmentation, _named(draws)
+        # Before the blur, which keeps it: XLA would blur once for the mean and once more.
         mean = ops.mean(image, axis=(1, 2, 3))[:, None]
         if a.blur:
             sigma = ops.where(draw["blur"] < a.blur, a.blur_sigma_px, 0.0)

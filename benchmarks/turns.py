@@ -1,0 +1,27 @@
+"""Timing by turns: what drifts, drifts for all."""
+
+import time
+
+import numpy as np
+
+
+def take_turns(steps: dict, batch_size: int, repeats: int, seconds: float = 1.5) -> dict:
+    """Returns faces a second of each, by turns of about ``seconds``."""
+    counts = {}
+    for name, step in steps.items():
+        for _ in range(5):
+            step()
+        started = time.perf_counter()
+        for _ in range(3):
+            step()
+        counts[name] = max(3, round(seconds * 3 / (time.perf_counter() - started)))
+    rates = {name: [] for name in steps}
+    for turn in range(repeats):
+        for name, step in reversed(steps.items()) if turn % 2 else steps.items():
+            time.sleep(0.2)  # the other's idle threads go to sleep
+            step()
+            started = time.perf_counter()
+            for _ in range(counts[name]):
+                step()
+            rates[name].append(batch_size * counts[name] / (time.perf_counter() - started))
+    return {name: np.array(values) for name, values in rates.items()}
