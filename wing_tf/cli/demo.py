@@ -2,7 +2,7 @@
 
   wing-demo [--output=wing_demo]
 
-Needs no data and no flags; about five minutes on two cores. Started again, it goes on where it was
+Needs no data and no flags; three to five minutes on two cores. Started again, it goes on where it was
 stopped.
 """
 
