@@ -2,8 +2,8 @@
 
   wing-demo [--output=wing_demo]
 
-Needs no data and no flags; three to five minutes on two cores. Started again, it goes on where it was
-stopped.
+Needs no data and no flags; three to five minutes on two cores. Started again, it goes on where it
+was stopped.
 """
 
 import pathlib
