@@ -27,15 +27,16 @@ import runpy
 import subprocess
 import sys
 import tempfile
-import time
+
+from turns import rate
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 BATCH = 32
 SIDE = 64
-_RECIPE = runpy.run_path(pathlib.Path(__file__).parents[1] / "configs" / "wing_cnn6_300w_cpu.py")
-_RECIPE = _RECIPE["get_config"]()
+_CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "wing_cnn6_300w_cpu.py"
+_RECIPE = runpy.run_path(_CONFIG)["get_config"]()
 MARGIN, AMOUNTS = _RECIPE.crop_margin, _RECIPE.augment.to_dict()
 
 
@@ -54,30 +55,30 @@ def main():
     rates = {}
     for _ in range(args.repeats):
         for part, count in itertools.product(("rates", "albumentations"), cores):
-            for name, rate in _run(args.records, part, count).items():
-                rates.setdefault((name, count), []).append(rate)
+            for name, value in _run(args.records, part, count).items():
+                rates.setdefault((name, count), []).append(value)
     print(f"faces/s, median (lowest to highest) of {args.repeats} processes, batches of {BATCH}")
     print(f"{'':<28} {'1 core':>22} {'2 cores':>22}  growth")
     for name in dict.fromkeys(name for name, _ in rates):
         one, two = (sorted(rates[name, count]) for count in cores)
-        middle = len(one) // 2
-        spread = [f"{r[middle]:.0f} ({r[0]:.0f} to {r[-1]:.0f})" for r in (one, two)]
-        print(f"{name:<28} {spread[0]:>22} {spread[1]:>22}  {two[middle] / one[middle]:.2f}")
+        half = len(one) // 2
+        spread = [f"{r[half]:.0f} ({r[0]:.0f} to {r[-1]:.0f})" for r in (one, two)]
+        print(f"{name:<28} {spread[0]:>22} {spread[1]:>22}  {two[half] / one[half]:.2f}")
     print("\nWhere the time goes, core milliseconds a face (one core):")
-    for name, rate in _run(args.records, "stages", 1).items():
-        print(f"  {name:<44} {1000 / rate:.3f}")
+    for name, value in _run(args.records, "stages", 1).items():
+        print(f"  {name:<44} {1000 / value:.3f}")
     print("\nSquares of other sizes, synthetic faces, from files, faces/s on 2 cores:")
-    for name, rate in _run(args.records, "sizes", 2).items():
-        print(f"  {name:<44} {rate:.0f}")
-    rate = {name: sorted(rates[name, 2])[args.repeats // 2] for name, _ in rates}
-    files, memory = rate["wing_tf from files"], rate["wing_tf from memory"]
+    for name, value in _run(args.records, "sizes", 2).items():
+        print(f"  {name:<44} {value:.0f}")
+    middle = {name: sorted(rates[name, 2])[args.repeats // 2] for name, _ in rates}
+    files, memory = middle["wing_tf from files"], middle["wing_tf from memory"]
     print()
     if "CNN-6 bfloat16 step" in rate:
-        print(f"ratio_bfloat16: {files / rate['CNN-6 bfloat16 step']:.2f}")
-        print(f"ratio_bfloat16_memory: {memory / rate['CNN-6 bfloat16 step']:.2f}")
-    print(f"ratio_memory: {memory / rate['CNN-6 float32 step']:.2f}")
-    print(f"ratio_albumentations: {files / rate['albumentations']:.2f}")
-    print(f"ratio: {files / rate['CNN-6 float32 step']:.2f}")
+        print(f"ratio_bfloat16: {files / middle['CNN-6 bfloat16 step']:.2f}")
+        print(f"ratio_bfloat16_memory: {memory / middle['CNN-6 bfloat16 step']:.2f}")
+    print(f"ratio_memory: {memory / middle['CNN-6 float32 step']:.2f}")
+    print(f"ratio_albumentations: {files / middle['albumentations']:.2f}")
+    print(f"ratio: {files / middle['CNN-6 float32 step']:.2f}")
 
 
 def _run(records: str, part: str, cores: int) -> dict:
@@ -88,17 +89,6 @@ def _run(records: str, part: str, cores: int) -> dict:
         preexec_fn=lambda: os.sched_setaffinity(0, allowed),
     )  # fmt: skip
     return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-def _rate(step, faces: int = BATCH, seconds: float = 3.0) -> float:
-    """Returns faces a second of a function that handles ``faces`` of them."""
-    for _ in range(10):
-        step()
-    started = time.perf_counter()
-    for count in itertools.count(1):
-        step()
-        if time.perf_counter() - started > seconds:
-            return count * faces / (time.perf_counter() - started)
 
 
 def _pipeline(records, *, cache: bool, side: int = SIDE):
@@ -128,12 +118,12 @@ def _rates(path: str, cores: int) -> dict:
 
     records = open_records(find_shards(path, "train"))
     rates = {
-        "wing_tf from files": _rate(_pipeline(records, cache=False)),
-        "wing_tf from memory": _rate(_pipeline(records, cache=True)),
+        "wing_tf from files": rate(_pipeline(records, cache=False), BATCH),
+        "wing_tf from memory": rate(_pipeline(records, cache=True), BATCH),
     }
     for precision in dict.fromkeys(("float32", default_plan().precision)):
-        rates[f"CNN-6 {precision} step"] = _rate(
-            ReadyStep("cnn6", BATCH, default_plan(precision), SIDE)
+        rates[f"CNN-6 {precision} step"] = rate(
+            ReadyStep("cnn6", BATCH, default_plan(precision), SIDE), BATCH
         )
     return rates
 
@@ -151,7 +141,7 @@ def _stages(path: str, cores: int) -> dict:
 
     def drain(dataset):
         iterator = iter(dataset.batch(BATCH).prefetch(2))
-        return _rate(lambda: next(iterator))
+        return rate(lambda: next(iterator), BATCH)
 
     options = {"num_draws": Augmenter.num_draws, "seed": 0, "ratio": ratio}
     batch = next(iter(training_batches(records, batch_size=BATCH, **options)))
@@ -161,7 +151,7 @@ def _stages(path: str, cores: int) -> dict:
             records.scheme, input_size=SIDE, margin=MARGIN, augmentation=Augmentation(**amounts),
             jit_compile=True,
         )  # fmt: skip
-        return _rate(tf.function(lambda: augmenter(batch)))
+        return rate(tf.function(lambda: augmenter(batch)), BATCH)
 
     return {
         "records read": drain(raw),
@@ -186,7 +176,7 @@ def _sizes(path: str, cores: int) -> dict:
             )  # fmt: skip
             records = open_records(find_shards(f"{folder}/records", "train"))
             name = f"stored at {stored}, network's input {side}"
-            rates[name] = _rate(_pipeline(records, cache=False, side=side))
+            rates[name] = rate(_pipeline(records, cache=False, side=side), BATCH)
     return rates
 
 
@@ -255,7 +245,7 @@ def _albumentations(path: str, cores: int) -> dict:
         image, landmarks = next(batches)
         return image.float(), landmarks
 
-    return {"albumentations": _rate(take)}
+    return {"albumentations": rate(take, BATCH)}
 
 
 def _faces_in_memory(path: str):

@@ -14,7 +14,6 @@ step's.
 
 import collections
 import functools
-import itertools
 import os
 import tempfile
 import time
@@ -26,6 +25,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 from ml_collections import config_flags
+from turns import rate
 
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import training_batches
@@ -138,13 +138,7 @@ def bare_rate(config, records, steps: int, seconds: float = 8.0) -> float:
     )  # fmt: skip
     batch = trainer.augmenter(next(iter(batches)))
     step = tf.function(lambda: trainer.learn(batch), jit_compile=plan(config).compile_step or None)
-    for _ in range(5):
-        step()
-    started = time.perf_counter()
-    for count in itertools.count(1):
-        step()
-        if time.perf_counter() - started > seconds:
-            return count * config.batch_size / (time.perf_counter() - started)
+    return rate(step, config.batch_size, seconds)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ the same loss and, after two steps, the same weights.
 
     pip install -e '.[bench]'
     python benchmarks/train_step.py [--network=cnn6] [--input_size=64] [--batches=8,32,128]
-        [--repeats=9] [--compile]
+        [--repeats=9] [--compile] [--precision=bfloat16]
 
 ``--compile`` gives the peer ``torch.compile``. Prints medians (lowest to highest) in faces a
 second; the ratio is the median of the turns' ratios. The last line, ``ratio:``, is float32 against
@@ -41,6 +41,7 @@ def main():
     parser.add_argument("--input_size", type=int)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--precision", help="Also in this one, chosen here or not.")
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
@@ -49,7 +50,7 @@ def main():
         f"{args.network}, {cores} cores, TensorFlow {tf.__version__}, "
         f"PyTorch {torch.__version__}; the trainer chooses {chosen.precision} here"
     )
-    precisions = dict.fromkeys(("float32", chosen.precision))
+    precisions = dict.fromkeys(("float32", args.precision or chosen.precision))
     gflop = _gflop_per_face(
         ReadyStep(args.network, 1, default_plan("float32"), args.input_size).network
     )
@@ -74,12 +75,14 @@ def main():
                 f"  {ratio:5.2f}  {np.median(ours) * gflop:5.0f} ",
                 flush=True,
             )
+        if chosen.precision not in precisions:
+            continue
         ratios[batch_size, "defaults"] = float(
             np.median(rates["wing_tf", chosen.precision] / rates["PyTorch", "float32"])
         )
     shown = 32 if (32, "float32") in ratios else batch_size
     print()
-    if len(precisions) > 1:
+    if len(precisions) > 1 and chosen.precision in precisions:
         print(f"ratio_{chosen.precision}: {ratios[shown, chosen.precision]:.3f}")
         print(f"ratio_defaults: {ratios[shown, 'defaults']:.3f}")
     print(f"ratio: {ratios[shown, 'float32']:.3f}")

@@ -1,5 +1,6 @@
 """Timing by turns: what drifts, drifts for all."""
 
+import itertools
 import time
 
 import numpy as np
@@ -25,3 +26,14 @@ def take_turns(steps: dict, batch_size: int, repeats: int, seconds: float = 1.5)
                 step()
             rates[name].append(batch_size * counts[name] / (time.perf_counter() - started))
     return {name: np.array(values) for name, values in rates.items()}
+
+
+def rate(step, faces: int, seconds: float = 3.0) -> float:
+    """Returns faces a second of one function that handles ``faces`` of them."""
+    for _ in range(10):
+        step()
+    started = time.perf_counter()
+    for count in itertools.count(1):
+        step()
+        if time.perf_counter() - started > seconds:
+            return count * faces / (time.perf_counter() - started)

@@ -178,7 +178,7 @@ class Augmenter:
 
     def _recolour(self, image, draws):
         a, draw = self.augmentation, _named(draws)
-        # Before the blur, which keeps it: XLA would blur once for the mean and once more.
+        # Before the blur, which hardly moves it: XLA would blur once for the mean and once more.
         mean = ops.mean(image, axis=(1, 2, 3))[:, None]
         if a.blur:
             sigma = ops.where(draw["blur"] < a.blur, a.blur_sigma_px, 0.0)

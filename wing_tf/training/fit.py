@@ -22,7 +22,7 @@ from wing_tf.training.callbacks import (
     TensorBoard,
     Validate,
     cut_log,
-)  # fmt: skip
+)
 from wing_tf.training.config import complete_config
 from wing_tf.training.device import plan
 from wing_tf.training.run_dir import RunDir
