@@ -22,7 +22,16 @@ def get_config() -> ml_collections.ConfigDict:
                 "validation_split": "validation",
                 "cache": True,
             },
-            "model": {"name": "cnn6", "input_size": 32},
+            "model": {"name": "cnn6", "input_size": 32, "width": 1.0, "weights": ""},
+            "two_stage": {
+                "first": "",
+                "input_size": 208,
+                "margin": 1.6,
+                "correct": False,
+                "simulated_error": 0.0,
+                "augment": {},
+            },
+            "balance": {"path": "", "use": "duplicate"},
             "normaliser": "box",
             "crop_margin": 1.15,
             "augment": {
@@ -48,6 +57,8 @@ def get_config() -> ml_collections.ConfigDict:
                 "weight_decay": 1e-4,
                 "clip_norm": 1.0,
                 "ema": 0.9,
+                "body_rate": 1.0,
+                "frozen_epochs": 0.0,
             },
             "schedule": {
                 "name": "cosine",

@@ -40,7 +40,16 @@ def get_config() -> ml_collections.ConfigDict:
                 "validation_split": "validation",
                 "cache": True,
             },
-            "model": {"name": "cnn6", "input_size": 64},
+            "model": {"name": "cnn6", "input_size": 64, "width": 1.0, "weights": ""},
+            "two_stage": {
+                "first": "",
+                "input_size": 208,
+                "margin": 1.6,
+                "correct": False,
+                "simulated_error": 0.0,
+                "augment": {},
+            },
+            "balance": {"path": "", "use": "duplicate"},
             "normaliser": "",
             "crop_margin": 1.15,
             "augment": {
@@ -66,6 +75,8 @@ def get_config() -> ml_collections.ConfigDict:
                 "weight_decay": 5e-4 / 136,
                 "clip_norm": 0.0,
                 "ema": 0.0,
+                "body_rate": 1.0,
+                "frozen_epochs": 0.0,
             },
             "schedule": {
                 "name": "exponential",

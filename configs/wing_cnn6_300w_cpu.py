@@ -34,7 +34,16 @@ def get_config() -> ml_collections.ConfigDict:
                 "validation_split": "validation",
                 "cache": True,
             },
-            "model": {"name": "cnn6", "input_size": 96},
+            "model": {"name": "cnn6", "input_size": 96, "width": 1.0, "weights": ""},
+            "two_stage": {
+                "first": "",
+                "input_size": 208,
+                "margin": 1.6,
+                "correct": False,
+                "simulated_error": 0.0,
+                "augment": {},
+            },
+            "balance": {"path": "", "use": "duplicate"},
             "normaliser": "",
             "crop_margin": 1.1,
             "augment": {
@@ -60,6 +69,8 @@ def get_config() -> ml_collections.ConfigDict:
                 "weight_decay": 0.01,
                 "clip_norm": 0.0,
                 "ema": 0.999,
+                "body_rate": 1.0,
+                "frozen_epochs": 0.0,
             },
             "schedule": {
                 "name": "cosine",

@@ -144,7 +144,7 @@ def test_points_without_truth_leave_a_gap_and_not_a_number(records):
     assert np.isfinite(report["mean_shape_nme"])
     report |= {"protocol": "test"}
     assert "NaN" not in json.dumps(report)
-    assert f"region {'nose':<19}{'-':>8}\n" in format_report(report)
+    assert f"region {'nose':<26}{'-':>8}\n" in format_report(report)
     predictions.true_px[0] = np.nan
     assert make_report(predictions, records.scheme, "box")["num_unscored"] == 1
     predictions.true_px[:] = np.nan

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from wing_tf.models import MODELS, cnn6
+from wing_tf.models import MODELS, cnn6, cnn7
 from wing_tf.models.saving import Contract, find_network, load_network, save_network
 
 CONTRACT = Contract(scheme_name="ibug_68", input_size=64, margin=1.15)
@@ -13,6 +13,19 @@ CONTRACT = Contract(scheme_name="ibug_68", input_size=64, margin=1.15)
 @pytest.mark.parametrize(("landmarks", "parameters"), [(19, 3705702), (68, 3806152), (98, 3867652)])
 def test_cnn6_has_the_papers_parameters(landmarks, parameters):
     assert cnn6(landmarks).count_params() == parameters
+
+
+@pytest.mark.parametrize(("landmarks", "parameters"), [(19, 8407718), (68, 8508168), (98, 8569668)])
+def test_cnn7_has_the_papers_parameters(landmarks, parameters):
+    assert cnn7(landmarks).count_params() == parameters
+
+
+def test_width_multiplies_the_channels():
+    network = cnn7(68, width=0.35)
+    filters = [network.get_layer(f"conv{i}").filters for i in range(1, 7)]
+    assert filters == [24, 48, 88, 176, 176, 176]  # multiples of 8
+    assert network.get_layer("features").units == 360
+    assert network.output_shape == (None, 68, 2)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -34,10 +47,10 @@ def test_every_model_emits_landmarks_and_survives_a_file(name, tmp_path):
 
 
 def test_pooling_before_relu_is_the_papers_network():
-    network = cnn6(4, channels=(8, 16), input_size=16)
-    image = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype(np.float32)
+    network = cnn6(4, width=0.1, input_size=32)
+    image = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
     x = network.get_layer("to_unit_range")(image)
-    for stage in (1, 2):  # convolution, ReLU, pooling
+    for stage in range(1, 6):  # convolution, ReLU, pooling
         x = keras.layers.MaxPooling2D(2)(keras.ops.relu(network.get_layer(f"conv{stage}")(x)))
     x = network.get_layer("features")(network.get_layer("flatten")(x))
     x = keras.ops.reshape(network.get_layer("output")(x), (2, 4, 2))
@@ -49,6 +62,8 @@ def test_bad_sizes_are_refused():
         cnn6(68, input_size=16)
     with pytest.raises(ValueError, match="`num_landmarks` must be positive"):
         cnn6(0)
+    with pytest.raises(ValueError, match="`width` must be positive"):
+        cnn7(68, width=0)
 
 
 def test_loading_says_what_is_wrong(tmp_path):

@@ -5,14 +5,20 @@ import ml_collections
 import numpy as np
 import pytest
 import tensorflow as tf
-from experiments import CONFIGS, load_config
+from experiments import CONFIGS, load_config, untrained_model
 
-from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.training import build
 from wing_tf.training.config import complete_config, default_config
-from wing_tf.training.optimizer import WarmUp, kernel_regularizer, make_optimizer, make_schedule
+from wing_tf.training.optimizer import (
+    WarmUp,
+    decay_weights,
+    make_optimizer,
+    make_schedule,
+    slow_body,
+)
+from wing_tf.training.stages import make_stage
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +27,7 @@ def train_records(synthetic_records):
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_config_is_whole_and_takes_a_step(path, train_records):
+def test_every_config_is_whole_and_takes_a_step(path, train_records, tmp_path):
     config = load_config(path)
     flat = dict(ml_collections.FrozenConfigDict(config).items())
     assert set(flat) == set(default_config())  # so that each key can be set from the command line
@@ -29,11 +35,16 @@ def test_every_config_is_whole_and_takes_a_step(path, train_records):
         if isinstance(value, ml_collections.ConfigDict):
             assert set(config[key]) == set(value), key
     config = complete_config(config)
-    trainer = build.make_trainer(config, train_records, 10)
-    assert trainer.network.name in path.stem or path.stem == "smoke"
+    if "two_stage" in path.stem:
+        config.two_stage.first = str(untrained_model(tmp_path / "first.keras"))
+    trainer = build.make_trainer(config, make_stage(config, train_records), 10)
+    assert trainer.network.name in path.stem or path.stem == "smoke" or "two_stage" in path.stem
     build.initialise(config, trainer, train_records)
     batches = training_batches(
-        train_records, batch_size=config.batch_size, num_draws=Augmenter.num_draws, seed=0
+        train_records,
+        batch_size=config.batch_size,
+        num_draws=trainer.augmenter.num_draws,
+        seed=0,
     )
     before = trainer.network.get_weights()
     history = trainer.fit(batches, steps_per_epoch=1, verbose=0, shuffle=False)
@@ -106,14 +117,15 @@ def test_sgd_decay_is_coupled_and_gives_the_papers_update():
             }
         )
     )
-    layer = keras.layers.Dense(1, use_bias=False, kernel_regularizer=kernel_regularizer(config))
-    layer.build((None, 1))
+    layer = keras.layers.Dense(1, use_bias=False)
+    network = keras.Sequential([keras.Input((1,)), layer])
+    decay_weights(config, network)
     layer.kernel.assign([[2.0]])
     optimizer = make_optimizer(config, 10)
     expected, velocity = 2.0, 0.0
     for _ in range(3):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(layer(tf.ones((1, 1)))) + sum(layer.losses)
+            loss = tf.reduce_sum(layer(tf.ones((1, 1)))) + sum(network.losses)
         optimizer.apply(tape.gradient(loss, [layer.kernel.value]), [layer.kernel])
         velocity = 0.9 * velocity - 0.5 * (1 + 0.1 * expected)  # the decay goes through momentum
         expected += velocity
@@ -129,3 +141,24 @@ def test_biases_do_not_decay():
     make_optimizer(config, 10).apply([tf.zeros((3, 2)), tf.zeros(2)], [layer.kernel, layer.bias])
     np.testing.assert_array_equal(layer.bias, [1, 1])
     assert np.all(np.asarray(layer.kernel) < 1)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_the_body_rests_and_then_learns_slowly(name):
+    settings = {"name": name, "learning_rate": 0.1, "weight_decay": 0.01, "momentum": 0.0}
+    settings |= {"body_rate": 0.1, "frozen_epochs": 2.0}
+    config = complete_config({"optimizer": settings, "schedule": {"name": "constant"}})
+    body, head = keras.layers.Dense(1, name="features"), keras.layers.Dense(1, name="output")
+    network = keras.Sequential([keras.Input((1,)), body, head])
+    body.set_weights([np.ones((1, 1)), np.ones(1)])
+    optimizer = make_optimizer(config, 3)
+    slow_body(optimizer, network, config, 3)
+    ones = [tf.ones_like(v) for v in network.trainable_variables]
+    for _ in range(6):
+        before = head.get_weights()[0]
+        optimizer.apply(ones, network.trainable_variables)
+        assert body.get_weights()[0] == 1  # also no decay
+        assert head.get_weights()[0] < before
+    optimizer.apply(ones, network.trainable_variables)
+    step = 1 - body.get_weights()[0][0, 0]
+    np.testing.assert_allclose(step, 0.01, rtol=1e-3)  # both optimizers move by the rate here

@@ -10,6 +10,7 @@ from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.training import build, fit
 from wing_tf.training.config import complete_config
+from wing_tf.training.stages import make_stage
 from wing_tf.training.trainer import LandmarkTrainer
 
 
@@ -37,7 +38,7 @@ def test_the_compiled_parts_train_as_the_plain_ones(train_records):
     for jit_compile in ("off", "auto"):
         config.jit_compile = jit_compile
         keras.utils.set_random_seed(0)
-        trainer = build.make_trainer(config, train_records, 10)
+        trainer = build.make_trainer(config, make_stage(config, train_records), 10)
         build.initialise(config, trainer, train_records)
         batches = training_batches(
             train_records, batch_size=8, num_draws=Augmenter.num_draws, seed=0
@@ -50,8 +51,8 @@ def test_the_compiled_parts_train_as_the_plain_ones(train_records):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_the_trained_network_computes_in_the_plans_precision(precision, train_records):
-    network = build.make_trainer(complete_config({"precision": precision}), train_records, 10)
-    network = network.network
+    config = complete_config({"precision": precision})
+    network = build.make_trainer(config, make_stage(config, train_records), 10).network
     assert network.get_layer("conv1").compute_dtype == precision
     assert network.get_layer("output").compute_dtype == "float32"
     assert {weight.dtype for weight in network.weights} == {"float32"}

@@ -18,6 +18,7 @@ from wing_tf.training.callbacks import StopOnNaN, averaged_weights, cut_log
 from wing_tf.training.config import complete_config, default_config
 from wing_tf.training.output_init import augmented_shapes, initialise_output
 from wing_tf.training.run_dir import RunDir
+from wing_tf.training.stages import make_stage
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +269,7 @@ def test_averaged_weights_are_put_back(precision, train_records):
             {"optimizer": {"ema": 0.5}, "batch_size": 8, "precision": precision}
         )
     )
-    trainer = build.make_trainer(config, train_records, 10)
+    trainer = build.make_trainer(config, make_stage(config, train_records), 10)
     batches = training_batches(train_records, batch_size=8, num_draws=Augmenter.num_draws, seed=0)
     trainer.fit(batches, steps_per_epoch=2, verbose=0, shuffle=False, callbacks=[_Halfway()])
 

@@ -29,6 +29,13 @@ _BOX_NOISE = flags.DEFINE_float(
     lower_bound=0.0,
     upper_bound=0.5,
 )
+_ROTATION = flags.DEFINE_float(
+    "rotation",
+    None,
+    "Repeat with faces turned by up to this angle in degrees, such as 30.",
+    lower_bound=0.0,
+    upper_bound=180.0,
+)
 _DETECTOR = flags.DEFINE_enum(
     "detector", None, ["haar"], "Repeat with the boxes of a face detector; gives its recall too."
 )
@@ -49,6 +56,7 @@ def main() -> None:
         output,
         normaliser=_NORMALISER.value,
         box_noise=_BOX_NOISE.value,
+        rotation_deg=_ROTATION.value,
         detectors={_DETECTOR.value: HaarDetector()} if _DETECTOR.value else None,
         batch_size=_BATCH_SIZE.value,
     )

@@ -76,20 +76,26 @@ _DRAWS = (
 ).split()
 
 
-def crop_faces(faces, *, input_size: int, margin: float):
+def crop_faces(faces, *, input_size: int, margin: float, angle_rad=None):
     """Cuts the network's plain crops, without augmentation, for evaluation.
 
     Args:
         faces: a batch, with ``image`` and ``box_square_px``.
         input_size: the crop's side in pixels.
         margin: the crop's side over the face box's longer side.
+        angle_rad: [B], by which the face is turned about the crop's centre, clockwise as seen.
 
     Returns:
         Pictures float32 [B, side, side, 3], 0..255, and the maps [B, 2, 3] from crop pixels to the
         square's.
     """
     box = crop_square(faces["box_square_px"], margin, xp=ops)
-    to_square = invert(box_to_size(box, (input_size, input_size), xp=ops), xp=ops)
+    to_crop = box_to_size(box, (input_size, input_size), xp=ops)
+    if angle_rad is not None:
+        centre = ops.full((1, 2), (input_size - 1) / 2)
+        turn = rotation_about(centre, angle_rad, 1.0, ops.zeros((1, 2)), xp=ops)
+        to_crop = compose(turn, to_crop, xp=ops)
+    to_square = invert(to_crop, xp=ops)
     return warp_affine(faces["image"], to_square, (input_size, input_size)), to_square
 
 
@@ -135,7 +141,10 @@ class Augmenter:
         return self._run(faces)
 
     def _augment(self, faces):
-        to_crop, flipped = self.matrices(faces["box_square_px"], faces["draws"])
+        return self.cut(faces, *self.matrices(faces["box_square_px"], faces["draws"]))
+
+    def cut(self, faces, to_crop, flipped):
+        """Returns what `__call__` returns, for maps and flips as from `vary`."""
         size_hw = (self.input_size, self.input_size)
         image = warp_affine(faces["image"], invert(to_crop, xp=ops), size_hw)
         landmarks = self.landmarks(faces["landmarks_square_px"], to_crop, flipped)
@@ -145,31 +154,55 @@ class Augmenter:
 
     def matrices(self, box_square_px, draws):
         """Returns the maps [B, 2, 3] from square pixels to crop pixels and who is flipped [B]."""
-        a, draw = self.augmentation, _named(draws)
+        return self.vary(self.plain_maps(box_square_px), draws)
+
+    def plain_maps(self, box_square_px):
+        """Returns the maps [B, 2, 3] from square pixels to the crop of each box [B, 4]."""
         box = crop_square(box_square_px, self.margin, xp=ops)
-        side = box[:, 2:] - box[:, :2]
-        corners = [
-            2.0 * ops.stack([draw[f"box_x{i}"], draw[f"box_y{i}"]], axis=1) - 1.0 for i in (0, 1)
-        ]
-        box = box + a.box_jitter * ops.concatenate([c * side for c in corners], axis=1)
-        centre = (self.input_size - 1) / 2
+        return box_to_size(box, (self.input_size, self.input_size), xp=ops)
+
+    def vary(self, to_crop, draws):
+        """Varies maps into the crop by the drawn box jitter, turn, scale, shift and flip.
+
+        Args:
+            to_crop: [B, 2, 3], as from `plain_maps`.
+            draws: [B, num_draws].
+
+        Returns:
+            The maps [B, 2, 3] from square pixels to crop pixels, and who is flipped [B].
+        """
+        a, draw, size = self.augmentation, _named(draws), self.input_size
+        corners = ops.stack([draw[f"box_{c}"] for c in ("x0", "y0", "x1", "y1")], axis=1)
+        whole = ops.convert_to_tensor([-0.5, -0.5, size - 0.5, size - 0.5])
+        box = whole + (a.box_jitter * size) * (2.0 * corners - 1.0)
+        jitter = box_to_size(box, (size, size), xp=ops)
         shift = 2.0 * ops.stack([draw["shift_x"], draw["shift_y"]], axis=1) - 1.0
         turn = rotation_about(
-            ops.full_like(shift, centre),
+            ops.full_like(shift, (size - 1) / 2),
             (2.0 * draw["rotation"] - 1.0) * math.radians(a.rotation_deg),
             1.0 + (2.0 * draw["scale"] - 1.0) * a.scale,
-            shift * (a.translation * self.input_size),
+            shift * (a.translation * size),
             xp=ops,
         )
-        matrix = compose(turn, box_to_size(box, (self.input_size, self.input_size), xp=ops), xp=ops)
+        matrix = compose(turn, compose(jitter, to_crop, xp=ops), xp=ops)
         flipped = draw["flip"] < a.flip
-        mirror = ops.convert_to_tensor(flip_x(self.input_size), dtype="float32")
+        mirror = ops.convert_to_tensor(flip_x(size), dtype="float32")
         mirrored = compose(mirror[None], matrix, xp=ops)
         return ops.where(flipped[:, None, None], mirrored, matrix), flipped
+
+    def training_shapes(self, faces):
+        """Returns the landmarks [B, K, 2] that `__call__` would return; needs no picture."""
+        to_crop, flipped = self.matrices(faces["box_square_px"], faces["draws"])
+        return self.landmarks(faces["landmarks_square_px"], to_crop, flipped)
 
     def landmarks(self, landmarks_square_px, to_crop, flipped):
         """Carries landmarks [B, K, 2] into the crop; flipped ones swap sides."""
         return self._permute(apply_affine(to_crop, landmarks_square_px, xp=ops), flipped)
+
+    def restore(self, landmarks_crop_px, to_crop, flipped):
+        """Carries landmarks [B, K, 2] of a crop back into the square: undoes `landmarks`."""
+        unflipped = self._permute(landmarks_crop_px, flipped)
+        return apply_affine(invert(to_crop, xp=ops), unflipped, xp=ops)
 
     def _permute(self, values, flipped):
         swapped = ops.take(values, list(self.scheme.flip_permutation), axis=1)

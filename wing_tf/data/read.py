@@ -5,17 +5,13 @@ import tensorflow as tf
 
 from wing_tf.data import example_schema as schema
 from wing_tf.data.records import RecordSet
-
-_RATIOS = (1, 2, 4, 8)
+from wing_tf.geometry import shrink_ratio
 
 
 def decode_ratio(side: int, context: float, margin: float, input_size: int) -> int:
     """Returns by how much squares may be shrunk on decoding before the network would lose detail.
 
-    The network's crop spans ``side * margin / context`` pixels of the square. The largest of 1, 2,
-    4, 8 is chosen that leaves it at least ``input_size`` pixels, within a tenth, so that nothing is
-    lost; at most about 1.8 pixels are left for one of the network's, which one bilinear sample
-    covers.
+    See `wing_tf.geometry.shrink_ratio`.
 
     Args:
         side: of the stored square.
@@ -27,8 +23,7 @@ def decode_ratio(side: int, context: float, margin: float, input_size: int) -> i
         >>> decode_ratio(256, 2.0, 1.15, 64)
         2
     """
-    span = side * margin / context
-    return max(r for r in _RATIOS if r == 1 or span / r >= 0.9 * input_size)
+    return shrink_ratio(side * margin / context, input_size)
 
 
 def parse_face(record: tf.Tensor, records: RecordSet, ratio: int = 1, *, image: bool = True):

@@ -1,4 +1,4 @@
-"""Other boxes than the true ones: perturbed, or from a detector."""
+"""Harder conditions than true boxes: perturbed ones, a detector's, faces that are turned."""
 
 from collections.abc import Callable
 
@@ -18,6 +18,12 @@ def noisy_boxes(amount: float, seed: int = 0) -> Callable[[np.ndarray], np.ndarr
     """Returns a ``move_boxes`` for `crop_batches` that shifts and scales by up to ``amount``."""
     generator = np.random.default_rng(seed)
     return lambda boxes: perturb_box(boxes.astype(np.float64), amount, generator)
+
+
+def random_angles(limit_deg: float, seed: int = 0) -> Callable[[int], np.ndarray]:
+    """Returns a ``draw_angles`` for `crop_batches`: uniform within the limit, either way."""
+    generator = np.random.default_rng([seed, 1])
+    return lambda count: generator.uniform(-limit_deg, limit_deg, count)
 
 
 def detect_in_squares(

@@ -21,6 +21,7 @@ def evaluate(
     *,
     normaliser: str | None = None,
     box_noise: float | None = None,
+    rotation_deg: float | None = None,
     detectors: Mapping[str, Callable[[np.ndarray], np.ndarray]] | None = None,
     batch_size: int = 64,
 ) -> dict[str, Any]:
@@ -32,6 +33,8 @@ def evaluate(
         output: an existing folder.
         normaliser: see `wing_tf.metrics.normalising_distance`; the mark-up's own if None.
         box_noise: repeat with boxes that are shifted and scaled by up to this share.
+        rotation_deg: repeat with faces that are turned about the box's centre by up to this angle
+            either way, and with ``box_noise`` too if both are given.
         detectors: repeat with the boxes of each of these, by name.
         batch_size: faces at a time.
 
@@ -54,8 +57,8 @@ def evaluate(
     normaliser = normaliser or records.scheme.default_normaliser
     num_batches = -(-records.num_faces // batch_size)
 
-    def predict(what: str, move_boxes=None):
-        batches = crop_batches(records, contract, batch_size=batch_size, move_boxes=move_boxes)
+    def predict(what: str, **options):
+        batches = crop_batches(records, contract, batch_size=batch_size, **options)
         return predict_batches(run, tqdm.tqdm(batches, what, num_batches, unit="batch"))
 
     def score(predictions):
@@ -64,14 +67,26 @@ def evaluate(
 
     predictions = predict("true boxes")
     others = {}
+    harder = {}
     if box_noise:
-        noisy = predict("perturbed boxes", conditions.noisy_boxes(box_noise))
-        others[f"box noise {box_noise:g}"] = score(noisy)
+        harder[f"box noise {box_noise:g}"] = {"move_boxes": conditions.noisy_boxes(box_noise)}
+    if rotation_deg:
+        name = f"turned by {rotation_deg:g} deg"
+        harder[name] = {"draw_angles": conditions.random_angles(rotation_deg)}
+        if box_noise:
+            harder[f"{name}, box noise {box_noise:g}"] = {
+                "move_boxes": conditions.noisy_boxes(box_noise),
+                "draw_angles": conditions.random_angles(rotation_deg),
+            }
+    for name, options in harder.items():
+        others[name] = score(predict(name, **options))
     for name, detector in (detectors or {}).items():
         boxes, found = conditions.detect_in_squares(records, detector)
         if not found.any():
             raise ValueError(f"The detector {name} found none of the faces.")
-        detected = predict(f"{name} boxes", conditions.detected_boxes(records, contract, boxes))
+        detected = predict(
+            f"{name} boxes", move_boxes=conditions.detected_boxes(records, contract, boxes)
+        )
         others[f"{name} boxes"] = {
             **score(conditions.keep(detected, found)),
             "recall": float(found.mean()),

@@ -74,6 +74,7 @@ def crop_batches(
     *,
     batch_size: int = 64,
     move_boxes: Callable[[np.ndarray], np.ndarray] | None = None,
+    draw_angles: Callable[[int], np.ndarray] | None = None,
 ) -> Iterator[CropBatch]:
     """Yields the faces of records, cut as the model wants them, in a fixed order.
 
@@ -82,6 +83,8 @@ def crop_batches(
         contract: the model's input.
         batch_size: the last batch may be smaller.
         move_boxes: maps boxes [B, 4] (pixels of the square) to those that are cropped instead.
+        draw_angles: returns the angles in degrees by which the next B faces are turned in their
+            crops; none if None.
     """
     check_fit(records, contract)
     ratio = decode_ratio(records.side, records.context, contract.margin, contract.input_size)
@@ -91,17 +94,24 @@ def crop_batches(
         input_signature=[
             tf.TensorSpec((None, side, side, 3), tf.uint8),
             tf.TensorSpec((None, 4), tf.float32),
+            tf.TensorSpec((None,), tf.float32),
         ]
     )
-    def crop(image, box):
+    def crop(image, box, angle_rad):
         faces = {"image": image, "box_square_px": box}
-        return crop_faces(faces, input_size=contract.input_size, margin=contract.margin)
+        return crop_faces(
+            faces,
+            input_size=contract.input_size,
+            margin=contract.margin,
+            angle_rad=angle_rad if draw_angles else None,
+        )
 
     for faces in read_faces(records, ratio).batch(batch_size).prefetch(2):
         box = recorded = faces["box_square_px"].numpy()
         if move_boxes is not None:
             box = move_boxes(box).astype(np.float32)
-        image, crop_to_square = crop(faces["image"], box)
+        angle_rad = np.radians(draw_angles(len(box)) if draw_angles else np.zeros(len(box)))
+        image, crop_to_square = crop(faces["image"], box, angle_rad.astype(np.float32))
         to_source = faces["square_to_source"].numpy().astype(np.float64)
         true = faces["landmarks_square_px"].numpy().astype(np.float64)
         true[faces["visibility"].numpy() == 0] = np.nan

@@ -99,14 +99,14 @@ def _mean(values: np.ndarray) -> float | None:
 def format_report(report: dict[str, Any]) -> str:
     """Returns the report as a table for people, in percent."""
     lines = [f"protocol: {report['protocol']}", ""]
-    head = f"{'faces':<26}{'number':>7}{'mean':>8}{'median':>8}"
+    head = f"{'faces':<33}{'number':>7}{'mean':>8}{'median':>8}"
     head += "".join(f"{f'FR{round(100 * t)}':>8}{f'AUC{round(100 * t)}':>8}" for t in THRESHOLDS)
     lines += [head + "   95 % of the mean"]
     groups = {"all": report, **report.get("by_prefix", {})}
     groups |= {name: part for name, part in report.get("conditions", {}).items()}
     for name, part in groups.items():
         low, high = part["nme_mean_interval"]
-        row = f"{name:<26}{part['num_faces']:>7}"
+        row = f"{name:<33}{part['num_faces']:>7}"
         row += f"{100 * part['nme_mean']:>8.2f}{100 * part['nme_median']:>8.2f}"
         for threshold in THRESHOLDS:
             key = f"{round(100 * threshold):02d}"
@@ -119,7 +119,7 @@ def format_report(report: dict[str, Any]) -> str:
     for title, key in (("region", "nme_by_region"), ("sub-set", "nme_by_subset")):
         for name, value in report[key].items():
             shown = "-" if value is None else f"{100 * value:.2f}"
-            lines.append(f"{title} {name:<19}{shown:>8}")
+            lines.append(f"{title} {name:<26}{shown:>8}")
     return "\n".join(lines) + "\n"
 
 

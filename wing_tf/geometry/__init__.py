@@ -22,8 +22,8 @@ from wing_tf.geometry.affine import (
     resize_matrix,
     rotation_about,
 )
-from wing_tf.geometry.boxes import box_iou, crop_square, landmark_box, perturb_box
-from wing_tf.geometry.shapes import mean_shape, shape_in_box
+from wing_tf.geometry.boxes import box_iou, crop_square, landmark_box, perturb_box, shrink_ratio
+from wing_tf.geometry.shapes import mean_shape, procrustes, shape_in_box, similarity_to
 
 __all__ = [
     "apply_affine",
@@ -36,7 +36,10 @@ __all__ = [
     "landmark_box",
     "mean_shape",
     "perturb_box",
+    "procrustes",
     "resize_matrix",
     "rotation_about",
     "shape_in_box",
+    "shrink_ratio",
+    "similarity_to",
 ]

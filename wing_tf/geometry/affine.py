@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 
-def _rows(xp: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
+def rows(xp: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
     """Stacks six equally shaped arrays [...] into matrices [..., 2, 3]."""
     return xp.stack([xp.stack([a, b, c], axis=-1), xp.stack([d, e, f], axis=-1)], axis=-2)
 
@@ -37,7 +37,7 @@ def compose(outer: Any, inner: Any, xp: Any = np) -> Any:
     d, e, f = outer[..., 1, 0], outer[..., 1, 1], outer[..., 1, 2]
     p, q, r = inner[..., 0, 0], inner[..., 0, 1], inner[..., 0, 2]
     s, t, u = inner[..., 1, 0], inner[..., 1, 1], inner[..., 1, 2]
-    return _rows(
+    return rows(
         xp,
         a * p + b * s, a * q + b * t, a * r + b * u + c,
         d * p + e * s, d * q + e * t, d * r + e * u + f,
@@ -49,7 +49,7 @@ def invert(matrix: Any, xp: Any = np) -> Any:
     a, b, c = matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 0, 2]
     d, e, f = matrix[..., 1, 0], matrix[..., 1, 1], matrix[..., 1, 2]
     determinant = a * e - b * d
-    return _rows(
+    return rows(
         xp,
         e / determinant, -b / determinant, (b * f - c * e) / determinant,
         -d / determinant, a / determinant, (c * d - a * f) / determinant,
@@ -80,7 +80,7 @@ def box_to_size(box_xyxy_px: Any, size_hw: tuple[int, int], xp: Any = np) -> Any
     scale_x = width / (box_xyxy_px[..., 2] - x0)
     scale_y = height / (box_xyxy_px[..., 3] - y0)
     zero = xp.zeros_like(x0)
-    return _rows(xp, scale_x, zero, -x0 * scale_x - 0.5, zero, scale_y, -y0 * scale_y - 0.5)
+    return rows(xp, scale_x, zero, -x0 * scale_x - 0.5, zero, scale_y, -y0 * scale_y - 0.5)
 
 
 def resize_matrix(scale: float) -> np.ndarray:
@@ -111,7 +111,7 @@ def rotation_about(
     """
     cos, sin = scale * xp.cos(angle_rad), scale * xp.sin(angle_rad)
     x, y = centre_px[..., 0], centre_px[..., 1]
-    return _rows(
+    return rows(
         xp,
         cos, -sin, x - cos * x + sin * y + translation_px[..., 0],
         sin, cos, y - sin * x - cos * y + translation_px[..., 1],

@@ -66,3 +66,23 @@ def box_iou(box_xyxy_px: np.ndarray, other_xyxy_px: np.ndarray) -> np.ndarray:
     intersection = np.prod(np.maximum(high - low, 0.0), axis=-1)
     areas = [np.prod(b[..., 2:] - b[..., :2], axis=-1) for b in (box_xyxy_px, other_xyxy_px)]
     return intersection / (areas[0] + areas[1] - intersection)
+
+
+def shrink_ratio(span_px: float, size: int, side: int = 0) -> int:
+    """Returns by how much a picture may be shrunk before a crop of it is sampled bilinearly.
+
+    The largest of 1, 2, 4, 8 that leaves the crop at least ``size`` pixels, within a tenth, so that
+    nothing is lost; at most about 1.8 pixels are left for one of the result's, which one bilinear
+    sample covers.
+
+    Args:
+        span_px: the crop's side in the picture's pixels.
+        size: the result's side in pixels.
+        side: the picture's side; only ratios that divide it are taken. 0: any.
+
+    Example:
+        >>> shrink_ratio(147.2, 64)
+        2
+    """
+    ratios = (r for r in (1, 2, 4, 8) if r == 1 or span_px / r >= 0.9 * size)
+    return max(r for r in ratios if side % r == 0)

@@ -1,8 +1,11 @@
-"""Shapes relative to their boxes: the mean shape and its placement, the baseline of every model."""
+"""Shapes: the mean in a box, which is the baseline of every model; alignment by similarities."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from wing_tf.geometry.affine import apply_affine, box_to_size, invert
+from wing_tf.geometry.affine import apply_affine, box_to_size, invert, rows
 from wing_tf.geometry.boxes import crop_square
 
 
@@ -27,3 +30,128 @@ def shape_in_box(shape: np.ndarray, box_xyxy_px: np.ndarray) -> np.ndarray:
     """Places the shape [K, 2] of `mean_shape` in boxes [N, 4]; returns [N, K, 2] in their frame."""
     to_unit = box_to_size(crop_square(box_xyxy_px, 1.0), (1, 1))
     return apply_affine(invert(to_unit), np.broadcast_to(shape, (len(box_xyxy_px), *shape.shape)))
+
+
+def similarity_to(
+    points: Any,
+    target: Any,
+    *,
+    weights: Any = None,
+    fallback: Any = None,
+    most_zoom: float = 4.0,
+    xp: Any = np,
+) -> Any:
+    """Returns the similarity that brings points closest to target points, in closed form.
+
+    The least-squares scale, rotation and shift (no mirror). With points p and targets q taken from
+    their centres: a = sum(p . q) / sum(p . p), b = sum(p x q) / sum(p . p); the matrix is
+    [[a, -b], [b, a]].
+
+    Args:
+        points: [..., K, 2].
+        target: [K, 2] or [..., K, 2].
+        weights: [..., K], of the points in the sums; 1 if None.
+        fallback: a similarity [2, 3] or [..., 2, 3] that is returned where points are not finite or
+            all but equal: where the scale would be more than ``most_zoom`` times larger or smaller
+            than the fallback's. Without it such points give a map onto one point.
+        most_zoom: see ``fallback``.
+        xp: the array namespace.
+
+    Returns:
+        [..., 2, 3].
+
+    Example:
+        >>> square = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+        >>> similarity_to(square, 3 * square + 5)
+        array([[ 3., -0.,  5.],
+               [ 0.,  3.,  5.]])
+
+    Reference:
+        Umeyama, 1991; for two dimensions Cootes and Taylor, 2004, appendix B.
+    """
+    finite = xp.all(xp.isfinite(points), axis=(-2, -1))
+    points = xp.where(finite[..., None, None], points, xp.zeros_like(points))
+    weights = xp.ones_like(points[..., 0]) if weights is None else weights
+    total = xp.sum(weights, axis=-1)
+    share = (weights / xp.where(total > 0, total, xp.ones_like(total))[..., None])[..., None]
+    centre, target_centre = xp.sum(share * points, axis=-2), xp.sum(share * target, axis=-2)
+    p, q = points - centre[..., None, :], target - target_centre[..., None, :]
+    size = xp.sum(share * p * p, axis=(-2, -1))
+    size = xp.where(size > 0, size, xp.ones_like(size))
+    a = xp.sum(share * p * q, axis=(-2, -1)) / size
+    b = xp.sum(share[..., 0] * (p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]), axis=-1) / size
+    x, y = centre[..., 0], centre[..., 1]
+    matrix = rows(
+        xp,
+        a, -b, target_centre[..., 0] - a * x + b * y,
+        b, a, target_centre[..., 1] - b * x - a * y,
+    )  # fmt: skip
+    if fallback is None:
+        return matrix
+    zoom = (a * a + b * b) / (fallback[..., 0, 0] ** 2 + fallback[..., 1, 0] ** 2)
+    usable = finite & (zoom < most_zoom**2) & (zoom > most_zoom**-2)
+    return xp.where(usable[..., None, None], matrix, fallback)
+
+
+def procrustes(
+    landmarks_px: np.ndarray,
+    flip_permutation: Sequence[int] | None = None,
+    *,
+    tolerance: float = 1e-6,
+    most_rounds: int = 100,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Aligns shapes to their mean by similarities, until the mean stands still.
+
+    Args:
+        landmarks_px: [N, K, 2]; NaN marks a missing point, which is left out.
+        flip_permutation: of the mark-up; given, the mean is made symmetric: the mean of the shapes
+            and of their mirror images.
+        tolerance: how far a point of the mean may move in the last round.
+        most_rounds: when to give up.
+
+    Returns:
+        The mean [K, 2], centred on 0, upright as the shapes are on average, with a root mean
+        square distance of 1 from the centre; and the aligned shapes [N, K, 2], NaN where a point is
+        missing.
+
+    Raises:
+        ValueError: if the mean still moves after ``most_rounds``, if a point is missing in all
+            shapes, or if all points of the mean coincide.
+
+    Reference:
+        Gower, Generalized Procrustes analysis, 1975; Wing paper, section 5.
+    """
+    present = np.all(np.isfinite(landmarks_px), axis=-1)
+    if not np.all(present.any(axis=0)):
+        raise ValueError("A landmark is missing in all faces: there is no mean shape.")
+    shapes = np.where(present[..., None], np.asarray(landmarks_px, np.float64), 0.0)
+    weights = present.astype(np.float64)
+    centred = shapes - (np.sum(shapes, axis=1) / np.sum(weights, axis=1)[:, None])[:, None]
+    mean = _standard(_mean_present(centred, present), flip_permutation)
+    moved = np.inf
+    for _ in range(most_rounds):
+        aligned = apply_affine(similarity_to(shapes, mean, weights=weights), shapes)
+        new = _standard(_mean_present(aligned, present), flip_permutation)
+        moved, mean = float(np.max(np.abs(new - mean))), new
+        if moved <= tolerance:
+            aligned = apply_affine(similarity_to(shapes, mean, weights=weights), shapes)
+            return mean, np.where(present[..., None], aligned, np.nan)
+    raise ValueError(
+        f"The mean shape still moved by {moved:.2g} after {most_rounds} rounds of alignment."
+    )
+
+
+def _mean_present(shapes: np.ndarray, present: np.ndarray) -> np.ndarray:
+    counts = np.sum(present, axis=0)[:, None]
+    return np.sum(np.where(present[..., None], shapes, 0.0), axis=0) / counts
+
+
+def _standard(shape: np.ndarray, flip_permutation: Sequence[int] | None) -> np.ndarray:
+    """Centres a shape [K, 2], scales it to unit size, and makes it symmetric if it can."""
+    centred = shape - np.mean(shape, axis=0)
+    if flip_permutation is not None:
+        centred = (centred + centred[list(flip_permutation)] * [-1.0, 1.0]) / 2
+    size = np.sqrt(np.mean(np.sum(centred**2, axis=-1)))
+    if not size > 0:
+        raise ValueError("All points of the mean shape coincide.")
+    return centred / size

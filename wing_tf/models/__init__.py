@@ -5,8 +5,9 @@ itself) and emits landmarks [B, K, 2] in pixels of that input. A new network is 
 file of its own and one line in `MODELS`.
 """
 
-from wing_tf.models.cnn import cnn6
+from wing_tf.models.cnn import cnn6, cnn7
+from wing_tf.models.two_stage import correction, two_stage
 
-MODELS = {"cnn6": cnn6}
+MODELS = {"cnn6": cnn6, "cnn7": cnn7}
 
-__all__ = ["MODELS", "cnn6"]
+__all__ = ["MODELS", "cnn6", "cnn7", "correction", "two_stage"]

@@ -8,15 +8,15 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.augment import Augmenter
 from wing_tf.data.records import RecordSet
 from wing_tf.losses import LOSSES
-from wing_tf.models import MODELS
 from wing_tf.models.saving import load_network
 from wing_tf.training.cpu import fuse_update, multiply_small_maps
 from wing_tf.training.device import Plan, plan
-from wing_tf.training.optimizer import kernel_regularizer, make_optimizer
+from wing_tf.training.optimizer import decay_weights, make_optimizer, slow_body
 from wing_tf.training.output_init import augmented_shapes, initialise_output
+from wing_tf.training.stages import OneStage
 from wing_tf.training.trainer import LandmarkTrainer
 
 _log = logging.getLogger(__name__)
@@ -30,34 +30,21 @@ def make_strategy() -> tf.distribute.Strategy | None:
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
-def build_network(config: ml_collections.ConfigDict, records: RecordSet) -> keras.Model:
-    """Builds the config's network for the records' mark-up."""
-    return MODELS[config.model.name](
-        records.scheme.num_landmarks,
-        input_size=config.model.input_size,
-        kernel_regularizer=kernel_regularizer(config),
-    )
-
-
 def make_trainer(
     config: ml_collections.ConfigDict,
-    records: RecordSet,
+    stage: OneStage,
     steps_per_epoch: int,
     device_plan: Plan | None = None,
 ) -> LandmarkTrainer:
     """Builds and compiles network, augmenter, loss and optimizer; call it in a strategy's scope."""
     if device_plan is None:
         device_plan = plan(config, tf.distribute.get_strategy().num_replicas_in_sync)
-    augmenter = Augmenter(
-        records.scheme,
-        input_size=config.model.input_size,
-        margin=config.crop_margin,
-        augmentation=Augmentation(**config.augment),
-        jit_compile=device_plan.compile_parts,
-    )
     with device_plan.dtype_policy():
-        network = build_network(config, records)
+        network = stage.network()
+    decay_weights(config, network)
     optimizer = make_optimizer(config, steps_per_epoch)
+    slow_body(optimizer, network, config, steps_per_epoch)
+    augmenter = stage.augmenter(device_plan)
     return compile_trainer(network, augmenter, optimizer, make_loss(config), device_plan)
 
 
@@ -111,6 +98,8 @@ def take_over(network: keras.Model, other: keras.Model) -> tuple[list[str], list
     Returns:
         The names of the layers that were copied, and of those with weights that were not.
     """
+    # Of a two-stage network, the stage that has this one's name.
+    other = next((layer for layer in other.layers if layer.name == network.name), other)
     theirs = {layer.name: layer.get_weights() for layer in other.layers}
     copied, left = [], []
     for layer in network.layers:

@@ -67,10 +67,11 @@ class Validate(keras.callbacks.Callback):
     ``val_nme``, NaN in epochs that are not judged.
 
     Args:
-        network: a float32 network on one replica, into which the weights are copied.
+        network: what is judged and saved: a float32 network on one replica.
         contract: saved with it.
         batches: the held-out faces.
         folder: where ``best.keras`` and ``last.keras`` go.
+        trained_part: the part of it that the weights are copied into; all of it if None.
         best: the best score before this start.
         normaliser: of the score; the scheme's own if None.
         every: epochs between two judgements; the last epoch is always judged.
@@ -86,6 +87,7 @@ class Validate(keras.callbacks.Callback):
         batches: list[CropBatch],
         *,
         folder: pathlib.Path,
+        trained_part: keras.Model | None = None,
         best: float = math.inf,
         normaliser: str | None = None,
         every: int = 1,
@@ -95,6 +97,7 @@ class Validate(keras.callbacks.Callback):
     ):
         super().__init__()
         self.inference_network = network
+        self.trained_part = trained_part or network
         self.contract, self.batches, self.folder = contract, batches, folder
         self.best, self.normaliser = best, normaliser
         self.every, self.save_every = every, save_every
@@ -113,7 +116,7 @@ class Validate(keras.callbacks.Callback):
         if not (judge or save):
             return
         with averaged_weights(self.model):
-            self.inference_network.set_weights(self.model.network.get_weights())
+            self.trained_part.set_weights(self.model.network.get_weights())
         if judge:
             logs["val_nme"] = score = self._score()
             if score < self.best:

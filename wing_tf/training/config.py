@@ -3,7 +3,9 @@
 Files in ``configs/`` write out every key, as a lab note; a config made in code may leave keys out.
 """
 
+import dataclasses
 import difflib
+import inspect
 
 import ml_collections
 
@@ -14,6 +16,9 @@ from wing_tf.training.device import PRECISIONS
 
 SCHEDULES = ("cosine", "exponential", "piecewise", "constant")
 OPTIMIZERS = ("adamw", "sgd")
+BALANCE_USES = ("duplicate", "weight")
+
+_NO_AUGMENTATION = dataclasses.asdict(Augmentation())
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -29,11 +34,25 @@ def default_config() -> ml_collections.ConfigDict:
                 "validation_split": "validation",
                 "cache": True,  # keep decoded squares in memory
             },
-            "model": {"name": "cnn6", "input_size": 64},
+            # width multiplies channels. weights, of resnet50 and mobilenet: "", "imagenet", a path.
+            "model": {"name": "cnn6", "input_size": 64, "width": 1.0, "weights": ""},
+            # A second stage: `model`, `crop_margin` and `augment` are then the second network's.
+            "two_stage": {
+                "first": "",  # the trained first stage: a .keras file or run folder; "": one stage
+                "input_size": 208,  # of the whole, the context that both crops are cut from
+                "margin": 1.6,  # the context's side over the face box's longer side
+                "correct": False,  # the first stage's landmarks, instead of beginning anew
+                # 0: crops by the first stage; else by the truth with this error, a share of the box
+                "simulated_error": 0.0,
+                "augment": dict(_NO_AUGMENTATION),  # of the first stage's crops
+            },
+            "balance": {
+                "path": "",  # what `wing-tfrecords balance` has written; "": no balancing
+                "use": "duplicate",  # or "weight": faces of rare poses count more in the loss
+            },
             "normaliser": "",  # of the validation NME; the mark-up's own if empty
             "crop_margin": 1.15,  # the crop's side over the face box's longer side
-            "augment": {name: 0.0 for name in Augmentation.__dataclass_fields__}
-            | {"blur_sigma_px": 1.0, "occlusion_size": 0.4},
+            "augment": dict(_NO_AUGMENTATION),
             "loss": {"name": "wing", "width": 10.0, "curvature": 2.0},
             "optimizer": {
                 "name": "adamw",
@@ -43,6 +62,8 @@ def default_config() -> ml_collections.ConfigDict:
                 "weight_decay": 0.0,
                 "clip_norm": 0.0,  # of all gradients together; 0: off
                 "ema": 0.0,  # decay of the weights' moving average; 0: off
+                "body_rate": 1.0,  # share of the rate for all but the output layer
+                "frozen_epochs": 0.0,  # for how long all but the output layer rests
             },
             "schedule": {
                 "name": "cosine",
@@ -105,6 +126,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
         "schedule.name": SCHEDULES,
         "precision": PRECISIONS,
         "jit_compile": ("auto", "on", "off"),
+        "balance.use": BALANCE_USES,
     }
     values = config.to_dict()
     for key, known in choices.items():
@@ -134,6 +156,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
     for key in (
         "seed", "output_init", "num_pictures", "schedule.warmup_epochs", "schedule.final_ratio",
         "optimizer.weight_decay", "optimizer.clip_norm", "optimizer.momentum",
+        "optimizer.body_rate", "optimizer.frozen_epochs", "two_stage.simulated_error",
     ):  # fmt: skip
         value = values
         for part in key.split("."):
@@ -149,4 +172,12 @@ def _check(config: ml_collections.ConfigDict) -> None:
         raise ValueError(f"config.schedule.boundaries must rise. Received: {boundaries}.")
     if config.schedule.name == "exponential" and not config.schedule.final_ratio > 0:
         raise ValueError("config.schedule.final_ratio must be positive for an exponential decay.")
+    if (
+        config.model.weights
+        and "weights" not in inspect.signature(MODELS[config.model.name]).parameters
+    ):
+        raise ValueError(f"config.model.weights is not for {config.model.name}.")
+    if config.two_stage.correct and not config.two_stage.first:
+        raise ValueError("config.two_stage.correct needs config.two_stage.first.")
     Augmentation(**config.augment)
+    Augmentation(**config.two_stage.augment)

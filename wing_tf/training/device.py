@@ -42,6 +42,26 @@ class Plan:
         finally:
             keras.config.set_dtype_policy(former)
 
+    def copy(self, network: keras.Model) -> keras.Model:
+        """Returns a copy of a float32 network that computes in this precision.
+
+        Its scaling of the input and its output layer stay float32, as in training.
+        """
+
+        def cast(layer):
+            config = layer.get_config()
+            if layer.name not in ("output", "landmarks") and not isinstance(
+                layer, keras.layers.Rescaling
+            ):
+                del config["dtype"]  # takes the policy of the moment
+            return type(layer).from_config(config)
+
+        with self.dtype_policy():
+            copy = keras.models.clone_model(network, clone_function=cast)
+        copy.set_weights(network.get_weights())
+        copy.trainable = False
+        return copy
+
 
 def plan(config: ml_collections.ConfigDict, replicas: int = 1) -> Plan:
     """Chooses what `config` leaves to "auto".

@@ -8,13 +8,11 @@ import keras
 import ml_collections
 import tensorflow as tf
 
-from wing_tf.data.augment import Augmenter
-from wing_tf.data.read import decode_ratio, training_batches
+from wing_tf.data.read import training_batches
 from wing_tf.data.records import RecordSet, find_shards, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
 from wing_tf.landmarks import BOX_NORMALISERS
-from wing_tf.models.saving import Contract
-from wing_tf.training.build import build_network, initialise, make_strategy, make_trainer
+from wing_tf.training.build import initialise, make_strategy, make_trainer
 from wing_tf.training.callbacks import (
     Backup,
     Progress,
@@ -26,6 +24,7 @@ from wing_tf.training.callbacks import (
 from wing_tf.training.config import complete_config
 from wing_tf.training.device import plan
 from wing_tf.training.run_dir import RunDir
+from wing_tf.training.stages import OneStage, make_stage, training_ratio
 
 
 def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pathlib.Path:
@@ -47,7 +46,9 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         FloatingPointError: if the loss becomes NaN.
     """
     config = complete_config(config)
-    records, held_out, contract = _open_data(config)
+    records, held_out = _open_data(config)
+    stage = make_stage(config, records)
+    _check_fit(stage, records, held_out)
     steps_per_epoch = records.num_faces // config.batch_size
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -64,10 +65,10 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     fresh = not Backup.found(run.backup)
     # All that can be wrong with the config is built before the run folder is touched. The
     # inference network lives on one replica and in float32, whatever trains.
-    inference_network = build_network(config, records)
-    held_out_batches = list(crop_batches(held_out, contract))
+    inference_network = stage.network()
+    held_out_batches = list(crop_batches(held_out, stage.contract))
     with strategy.scope() if strategy else contextlib.nullcontext():
-        trainer = make_trainer(config, records, steps_per_epoch, device_plan)
+        trainer = make_trainer(config, stage, steps_per_epoch, device_plan)
         if fresh:
             initialise(config, trainer, records)
         run.open(config)
@@ -86,7 +87,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     batches = training_batches(
         records,
         batch_size=config.batch_size,
-        num_draws=Augmenter.num_draws,
+        num_draws=trainer.augmenter.num_draws,
         seed=config.seed,
         ratio=training_ratio(config, records),
         first_epoch=epoch,
@@ -105,9 +106,10 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
             callbacks=[
                 StopOnNaN(),
                 Validate(
-                    inference_network,
-                    contract,
+                    stage.whole(inference_network),
+                    stage.contract,
                     held_out_batches,
+                    trained_part=inference_network,
                     folder=run.checkpoints,
                     best=best,
                     normaliser=config.normaliser or None,
@@ -129,13 +131,8 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     return run.path
 
 
-def training_ratio(config: ml_collections.ConfigDict, records: RecordSet) -> int:
-    """Returns at which share of their size the training pictures are decoded."""
-    return decode_ratio(records.side, records.context, config.crop_margin, config.model.input_size)
-
-
-def _open_data(config: ml_collections.ConfigDict) -> tuple[RecordSet, RecordSet, Contract]:
-    """Returns the training and the held-out faces and what the network's input will be."""
+def _open_data(config: ml_collections.ConfigDict) -> tuple[RecordSet, RecordSet]:
+    """Returns the training and the held-out faces."""
     records = open_records(find_shards(config.data.path, config.data.train_split))
     held_out = open_records(find_shards(config.data.path, config.data.validation_split))
     if overlap := set(records.files) & set(held_out.files):
@@ -153,11 +150,9 @@ def _open_data(config: ml_collections.ConfigDict) -> tuple[RecordSet, RecordSet,
             f"config.normaliser must be one of {', '.join(normalisers)} for "
             f"{records.scheme.name}. Received: {config.normaliser!r}."
         )
-    contract = Contract(
-        scheme_name=records.scheme.name,
-        input_size=config.model.input_size,
-        margin=config.crop_margin,
-    )
-    for part in (records, held_out):
-        check_fit(part, contract)
-    return records, held_out, contract
+    return records, held_out
+
+
+def _check_fit(stage: OneStage, *parts: RecordSet) -> None:
+    for part in parts:
+        check_fit(part, stage.contract)

@@ -59,7 +59,7 @@ def make_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int):
 
 
 def make_optimizer(config: ml_collections.ConfigDict, steps_per_epoch: int):
-    """Returns the optimizer of a config; SGD's weight decay is in `kernel_regularizer`."""
+    """Returns the optimizer of a config; SGD's weight decay is in `decay_weights`."""
     settings = config.optimizer
     common = {
         "learning_rate": make_schedule(config, steps_per_epoch),
@@ -75,12 +75,54 @@ def make_optimizer(config: ml_collections.ConfigDict, steps_per_epoch: int):
     return optimizer
 
 
-def kernel_regularizer(config: ml_collections.ConfigDict):
-    """Returns the papers' weight decay for SGD: a gradient term, coupled with momentum, or None.
+def decay_weights(config: ml_collections.ConfigDict, network: keras.Model) -> None:
+    """Gives a network's kernels the papers' weight decay, if the config trains it with SGD.
 
-    Decay lambda adds lambda * w to the gradient: the gradient of (lambda / 2) w^2.
+    A gradient term, coupled with momentum: decay lambda adds lambda * w to the gradient, the
+    gradient of (lambda / 2) w^2. # The paper is silent on biases: none.
     """
     settings = config.optimizer
     if settings.name == "sgd" and settings.weight_decay:
-        return keras.regularizers.L2(settings.weight_decay / 2)
-    return None
+        for variable in network.trainable_variables:
+            if "kernel" in variable.name:
+                variable.regularizer = keras.regularizers.L2(settings.weight_decay / 2)
+
+
+def slow_body(
+    optimizer: keras.optimizers.Optimizer,
+    network: keras.Model,
+    config: ml_collections.ConfigDict,
+    steps_per_epoch: int,
+) -> None:
+    """Gives the body, all but the layer ``output``, its own share of the rate: for fine-tuning.
+
+    ``config.optimizer.body_rate`` is the share; the body rests for the first
+    ``config.optimizer.frozen_epochs``. It is then left out of decoupled weight decay, which knows
+    one rate only.
+
+    Args:
+        optimizer: changed in place, if there is a reason to.
+        network: what it will train.
+        config: of the training.
+        steps_per_epoch: the length of an epoch.
+    """
+    share = config.optimizer.body_rate
+    frozen_steps = round(config.optimizer.frozen_epochs * steps_per_epoch)
+    if share == 1 and not frozen_steps:
+        return
+    variables = network.trainable_variables
+    head = {id(variable) for variable in network.get_layer("output").trainable_variables}
+    body = [i for i, variable in enumerate(variables) if id(variable) not in head]
+    if optimizer.weight_decay:
+        optimizer.exclude_from_weight_decay([variables[i] for i in body], var_names=["bias"])
+    optimizer.build(variables)
+    update = optimizer.update_step
+
+    def update_step(gradient, variable, learning_rate):
+        # What comes is a TensorFlow variable, which the optimizer itself finds this way.
+        if optimizer._get_variable_index(variable) in body:
+            awake = ops.cast(optimizer.iterations >= frozen_steps, "float32")
+            learning_rate = ops.cast(learning_rate, "float32") * share * awake
+        return update(gradient, variable, learning_rate)
+
+    optimizer.update_step = update_step

@@ -34,8 +34,8 @@ def augmented_shapes(
     repeats = max(1, num_shapes // len(faces))
     boxes, landmarks = np.tile(boxes, (repeats, 1)), np.tile(landmarks, (repeats, 1, 1))
     draws = tf.random.stateless_uniform((len(boxes), augmenter.num_draws), (seed, 7))
-    to_crop, flipped = augmenter.matrices(tf.constant(boxes), draws)
-    return augmenter.landmarks(tf.constant(landmarks), to_crop, flipped).numpy()
+    faces = {"box_square_px": boxes, "landmarks_square_px": landmarks, "draws": draws}
+    return augmenter.training_shapes({k: tf.constant(v) for k, v in faces.items()}).numpy()
 
 
 def initialise_output(

@@ -1,0 +1,140 @@
+"""The second stage's training crops, against the graph that will be used."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from dots import DOT, DotSource, centroids
+from keras import ops
+
+from tfrecords_tools.writer import CropRule, write_records
+from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.read import training_batches
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.refine import RefinedAugmenter
+from wing_tf.geometry import apply_affine, shrink_ratio
+from wing_tf.models import two_stage
+from wing_tf.models.two_stage import reference_in_crop
+
+MARGIN, FIRST_MARGIN, SIZE = 1.5, 1.3, 96
+SHAPE = np.array([[0.3, 0.3], [0.7, 0.32], [0.5, 0.5], [0.35, 0.68], [0.66, 0.7]])
+REFERENCE = reference_in_crop(SHAPE, SIZE, MARGIN)
+SECOND = Augmentation(flip=0.5, rotation_deg=10, scale=0.05, translation=0.05, box_jitter=0.05)
+FIRST = Augmentation(flip=0.5, rotation_deg=30, scale=0.1, translation=0.05, box_jitter=0.05)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dots") / "records"
+    write_records(DotSource(count=12), folder, rule=CropRule(side=192), validation_fraction=0,
+                  num_processes=1, progress=False)  # fmt: skip
+    return open_records(find_shards(str(folder)))
+
+
+def _always(turn=0.3, size=48):
+    """A first stage that says the same turned shape for every picture."""
+    cos, sin = np.cos(turn), np.sin(turn)
+    place = reference_in_crop(SHAPE, size, FIRST_MARGIN) - (size - 1) / 2
+    place = place @ np.array([[cos, sin], [-sin, cos]]) + (size - 1) / 2
+    image = keras.Input((size, size, 3))
+    nothing = 0.0 * ops.mean(image, axis=(1, 2, 3))[:, None, None]
+    return keras.Model(image, nothing + ops.convert_to_tensor(place, "float32")[None])
+
+
+def _augmenter(records, *, second=SECOND, first=FIRST, network=None, **options):
+    common = {"scheme": records.scheme}
+    made = Augmenter(input_size=SIZE, margin=MARGIN, augmentation=second, **common)
+    if network is not None:
+        size = network.input_shape[1]
+        span = records.side * FIRST_MARGIN / records.context
+        options |= {
+            "first": network,
+            "first_augmenter": Augmenter(
+                input_size=size, margin=FIRST_MARGIN, augmentation=first, **common
+            ),
+            "first_shrink": shrink_ratio(span, size, records.side),
+        }
+    return RefinedAugmenter(made, REFERENCE, **options)
+
+
+def _batch(records, batch_size=12):
+    batches = training_batches(
+        records, batch_size=batch_size, num_draws=RefinedAugmenter.num_draws, seed=3
+    )
+    return next(iter(batches))
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_picture_and_landmarks_move_together(records, simulated, jit_compile):
+    options = {"simulated_error": 0.02} if simulated else {"network": _always()}
+    augmenter = _augmenter(records, jit_compile=jit_compile, **options)
+    image, landmarks, weights = augmenter(_batch(records))
+    np.testing.assert_allclose(landmarks[:, DOT], centroids(image), atol=0.05)
+    assert np.all(np.asarray(weights) == 1)
+
+
+def test_training_crops_are_those_of_the_graph(records):
+    """Without augmentation, the first stage's answer leads to the graph's second crop."""
+    network, batch = _always(), _batch(records)
+    still = Augmentation()
+    augmenter = _augmenter(records, network=network, first=still, second=still)
+    image, landmarks, _ = augmenter(batch)
+    second = keras.Sequential([keras.Input((SIZE, SIZE, 3)), keras.layers.Flatten(),
+                               keras.layers.Dense(10), keras.layers.Reshape((5, 2))])  # fmt: skip
+    graph = two_stage(network, second, REFERENCE, input_size=records.side,
+                      margin=records.context, first_margin=FIRST_MARGIN,
+                      second_margin=MARGIN)  # fmt: skip
+    seen = keras.Model(graph.input, graph.get_layer("second_crop").output)
+    crop = seen(batch["image"])
+    np.testing.assert_allclose(centroids(crop), landmarks[:, DOT], atol=0.05)
+    np.testing.assert_allclose(centroids(crop), centroids(image), atol=0.05)
+    assert augmenter.first_shrink == 2
+
+
+def test_a_correction_gets_the_first_stage_in_the_pixels_of_its_crop(records):
+    """Dots are where the first stage says, if that is told the truth of each crop."""
+    batch = _batch(records)
+    augmenter = _augmenter(records, network=_always(), correct=True)
+    first = augmenter.first_augmenter
+    own = augmenter._first_faces(batch)
+    to_crop, flipped = first.matrices(own["box_square_px"], own["draws"])
+    truth = first.landmarks(own["landmarks_square_px"], to_crop, flipped)
+    augmenter.first = lambda _: truth
+    (image, rough), landmarks, _ = augmenter(batch)
+    np.testing.assert_allclose(rough, landmarks, atol=1e-2)
+    np.testing.assert_allclose(rough[:, DOT], centroids(image), atol=0.05)
+
+
+def test_a_perfect_first_stage_takes_rotation_and_box_error_out(records):
+    batch = _batch(records)
+    box = batch["box_square_px"]
+    moved = {**batch, "box_square_px": box + 0.1 * (box[:, 2:3] - box[:, :1])}
+    augmenter = _augmenter(records, second=Augmentation(), simulated_error=1e-9)
+    np.testing.assert_allclose(augmenter(moved)[1], augmenter(batch)[1], atol=1e-2)
+    turn = tf.constant([[[0.8, -0.6, 40.0], [0.6, 0.8, -30.0]]])
+    turned = {**batch, "landmarks_square_px": apply_affine(turn, batch["landmarks_square_px"])}
+    np.testing.assert_allclose(augmenter(turned)[1], augmenter(batch)[1], atol=1e-2)
+
+
+def test_simulated_errors_have_their_size_and_missing_points_the_references_place(records):
+    batch = _batch(records)
+    hidden = np.full((12, 5), 2, np.int32)
+    hidden[:, 0] = 0
+    batch = {**batch, "visibility": tf.constant(hidden)}
+    augmenter = _augmenter(records, second=Augmentation(), simulated_error=0.05, correct=True)
+    (_, rough), landmarks, weights = augmenter(batch)
+    np.testing.assert_allclose(rough[:, 0], np.tile(REFERENCE[0], (12, 1)), atol=1e-3)
+    assert np.array_equal(np.asarray(weights), hidden > 0)
+    errors = (np.asarray(rough) - np.asarray(landmarks))[:, 1:]
+    assert 0.03 < np.std(errors) / (SIZE / MARGIN) < 0.07
+
+
+def test_draws_of_the_stages_are_apart(records):
+    batch = _batch(records)
+    augmenter = _augmenter(records, network=_always())
+    half = Augmenter.num_draws
+    shuffled = np.array(batch["draws"])
+    shuffled[:, half:] = shuffled[::-1, half:]
+    one, other = augmenter(batch)[1], augmenter({**batch, "draws": tf.constant(shuffled)})[1]
+    assert np.abs(np.asarray(one) - np.asarray(other)).max() > 1

@@ -1,0 +1,90 @@
+import csv
+
+import keras
+import numpy as np
+import pytest
+from experiments import smoke_config, untrained_model
+
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.evaluation.evaluate import evaluate
+from wing_tf.models.saving import load_network
+from wing_tf.training import fit
+from wing_tf.training.build import take_over
+from wing_tf.training.config import complete_config
+from wing_tf.training.device import Plan
+from wing_tf.training.stages import make_stage
+
+SECOND = {"two_stage.input_size": 96, "model.name": "cnn7", "model.input_size": 64,
+          "model.width": 0.1, "two_stage.margin": 1.8}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    return str(untrained_model(tmp_path_factory.mktemp("first") / "first.keras", 32))
+
+
+@pytest.mark.parametrize("correct", [False, True])
+@pytest.mark.parametrize("simulated_error", [0.0, 0.02])
+def test_a_second_stage_trains_and_both_are_saved(
+    correct, simulated_error, first, synthetic_records, tmp_path
+):
+    changes = SECOND | {"two_stage.first": first, "two_stage.correct": correct}
+    changes["two_stage.simulated_error"] = simulated_error
+    run = fit.train(smoke_config(synthetic_records, **changes), tmp_path / "run")
+    network, contract = load_network(run)
+    assert (contract.input_size, contract.margin) == (96, 1.8)
+    assert network.name == "two_stage"
+    # The first stage is in the file, as it was.
+    for ours, theirs in zip(
+        network.get_layer("cnn6").get_weights(), load_network(first)[0].get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    (tmp_path / "report").mkdir()
+    report = evaluate(run, f"{synthetic_records}/validation-*", tmp_path / "report",
+                      normaliser="box", rotation_deg=20, box_noise=0.02)  # fmt: skip
+    with (run / "metrics.csv").open() as file:
+        best = min(float(row["val_nme"]) for row in csv.DictReader(file))
+    assert report["nme_mean"] == pytest.approx(best, rel=1e-4)
+    assert list(report["conditions"]) == [
+        "box noise 0.02", "turned by 20 deg", "turned by 20 deg, box noise 0.02",
+    ]  # fmt: skip
+
+
+def test_a_copy_in_another_precision(first):
+    network, _ = load_network(first)
+    copy = Plan("bfloat16", compile_step=False, compile_parts=False).copy(network)
+    assert copy.get_layer("conv1").compute_dtype == "bfloat16"
+    for name in ("to_unit_range", "output", "landmarks"):
+        assert copy.get_layer(name).compute_dtype == "float32"
+    assert not copy.trainable_variables
+    image = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_allclose(copy(image), network(image), atol=0.3)
+    assert network.get_layer("conv1").compute_dtype == "float32"
+
+
+def test_a_second_stage_goes_on_from_a_two_stage_file(first, synthetic_records):
+    records = open_records(find_shards(str(synthetic_records), "train"))
+    config = complete_config(
+        {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
+         "model": {"name": "cnn7", "input_size": 64, "width": 0.1}}
+    )  # fmt: skip
+    stage = make_stage(config, records)
+    keras.utils.set_random_seed(0)
+    trained, fresh = stage.network(), stage.network()
+    copied, left = take_over(fresh, stage.whole(trained))
+    assert "conv1" in copied
+    assert not left
+    np.testing.assert_array_equal(
+        fresh.get_layer("conv6").get_weights()[0], trained.get_layer("conv6").get_weights()[0]
+    )
+
+
+def test_what_does_not_fit_is_refused(first, synthetic_records):
+    records = open_records(find_shards(str(synthetic_records), "train"))
+    config = complete_config({"two_stage": {"first": first, "margin": 1.15}})
+    with pytest.raises(ValueError, match="two_stage.margin=1.15 must be at least"):
+        make_stage(config, records)
+    with pytest.raises(ValueError, match="needs config.two_stage.first"):
+        complete_config({"two_stage": {"correct": True}})
+    with pytest.raises(ValueError, match="weights is not for cnn6"):
+        complete_config({"model": {"weights": "imagenet"}})

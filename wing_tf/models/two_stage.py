@@ -1,0 +1,139 @@
+"""The two-stage framework of the Wing paper as one graph."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from wing_tf.geometry import box_to_size, crop_square
+from wing_tf.layers import AlignToShape, CentreCrop, CropByMap, MapPoints
+
+
+def two_stage(
+    first: keras.Model,
+    second: keras.Model,
+    reference_shape: np.ndarray,
+    *,
+    input_size: int = 208,
+    margin: float = 1.6,
+    first_margin: float,
+    second_margin: float,
+    joint: bool = False,
+    name: str = "two_stage",
+) -> keras.Model:
+    """Returns one network: rough landmarks, crop refined by them, fine landmarks.
+
+    The first network sees the middle of the picture. The similarity that brings its landmarks to
+    the reference shape, in closed form, takes out in-plane rotation and the error of the box; the
+    second network's crop is cut by it out of the *same* picture, and the second network's landmarks
+    are mapped back. Landmarks of the first network that are not finite or all but equal give the
+    plain crop instead.
+
+    Args:
+        first: pictures [B, s, s, 3] to landmarks [B, K, 2].
+        second: the second stage: pictures to landmarks from scratch, as in the paper, or, with two
+            inputs, a `correction`. Its weights are shared, not copied.
+        reference_shape: [K, 2], see `reference_in_crop`, in pixels of the second input.
+        input_size: the picture's side in pixels; it is the context that both networks' crops are
+            cut from.
+        margin: the picture's side over the face box's longer side.
+        first_margin: the first crop's side over the face box's longer side.
+        second_margin: the second crop's side over the longer side of the reference shape's box;
+            where the first stage fails, over the face box's.
+        joint: let the gradient through to the first network.
+        name: the model's name.
+
+    Returns:
+        A functional model from pictures [B, side, side, 3], 0..255, to landmarks [B, K, 2] in their
+        pixels.
+
+    Raises:
+        ValueError: if the crops don't fit in the picture, or the networks have other landmarks than
+            the reference shape.
+
+    Reference:
+        Feng et al., Wing Loss, CVPR 2018, section 6.
+    """
+    expected = (None, *np.shape(reference_shape))
+    for network in (first, second):
+        if tuple(network.output_shape) != expected:
+            raise ValueError(
+                f"`{network.name}` must emit {expected}, as the reference shape has it. "
+                f"Received: {network.output_shape}."
+            )
+    if not max(first_margin, second_margin) <= margin:
+        raise ValueError(
+            "Both crops must fit in the picture. Received: "
+            f"margin={margin:g}, first_margin={first_margin:g}, second_margin={second_margin:g}."
+        )
+    first_size, second_size = first.input_shape[1], crop_size(second)
+    image = keras.Input((input_size, input_size, 3), name="image")
+    span = input_size * first_margin / margin
+    x = CentreCrop(span, first_size, name="first_crop")(image)
+    x = first(x)
+    # Edges are matched: x' + .5 = (x + .5) span / size + (side - span) / 2.
+    scale = span / first_size
+    offset = 0.5 * scale - 0.5 + (input_size - span) / 2
+    rough = layers.Rescaling(scale, offset, dtype="float32", name="first_landmarks")(x)
+    if not joint:
+        rough = ops.stop_gradient(rough)
+    whole = np.array([-0.5, -0.5, input_size - 0.5, input_size - 0.5])
+    plain = box_to_size(crop_square(whole, second_margin / margin), (second_size, second_size))
+    to_crop = AlignToShape(reference_shape, plain, name="align")(rough)
+    crop = CropByMap(second_size, name="second_crop")(image, to_crop)
+    if len(second.inputs) == 2:
+        aligned = MapPoints(name="first_in_crop")(rough, to_crop)
+        landmarks = second([crop, aligned])
+    else:
+        landmarks = second(crop)
+    landmarks = MapPoints(inverse=True, name="landmarks")(landmarks, to_crop)
+    return keras.Model(image, landmarks, name=name)
+
+
+def correction(network: keras.Model, reference_shape: np.ndarray) -> keras.Model:
+    """Makes a second stage that corrects the first one's landmarks instead of starting anew.
+
+    The network's landmarks, which begin near the reference shape, are a correction when the
+    reference is taken off; a linear map of the first stage's shape, which begins at 0, lets it
+    weigh how far that shape is trusted, down to not at all.
+    # Deviates from the paper: its second network emits landmarks from scratch.
+
+    Args:
+        network: pictures to landmarks [B, K, 2], in pixels of the crop.
+        reference_shape: [K, 2], in the same pixels.
+
+    Returns:
+        A functional model of pictures and the first stage's landmarks in their pixels [B, K, 2] to
+        landmarks [B, K, 2].
+    """
+    crop = network.inputs[0]
+    num_landmarks = network.output_shape[1]
+    first = keras.Input((num_landmarks, 2), name="first_landmarks")
+    offset = -np.asarray(reference_shape, np.float32)
+    deviation = ops.add(first, offset[None])
+    learned = layers.Dense(
+        2 * num_landmarks, use_bias=False, kernel_initializer="zeros", dtype="float32", name="trust"
+    )(ops.reshape(deviation, (-1, 2 * num_landmarks)))
+    landmarks = first + (network.output + offset[None])
+    landmarks = landmarks + ops.reshape(learned, (-1, num_landmarks, 2))
+    return keras.Model([crop, first], landmarks, name=f"{network.name}_correction")
+
+
+def crop_size(second: keras.Model) -> int:
+    """Returns the side in pixels of a second stage's picture."""
+    return second.inputs[0].shape[1]
+
+
+def reference_in_crop(mean_shape: np.ndarray, size: int, margin: float) -> np.ndarray:
+    """Places a shape [K, 2] in the middle of a crop.
+
+    Args:
+        mean_shape: in any unit; see `wing_tf.geometry.procrustes`.
+        size: the crop's side in pixels.
+        margin: the crop's side over the longer side of the shape's tight box.
+
+    Returns:
+        [K, 2], crop pixels.
+    """
+    low, high = mean_shape.min(axis=0), mean_shape.max(axis=0)
+    scale = size / (margin * (high - low).max())
+    return (mean_shape - (low + high) / 2) * scale + (size - 1) / 2

@@ -1,0 +1,156 @@
+"""What a training trains: one network, or the second one of two."""
+
+import inspect
+
+import keras
+import ml_collections
+import numpy as np
+
+from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.read import decode_ratio, read_faces
+from wing_tf.data.records import RecordSet
+from wing_tf.data.refine import RefinedAugmenter
+from wing_tf.geometry import procrustes, shrink_ratio
+from wing_tf.models import MODELS, correction, two_stage
+from wing_tf.models.saving import Contract, load_network
+from wing_tf.models.two_stage import reference_in_crop
+from wing_tf.training.device import Plan
+
+
+class OneStage:
+    """A network that is trained and used by itself.
+
+    Args:
+        config: of the training.
+        records: the training faces.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict, records: RecordSet):
+        self.config, self.records = config, records
+
+    @property
+    def contract(self) -> Contract:
+        """What the input of `whole` is."""
+        return Contract(
+            scheme_name=self.records.scheme.name,
+            input_size=self.config.model.input_size,
+            margin=self.config.crop_margin,
+        )
+
+    def network(self) -> keras.Model:
+        """Builds the network that is trained, in the current dtype policy."""
+        model = MODELS[self.config.model.name]
+        options = inspect.signature(model).parameters
+        chosen = {k: v for k, v in self.config.model.items() if k in options and k != "name"}
+        return model(self.records.scheme.num_landmarks, **chosen)
+
+    def whole(self, network: keras.Model) -> keras.Model:
+        """Returns what is judged and saved, round a network as from `network`."""
+        return network
+
+    def augmenter(self, device_plan: Plan):
+        """Returns what makes the network's inputs and targets."""
+        return self._augmenter(jit_compile=device_plan.compile_parts)
+
+    def _augmenter(self, *, jit_compile: bool) -> Augmenter:
+        return Augmenter(
+            self.records.scheme,
+            input_size=self.config.model.input_size,
+            margin=self.config.crop_margin,
+            augmentation=Augmentation(**self.config.augment),
+            jit_compile=jit_compile,
+        )
+
+
+class SecondStage(OneStage):
+    """The second network of a two-stage one; the first is trained already and stays as it is.
+
+    Raises:
+        ValueError: if the first network is of another mark-up, or its crop is too large.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict, records: RecordSet):
+        super().__init__(config, records)
+        self.first, self.first_contract = load_network(config.two_stage.first)
+        if self.first_contract.scheme_name != records.scheme.name:
+            raise ValueError(
+                f"config.two_stage.first predicts {self.first_contract.scheme_name}, the records "
+                f"hold {records.scheme.name}."
+            )
+        margins = (self.first_contract.margin, config.crop_margin)
+        if max(margins) > config.two_stage.margin:
+            raise ValueError(
+                f"config.two_stage.margin={config.two_stage.margin:g} must be at least as large "
+                f"as the first stage's margin, {margins[0]:g}, and config.crop_margin, "
+                f"{margins[1]:g}."
+            )
+        faces = list(read_faces(records, image=False).as_numpy_iterator())
+        landmarks = np.stack([face["landmarks_square_px"] for face in faces])
+        landmarks[np.stack([face["visibility"] for face in faces]) == 0] = np.nan
+        mean, _ = procrustes(landmarks, records.scheme.flip_permutation)
+        self.reference = reference_in_crop(mean, config.model.input_size, config.crop_margin)
+
+    @property
+    def contract(self) -> Contract:
+        """The context crop, which both networks' crops are cut from."""
+        return Contract(
+            scheme_name=self.records.scheme.name,
+            input_size=self.config.two_stage.input_size,
+            margin=self.config.two_stage.margin,
+        )
+
+    def network(self) -> keras.Model:
+        """Builds the second network."""
+        network = super().network()
+        return correction(network, self.reference) if self.config.two_stage.correct else network
+
+    def whole(self, network: keras.Model) -> keras.Model:
+        """Returns both stages as one network."""
+        return two_stage(
+            self.first,
+            network,
+            self.reference,
+            input_size=self.config.two_stage.input_size,
+            margin=self.config.two_stage.margin,
+            first_margin=self.first_contract.margin,
+            second_margin=self.config.crop_margin,
+        )
+
+    def augmenter(self, device_plan: Plan):
+        """Returns what refines crops by the first stage, or by perturbed truth."""
+        jit_compile, settings = device_plan.compile_parts, self.config.two_stage
+        common = {
+            "simulated_error": settings.simulated_error,
+            "correct": settings.correct,
+            "jit_compile": jit_compile,
+        }
+        second = self._augmenter(jit_compile=False)
+        if settings.simulated_error:
+            return RefinedAugmenter(second, self.reference, **common)
+        size, margin = self.first_contract.input_size, self.first_contract.margin
+        ratio = training_ratio(self.config, self.records)
+        side = self.records.side // ratio
+        return RefinedAugmenter(
+            second,
+            self.reference,
+            first=device_plan.copy(self.first),
+            first_augmenter=Augmenter(
+                self.records.scheme,
+                input_size=size,
+                margin=margin,
+                augmentation=Augmentation(**settings.augment),
+                jit_compile=jit_compile,
+            ),
+            first_shrink=shrink_ratio(side * margin / self.records.context, size, side),
+            **common,
+        )
+
+
+def make_stage(config: ml_collections.ConfigDict, records: RecordSet) -> OneStage:
+    """Returns what the config trains: `config.two_stage.first` makes it a second stage."""
+    return (SecondStage if config.two_stage.first else OneStage)(config, records)
+
+
+def training_ratio(config: ml_collections.ConfigDict, records: RecordSet) -> int:
+    """Returns at which share of their size the training pictures are decoded."""
+    return decode_ratio(records.side, records.context, config.crop_margin, config.model.input_size)
