@@ -132,11 +132,12 @@ class Augmenter:
 
         Args:
             faces: a dict with ``image`` uint8 [B, S, S, 3], ``landmarks_square_px`` [B, K, 2],
-                ``visibility`` [B, K], ``box_square_px`` [B, 4], ``draws`` [B, num_draws].
+                ``visibility`` [B, K], ``box_square_px`` [B, 4], ``draws`` [B, num_draws]; maybe
+                ``face_weight`` [B], how much a face counts in the loss.
 
         Returns:
             Pictures float32 [B, side, side, 3], 0..255; landmarks float32 [B, K, 2] in their
-            pixels; weights float32 [B, K], 0 where a landmark is missing, else 1.
+            pixels; weights float32 [B, K], 0 where a landmark is missing, else the face's, or 1.
         """
         return self._run(faces)
 
@@ -149,6 +150,8 @@ class Augmenter:
         image = warp_affine(faces["image"], invert(to_crop, xp=ops), size_hw)
         landmarks = self.landmarks(faces["landmarks_square_px"], to_crop, flipped)
         weights = ops.cast(faces["visibility"] > 0, "float32")
+        if "face_weight" in faces:
+            weights = weights * faces["face_weight"][:, None]
         image = self._recolour(image, faces["draws"])
         return image, landmarks, self._permute(weights, flipped)
 

@@ -1,5 +1,7 @@
 """Record shards to datasets of faces and of uint8 batches."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -85,6 +87,18 @@ def read_faces(records: RecordSet, ratio: int = 1, *, image: bool = True) -> tf.
     )
 
 
+def read_landmarks(records: RecordSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns what is known of all faces without their pictures.
+
+    Returns:
+        Landmarks float64 [N, K, 2] in pixels of the squares, visibilities [N, K], boxes [N, 4].
+    """
+    faces = list(read_faces(records, image=False).as_numpy_iterator())
+    names = ("landmarks_square_px", "visibility", "box_square_px")
+    landmarks, visibility, box = (np.stack([face[name] for face in faces]) for name in names)
+    return landmarks.astype(np.float64), visibility, box
+
+
 def training_batches(
     records: RecordSet,
     *,
@@ -95,6 +109,7 @@ def training_batches(
     first_epoch: int = 0,
     cache: bool = True,
     shuffle_buffer: int = 16384,
+    repeats: Callable[[dict], tf.Tensor] | None = None,
 ) -> tf.data.Dataset:
     """Returns an endless stream of shuffled batches, each face with its own random numbers.
 
@@ -114,6 +129,11 @@ def training_batches(
         cache: decode all faces once and keep them in memory; else they are read and decoded again
             in each epoch.
         shuffle_buffer: without ``cache``: how many records are shuffled at a time.
+        repeats: maps faces (`parse_face`'s dict, batched; the pictures may be missing) to how often
+            each stands in the stream for once of a common one, float [B], at least 1; once each if
+            None. A face is repeated as often as the integer part says, and once more by a coin for
+            the rest, before shuffling: the mean over epochs is exact. An epoch stays as long as
+            without, ``num_faces // batch_size`` batches.
 
     Returns:
         Batches of `parse_face`'s dict without ``key``, plus ``draws`` float32 [B, num_draws].
@@ -121,13 +141,13 @@ def training_batches(
     order_seed, draw_seed = np.random.SeedSequence(seed).generate_state(2).astype(np.int64) // 2
     steps = records.num_faces // batch_size
     if cache:
-        epoch_batches, load = _from_memory(records, ratio, batch_size)
+        epoch_batches, load = _from_memory(records, ratio, batch_size, repeats)
     else:
-        epoch_batches, load = _from_files(records, ratio, batch_size, shuffle_buffer)
+        epoch_batches, load = _from_files(records, ratio, batch_size, repeats, shuffle_buffer)
 
     def epoch(number):
         batches = epoch_batches(tf.stack([tf.constant(order_seed), number]))
-        return batches.enumerate(number * steps)
+        return batches.take(steps).enumerate(number * steps)
 
     def with_draws(number, batch):
         draws = tf.random.stateless_uniform([batch_size, num_draws], [draw_seed, number])
@@ -138,29 +158,54 @@ def training_batches(
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def _from_memory(records: RecordSet, ratio: int, batch_size: int):
+def _repeat(values, times, seed):
+    """Repeats [N] values ``times`` [N] each, fractions by a coin; once each if that is None."""
+    if times is None:
+        return values
+    coins = tf.random.stateless_uniform(tf.shape(times), seed)
+    return tf.repeat(values, tf.cast(tf.floor(times + coins), tf.int32))
+
+
+def _from_memory(records: RecordSet, ratio: int, batch_size: int, repeats):
     """Returns an epoch's batches of face numbers, and how such a batch is taken from memory."""
     faces = read_faces(records, ratio).map(_without_key)
     arrays = faces.batch(records.num_faces).get_single_element()
     used = records.num_faces // batch_size * batch_size
+    times = None if repeats is None else repeats(arrays)
 
     def epoch_batches(seed):
-        order = tf.random.experimental.stateless_shuffle(tf.range(records.num_faces), seed)
+        faces = _repeat(tf.range(records.num_faces), times, seed - [1, 0])
+        order = tf.random.experimental.stateless_shuffle(faces, seed)
         return tf.data.Dataset.from_tensor_slices(tf.reshape(order[:used], (-1, batch_size)))
 
     return epoch_batches, lambda index: {name: tf.gather(v, index) for name, v in arrays.items()}
 
 
-def _from_files(records: RecordSet, ratio: int, batch_size: int, buffer: int):
+def _from_files(records: RecordSet, ratio: int, batch_size: int, repeats, buffer: int):
     """Returns an epoch's batches of records, shards and records shuffled, and how to decode one."""
     # Dataset.shuffle takes no seed that depends on the epoch's number: it is done here by chunks.
     shuffle = tf.random.experimental.stateless_shuffle
+
+    def times(chunk):
+        if repeats is None:
+            return None
+        names = {"landmarks_square_px": tf.float32, "visibility": tf.int32}
+
+        def parse(record):
+            face = parse_face(record, records, image=False)
+            return {name: face[name] for name in names}
+
+        return repeats(tf.map_fn(parse, chunk, fn_output_signature=names))
 
     def epoch_batches(seed):
         files = shuffle(tf.constant(records.files), seed)
         chunks = _interleave(tf.data.Dataset.from_tensor_slices(files), len(records.files))
         chunks = chunks.batch(buffer).enumerate()
-        faces = chunks.map(lambda i, chunk: shuffle(chunk, seed + [1 + i, 0])).unbatch()
+
+        def shuffled(i, chunk):
+            return shuffle(_repeat(chunk, times(chunk), seed - [1 + i, 0]), seed + [1 + i, 0])
+
+        faces = chunks.map(shuffled).unbatch()
         return faces.batch(batch_size, drop_remainder=True)
 
     def load(batch):

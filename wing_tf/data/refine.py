@@ -59,7 +59,7 @@ class RefinedAugmenter:
         Returns:
             Pictures float32 [B, side, side, 3], 0..255, of a correction together with the first
             stage's landmarks [B, K, 2] in their pixels; landmarks float32 [B, K, 2] in their
-            pixels; weights float32 [B, K], 0 where a landmark is missing, else 1.
+            pixels; weights float32 [B, K] as of `Augmenter`.
         """
         rough = None
         if self.first is not None:

@@ -8,6 +8,7 @@ import keras
 import ml_collections
 import tensorflow as tf
 
+from wing_tf.data.balance import PoseBalance
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import RecordSet, find_shards, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
@@ -49,6 +50,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     records, held_out = _open_data(config)
     stage = make_stage(config, records)
     _check_fit(stage, records, held_out)
+    balance = _open_balance(config, records)
     steps_per_epoch = records.num_faces // config.batch_size
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -92,7 +94,10 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         ratio=training_ratio(config, records),
         first_epoch=epoch,
         cache=config.data.cache,
+        repeats=balance.repeats if balance and config.balance.use == "duplicate" else None,
     )
+    if balance and config.balance.use == "weight":
+        batches = batches.map(balance.with_weights)
     started = time.monotonic()
     log = keras.callbacks.CSVLogger(str(run.metrics), append=True)
     try:
@@ -151,6 +156,18 @@ def _open_data(config: ml_collections.ConfigDict) -> tuple[RecordSet, RecordSet]
             f"{records.scheme.name}. Received: {config.normaliser!r}."
         )
     return records, held_out
+
+
+def _open_balance(config: ml_collections.ConfigDict, records: RecordSet) -> PoseBalance | None:
+    if not config.balance.path:
+        return None
+    balance = PoseBalance.load(config.balance.path)
+    if balance.scheme_name != records.scheme.name:
+        raise ValueError(
+            f"config.balance.path is of {balance.scheme_name} faces, the records hold "
+            f"{records.scheme.name}."
+        )
+    return balance
 
 
 def _check_fit(stage: OneStage, *parts: RecordSet) -> None:

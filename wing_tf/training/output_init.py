@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from wing_tf.data.augment import Augmenter
-from wing_tf.data.read import read_faces
+from wing_tf.data.read import read_landmarks
 from wing_tf.data.records import RecordSet
 from wing_tf.geometry import mean_shape, shape_in_box
 
@@ -24,14 +24,12 @@ def augmented_shapes(
     Returns:
         float32 [N, K, 2], crop pixels.
     """
-    faces = list(read_faces(records, image=False).as_numpy_iterator())
-    boxes = np.stack([face["box_square_px"] for face in faces])
-    landmarks = np.stack([face["landmarks_square_px"] for face in faces])
-    landmarks[np.stack([face["visibility"] for face in faces]) == 0] = np.nan
+    landmarks, visibility, boxes = read_landmarks(records)
+    landmarks[visibility == 0] = np.nan
     # A point that is missing in all faces stands in the middle.
     usual = shape_in_box(np.nan_to_num(mean_shape(landmarks, boxes)), boxes)
     landmarks = np.where(np.isnan(landmarks), usual, landmarks).astype(np.float32)
-    repeats = max(1, num_shapes // len(faces))
+    repeats = max(1, num_shapes // len(boxes))
     boxes, landmarks = np.tile(boxes, (repeats, 1)), np.tile(landmarks, (repeats, 1, 1))
     draws = tf.random.stateless_uniform((len(boxes), augmenter.num_draws), (seed, 7))
     faces = {"box_square_px": boxes, "landmarks_square_px": landmarks, "draws": draws}

@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.read import decode_ratio, read_faces
+from wing_tf.data.read import decode_ratio, read_landmarks
 from wing_tf.data.records import RecordSet
 from wing_tf.data.refine import RefinedAugmenter
 from wing_tf.geometry import procrustes, shrink_ratio
@@ -84,9 +84,8 @@ class SecondStage(OneStage):
                 f"as the first stage's margin, {margins[0]:g}, and config.crop_margin, "
                 f"{margins[1]:g}."
             )
-        faces = list(read_faces(records, image=False).as_numpy_iterator())
-        landmarks = np.stack([face["landmarks_square_px"] for face in faces])
-        landmarks[np.stack([face["visibility"] for face in faces]) == 0] = np.nan
+        landmarks, visibility, _ = read_landmarks(records)
+        landmarks = np.where(visibility[..., None] > 0, landmarks, np.nan)
         mean, _ = procrustes(landmarks, records.scheme.flip_permutation)
         self.reference = reference_in_crop(mean, config.model.input_size, config.crop_margin)
 

@@ -41,3 +41,27 @@ def plot_ced(
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=8)
     figure.savefig(path, dpi=130)
+
+
+def plot_balance(
+    path: str | pathlib.Path, edges: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> None:
+    """Writes a plot of two histograms of faces over pose: as they are, and as they are shown.
+
+    Args:
+        path: the file; its ending chooses the format.
+        edges: [bins + 1].
+        before: [bins], shares of the faces.
+        after: [bins], shares of what is shown.
+    """
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    width = np.diff(edges)
+    for label, shares, place in (("before", before, 0.29), ("balanced", after, 0.71)):
+        middles = edges[:-1] + place * width
+        axes.bar(middles, 100 * np.asarray(shares), 0.4 * width, label=label)
+    axes.set(xticks=edges, xlabel="pose coefficient", ylabel="share of faces, %")
+    axes.set_xticklabels([f"{edge:.2f}" for edge in edges], fontsize=8)
+    axes.grid(alpha=0.3, axis="y")
+    axes.legend(fontsize=8)
+    figure.savefig(path, dpi=130)

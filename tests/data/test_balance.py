@@ -1,0 +1,176 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from experiments import smoke_config
+from keras import ops
+
+from wing_tf.data import example_schema as schema
+from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.balance import PoseBalance, fit_balance
+from wing_tf.data.read import read_faces, read_landmarks, training_batches
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.geometry import apply_affine, rotation_about
+from wing_tf.landmarks import get_scheme
+from wing_tf.training import fit
+
+SCHEME = get_scheme("ibug_68")
+
+
+@pytest.fixture(scope="module")
+def records(synthetic_records):
+    return open_records(find_shards(str(synthetic_records), "train"))
+
+
+@pytest.fixture(scope="module")
+def faces(records):
+    return read_landmarks(records)[:2]
+
+
+@pytest.fixture(scope="module")
+def balance(faces):
+    return fit_balance(*faces, SCHEME)
+
+
+def test_the_coefficient_follows_the_true_yaw(balance, faces, records):
+    yaw = []
+    for file in records.files:
+        for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
+            feature = tf.train.Example.FromString(record).features.feature
+            yaw.append((feature[schema.KEY].bytes_list.value[0],
+                        feature[schema.ANGLES].float_list.value[0]))  # fmt: skip
+    keys = [face["key"] for face in read_faces(records, image=False).as_numpy_iterator()]
+    yaw = np.array([dict(yaw)[key] for key in keys])
+    correlation = np.corrcoef(balance.coefficients(*faces), yaw)[0, 1]
+    assert correlation > 0.95  # with its sign: the nose goes to the right
+    assert abs(balance.correlations[balance.component]) > 0.95
+
+
+def test_it_does_not_depend_on_place_size_and_turn(balance, faces):
+    landmarks, visibility = faces
+    turn = rotation_about(np.zeros(2), 0.7, 2.5, np.array([300.0, -40.0]))
+    moved = apply_affine(turn, landmarks)
+    expected = balance.coefficients(*faces)
+    np.testing.assert_allclose(balance.coefficients(moved, visibility), expected, atol=1e-9)
+    # Mirrored faces have the opposite coefficient.
+    mirrored = (landmarks * [-1.0, 1.0])[:, list(SCHEME.flip_permutation)]
+    np.testing.assert_allclose(balance.coefficients(mirrored, visibility), -expected, atol=1e-2)
+
+
+def test_tensors_give_what_arrays_give(balance, faces):
+    landmarks, visibility = tf.constant(faces[0], tf.float32), tf.constant(faces[1])
+    np.testing.assert_allclose(
+        balance.coefficients(landmarks, visibility, ops), balance.coefficients(*faces), atol=1e-4
+    )
+    same = np.isclose(
+        balance.face_weights(landmarks, visibility, ops), balance.face_weights(*faces)
+    )
+    assert same.mean() > 0.98  # one on an edge may fall to the other side in float32
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize("num_bins", [1, 9, 60])
+def test_every_face_is_in_one_bin(absolute, num_bins, faces):
+    balance = fit_balance(*faces, SCHEME, num_bins=num_bins, absolute=absolute, cap=5.0)
+    assert balance.counts.sum() == len(faces[0])
+    assert len(balance.weights) == len(balance.counts) == len(balance.edges) - 1 == num_bins
+    assert np.all(np.isfinite(balance.weights))
+    assert balance.weights.min() == 1
+    assert balance.weights.max() <= 5
+    filled = balance.counts > 0
+    expected = np.minimum(balance.counts.max() / balance.counts[filled], 5)
+    np.testing.assert_allclose(balance.weights[filled], expected)
+    assert (num_bins < 60) or not filled.all()  # so that empty bins were met
+    if not absolute:
+        np.testing.assert_allclose(balance.edges, -balance.edges[::-1])
+
+
+def test_edges_belong_to_one_bin(balance):
+    edges = balance.edges
+    np.testing.assert_array_equal(balance.bins(edges), [*range(9), 8])
+    np.testing.assert_array_equal(balance.bins(np.array([-2.0, 2.0]) * edges[-1]), [8, 8])
+
+
+def test_missing_points_are_left_out(faces):
+    landmarks, visibility = faces[0].copy(), faces[1].copy()
+    full = fit_balance(*faces, SCHEME)
+    holes = np.random.default_rng(0).random(visibility.shape) < 0.1
+    visibility[holes] = 0
+    landmarks[holes] = 0  # as records are read
+    balance = fit_balance(landmarks, visibility, SCHEME)
+    pose = balance.coefficients(landmarks, visibility)
+    assert np.corrcoef(pose, full.coefficients(*faces))[0, 1] > 0.98
+
+
+def test_it_survives_a_file_and_a_bad_file_is_named(balance, faces, tmp_path):
+    balance.save(tmp_path / "balance.json", data="here")
+    for path in (tmp_path, tmp_path / "balance.json"):
+        again = PoseBalance.load(path)
+        np.testing.assert_array_equal(again.face_weights(*faces), balance.face_weights(*faces))
+        assert (again.component, again.absolute) == (balance.component, True)
+    assert json.loads((tmp_path / "balance.json").read_text())["data"] == "here"
+    (tmp_path / "bad.json").write_text("{}")
+    for name in ("bad.json", "none.json"):
+        with pytest.raises(ValueError, match="not a balance"):
+            PoseBalance.load(tmp_path / name)
+
+
+def test_bad_arguments_are_named(faces):
+    with pytest.raises(ValueError, match="`component` must be in"):
+        fit_balance(*faces, SCHEME, component=99)
+    with pytest.raises(ValueError, match="`num_bins` and `cap`"):
+        fit_balance(*faces, SCHEME, num_bins=0)
+    with pytest.raises(ValueError, match="At least 3 faces"):
+        fit_balance(faces[0][:2], faces[1][:2], SCHEME)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_duplication_is_exact_in_expectation(cache, records, balance, faces):
+    batch_size, epochs = 16, 400 if cache else 60
+    steps = records.num_faces // batch_size
+    options = {"batch_size": batch_size, "num_draws": 1, "seed": 5, "cache": cache}
+    batches = training_batches(records, repeats=balance.repeats, **options)
+    seen = np.zeros(len(balance.counts))
+    for batch in batches.take(steps * epochs).as_numpy_iterator():
+        pose = balance.coefficients(batch["landmarks_square_px"], batch["visibility"])
+        seen += np.bincount(balance.bins(pose), minlength=len(seen))
+    expected = balance.counts * balance.weights
+    shares, spread = seen / seen.sum(), np.sqrt(seen) / seen.sum()
+    np.testing.assert_array_less(np.abs(shares - expected / expected.sum()), 4 * spread + 1e-3)
+    assert seen.sum() == steps * epochs * batch_size  # epochs keep their length
+    # A stream begun later goes on as one that came there.
+    later = training_batches(records, repeats=balance.repeats, first_epoch=2, **options)
+    first = next(iter(batches.skip(2 * steps)))
+    for name, value in next(iter(later)).items():
+        np.testing.assert_array_equal(value, first[name])
+
+
+def test_weights_count_in_the_loss_with_a_mean_of_one(records, balance, faces):
+    batches = training_batches(records, batch_size=records.num_faces,
+                               num_draws=Augmenter.num_draws, seed=0)  # fmt: skip
+    batch = balance.with_weights(next(iter(batches)))
+    np.testing.assert_allclose(np.mean(batch["face_weight"]), 1, rtol=1e-2)
+    augmenter = Augmenter(SCHEME, input_size=32, margin=1.2, augmentation=Augmentation(flip=0.5))
+    _, _, weights = augmenter(batch)
+    expected = np.asarray(batch["face_weight"])[:, None] * (np.asarray(batch["visibility"]) > 0)
+    np.testing.assert_allclose(weights, np.broadcast_to(expected, weights.shape), rtol=1e-6)
+
+
+@pytest.mark.parametrize("use", ["duplicate", "weight"])
+def test_training_reads_it(use, balance, synthetic_records, tmp_path):
+    balance.save(tmp_path / "balance.json")
+    changes = {"balance.path": str(tmp_path), "balance.use": use, "epochs": 1}
+    plain = fit.train(smoke_config(synthetic_records, epochs=1), tmp_path / "plain")
+    run = fit.train(smoke_config(synthetic_records, **changes), tmp_path / "run")
+    losses = [(folder / "metrics.csv").read_text().splitlines()[1] for folder in (plain, run)]
+    assert losses[0] != losses[1]
+
+
+def test_a_balance_of_another_mark_up_is_refused(balance, synthetic_records, tmp_path):
+    balance.save(tmp_path / "balance.json")
+    text = (tmp_path / "balance.json").read_text().replace("ibug_68", "wflw_98")
+    (tmp_path / "balance.json").write_text(text)
+    with pytest.raises(ValueError, match="balance.path is of wflw_98"):
+        fit.train(smoke_config(synthetic_records, **{"balance.path": str(tmp_path)}),
+                  tmp_path / "run")  # fmt: skip
