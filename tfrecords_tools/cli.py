@@ -136,7 +136,7 @@ def balance() -> None:
     from wing_tf.visualization.files import save_picture
     from wing_tf.visualization.plots import plot_balance
 
-    records = open_records(find_shards(_DATA.value))
+    records = open_records(find_shards(_DATA.value or ""))
     landmarks, visibility, _ = read_landmarks(records)
     model = fit_balance(
         landmarks,

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from wing_tf.models import MODELS, cnn6, cnn7
+from wing_tf.models import MODELS, cnn6, cnn7, mobilenet, resnet50
 from wing_tf.models.saving import Contract, find_network, load_network, save_network
 
 CONTRACT = Contract(scheme_name="ibug_68", input_size=64, margin=1.15)
@@ -18,6 +18,26 @@ def test_cnn6_has_the_papers_parameters(landmarks, parameters):
 @pytest.mark.parametrize(("landmarks", "parameters"), [(19, 8407718), (68, 8508168), (98, 8569668)])
 def test_cnn7_has_the_papers_parameters(landmarks, parameters):
     assert cnn7(landmarks).count_params() == parameters
+
+
+def test_resnet50_prepares_pictures_as_keras_does(tmp_path):
+    keras.utils.set_random_seed(0)
+    body = keras.applications.ResNet50(
+        include_top=False, weights=None, pooling="avg", input_shape=(64, 64, 3)
+    )
+    body.save_weights(tmp_path / "body.weights.h5")
+    network = resnet50(5, input_size=64, weights=tmp_path / "body.weights.h5")
+    image = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    features = keras.Model(network.input, network.get_layer("avg_pool").output)(image)
+    prepared = keras.applications.resnet.preprocess_input(image.astype(np.float32))
+    np.testing.assert_allclose(features, body(prepared), rtol=1e-4, atol=1e-4)
+
+
+def test_parameters_of_the_pretrained_bodies():
+    assert resnet50(68).count_params() == 23_866_376
+    assert mobilenet(68).count_params() == 844_600
+    # The head sees where things are: one output for each place of the last map.
+    assert mobilenet(68, input_size=128).get_layer("output").kernel.shape == (4 * 4 * 160, 136)
 
 
 def test_width_multiplies_the_channels():

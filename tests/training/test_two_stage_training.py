@@ -79,6 +79,16 @@ def test_a_second_stage_goes_on_from_a_two_stage_file(first, synthetic_records):
     )
 
 
+def test_both_stages_may_be_of_one_kind(first, synthetic_records):
+    records = open_records(find_shards(str(synthetic_records), "train"))
+    config = complete_config(
+        {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
+         "model": {"name": "cnn6", "input_size": 64, "width": 0.1}}
+    )  # fmt: skip
+    stage = make_stage(config, records)
+    assert stage.whole(stage.network()).output_shape == (None, 68, 2)
+
+
 def test_what_does_not_fit_is_refused(first, synthetic_records):
     records = open_records(find_shards(str(synthetic_records), "train"))
     config = complete_config({"two_stage": {"first": first, "margin": 1.15}})

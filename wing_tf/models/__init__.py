@@ -6,8 +6,9 @@ file of its own and one line in `MODELS`.
 """
 
 from wing_tf.models.cnn import cnn6, cnn7
+from wing_tf.models.pretrained import mobilenet, resnet50
 from wing_tf.models.two_stage import correction, two_stage
 
-MODELS = {"cnn6": cnn6, "cnn7": cnn7}
+MODELS = {"cnn6": cnn6, "cnn7": cnn7, "resnet50": resnet50, "mobilenet": mobilenet}
 
-__all__ = ["MODELS", "cnn6", "cnn7", "correction", "two_stage"]
+__all__ = ["MODELS", "cnn6", "cnn7", "correction", "mobilenet", "resnet50", "two_stage"]

@@ -49,6 +49,8 @@ class Plan:
         """
 
         def cast(layer):
+            if not isinstance(layer, keras.layers.Layer):
+                return layer  # an operation, which takes what comes
             config = layer.get_config()
             if layer.name not in ("output", "landmarks") and not isinstance(
                 layer, keras.layers.Rescaling

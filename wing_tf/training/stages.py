@@ -37,12 +37,16 @@ class OneStage:
             margin=self.config.crop_margin,
         )
 
+    @property
+    def _name(self) -> str:
+        return self.config.model.name
+
     def network(self) -> keras.Model:
         """Builds the network that is trained, in the current dtype policy."""
         model = MODELS[self.config.model.name]
         options = inspect.signature(model).parameters
         chosen = {k: v for k, v in self.config.model.items() if k in options and k != "name"}
-        return model(self.records.scheme.num_landmarks, **chosen)
+        return model(self.records.scheme.num_landmarks, name=self._name, **chosen)
 
     def whole(self, network: keras.Model) -> keras.Model:
         """Returns what is judged and saved, round a network as from `network`."""
@@ -97,6 +101,10 @@ class SecondStage(OneStage):
             input_size=self.config.two_stage.input_size,
             margin=self.config.two_stage.margin,
         )
+
+    @property
+    def _name(self) -> str:
+        return f"second_{self.config.model.name}"  # the first may be of the same kind
 
     def network(self) -> keras.Model:
         """Builds the second network."""

@@ -1,0 +1,119 @@
+"""Train and judge the cells of a paper's table at equal budget, and write the table.
+
+  wing-reproduce --table=wing_losses --data=RECORDS --output=LOSSES --budget=6 --seeds=0,1
+
+Each finished cell is a small JSON file in OUTPUT/cells; the same command goes on where it was
+stopped. OUTPUT/table.md and table.json stand beside the paper's numbers, with paired bootstrap
+intervals; OUTPUT/ced_*.png has the curves. Tables: wing_losses, wing_parameters, wing_pdb,
+wing_300w, wing_architectures (trained) and wing_speed (measured, without data).
+"""
+
+import pathlib
+
+from absl import app, flags
+
+from wing_tf.cli import common
+
+_TABLE = flags.DEFINE_enum(
+    "table",
+    None,
+    [
+        "wing_losses", "wing_parameters", "wing_pdb", "wing_300w", "wing_architectures",
+        "wing_speed",
+    ],
+    "Which table.",
+    required=True,
+)  # fmt: skip
+_DATA = flags.DEFINE_string("data", None, "The record folder: its splits train and test...")
+_OUTPUT = flags.DEFINE_string("output", None, "A new folder, or one to go on in.", required=True)
+_TESTS = flags.DEFINE_multi_string(
+    "test", [], "NAME=GLOB of a test set, repeatable; by default the test splits in --data."
+)
+_BUDGET = flags.DEFINE_float(
+    "budget", 6.0, "Minutes of training a cell; the epochs that fit are measured once and kept.",
+    lower_bound=0.01,
+)  # fmt: skip
+_EPOCHS = flags.DEFINE_integer("epochs", 0, "Instead of a budget.", lower_bound=0)
+_SEEDS = flags.DEFINE_list("seeds", ["0"], "Each cell is trained once with each.")
+_ONLY = flags.DEFINE_list("only", [], "Names of cells; all if empty.")
+_RECIPE = flags.DEFINE_enum(
+    "recipe", "tuned", ["tuned", "paper"], "AdamW, or the paper's SGD with its rates."
+)
+_NORMALISER = flags.DEFINE_string("normaliser", "", "Of the errors; the mark-up's own if empty.")
+_WIDTH = flags.DEFINE_float("second_width", 1.0, "Of the second stage's CNN-7.", lower_bound=0.01)
+_BINS = flags.DEFINE_integer("bins", 9, "Of the pose histogram (paper: 300-W 9, AFLW 17).")
+_RESNET_WEIGHTS = flags.DEFINE_string("resnet_weights", "", "A .weights.h5 file, or imagenet.")
+
+
+def _tests(data: str) -> dict[str, str]:
+    if _TESTS.value:
+        pairs = [text.partition("=") for text in _TESTS.value]
+        if not all(name and glob for name, _, glob in pairs):
+            raise app.UsageError(f"--test takes NAME=GLOB. Received: {_TESTS.value}.")
+        return {name: glob for name, _, glob in pairs}
+    files = pathlib.Path(data).glob("*-of-*.tfrecord")
+    splits = {file.name.partition("-")[0] for file in files} - {"train", "validation"}
+    if not splits:
+        raise ValueError(f"No test split in {data}. Name test sets by --test=NAME=GLOB.")
+    return {split: str(pathlib.Path(data) / f"{split}-*") for split in sorted(splits)}
+
+
+def main() -> None:
+    """Reproduces by the flags."""
+    folder = pathlib.Path(_OUTPUT.value or "")
+    folder.mkdir(parents=True, exist_ok=True)
+    if _TABLE.value == "wing_speed":
+        from wing_tf.reproduction.speed import measure_speed
+
+        print(measure_speed(folder))
+        return
+    if not _DATA.value:
+        raise app.UsageError("--data is needed here.")
+    tests = _tests(_DATA.value)
+
+    from wing_tf.reproduction import TABLES
+    from wing_tf.reproduction.cells import Settings, run_cells
+    from wing_tf.reproduction.write import write_table
+
+    table = TABLES[_TABLE.value]
+    balance = _balance(folder) if table.thirds or any(c.balanced for c in table.cells) else ""
+    settings = Settings(
+        folder=folder,
+        data=_DATA.value,
+        tests=tests,
+        seeds=tuple(int(seed) for seed in _SEEDS.value),
+        minutes=_BUDGET.value,
+        epochs=_EPOCHS.value,
+        recipe=_RECIPE.value,
+        normaliser=_NORMALISER.value,
+        balance=balance,
+        second_changes={"model.width": _WIDTH.value},
+        resnet_weights=_RESNET_WEIGHTS.value,
+    )
+    cells = run_cells(table, settings, tuple(_ONLY.value))
+    print(write_table(folder, _TABLE.value or "", table, cells))
+    print(f"Table: {folder / 'table.md'}")
+
+
+def _balance(folder: pathlib.Path) -> str:
+    """Fits the pose balance to the training faces, once."""
+    from wing_tf.data.balance import fit_balance
+    from wing_tf.data.read import read_landmarks
+    from wing_tf.data.records import find_shards, open_records
+
+    path = folder / "balance.json"
+    if not path.is_file():
+        records = open_records(find_shards(_DATA.value or "", "train"))
+        landmarks, visibility, _ = read_landmarks(records)
+        model = fit_balance(landmarks, visibility, records.scheme, num_bins=_BINS.value)
+        model.save(path, data=_DATA.value)
+    return str(path)
+
+
+def entry() -> None:
+    """The console command."""
+    common.run(main, __name__)
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,92 @@
+"""Bodies of ``keras.applications`` with a landmark head."""
+
+import os
+
+import keras
+from keras import layers, ops
+
+from wing_tf.models.cnn import landmark_head
+
+
+def resnet50(
+    num_landmarks: int,
+    *,
+    input_size: int = 224,
+    weights: str | os.PathLike | None = None,
+    name: str = "resnet50",
+) -> keras.Model:
+    """Returns ResNet-50 with its 1000 classes replaced by landmarks, as in the Wing paper.
+
+    The pictures are prepared inside the graph as the published weights need it: blue, green, red,
+    each less its mean over ImageNet. Fine-tune with a smaller rate for the body
+    (``config.optimizer.body_rate``) or let it rest at first (``config.optimizer.frozen_epochs``).
+
+    Args:
+        num_landmarks: K.
+        input_size: the side of the square input in pixels; 224 in the paper.
+        weights: of the body: None for random ones, "imagenet" (which Keras downloads), or the path
+            of a ``.weights.h5`` file for ``keras.applications.ResNet50(include_top=False)``.
+        name: the model's name.
+
+    Returns:
+        A functional model from pictures [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
+        input pixels. 23,866,376 parameters for K = 68.
+
+    Raises:
+        ValueError: if the input is smaller than 32 pixels, or the weights don't fit.
+
+    Reference:
+        He et al., Deep Residual Learning, CVPR 2016; Feng et al., Wing Loss, CVPR 2018,
+        section 7.3.
+    """
+    image = keras.Input((input_size, input_size, 3), name="image")
+    x = ops.flip(image, axis=-1)
+    # keras.applications.resnet.preprocess_input, which is not a layer.
+    x = layers.Rescaling(
+        1.0, offset=[-103.939, -116.779, -123.68], dtype="float32", name="less_imagenet_mean"
+    )(x)
+    body = keras.applications.ResNet50(
+        include_top=False, weights=weights or None, input_tensor=x, pooling="avg"
+    )
+    return keras.Model(image, landmark_head(body.output, num_landmarks), name=name)
+
+
+def mobilenet(
+    num_landmarks: int,
+    *,
+    input_size: int = 112,
+    width: float = 0.5,
+    weights: str | os.PathLike | None = None,
+    name: str = "mobilenet",
+) -> keras.Model:
+    """Returns a MobileNetV2 for phones.
+
+    The last map, 4 x 4 for 112 or 128 pixels, is taken before its widening and averaging, so that
+    the head sees where things are.
+
+    Args:
+        num_landmarks: K.
+        input_size: the side of the square input in pixels.
+        width: multiplies the channels. ImageNet's weights exist for .35, .5, .75, 1, 1.3 and 1.4.
+        weights: of the body: None for random ones, "imagenet" (which Keras downloads), or the path
+            of a ``.weights.h5`` file for ``keras.applications.MobileNetV2(include_top=False)``.
+        name: the model's name.
+
+    Returns:
+        A functional model from pictures [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
+        input pixels. 844,600 parameters for K = 68.
+
+    Raises:
+        ValueError: if the input is smaller than 32 pixels, or the weights don't fit.
+
+    Reference:
+        Sandler et al., MobileNetV2, CVPR 2018.
+    """
+    image = keras.Input((input_size, input_size, 3), name="image")
+    x = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="to_unit_range")(image)
+    body = keras.applications.MobileNetV2(
+        include_top=False, weights=weights or None, input_tensor=x, alpha=width
+    )
+    last = body.get_layer("block_16_project_BN").output
+    x = layers.Flatten(name="flatten")(last)
+    return keras.Model(image, landmark_head(x, num_landmarks), name=name)

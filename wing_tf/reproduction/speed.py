@@ -1,0 +1,80 @@
+"""The Wing paper's table of parameters, sizes and speeds, measured here."""
+
+import json
+import os
+import pathlib
+import time
+
+import keras
+import numpy as np
+
+from wing_tf.evaluation.predict import compile_network
+from wing_tf.models import MODELS, cnn6, cnn7, two_stage
+from wing_tf.models.two_stage import reference_in_crop
+from wing_tf.reproduction.tables import PUBLISHED_SPEED
+from wing_tf.visualization.files import write_text
+
+_SECONDS = 5.0
+_NUM_LANDMARKS = 68
+
+
+def measure_speed(folder: pathlib.Path) -> str:
+    """Times CNN-6, CNN-6/7, ResNet-50 and MobileNet face by face; writes table.md and table.json.
+
+    Networks have random weights, which does not change their speed.
+
+    Returns:
+        The Markdown.
+    """
+    spread = np.random.default_rng(0).uniform(0, 1, (_NUM_LANDMARKS, 2))
+    reference = reference_in_crop(spread, 128, 1.15)
+    networks = {
+        "cnn6": cnn6(_NUM_LANDMARKS),
+        "cnn6/7": two_stage(
+            cnn6(_NUM_LANDMARKS), cnn7(_NUM_LANDMARKS), reference,
+            first_margin=1.15, second_margin=1.15,
+        ),
+        "resnet50": MODELS["resnet50"](_NUM_LANDMARKS),
+        "mobilenet": MODELS["mobilenet"](_NUM_LANDMARKS),
+    }  # fmt: skip
+    rows = {name: _measure(network, folder) for name, network in networks.items()}
+    lines = [
+        "# Parameters, size and speed",
+        "",
+        f"After Wing Loss, CVPR 2018, Table 6. One face at a time, tf.function in float32, "
+        f"{os.cpu_count()} CPU cores; file: the .keras file.",
+        "",
+        "| network | parameters | file | faces a second | paper: parameters, file, GPU, CPU |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, row in rows.items():
+        paper = ", ".join(PUBLISHED_SPEED.get(name, ("-",)))
+        lines.append(
+            f"| {name} | {row['parameters']:,} | {row['file_megabytes']:.1f} MB "
+            f"| {row['faces_per_second']:.0f} | {paper} |"
+        )
+    text = "\n".join(lines) + "\n"
+    write_text(folder / "table.md", text)
+    write_text(folder / "table.json", json.dumps(rows, indent=1) + "\n")
+    return text
+
+
+def _measure(network: keras.Model, folder: pathlib.Path) -> dict:
+    path = folder / "writing.keras"
+    network.save(path)
+    megabytes = path.stat().st_size / 1e6
+    path.unlink()
+    run = compile_network(network)
+    image = np.random.default_rng(0).uniform(0, 255, (1, *network.input_shape[1:]))
+    for _ in range(5):
+        run(image)
+    times: list[float] = []
+    while sum(times) < _SECONDS:
+        started = time.perf_counter()
+        run(image)
+        times.append(time.perf_counter() - started)
+    return {
+        "parameters": network.count_params(),
+        "file_megabytes": megabytes,
+        "faces_per_second": 1 / float(np.median(times)),
+    }

@@ -1,0 +1,206 @@
+"""Which trainings the Wing paper's tables consist of, and the numbers that it prints.
+
+The printed numbers are x 1e-2: on AFLW the error over the face box's size, on 300-W over the
+pupils' distance (means over test faces).
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+_AFLW = "AFLW-Full, box"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training of a table.
+
+    Attributes:
+        name: unique in its table.
+        changes: of the base recipe, as flattened config keys.
+        first: the cell that trains the first stage, for a second stage.
+        balanced: whether the training is balanced by pose.
+        published: what the paper prints, by data set or sub-set, x 1e-2.
+    """
+
+    name: str
+    changes: Mapping[str, Any] = MappingProxyType({})
+    first: str | None = None
+    balanced: bool = False
+    published: Mapping[str, float] = MappingProxyType({})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """One table.
+
+    Attributes:
+        title: what it compares.
+        source: where the paper prints it.
+        cells: first stages stand before their second stages.
+        against: the cell that the others are compared with.
+        thirds: judge thirds of the test faces by pose, too.
+        notes: what can't be compared with the paper, and why.
+    """
+
+    title: str
+    source: str
+    cells: tuple[Cell, ...]
+    against: str
+    thirds: bool = False
+    notes: tuple[str, ...] = ()
+
+
+LOSSES = ("l2", "l1", "smooth_l1", "wing")
+_SECOND = {
+    "model.name": "cnn7",
+    "model.input_size": 128,
+    "loss.width": 15.0,
+    "loss.curvature": 3.0,
+    "augment.rotation_deg": 10.0,
+}
+
+
+def _loss(name: str) -> dict[str, Any]:
+    return {"loss.name": name}
+
+
+def _single(loss: str, *, balanced: bool = False, **published: float) -> Cell:
+    name = f"cnn6 {loss}{' pdb' if balanced else ''}"
+    return Cell(name=name, changes=_loss(loss), balanced=balanced, published=published)
+
+
+def _two_stage(loss: str, *, balanced: bool = False, **published: float) -> Cell:
+    ending = f"{loss}{' pdb' if balanced else ''}"
+    return Cell(
+        name=f"cnn6/7 {ending}",
+        changes=_loss(loss) | _SECOND,
+        first=f"cnn6 {ending}",
+        balanced=balanced,
+        published=published,
+    )
+
+
+def _wing_losses() -> Table:
+    printed = dict(zip(LOSSES, (2.41, 2.00, 2.02, 1.88), strict=True))
+    return Table(
+        title="CNN-6 by loss",
+        source="Wing Loss, first version (2017), Table 1",
+        cells=tuple(_single(loss, aflw=printed[loss]) for loss in LOSSES),
+        against="cnn6 wing",
+        notes=(f"The paper's numbers are of {_AFLW}; the order is what can be compared.",),
+    )
+
+
+def _wing_parameters() -> Table:
+    widths = (4, 6, 8, 10, 12, 14)
+    printed = {
+        0.5: (1.95, 1.92, 1.92, 1.94, 1.97, 1.94),
+        1: (1.95, 1.91, 1.91, 1.90, 1.90, 1.95),
+        2: (1.98, 1.92, 1.91, 1.88, 1.90, 1.98),
+        3: (2.02, 1.96, 1.93, 1.91, 1.89, 2.02),
+    }
+    return Table(
+        title="Wing loss by width w and curvature epsilon",
+        source="Wing Loss, first version (2017), Table 2",
+        cells=tuple(
+            Cell(
+                name=f"w {width} eps {curvature:g}",
+                changes={"loss.width": float(width), "loss.curvature": float(curvature)},
+                published={"aflw": value},
+            )
+            for curvature, row in printed.items()
+            for width, value in zip(widths, row, strict=True)
+        ),
+        against="w 10 eps 2",
+        notes=(f"The paper's numbers are of {_AFLW}; the order is what can be compared.",),
+    )
+
+
+def _wing_pdb() -> Table:
+    printed = {
+        "cnn6": ((2.41, 2.00, 2.02, 1.88), (2.23, 1.89, 1.91, 1.83)),
+        "cnn6/7": ((2.06, 1.82, 1.84, 1.71), (1.94, 1.73, 1.76, 1.65)),
+    }
+    makers = {"cnn6": _single, "cnn6/7": _two_stage}
+    return Table(
+        title="Pose-based data balancing and the second stage, by loss",
+        source="Wing Loss, CVPR 2018, Table 3 (first version: Table 3, HSM)",
+        cells=tuple(
+            makers[network](loss, balanced=balanced, aflw=values[balanced][i])
+            for network, values in printed.items()
+            for balanced in (False, True)
+            for i, loss in enumerate(LOSSES)
+        ),
+        against="cnn6 wing",
+        thirds=True,
+        notes=(f"The paper's numbers are of {_AFLW}; the order is what can be compared.",),
+    )
+
+
+def _wing_300w() -> Table:
+    printed = {
+        "l2": (4.18, 8.19, 4.97),
+        "l1": (3.58, 7.02, 4.26),
+        "smooth_l1": (3.57, 7.08, 4.26),
+        "wing": (3.27, 7.18, 4.04),
+    }
+    names = ("common", "challenge", "full")
+    return Table(
+        title="CNN-6/7 with balancing on 300-W, by loss",
+        source="Wing Loss, CVPR 2018, Table 4",
+        cells=(
+            *(_single(loss, balanced=True) for loss in LOSSES),
+            *(
+                _two_stage(loss, balanced=True, **dict(zip(names, printed[loss], strict=True)))
+                for loss in LOSSES
+            ),
+        ),
+        against="cnn6/7 wing pdb",
+        notes=(
+            "The paper divides by the pupils' distance (--normaliser=inter_pupil) and trains on "
+            "3148 faces; its sub-sets are named common, challenge and full.",
+        ),
+    )
+
+
+def _wing_architectures() -> Table:
+    resnet = {"model.name": "resnet50", "model.input_size": 224, "loss.width": 25.0,
+              "loss.curvature": 5.0, "optimizer.body_rate": 0.1}  # fmt: skip
+    return Table(
+        title="Networks, with Wing loss and balancing",
+        source="Wing Loss, CVPR 2018, Table 5",
+        cells=(
+            _single("wing", balanced=True, aflw=1.83),
+            _two_stage("wing", balanced=True, aflw=1.65, common=3.27, challenge=7.18, full=4.04),
+            Cell(
+                name="resnet50 wing pdb",
+                changes=resnet,
+                balanced=True,
+                published={"aflw": 1.47, "common": 3.01, "challenge": 6.01, "full": 3.60},
+            ),
+        ),
+        against="cnn6/7 wing pdb",
+        notes=(
+            "The paper's ResNet-50 starts from ImageNet's weights: name them by "
+            "--resnet_weights, or it is trained from random ones.",
+            "The paper is silent on ResNet-50's w and epsilon; here as shares of the picture.",
+        ),
+    )
+
+
+TABLES = {
+    "wing_losses": _wing_losses(),
+    "wing_parameters": _wing_parameters(),
+    "wing_pdb": _wing_pdb(),
+    "wing_300w": _wing_300w(),
+    "wing_architectures": _wing_architectures(),
+}
+
+PUBLISHED_SPEED = {
+    # parameters, file, GPU and CPU frames a second
+    "cnn6": ("3.8 M", "14 MB", "350 to 400", "100"),
+    "cnn6/7": ("12.3 M", "46 MB", "150 to 170", "15"),
+    "resnet50": ("25 M", "99 MB", "25", "5"),
+}
