@@ -37,6 +37,10 @@ _ORIGIN = flags.DEFINE_float(
 _COUNT = flags.DEFINE_integer("count", 4000, "synthetic: faces for training and validation.")
 _NUM_TEST = flags.DEFINE_integer("num_test", 500, "synthetic: faces for the split test.")
 _SEED = flags.DEFINE_integer("seed", 0, "synthetic: another seed, other faces.")
+_WIDE_YAW = flags.DEFINE_float(
+    "wide_yaw", 0.38, "synthetic: share of training faces with any yaw; the rest is near frontal."
+)
+_TEST_WIDE_YAW = flags.DEFINE_float("test_wide_yaw", 0.38, "synthetic: the same of test faces.")
 _SIDE = flags.DEFINE_integer("side", 256, "The stored square's side in pixels, a multiple of 8.")
 _CONTEXT = flags.DEFINE_float("context", 2.0, "The square's side over the face box's longer side.")
 _QUALITY = flags.DEFINE_integer("jpeg_quality", 95, "Of the stored squares.")
@@ -72,7 +76,13 @@ def _make_source():
         return Ibug300WSource(_ROOT.value, **origin)
     if _SOURCE.value == "csv":
         return CsvSource(_CSV.value, scheme=_SCHEME.value, root=_ROOT.value, **origin)
-    return SyntheticSource(count=_COUNT.value, num_test=_NUM_TEST.value, seed=_SEED.value)
+    return SyntheticSource(
+        count=_COUNT.value,
+        num_test=_NUM_TEST.value,
+        seed=_SEED.value,
+        wide_yaw=_WIDE_YAW.value,
+        test_wide_yaw=_TEST_WIDE_YAW.value,
+    )
 
 
 def write() -> None:

@@ -16,20 +16,36 @@ class SyntheticSource(Source):
         num_test: the number of faces in the split "test".
         seed: another seed gives other faces.
         size: the side of the rendered picture in pixels; the face takes about half of it.
+        wide_yaw: the share of training faces whose yaw is uniform within +-90 degrees; the others
+            are nearly frontal.
+        test_wide_yaw: of the test faces.
 
     Raises:
-        ValueError: if there is nothing to make.
+        ValueError: if there is nothing to make, or a share is none.
     """
 
     name = "synthetic"
     box_source = "tight landmark box"
 
-    def __init__(self, *, count: int, num_test: int = 0, seed: int = 0, size: int = 192):
+    def __init__(
+        self,
+        *,
+        count: int,
+        num_test: int = 0,
+        seed: int = 0,
+        size: int = 192,
+        wide_yaw: float = 0.38,
+        test_wide_yaw: float = 0.38,
+    ):
         if count < 0 or num_test < 0 or count + num_test < 1:
             raise ValueError(
                 "`count` and `num_test` must be at least 0, and one of them positive. "
                 f"Received: count={count}, num_test={num_test}."
             )
+        self.wide_yaw = {"train": wide_yaw, "test": test_wide_yaw}
+        for share in self.wide_yaw.values():
+            if not 0 <= share <= 1:
+                raise ValueError(f"`wide_yaw` must be in [0, 1]. Received: {share}.")
         self.count, self.num_test, self.seed, self.size = count, num_test, seed, size
         self.scheme = get_scheme("ibug_68")
         self.skipped = {}
@@ -45,7 +61,9 @@ class SyntheticSource(Source):
 
     def load(self, item: Item) -> Face:
         """Renders one face."""
-        face = render_face(self.seed, item.payload, size=self.size)
+        face = render_face(
+            self.seed, item.payload, size=self.size, wide_yaw=self.wide_yaw[item.split]
+        )
         flags = schema.HIDDEN + (face.visibility > 0).astype(int)
         annotated = annotated_face(face.image, face.landmarks_px, flags, face.box_xyxy_px)
         return dataclasses.replace(annotated, angles_deg=face.angles_deg)

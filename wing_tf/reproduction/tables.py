@@ -6,7 +6,6 @@ pupils' distance (means over test faces).
 
 import dataclasses
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 _AFLW = "AFLW-Full, box"
@@ -25,10 +24,10 @@ class Cell:
     """
 
     name: str
-    changes: Mapping[str, Any] = MappingProxyType({})
+    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     first: str | None = None
     balanced: bool = False
-    published: Mapping[str, float] = MappingProxyType({})
+    published: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,151 @@
+import json
+
+import numpy as np
+import pytest
+
+from wing_tf.data.balance import fit_balance
+from wing_tf.data.read import read_landmarks
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.reproduction import TABLES
+from wing_tf.reproduction.cells import Settings, run_cells
+from wing_tf.reproduction.recipes import RECIPES, cell_config
+from wing_tf.reproduction.tables import Cell, Table
+from wing_tf.reproduction.write import write_table
+
+# Without XLA: compiling takes longer than these trainings.
+SMALL = {"model.width": 0.1, "model.input_size": 32, "jit_compile": "off"}
+TABLE = Table(
+    title="Small",
+    source="a test",
+    cells=(
+        Cell(name="cnn6 l2", changes={"loss.name": "l2"}, published={"aflw": 2.41}),
+        Cell(name="cnn6 wing", changes={"loss.name": "wing"}),
+        Cell(name="cnn6 wing pdb", balanced=True),
+        Cell(name="cnn6/7 wing", changes={"model.name": "cnn6"}, first="cnn6 wing"),
+    ),
+    against="cnn6 wing",
+    thirds=True,
+    notes=("a note",),
+)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory, synthetic_records):
+    folder = tmp_path_factory.mktemp("table")
+    records = open_records(find_shards(str(synthetic_records), "train"))
+    landmarks, visibility, _ = read_landmarks(records)
+    fit_balance(landmarks, visibility, records.scheme).save(folder / "balance.json")
+    return Settings(
+        folder=folder,
+        data=str(synthetic_records),
+        tests={"test": f"{synthetic_records}/test-*"},
+        seeds=(0, 1),
+        minutes=0.02,
+        normaliser="box",
+        balance=str(folder / "balance.json"),
+        changes=SMALL | {"two_stage.margin": 1.8, "two_stage.input_size": 64},
+    )
+
+
+@pytest.fixture(scope="module")
+def cells(settings, monkeypatch_module):
+    monkeypatch_module.setattr("wing_tf.reproduction.cells._TIMED_SECONDS", 0.5)
+    return run_cells(TABLE, settings)
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+def test_each_cell_is_trained_once_with_each_seed(cells, settings):
+    assert len(cells) == 6
+    assert {(c["cell"], c["seed"]) for c in cells} == {
+        (cell.name, seed) for cell in TABLE.cells for seed in (0, 1)
+    }
+    plan = json.loads((settings.folder / "plan.json").read_text())
+    assert {c["epochs"] for c in cells} == {p["epochs"] for p in plan.values()}
+    by_seed = [c["tests"]["test"]["nme"] for c in cells if c["cell"] == "cnn6 wing"]
+    assert by_seed[0] != by_seed[1]
+    second = next(c for c in cells if c["cell"] == "cnn6/7 pdb")
+    assert second["parameters"] > next(c for c in cells if c["cell"] == "cnn6 l2")["parameters"]
+
+
+def test_finished_cells_are_not_trained_again(cells, settings, monkeypatch):
+    def fail(*_):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("wing_tf.reproduction.cells.train", fail)
+    assert run_cells(TABLE, settings) == cells
+    # One that is missing is, and one of other settings is refused.
+    path = settings.folder / "cells" / "cnn6_l2_seed0.json"
+    text = path.read_text()
+    path.unlink()
+    with pytest.raises(AssertionError, match="trained again"):
+        run_cells(TABLE, settings)
+    path.write_text(text.replace('"l2"', '"l1"'))
+    with pytest.raises(ValueError, match="made with another config"):
+        run_cells(TABLE, settings)
+    path.write_text(text)
+    with pytest.raises(ValueError, match="No cell 'cnn9'"):
+        run_cells(TABLE, settings, ("cnn9",))
+
+
+def test_the_table_says_what_the_cells_hold(cells, settings):
+    text = write_table(settings.folder, "small", TABLE, cells)
+    assert text == (settings.folder / "table.md").read_text()
+    assert (settings.folder / "ced_test.png").stat().st_size > 1000
+    values = json.loads((settings.folder / "table.json").read_text())["tests"]["test"]
+    rows = {row["cell"]: row for row in values}
+    errors = {
+        cell.name: np.mean([c["tests"]["test"]["nme"] for c in cells if c["cell"] == cell.name], 0)
+        for cell in TABLE.cells
+    }
+    for name, row in rows.items():
+        assert row["nme_mean"] == pytest.approx(np.mean(errors[name]))
+        if name != "cnn6 wing":
+            mean, low, high = row["difference"]
+            assert mean == pytest.approx(np.mean(errors[name] - errors["cnn6 wing"]))
+            assert low <= mean <= high
+        thirds = row["thirds"].values()
+        assert sum(third["faces"] for third in thirds) == 24
+        means = sum(third["faces"] * third["nme_mean"] for third in thirds) / 24
+        assert means == pytest.approx(row["nme_mean"])
+    assert f"{100 * rows['cnn6 l2']['nme_mean']:.2f} (" in text
+    assert "aflw 2.41" in text
+    assert "- a note" in text
+
+
+def test_other_faces_are_not_compared(cells, settings):
+    changed = json.loads(json.dumps(cells))
+    changed[0]["tests"]["test"]["keys_sha256"] = "0"
+    with pytest.raises(ValueError, match="different faces"):
+        write_table(settings.folder, "small", TABLE, changed)
+    with pytest.raises(ValueError, match="No finished cell"):
+        write_table(settings.folder, "small", TABLE, [])
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_of_the_paper(name):
+    table = TABLES[name]
+    names = [cell.name for cell in table.cells]
+    assert len(set(names)) == len(names)
+    assert table.against in names
+    for i, cell in enumerate(table.cells):
+        assert cell.first is None or cell.first in names[:i]
+        for recipe in RECIPES:
+            cell_config(cell, recipe=recipe, num_landmarks=68)
+
+
+def test_numbers_of_the_paper():
+    assert len(TABLES["wing_parameters"].cells) == 24
+    assert len(TABLES["wing_pdb"].cells) == 16
+    best = min(TABLES["wing_pdb"].cells, key=lambda cell: cell.published["aflw"])
+    assert (best.name, best.published["aflw"]) == ("cnn6/7 wing pdb", 1.65)
+    config = cell_config(TABLES["wing_losses"].cells[0], recipe="paper", num_landmarks=68)
+    # L2: a tenth of 3e-5, for a sum over 136 coordinates.
+    assert config.optimizer.learning_rate == pytest.approx(3e-6 * 136)
+    assert config.optimizer.weight_decay * config.optimizer.learning_rate == pytest.approx(
+        5e-4 * 3e-6
+    )
