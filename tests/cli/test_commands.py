@@ -20,6 +20,7 @@ MODULES = {
     "evaluate": "wing_tf.cli.evaluate",
     "predict": "wing_tf.cli.predict",
     "demo": "wing_tf.cli.demo",
+    "reproduce": "wing_tf.cli.reproduce",
     "tfrecords": "tfrecords_tools.cli",
 }
 
@@ -72,7 +73,10 @@ def test_a_usage_error_does_not_wait_for_tensorflow():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tfrecords"], "Name one of: write, inspect"),
+        (["tfrecords"], "Name one of: write, inspect, balance"),
+        (["tfrecords", "balance", "--output=x"], "--data is needed"),
+        (["reproduce", "--table=wing_losses", "--output=x"], "--data is needed"),
+        (["reproduce", "--table=wing_loses", "--output=x"], "wing_losses"),
         (["tfrecords", "write", "--output=x"], "--source is needed"),
         (["tfrecords", "write", "--source=csv", "--output=x", "--csv=y"], "--scheme is needed"),
         (["tfrecords", "inspect", "--records=nowhere"], "error: No manifest at"),
@@ -228,3 +232,30 @@ def test_an_unwritable_folder_is_refused(model, synthetic_records, tmp_path):
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
+
+
+def test_balance_and_reproduce(synthetic_records, tmp_path):
+    done = _command(
+        "tfrecords", "balance", f"--data={synthetic_records}/train-*",
+        f"--output={tmp_path / 'balance'}", "--bins=5",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    files = {path.name for path in (tmp_path / "balance").iterdir()}
+    assert files == {"balance.json", "extremes.png", "histogram.png"}
+    assert len(json.loads((tmp_path / "balance" / "balance.json").read_text())["weights"]) == 5
+    arguments = [
+        "--table=wing_losses", f"--data={synthetic_records}", f"--output={tmp_path / 'table'}",
+        "--epochs=1", "--only=cnn6 wing", "--normaliser=box",
+    ]  # fmt: skip
+    done = _command("reproduce", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "| cnn6 wing |" in done.stdout
+    assert "Not run: cnn6 l2, cnn6 l1, cnn6 smooth_l1." in done.stdout
+    again = _command("reproduce", *arguments)
+    assert "| cnn6 wing |" in again.stdout
+    assert "epoch 1/1" not in again.stdout
+    (tmp_path / "empty").mkdir()
+    done = _command(
+        "reproduce", "--table=wing_losses", f"--data={tmp_path / 'empty'}", "--output=x"
+    )
+    assert "No test split" in done.stderr

@@ -61,15 +61,16 @@ def _tests(data: str) -> dict[str, str]:
 def main() -> None:
     """Reproduces by the flags."""
     folder = pathlib.Path(_OUTPUT.value or "")
-    folder.mkdir(parents=True, exist_ok=True)
     if _TABLE.value == "wing_speed":
         from wing_tf.reproduction.speed import measure_speed
 
+        folder.mkdir(parents=True, exist_ok=True)
         print(measure_speed(folder))
         return
     if not _DATA.value:
         raise app.UsageError("--data is needed here.")
     tests = _tests(_DATA.value)
+    folder.mkdir(parents=True, exist_ok=True)
 
     from wing_tf.reproduction import TABLES
     from wing_tf.reproduction.cells import Settings, run_cells
