@@ -27,14 +27,13 @@ from absl import app, flags
 from ml_collections import config_flags
 from turns import rate
 
-from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.training import callbacks, fit
 from wing_tf.training.build import make_trainer
 from wing_tf.training.config import complete_config
 from wing_tf.training.device import plan
-from wing_tf.training.stages import make_stage, training_ratio
+from wing_tf.training.stages import make_stage
 from wing_tf.training.trainer import LandmarkTrainer
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The config file.", lock_config=True)
@@ -132,10 +131,11 @@ def main(_):
 
 def bare_rate(config, records, steps: int, seconds: float = 8.0) -> float:
     """Returns faces a second of the trainer's step on a batch that is ready."""
-    trainer = make_trainer(config, make_stage(config, records), steps)
+    stage = make_stage(config, records)
+    trainer = make_trainer(config, stage, steps)
     batches = training_batches(
-        records, batch_size=config.batch_size, num_draws=Augmenter.num_draws, seed=config.seed,
-        ratio=training_ratio(config, records), cache=False,
+        records, batch_size=config.batch_size, num_draws=trainer.augmenter.num_draws,
+        seed=config.seed, ratio=stage.decode_ratio, cache=False,
     )  # fmt: skip
     batch = trainer.augmenter(next(iter(batches)))
     step = tf.function(lambda: trainer.learn(batch), jit_compile=plan(config).compile_step or None)

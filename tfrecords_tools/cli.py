@@ -52,7 +52,9 @@ _PROCESSES = flags.DEFINE_integer("processes", None, "How many read and cut; def
 _STRICT = flags.DEFINE_bool("strict", False, "Stop at the first bad face instead of skipping it.")
 _RECORDS = flags.DEFINE_string("records", None, "inspect: a record folder.")
 _NUM_PICTURES = flags.DEFINE_integer("num_pictures", 36, "inspect: faces on the contact sheet.")
-_DATA = flags.DEFINE_string("data", None, "balance: record files: a glob, or a folder.")
+_DATA = flags.DEFINE_string(
+    "data", None, "balance: training records: a glob, or a folder (its split train)."
+)
 _BINS = flags.DEFINE_integer("bins", 9, "balance: of the histogram (paper: 300-W 9, AFLW 17).")
 _CAP = flags.DEFINE_float("cap", 10.0, "balance: how often a rare face is shown at most.")
 _SIGNED = flags.DEFINE_bool("signed", False, "balance: left and right in bins of their own.")
@@ -146,7 +148,7 @@ def balance() -> None:
     from wing_tf.visualization.files import save_picture
     from wing_tf.visualization.plots import plot_balance
 
-    records = open_records(find_shards(_DATA.value or ""))
+    records = open_records(find_shards(_DATA.value or "", "train"))
     landmarks, visibility, _ = read_landmarks(records)
     model = fit_balance(
         landmarks,

@@ -11,7 +11,7 @@ from tfrecords_tools.writer import CropRule, write_records
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.data.refine import RefinedAugmenter
+from wing_tf.data.refine import FirstStage, RefinedAugmenter
 from wing_tf.geometry import apply_affine, shrink_ratio
 from wing_tf.models import two_stage
 from wing_tf.models.two_stage import reference_in_crop
@@ -47,13 +47,11 @@ def _augmenter(records, *, second=SECOND, first=FIRST, network=None, **options):
     if network is not None:
         size = network.input_shape[1]
         span = records.side * FIRST_MARGIN / records.context
-        options |= {
-            "first": network,
-            "first_augmenter": Augmenter(
-                input_size=size, margin=FIRST_MARGIN, augmentation=first, **common
-            ),
-            "first_shrink": shrink_ratio(span, size, records.side),
-        }
+        cut = Augmenter(input_size=size, margin=FIRST_MARGIN, augmentation=first, **common)
+        options["first"] = FirstStage(
+            network, cut, shrink=shrink_ratio(span, size, records.side),
+            jit_compile=options.get("jit_compile", False),
+        )  # fmt: skip
     return RefinedAugmenter(made, REFERENCE, **options)
 
 
@@ -89,21 +87,35 @@ def test_training_crops_are_those_of_the_graph(records):
     crop = seen(batch["image"])
     np.testing.assert_allclose(centroids(crop), landmarks[:, DOT], atol=0.05)
     np.testing.assert_allclose(centroids(crop), centroids(image), atol=0.05)
-    assert augmenter.first_shrink == 2
+    assert augmenter.first.shrink == 2
 
 
 def test_a_correction_gets_the_first_stage_in_the_pixels_of_its_crop(records):
     """Dots are where the first stage says, if that is told the truth of each crop."""
     batch = _batch(records)
     augmenter = _augmenter(records, network=_always(), correct=True)
-    first = augmenter.first_augmenter
-    own = augmenter._first_faces(batch)
-    to_crop, flipped = first.matrices(own["box_square_px"], own["draws"])
-    truth = first.landmarks(own["landmarks_square_px"], to_crop, flipped)
-    augmenter.first = lambda _: truth
+    _, to_crop, flipped = augmenter.first._cut(batch)
+    shrunk = augmenter.first._in_shrunk(batch["landmarks_square_px"])
+    truth = augmenter.first.augmenter.landmarks(shrunk, to_crop, flipped)
+    augmenter.first.network = lambda _: truth
     (image, rough), landmarks, _ = augmenter(batch)
     np.testing.assert_allclose(rough, landmarks, atol=1e-2)
     np.testing.assert_allclose(rough[:, DOT], centroids(image), atol=0.05)
+
+
+@pytest.mark.parametrize("bad", [np.nan, 7.0])
+def test_a_first_stage_that_fails_gives_the_plain_crop_and_the_reference(records, bad):
+    batch = _batch(records)
+    network = _always()
+    augmenter = _augmenter(records, network=network, second=Augmentation(), correct=True)
+    augmenter.first.network = lambda image: tf.fill((12, 5, 2), tf.constant(bad, tf.float32))
+    (image, rough), landmarks, _ = augmenter(batch)
+    np.testing.assert_allclose(rough, np.tile(REFERENCE, (12, 1, 1)), atol=1e-3)
+    plain, expected, _ = augmenter.second(
+        {**batch, "draws": batch["draws"][:, : Augmenter.num_draws]}
+    )
+    np.testing.assert_allclose(landmarks, expected, atol=1e-3)
+    np.testing.assert_allclose(image, plain, atol=1e-2)
 
 
 def test_a_perfect_first_stage_takes_rotation_and_box_error_out(records):

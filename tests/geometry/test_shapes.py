@@ -2,7 +2,14 @@ import keras
 import numpy as np
 import pytest
 
-from wing_tf.geometry import apply_affine, procrustes, rotation_about, shrink_ratio, similarity_to
+from wing_tf.geometry import (
+    align_to,
+    apply_affine,
+    procrustes,
+    rotation_about,
+    shrink_ratio,
+    similarity_to,
+)
 
 
 def _shapes(count, num_landmarks=12, seed=0):
@@ -57,9 +64,10 @@ def test_degenerate_points_give_the_fallback(xp):
     points = np.stack([good, *bad]).astype(np.float32)
     target = good.astype(np.float32)
     fallback = np.array([[1, 0, 3], [0, 1, 4]], np.float32)
-    found = np.asarray(similarity_to(points, target, fallback=fallback, xp=xp))
+    found, aligned = map(np.asarray, align_to(points, target, fallback, xp=xp))
     np.testing.assert_allclose(found[0], np.eye(2, 3), atol=1e-4)
     np.testing.assert_array_equal(found[1:], np.tile(fallback, (len(bad), 1, 1)))
+    np.testing.assert_allclose(aligned, np.tile(target, (len(points), 1, 1)), atol=1e-3)
 
 
 def test_similar_shapes_align_to_one():

@@ -49,7 +49,7 @@ def test_the_two_stage_network_is_the_same(correct, broken, tmp_path):
     first.get_layer("output").bias.assign(np.full(10, np.nan) if broken else reference.ravel() / 2)
     second = cnn6(5, width=0.1, input_size=128, name="second")
     second.get_layer("output").bias.assign(reference.ravel())
-    second = correction(second, reference) if correct and not broken else second
+    second = correction(second, reference) if correct else second
     network = two_stage(first, second, reference, first_margin=1.2, second_margin=1.2)
     rows, columns = np.mgrid[:208, :208]
     waves = 127 + 127 * np.sin(rows / 17 + 1) * np.cos(columns / 23)

@@ -35,9 +35,12 @@ def test_resnet50_prepares_pictures_as_keras_does(tmp_path):
 
 def test_parameters_of_the_pretrained_bodies():
     assert resnet50(68).count_params() == 23_866_376
-    assert mobilenet(68).count_params() == 844_600
+    assert mobilenet(68, width=0.5).count_params() == 844_600
     # The head sees where things are: one output for each place of the last map.
-    assert mobilenet(68, input_size=128).get_layer("output").kernel.shape == (4 * 4 * 160, 136)
+    assert mobilenet(68, input_size=128, width=0.5).get_layer("output").kernel.shape == (
+        4 * 4 * 160,
+        136,
+    )
 
 
 def test_width_multiplies_the_channels():

@@ -73,6 +73,12 @@ def test_every_config_is_whole_and_takes_a_step(path, train_records, tmp_path):
         ({"optimizer": {"momentum": 2.0}}, "momentum must be below 1"),
         ({"optimizer": {"weight_decay": -1.0}}, "weight_decay can't be negative"),
         ({"seed": -1}, "config.seed can't be negative"),
+        ({"model": {"weights": "imagenet"}}, "config.model.weights is not for cnn6"),
+        ({"model": {"name": "resnet50", "width": 0.5}}, "config.model.width is not for resnet50"),
+        ({"two_stage": {"correct": True}}, "two_stage.correct needs config.two_stage.first"),
+        ({"two_stage": {"margin": -1.0}}, "two_stage.margin must be in"),
+        ({"two_stage": {"input_size": 0}}, "two_stage.input_size must be at least 16"),
+        ({"balance": {"use": "weight"}}, "needs config.balance.path"),
     ],
 )
 def test_config_faults_are_named(changes, message):

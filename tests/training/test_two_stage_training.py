@@ -7,7 +7,8 @@ from experiments import smoke_config, untrained_model
 
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.evaluate import evaluate
-from wing_tf.models.saving import load_network
+from wing_tf.models import cnn6, cnn7
+from wing_tf.models.saving import load_network, save_network
 from wing_tf.training import fit
 from wing_tf.training.build import take_over
 from wing_tf.training.config import complete_config
@@ -94,7 +95,30 @@ def test_what_does_not_fit_is_refused(first, synthetic_records):
     config = complete_config({"two_stage": {"first": first, "margin": 1.15}})
     with pytest.raises(ValueError, match="two_stage.margin=1.15 must be at least"):
         make_stage(config, records)
-    with pytest.raises(ValueError, match="needs config.two_stage.first"):
-        complete_config({"two_stage": {"correct": True}})
-    with pytest.raises(ValueError, match="weights is not for cnn6"):
-        complete_config({"model": {"weights": "imagenet"}})
+    config = complete_config(
+        {"two_stage": {"first": first, "input_size": 64}, "model": {"input_size": 128}}
+    )
+    with pytest.raises(ValueError, match="leaves 46 pixels"):
+        make_stage(config, records)
+
+
+def test_a_two_stage_network_is_no_first_stage(first, synthetic_records, tmp_path):
+    records = open_records(find_shards(str(synthetic_records), "train"))
+    config = complete_config(
+        {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
+         "model": {"name": "cnn7", "input_size": 64, "width": 0.1}}
+    )  # fmt: skip
+    stage = make_stage(config, records)
+    save_network(stage.whole(stage.network()), tmp_path / "both.keras", stage.contract)
+    config.two_stage.first = str(tmp_path / "both.keras")
+    with pytest.raises(ValueError, match="must be of one stage"):
+        make_stage(config, records)
+
+
+def test_layers_behind_one_that_does_not_fit_are_not_taken_over():
+    small, other = cnn6(68, width=0.1), cnn7(68, input_size=64, width=0.1)
+    assert take_over(other, small)[0] == []  # the first convolutions differ
+    wide = cnn7(68, width=0.5)
+    copied, left = take_over(wide, cnn6(68, input_size=96))
+    assert copied == ["conv1", "conv2", "conv3", "conv4"]
+    assert left == ["conv5", "conv6", "features", "output"]

@@ -7,6 +7,7 @@ put in a histogram, and the faces of thin bins get more weight.
 
 import dataclasses
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -56,18 +57,19 @@ class PoseBalance:
 
         Args:
             landmarks_px: [N, K, 2], in any pixels.
-            visibility: [N, K]; points of 0 are missing and left out.
+            visibility: [N, K]; points of 0 are missing and left out, and may be NaN.
             xp: the array namespace, numpy or keras.ops.
         """
-        dtype = np.float64 if xp is np else "float32"
-        present = xp.cast(visibility > 0, dtype) if xp is not np else (visibility > 0) * 1.0
-        mean, axis = (
-            xp.asarray(a, dtype) if xp is np else xp.convert_to_tensor(a, dtype)
-            for a in (self.mean_shape, self.components[self.component])
-        )
+        array = (lambda a: np.asarray(a, np.float64)) if xp is np else _float32
+        mean, axis = array(self.mean_shape), array(self.components[self.component])
+        present = array(visibility > 0)
+        landmarks_px = xp.where(present[..., None] > 0, landmarks_px, xp.zeros_like(landmarks_px))
         matrix = similarity_to(landmarks_px, mean[None], weights=present, xp=xp)
         deviation = apply_affine(matrix, landmarks_px, xp=xp) - mean[None]
-        return xp.sum(deviation * axis[None] * present[..., None], axis=(1, 2))
+        # The least-squares coefficient on the points that are there; all of them: a projection.
+        known = xp.sum(axis[None] ** 2 * present[..., None], axis=(1, 2))
+        projected = xp.sum(deviation * axis[None] * present[..., None], axis=(1, 2))
+        return projected / xp.where(known > 0, known, xp.ones_like(known))
 
     def bins(self, coefficients, xp: Any = np):
         """Returns the bin [N] of each coefficient; those beyond the edges are in the outer bins."""
@@ -88,13 +90,10 @@ class PoseBalance:
         """The training faces' mean weight."""
         return float(np.sum(self.counts * self.weights) / np.sum(self.counts))
 
-    def repeats(self, faces: dict):
-        """Returns the weights [B] of a batch of faces, as `wing_tf.data.read` has them."""
-        return self.face_weights(faces["landmarks_square_px"], faces["visibility"], xp=ops)
-
-    def with_weights(self, faces: dict) -> dict:
-        """Returns a batch of faces with ``face_weight`` [B]: their weights, with a mean of 1."""
-        return {**faces, "face_weight": self.repeats(faces) / self.mean_weight}
+    def shares(self, faces: dict):
+        """Returns the weights [B] of a batch of `wing_tf.data.read`, over their mean."""
+        weights = self.face_weights(faces["landmarks_square_px"], faces["visibility"], xp=ops)
+        return weights / self.mean_weight
 
     def save(self, path: pathlib.Path, **remarks) -> None:
         """Writes the model as JSON, with remarks such as the name of the data."""
@@ -102,7 +101,15 @@ class PoseBalance:
             key: value.tolist() if isinstance(value, np.ndarray) else value
             for key, value in dataclasses.asdict(self).items()
         }
-        path.write_text(json.dumps(remarks | values, indent=1) + "\n")
+        temporary = path.with_name(f".{path.name}.writing")
+        temporary.write_text(json.dumps(remarks | values, indent=1) + "\n")
+        os.replace(temporary, path)
+
+    @staticmethod
+    def find(path: str | pathlib.Path) -> pathlib.Path:
+        """Returns the file that a path names: itself, or a folder's ``balance.json``."""
+        path = pathlib.Path(path)
+        return path / "balance.json" if path.is_dir() else path
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> "PoseBalance":
@@ -114,8 +121,7 @@ class PoseBalance:
         Raises:
             ValueError: if there is no such file, or it holds something else.
         """
-        path = pathlib.Path(path)
-        path = path / "balance.json" if path.is_dir() else path
+        path = cls.find(path)
         try:
             values = json.loads(path.read_text())
             fields = {field.name: values[field.name] for field in dataclasses.fields(cls)}
@@ -210,6 +216,10 @@ def fit_balance(
     model = dataclasses.replace(model, edges=edges)
     counts = np.bincount(model.bins(pose), minlength=num_bins)
     return dataclasses.replace(model, counts=counts, weights=_bin_weights(counts, cap))
+
+
+def _float32(values):
+    return ops.cast(ops.convert_to_tensor(values), "float32")
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

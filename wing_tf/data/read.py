@@ -130,10 +130,10 @@ def training_batches(
             in each epoch.
         shuffle_buffer: without ``cache``: how many records are shuffled at a time.
         repeats: maps faces (`parse_face`'s dict, batched; the pictures may be missing) to how often
-            each stands in the stream for once of a common one, float [B], at least 1; once each if
-            None. A face is repeated as often as the integer part says, and once more by a coin for
-            the rest, before shuffling: the mean over epochs is exact. An epoch stays as long as
-            without, ``num_faces // batch_size`` batches.
+            each is to be shown, relative to the mean, float [B]; all alike if None. Faces are
+            repeated before shuffling, as often as the integer part says, and once more by a coin
+            for the rest. An epoch stays as long as without. With ``cache`` the mean over epochs is
+            exact; else but for some hundredths, by which an epoch of chance is too long.
 
     Returns:
         Batches of `parse_face`'s dict without ``key``, plus ``draws`` float32 [B, num_draws].
@@ -171,7 +171,10 @@ def _from_memory(records: RecordSet, ratio: int, batch_size: int, repeats):
     faces = read_faces(records, ratio).map(_without_key)
     arrays = faces.batch(records.num_faces).get_single_element()
     used = records.num_faces // batch_size * batch_size
-    times = None if repeats is None else repeats(arrays)
+    times = None
+    if repeats is not None:
+        times = repeats(arrays)
+        times = times / tf.reduce_min(times)  # at least once: enough for an epoch
 
     def epoch_batches(seed):
         faces = _repeat(tf.range(records.num_faces), times, seed - [1, 0])
@@ -205,7 +208,8 @@ def _from_files(records: RecordSet, ratio: int, batch_size: int, repeats, buffer
         def shuffled(i, chunk):
             return shuffle(_repeat(chunk, times(chunk), seed - [1 + i, 0]), seed + [1 + i, 0])
 
-        faces = chunks.map(shuffled).unbatch()
+        # Repeated, as chance may leave too few for an epoch.
+        faces = chunks.map(shuffled).unbatch().repeat()
         return faces.batch(batch_size, drop_remainder=True)
 
     def load(batch):

@@ -23,9 +23,10 @@ from wing_tf.geometry.affine import (
     rotation_about,
 )
 from wing_tf.geometry.boxes import box_iou, crop_square, landmark_box, perturb_box, shrink_ratio
-from wing_tf.geometry.shapes import mean_shape, procrustes, shape_in_box, similarity_to
+from wing_tf.geometry.shapes import align_to, mean_shape, procrustes, shape_in_box, similarity_to
 
 __all__ = [
+    "align_to",
     "apply_affine",
     "box_iou",
     "box_to_size",

@@ -32,29 +32,17 @@ def shape_in_box(shape: np.ndarray, box_xyxy_px: np.ndarray) -> np.ndarray:
     return apply_affine(invert(to_unit), np.broadcast_to(shape, (len(box_xyxy_px), *shape.shape)))
 
 
-def similarity_to(
-    points: Any,
-    target: Any,
-    *,
-    weights: Any = None,
-    fallback: Any = None,
-    most_zoom: float = 4.0,
-    xp: Any = np,
-) -> Any:
+def similarity_to(points: Any, target: Any, *, weights: Any = None, xp: Any = np) -> Any:
     """Returns the similarity that brings points closest to target points, in closed form.
 
     The least-squares scale, rotation and shift (no mirror). With points p and targets q taken from
     their centres: a = sum(p . q) / sum(p . p), b = sum(p x q) / sum(p . p); the matrix is
-    [[a, -b], [b, a]].
+    [[a, -b], [b, a]]. Points that coincide are mapped onto the target's centre.
 
     Args:
         points: [..., K, 2].
         target: [K, 2] or [..., K, 2].
         weights: [..., K], of the points in the sums; 1 if None.
-        fallback: a similarity [2, 3] or [..., 2, 3] that is returned where points are not finite or
-            all but equal: where the scale would be more than ``most_zoom`` times larger or smaller
-            than the fallback's. Without it such points give a map onto one point.
-        most_zoom: see ``fallback``.
         xp: the array namespace.
 
     Returns:
@@ -69,11 +57,7 @@ def similarity_to(
     Reference:
         Umeyama, 1991; for two dimensions Cootes and Taylor, 2004, appendix B.
     """
-    finite = xp.all(xp.isfinite(points), axis=(-2, -1))
-    points = xp.where(finite[..., None, None], points, xp.zeros_like(points))
-    weights = xp.ones_like(points[..., 0]) if weights is None else weights
-    total = xp.sum(weights, axis=-1)
-    share = (weights / xp.where(total > 0, total, xp.ones_like(total))[..., None])[..., None]
+    share = _shares(weights, points, xp)[..., None]
     centre, target_centre = xp.sum(share * points, axis=-2), xp.sum(share * target, axis=-2)
     p, q = points - centre[..., None, :], target - target_centre[..., None, :]
     size = xp.sum(share * p * p, axis=(-2, -1))
@@ -81,16 +65,68 @@ def similarity_to(
     a = xp.sum(share * p * q, axis=(-2, -1)) / size
     b = xp.sum(share[..., 0] * (p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]), axis=-1) / size
     x, y = centre[..., 0], centre[..., 1]
-    matrix = rows(
+    return rows(
         xp,
         a, -b, target_centre[..., 0] - a * x + b * y,
         b, a, target_centre[..., 1] - b * x - a * y,
     )  # fmt: skip
-    if fallback is None:
-        return matrix
-    zoom = (a * a + b * b) / (fallback[..., 0, 0] ** 2 + fallback[..., 1, 0] ** 2)
-    usable = finite & (zoom < most_zoom**2) & (zoom > most_zoom**-2)
-    return xp.where(usable[..., None, None], matrix, fallback)
+
+
+def align_to(
+    points: Any,
+    target: Any,
+    fallback: Any,
+    *,
+    weights: Any = None,
+    most_zoom: float = 4.0,
+    xp: Any = np,
+) -> tuple[Any, Any]:
+    """Aligns points to target points, or says where that makes no sense.
+
+    Points are of no use where one of them is not finite, where their spread is more than
+    ``most_zoom`` times off what the fallback expects (they all but coincide, say), or where the
+    similarity's scale is more than that off the fallback's (their shape is another one).
+
+    Args:
+        points: [..., K, 2].
+        target: [K, 2] or [..., K, 2].
+        fallback: a similarity [2, 3] or [..., 2, 3], for points that are of no use.
+        weights: [..., K], see `similarity_to`.
+        most_zoom: see above.
+        xp: the array namespace.
+
+    Returns:
+        The similarities [..., 2, 3], and the aligned points [..., K, 2]: the target itself for
+        points that are of no use.
+    """
+    finite = xp.all(xp.isfinite(points), axis=(-2, -1))
+    points = xp.where(finite[..., None, None], points, xp.zeros_like(points))
+    matrix = similarity_to(points, target, weights=weights, xp=xp)
+    expected = fallback[..., 0, 0] ** 2 + fallback[..., 1, 0] ** 2
+    zoom = (matrix[..., 0, 0] ** 2 + matrix[..., 1, 0] ** 2) / expected
+    # The scale alone won't do: of points that coincide it is a quotient of rounding errors.
+    share = _shares(weights, points, xp)
+    spread = _variance(points, share, xp) * expected / _variance(target, share, xp)
+    usable = finite
+    for ratio in (zoom, spread):
+        usable = usable & (ratio < most_zoom**2) & (ratio > most_zoom**-2)
+    usable = usable[..., None, None]
+    aligned = apply_affine(matrix, points, xp=xp)
+    target = xp.broadcast_to(target, aligned.shape) if xp is np else target
+    return xp.where(usable, matrix, fallback), xp.where(usable, aligned, target)
+
+
+def _variance(points: Any, share: Any, xp: Any) -> Any:
+    """Mean squared distance [...] of points [..., K, 2] from their centre, by shares [..., K]."""
+    centred = points - xp.sum(share[..., None] * points, axis=-2, keepdims=True)
+    return xp.sum(share[..., None] * centred * centred, axis=(-2, -1))
+
+
+def _shares(weights: Any, points: Any, xp: Any) -> Any:
+    """Weights [..., K] over their sum; alike if None; 0 where all are 0."""
+    weights = xp.ones_like(points[..., 0]) if weights is None else weights
+    total = xp.sum(weights, axis=-1, keepdims=True)
+    return weights / xp.where(total > 0, total, xp.ones_like(total))
 
 
 def procrustes(

@@ -1,6 +1,6 @@
 """Layers and tensor functions that Keras lacks."""
 
-from wing_tf.layers.align import AlignToShape, CentreCrop, CropByMap, MapPoints
+from wing_tf.layers.align import AlignToShape, CentreCrop, CropByMap, MapPointsBack
 from wing_tf.layers.blur import gaussian_blur
 from wing_tf.layers.warp import warp_affine
 
@@ -8,7 +8,7 @@ __all__ = [
     "AlignToShape",
     "CentreCrop",
     "CropByMap",
-    "MapPoints",
+    "MapPointsBack",
     "gaussian_blur",
     "warp_affine",
 ]

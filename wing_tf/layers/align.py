@@ -7,16 +7,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from wing_tf.geometry import apply_affine, invert, shrink_ratio, similarity_to
+from wing_tf.geometry import align_to, apply_affine, invert, shrink_ratio
 from wing_tf.layers.warp import warp_affine
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
 class AlignToShape(keras.layers.Layer):
-    """The similarity [B, 2, 3] that brings landmarks [B, K, 2] closest to a reference shape.
+    """Aligns landmarks [B, K, 2] to a reference shape by similarities, in closed form.
 
-    Closed form (`wing_tf.geometry.similarity_to`). Landmarks that are not finite, or all but
-    equal, give the fallback.
+    Returns the maps [B, 2, 3] and the aligned landmarks [B, K, 2]. Landmarks that are not finite,
+    or all but equal, give the fallback and the reference shape (`wing_tf.geometry.align_to`).
 
     Args:
         reference_shape: [K, 2], in pixels of the crop that is to be cut.
@@ -31,13 +31,13 @@ class AlignToShape(keras.layers.Layer):
 
     def call(self, landmarks):
         """Aligns."""
-        reference = ops.convert_to_tensor(self.reference_shape)
+        reference = ops.convert_to_tensor(self.reference_shape)[None]
         fallback = ops.convert_to_tensor(self.fallback)[None]
-        return similarity_to(landmarks, reference[None], fallback=fallback, xp=ops)
+        return align_to(landmarks, reference, fallback, xp=ops)
 
     def compute_output_shape(self, input_shape):
-        """Returns [B, 2, 3]."""
-        return (input_shape[0], 2, 3)
+        """Returns [B, 2, 3] and [B, K, 2]."""
+        return (input_shape[0], 2, 3), input_shape
 
     def get_config(self):
         """Returns what the constructor takes."""
@@ -140,26 +140,20 @@ def _sample_axis(image, place: np.ndarray, axis: int):
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
-class MapPoints(keras.layers.Layer):
-    """Maps points [B, K, 2] by maps [B, 2, 3], or back by their inverses.
+class MapPointsBack(keras.layers.Layer):
+    """Maps points [B, K, 2] by the inverses of maps [B, 2, 3].
 
     Args:
-        inverse: take the inverse maps.
         **kwargs: of ``keras.layers.Layer``; computes in float32 whatever the policy.
     """
 
-    def __init__(self, inverse: bool = False, **kwargs):
+    def __init__(self, **kwargs):
         super().__init__(**{"dtype": "float32"} | kwargs)
-        self.inverse = inverse
 
     def call(self, points, matrix):
         """Maps."""
-        return apply_affine(invert(matrix, xp=ops) if self.inverse else matrix, points, xp=ops)
+        return apply_affine(invert(matrix, xp=ops), points, xp=ops)
 
     def compute_output_shape(self, points_shape, matrix_shape):
         """Returns the points' shape."""
         return points_shape
-
-    def get_config(self):
-        """Returns what the constructor takes."""
-        return super().get_config() | {"inverse": self.inverse}

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from wing_tf.geometry import box_to_size, crop_square
-from wing_tf.layers import AlignToShape, CentreCrop, CropByMap, MapPoints
+from wing_tf.geometry import box_to_size, crop_square, invert
+from wing_tf.layers import AlignToShape, CentreCrop, CropByMap, MapPointsBack
 
 
 def two_stage(
@@ -26,7 +26,7 @@ def two_stage(
     the reference shape, in closed form, takes out in-plane rotation and the error of the box; the
     second network's crop is cut by it out of the *same* picture, and the second network's landmarks
     are mapped back. Landmarks of the first network that are not finite or all but equal give the
-    plain crop instead.
+    plain crop instead (and a correction gets the reference shape to correct).
 
     Args:
         first: pictures [B, s, s, 3] to landmarks [B, K, 2].
@@ -65,27 +65,26 @@ def two_stage(
             "Both crops must fit in the picture. Received: "
             f"margin={margin:g}, first_margin={first_margin:g}, second_margin={second_margin:g}."
         )
+    whole = np.array([-0.5, -0.5, input_size - 0.5, input_size - 0.5])
+
+    def plain_crop(crop_margin, size):
+        return box_to_size(crop_square(whole, crop_margin / margin), (size, size))
+
     first_size, second_size = first.input_shape[1], crop_size(second)
     image = keras.Input((input_size, input_size, 3), name="image")
-    span = input_size * first_margin / margin
-    x = CentreCrop(span, first_size, name="first_crop")(image)
+    x = CentreCrop(input_size * first_margin / margin, first_size, name="first_crop")(image)
     x = first(x)
-    # Edges are matched: x' + .5 = (x + .5) span / size + (side - span) / 2.
-    scale = span / first_size
-    offset = 0.5 * scale - 0.5 + (input_size - span) / 2
-    rough = layers.Rescaling(scale, offset, dtype="float32", name="first_landmarks")(x)
+    back = invert(plain_crop(first_margin, first_size))
+    rough = layers.Rescaling(
+        float(back[0, 0]), float(back[0, 2]), dtype="float32", name="first_landmarks"
+    )(x)
     if not joint:
         rough = ops.stop_gradient(rough)
-    whole = np.array([-0.5, -0.5, input_size - 0.5, input_size - 0.5])
-    plain = box_to_size(crop_square(whole, second_margin / margin), (second_size, second_size))
-    to_crop = AlignToShape(reference_shape, plain, name="align")(rough)
+    plain = plain_crop(second_margin, second_size)
+    to_crop, aligned = AlignToShape(reference_shape, plain, name="align")(rough)
     crop = CropByMap(second_size, name="second_crop")(image, to_crop)
-    if len(second.inputs) == 2:
-        aligned = MapPoints(name="first_in_crop")(rough, to_crop)
-        landmarks = second([crop, aligned])
-    else:
-        landmarks = second(crop)
-    landmarks = MapPoints(inverse=True, name="landmarks")(landmarks, to_crop)
+    landmarks = second([crop, aligned]) if len(second.inputs) == 2 else second(crop)
+    landmarks = MapPointsBack(name="landmarks")(landmarks, to_crop)
     return keras.Model(image, landmarks, name=name)
 
 

@@ -28,7 +28,7 @@ from wing_tf.reproduction.recipes import cell_config
 from wing_tf.reproduction.tables import Cell, Table
 from wing_tf.training.build import initialise, make_trainer
 from wing_tf.training.fit import train
-from wing_tf.training.stages import make_stage, training_ratio
+from wing_tf.training.stages import make_stage
 from wing_tf.visualization.files import write_text
 
 _UNTIMED_STEPS, _TIMED_SECONDS = 5, 15.0
@@ -209,7 +209,7 @@ def _faces_per_second(config: ml_collections.ConfigDict, records: RecordSet) -> 
         batch_size=config.batch_size,
         num_draws=trainer.augmenter.num_draws,
         seed=0,
-        ratio=training_ratio(config, records),
+        ratio=stage.decode_ratio,
         cache=config.data.cache,
     )
     watch = _Stopwatch()

@@ -35,14 +35,14 @@ def measure_speed(folder: pathlib.Path) -> str:
             first_margin=1.15, second_margin=1.15,
         ),
         "resnet50": MODELS["resnet50"](_NUM_LANDMARKS),
-        "mobilenet": MODELS["mobilenet"](_NUM_LANDMARKS),
+        "mobilenet": MODELS["mobilenet"](_NUM_LANDMARKS, width=0.5),
     }  # fmt: skip
     rows = {name: _measure(network, folder) for name, network in networks.items()}
     lines = [
         "# Parameters, size and speed",
         "",
-        f"After Wing Loss, CVPR 2018, Table 6. One face at a time, tf.function in float32, "
-        f"{os.cpu_count()} CPU cores; file: the .keras file.",
+        "After Wing Loss, first version (2017), Table 6. One face at a time, tf.function in "
+        f"float32, {os.cpu_count()} CPU cores; file: the .keras file.",
         "",
         "| network | parameters | file | faces a second | paper: parameters, file, GPU, CPU |",
         "| --- | --- | --- | --- | --- |",

@@ -14,7 +14,12 @@ from wing_tf.losses import LOSSES
 from wing_tf.models.saving import load_network
 from wing_tf.training.cpu import fuse_update, multiply_small_maps
 from wing_tf.training.device import Plan, plan
-from wing_tf.training.optimizer import decay_weights, make_optimizer, slow_body
+from wing_tf.training.optimizer import (
+    decay_weights,
+    make_optimizer,
+    prepare_batch_norm,
+    slow_body,
+)
 from wing_tf.training.output_init import augmented_shapes, initialise_output
 from wing_tf.training.stages import OneStage
 from wing_tf.training.trainer import LandmarkTrainer
@@ -41,6 +46,7 @@ def make_trainer(
         device_plan = plan(config, tf.distribute.get_strategy().num_replicas_in_sync)
     with device_plan.dtype_policy():
         network = stage.network()
+    prepare_batch_norm(config, network)
     decay_weights(config, network)
     optimizer = make_optimizer(config, steps_per_epoch)
     slow_body(optimizer, network, config, steps_per_epoch)
@@ -95,18 +101,22 @@ def initialise(
 def take_over(network: keras.Model, other: keras.Model) -> tuple[list[str], list[str]]:
     """Copies the weights of layers that have the same name and shapes in another network.
 
+    From the input on, up to the first layer that does not fit: what follows it there has learned
+    to read other features.
+
     Returns:
         The names of the layers that were copied, and of those with weights that were not.
     """
     # Of a two-stage network, the stage that has this one's name.
     other = next((layer for layer in other.layers if layer.name == network.name), other)
     theirs = {layer.name: layer.get_weights() for layer in other.layers}
-    copied, left = [], []
+    copied: list[str] = []
+    left: list[str] = []
     for layer in network.layers:
         shapes = [w.shape for w in layer.get_weights()]
         if not shapes:
             continue
-        if [w.shape for w in theirs.get(layer.name, [])] == shapes:
+        if not left and [w.shape for w in theirs.get(layer.name, [])] == shapes:
             layer.set_weights(theirs[layer.name])
             copied.append(layer.name)
         else:

@@ -172,12 +172,30 @@ def _check(config: ml_collections.ConfigDict) -> None:
         raise ValueError(f"config.schedule.boundaries must rise. Received: {boundaries}.")
     if config.schedule.name == "exponential" and not config.schedule.final_ratio > 0:
         raise ValueError("config.schedule.final_ratio must be positive for an exponential decay.")
-    if (
-        config.model.weights
-        and "weights" not in inspect.signature(MODELS[config.model.name]).parameters
-    ):
-        raise ValueError(f"config.model.weights is not for {config.model.name}.")
-    if config.two_stage.correct and not config.two_stage.first:
-        raise ValueError("config.two_stage.correct needs config.two_stage.first.")
+    _check_parts(config)
     Augmentation(**config.augment)
     Augmentation(**config.two_stage.augment)
+
+
+def _check_parts(config: ml_collections.ConfigDict) -> None:
+    """Refuses keys that would have no effect, and two-stage settings that make no sense."""
+    default = default_config()
+    options = inspect.signature(MODELS[config.model.name]).parameters
+    for key, value in config.model.items():
+        if value != default.model[key] and key != "name" and key not in options:
+            raise ValueError(f"config.model.{key} is not for {config.model.name}.")
+    two_stage = config.two_stage
+    if not two_stage.first:
+        for key in ("correct", "simulated_error"):
+            if two_stage[key] != default.two_stage[key]:
+                raise ValueError(f"config.two_stage.{key} needs config.two_stage.first.")
+    if config.balance.use == "weight" and not config.balance.path:
+        raise ValueError("config.balance.use='weight' needs config.balance.path.")
+    if not 1.0 <= two_stage.margin <= 4.0:
+        raise ValueError(
+            f"config.two_stage.margin must be in [1, 4]. Received: {two_stage.margin}."
+        )
+    if two_stage.input_size < 16:
+        raise ValueError(
+            f"config.two_stage.input_size must be at least 16. Received: {two_stage.input_size}."
+        )

@@ -55,7 +55,7 @@ class Plan:
             if layer.name not in ("output", "landmarks") and not isinstance(
                 layer, keras.layers.Rescaling
             ):
-                del config["dtype"]  # takes the policy of the moment
+                config.pop("dtype", None)  # takes the policy of the moment
             return type(layer).from_config(config)
 
         with self.dtype_policy():

@@ -25,7 +25,7 @@ from wing_tf.training.callbacks import (
 from wing_tf.training.config import complete_config
 from wing_tf.training.device import plan
 from wing_tf.training.run_dir import RunDir
-from wing_tf.training.stages import OneStage, make_stage, training_ratio
+from wing_tf.training.stages import OneStage, make_stage
 
 
 def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pathlib.Path:
@@ -51,6 +51,9 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     stage = make_stage(config, records)
     _check_fit(stage, records, held_out)
     balance = _open_balance(config, records)
+    inputs = stage.inputs
+    if balance:
+        inputs = inputs | {"config.balance.path": PoseBalance.find(config.balance.path)}
     steps_per_epoch = records.num_faces // config.batch_size
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -73,7 +76,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         trainer = make_trainer(config, stage, steps_per_epoch, device_plan)
         if fresh:
             initialise(config, trainer, records)
-        run.open(config)
+        run.open(config, inputs)
         epoch = Backup.restore(trainer, run.backup)
     best = cut_log(run.metrics, epoch)
     if epoch >= config.epochs:
@@ -91,13 +94,13 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         batch_size=config.batch_size,
         num_draws=trainer.augmenter.num_draws,
         seed=config.seed,
-        ratio=training_ratio(config, records),
+        ratio=stage.decode_ratio,
         first_epoch=epoch,
         cache=config.data.cache,
-        repeats=balance.repeats if balance and config.balance.use == "duplicate" else None,
+        repeats=balance.shares if balance and config.balance.use == "duplicate" else None,
     )
     if balance and config.balance.use == "weight":
-        batches = batches.map(balance.with_weights)
+        batches = batches.map(lambda faces: {**faces, "face_weight": balance.shares(faces)})
     started = time.monotonic()
     log = keras.callbacks.CSVLogger(str(run.metrics), append=True)
     try:

@@ -2,7 +2,10 @@
 
 import keras
 import ml_collections
+import tensorflow as tf
 from keras import ops
+
+_NO_DECAY = ["bias", "beta", "gamma"]
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
@@ -70,9 +73,27 @@ def make_optimizer(config: ml_collections.ConfigDict, steps_per_epoch: int):
     if settings.name == "sgd":
         return keras.optimizers.SGD(momentum=settings.momentum, **common)
     optimizer = keras.optimizers.AdamW(weight_decay=settings.weight_decay, **common)
-    # As for SGD. The output layer's bias is the mean shape in pixels: it must not shrink.
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    # Kernels only, as with SGD. The output layer's bias is the mean shape in pixels: it must not
+    # shrink.
+    optimizer.exclude_from_weight_decay(var_names=_NO_DECAY)
     return optimizer
+
+
+def prepare_batch_norm(config: ml_collections.ConfigDict, network: keras.Model) -> None:
+    """Sets a network's batch normalisation for the training that the config describes.
+
+    A body that is fine-tuned (`slow_body`) keeps its statistics, scales and shifts: batches of a
+    body that rests would change them. On several devices the statistics are those of all.
+    """
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = not _fine_tunes(config)
+            layer.synchronized = several
+
+
+def _fine_tunes(config: ml_collections.ConfigDict) -> bool:
+    return config.optimizer.body_rate != 1 or config.optimizer.frozen_epochs > 0
 
 
 def decay_weights(config: ml_collections.ConfigDict, network: keras.Model) -> None:
@@ -108,13 +129,13 @@ def slow_body(
     """
     share = config.optimizer.body_rate
     frozen_steps = round(config.optimizer.frozen_epochs * steps_per_epoch)
-    if share == 1 and not frozen_steps:
+    if not _fine_tunes(config):
         return
     variables = network.trainable_variables
     head = {id(variable) for variable in network.get_layer("output").trainable_variables}
     body = [i for i, variable in enumerate(variables) if id(variable) not in head]
     if optimizer.weight_decay:
-        optimizer.exclude_from_weight_decay([variables[i] for i in body], var_names=["bias"])
+        optimizer.exclude_from_weight_decay([variables[i] for i in body], var_names=_NO_DECAY)
     optimizer.build(variables)
     update = optimizer.update_step
 

@@ -1,14 +1,17 @@
 """The run folder: one training, whole.
 
-config.json, environment.txt, metrics.csv, tensorboard/, checkpoints/{best,last}.keras, backup/.
+config.json, inputs.json, environment.txt, metrics.csv, tensorboard/,
+checkpoints/{best,last}.keras, backup/.
 """
 
+import hashlib
 import importlib.metadata
 import json
 import os
 import pathlib
 import platform
 import sys
+from collections.abc import Mapping
 
 import ml_collections
 
@@ -25,14 +28,24 @@ class RunDir:
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
         self.config = self.path / "config.json"
+        self.inputs = self.path / "inputs.json"
         self.environment = self.path / "environment.txt"
         self.metrics = self.path / "metrics.csv"
         self.tensorboard = self.path / "tensorboard"
         self.checkpoints = self.path / "checkpoints"
         self.backup = self.path / "backup"
 
-    def open(self, config: ml_collections.ConfigDict) -> None:
+    def open(
+        self,
+        config: ml_collections.ConfigDict,
+        inputs: Mapping[str, pathlib.Path] | None = None,
+    ) -> None:
         """Makes the folder, or finds that it holds a start of this very training.
+
+        Args:
+            config: of the training.
+            inputs: files besides the records that it reads at every start, by their config keys.
+                They must be the same at a later start.
 
         Raises:
             ValueError: if it holds something else, or a training with another config.
@@ -40,8 +53,13 @@ class RunDir:
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"`workdir` must be a folder. Received: {self.path}.")
         wanted = json.loads(config.to_json_best_effort())
+        hashes = {
+            key: hashlib.sha256(path.read_bytes()).hexdigest()
+            for key, path in (inputs or {}).items()
+        }
         if self.config.is_file():
             self._check_same(wanted)
+            self._check_inputs(hashes)
         elif self.path.is_dir() and any(self.path.iterdir()):
             raise ValueError(
                 f"{self.path} is not empty and holds no training (no config.json). "
@@ -50,11 +68,22 @@ class RunDir:
         for folder in (self.path, self.checkpoints, self.backup):
             folder.mkdir(parents=True, exist_ok=True)
         if not self.config.is_file():
-            temporary = self.path / "config.writing"
-            temporary.write_text(json.dumps(wanted, indent=1) + "\n")
-            os.replace(temporary, self.config)
+            # The config last: where it is, all the rest is there too.
+            for path, content in ((self.inputs, hashes), (self.config, wanted)):
+                temporary = path.with_suffix(".writing")
+                temporary.write_text(json.dumps(content, indent=1) + "\n")
+                os.replace(temporary, path)
         with self.environment.open("a") as file:
             file.write(describe_environment())
+
+    def _check_inputs(self, hashes: dict[str, str]) -> None:
+        found = json.loads(self.inputs.read_text()) if self.inputs.is_file() else {}
+        for key, value in hashes.items():
+            if found.get(key) != value:
+                raise ValueError(
+                    f"The file of {key} has changed since {self.path} was begun: the training "
+                    "can't go on. Name another folder, or bring the former file back."
+                )
 
     def _check_same(self, wanted: dict) -> None:
         found = dict(_flatten(json.loads(self.config.read_text())))

@@ -1,6 +1,7 @@
 """What a training trains: one network, or the second one of two."""
 
 import inspect
+import pathlib
 
 import keras
 import ml_collections
@@ -9,10 +10,10 @@ import numpy as np
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import decode_ratio, read_landmarks
 from wing_tf.data.records import RecordSet
-from wing_tf.data.refine import RefinedAugmenter
+from wing_tf.data.refine import FirstStage, RefinedAugmenter
 from wing_tf.geometry import procrustes, shrink_ratio
 from wing_tf.models import MODELS, correction, two_stage
-from wing_tf.models.saving import Contract, load_network
+from wing_tf.models.saving import Contract, find_network, load_network
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.training.device import Plan
 
@@ -40,6 +41,19 @@ class OneStage:
     @property
     def _name(self) -> str:
         return self.config.model.name
+
+    @property
+    def decode_ratio(self) -> int:
+        """At which share of their size the training pictures are decoded."""
+        config, records = self.config, self.records
+        return decode_ratio(
+            records.side, records.context, config.crop_margin, config.model.input_size
+        )
+
+    @property
+    def inputs(self) -> dict[str, pathlib.Path]:
+        """Files that the training reads again when it is resumed, by their config keys."""
+        return {}
 
     def network(self) -> keras.Model:
         """Builds the network that is trained, in the current dtype policy."""
@@ -88,6 +102,15 @@ class SecondStage(OneStage):
                 f"as the first stage's margin, {margins[0]:g}, and config.crop_margin, "
                 f"{margins[1]:g}."
             )
+        if any(isinstance(layer, keras.Model) for layer in self.first.layers):
+            raise ValueError("config.two_stage.first must be of one stage itself.")
+        span = config.two_stage.input_size * config.crop_margin / config.two_stage.margin
+        if span < 0.9 * config.model.input_size:
+            raise ValueError(
+                f"config.two_stage.input_size={config.two_stage.input_size} leaves {span:.0f} "
+                f"pixels for the second crop of config.model.input_size={config.model.input_size}: "
+                "less than in training. Take a larger one."
+            )
         landmarks, visibility, _ = read_landmarks(records)
         landmarks = np.where(visibility[..., None] > 0, landmarks, np.nan)
         mean, _ = procrustes(landmarks, records.scheme.flip_permutation)
@@ -101,6 +124,18 @@ class SecondStage(OneStage):
             input_size=self.config.two_stage.input_size,
             margin=self.config.two_stage.margin,
         )
+
+    @property
+    def decode_ratio(self) -> int:
+        """The smaller one of what both networks need."""
+        records, first = self.records, self.first_contract
+        own = decode_ratio(records.side, records.context, first.margin, first.input_size)
+        return min(super().decode_ratio, own)
+
+    @property
+    def inputs(self) -> dict[str, pathlib.Path]:
+        """The first network's file."""
+        return {"config.two_stage.first": find_network(self.config.two_stage.first)}
 
     @property
     def _name(self) -> str:
@@ -132,32 +167,24 @@ class SecondStage(OneStage):
             "jit_compile": jit_compile,
         }
         second = self._augmenter(jit_compile=False)
-        if settings.simulated_error:
-            return RefinedAugmenter(second, self.reference, **common)
-        size, margin = self.first_contract.input_size, self.first_contract.margin
-        ratio = training_ratio(self.config, self.records)
-        side = self.records.side // ratio
-        return RefinedAugmenter(
-            second,
-            self.reference,
-            first=device_plan.copy(self.first),
-            first_augmenter=Augmenter(
-                self.records.scheme,
-                input_size=size,
-                margin=margin,
-                augmentation=Augmentation(**settings.augment),
+        first = None
+        if not settings.simulated_error:
+            size, margin = self.first_contract.input_size, self.first_contract.margin
+            side = self.records.side // self.decode_ratio
+            first = FirstStage(
+                device_plan.copy(self.first),
+                Augmenter(
+                    self.records.scheme,
+                    input_size=size,
+                    margin=margin,
+                    augmentation=Augmentation(**settings.augment),
+                ),
+                shrink=shrink_ratio(side * margin / self.records.context, size, side),
                 jit_compile=jit_compile,
-            ),
-            first_shrink=shrink_ratio(side * margin / self.records.context, size, side),
-            **common,
-        )
+            )
+        return RefinedAugmenter(second, self.reference, first=first, **common)
 
 
 def make_stage(config: ml_collections.ConfigDict, records: RecordSet) -> OneStage:
     """Returns what the config trains: `config.two_stage.first` makes it a second stage."""
     return (SecondStage if config.two_stage.first else OneStage)(config, records)
-
-
-def training_ratio(config: ml_collections.ConfigDict, records: RecordSet) -> int:
-    """Returns at which share of their size the training pictures are decoded."""
-    return decode_ratio(records.side, records.context, config.crop_margin, config.model.input_size)
