@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ from wing_tf.data.balance import fit_balance
 from wing_tf.data.read import read_landmarks
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.reproduction import TABLES
-from wing_tf.reproduction.cells import Settings, run_cells
+from wing_tf.reproduction.cells import CellRunner, Settings
 from wing_tf.reproduction.recipes import RECIPES, cell_config
 from wing_tf.reproduction.tables import Cell, Table
 from wing_tf.reproduction.write import write_table
@@ -20,8 +21,13 @@ TABLE = Table(
     cells=(
         Cell(name="cnn6 l2", changes={"loss.name": "l2"}, published={"aflw": 2.41}),
         Cell(name="cnn6 wing", changes={"loss.name": "wing"}),
-        Cell(name="cnn6 wing pdb", balanced=True),
-        Cell(name="cnn6/7 wing", changes={"model.name": "cnn6"}, first="cnn6 wing"),
+        Cell(
+            name="cnn6/7 pdb",
+            changes={"model.name": "cnn6"},
+            first="cnn6 wing",
+            balanced=True,
+            against="cnn6 l2",
+        ),
     ),
     against="cnn6 wing",
     thirds=True,
@@ -49,8 +55,8 @@ def settings(tmp_path_factory, synthetic_records):
 
 @pytest.fixture(scope="module")
 def cells(settings, monkeypatch_module):
-    monkeypatch_module.setattr("wing_tf.reproduction.cells._TIMED_SECONDS", 0.5)
-    return run_cells(TABLE, settings)
+    monkeypatch_module.setattr("wing_tf.reproduction.budget._TIMED_SECONDS", 0.5)
+    return CellRunner(settings).run(TABLE)
 
 
 @pytest.fixture(scope="module")
@@ -77,19 +83,36 @@ def test_finished_cells_are_not_trained_again(cells, settings, monkeypatch):
         raise AssertionError("trained again")
 
     monkeypatch.setattr("wing_tf.reproduction.cells.train", fail)
-    assert run_cells(TABLE, settings) == cells
-    # One that is missing is, and one of other settings is refused.
+    assert CellRunner(settings).run(TABLE) == cells
+    # One that is missing is, and one that was made in another way is refused.
     path = settings.folder / "cells" / "cnn6_l2_seed0.json"
     text = path.read_text()
     path.unlink()
     with pytest.raises(AssertionError, match="trained again"):
-        run_cells(TABLE, settings)
-    path.write_text(text.replace('"l2"', '"l1"'))
-    with pytest.raises(ValueError, match="made with another config"):
-        run_cells(TABLE, settings)
+        CellRunner(settings).run(TABLE)
     path.write_text(text)
+    for change, named in (
+        ({"normaliser": "diagonal"}, "normaliser"),
+        ({"minutes": 3.0}, "budget"),
+        ({"changes": settings.changes | {"crop_margin": 1.3}}, "config"),
+        ({"tests": {"other": settings.tests["test"]}}, "test_data"),
+    ):
+        with pytest.raises(ValueError, match=rf"made in another way \({named}\)"):
+            CellRunner(dataclasses.replace(settings, **change)).run(TABLE)
+
+
+def test_what_can_not_work_is_said_before_training(settings):
+    def runner(**changes):
+        return CellRunner(dataclasses.replace(settings, **changes))
+
     with pytest.raises(ValueError, match="No cell 'cnn9'"):
-        run_cells(TABLE, settings, ("cnn9",))
+        runner().run(TABLE, ("cnn9",))
+    with pytest.raises(ValueError, match="normaliser must be one of"):
+        runner(normaliser="nose")
+    with pytest.raises(ValueError, match="must be a word"):
+        runner(tests={"a/b": settings.tests["test"]})
+    with pytest.raises(ValueError, match="holds training faces"):
+        runner(tests={"test": f"{settings.data}/train-*"})
 
 
 def test_the_table_says_what_the_cells_hold(cells, settings):
@@ -104,9 +127,11 @@ def test_the_table_says_what_the_cells_hold(cells, settings):
     }
     for name, row in rows.items():
         assert row["nme_mean"] == pytest.approx(np.mean(errors[name]))
-        if name != "cnn6 wing":
+        against = {"cnn6 l2": "cnn6 wing", "cnn6/7 pdb": "cnn6 l2"}.get(name)
+        assert row.get("against") == against
+        if against:
             mean, low, high = row["difference"]
-            assert mean == pytest.approx(np.mean(errors[name] - errors["cnn6 wing"]))
+            assert mean == pytest.approx(np.mean(errors[name] - errors[against]))
             assert low <= mean <= high
         thirds = row["thirds"].values()
         assert sum(third["faces"] for third in thirds) == 24
@@ -115,6 +140,21 @@ def test_the_table_says_what_the_cells_hold(cells, settings):
     assert f"{100 * rows['cnn6 l2']['nme_mean']:.2f} (" in text
     assert "aflw 2.41" in text
     assert "- a note" in text
+
+
+def test_faces_without_a_score_and_seeds_that_are_missing(cells, settings, tmp_path):
+    changed = json.loads(json.dumps(cells))
+    for cell in changed:
+        cell["tests"]["test"]["nme"][3] = None
+    changed = [c for c in changed if (c["cell"], c["seed"]) != ("cnn6 wing", 1)]
+    text = write_table(tmp_path, "small", TABLE, changed)
+    assert "test (23 faces)" in text
+    rows = json.loads((tmp_path / "table.json").read_text())["tests"]["test"]
+    row = next(row for row in rows if row["cell"] == "cnn6 l2")
+    kept = [i for i in range(24) if i != 3]
+    first = {c["cell"]: np.array(c["tests"]["test"]["nme"])[kept] for c in changed if not c["seed"]}
+    expected = np.mean(first["cnn6 l2"].astype(float) - first["cnn6 wing"].astype(float))
+    assert row["difference"][0] == pytest.approx(expected)  # of the seed that both have
 
 
 def test_other_faces_are_not_compared(cells, settings):

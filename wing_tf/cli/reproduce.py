@@ -73,7 +73,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
     from wing_tf.reproduction import TABLES
-    from wing_tf.reproduction.cells import Settings, run_cells
+    from wing_tf.reproduction.cells import CellRunner, Settings
     from wing_tf.reproduction.write import write_table
 
     table = TABLES[_TABLE.value]
@@ -91,23 +91,27 @@ def main() -> None:
         second_changes={"model.width": _WIDTH.value},
         resnet_weights=_RESNET_WEIGHTS.value,
     )
-    cells = run_cells(table, settings, tuple(_ONLY.value))
+    cells = CellRunner(settings).run(table, tuple(_ONLY.value))
     print(write_table(folder, _TABLE.value or "", table, cells))
     print(f"Table: {folder / 'table.md'}")
 
 
 def _balance(folder: pathlib.Path) -> str:
     """Fits the pose balance to the training faces, once."""
-    from wing_tf.data.balance import fit_balance
+    from wing_tf.data.balance import PoseBalance, fit_balance
     from wing_tf.data.read import read_landmarks
     from wing_tf.data.records import find_shards, open_records
 
     path = folder / "balance.json"
-    if not path.is_file():
-        records = open_records(find_shards(_DATA.value or "", "train"))
-        landmarks, visibility, _ = read_landmarks(records)
-        model = fit_balance(landmarks, visibility, records.scheme, num_bins=_BINS.value)
-        model.save(path, data=_DATA.value)
+    if path.is_file():
+        bins = len(PoseBalance.load(path).counts)
+        if bins != _BINS.value:
+            raise ValueError(f"{path} has {bins} bins. Name another --output for --bins.")
+        return str(path)
+    records = open_records(find_shards(_DATA.value or "", "train"))
+    landmarks, visibility, _ = read_landmarks(records)
+    model = fit_balance(landmarks, visibility, records.scheme, num_bins=_BINS.value)
+    model.save(path, data=_DATA.value)
     return str(path)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,35 +15,81 @@ from wing_tf.visualization.plots import plot_ced
 _THIRDS = ("frontal third", "middle third", "turned third")
 
 
+class _Errors:
+    """The errors of a test set's faces by cell and seed; faces that can't be scored left out.
+
+    Args:
+        cells: finished ones.
+        test: the test set's name.
+
+    Raises:
+        ValueError: if cells were judged on different faces, or none of them can be scored.
+    """
+
+    def __init__(self, cells: list[dict], test: str):
+        tests = [cell["tests"][test] for cell in cells]
+        if len({part["keys_sha256"] for part in tests}) != 1:
+            raise ValueError(f"The cells were judged on different faces of {test}.")
+        values = np.array([part["nme"] for part in tests], np.float64)
+        scored = np.isfinite(values).all(axis=0)
+        if not scored.any():
+            raise ValueError(f"No face of {test} can be scored.")
+        pose = tests[0].get("pose")
+        self.pose = None if pose is None else np.abs(np.array(pose)[scored])
+        self._values = {
+            (cell["cell"], cell["seed"]): value[scored]
+            for cell, value in zip(cells, values, strict=True)
+        }
+
+    def seeds(self, *names: str) -> list[int]:
+        """Returns the seeds that all of these cells were trained with."""
+        sets = [{seed for name, seed in self._values if name == wanted} for wanted in names]
+        return sorted(set.intersection(*sets))
+
+    def by_seed(self, name: str) -> dict[int, np.ndarray]:
+        """Returns each seed's errors [N] of a cell."""
+        return {seed: self._values[name, seed] for seed in self.seeds(name)}
+
+    def mean(self, name: str, seeds: Iterable[int] | None = None) -> np.ndarray:
+        """Returns each face's error [N], the mean over seeds (all of the cell's if None)."""
+        seeds = self.seeds(name) if seeds is None else seeds
+        return np.mean([self._values[name, seed] for seed in seeds], axis=0)
+
+
 def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]) -> str:
     """Writes table.md, table.json and a CED plot for each test set; returns the Markdown.
 
     Each face's error is averaged over the seeds before faces are resampled: the intervals are of
-    the faces, and the seeds' own means stand beside.
+    the faces, and the seeds' own means stand beside. Differences are of the seeds that both have.
+
+    Args:
+        folder: where the files go.
+        name: of the table.
+        table: its cells and notes.
+        cells: finished cells of it, all made in one way.
 
     Raises:
-        ValueError: if no cell is finished, or cells were judged on different faces.
+        ValueError: if there is no cell, or cells were judged on different faces.
     """
     order = [cell for cell in table.cells if any(c["cell"] == cell.name for c in cells)]
     if not order:
         raise ValueError(f"No finished cell of {name} in {folder}.")
-    by_name = {cell.name: [c for c in cells if c["cell"] == cell.name] for cell in order}
     lines = [f"# {table.title}", "", f"After {table.source}. {_budget(cells)}", ""]
     result: dict[str, Any] = {"table": name, "source": table.source, "tests": {}}
     for test in cells[0]["tests"]:
-        errors = {cell.name: _errors(by_name[cell.name], test) for cell in order}
-        pose = cells[0]["tests"][test].get("pose") if table.thirds else None
-        rows, text = _one_test(table, order, by_name, errors, test, pose)
+        errors = _Errors(cells, test)
+        rows = [_row(cell, _against(cell, table, order), errors, cells) for cell in order]
+        text = [*_HEAD, *map(_format_row, rows)]
+        if table.thirds and errors.pose is not None:
+            text += ["", *_thirds(rows, errors, errors.pose)]
         result["tests"][test] = rows
-        lines += [f"## {test} ({len(next(iter(errors.values())))} faces)", "", *text, ""]
+        faces = len(errors.mean(order[0].name))
+        lines += [f"## {test} ({faces} faces)", "", *text, ""]
         plot = folder / f"ced_{test}.png"
         title = f"{table.title}: {test}, {cells[0]['normaliser']}"
-        plot_ced(plot, {key: e[np.isfinite(e)] for key, e in errors.items()}, title=title)
+        plot_ced(plot, {cell.name: errors.mean(cell.name) for cell in order}, title=title)
         lines += [f"![Cumulative errors]({plot.name})", ""]
-    missing = [cell.name for cell in table.cells if cell not in order]
-    notes = [*table.notes, *_notes(table, order, cells)]
-    if missing:
-        notes.append(f"Not run: {', '.join(missing)}.")
+    notes = _notes(table, order, cells)
     lines += ["## What to read it with", "", *(f"- {note}" for note in notes), ""]
     text = "\n".join(lines)
     write_text(folder / "table.md", text)
@@ -50,61 +97,45 @@ def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]
     return text
 
 
-def _errors(runs: list[dict], test: str) -> np.ndarray:
-    """Returns each face's error, the mean over seeds."""
-    values = [np.array(run["tests"][test]["nme"], np.float64) for run in runs]
-    return np.mean(values, axis=0)
+def _against(cell: Cell, table: Table, order: list[Cell]) -> str | None:
+    """Returns the cell that this one is compared with, if there is one."""
+    names = [other.name for other in order]
+    for wanted in (cell.against, table.against):
+        if wanted in names and wanted != cell.name:
+            return wanted
+    return None
 
 
-def _one_test(
-    table: Table,
-    order: list[Cell],
-    by_name: dict[str, list[dict]],
-    errors: dict[str, np.ndarray],
-    test: str,
-    pose: list[float] | None,
-) -> tuple[list[dict], list[str]]:
-    keys = {run["tests"][test]["keys_sha256"] for runs in by_name.values() for run in runs}
-    if len(keys) != 1:
-        raise ValueError(f"The cells were judged on different faces of {test}.")
-    against = table.against if table.against in errors else order[0].name
-    rows, text = [], [
-        "| cell | NME, % | by seed | FR8 | AUC8 | paper | "
-        f"difference from {against} | faces seen | parameters |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]  # fmt: skip
-    for cell in order:
-        runs, values = by_name[cell.name], errors[cell.name]
-        row = {
-            "cell": cell.name,
-            "nme_mean": float(np.nanmean(values)),
-            "nme_mean_interval": bootstrap_interval(values),
-            "nme_by_seed": {run["seed"]: _mean(run, test) for run in runs},
-            "fr_08": float(np.mean([failure_rate(_face_errors(r, test), 0.08) for r in runs])),
-            "auc_08": float(np.mean([ced_auc(_face_errors(r, test), 0.08) for r in runs])),
-            "published": dict(cell.published),
-            "faces_seen": runs[0]["faces_seen"],
-            "parameters": runs[0]["parameters"],
-        }
-        if cell.name != against:
-            row["difference"] = paired_bootstrap(values, errors[against])
-        rows.append(row)
-        text.append(_row(row))
-    if pose is not None:
-        text += ["", *_third_rows(order, errors, np.abs(pose), against, rows)]
-    return rows, text
+def _row(cell: Cell, against: str | None, errors: _Errors, cells: list[dict]) -> dict:
+    by_seed = errors.by_seed(cell.name)
+    values = errors.mean(cell.name)
+    run = next(c for c in cells if c["cell"] == cell.name)
+    row = {
+        "cell": cell.name,
+        "nme_mean": float(np.mean(values)),
+        "nme_mean_interval": bootstrap_interval(values),
+        "nme_by_seed": {seed: float(np.mean(e)) for seed, e in by_seed.items()},
+        "fr_08": float(np.mean([failure_rate(e, 0.08) for e in by_seed.values()])),
+        "auc_08": float(np.mean([ced_auc(e, 0.08) for e in by_seed.values()])),
+        "published": dict(cell.published),
+        "faces_seen": run["faces_seen"],
+        "parameters": run["parameters"],
+    }
+    if against and (seeds := errors.seeds(cell.name, against)):
+        row["against"] = against
+        row["difference"] = paired_bootstrap(
+            errors.mean(cell.name, seeds), errors.mean(against, seeds)
+        )
+    return row
 
 
-def _face_errors(run: dict, test: str) -> np.ndarray:
-    values = np.array(run["tests"][test]["nme"], np.float64)
-    return values[np.isfinite(values)]
+_HEAD = (
+    "| cell | NME, % | by seed | FR8 | AUC8 | paper | difference | from | seen | parameters |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+)
 
 
-def _mean(run: dict, test: str) -> float:
-    return float(np.mean(_face_errors(run, test)))
-
-
-def _row(row: dict) -> str:
+def _format_row(row: dict) -> str:
     seeds = ", ".join(f"{100 * value:.2f}" for value in row["nme_by_seed"].values())
     paper = ", ".join(f"{key} {value:.2f}" for key, value in row["published"].items())
     cells = [
@@ -115,6 +146,7 @@ def _row(row: dict) -> str:
         f"{100 * row['auc_08']:.1f}",
         paper or "-",
         _difference(row.get("difference")),
+        row.get("against", "-"),
         f"{row['faces_seen']:,}",
         f"{row['parameters']:,}",
     ]
@@ -133,54 +165,53 @@ def _difference(difference) -> str:
     return f"{100 * mean:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
 
 
-def _third_rows(
-    order: list[Cell],
-    errors: dict[str, np.ndarray],
-    pose: np.ndarray,
-    against: str,
-    rows: list[dict],
-) -> list[str]:
-    """Errors of the test faces' thirds by |pose coefficient|."""
-    limits = np.quantile(pose, [1 / 3, 2 / 3])
-    third = np.searchsorted(limits, pose, side="right")
+def _thirds(rows: list[dict], errors: _Errors, pose: np.ndarray) -> list[str]:
+    """Adds the errors of the faces' thirds by |pose coefficient| to the rows; returns a table."""
+    third = np.empty(len(pose), int)
+    for number, part in enumerate(np.array_split(np.argsort(pose, kind="stable"), 3)):
+        third[part] = number
     text = [
-        "| cell | third | faces | NME, % | "
-        f"difference from {against} | relative |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]  # fmt: skip
-    for cell, row in zip(order, rows, strict=True):
+        "| cell | third by pose | faces | NME, % | difference | relative | from |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
         row["thirds"] = {}
         for number, name in enumerate(_THIRDS):
             chosen = third == number
-            values, others = errors[cell.name][chosen], errors[against][chosen]
-            mean, interval = float(np.nanmean(values)), bootstrap_interval(values)
+            if not chosen.any():
+                continue
+            values, against = errors.mean(row["cell"])[chosen], row.get("against")
+            mean, interval = float(np.mean(values)), bootstrap_interval(values)
             part = {"faces": int(chosen.sum()), "nme_mean": mean, "nme_mean_interval": interval}
             relative = "-"
-            if cell.name != against:
-                part["difference"] = paired_bootstrap(values, others)
-                relative = f"{100 * (mean / float(np.nanmean(others)) - 1):+.1f} %"
+            if against:
+                seeds = errors.seeds(row["cell"], against)
+                own, other = (errors.mean(c, seeds)[chosen] for c in (row["cell"], against))
+                part["difference"] = paired_bootstrap(own, other)
+                part["relative"] = float(np.mean(own) / np.mean(other) - 1)
+                relative = f"{100 * part['relative']:+.1f} %"
             row["thirds"][name] = part
             text.append(
-                f"| {cell.name} | {name} | {part['faces']} | {100 * mean:.2f} ({_span(interval)}) "
-                f"| {_difference(part.get('difference'))} | {relative} |"
+                f"| {row['cell']} | {name} | {part['faces']} | {100 * mean:.2f} "
+                f"({_span(interval)}) | {_difference(part.get('difference'))} | {relative} "
+                f"| {against or '-'} |"
             )
     return text
 
 
 def _budget(cells: list[dict]) -> str:
-    epochs = sorted({cell["epochs"] for cell in cells})
-    faces = cells[0]["training_faces"]
-    precision = sorted({cell["config"]["precision"] for cell in cells})
+    epochs = " or ".join(str(n) for n in sorted({cell["epochs"] for cell in cells}))
+    precision = " and ".join(sorted({cell["precision"] for cell in cells}))
     return (
-        f"Recipe `{cells[0]['recipe']}`, {faces} training faces, "
-        f"{' or '.join(map(str, epochs))} epochs, {' and '.join(precision)}. NME: "
-        f"{cells[0]['normaliser']}; in brackets 95 % bootstrap intervals over faces, differences "
-        "paired face by face."
+        f"Recipe `{cells[0]['recipe']}`, {cells[0]['training_faces']} training faces, {epochs} "
+        f"epochs, {precision}. NME: {cells[0]['normaliser']}; in brackets 95 % bootstrap intervals "
+        "over faces, differences paired face by face."
     )
 
 
 def _notes(table: Table, order: list[Cell], cells: list[dict]) -> list[str]:
-    notes = []
+    """What can't be compared, and why."""
+    notes = list(table.notes)
     if len({cell["seed"] for cell in cells}) < 2:
         notes.append("One seed: the intervals do not hold what another seed would change.")
     published = {key for cell in order for key in cell.published}
@@ -189,6 +220,10 @@ def _notes(table: Table, order: list[Cell], cells: list[dict]) -> list[str]:
             f"The paper prints {', '.join(sorted(published))}; the test sets here are "
             f"{', '.join(cells[0]['tests'])}: other faces, other training data."
         )
-    if any(cell["recipe"] != "paper" for cell in cells):
+    if cells[0]["recipe"] != "paper":
         notes.append("The paper trains 120,000 SGD steps of 8 faces: 960,000 faces seen.")
+    if any(cell.first for cell in order):
+        notes.append("A second stage has its first one's training besides its own.")
+    if missing := [cell.name for cell in table.cells if cell not in order]:
+        notes.append(f"Not run: {', '.join(missing)}.")
     return notes
