@@ -7,7 +7,7 @@ import os
 import pathlib
 import sys
 
-from experiments import smoke_config
+from experiments import smoke_config, untrained_model
 
 
 def train_run(folder, records, *, kill_after=None, **changes):
@@ -35,7 +35,26 @@ def split_cpu(devices):
     )
 
 
-def sgd_steps(folder, records, *, devices):
+def refined(records, folder):
+    """Changes of a second stage on balanced poses, its body at rest first; files of one's own."""
+    from wing_tf.data.balance import fit_balance
+    from wing_tf.data.read import read_landmarks
+    from wing_tf.data.records import find_shards, open_records
+
+    first, balance = folder / "first.keras", folder / "balance.json"
+    if not balance.is_file():
+        train = open_records(find_shards(records, "train"))
+        untrained_model(first, 32)
+        landmarks, visibility, _ = read_landmarks(train)
+        fit_balance(landmarks, visibility, train.scheme).save(balance)
+    return {
+        "precision": "float32", "epochs": 3, "two_stage.first": str(first),
+        "two_stage.input_size": 96, "two_stage.margin": 1.8, "two_stage.correct": True,
+        "balance.path": str(balance), "optimizer.frozen_epochs": 1.0, "optimizer.body_rate": 0.5,
+    }  # fmt: skip
+
+
+def sgd_steps(folder, records, *, devices, **changes):
     """Takes 20 SGD steps with augmentation, on one or two logical CPUs; saves the weights."""
     split_cpu(devices)
     train_run(
@@ -44,6 +63,7 @@ def sgd_steps(folder, records, *, devices):
             "optimizer.name": "sgd", "optimizer.learning_rate": 3e-4, "optimizer.ema": 0.0,
             "optimizer.clip_norm": 0.0, "schedule.warmup_epochs": 0.0, "jit_compile": "off",
             "precision": "float32", "batch_size": 14, "epochs": 2, "checkpoint_epochs": 2,
+            **changes,
         },
     )  # fmt: skip
     from wing_tf.training.build import make_strategy
@@ -61,13 +81,16 @@ def main():
         "bfloat16": {"precision": "bfloat16", "validation_epochs": 2, "epochs": 3},
         "mirrored": {"precision": "float32", "epochs": 3},
     }
-    if name.startswith("steps"):
-        sgd_steps(folder, records, devices=int(name[-1]))
+    if name.startswith(("steps", "normed")):
+        normed = {"model.name": "mobilenet", "model.width": 0.35, "model.input_size": 32}
+        changes = normed if name.startswith("normed") else {}
+        sgd_steps(folder, records, devices=int(name[-1]), **changes)
         return
     mode, _, killed = name.partition("-")
     if mode == "mirrored":
         split_cpu(2)
-    train_run(folder, records, kill_after=int(killed) if killed else None, **modes[mode])
+    changes = refined(records, pathlib.Path(folder).parent) if mode == "refined" else modes[mode]
+    train_run(folder, records, kill_after=int(killed) if killed else None, **changes)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import pytest
 
+import wing_tf.layers  # noqa: F401  (two-stage files hold its layers)
+
 RUNS = pathlib.Path(__file__).with_name("runs.py")
 
 
@@ -42,6 +44,7 @@ def _result(folder):
         ("compiled", 1e-6),
         ("default", 1e-6),
         ("bfloat16", 1e-6),
+        ("refined", 1e-6),
         pytest.param("mirrored", 1e-6, marks=pytest.mark.multi_device),
     ],
 )
@@ -59,6 +62,16 @@ def test_killed_and_resumed_is_uninterrupted(mode, tolerance, synthetic_records,
     for a, b in zip(weights, resumed, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
     np.testing.assert_allclose(resumed_log, log, rtol=10 * tolerance)
+
+
+@pytest.mark.slow
+@pytest.mark.multi_device
+def test_two_replicas_share_batch_statistics(synthetic_records, tmp_path):
+    for devices in (1, 2):
+        _run(f"normed{devices}", tmp_path / str(devices), synthetic_records)
+    (one, _), (two, _) = _result(tmp_path / "1"), _result(tmp_path / "2")
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.slow
