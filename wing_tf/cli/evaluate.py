@@ -32,7 +32,8 @@ _BOX_NOISE = flags.DEFINE_float(
 _ROTATION = flags.DEFINE_float(
     "rotation",
     None,
-    "Repeat with faces turned by up to this angle in degrees, such as 30.",
+    "Repeat with faces turned by up to this angle in degrees, such as 30; what a turned crop holds "
+    "of beyond the records' squares is black.",
     lower_bound=0.0,
     upper_bound=180.0,
 )

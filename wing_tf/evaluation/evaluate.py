@@ -34,7 +34,8 @@ def evaluate(
         normaliser: see `wing_tf.metrics.normalising_distance`; the mark-up's own if None.
         box_noise: repeat with boxes that are shifted and scaled by up to this share.
         rotation_deg: repeat with faces that are turned about the box's centre by up to this angle
-            either way, and with ``box_noise`` too if both are given.
+            either way, and with ``box_noise`` too if both are given. What a turned crop holds of
+            beyond the records' squares is black.
         detectors: repeat with the boxes of each of these, by name.
         batch_size: faces at a time.
 
