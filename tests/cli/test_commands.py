@@ -234,6 +234,7 @@ def test_an_unwritable_folder_is_refused(model, synthetic_records, tmp_path):
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")
 
 
+@pytest.mark.slow
 def test_balance_and_reproduce(synthetic_records, tmp_path):
     done = _command(
         "tfrecords", "balance", f"--data={synthetic_records}/train-*",

@@ -65,6 +65,7 @@ def monkeypatch_module():
         yield patch
 
 
+@pytest.mark.slow
 def test_each_cell_is_trained_once_with_each_seed(cells, settings):
     assert len(cells) == 6
     assert {(c["cell"], c["seed"]) for c in cells} == {
@@ -78,6 +79,7 @@ def test_each_cell_is_trained_once_with_each_seed(cells, settings):
     assert second["parameters"] > next(c for c in cells if c["cell"] == "cnn6 l2")["parameters"]
 
 
+@pytest.mark.slow
 def test_finished_cells_are_not_trained_again(cells, settings, monkeypatch):
     def fail(*_):
         raise AssertionError("trained again")
@@ -115,6 +117,7 @@ def test_what_can_not_work_is_said_before_training(settings):
         runner(tests={"test": f"{settings.data}/train-*"})
 
 
+@pytest.mark.slow
 def test_the_table_says_what_the_cells_hold(cells, settings):
     text = write_table(settings.folder, "small", TABLE, cells)
     assert text == (settings.folder / "table.md").read_text()
@@ -142,6 +145,7 @@ def test_the_table_says_what_the_cells_hold(cells, settings):
     assert "- a note" in text
 
 
+@pytest.mark.slow
 def test_faces_without_a_score_and_seeds_that_are_missing(cells, settings, tmp_path):
     changed = json.loads(json.dumps(cells))
     for cell in changed:
@@ -157,6 +161,7 @@ def test_faces_without_a_score_and_seeds_that_are_missing(cells, settings, tmp_p
     assert row["difference"][0] == pytest.approx(expected)  # of the seed that both have
 
 
+@pytest.mark.slow
 def test_other_faces_are_not_compared(cells, settings):
     changed = json.loads(json.dumps(cells))
     changed[0]["tests"]["test"]["keys_sha256"] = "0"

@@ -29,15 +29,13 @@ def faces() -> list[SyntheticFace]:
 @pytest.fixture(scope="module")
 def clean_faces() -> list[SyntheticFace]:
     """Bare frontal faces: nothing in front, no flaws of the photograph."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(face_module, "_random_angles", lambda rng: np.array(rng.normal(0, 4, 3)))
-    patch.setattr(face_module, "degrade", lambda picture, rng: picture)
-    patch.setattr(face_module, "cast_shadow", lambda picture, rng: picture)
-    patch.setattr(face_module, "glasses", lambda *_: False)
-    patch.setattr(face_module, "occlude", lambda picture, *_: np.zeros(picture.shape[:2]))
-    made = [render_face(SEED, index, size=256) for index in range(40)]
-    patch.undo()
-    return made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(face_module, "_random_angles", lambda rng, _: np.array(rng.normal(0, 4, 3)))
+        patch.setattr(face_module, "degrade", lambda picture, rng: picture)
+        patch.setattr(face_module, "cast_shadow", lambda picture, rng: picture)
+        patch.setattr(face_module, "glasses", lambda *_: False)
+        patch.setattr(face_module, "occlude", lambda picture, *_: np.zeros(picture.shape[:2]))
+        return [render_face(SEED, index, size=256) for index in range(40)]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +44,7 @@ def geometry() -> tuple[np.ndarray, np.ndarray]:
     angles, landmarks = [], []
     for index in range(300):
         rng = np.random.default_rng([SEED, index])
-        turned = face_module._random_angles(rng)
+        turned = face_module._random_angles(rng, 0.38)
         head = random_head(rng)
         rotation = rotation_matrix(*turned)
         camera = face_module._frame_camera(head.landmarks, rotation, 192, rng)
