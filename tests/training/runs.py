@@ -83,6 +83,7 @@ def main():
     }
     if name.startswith(("steps", "normed")):
         normed = {"model.name": "mobilenet", "model.width": 0.35, "model.input_size": 32}
+        normed["optimizer.learning_rate"] = 1e-6
         changes = normed if name.startswith("normed") else {}
         sgd_steps(folder, records, devices=int(name[-1]), **changes)
         return

@@ -71,7 +71,8 @@ def test_two_replicas_share_batch_statistics(synthetic_records, tmp_path):
         _run(f"normed{devices}", tmp_path / str(devices), synthetic_records)
     (one, _), (two, _) = _result(tmp_path / "1"), _result(tmp_path / "2")
     for a, b in zip(one, two, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3)
+        # Each with its own statistics they are 7e-3 apart, with shared ones 3e-4.
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-3)
 
 
 @pytest.mark.slow
@@ -85,7 +86,8 @@ def test_two_replicas_train_as_one(synthetic_records, tmp_path):
         _run(f"steps{devices}", tmp_path / str(devices), synthetic_records)
     (one, one_log), (two, two_log) = _result(tmp_path / "1"), _result(tmp_path / "2")
     for a, b in zip(one, two, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+        # 1.6e-5 where rounding moved one maximum to another pixel.
+        np.testing.assert_allclose(a, b, atol=5e-5)
     np.testing.assert_allclose(one_log, two_log, rtol=1e-4)
     moved = [np.abs(bias).max() for bias in one[1:12:2]]  # biases begin at 0
     assert max(moved) > 1e-3
