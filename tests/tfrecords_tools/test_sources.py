@@ -227,3 +227,14 @@ def test_real_faces(real_faces):
     assert splits["train"] > 2000
     face = source.load(items[0])
     assert face.landmarks_px.shape == (68, 2)
+
+
+def test_wide_yaw_is_the_share_of_turned_heads():
+    made = SyntheticSource(count=40, num_test=40, wide_yaw=0.0, test_wide_yaw=1.0)
+    yaw = {"train": [], "test": []}
+    for item in made.items():
+        yaw[item.split].append(abs(made.load(item).angles_deg[0]))
+    assert np.mean(np.array(yaw["train"]) > 60) < 0.05
+    assert np.mean(np.array(yaw["test"]) > 60) > 0.15
+    with pytest.raises(ValueError, match="`wide_yaw` must be in"):
+        SyntheticSource(count=1, wide_yaw=2.0)

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-from tfrecords_tools.sources import SyntheticSource
 from tfrecords_tools.synthetic import SyntheticFace, render_face
 from tfrecords_tools.synthetic import face as face_module
 from tfrecords_tools.synthetic.head import GRID_SHAPE, MIRROR, mean_controls, surface
@@ -296,16 +295,3 @@ def test_a_share_of_faces_is_occluded(monkeypatch):
     assert 3 <= len(covered) <= 22  # 18 % of 60 are 11
     assert all(cover.max() == 1 for cover in covered)
     assert np.mean([face.visibility.mean() for face in made]) < 0.99
-
-
-def test_wide_yaw_is_the_share_of_turned_heads():
-    made = SyntheticSource(count=40, num_test=40, wide_yaw=0.0, test_wide_yaw=1.0)
-    yaw = {"train": [], "test": []}
-    for item in made.items():
-        yaw[item.split].append(abs(made.load(item).angles_deg[0]))
-    assert np.mean(np.array(yaw["train"]) > 60) < 0.05
-    assert np.mean(np.array(yaw["test"]) > 60) > 0.15
-    with pytest.raises(ValueError, match="`wide_yaw` must be in"):
-        SyntheticSource(count=1, wide_yaw=2.0)
-    with pytest.raises(ValueError, match="`wide_yaw` must be in"):
-        render_face(0, 0, wide_yaw=-1.0)

@@ -24,7 +24,7 @@ _TABLE = flags.DEFINE_enum(
     "Which table.",
     required=True,
 )  # fmt: skip
-_DATA = flags.DEFINE_string("data", None, "The record folder: its splits train and test...")
+_DATA = flags.DEFINE_string("data", None, "The record folder; its split train trains.")
 _OUTPUT = flags.DEFINE_string("output", None, "A new folder, or one to go on in.", required=True)
 _TESTS = flags.DEFINE_multi_string(
     "test", [], "NAME=GLOB of a test set, repeatable; by default the test splits in --data."
