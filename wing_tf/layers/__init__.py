@@ -2,12 +2,16 @@
 
 from wing_tf.layers.align import AlignToShape, CentreCrop, CropByMap, MapPointsBack
 from wing_tf.layers.blur import gaussian_blur
+from wing_tf.layers.coordinates import CoordinateChannels
+from wing_tf.layers.decode import DecodeHeatmaps
 from wing_tf.layers.warp import warp_affine
 
 __all__ = [
     "AlignToShape",
     "CentreCrop",
+    "CoordinateChannels",
     "CropByMap",
+    "DecodeHeatmaps",
     "MapPointsBack",
     "gaussian_blur",
     "warp_affine",

@@ -1,11 +1,14 @@
 """Losses for landmark localisation, as `keras.losses.Loss` classes on any Keras backend."""
 
+from wing_tf.losses.adaptive_wing import AdaptiveWingLoss, adaptive_wing_loss
 from wing_tf.losses.coordinate import (
     AbsoluteError,
     HalfSquaredError,
     SmoothL1Error,
     half_squared_error,
 )
+from wing_tf.losses.heatmap import HeatmapSquaredError
+from wing_tf.losses.weighted_map import WeightedLossMap, loss_map
 from wing_tf.losses.wing import WingLoss, wing_loss
 
 LOSSES = {
@@ -15,12 +18,20 @@ LOSSES = {
     "wing": WingLoss,
 }
 
+HEATMAP_LOSSES = {"heatmap_mse": HeatmapSquaredError, "adaptive_wing": AdaptiveWingLoss}
+
 __all__ = [
+    "HEATMAP_LOSSES",
     "LOSSES",
     "AbsoluteError",
+    "AdaptiveWingLoss",
     "HalfSquaredError",
+    "HeatmapSquaredError",
     "SmoothL1Error",
+    "WeightedLossMap",
     "WingLoss",
+    "adaptive_wing_loss",
     "half_squared_error",
+    "loss_map",
     "wing_loss",
 ]

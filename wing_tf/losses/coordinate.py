@@ -10,24 +10,27 @@ from keras import ops
 
 
 def float32_difference(y_true, y_pred):
-    """Returns y_pred - y_true in float32, after checking that nothing broadcasts.
-
-    Raises:
-        ValueError: if the known parts of the two shapes differ. A [B, K, 2] target beside a
-            [B, 2K] prediction would broadcast, or fail far from here.
-    """
+    """Returns y_pred - y_true in float32, after checking that nothing broadcasts."""
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.convert_to_tensor(y_true)
+    check_shapes(y_true, y_pred, "[B, K, 2] or [B, 2K]")
+    return ops.cast(y_pred, "float32") - ops.cast(y_true, "float32")
+
+
+def check_shapes(y_true, y_pred, layout: str) -> None:
+    """Raises ValueError where the known parts of two tensors' shapes differ.
+
+    A [B, K, 2] target beside a [B, 2K] prediction would broadcast, or fail far from here.
+    """
     shapes = tuple(y_true.shape), tuple(y_pred.shape)
     same_rank = len(shapes[0]) == len(shapes[1])
     if not same_rank or any(
         a is not None and b is not None and a != b for a, b in zip(*shapes, strict=True)
     ):
         raise ValueError(
-            "`y_true` and `y_pred` must have one shape, [B, K, 2] or [B, 2K]. "
+            f"`y_true` and `y_pred` must have one shape, {layout}. "
             f"Received: y_true.shape={shapes[0]}, y_pred.shape={shapes[1]}."
         )
-    return ops.cast(y_pred, "float32") - ops.cast(y_true, "float32")
 
 
 def half_squared_error(y_true, y_pred):

@@ -6,9 +6,23 @@ file of its own and one line in `MODELS`.
 """
 
 from wing_tf.models.cnn import cnn6, cnn7
+from wing_tf.models.hourglass import stacked_hourglass
+from wing_tf.models.localiser import heatmap_localiser
 from wing_tf.models.pretrained import mobilenet, resnet50
 from wing_tf.models.two_stage import correction, two_stage
 
 MODELS = {"cnn6": cnn6, "cnn7": cnn7, "resnet50": resnet50, "mobilenet": mobilenet}
+HEATMAP_MODELS = {"hourglass": stacked_hourglass}
 
-__all__ = ["MODELS", "cnn6", "cnn7", "correction", "mobilenet", "resnet50", "two_stage"]
+__all__ = [
+    "HEATMAP_MODELS",
+    "MODELS",
+    "cnn6",
+    "cnn7",
+    "correction",
+    "heatmap_localiser",
+    "mobilenet",
+    "resnet50",
+    "stacked_hourglass",
+    "two_stage",
+]

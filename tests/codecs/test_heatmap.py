@@ -1,0 +1,171 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wing_tf.codecs import DECODERS, HeatmapCodec
+
+LIMIT = {"quarter": 0.2501, "dark": 0.002, "soft_argmax": 0.25}
+BORDER_LIMIT = {"quarter": 0.5001, "dark": 0.002, "soft_argmax": 0.5001}
+
+
+def _round_trip(codec, positions_heatmap_px):
+    """Errors in heatmap pixels, [B, K, 2]."""
+    landmarks = codec.to_input(np.asarray(positions_heatmap_px, np.float32))
+    maps, weights = codec.encode(landmarks, np.ones(landmarks.shape[:2]))
+    assert np.asarray(weights).all()
+    found, scores = codec.decode(maps)
+    assert np.asarray(scores).min() > 0.6  # a peak between four pixels
+    return np.abs(np.asarray(found) - landmarks) / codec.stride
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("sigma", [0.8, 1.0, 1.5, 2.0, 3.0])
+def test_round_trip_inside(decoder, sigma):
+    codec = HeatmapCodec(input_size=128, heatmap_size=32, sigma=sigma, decoder=decoder)
+    border = 1 + 2 * sigma if decoder == "soft_argmax" else 1
+    positions = np.random.default_rng(0).uniform(border, 31 - border, (20, 68, 2))
+    assert _round_trip(codec, positions).max() <= LIMIT[decoder]
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("sigma", [0.8, 1.5, 3.0])
+def test_round_trip_at_the_border(decoder, sigma):
+    codec = HeatmapCodec(input_size=256, heatmap_size=64, sigma=sigma, decoder=decoder)
+    along = np.random.default_rng(0).uniform(-0.499, 63.499, (10, 17, 2))
+    near = np.random.default_rng(1).uniform(-0.499, 1, (10, 17))
+    along[..., 0] = near
+    assert _round_trip(codec, along).max() <= BORDER_LIMIT[decoder]
+    along[..., 0] = 63 - near
+    assert _round_trip(codec, along[..., ::-1]).max() <= BORDER_LIMIT[decoder]
+
+
+def test_the_picture_of_a_drawn_dot_is_where_its_map_is():
+    # A dot of one input pixel, averaged over 4 x 4 blocks, is brightest in the map's brightest
+    # pixel, and the blocks' centre of mass is the landmark to a quarter of a pixel.
+    codec = HeatmapCodec(input_size=64, heatmap_size=16)
+    for x, y in ((5, 6), (31, 40), (60, 3)):
+        picture = np.zeros((64, 64))
+        picture[y, x] = 1
+        blocks = picture.reshape(16, 4, 16, 4).sum(axis=(1, 3))
+        maps, _ = codec.encode(np.array([[[x, y]]]), np.ones((1, 1)))
+        assert np.argmax(blocks) == np.argmax(np.asarray(maps)[0, ..., 0])
+        found = codec.to_heatmap(np.array([x, y]))
+        row, column = np.unravel_index(np.argmax(blocks), blocks.shape)
+        assert np.abs(found - [column, row]).max() <= 0.5
+
+
+def test_maps_equal_a_loop():
+    codec = HeatmapCodec(input_size=48, heatmap_size=12, sigma=1.3)
+    landmarks = np.random.default_rng(0).uniform(-0.5, 47.5, (2, 5, 2))
+    maps, _ = codec.encode(landmarks, np.ones((2, 5)))
+    for b in range(2):
+        for k in range(5):
+            x, y = (landmarks[b, k] + 0.5) / 4 - 0.5
+            rows, columns = np.mgrid[:12, :12]
+            expected = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 1.3**2))
+            np.testing.assert_allclose(np.asarray(maps)[b, ..., k], expected, atol=1e-6)
+
+
+def test_missing_and_outside_have_no_map_and_no_weight():
+    codec = HeatmapCodec(input_size=32, heatmap_size=8)
+    landmarks = np.array(
+        [[[np.nan, np.nan], [10, 10], [-0.6, 3], [3, 31.6], [-0.5, 31.5], [0, 0]]], np.float32
+    )
+    maps, weights = codec.encode(landmarks, np.array([[0, 2.0, 1, 1, 1, 0]]))
+    np.testing.assert_array_equal(np.asarray(weights), [[0, 2, 0, 0, 1, 0]])
+    assert np.isfinite(np.asarray(maps)).all()
+    drawn = np.asarray(maps).max(axis=(1, 2))[0] > 0
+    np.testing.assert_array_equal(drawn, [False, True, False, False, True, False])
+
+
+def test_the_authors_patch_and_what_it_costs():
+    codec = HeatmapCodec(input_size=256, heatmap_size=64, legacy=True, decoder="quarter")
+    maps, _ = codec.encode(np.array([[[103.9, 52.0]]]), np.ones((1, 1)))
+    patch = np.asarray(maps)[0, :, :, 0]
+    rows, columns = np.nonzero(patch)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (10, 16, 22, 28)
+    assert patch[13, 25] == 1
+    assert patch[13, 26] == pytest.approx(np.exp(-1 / (2 * 1.75**2)))
+    # Decoded at the pixel's centre: (i + .5) * 4, on the grid whose first pixel's centre is .5.
+    landmarks = np.random.default_rng(0).uniform(20, 236, (50, 68, 2)).astype(np.float32)
+    maps, _ = codec.encode(landmarks, np.ones((50, 68)))
+    found, _ = codec.decode(maps)
+    distance = np.linalg.norm(np.asarray(found) - landmarks, axis=-1)
+    assert distance.mean() == pytest.approx(1.59, abs=0.1)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_odd_maps_give_finite_landmarks_inside(decoder):
+    codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder)
+    generator = np.random.default_rng(0)
+    maps = np.stack(
+        [
+            np.zeros((16, 16, 3)),
+            np.full((16, 16, 3), -2.0),
+            np.ones((16, 16, 3)),
+            generator.normal(size=(16, 16, 3)),
+            1e6 * generator.normal(size=(16, 16, 3)),
+        ]
+    )
+    found, scores = codec.decode(maps)
+    assert np.isfinite(np.asarray(found)).all()
+    assert np.asarray(found).min() > -8
+    assert np.asarray(found).max() < 72
+    assert (np.asarray(scores)[1] == 0).all()
+    assert (np.asarray(scores)[2] == 1).all()
+
+
+def test_an_integer_peak_is_found_exactly_by_all():
+    for decoder in DECODERS:
+        codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder)
+        assert _round_trip(codec, [[[5.0, 9.0]]]).max() < 1e-4
+
+
+def test_encoding_is_many_times_faster_than_a_loop_over_faces():
+    import time
+
+    codec = HeatmapCodec(input_size=256, heatmap_size=64)
+    landmarks = np.random.default_rng(0).uniform(0, 255, (16, 68, 2)).astype(np.float32)
+    weights = np.ones((16, 68), np.float32)
+    encode = tf.function(codec.encode, jit_compile=True)
+    rows, columns = np.mgrid[:64, :64].astype(np.float32)
+
+    def loop():
+        for face in codec.to_heatmap(landmarks):
+            maps = [
+                np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * codec.sigma**2))
+                for x, y in face
+            ]
+            np.stack(maps, axis=-1)
+
+    def seconds(run):
+        run()
+        times = []
+        for _ in range(5):
+            started = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - started)
+        return min(times)
+
+    arguments = tf.constant(landmarks), tf.constant(weights)
+    assert seconds(lambda: encode(*arguments)) < seconds(loop) / 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"input_size": 0},
+        {"heatmap_size": 2},
+        {"sigma": 0},
+        {"sigma": float("nan")},
+        {"decoder": "darkk"},
+    ],
+)
+def test_bad_arguments_are_refused(arguments):
+    with pytest.raises(ValueError, match=f"`{next(iter(arguments))}` must be"):
+        HeatmapCodec(**{"input_size": 64, "heatmap_size": 16} | arguments)
+
+
+def test_maps_of_another_size_are_refused():
+    with pytest.raises(ValueError, match=r"\[B, 16, 16, K\]"):
+        HeatmapCodec(input_size=64, heatmap_size=16).decode(np.zeros((1, 16, 8, 3)))

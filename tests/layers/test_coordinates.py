@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from wing_tf.layers import CoordinateChannels
+
+
+def test_x_y_and_radius():
+    maps = np.random.default_rng(0).normal(size=(2, 3, 5, 4)).astype(np.float32)
+    out = np.asarray(CoordinateChannels()(maps))
+    assert out.shape == (2, 3, 5, 7)
+    np.testing.assert_array_equal(out[..., :4], maps)
+    np.testing.assert_allclose(out[1, 0, :, 4], [-1, -0.5, 0, 0.5, 1])  # x runs along the width
+    np.testing.assert_allclose(out[0, :, 2, 5], [-1, 0, 1])
+    np.testing.assert_allclose(out[0, :, :, 6][[0, 0, 2, 2], [0, 4, 0, 4]], 1)  # the corners
+    assert out[0, 1, 2, 6] == 0
+
+
+def test_coordinates_on_the_boundary_only():
+    maps, boundary = np.zeros((1, 2, 3, 1)), np.zeros((1, 2, 3, 1))
+    boundary[0, 0, 0], boundary[0, 1, 2], boundary[0, 0, 2] = 0.05, 0.9, 0.049
+    out = np.asarray(CoordinateChannels()(maps, boundary))
+    np.testing.assert_allclose(out[0, :, :, 4], [[-1, 0, 0], [0, 0, 1]])
+    np.testing.assert_allclose(out[0, :, :, 5], [[-1, 0, 0], [0, 0, 1]])
+    stricter = np.asarray(CoordinateChannels(threshold=0.5)(maps, boundary))
+    np.testing.assert_allclose(stricter[0, :, :, 4], [[0, 0, 0], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("with_boundary", [False, True])
+def test_shapes_are_known_before_there_is_a_picture(with_boundary):
+    import keras
+
+    maps = keras.Input((8, 8, 6))
+    inputs = [maps, keras.Input((8, 8, 1))] if with_boundary else [maps]
+    assert CoordinateChannels()(*inputs).shape == (None, 8, 8, 11 if with_boundary else 9)

@@ -1,0 +1,117 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wing_tf.codecs import DECODERS, HeatmapCodec
+from wing_tf.models import heatmap_localiser, stacked_hourglass
+
+SMALL = {"features": 16, "depth": 2, "input_size": 64}
+
+
+def _trainable(network):
+    return sum(int(np.prod(weight.shape)) for weight in network.trainable_variables)
+
+
+@pytest.mark.parametrize(
+    ("landmarks", "stacks", "parameters"),
+    [(98, 1, 6_333_603), (98, 2, 12_273_414), (68, 4, 24_099_156)],
+)
+def test_the_papers_parameters(landmarks, stacks, parameters):
+    network = stacked_hourglass(landmarks, num_stacks=stacks)
+    assert _trainable(network) == parameters
+    assert [maps.shape for maps in network.outputs] == [(None, 64, 64, landmarks + 1)] * stacks
+
+
+def test_each_module_can_be_left_out():
+    full, no_place, plain, bare = (
+        _trainable(stacked_hourglass(5, num_stacks=2, **SMALL, **options))
+        for options in (
+            {},
+            {"boundary_coordinates": False},
+            {"boundary": False, "boundary_coordinates": False},
+            {"boundary": False, "coordinates": False, "boundary_coordinates": False},
+        )
+    )
+    assert full - no_place == 2 * 16  # x and y on the boundary, into the second hourglass
+    assert no_place - plain == 2 * 17 + 16  # a map in both heads, and back once
+    # Three channels into a 7x7 stem of 4, and two 1x1 convolutions of 19 to 16.
+    assert plain - bare == 3 * 49 * 4 + 2 * (19 * 16 + 16)
+
+
+def test_a_later_stack_sees_the_earlier_ones_boundary():
+    keras.utils.set_random_seed(0)
+    network = stacked_hourglass(5, num_stacks=2, **SMALL)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    first, second = (np.asarray(maps) for maps in network(image))
+    head = network.get_layer("stack1_maps")
+    # The boundary's map alone, at full strength everywhere; not through the maps' own way back.
+    head.bias.assign(np.r_[np.zeros(5), 100.0])
+    network.get_layer("stack1_maps_back").kernel.assign(
+        network.get_layer("stack1_maps_back").kernel * np.r_[np.ones(5), 0][None, None, :, None]
+    )
+    moved_first, moved_second = (np.asarray(maps) for maps in network(image))
+    np.testing.assert_allclose(moved_first[..., :5], first[..., :5], atol=1e-4)
+    assert np.abs(moved_second - second).max() > 1e-3
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_what_is_saved_emits_landmarks_and_scores(decoder, tmp_path):
+    keras.utils.set_random_seed(0)
+    codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder, sigma=1.2)
+    network = stacked_hourglass(5, num_stacks=2, **SMALL)
+    whole = heatmap_localiser(network, 5, codec)
+    image = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 3)).astype(np.float32)
+    out = {name: np.asarray(value) for name, value in whole(image).items()}
+    landmarks, scores = codec.decode(network(image)[-1][..., :5])
+    np.testing.assert_array_equal(out["landmarks"], landmarks)
+    np.testing.assert_array_equal(out["scores"], scores)
+    whole.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")(image)
+    np.testing.assert_allclose(again["landmarks"], out["landmarks"], atol=1e-4)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_litert_is_the_same_with_builtin_operations(decoder, tmp_path):
+    litert = pytest.importorskip("ai_edge_litert.interpreter")
+    keras.utils.set_random_seed(0)
+    codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder)
+    whole = heatmap_localiser(stacked_hourglass(5, num_stacks=2, **SMALL), 5, codec)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    path = tmp_path / "hourglass.tflite"
+    whole.export(
+        path,
+        format="litert",
+        verbose=False,
+        input_signature=[keras.InputSpec(shape=image.shape, dtype="float32")],
+        target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
+    )
+    interpreter = litert.Interpreter(model_path=str(path))
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
+    interpreter.invoke()
+    names = {op["op_name"] for op in interpreter._get_ops_details()}
+    assert not any(name.startswith("Flex") for name in names)
+    out = {
+        len(detail["shape"]): interpreter.get_tensor(detail["index"])
+        for detail in interpreter.get_output_details()
+    }
+    expected = whole(image)
+    np.testing.assert_allclose(out[3], expected["landmarks"], atol=0.1)
+    np.testing.assert_allclose(out[2], expected["scores"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"num_stacks": 0},
+        {"features": 30},
+        {"input_size": 72},
+        {"depth": 0},
+        {"boundary": False},
+        {"coordinates": False},
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(arguments):
+    with pytest.raises(ValueError, match=f"`{next(iter(arguments))}`"):
+        stacked_hourglass(5, **SMALL | arguments)

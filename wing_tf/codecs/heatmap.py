@@ -1,0 +1,222 @@
+"""Heatmaps: a Gaussian at each landmark's sub-pixel position, and three ways back."""
+
+import math
+
+import numpy as np
+from keras import ops
+
+DECODERS = ("dark", "quarter", "soft_argmax")
+
+_LEGACY_SIGMA_PX, _LEGACY_RADIUS_PX = 1.75, 3
+# Below this share of the peak DARK's logarithm sees noise only.
+_FLOOR = 1e-5
+
+
+class HeatmapCodec:
+    """Landmarks in pixels of the network's input to heatmaps and back.
+
+    A heatmap pixel covers ``input_size / heatmap_size`` input pixels; half-pixel exact, as
+    everywhere in this package: input x lies at (x + .5) / stride - .5 of the heatmap.
+
+    Border: a landmark inside the picture, however near to its border, has a map; the part of the
+    Gaussian beyond is cut off. A landmark outside has no map, and its weight is 0: a map of zeros
+    would teach that it is nowhere.
+
+    Decoding starts from the highest pixel:
+
+    * "quarter" (the papers): a quarter of a pixel towards the higher neighbour, in x and in y; none
+      on the border's pixels, which have one neighbour.
+    * "dark": one Newton step on the logarithm, which is a parabola for a Gaussian: exact for what
+      `encode` makes, also at the border.
+    * "soft_argmax": the centre of mass of the positive values within 2 sigma, for ragged maps; the
+      window shrinks, and the shift with it, where the border is nearer.
+
+    On encoded landmarks, for sigmas from .8 to 3, these err by at most .25, .002 and .25 heatmap
+    pixels a coordinate, and near the border by .5, .002 and .5.
+
+    Args:
+        input_size: the side of the network's input in pixels.
+        heatmap_size: the side of the heatmaps in pixels.
+        sigma: of the Gaussian, in heatmap pixels.
+        decoder: "dark", "quarter" or "soft_argmax".
+        legacy: draw what the Adaptive Wing authors' code draws: a patch of 7 x 7 pixels and sigma
+            1.75 round the whole pixel floor(x / stride). That alone costs 1.5 px of 256.
+
+    Raises:
+        ValueError: on sizes or a sigma that are not positive, or an unknown decoder.
+
+    Reference:
+        Newell et al., Stacked Hourglass Networks, ECCV 2016 (quarter); Zhang et al.,
+        Distribution-Aware Coordinate Representation for Human Pose Estimation, CVPR 2020 (dark).
+    """
+
+    def __init__(
+        self,
+        *,
+        input_size: int,
+        heatmap_size: int,
+        sigma: float = 1.5,
+        decoder: str = "dark",
+        legacy: bool = False,
+    ):
+        sizes = {"input_size": input_size, "heatmap_size": heatmap_size, "sigma": sigma}
+        for key, value in sizes.items():
+            if not 0 < value < math.inf:
+                raise ValueError(f"`{key}` must be positive. Received: {key}={value}.")
+        if heatmap_size < 3:
+            raise ValueError(f"`heatmap_size` must be at least 3. Received: {heatmap_size}.")
+        if decoder not in DECODERS:
+            raise ValueError(
+                f"`decoder` must be one of {', '.join(DECODERS)}. Received: decoder={decoder!r}."
+            )
+        self.input_size = input_size
+        self.heatmap_size = heatmap_size
+        self.sigma = float(sigma)
+        self.decoder = decoder
+        self.legacy = legacy
+
+    def get_config(self) -> dict:
+        """Returns what the constructor takes."""
+        keys = ("input_size", "heatmap_size", "sigma", "decoder", "legacy")
+        return {key: getattr(self, key) for key in keys}
+
+    @property
+    def stride(self) -> float:
+        """Input pixels per heatmap pixel."""
+        return self.input_size / self.heatmap_size
+
+    def to_heatmap(self, points_px):
+        """Maps points [..., 2] from input pixels to heatmap pixels."""
+        return (points_px + 0.5) / self.stride - 0.5
+
+    def to_input(self, points_heatmap_px):
+        """Maps points [..., 2] from heatmap pixels to input pixels."""
+        return (points_heatmap_px + 0.5) * self.stride - 0.5
+
+    def encode(self, landmarks_px, weights):
+        """Draws the maps of a batch.
+
+        Args:
+            landmarks_px: [B, K, 2], in input pixels; anything, NaN too, where the weight is 0.
+            weights: [B, K], 0 where a landmark is missing.
+
+        Returns:
+            Maps float32 [B, h, w, K] with peaks of up to 1 (1 where a landmark is at a pixel's
+            centre), and weights float32 [B, K], which are also 0 for landmarks outside.
+        """
+        weights = ops.cast(weights, "float32")
+        landmarks = ops.cast(landmarks_px, "float32")
+        inside = (landmarks >= -0.5) & (landmarks <= self.input_size - 0.5)
+        weights = weights * ops.cast(ops.all(inside, axis=-1), "float32")
+        drawn = weights > 0
+        if self.legacy:
+            centre, sigma = ops.floor(landmarks / self.stride), _LEGACY_SIGMA_PX
+        else:
+            centre, sigma = self.to_heatmap(landmarks), self.sigma
+        offset = (
+            ops.arange(self.heatmap_size, dtype="float32")
+            - ops.where(drawn[..., None], centre, 0.0)[..., None]
+        )  # [B, K, 2, side]
+        profile = ops.exp(-0.5 * ops.square(offset / sigma))
+        if self.legacy:
+            profile = ops.where(ops.abs(offset) <= _LEGACY_RADIUS_PX, profile, 0.0)
+        x_profile = profile[:, :, 0] * ops.cast(drawn, "float32")[..., None]
+        x_profile = ops.transpose(x_profile, (0, 2, 1))[:, None]
+        y_profile = ops.transpose(profile[:, :, 1], (0, 2, 1))[:, :, None]
+        return y_profile * x_profile, weights
+
+    def decode(self, maps):
+        """Finds the landmarks in maps; of builtin LiteRT operations only.
+
+        Args:
+            maps: [B, h, w, K].
+
+        Returns:
+            Landmarks float32 [B, K, 2] in input pixels, and scores float32 [B, K], the highest
+            values, cut to 0..1.
+        """
+        side = self.heatmap_size
+        if tuple(maps.shape[1:3]) != (side, side):
+            raise ValueError(
+                f"`maps` must be [B, {side}, {side}, K]. Received: {tuple(maps.shape)}."
+            )
+        num_maps = maps.shape[3]
+        flat = ops.reshape(ops.transpose(ops.cast(maps, "float32"), (0, 3, 1, 2)), (-1, side**2))
+        highest = ops.max(flat, axis=-1, keepdims=True)
+        # LiteRT has no arg max of floats that Keras would use.
+        peak = ops.argmax(ops.cast(flat >= highest, "int32"), axis=-1)
+        peak = ops.cast(peak, "int32")
+        row = peak // side
+        found = _DECODE[self.decoder](flat, peak - row * side, row, side, self.sigma)
+        landmarks = self.to_input(ops.reshape(found, (-1, num_maps, 2)))
+        scores = ops.clip(ops.reshape(highest, (-1, num_maps)), 0.0, 1.0)
+        return landmarks, scores
+
+
+def _patches(flat, column, row, side, radius):
+    """Returns the pixels [N, 2 r + 1, 2 r + 1] round (column, row) [N] of maps [N, side^2].
+
+    Beyond the border the border's pixels are repeated.
+    """
+    reach = ops.arange(-radius, radius + 1, dtype="int32")
+    columns = ops.clip(column[:, None] + reach, 0, side - 1)
+    rows = ops.clip(row[:, None] + reach, 0, side - 1)
+    first = ops.arange(ops.shape(flat)[0], dtype="int32") * side**2
+    index = first[:, None, None] + rows[:, :, None] * side + columns[:, None, :]
+    return ops.take(ops.reshape(flat, (-1,)), index, axis=0)
+
+
+def _quarter(flat, column, row, side, sigma):
+    """A quarter of a pixel towards the higher neighbour."""
+    del sigma
+    patch = _patches(flat, column, row, side, 1)
+    slope = ops.stack([patch[:, 1, 2] - patch[:, 1, 0], patch[:, 2, 1] - patch[:, 0, 1]], axis=-1)
+    position = ops.stack([column, row], axis=-1)
+    has_two = ops.cast((position > 0) & (position < side - 1), "float32")
+    return ops.cast(position, "float32") + 0.25 * ops.sign(slope) * has_two
+
+
+def _dark(flat, column, row, side, sigma):
+    """A Newton step on the logarithm, from the nearest pixel that has all its neighbours."""
+    del sigma
+    column, row = ops.clip(column, 1, side - 2), ops.clip(row, 1, side - 2)
+    patch = _patches(flat, column, row, side, 1)
+    highest = ops.max(flat, axis=-1)[:, None, None]
+    log = ops.log(ops.maximum(patch, ops.maximum(_FLOOR * highest, 1e-12)))
+    d_x, d_y = 0.5 * (log[:, 1, 2] - log[:, 1, 0]), 0.5 * (log[:, 2, 1] - log[:, 0, 1])
+    centre = 2.0 * log[:, 1, 1]
+    d_xx = log[:, 1, 2] - centre + log[:, 1, 0]
+    d_yy = log[:, 2, 1] - centre + log[:, 0, 1]
+    d_xy = 0.25 * (log[:, 2, 2] - log[:, 2, 0] - log[:, 0, 2] + log[:, 0, 0])
+    # A hill, not a saddle; else the pixel itself.
+    determinant = d_xx * d_yy - d_xy * d_xy
+    hill = (determinant > 1e-6) & (d_xx + d_yy < 0)
+    scale = ops.where(hill, 1.0, 0.0) / ops.where(hill, determinant, 1.0)
+    step_x = (d_xy * d_y - d_yy * d_x) * scale
+    step_y = (d_xy * d_x - d_xx * d_y) * scale
+    step = ops.clip(ops.stack([step_x, step_y], axis=-1), -1.5, 1.5)
+    return ops.cast(ops.stack([column, row], axis=-1), "float32") + step
+
+
+def _soft_argmax(flat, column, row, side, sigma):
+    """The centre of mass of the positive values within 2 sigma; less where the map ends sooner.
+
+    The window stays symmetric about the peak, or the border would push the centre inwards.
+    """
+    radius = max(1, math.ceil(2 * sigma))
+    patch = ops.maximum(_patches(flat, column, row, side, radius), 0.0)
+    reach = np.arange(-radius, radius + 1, dtype=np.int32)
+    inside = [
+        ops.cast(ops.minimum(at, side - 1 - at)[:, None] >= np.abs(reach), "float32")
+        for at in (column, row)
+    ]
+    patch = patch * inside[1][:, :, None] * inside[0][:, None, :]
+    total = ops.maximum(ops.sum(patch, axis=(1, 2)), 1e-12)
+    reach = reach.astype(np.float32)
+    shift_x = ops.sum(patch * reach[None, None, :], axis=(1, 2)) / total
+    shift_y = ops.sum(patch * reach[None, :, None], axis=(1, 2)) / total
+    position = ops.cast(ops.stack([column, row], axis=-1), "float32")
+    return position + ops.stack([shift_x, shift_y], axis=-1)
+
+
+_DECODE = {"dark": _dark, "quarter": _quarter, "soft_argmax": _soft_argmax}

@@ -1,0 +1,63 @@
+"""CoordConv: channels that tell a convolution where it is."""
+
+import keras
+import numpy as np
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="wing_tf")
+class CoordinateChannels(keras.layers.Layer):
+    """Appends x, y and the radius to maps, and maybe x and y on the boundary only.
+
+    x and y run from -1 at the centre of the first pixel to 1 at the last one's; the radius is
+    sqrt(x^2 + y^2) over its largest value, so that it is 1 in the corners. A convolution after this
+    layer is a CoordConv.
+
+    Given a boundary map too, two more channels are x and y where the map is at least ``threshold``
+    and 0 elsewhere. No gradient runs through that choice.
+
+    Args:
+        threshold: of the boundary map.
+        **kwargs: of ``keras.layers.Layer``.
+
+    Call arguments:
+        maps: [B, h, w, C].
+        boundary: [B, h, w, 1], or None.
+
+    Returns:
+        [B, h, w, C + 3], or C + 5 with a boundary.
+
+    Reference:
+        Liu et al., An Intriguing Failing of Convolutional Neural Networks and the CoordConv
+        Solution, NeurIPS 2018; Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, equation 6.
+    """
+
+    def __init__(self, *, threshold: float = 0.05, **kwargs):
+        super().__init__(**kwargs)
+        self.threshold = threshold
+
+    def call(self, maps, boundary=None):
+        """Appends the channels."""
+        coordinates = ops.convert_to_tensor(_coordinates(*maps.shape[1:3]), dtype=maps.dtype)
+        # One value a picture times nothing, plus the constant: the batch's size is not known.
+        nothing = ops.zeros_like(maps[:, :1, :1, :1])
+        channels = [maps, nothing + coordinates[None]]
+        if boundary is not None:
+            on_boundary = ops.cast(boundary >= self.threshold, maps.dtype)
+            channels.append(on_boundary * coordinates[None, :, :, :2])
+        return ops.concatenate(channels, axis=-1)
+
+    def compute_output_shape(self, maps_shape, boundary_shape=None):
+        """Returns the shape with three or five more channels."""
+        return (*maps_shape[:-1], maps_shape[-1] + (3 if boundary_shape is None else 5))
+
+    def get_config(self):
+        """Returns what the constructor takes."""
+        return super().get_config() | {"threshold": self.threshold}
+
+
+def _coordinates(height: int, width: int) -> np.ndarray:
+    """Returns x, y and the radius, float32 [h, w, 3]."""
+    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    radius = np.hypot(x, y)
+    return np.stack([x, y, radius / radius.max()], axis=-1).astype(np.float32)

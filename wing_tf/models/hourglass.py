@@ -1,0 +1,143 @@
+"""Stacked hourglasses with coordinate channels: the network of Adaptive Wing loss."""
+
+import keras
+from keras import layers
+
+from wing_tf.layers import CoordinateChannels
+
+
+def stacked_hourglass(
+    num_landmarks: int,
+    *,
+    num_stacks: int = 4,
+    features: int = 256,
+    depth: int = 4,
+    input_size: int = 256,
+    boundary: bool = True,
+    coordinates: bool = True,
+    boundary_coordinates: bool = True,
+    name: str = "hourglass",
+) -> keras.Model:
+    """Returns stacked hourglasses, each of which emits heatmaps.
+
+    A stem takes the picture to a quarter of its side. Each hourglass halves the maps ``depth`` times
+    and comes back, with a skip at every size, made of hierarchical, parallel, multi-scale blocks;
+    its features and its heatmaps go on to the next one.
+
+    Args:
+        num_landmarks: K.
+        num_stacks: hourglasses.
+        features: channels of their maps; the stem has a quarter, a half, and all of them.
+        depth: how many times each hourglass halves its maps.
+        input_size: the side of the square input in pixels.
+        boundary: emit one more map, of the face's outlines.
+        coordinates: CoordConv in the stem and before each hourglass.
+        boundary_coordinates: from the second hourglass on its CoordConv also has x and y on the
+            boundary that the one before has found. Needs both of the former.
+        name: the model's name.
+
+    Returns:
+        A functional model from pictures [B, side, side, 3], 0..255, to a list of heatmaps float32
+        [B, side / 4, side / 4, K + 1], one a stack; K without ``boundary``. For training: put
+        `wing_tf.models.heatmap_localiser` round it to get landmarks. 24,099,156 trainable parameters
+        for K = 68 and four stacks.
+
+    Raises:
+        ValueError: if the sizes don't fit: the input's side must be a multiple of
+            4 x 2^depth, ``features`` one of 4, and the boundary's coordinates need a boundary.
+
+    Reference:
+        Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, section 3 and figure 3; the blocks are those
+        of Bulat and Tzimiropoulos, How Far Are We from Solving the 2D & 3D Face Alignment Problem?,
+        ICCV 2017; the hourglass of Newell et al., ECCV 2016. Average pooling on the way down,
+        nearest neighbours on the way up.
+    """
+    for key, value in (("num_landmarks", num_landmarks), ("num_stacks", num_stacks),
+                       ("depth", depth)):  # fmt: skip
+        if value < 1:
+            raise ValueError(f"`{key}` must be positive. Received: {key}={value}.")
+    if features < 4 or features % 4:
+        raise ValueError(f"`features` must be a multiple of 4. Received: features={features}.")
+    if input_size < 1 or input_size % (4 * 2**depth):
+        raise ValueError(
+            f"`input_size` must be a multiple of {4 * 2**depth} for depth={depth}. "
+            f"Received: input_size={input_size}."
+        )
+    if boundary_coordinates and not (boundary and coordinates):
+        raise ValueError("`boundary_coordinates` needs `boundary` and `coordinates`.")
+
+    image = keras.Input((input_size, input_size, 3), name="image")
+    # float32 under mixed precision: bfloat16 has steps of one grey level above 128.
+    x = layers.Rescaling(1 / 255, dtype="float32", name="to_unit_range")(image)
+    if coordinates:
+        x = CoordinateChannels(name="stem_coordinates")(x)
+    x = _convolution(features // 4, 7, strides=2, name="stem_conv")(x)
+    x = _norm_relu(x, "stem")
+    x = block(x, features // 2, name="stem_block1")
+    x = layers.AveragePooling2D(2, name="stem_pool")(x)
+    x = block(x, features // 2, name="stem_block2")
+    x = block(x, features, name="stem_block3")
+
+    num_maps = num_landmarks + int(boundary)
+    outputs: list = []
+    for stack in range(1, num_stacks + 1):
+        prefix = f"stack{stack}"
+        y = x
+        if coordinates:
+            found = outputs[-1][..., -1:] if boundary_coordinates and outputs else None
+            y = CoordinateChannels(name=f"{prefix}_coordinates")(y, found)
+            y = _convolution(features, 1, name=f"{prefix}_coord_conv")(y)
+        y = _hourglass(y, depth, features, prefix)
+        y = block(y, features, name=f"{prefix}_top")
+        y = _convolution(features, 1, name=f"{prefix}_features")(y)
+        y = _norm_relu(y, f"{prefix}_features")
+        # float32 under mixed precision: what is decoded are small differences.
+        maps = _convolution(num_maps, 1, dtype="float32", name=f"{prefix}_maps")(y)
+        outputs.append(maps)
+        if stack < num_stacks:
+            back = _convolution(features, 1, name=f"{prefix}_features_back")(y)
+            maps_back = _convolution(features, 1, name=f"{prefix}_maps_back")(maps)
+            x = layers.Add(name=f"{prefix}_out")([x, back, maps_back])
+    return keras.Model(image, outputs, name=name)
+
+
+def block(x, channels: int, *, name: str):
+    """The hierarchical, parallel, multi-scale block: three 3x3 convolutions in a row, all kept.
+
+    Batch norm and ReLU come first, then the convolution: c/2, c/4 and c/4 channels, concatenated,
+    plus the input (through a 1x1 convolution where its number of channels differs).
+    """
+    parts = []
+    y = x
+    for i, share in enumerate((2, 4, 4), start=1):
+        y = _norm_relu(y, f"{name}_{i}")
+        y = _convolution(channels // share, 3, use_bias=False, name=f"{name}_conv{i}")(y)
+        parts.append(y)
+    y = layers.Concatenate(name=f"{name}_parts")(parts)
+    if x.shape[-1] != channels:
+        x = _norm_relu(x, f"{name}_skip")
+        x = _convolution(channels, 1, use_bias=False, name=f"{name}_skip_conv")(x)
+    return layers.Add(name=f"{name}_sum")([x, y])
+
+
+def _hourglass(x, depth: int, features: int, prefix: str):
+    name = f"{prefix}_{depth}"
+    skip = block(x, features, name=f"{name}_skip")
+    y = layers.AveragePooling2D(2, name=f"{name}_down")(x)
+    y = block(y, features, name=f"{name}_in")
+    if depth > 1:
+        y = _hourglass(y, depth - 1, features, prefix)
+    else:
+        y = block(y, features, name=f"{prefix}_centre")
+    y = block(y, features, name=f"{name}_out")
+    y = layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_up")(y)
+    return layers.Add(name=f"{name}_join")([skip, y])
+
+
+def _norm_relu(x, name: str):
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _convolution(channels: int, size: int, **kwargs):
+    return layers.Conv2D(channels, size, padding="same", kernel_initializer="he_normal", **kwargs)
