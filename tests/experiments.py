@@ -34,3 +34,16 @@ def smoke_config(records, **changes):
     config.data.path = str(records)
     config.update_from_flattened_dict(changes)
     return config
+
+
+def smoke_hourglass(records, **changes):
+    """A config of two tiny hourglasses with Adaptive Wing loss, with changes."""
+    config = load_config(next(path for path in CONFIGS if path.stem == "awing_small_300w_cpu"))
+    config.data.path = str(records)
+    small = {
+        "model.input_size": 64, "model.features": 16, "model.depth": 2, "model.num_stacks": 2,
+        "model.boundary_coordinates": True, "normaliser": "box", "epochs": 3,
+        "validation_epochs": 1, "checkpoint_epochs": 1, "num_pictures": 2, "optimizer.ema": 0.9,
+    }  # fmt: skip
+    config.update_from_flattened_dict(small | changes)
+    return config

@@ -1,4 +1,4 @@
-"""Landmarks and what a network emits for them: each codec encodes and decodes, so neither drifts."""
+"""Landmarks and what a network emits for them: encoding and decoding in one place."""
 
 from wing_tf.codecs.boundary import boundary_map, sample_curves
 from wing_tf.codecs.heatmap import DECODERS, HeatmapCodec

@@ -6,11 +6,17 @@ from scipy.interpolate import splev, splprep
 
 Curves = tuple[tuple[int, ...], ...]
 
+SAMPLES_PER_CURVE = 100  # the paper's code
+
 _FAR_AWAY = 1e6
 
 
 def sample_curves(
-    landmarks_px: np.ndarray, visibility: np.ndarray, curves: Curves, *, num_samples: int = 100
+    landmarks_px: np.ndarray,
+    visibility: np.ndarray,
+    curves: Curves,
+    *,
+    num_samples: int = SAMPLES_PER_CURVE,
 ) -> np.ndarray:
     """Draws a spline through the landmarks of each curve and returns points on it.
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from wing_tf.codecs.boundary import SAMPLES_PER_CURVE, Curves, sample_curves
 from wing_tf.data import example_schema as schema
 from wing_tf.data.records import RecordSet
 from wing_tf.geometry import shrink_ratio
@@ -110,6 +111,7 @@ def training_batches(
     cache: bool = True,
     shuffle_buffer: int = 16384,
     repeats: Callable[[dict], tf.Tensor] | None = None,
+    curves: Curves = (),
 ) -> tf.data.Dataset:
     """Returns an endless stream of shuffled batches, each face with its own random numbers.
 
@@ -134,16 +136,26 @@ def training_batches(
             repeated before shuffling, as often as the integer part says, and once more by a coin
             for the rest. An epoch stays as long as without. With ``cache`` the mean over epochs is
             exact; else but for some hundredths, by which an epoch of chance is too long.
+        curves: of a mark-up: points on them are computed once a face, or once an epoch without
+            ``cache``.
 
     Returns:
-        Batches of `parse_face`'s dict without ``key``, plus ``draws`` float32 [B, num_draws].
+        Batches of `parse_face`'s dict without ``key``, plus ``draws`` float32 [B, num_draws], and
+        with ``curves`` ``curve_samples_square_px`` float32 [B, S, 2]
+        (`wing_tf.codecs.sample_curves`).
     """
     order_seed, draw_seed = np.random.SeedSequence(seed).generate_state(2).astype(np.int64) // 2
     steps = records.num_faces // batch_size
+
+    def finish(face):
+        return _with_curves(_without_key(face), curves)
+
     if cache:
-        epoch_batches, load = _from_memory(records, ratio, batch_size, repeats)
+        epoch_batches, load = _from_memory(records, ratio, batch_size, repeats, finish)
     else:
-        epoch_batches, load = _from_files(records, ratio, batch_size, repeats, shuffle_buffer)
+        epoch_batches, load = _from_files(
+            records, ratio, batch_size, repeats, finish, shuffle_buffer
+        )
 
     def epoch(number):
         batches = epoch_batches(tf.stack([tf.constant(order_seed), number]))
@@ -166,9 +178,9 @@ def _repeat(values, times, seed):
     return tf.repeat(values, tf.cast(tf.floor(times + coins), tf.int32))
 
 
-def _from_memory(records: RecordSet, ratio: int, batch_size: int, repeats):
+def _from_memory(records: RecordSet, ratio: int, batch_size: int, repeats, finish):
     """Returns an epoch's batches of face numbers, and how such a batch is taken from memory."""
-    faces = read_faces(records, ratio).map(_without_key)
+    faces = read_faces(records, ratio).map(finish)
     arrays = faces.batch(records.num_faces).get_single_element()
     used = records.num_faces // batch_size * batch_size
     times = None
@@ -184,7 +196,7 @@ def _from_memory(records: RecordSet, ratio: int, batch_size: int, repeats):
     return epoch_batches, lambda index: {name: tf.gather(v, index) for name, v in arrays.items()}
 
 
-def _from_files(records: RecordSet, ratio: int, batch_size: int, repeats, buffer: int):
+def _from_files(records: RecordSet, ratio: int, batch_size: int, repeats, finish, buffer: int):
     """Returns an epoch's batches of records, shards and records shuffled, and how to decode one."""
     # Dataset.shuffle takes no seed that depends on the epoch's number: it is done here by chunks.
     shuffle = tf.random.experimental.stateless_shuffle
@@ -212,24 +224,32 @@ def _from_files(records: RecordSet, ratio: int, batch_size: int, repeats, buffer
         faces = chunks.map(shuffled).unbatch().repeat()
         return faces.batch(batch_size, drop_remainder=True)
 
+    def load_one(record):
+        return finish(parse_face(record, records, ratio))
+
+    traced = tf.function(load_one).get_concrete_function(tf.TensorSpec((), tf.string))
+    signature = tf.nest.map_structure(tf.type_spec_from_value, traced.structured_outputs)
+
     def load(batch):
-        return tf.map_fn(
-            lambda record: _without_key(parse_face(record, records, ratio)),
-            batch,
-            fn_output_signature={
-                "image": tf.uint8,
-                "landmarks_square_px": tf.float32,
-                "visibility": tf.int32,
-                "box_square_px": tf.float32,
-                "square_to_source": tf.float32,
-            },
-        )
+        return tf.map_fn(load_one, batch, fn_output_signature=signature)
 
     return epoch_batches, load
 
 
 def _without_key(face: dict) -> dict:
     return {name: value for name, value in face.items() if name != "key"}
+
+
+def _with_curves(face: dict, curves: Curves) -> dict:
+    if not curves:
+        return face
+    samples = tf.numpy_function(
+        lambda landmarks, visibility: sample_curves(landmarks, visibility, curves),
+        [face["landmarks_square_px"], face["visibility"]],
+        tf.float32,
+    )
+    samples = tf.ensure_shape(samples, (len(curves) * SAMPLES_PER_CURVE, 2))
+    return face | {"curve_samples_square_px": samples}
 
 
 def _interleave(files: tf.data.Dataset, num_files: int) -> tf.data.Dataset:

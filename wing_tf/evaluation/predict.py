@@ -129,11 +129,29 @@ def crop_batches(
         )
 
 
-def compile_network(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns the network as a function of pictures that is traced once for all batch sizes."""
+def compile_localiser(
+    network: keras.Model,
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
+    """Returns the network as a function of pictures that is traced once for all batch sizes.
+
+    It returns landmarks [B, K, 2] and scores [B, K]; None where the network has none.
+    """
     signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
     traced = tf.function(lambda image: network(image, training=False), input_signature=signature)
-    return lambda image: traced(tf.constant(image, tf.float32)).numpy()
+
+    def run(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        out = traced(tf.constant(image, tf.float32))
+        if isinstance(out, dict):
+            return out["landmarks"].numpy(), out["scores"].numpy()
+        return out.numpy(), None
+
+    return run
+
+
+def compile_network(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the network as a function of pictures to landmarks; see `compile_localiser`."""
+    run = compile_localiser(network)
+    return lambda image: run(image)[0]
 
 
 def predict_batches(

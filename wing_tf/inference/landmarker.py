@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from wing_tf.evaluation.predict import compile_network
+from wing_tf.evaluation.predict import compile_localiser
 from wing_tf.geometry import apply_affine, crop_square, invert
 from wing_tf.geometry.resample import crop_resample
 from wing_tf.models.saving import Contract, load_network
@@ -20,10 +20,13 @@ class LocatedFace:
     Attributes:
         landmarks_px: float64 [K, 2] in the picture's pixels.
         box_xyxy_px: float64 [4], the box that was used.
+        scores: float32 [K] in 0..1, how sure the network is of each landmark; None where it does
+            not say.
     """
 
     landmarks_px: np.ndarray
     box_xyxy_px: np.ndarray
+    scores: np.ndarray | None = None
 
 
 class Landmarker:
@@ -53,7 +56,7 @@ class Landmarker:
         else:
             network, contract = load_network(model, contract)
         self.contract, self.detector = contract, detector
-        self._run = compile_network(network)
+        self._run = compile_localiser(network)
 
     def __call__(
         self, image: np.ndarray, boxes_xyxy_px: np.ndarray | None = None
@@ -95,6 +98,12 @@ class Landmarker:
         crops, matrices = zip(
             *(crop_resample(image, square, size_hw) for square in squares), strict=True
         )
-        landmarks_crop_px = self._run(np.stack(crops).astype(np.float32)).astype(np.float64)
-        landmarks_px = apply_affine(invert(np.stack(matrices)), landmarks_crop_px)
-        return [LocatedFace(*face) for face in zip(landmarks_px, boxes, strict=True)]
+        landmarks_crop_px, scores = self._run(np.stack(crops).astype(np.float32))
+        landmarks_px = apply_affine(
+            invert(np.stack(matrices)), landmarks_crop_px.astype(np.float64)
+        )
+        none = [None] * len(boxes)
+        return [
+            LocatedFace(*face)
+            for face in zip(landmarks_px, boxes, none if scores is None else scores, strict=True)
+        ]

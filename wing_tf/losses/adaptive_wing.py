@@ -7,6 +7,9 @@ from keras import ops
 
 from wing_tf.losses.heatmap import HeatmapLoss
 
+# An error of 0 has no logarithm; the slope at this one is 1e-3 of that at .5 where y = 1.
+_TINY = 1e-30
+
 
 def adaptive_wing_loss(
     y_true,
@@ -22,9 +25,10 @@ def adaptive_wing_loss(
     exponent = alpha - ops.clip(ops.stop_gradient(y_true), 0.0, 1.0)
     error = ops.abs(y_pred - y_true)
     # Each branch sees only the errors that it is chosen for: an error of 1e30 would overflow in
-    # the power, and its gradient be 0 times infinity.
-    near = omega * ops.log1p(ops.power(ops.minimum(error, theta) / epsilon, exponent))
-    knee = ops.power(theta / epsilon, exponent)  # (theta / epsilon)^k
+    # the power, and its gradient be 0 times infinity. Powers by exp and log: vectorised on CPUs.
+    near_error = ops.clip(error, _TINY, theta) / epsilon
+    near = omega * ops.log1p(ops.exp(exponent * ops.log(near_error)))
+    knee = ops.exp(exponent * math.log(theta / epsilon))  # (theta / epsilon)^k
     slope = omega * exponent * (knee * (epsilon / theta)) / (epsilon * (1.0 + knee))  # A
     # A d - C with C = theta A - omega ln(1 + knee)
     return ops.where(error < theta, near, slope * (error - theta) + omega * ops.log1p(knee))

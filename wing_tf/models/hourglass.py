@@ -20,9 +20,9 @@ def stacked_hourglass(
 ) -> keras.Model:
     """Returns stacked hourglasses, each of which emits heatmaps.
 
-    A stem takes the picture to a quarter of its side. Each hourglass halves the maps ``depth`` times
-    and comes back, with a skip at every size, made of hierarchical, parallel, multi-scale blocks;
-    its features and its heatmaps go on to the next one.
+    A stem takes the picture to a quarter of its side. Each hourglass halves the maps ``depth``
+    times and comes back, with a skip at every size, made of hierarchical, parallel, multi-scale
+    blocks; its features and its heatmaps go on to the next one.
 
     Args:
         num_landmarks: K.
@@ -39,8 +39,8 @@ def stacked_hourglass(
     Returns:
         A functional model from pictures [B, side, side, 3], 0..255, to a list of heatmaps float32
         [B, side / 4, side / 4, K + 1], one a stack; K without ``boundary``. For training: put
-        `wing_tf.models.heatmap_localiser` round it to get landmarks. 24,099,156 trainable parameters
-        for K = 68 and four stacks.
+        `wing_tf.models.heatmap_localiser` round it to get landmarks. 24,099,156 trainable
+        parameters for K = 68 and four stacks.
 
     Raises:
         ValueError: if the sizes don't fit: the input's side must be a multiple of

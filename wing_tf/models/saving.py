@@ -77,9 +77,11 @@ def load_network(
         ) from None
     network = keras.saving.load_model(path, compile=False)
     expected = (None, contract.scheme.num_landmarks, 2)
-    if tuple(network.output_shape) != expected:
+    output = network.output
+    landmarks = output.get("landmarks") if isinstance(output, dict) else output
+    if getattr(landmarks, "shape", None) != expected:
         raise ValueError(
-            f"{path} must emit {expected} for {contract.scheme_name}. "
+            f"{path} must emit landmarks {expected} for {contract.scheme_name}. "
             f"Received: {network.output_shape}."
         )
     return network, contract

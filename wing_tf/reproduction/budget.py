@@ -60,6 +60,7 @@ def _faces_per_second(config: ml_collections.ConfigDict, records: RecordSet) -> 
         seed=0,
         ratio=stage.decode_ratio,
         cache=config.data.cache,
+        curves=stage.curves,
     )
     watch = _Stopwatch()
     trainer.fit(batches, steps_per_epoch=10**6, verbose=0, shuffle=False, callbacks=[watch])

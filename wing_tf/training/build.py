@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.records import RecordSet
-from wing_tf.losses import LOSSES
+from wing_tf.losses import HEATMAP_LOSSES, LOSSES, WeightedLossMap
+from wing_tf.models import HEATMAP_MODELS
 from wing_tf.models.saving import load_network
-from wing_tf.training.cpu import fuse_update, multiply_small_maps
+from wing_tf.training.cpu import fuse_batch_norm, fuse_update, multiply_small_maps
 from wing_tf.training.device import Plan, plan
 from wing_tf.training.optimizer import (
     decay_weights,
@@ -64,20 +65,29 @@ def compile_trainer(
     """Puts the parts together so that they run as the plan says."""
     if device_plan.compile_parts:
         multiply_small_maps(network)
+        fuse_batch_norm(network)
         fuse_update(optimizer, network.trainable_variables)
     if device_plan.precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(network.trainable_variables)  # or the step would be traced twice
     trainer = LandmarkTrainer(network, augmenter)
+    if isinstance(network.output, list):
+        loss = [loss] * len(network.outputs)
     trainer.compile(optimizer=optimizer, loss=loss, jit_compile=device_plan.compile_step)
     return trainer
 
 
 def make_loss(config: ml_collections.ConfigDict) -> keras.losses.Loss:
     """Builds the config's loss; keys that belong to another loss are left alone."""
-    loss = LOSSES[config.loss.name]
-    options = inspect.signature(loss).parameters
-    return loss(**{k: v for k, v in config.loss.items() if k in options and k != "name"})
+    settings = config.loss
+    make = (LOSSES | HEATMAP_LOSSES)[settings.name]
+    options = inspect.signature(make).parameters
+    loss = make(**{k: v for k, v in settings.items() if k in options and k != "name"})
+    if settings.map:
+        loss = WeightedLossMap(
+            loss, kind=settings.map, weight=settings.map_weight, threshold=settings.map_threshold
+        )
+    return loss
 
 
 def initialise(
@@ -87,7 +97,7 @@ def initialise(
     network, augmenter = trainer.network, trainer.augmenter
     shapes = augmented_shapes(records, augmenter, seed=config.seed)
     warn_if_normalised(shapes)
-    if config.output_init:
+    if config.output_init and config.model.name not in HEATMAP_MODELS:
         initialise_output(
             network.get_layer("output"), shapes, scale=config.output_init, seed=config.seed
         )

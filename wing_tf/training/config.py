@@ -9,14 +9,26 @@ import inspect
 
 import ml_collections
 
+from wing_tf.codecs import DECODERS
 from wing_tf.data.augment import Augmentation
-from wing_tf.losses import LOSSES
-from wing_tf.models import MODELS
+from wing_tf.losses import HEATMAP_LOSSES, LOSSES
+from wing_tf.losses.weighted_map import KINDS as MAP_KINDS
+from wing_tf.models import HEATMAP_MODELS, MODELS
 from wing_tf.training.device import PRECISIONS
 
 SCHEDULES = ("cosine", "exponential", "piecewise", "constant")
-OPTIMIZERS = ("adamw", "sgd")
+OPTIMIZERS = ("adamw", "sgd", "rmsprop")
 BALANCE_USES = ("duplicate", "weight")
+
+# What only networks that emit landmarks, or only those that emit heatmaps, have a use for.
+LANDMARK_KEYS = (
+    "two_stage", "output_init", "optimizer.body_rate", "optimizer.frozen_epochs", "loss.width",
+    "loss.curvature",
+)  # fmt: skip
+HEATMAP_KEYS = (
+    "heatmap", "loss.alpha", "loss.omega", "loss.epsilon", "loss.theta", "loss.map",
+    "loss.map_weight", "loss.map_threshold",
+)  # fmt: skip
 
 _NO_AUGMENTATION = dataclasses.asdict(Augmentation())
 
@@ -35,7 +47,26 @@ def default_config() -> ml_collections.ConfigDict:
                 "cache": True,  # keep decoded squares in memory
             },
             # width multiplies channels. weights, of resnet50 and mobilenet: "", "imagenet", a path.
-            "model": {"name": "cnn6", "input_size": 64, "width": 1.0, "weights": ""},
+            "model": {
+                "name": "cnn6",
+                "input_size": 64,
+                "width": 1.0,
+                "weights": "",
+                # Of hourglass: see `wing_tf.models.stacked_hourglass`.
+                "num_stacks": 4,
+                "features": 256,
+                "depth": 4,
+                "boundary": True,
+                "coordinates": True,
+                "boundary_coordinates": True,
+            },
+            # Of networks that emit heatmaps: see `wing_tf.codecs.HeatmapCodec`; heatmap pixels.
+            "heatmap": {
+                "sigma": 1.5,
+                "decoder": "dark",
+                "legacy": False,
+                "boundary_sigma": 1.0,
+            },
             # A second stage: `model`, `crop_margin` and `augment` are then the second network's.
             "two_stage": {
                 "first": "",  # the trained first stage: a .keras file or run folder; "": one stage
@@ -53,12 +84,25 @@ def default_config() -> ml_collections.ConfigDict:
             "normaliser": "",  # of the validation NME; the mark-up's own if empty
             "crop_margin": 1.15,  # the crop's side over the face box's longer side
             "augment": dict(_NO_AUGMENTATION),
-            "loss": {"name": "wing", "width": 10.0, "curvature": 2.0},
+            "loss": {
+                "name": "wing",
+                "width": 10.0,
+                "curvature": 2.0,
+                # Of adaptive_wing.
+                "alpha": 2.1,
+                "omega": 14.0,
+                "epsilon": 1.0,
+                "theta": 0.5,
+                # Of heatmap losses, see `wing_tf.losses.WeightedLossMap`: "", "dilated", "heatmap".
+                "map": "",
+                "map_weight": 10.0,
+                "map_threshold": 0.2,
+            },
             "optimizer": {
                 "name": "adamw",
                 "learning_rate": 1e-3,
-                "momentum": 0.9,  # sgd only
-                # adamw: decoupled, times the rate. sgd: the papers' L2 decay, a gradient term.
+                "momentum": 0.9,  # sgd and rmsprop
+                # adamw: decoupled, times the rate. Others: the papers' L2 decay, a gradient term.
                 "weight_decay": 0.0,
                 "clip_norm": 0.0,  # of all gradients together; 0: off
                 "ema": 0.0,  # decay of the weights' moving average; 0: off
@@ -118,21 +162,27 @@ def _merge(target, source, prefix: str) -> None:
             ) from None
 
 
+def _at(config: ml_collections.ConfigDict, key: str):
+    """Returns the value at a key with dots."""
+    for part in key.split("."):
+        config = config[part]
+    return config
+
+
 def _check(config: ml_collections.ConfigDict) -> None:
     choices = {
-        "model.name": MODELS,
-        "loss.name": LOSSES,
+        "model.name": MODELS | HEATMAP_MODELS,
+        "loss.name": LOSSES | HEATMAP_LOSSES,
+        "loss.map": ("", *MAP_KINDS),
+        "heatmap.decoder": DECODERS,
         "optimizer.name": OPTIMIZERS,
         "schedule.name": SCHEDULES,
         "precision": PRECISIONS,
         "jit_compile": ("auto", "on", "off"),
         "balance.use": BALANCE_USES,
     }
-    values = config.to_dict()
     for key, known in choices.items():
-        value = values
-        for part in key.split("."):
-            value = value[part]
+        value = _at(config, key)
         if value not in known:
             close = difflib.get_close_matches(str(value), list(known), n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -158,9 +208,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
         "optimizer.weight_decay", "optimizer.clip_norm", "optimizer.momentum",
         "optimizer.body_rate", "optimizer.frozen_epochs", "two_stage.simulated_error",
     ):  # fmt: skip
-        value = values
-        for part in key.split("."):
-            value = value[part]
+        value = _at(config, key)
         if not value >= 0:
             raise ValueError(f"config.{key} can't be negative. Received: {value}.")
     if config.optimizer.momentum >= 1:
@@ -180,11 +228,21 @@ def _check(config: ml_collections.ConfigDict) -> None:
 def _check_parts(config: ml_collections.ConfigDict) -> None:
     """Refuses keys that would have no effect, and two-stage settings that make no sense."""
     default = default_config()
-    options = inspect.signature(MODELS[config.model.name]).parameters
+    options = inspect.signature((MODELS | HEATMAP_MODELS)[config.model.name]).parameters
     for key, value in config.model.items():
         if value != default.model[key] and key != "name" and key not in options:
             raise ValueError(f"config.model.{key} is not for {config.model.name}.")
     two_stage = config.two_stage
+    heatmaps = config.model.name in HEATMAP_MODELS
+    if heatmaps != (config.loss.name in HEATMAP_LOSSES):
+        raise ValueError(
+            f"config.loss.name={config.loss.name!r} is not for {config.model.name}, which emits "
+            f"{'heatmaps' if heatmaps else 'landmarks'}: take "
+            f"{' or '.join(HEATMAP_LOSSES if heatmaps else LOSSES)}."
+        )
+    for key in LANDMARK_KEYS if heatmaps else HEATMAP_KEYS:
+        if _at(config, key) != _at(default, key):
+            raise ValueError(f"config.{key} is not for {config.model.name}.")
     if not two_stage.first:
         for key in ("correct", "simulated_error"):
             if two_stage[key] != default.two_stage[key]:

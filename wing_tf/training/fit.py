@@ -97,6 +97,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         ratio=stage.decode_ratio,
         first_epoch=epoch,
         cache=config.data.cache,
+        curves=stage.curves,
         repeats=balance.shares if balance and config.balance.use == "duplicate" else None,
     )
     if balance and config.balance.use == "weight":

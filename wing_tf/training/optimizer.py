@@ -62,7 +62,7 @@ def make_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int):
 
 
 def make_optimizer(config: ml_collections.ConfigDict, steps_per_epoch: int):
-    """Returns the optimizer of a config; SGD's weight decay is in `decay_weights`."""
+    """Returns the optimizer of a config; weight decay but AdamW's is in `decay_weights`."""
     settings = config.optimizer
     common = {
         "learning_rate": make_schedule(config, steps_per_epoch),
@@ -72,6 +72,11 @@ def make_optimizer(config: ml_collections.ConfigDict, steps_per_epoch: int):
     }
     if settings.name == "sgd":
         return keras.optimizers.SGD(momentum=settings.momentum, **common)
+    if settings.name == "rmsprop":
+        # PyTorch's defaults, as in the papers' code; Keras' own are .9 and 1e-7.
+        return keras.optimizers.RMSprop(
+            momentum=settings.momentum, rho=0.99, epsilon=1e-8, **common
+        )
     optimizer = keras.optimizers.AdamW(weight_decay=settings.weight_decay, **common)
     # Kernels only, as with SGD. The output layer's bias is the mean shape in pixels: it must not
     # shrink.
@@ -97,13 +102,13 @@ def _fine_tunes(config: ml_collections.ConfigDict) -> bool:
 
 
 def decay_weights(config: ml_collections.ConfigDict, network: keras.Model) -> None:
-    """Gives a network's kernels the papers' weight decay, if the config trains it with SGD.
+    """Gives a network's kernels the papers' weight decay, unless the optimizer is AdamW.
 
-    A gradient term, coupled with momentum: decay lambda adds lambda * w to the gradient, the
-    gradient of (lambda / 2) w^2. # The paper is silent on biases: none.
+    A gradient term, coupled with momentum and scaling: decay lambda adds lambda * w to the
+    gradient, the gradient of (lambda / 2) w^2. # The paper is silent on biases: none.
     """
     settings = config.optimizer
-    if settings.name == "sgd" and settings.weight_decay:
+    if settings.name != "adamw" and settings.weight_decay:
         for variable in network.trainable_variables:
             if "kernel" in variable.name:
                 variable.regularizer = keras.regularizers.L2(settings.weight_decay / 2)

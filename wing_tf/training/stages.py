@@ -7,12 +7,14 @@ import keras
 import ml_collections
 import numpy as np
 
+from wing_tf.codecs import HeatmapCodec
 from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.heatmaps import HeatmapAugmenter
 from wing_tf.data.read import decode_ratio, read_landmarks
 from wing_tf.data.records import RecordSet
 from wing_tf.data.refine import FirstStage, RefinedAugmenter
 from wing_tf.geometry import procrustes, shrink_ratio
-from wing_tf.models import MODELS, correction, two_stage
+from wing_tf.models import HEATMAP_MODELS, MODELS, correction, heatmap_localiser, two_stage
 from wing_tf.models.saving import Contract, find_network, load_network
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.training.device import Plan
@@ -55,9 +57,14 @@ class OneStage:
         """Files that the training reads again when it is resumed, by their config keys."""
         return {}
 
+    @property
+    def curves(self) -> tuple[tuple[int, ...], ...]:
+        """The curves of the mark-up that targets need."""
+        return ()
+
     def network(self) -> keras.Model:
         """Builds the network that is trained, in the current dtype policy."""
-        model = MODELS[self.config.model.name]
+        model = (MODELS | HEATMAP_MODELS)[self.config.model.name]
         options = inspect.signature(model).parameters
         chosen = {k: v for k, v in self.config.model.items() if k in options and k != "name"}
         return model(self.records.scheme.num_landmarks, name=self._name, **chosen)
@@ -71,12 +78,60 @@ class OneStage:
         return self._augmenter(jit_compile=device_plan.compile_parts)
 
     def _augmenter(self, *, jit_compile: bool) -> Augmenter:
-        return Augmenter(
+        return Augmenter(self.records.scheme, jit_compile=jit_compile, **self._crops)
+
+    @property
+    def _crops(self) -> dict:
+        return {
+            "input_size": self.config.model.input_size,
+            "margin": self.config.crop_margin,
+            "augmentation": Augmentation(**self.config.augment),
+        }
+
+
+class HeatmapStage(OneStage):
+    """A network that is trained to emit heatmaps, and used with a decoder behind them.
+
+    Raises:
+        ValueError: if the mark-up has no boundary curves and the config asks for a boundary.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict, records: RecordSet):
+        super().__init__(config, records)
+        if config.model.boundary and not records.scheme.boundary_curves:
+            raise ValueError(
+                f"{records.scheme.name} has no boundary curves: set config.model.boundary and "
+                "config.model.boundary_coordinates to False."
+            )
+
+    @property
+    def curves(self) -> tuple[tuple[int, ...], ...]:
+        """The boundary's curves, if there is a boundary."""
+        return self.records.scheme.boundary_curves if self.config.model.boundary else ()
+
+    @property
+    def codec(self) -> HeatmapCodec:
+        """How maps are drawn and read."""
+        settings, size = self.config.heatmap, self.config.model.input_size
+        return HeatmapCodec(
+            input_size=size,
+            heatmap_size=size // 4,
+            sigma=settings.sigma,
+            decoder=settings.decoder,
+            legacy=settings.legacy,
+        )
+
+    def whole(self, network: keras.Model) -> keras.Model:
+        """Returns the network with its last maps decoded."""
+        return heatmap_localiser(network, self.records.scheme.num_landmarks, self.codec)
+
+    def _augmenter(self, *, jit_compile: bool) -> Augmenter:
+        return HeatmapAugmenter(
             self.records.scheme,
-            input_size=self.config.model.input_size,
-            margin=self.config.crop_margin,
-            augmentation=Augmentation(**self.config.augment),
+            codec=self.codec,
+            boundary_sigma=self.config.heatmap.boundary_sigma if self.config.model.boundary else 0,
             jit_compile=jit_compile,
+            **self._crops,
         )
 
 
@@ -187,4 +242,6 @@ class SecondStage(OneStage):
 
 def make_stage(config: ml_collections.ConfigDict, records: RecordSet) -> OneStage:
     """Returns what the config trains: `config.two_stage.first` makes it a second stage."""
+    if config.model.name in HEATMAP_MODELS:
+        return HeatmapStage(config, records)
     return (SecondStage if config.two_stage.first else OneStage)(config, records)

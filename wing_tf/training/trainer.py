@@ -43,6 +43,11 @@ class LandmarkTrainer(keras.Model):
         """Fits an augmented batch: forward, loss, backward, update.
 
         Args:
-            batch: pictures, landmarks and weights, as the augmenter returns them.
+            batch: pictures, targets (landmarks or maps) and weights, as the augmenter returns them.
+                A network of several outputs, one a stack, has the same targets for each.
         """
-        return super().train_step(batch)
+        image, targets, weights = batch
+        if isinstance(self.network.output, list):
+            count = len(self.network.outputs)
+            targets, weights = [targets] * count, [weights] * count
+        return super().train_step((image, targets, weights))

@@ -1,0 +1,104 @@
+import csv
+
+import keras
+import numpy as np
+import pytest
+from experiments import smoke_hourglass
+
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.evaluation.evaluate import evaluate
+from wing_tf.inference import Landmarker
+from wing_tf.losses import AdaptiveWingLoss, HeatmapSquaredError, WeightedLossMap
+from wing_tf.models import stacked_hourglass
+from wing_tf.models.saving import load_network
+from wing_tf.training import fit
+from wing_tf.training.build import make_loss
+from wing_tf.training.config import complete_config
+from wing_tf.training.cpu import fuse_batch_norm
+from wing_tf.training.stages import make_stage
+
+
+def test_a_heatmap_training_is_saved_judged_and_used(synthetic_records, tmp_path):
+    run = fit.train(smoke_hourglass(synthetic_records), tmp_path / "run")
+    network, contract = load_network(run)
+    assert (contract.input_size, contract.scheme_name) == (64, "ibug_68")
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    (tmp_path / "report").mkdir()
+    report = evaluate(run, f"{synthetic_records}/validation-*", tmp_path / "report",
+                      normaliser="box")  # fmt: skip
+    best = min(float(row["val_nme"]) for row in rows)
+    assert report["nme_mean"] == pytest.approx(best, rel=1e-4)
+    picture = np.random.default_rng(0).integers(0, 256, (120, 120, 3), np.uint8)
+    face = Landmarker(run)(picture, np.array([[20, 20, 90, 100.0]]))[0]
+    assert face.landmarks_px.shape == (68, 2)
+    assert face.scores.shape == (68,)
+    assert 0 <= face.scores.min() <= face.scores.max() <= 1
+
+
+def test_one_hourglass_learns_eight_faces(synthetic_records, tmp_path):
+    """The whole of encoder, loss, decoder: the maps' landmarks come near the faces' own."""
+    config = smoke_hourglass(
+        synthetic_records,
+        **{
+            "model.num_stacks": 1, "model.boundary_coordinates": False, "model.features": 32,
+            "epochs": 40, "validation_epochs": 40, "checkpoint_epochs": 40,
+            "optimizer.learning_rate": 5e-3,
+        },
+    )  # fmt: skip
+    run = fit.train(config, tmp_path / "run")
+    with (run / "metrics.csv").open() as file:
+        score = float(list(csv.DictReader(file))[-1]["val_nme"])
+    assert score < 0.12  # of the box, on faces that it has not seen; the mean shape has .15
+
+
+def test_the_loss_of_a_config(synthetic_records):
+    config = complete_config(smoke_hourglass(synthetic_records))
+    loss = make_loss(config)
+    assert isinstance(loss, WeightedLossMap)
+    assert isinstance(loss.loss, AdaptiveWingLoss)
+    config.loss.update({"name": "heatmap_mse", "map": ""})
+    assert isinstance(make_loss(config), HeatmapSquaredError)
+
+
+def test_a_scheme_without_curves_has_no_boundary(synthetic_records):
+    records = open_records(find_shards(str(synthetic_records), "train"))
+    import dataclasses
+
+    bare = dataclasses.replace(records, scheme=dataclasses.replace(
+        records.scheme, boundary_curves=(), lines=()))  # fmt: skip
+    config = complete_config(smoke_hourglass(synthetic_records))
+    with pytest.raises(ValueError, match="has no boundary curves"):
+        make_stage(config, bare)
+    config.model.update({"boundary": False, "boundary_coordinates": False})
+    assert make_stage(config, bare).curves == ()
+
+
+def test_fused_batch_norm_is_the_same(tmp_path):
+    """Output, gradients and moving averages, against Keras' own."""
+    import tensorflow as tf
+
+    image = np.random.default_rng(0).uniform(0, 255, (8, 32, 32, 3)).astype(np.float32)
+    results = []
+    for fused in (False, True):
+        keras.utils.set_random_seed(0)
+        network = stacked_hourglass(3, num_stacks=1, features=8, depth=1, input_size=32,
+                                    boundary_coordinates=False)  # fmt: skip
+        if fused:
+            norms = [n for n in network.layers if isinstance(n, keras.layers.BatchNormalization)]
+            assert fuse_batch_norm(network) == [layer.name for layer in norms]
+        with tf.GradientTape() as tape:
+            maps = network(image, training=True)[0]
+            loss = tf.reduce_mean(maps**2)
+        gradients = tape.gradient(loss, network.trainable_variables)
+        results.append((maps, network.get_weights(), gradients, network(image)[0]))
+    for plain, ours in zip(*(r[1] for r in results), strict=True):
+        np.testing.assert_allclose(ours, plain, rtol=0.002, atol=1e-4)  # n / (n - 1), n >= 512
+    np.testing.assert_allclose(results[1][0], results[0][0], atol=1e-3)
+    np.testing.assert_allclose(results[1][3], results[0][3], atol=0.01)
+    for plain, ours in zip(*(r[2] for r in results), strict=True):
+        np.testing.assert_allclose(ours, plain, atol=2e-3 * float(np.abs(plain).max()) + 1e-6)
+    network.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    np.testing.assert_allclose(loaded(image)[0], network(image)[0], atol=1e-5)

@@ -1,0 +1,49 @@
+"""Crops with heatmaps as targets, made on the device."""
+
+from keras import ops
+
+from wing_tf.codecs import HeatmapCodec, boundary_map
+from wing_tf.data.augment import Augmenter
+from wing_tf.geometry import apply_affine
+
+
+class HeatmapAugmenter(Augmenter):
+    """An `Augmenter` whose targets are maps: one a landmark, and maybe one of the boundary.
+
+    Landmarks that a face does not have, or that lie outside of the crop, have the weight 0; so has
+    the boundary of a face that a landmark of a curve is missing of.
+
+    Args:
+        scheme: as of `Augmenter`.
+        codec: how the maps are drawn.
+        boundary_sigma: of the boundary map, in heatmap pixels; 0: no such map. Batches then need
+            ``curve_samples_square_px`` (`wing_tf.data.read.training_batches`).
+        **options: as of `Augmenter`.
+
+    Returns, when called:
+        Pictures float32 [B, side, side, 3], 0..255; maps float32 [B, h, w, K] or [B, h, w, K + 1];
+        weights float32 [B, K] or [B, K + 1].
+    """
+
+    def __init__(self, scheme, *, codec: HeatmapCodec, boundary_sigma: float = 0.0, **options):
+        super().__init__(scheme, **options)
+        self.codec = codec
+        self.boundary_sigma = boundary_sigma
+
+    def cut(self, faces, to_crop, flipped):
+        """Returns what `__call__` returns, for maps and flips as from `vary`."""
+        image, landmarks, weights = super().cut(faces, to_crop, flipped)
+        maps, weights = self.codec.encode(landmarks, weights)
+        if self.boundary_sigma:
+            # A flip maps the set of curves onto itself: nothing to swap.
+            samples = apply_affine(to_crop, faces["curve_samples_square_px"], xp=ops)
+            boundary, present = boundary_map(
+                self.codec.to_heatmap(samples),
+                heatmap_size=self.codec.heatmap_size,
+                sigma=self.boundary_sigma,
+            )
+            if "face_weight" in faces:
+                present = present * faces["face_weight"][:, None]
+            maps = ops.concatenate([maps, boundary], axis=-1)
+            weights = ops.concatenate([weights, present], axis=-1)
+        return image, maps, weights
