@@ -86,9 +86,17 @@ def test_finished_cells_are_not_trained_again(cells, settings, monkeypatch):
 
     monkeypatch.setattr("wing_tf.reproduction.cells.train", fail)
     assert CellRunner(settings).run(TABLE) == cells
-    # One that is missing is, and one that was made in another way is refused.
+    # Nor is one from before a config key existed, which was then as its default is.
     path = settings.folder / "cells" / "cnn6_l2_seed0.json"
     text = path.read_text()
+    older = json.loads(text)
+    del older["protocol"]["config"]["loss"]["curvature"]
+    del older["protocol"]["config"]["balance"]
+    path.write_text(json.dumps(older))
+    again = CellRunner(settings).run(TABLE)
+    assert [c["tests"] for c in again] == [c["tests"] for c in cells]
+    path.write_text(text)
+    # One that is missing is, and one that was made in another way is refused.
     path.unlink()
     with pytest.raises(AssertionError, match="trained again"):
         CellRunner(settings).run(TABLE)

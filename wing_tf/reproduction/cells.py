@@ -27,6 +27,7 @@ from wing_tf.models.saving import load_network
 from wing_tf.reproduction.budget import planned_epochs
 from wing_tf.reproduction.recipes import cell_config
 from wing_tf.reproduction.tables import Cell, Table
+from wing_tf.training.config import default_config
 from wing_tf.training.fit import train
 from wing_tf.visualization.files import write_text
 
@@ -129,7 +130,10 @@ class CellRunner:
         protocol = self._protocol(cell, seed, config)
         if path.is_file():
             found = json.loads(path.read_text())
-            different = sorted(k for k, v in protocol.items() if found["protocol"].get(k) != v)
+            theirs = found["protocol"]
+            # A key that is younger than the cell had no effect then: the default.
+            theirs["config"] = _merged(_plain(default_config()), theirs["config"])
+            different = sorted(k for k, v in protocol.items() if theirs.get(k) != v)
             if different:
                 raise ValueError(
                     f"{path} was made in another way ({', '.join(different)}). Name another "
@@ -211,13 +215,9 @@ class CellRunner:
 
     def _protocol(self, cell: Cell, seed: int, config: ml_collections.ConfigDict) -> dict:
         """What must be the same for a finished cell to count: no paths, which may move."""
-        values = json.loads(config.to_json_best_effort())
-        for key in ("epochs", "validation_epochs", "checkpoint_epochs", "data", "precision"):
-            del values[key]  # planned, or what it became on a machine
-        values["two_stage"]["first"] = values["balance"]["path"] = ""
         settings = self.settings
         protocol = {
-            "config": values,
+            "config": _plain(config),
             "budget": {"epochs": settings.epochs} if settings.epochs else
             {"minutes": settings.minutes},
             "normaliser": self.normaliser,
@@ -249,6 +249,25 @@ class CellRunner:
 def file_name(cell: str, seed: int) -> str:
     """Returns a cell's file name without ending."""
     return f"{cell.replace('/', '-').replace(' ', '_')}_seed{seed}"
+
+
+def _plain(config: ml_collections.ConfigDict) -> dict:
+    """Returns what counts of a cell's config."""
+    values = json.loads(config.to_json_best_effort())
+    for key in ("epochs", "validation_epochs", "checkpoint_epochs", "data", "precision"):
+        del values[key]  # planned, or what it became on a machine
+    values["two_stage"]["first"] = values["balance"]["path"] = ""
+    return values
+
+
+def _merged(values: dict, changes: dict) -> dict:
+    """Returns nested values with changes put in."""
+    inner = {
+        key: _merged(values[key], change)
+        for key, change in changes.items()
+        if isinstance(change, dict) and isinstance(values.get(key), dict)
+    }
+    return values | changes | inner
 
 
 def _sha256(content: bytes) -> str:
