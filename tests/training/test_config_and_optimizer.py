@@ -61,7 +61,18 @@ def _useful_keys(config):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+# These take half a minute each: bodies of hundreds of layers.
+_DEEP = ("awing_4hg", "awing_1hg", "wing_resnet50", "wing_mobilenet")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if path.stem.startswith(_DEEP) else [])
+        for path in CONFIGS
+    ],
+    ids=lambda path: path.stem,
+)
 def test_every_config_is_whole_and_takes_a_step(path, train_records, tmp_path):
     config = load_config(path)
     assert _useful_keys(config) <= _keys(config)  # so that each can be set on the command line

@@ -96,7 +96,7 @@ def test_fused_batch_norm_is_the_same(tmp_path):
     for plain, ours in zip(*(r[1] for r in results), strict=True):
         np.testing.assert_allclose(ours, plain, rtol=0.002, atol=1e-4)  # n / (n - 1), n >= 512
     np.testing.assert_allclose(results[1][0], results[0][0], atol=1e-3)
-    np.testing.assert_allclose(results[1][3], results[0][3], atol=0.01)
+    np.testing.assert_allclose(results[1][3], results[0][3], atol=0.05)  # n / (n - 1) again
     for plain, ours in zip(*(r[2] for r in results), strict=True):
         np.testing.assert_allclose(ours, plain, atol=2e-3 * float(np.abs(plain).max()) + 1e-6)
     network.save(tmp_path / "network.keras")

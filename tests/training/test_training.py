@@ -151,7 +151,7 @@ def test_rows_after_the_backup_are_cut(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"precision": "float16"},
+        pytest.param({"precision": "float16"}, marks=pytest.mark.slow),
         {"precision": "bfloat16"},
         {"optimizer.name": "sgd", "schedule.name": "constant"},
         {"data.cache": False, "loss.name": "l1"},

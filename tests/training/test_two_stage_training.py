@@ -24,7 +24,10 @@ def first(tmp_path_factory):
     return str(untrained_model(tmp_path_factory.mktemp("first") / "first.keras", 32))
 
 
-@pytest.mark.parametrize(("correct", "simulated_error"), [(False, 0.0), (True, 0.02)])
+@pytest.mark.parametrize(
+    ("correct", "simulated_error"),
+    [(False, 0.0), pytest.param(True, 0.02, marks=pytest.mark.slow)],
+)
 def test_a_second_stage_trains_and_both_are_saved(
     correct, simulated_error, first, synthetic_records, tmp_path
 ):
