@@ -41,6 +41,9 @@ _WIDE_YAW = flags.DEFINE_float(
     "wide_yaw", 0.38, "synthetic: share of training faces with any yaw; the rest is near frontal."
 )
 _TEST_WIDE_YAW = flags.DEFINE_float("test_wide_yaw", 0.38, "synthetic: the same of test faces.")
+_YAW = flags.DEFINE_float(
+    "yaw_deg", 22.0, "synthetic: standard deviation of the nearly frontal faces' yaw."
+)
 _SIDE = flags.DEFINE_integer("side", 256, "The stored square's side in pixels, a multiple of 8.")
 _CONTEXT = flags.DEFINE_float("context", 2.0, "The square's side over the face box's longer side.")
 _QUALITY = flags.DEFINE_integer("jpeg_quality", 95, "Of the stored squares.")
@@ -84,6 +87,7 @@ def _make_source():
         seed=_SEED.value,
         wide_yaw=_WIDE_YAW.value,
         test_wide_yaw=_TEST_WIDE_YAW.value,
+        yaw_deg=_YAW.value,
     )
 
 

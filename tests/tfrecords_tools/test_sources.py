@@ -4,6 +4,7 @@ import pytest
 
 from tfrecords_tools.sources import BadRecordError, CsvSource, Ibug300WSource, SyntheticSource
 from tfrecords_tools.sources.ibug_300w import read_pts
+from tfrecords_tools.synthetic import render_face
 
 POINTS = np.stack([np.linspace(20, 80, 68), np.linspace(90, 25, 68)], axis=1)
 
@@ -238,3 +239,11 @@ def test_wide_yaw_is_the_share_of_turned_heads():
     assert np.mean(np.array(yaw["test"]) > 60) > 0.15
     with pytest.raises(ValueError, match="`wide_yaw` must be in"):
         SyntheticSource(count=1, wide_yaw=2.0)
+    narrow = SyntheticSource(count=20, wide_yaw=0.0, yaw_deg=1.0)
+    yaws = [narrow.load(item).angles_deg[0] for item in narrow.items()]
+    assert 0.5 < np.std(yaws) < 1.5
+    with pytest.raises(ValueError, match="`yaw_deg` must be in"):
+        SyntheticSource(count=1, yaw_deg=-1.0)
+    for wrong in ({"wide_yaw": -1.0}, {"yaw_deg": 91.0}):
+        with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be in"):
+            render_face(0, 0, **wrong)

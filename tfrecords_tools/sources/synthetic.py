@@ -19,9 +19,10 @@ class SyntheticSource(Source):
         wide_yaw: the share of training faces whose yaw is uniform within +-90 degrees; the others
             are nearly frontal.
         test_wide_yaw: of the test faces.
+        yaw_deg: the standard deviation of the nearly frontal faces' yaw.
 
     Raises:
-        ValueError: if there is nothing to make, or a share is none.
+        ValueError: if there is nothing to make, a share is none or the deviation no angle.
     """
 
     name = "synthetic"
@@ -36,6 +37,7 @@ class SyntheticSource(Source):
         size: int = 192,
         wide_yaw: float = 0.38,
         test_wide_yaw: float = 0.38,
+        yaw_deg: float = 22.0,
     ):
         if count < 0 or num_test < 0 or count + num_test < 1:
             raise ValueError(
@@ -46,6 +48,9 @@ class SyntheticSource(Source):
         for share in self.wide_yaw.values():
             if not 0 <= share <= 1:
                 raise ValueError(f"`wide_yaw` must be in [0, 1]. Received: {share}.")
+        if not 0 <= yaw_deg <= 90:
+            raise ValueError(f"`yaw_deg` must be in [0, 90]. Received: {yaw_deg}.")
+        self.yaw_deg = yaw_deg
         self.count, self.num_test, self.seed, self.size = count, num_test, seed, size
         self.scheme = get_scheme("ibug_68")
         self.skipped = {}
@@ -62,7 +67,11 @@ class SyntheticSource(Source):
     def load(self, item: Item) -> Face:
         """Renders one face."""
         face = render_face(
-            self.seed, item.payload, size=self.size, wide_yaw=self.wide_yaw[item.split]
+            self.seed,
+            item.payload,
+            size=self.size,
+            wide_yaw=self.wide_yaw[item.split],
+            yaw_deg=self.yaw_deg,
         )
         flags = schema.HIDDEN + (face.visibility > 0).astype(int)
         annotated = annotated_face(face.image, face.landmarks_px, flags, face.box_xyxy_px)

@@ -49,8 +49,8 @@ class SyntheticFace:
     box_xyxy_px: np.ndarray
 
 
-def _random_angles(rng: np.random.Generator, wide_yaw: float) -> np.ndarray:
-    yaw = rng.normal(0, 22) if rng.random() < 1 - wide_yaw else rng.uniform(-90, 90)
+def _random_angles(rng: np.random.Generator, wide_yaw: float, yaw_deg: float) -> np.ndarray:
+    yaw = rng.normal(0, yaw_deg) if rng.random() < 1 - wide_yaw else rng.uniform(-90, 90)
     pitch, roll = rng.normal(0, 10), rng.normal(0, 11)
     return np.clip([yaw, pitch, roll], [-90, -30, -30], [90, 30, 30])
 
@@ -87,7 +87,9 @@ def _landmark_vertices() -> np.ndarray:
     return np.rint(t * (rows - 1)).astype(int) * columns + np.rint(s * (columns - 1)).astype(int)
 
 
-def render_face(seed: int, index: int, *, size: int = 192, wide_yaw: float = 0.38) -> SyntheticFace:
+def render_face(
+    seed: int, index: int, *, size: int = 192, wide_yaw: float = 0.38, yaw_deg: float = 22.0
+) -> SyntheticFace:
     """Renders face number `index` of the endless set `seed`.
 
     The same arguments give the same bytes, in any order and in any process.
@@ -96,18 +98,20 @@ def render_face(seed: int, index: int, *, size: int = 192, wide_yaw: float = 0.3
         seed: Which set, not negative.
         index: Which face of the set, not negative.
         size: Side of the picture in pixels; the landmark box spans about half of it.
-        wide_yaw: Probability of a yaw that is uniform within +-90 degrees; the others are normal
-            with a standard deviation of 22 degrees.
+        wide_yaw: Probability of a yaw that is uniform within +-90 degrees; the others are normal.
+        yaw_deg: The standard deviation of those.
 
     Returns:
         The picture and its landmarks.
 
     Raises:
-        ValueError: If `size` is below 32, `seed` or `index` is negative, or `wide_yaw` is no
-            probability.
+        ValueError: If `size` is below 32, `seed`, `index` or `yaw_deg` is negative, or `wide_yaw`
+            is no probability.
     """
     if not 0 <= wide_yaw <= 1:
         raise ValueError(f"`wide_yaw` must be in [0, 1]. Received: wide_yaw={wide_yaw}.")
+    if not 0 <= yaw_deg <= 90:
+        raise ValueError(f"`yaw_deg` must be in [0, 90]. Received: yaw_deg={yaw_deg}.")
     if size < 32:
         raise ValueError(f"`size` must be at least 32. Received: size={size}.")
     if seed < 0 or index < 0:
@@ -115,7 +119,7 @@ def render_face(seed: int, index: int, *, size: int = 192, wide_yaw: float = 0.3
             f"`seed` and `index` must not be negative. Received: seed={seed}, index={index}."
         )
     rng = np.random.default_rng([seed, index])
-    angles = _random_angles(rng, wide_yaw)
+    angles = _random_angles(rng, wide_yaw, yaw_deg)
     head, style = random_head(rng), random_style(rng)
     rotation = rotation_matrix(*angles)
     camera = _frame_camera(head.landmarks, rotation, size, rng)
