@@ -5,7 +5,9 @@ RMSprop 1e-4 (a tenth from epochs 80 and 160 of 240 on), weight decay 1e-5 as a 
 rotation +-50 degrees, translation +-25 px, scale +-15 %, flips, blur, noise, occlusion.
 # The paper is silent: batch size 8; blur, noise and occlusion as strong as below; sigma of the maps
 (1.75 heatmap pixels is what the authors' published patch of 7 x 7 has). Maps are drawn at sub-pixel
-positions, unlike there. On CPUs take awing_small_300w_cpu.py.
+positions. # Deviates from the paper: there at whole pixels. Boxes are
+landmark boxes, times 1.15, for the data set's own. On CPUs take
+awing_small_300w_cpu.py.
 
 Published: inter-ocular NME 3.18 % full, 2.81 % common, 4.72 % challenge (table 12). Not run here.
 Command: wing-train --config=configs/awing_1hg_300w.py --workdir=RUN

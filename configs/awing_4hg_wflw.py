@@ -5,7 +5,8 @@ RMSprop 1e-4 (a tenth from epochs 80 and 160 of 240 on), weight decay 1e-5 as a 
 rotation +-50 degrees, translation +-25 px, scale +-15 %, flips, blur, noise, occlusion.
 # The paper is silent: batch size 8; blur, noise and occlusion as strong as below; sigma of the maps
 (1.75 heatmap pixels is what the authors' published patch of 7 x 7 has). Maps are drawn at sub-pixel
-positions, unlike there. On CPUs take awing_small_300w_cpu.py.
+positions. # Deviates from the paper: there at whole pixels. On CPUs take
+awing_small_300w_cpu.py.
 
 Published: inter-ocular NME 4.36 %, FR10 2.84 %, AUC10 .5719; with boxes of the landmarks 4.21 %,
 2.04 %, .5895 (table 1). Not run here.

@@ -49,6 +49,29 @@ def test_distances_equal_scipys_also_after_a_similarity(name):
         assert float(weight[0, 0]) == 1
 
 
+def test_an_anisotropic_map_moves_curves_by_little():
+    """The docstring's numbers, on rendered shapes: points that are moved against new curves."""
+    from tfrecords_tools.synthetic import render_face
+
+    scheme = get_scheme("ibug_68")
+    worst, mean = [], []
+    for seed in range(4):
+        landmarks = render_face(seed, 0, wide_yaw=0.0).landmarks_px
+        landmarks = (landmarks - landmarks.min(axis=0)) * (56 / np.ptp(landmarks, axis=0).max()) + 4
+        stretch = np.array([[1.05, 0, 0], [0, 0.97, 0]])
+        old, new = (
+            sample_curves(points, np.ones(68), scheme.boundary_curves, num_samples=1000)
+            for points in (landmarks, apply_affine(stretch, landmarks))
+        )
+        moved = apply_affine(stretch, old.astype(np.float64)).reshape(13, -1, 2)
+        for theirs, ours in zip(new.reshape(13, -1, 2), moved, strict=True):
+            distance = cKDTree(theirs).query(ours)[0]
+            worst.append(distance.max())
+            mean.append(distance.mean())
+    assert np.max(worst) < 0.25
+    assert np.mean(mean) < 0.03
+
+
 def test_the_map_is_a_gaussian_of_the_distance_cut_at_three_sigma():
     samples = np.stack([np.full(500, 10.0), np.linspace(-5, 40, 500)], axis=-1)[None]
     maps, _ = boundary_map(samples, heatmap_size=32, sigma=1.5)

@@ -40,18 +40,17 @@ def test_round_trip_at_the_border(decoder, sigma):
 
 
 def test_the_picture_of_a_drawn_dot_is_where_its_map_is():
-    # A dot of one input pixel, averaged over 4 x 4 blocks, is brightest in the map's brightest
-    # pixel, and the blocks' centre of mass is the landmark to a quarter of a pixel.
+    """A blob in the input, averaged over blocks of 4 x 4, against what `decode` finds."""
     codec = HeatmapCodec(input_size=64, heatmap_size=16)
-    for x, y in ((5, 6), (31, 40), (60, 3)):
-        picture = np.zeros((64, 64))
-        picture[y, x] = 1
-        blocks = picture.reshape(16, 4, 16, 4).sum(axis=(1, 3))
-        maps, _ = codec.encode(np.array([[[x, y]]]), np.ones((1, 1)))
-        assert np.argmax(blocks) == np.argmax(np.asarray(maps)[0, ..., 0])
-        found = codec.to_heatmap(np.array([x, y]))
-        row, column = np.unravel_index(np.argmax(blocks), blocks.shape)
-        assert np.abs(found - [column, row]).max() <= 0.5
+    rows, columns = np.mgrid[:64, :64]
+    for x, y in ((25.3, 16.9), (31.0, 40.7), (42.6, 33.2)):
+        picture = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 3.0**2))
+        blocks = picture.reshape(16, 4, 16, 4).mean(axis=(1, 3)).astype(np.float32)
+        found, _ = codec.decode(blocks[None, :, :, None] / blocks.max())
+        np.testing.assert_allclose(np.asarray(found)[0, 0], [x, y], atol=0.25)  # .06 of a pixel
+        share = blocks / blocks.sum()
+        centre = [(share.sum(axis=axis) * np.arange(16)).sum() for axis in (0, 1)]
+        np.testing.assert_allclose(codec.to_heatmap(np.array([x, y])), centre, atol=0.02)
 
 
 def test_maps_equal_a_loop():
@@ -86,12 +85,11 @@ def test_the_authors_patch_and_what_it_costs():
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (10, 16, 22, 28)
     assert patch[13, 25] == 1
     assert patch[13, 26] == pytest.approx(np.exp(-1 / (2 * 1.75**2)))
-    # Decoded at the pixel's centre: (i + .5) * 4, on the grid whose first pixel's centre is .5.
     landmarks = np.random.default_rng(0).uniform(20, 236, (50, 68, 2)).astype(np.float32)
     maps, _ = codec.encode(landmarks, np.ones((50, 68)))
     found, _ = codec.decode(maps)
     distance = np.linalg.norm(np.asarray(found) - landmarks, axis=-1)
-    assert distance.mean() == pytest.approx(1.59, abs=0.1)
+    assert distance.mean() == pytest.approx(1.63, abs=0.03)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -121,6 +119,33 @@ def test_an_integer_peak_is_found_exactly_by_all():
         assert _round_trip(codec, [[[5.0, 9.0]]]).max() < 1e-4
 
 
+def test_dark_stands_noise_inside_and_on_the_border():
+    generator = np.random.default_rng(0)
+    codec = HeatmapCodec(input_size=128, heatmap_size=32, sigma=1.5)
+    for low, high in ((4, 27), (-0.49, 0.4)):
+        positions = np.stack(
+            [generator.uniform(low, high, (20, 68)), generator.uniform(4, 27, (20, 68))], axis=-1
+        ).astype(np.float32)
+        landmarks = codec.to_input(positions)
+        maps, _ = codec.encode(landmarks, np.ones((20, 68)))
+        maps = np.asarray(maps) + generator.normal(0, 0.03, maps.shape).astype(np.float32)
+        found, _ = codec.decode(maps)
+        error = np.abs(codec.to_heatmap(np.asarray(found)) - positions)
+        assert error.mean() < 0.15
+        assert error.max() < 1.8  # the highest pixel may be the next one
+
+
+@pytest.mark.parametrize("at", [(0, 7), (0, 0), (15, 15), (3, 15)])
+def test_a_single_hot_pixel_is_where_it_is(at):
+    maps = np.zeros((1, 16, 16, 1), np.float32)
+    maps[0, at[1], at[0], 0] = 1
+    for decoder in DECODERS:
+        codec = HeatmapCodec(input_size=16, heatmap_size=16, decoder=decoder)
+        found = np.asarray(codec.decode(maps)[0])[0, 0]
+        assert np.abs(found - at).max() <= 0.75, decoder
+
+
+@pytest.mark.slow
 def test_encoding_is_many_times_faster_than_a_loop_over_faces():
     import time
 
@@ -132,11 +157,8 @@ def test_encoding_is_many_times_faster_than_a_loop_over_faces():
 
     def loop():
         for face in codec.to_heatmap(landmarks):
-            maps = [
-                np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * codec.sigma**2))
-                for x, y in face
-            ]
-            np.stack(maps, axis=-1)
+            squared = (columns[..., None] - face[:, 0]) ** 2 + (rows[..., None] - face[:, 1]) ** 2
+            np.exp(squared / (-2 * codec.sigma**2))
 
     def seconds(run):
         run()
@@ -148,7 +170,7 @@ def test_encoding_is_many_times_faster_than_a_loop_over_faces():
         return min(times)
 
     arguments = tf.constant(landmarks), tf.constant(weights)
-    assert seconds(lambda: encode(*arguments)) < seconds(loop) / 3
+    assert seconds(lambda: encode(*arguments)) < seconds(loop) / 5
 
 
 @pytest.mark.parametrize(

@@ -67,14 +67,16 @@ def test_the_boundary_moves_with_the_face():
 
 def test_missing_landmarks_and_face_weights():
     batch = _batch()
-    batch["visibility"][1, 30] = 0
-    batch["curve_samples_square_px"][1, 700:800] = np.nan
+    batch["visibility"][:2, 36] = 0
+    batch["curve_samples_square_px"][:2, 300:400] = np.nan
+    batch["draws"][:2, 0] = 0.9, 0.1  # the second face is flipped
     batch["face_weight"] = np.arange(1, 7, dtype=np.float32)
     _, maps, weights = HeatmapAugmenter(SCHEME, codec=CODEC, boundary_sigma=1.0, **CROPS)(batch)
     weights = np.asarray(weights)
-    flipped = batch["draws"][1, 0] < 0.5
-    assert weights[1, SCHEME.flip_permutation[30] if flipped else 30] == 0
-    np.testing.assert_array_equal(weights[:, 68], [1, 0, 3, 4, 5, 6])
+    assert weights[0, 36] == weights[1, 45] == 0
+    assert weights[0, 45] == 1
+    assert weights[1, 36] == 2
+    np.testing.assert_array_equal(weights[:, 68], [0, 0, 3, 4, 5, 6])
     assert set(np.unique(weights[3])) <= {0, 4}  # 0: moved out of the crop
     assert np.isfinite(np.asarray(maps)).all()
 

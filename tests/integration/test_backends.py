@@ -8,9 +8,10 @@ import pytest
 SCRIPT = """
 import keras, numpy as np
 from wing_tf.layers import gaussian_blur, warp_affine
-from wing_tf.losses import LOSSES, WingLoss
+from wing_tf.codecs import DECODERS, HeatmapCodec, boundary_map
+from wing_tf.losses import LOSSES, AdaptiveWingLoss, WeightedLossMap, WingLoss
 from wing_tf.metrics.keras_metrics import NormalizedMeanError
-from wing_tf.models import cnn6
+from wing_tf.models import cnn6, heatmap_localiser, stacked_hourglass
 
 model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)])
 model.compile("sgd", loss=WingLoss(width=10, curvature=2))
@@ -39,6 +40,21 @@ truth = np.random.default_rng(0).uniform(0, 32, (4, 68, 2)).astype("float32")
 network.fit(images, truth, sample_weight=np.ones((4, 68)), verbose=0)
 scores = network.evaluate(images, truth, verbose=0, return_dict=True)
 assert 0 < scores["nme"] < 100, scores
+
+place = np.random.default_rng(0).uniform(8, 24, (4, 3, 2)).astype("float32")
+for decoder in DECODERS:
+    codec = HeatmapCodec(input_size=32, heatmap_size=8, decoder=decoder, sigma=1.0)
+    maps, weights = codec.encode(place, np.ones((4, 3)))
+    found, scores = codec.decode(maps)
+    assert np.abs(keras.ops.convert_to_numpy(found) - place).max() < 4 * 0.26, decoder
+maps, weights = (keras.ops.convert_to_numpy(x) for x in (maps, weights))
+assert boundary_map(8 * place, heatmap_size=8)[0].shape == (4, 8, 8, 1)
+hourglass = stacked_hourglass(3, num_stacks=2, features=8, depth=1, input_size=32, boundary=False,
+                              boundary_coordinates=False)
+loss = WeightedLossMap(AdaptiveWingLoss())
+hourglass.compile("sgd", loss=[loss, loss])
+hourglass.fit(images, [maps] * 2, sample_weight=[weights] * 2, verbose=0)
+assert heatmap_localiser(hourglass, 3, codec)(images)["landmarks"].shape == (4, 3, 2)
 print(keras.backend.backend())
 """
 

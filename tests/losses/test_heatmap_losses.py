@@ -95,6 +95,11 @@ def test_half_precision_is_computed_in_float32():
     assert float(HeatmapSquaredError()(tf.constant(y), tf.constant(p))) == 299.0**2
     value = AdaptiveWingLoss()(tf.constant(y, tf.bfloat16), tf.constant(p, tf.bfloat16))
     assert value.dtype == tf.float32
+    half = tf.Variable(tf.ones((3,), tf.float16))
+    with tf.GradientTape() as tape:
+        values = adaptive_wing_loss(tf.ones((3,), tf.float16), half)
+    assert values.dtype == tf.float32
+    assert not np.asarray(tape.gradient(values, half)).any()  # NaN is
 
 
 def test_the_map_covers_a_landmark_and_its_neighbours():
@@ -143,6 +148,7 @@ def test_losses_survive_saving():
             ValueError,
             "one shape",
         ),
+        (lambda: adaptive_wing_loss(np.zeros((4, 3)), np.zeros((4, 1))), ValueError, "one shape"),
         (
             lambda: AdaptiveWingLoss()(np.zeros((1, 4, 4)), np.zeros((1, 4, 4))),
             ValueError,

@@ -20,6 +20,8 @@ def _trainable(network):
 def test_the_papers_parameters(landmarks, stacks, parameters):
     network = stacked_hourglass(landmarks, num_stacks=stacks)
     assert _trainable(network) == parameters
+    called = network(np.zeros((1, 256, 256, 3))) if stacks == 1 else None
+    assert called is None or called.shape == (1, 64, 64, landmarks + 1)
     assert [maps.shape for maps in network.outputs] == [(None, 64, 64, landmarks + 1)] * stacks
 
 
@@ -99,6 +101,17 @@ def test_litert_is_the_same_with_builtin_operations(decoder, tmp_path):
     expected = whole(image)
     np.testing.assert_allclose(out[3], expected["landmarks"], atol=0.1)
     np.testing.assert_allclose(out[2], expected["scores"], atol=1e-3)
+
+
+def test_a_decoder_that_does_not_fit_is_refused():
+    network = stacked_hourglass(5, num_stacks=1, **SMALL, boundary_coordinates=False)
+    fits = {"input_size": 64, "heatmap_size": 16}
+    with pytest.raises(ValueError, match="must emit 7 or more maps of 16 x 16"):
+        heatmap_localiser(network, 7, HeatmapCodec(**fits))
+    with pytest.raises(ValueError, match="must emit 5 or more maps of 32 x 32"):
+        heatmap_localiser(network, 5, HeatmapCodec(input_size=64, heatmap_size=32))
+    with pytest.raises(ValueError, match="for inputs of 128 pixels"):
+        heatmap_localiser(network, 5, HeatmapCodec(input_size=128, heatmap_size=16))
 
 
 @pytest.mark.parametrize(

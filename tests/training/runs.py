@@ -7,10 +7,10 @@ import os
 import pathlib
 import sys
 
-from experiments import smoke_config, untrained_model
+from experiments import smoke_config, smoke_hourglass, untrained_model
 
 
-def train_run(folder, records, *, kill_after=None, **changes):
+def train_run(folder, records, *, kill_after=None, make=smoke_config, **changes):
     """Trains; the process ends at once, as if killed, in the step after `kill_after` epochs."""
     from wing_tf.training import callbacks, fit
 
@@ -22,7 +22,7 @@ def train_run(folder, records, *, kill_after=None, **changes):
 
         callbacks.StopOnNaN.model_backup = pathlib.Path(folder) / "backup"
         callbacks.StopOnNaN.on_train_batch_end = die
-    fit.train(smoke_config(records, **changes), folder)
+    fit.train(make(records, **changes), folder)
 
 
 def split_cpu(devices):
@@ -54,11 +54,11 @@ def refined(records, folder):
     }  # fmt: skip
 
 
-def sgd_steps(folder, records, *, devices, **changes):
+def sgd_steps(folder, records, *, devices, make=smoke_config, **changes):
     """Takes 20 SGD steps with augmentation, on one or two logical CPUs; saves the weights."""
     split_cpu(devices)
     train_run(
-        folder, records,
+        folder, records, make=make,
         **{
             "optimizer.name": "sgd", "optimizer.learning_rate": 3e-4, "optimizer.ema": 0.0,
             "optimizer.clip_norm": 0.0, "schedule.warmup_epochs": 0.0, "jit_compile": "off",
@@ -80,7 +80,12 @@ def main():
         "default": {"jit_compile": "auto", "precision": "float32", "epochs": 3},
         "bfloat16": {"precision": "bfloat16", "validation_epochs": 2, "epochs": 3},
         "mirrored": {"precision": "float32", "epochs": 3},
+        "stacks": {"precision": "float32", "epochs": 3, "model.features": 8},
     }
+    if name.startswith("stacked"):
+        small = {"model.features": 8, "optimizer.learning_rate": 1e-6}
+        sgd_steps(folder, records, devices=int(name[-1]), make=smoke_hourglass, **small)
+        return
     if name.startswith(("steps", "normed")):
         normed = {"model.name": "mobilenet", "model.width": 0.35, "model.input_size": 32}
         normed["optimizer.learning_rate"] = 1e-6
@@ -91,7 +96,8 @@ def main():
     if mode == "mirrored":
         split_cpu(2)
     changes = refined(records, pathlib.Path(folder).parent) if mode == "refined" else modes[mode]
-    train_run(folder, records, kill_after=int(killed) if killed else None, **changes)
+    make = smoke_hourglass if mode == "stacks" else smoke_config
+    train_run(folder, records, kill_after=int(killed) if killed else None, make=make, **changes)
 
 
 if __name__ == "__main__":

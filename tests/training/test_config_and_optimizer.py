@@ -48,9 +48,12 @@ def _keys(config, prefix=""):
 
 
 def _useful_keys(config):
-    """All keys but those that have no effect on the config's kind of network."""
+    """All keys but those that have no effect on the config's kind of network.
+
+    What `two_stage.augment` leaves out is 0, as it is for most networks.
+    """
     heatmaps = config.model.name in HEATMAP_MODELS
-    useless = tuple(LANDMARK_KEYS if heatmaps else HEATMAP_KEYS)
+    useless = (*(LANDMARK_KEYS if heatmaps else HEATMAP_KEYS), "two_stage.augment")
     model = inspect.signature((MODELS | HEATMAP_MODELS)[config.model.name]).parameters
     return {
         key
@@ -137,6 +140,9 @@ _HOURGLASS = {"model": {"name": "hourglass"}, "loss": {"name": "adaptive_wing"}}
         ({**_HOURGLASS, "output_init": 0.1}, "config.output_init is not for hourglass"),
         ({**_HOURGLASS, "two_stage": {"first": "x"}}, "config.two_stage is not for hourglass"),
         ({**_HOURGLASS, "heatmap": {"decoder": "drk"}}, "Did you mean 'dark'"),
+        ({**_HOURGLASS, "heatmap": {"boundary_sigma": 0.0}}, "boundary_sigma must be positive"),
+        ({**_HOURGLASS, "heatmap": {"legacy": True, "sigma": 1.0}}, "heatmap.sigma has no effect"),
+        ({**_HOURGLASS, "loss": {"name": "heatmap_mse", "theta": 0.4}}, "loss.theta has no effect"),
     ],
 )
 def test_config_faults_are_named(changes, message):
@@ -197,6 +203,22 @@ def test_sgd_decay_is_coupled_and_gives_the_papers_update():
         velocity = 0.9 * velocity - 0.5 * (1 + 0.1 * expected)  # the decay goes through momentum
         expected += velocity
     np.testing.assert_allclose(float(layer.kernel.numpy()[0, 0]), expected, rtol=1e-6)
+
+
+def test_rmsprop_is_pytorchs():
+    """A constant gradient of 4e-5: epsilon inside of the root would make the step smaller."""
+    config = complete_config(
+        {"optimizer": {"name": "rmsprop", "learning_rate": 1e-4, "momentum": 0.0},
+         "schedule": {"name": "constant"}}
+    )  # fmt: skip
+    optimizer = make_optimizer(config, 10)
+    variable, gradient, average, expected = keras.Variable([1.0]), 4e-5, 0.0, 1.0
+    for _ in range(50):
+        optimizer.apply([np.array([gradient], np.float32)], [variable])
+        average = 0.99 * average + 0.01 * gradient**2
+        expected -= 1e-4 * gradient / (math.sqrt(average) + 1e-8)
+    moved = 1.0 - float(variable.numpy()[0])
+    assert moved == pytest.approx(1.0 - expected, rel=0.01)
 
 
 def test_biases_do_not_decay():

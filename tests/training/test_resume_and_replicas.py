@@ -45,6 +45,7 @@ def _result(folder):
         ("default", 1e-6),
         ("bfloat16", 1e-6),
         ("refined", 1e-6),
+        ("stacks", 1e-6),
         pytest.param("mirrored", 1e-6, marks=pytest.mark.multi_device),
     ],
 )
@@ -66,9 +67,10 @@ def test_killed_and_resumed_is_uninterrupted(mode, tolerance, synthetic_records,
 
 @pytest.mark.slow
 @pytest.mark.multi_device
-def test_two_replicas_share_batch_statistics(synthetic_records, tmp_path):
+@pytest.mark.parametrize("kind", ["normed", "stacked"])
+def test_two_replicas_share_batch_statistics(kind, synthetic_records, tmp_path):
     for devices in (1, 2):
-        _run(f"normed{devices}", tmp_path / str(devices), synthetic_records)
+        _run(f"{kind}{devices}", tmp_path / str(devices), synthetic_records)
     (one, _), (two, _) = _result(tmp_path / "1"), _result(tmp_path / "2")
     for a, b in zip(one, two, strict=True):
         # Each with its own statistics they are 7e-3 apart, with shared ones 3e-4.

@@ -2,7 +2,6 @@
 
 import numpy as np
 from keras import ops
-from scipy.interpolate import splev, splprep
 
 Curves = tuple[tuple[int, ...], ...]
 
@@ -22,8 +21,9 @@ def sample_curves(
 
     Interpolating B-splines of degree min(4, n) - 1 over the chord length, n different points; SciPy
     computes them, once a face on the host. A similarity may be applied to the points instead of the
-    landmarks, with the same result; an anisotropic map moves the curve between landmarks a little
-    (by less than .02 heatmap pixels for the 5 % of a box jitter, measured on 300-W).
+    landmarks, with the same result. An anisotropic map moves the curve between landmarks: on a
+    map of 64 px, faces of 300-W and a box jitter of 5 %, by .006 px in the mean, and by .04 where
+    a usual face is worst (.16 where the worst of 80 is).
 
     Args:
         landmarks_px: [K, 2], in any pixels.
@@ -44,6 +44,8 @@ def sample_curves(
 
 
 def _spline(points: np.ndarray, num_samples: int) -> np.ndarray:
+    from scipy.interpolate import splev, splprep  # networks need none of it
+
     # A point that is repeated has no chord: SciPy would fail.
     moved = np.r_[True, (np.diff(points, axis=0) != 0).any(axis=1)]
     points = points[moved]
@@ -58,7 +60,7 @@ def boundary_map(samples_heatmap_px, *, heatmap_size: int, sigma: float = 1.0):
 
     Batched tensor operations; 0 from a distance of 3 sigma on, as in the paper's code, where each
     curve has a distance transform and the highest value counts, which is the same. Distances here
-    are exact; there they are between pixels.
+    are to the samples, which stand closer than the pixels; there they are between pixels.
 
     Args:
         samples_heatmap_px: [B, S, 2], as from `sample_curves`, in heatmap pixels.
@@ -80,11 +82,19 @@ def boundary_map(samples_heatmap_px, *, heatmap_size: int, sigma: float = 1.0):
 
 
 def squared_distances(samples_heatmap_px, heatmap_size: int):
-    """Returns squared distances [B, h, w] of pixels to the nearest sample, and weights [B, 1]."""
+    """Returns squared distances [B, h, w] of pixels to the nearest sample, and weights [B, 1].
+
+    Some samples at a time: all at once would be hundreds of megabytes without a compiler.
+    """
     samples = ops.cast(samples_heatmap_px, "float32")
     known = ops.all(samples == samples, axis=-1)  # not NaN
     samples = ops.where(known[..., None], samples, _FAR_AWAY)
     pixels = ops.arange(heatmap_size, dtype="float32")
     squared = ops.square(samples[..., None] - pixels)  # [B, S, 2, side]
-    both = squared[:, :, 1, :, None] + squared[:, :, 0, None, :]  # [B, S, h, w]
-    return ops.min(both, axis=1), ops.cast(ops.all(known, axis=1), "float32")[:, None]
+    nearest = None
+    for first in range(0, samples.shape[1], SAMPLES_PER_CURVE):
+        part = squared[:, first : first + SAMPLES_PER_CURVE]
+        both = part[:, :, 1, :, None] + part[:, :, 0, None, :]  # [B, samples, h, w]
+        closest = ops.min(both, axis=1)
+        nearest = closest if nearest is None else ops.minimum(nearest, closest)
+    return nearest, ops.cast(ops.all(known, axis=1), "float32")[:, None]

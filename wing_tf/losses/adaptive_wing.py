@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from wing_tf.losses.coordinate import check_shapes
 from wing_tf.losses.heatmap import HeatmapLoss
 
 # An error of 0 has no logarithm; the slope at this one is 1e-3 of that at .5 where y = 1.
@@ -20,7 +21,16 @@ def adaptive_wing_loss(
     epsilon: float = 1.0,
     theta: float = 0.5,
 ):
-    """Returns Adaptive Wing loss of each pixel, in the inputs' shape; see `AdaptiveWingLoss`."""
+    """Returns Adaptive Wing loss of each pixel, in the inputs' shape, in float32.
+
+    See `AdaptiveWingLoss` for the formula.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    check_shapes(y_true, y_pred, "that of the pixels")
+    y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
     # Targets are constants: no gradient runs into the exponent.
     exponent = alpha - ops.clip(ops.stop_gradient(y_true), 0.0, 1.0)
     error = ops.abs(y_pred - y_true)

@@ -12,7 +12,7 @@ def loss_map(y_true, *, kind: str = "dilated", weight: float = 10.0, threshold: 
     """Returns the weights [B, h, w, K] of the pixels of targets; see `WeightedLossMap`."""
     if kind == "heatmap":
         return weight * y_true + 1.0
-    dilated = ops.max_pool(y_true, 3, strides=1, padding="same")
+    dilated = ops.max_pool(y_true, 3, strides=1, padding="same", data_format="channels_last")
     return ops.where(dilated >= threshold, weight + 1.0, 1.0)
 
 

@@ -1,8 +1,9 @@
 """Networks: functions that return plain functional Keras graphs.
 
 Every network takes pictures [B, side, side, 3] with values 0..255 (uint8 or float; it scales them
-itself) and emits landmarks [B, K, 2] in pixels of that input. A new network is one function in a
-file of its own and one line in `MODELS`.
+itself) and emits landmarks [B, K, 2] in pixels of that input; those in `HEATMAP_MODELS` emit maps,
+and `heatmap_localiser` puts the decoder behind them. A new network is one function in a file of its
+own and one line in `MODELS` or `HEATMAP_MODELS`.
 """
 
 from wing_tf.models.cnn import cnn6, cnn7

@@ -37,8 +37,9 @@ def stacked_hourglass(
         name: the model's name.
 
     Returns:
-        A functional model from pictures [B, side, side, 3], 0..255, to a list of heatmaps float32
-        [B, side / 4, side / 4, K + 1], one a stack; K without ``boundary``. For training: put
+        A functional model from pictures [B, side, side, 3], 0..255, to heatmaps float32
+        [B, side / 4, side / 4, K + 1], K without ``boundary``; a list of them, one a stack, if
+        there are several stacks. For training: put
         `wing_tf.models.heatmap_localiser` round it to get landmarks. 24,099,156 trainable
         parameters for K = 68 and four stacks.
 
@@ -67,8 +68,7 @@ def stacked_hourglass(
         raise ValueError("`boundary_coordinates` needs `boundary` and `coordinates`.")
 
     image = keras.Input((input_size, input_size, 3), name="image")
-    # float32 under mixed precision: bfloat16 has steps of one grey level above 128.
-    x = layers.Rescaling(1 / 255, dtype="float32", name="to_unit_range")(image)
+    x = layers.Rescaling(1 / 255, name="to_unit_range")(image)
     if coordinates:
         x = CoordinateChannels(name="stem_coordinates")(x)
     x = _convolution(features // 4, 7, strides=2, name="stem_conv")(x)
@@ -98,7 +98,7 @@ def stacked_hourglass(
             back = _convolution(features, 1, name=f"{prefix}_features_back")(y)
             maps_back = _convolution(features, 1, name=f"{prefix}_maps_back")(maps)
             x = layers.Add(name=f"{prefix}_out")([x, back, maps_back])
-    return keras.Model(image, outputs, name=name)
+    return keras.Model(image, outputs if num_stacks > 1 else outputs[0], name=name)
 
 
 def block(x, channels: int, *, name: str):

@@ -18,9 +18,23 @@ def heatmap_localiser(network: keras.Model, num_landmarks: int, codec: HeatmapCo
     Returns:
         A functional model from pictures to ``{"landmarks": [B, K, 2], "scores": [B, K]}``: input
         pixels, and the maps' peaks in 0..1. What only earlier stacks' maps need is not in it.
+
+    Raises:
+        ValueError: if the network's input or maps are not those of the codec, or too few.
     """
-    maps = network.outputs[-1]
+    maps, image = network.outputs[-1], network.inputs[0]
+    side = codec.heatmap_size
+    if tuple(maps.shape[1:3]) != (side, side) or maps.shape[-1] < num_landmarks:
+        raise ValueError(
+            f"The network must emit {num_landmarks} or more maps of {side} x {side} pixels. "
+            f"Received: {tuple(maps.shape)}."
+        )
+    if tuple(image.shape[1:3]) != (codec.input_size, codec.input_size):
+        raise ValueError(
+            f"The codec is for inputs of {codec.input_size} pixels, the network takes "
+            f"{tuple(image.shape[1:3])}."
+        )
     decode = DecodeHeatmaps(num_landmarks, codec.get_config(), name="decode")
     landmarks, scores = decode(maps)
     outputs = {"landmarks": landmarks, "scores": scores}
-    return keras.Model(network.inputs[0], outputs, name=network.name)
+    return keras.Model(image, outputs, name=network.name)

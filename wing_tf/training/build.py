@@ -71,8 +71,6 @@ def compile_trainer(
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(network.trainable_variables)  # or the step would be traced twice
     trainer = LandmarkTrainer(network, augmenter)
-    if isinstance(network.output, list):
-        loss = [loss] * len(network.outputs)
     trainer.compile(optimizer=optimizer, loss=loss, jit_compile=device_plan.compile_step)
     return trainer
 
@@ -95,12 +93,13 @@ def initialise(
 ) -> None:
     """Sets the output layer from the training shapes and takes over another model's layers."""
     network, augmenter = trainer.network, trainer.augmenter
-    shapes = augmented_shapes(records, augmenter, seed=config.seed)
-    warn_if_normalised(shapes)
-    if config.output_init and config.model.name not in HEATMAP_MODELS:
-        initialise_output(
-            network.get_layer("output"), shapes, scale=config.output_init, seed=config.seed
-        )
+    if config.model.name not in HEATMAP_MODELS:
+        shapes = augmented_shapes(records, augmenter, seed=config.seed)
+        warn_if_normalised(shapes)
+        if config.output_init:
+            initialise_output(
+                network.get_layer("output"), shapes, scale=config.output_init, seed=config.seed
+            )
     if config.init_from:
         copied, left = take_over(network, load_network(config.init_from)[0])
         if not copied:

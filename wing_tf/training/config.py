@@ -240,6 +240,8 @@ def _check_parts(config: ml_collections.ConfigDict) -> None:
             f"{'heatmaps' if heatmaps else 'landmarks'}: take "
             f"{' or '.join(HEATMAP_LOSSES if heatmaps else LOSSES)}."
         )
+    if heatmaps:
+        _check_heatmaps(config, default)
     for key in LANDMARK_KEYS if heatmaps else HEATMAP_KEYS:
         if _at(config, key) != _at(default, key):
             raise ValueError(f"config.{key} is not for {config.model.name}.")
@@ -257,3 +259,22 @@ def _check_parts(config: ml_collections.ConfigDict) -> None:
         raise ValueError(
             f"config.two_stage.input_size must be at least 16. Received: {two_stage.input_size}."
         )
+
+
+def _check_heatmaps(config: ml_collections.ConfigDict, default: ml_collections.ConfigDict) -> None:
+    for key in ("sigma", "boundary_sigma"):
+        if not config.heatmap[key] > 0:
+            raise ValueError(
+                f"config.heatmap.{key} must be positive. Received: {config.heatmap[key]}."
+            )
+    useless = {
+        "heatmap.boundary_sigma": not config.model.boundary,
+        "heatmap.sigma": config.heatmap.legacy,
+        "loss.map_weight": not config.loss.map,
+        "loss.map_threshold": config.loss.map != "dilated",
+    }
+    for key in ("alpha", "omega", "epsilon", "theta"):
+        useless[f"loss.{key}"] = config.loss.name != "adaptive_wing"
+    for key, is_useless in useless.items():
+        if is_useless and _at(config, key) != _at(default, key):
+            raise ValueError(f"config.{key} has no effect here: leave it at its default.")

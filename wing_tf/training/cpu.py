@@ -80,9 +80,7 @@ def _convolve_by_matmul(x, kernel):
 def fuse_batch_norm(network: keras.Model) -> list[str]:
     """Makes batch normalisation in training one operation, which oneDNN has with its gradient.
 
-    Keras writes it out as means, differences and products, with a pass over the maps for each; in
-    an hourglass that was a fifth of the step (``docs/performance.md``). The moving variance is
-    then of the unbiased one: times n / (n - 1), n the number of values per channel.
+    Keras writes it out as means, differences and products, with a pass over the maps for each.
 
     Args:
         network: changed in place.
@@ -122,8 +120,11 @@ def _batch_norm(layer, plain, inputs, training=None, mask=None):
         is_training=True,
         exponential_avg_factor=1.0 - layer.momentum,
     )
+    # It averages the unbiased variance, n / (n - 1) times Keras'; n values a channel.
+    count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), tf.float32)
+    kept = layer.momentum * layer.moving_variance
     layer.moving_mean.assign(mean)
-    layer.moving_variance.assign(variance)
+    layer.moving_variance.assign(kept + (variance - kept) * (count - 1.0) / count)
     return out
 
 

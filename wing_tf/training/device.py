@@ -23,8 +23,8 @@ class Plan:
         precision: of activations and gradients: float32, bfloat16 or float16. Weights, optimizer
             state, loss and the output layer are float32 always, and so is the saved network.
         compile_step: compile the whole step with XLA.
-        compile_parts: compile augmentation and weight update with XLA, each by itself, and
-            multiply matrices for convolutions of small maps.
+        compile_parts: compile augmentation and weight update with XLA, each by itself, multiply
+            matrices for convolutions of small maps, and batch normalise in one operation.
     """
 
     precision: str

@@ -73,9 +73,10 @@ def make_optimizer(config: ml_collections.ConfigDict, steps_per_epoch: int):
     if settings.name == "sgd":
         return keras.optimizers.SGD(momentum=settings.momentum, **common)
     if settings.name == "rmsprop":
-        # PyTorch's defaults, as in the papers' code; Keras' own are .9 and 1e-7.
+        # PyTorch's defaults, as in the papers' code: rho .99, and epsilon 1e-8 outside of the
+        # root. Keras has it inside.
         return keras.optimizers.RMSprop(
-            momentum=settings.momentum, rho=0.99, epsilon=1e-8, **common
+            momentum=settings.momentum, rho=0.99, epsilon=1e-16, **common
         )
     optimizer = keras.optimizers.AdamW(weight_decay=settings.weight_decay, **common)
     # Kernels only, as with SGD. The output layer's bias is the mean shape in pixels: it must not

@@ -157,6 +157,8 @@ class SecondStage(OneStage):
                 f"as the first stage's margin, {margins[0]:g}, and config.crop_margin, "
                 f"{margins[1]:g}."
             )
+        if isinstance(self.first.output, dict):
+            raise ValueError("config.two_stage.first must emit landmarks, not decode heatmaps.")
         if any(isinstance(layer, keras.Model) for layer in self.first.layers):
             raise ValueError("config.two_stage.first must be of one stage itself.")
         span = config.two_stage.input_size * config.crop_margin / config.two_stage.margin

@@ -11,8 +11,8 @@ class LandmarkTrainer(keras.Model):
     Only training wraps a network in this class; what is saved is the plain network.
 
     Args:
-        network: pictures to landmarks.
-        augmenter: record batches to pictures, landmarks and weights.
+        network: pictures to landmarks, or to maps, or to a list of maps.
+        augmenter: record batches to pictures, targets and weights.
     """
 
     def __init__(self, network: keras.Model, augmenter: Augmenter):
@@ -44,10 +44,17 @@ class LandmarkTrainer(keras.Model):
 
         Args:
             batch: pictures, targets (landmarks or maps) and weights, as the augmenter returns them.
-                A network of several outputs, one a stack, has the same targets for each.
         """
-        image, targets, weights = batch
-        if isinstance(self.network.output, list):
-            count = len(self.network.outputs)
-            targets, weights = [targets] * count, [weights] * count
-        return super().train_step((image, targets, weights))
+        return super().train_step(batch)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Returns the loss; its sum over the outputs of a network of several stacks.
+
+        All of them have the same targets. One loss for all, not Keras' list of losses: that makes
+        a metric for each inside of the step, which fails on several devices.
+        """
+        stacks = y_pred if isinstance(y_pred, list) else [y_pred]
+        total = super().compute_loss(x, y, stacks[0], sample_weight, training)
+        for maps in stacks[1:]:
+            total = total + self._compile_loss(y, maps, sample_weight)
+        return total
