@@ -41,6 +41,7 @@ _RECIPE = flags.DEFINE_enum(
 )
 _NORMALISER = flags.DEFINE_string("normaliser", "", "Of the errors; the mark-up's own if empty.")
 _WIDTH = flags.DEFINE_float("second_width", 1.0, "Of the second stage's CNN-7.", lower_bound=0.01)
+_CAP = flags.DEFINE_float("cap", 10.0, "Largest weight of the balance.", lower_bound=1.0)
 _BINS = flags.DEFINE_integer("bins", 9, "Of the pose histogram (paper: 300-W 9, AFLW 17).")
 _RESNET_WEIGHTS = flags.DEFINE_string("resnet_weights", "", "A .weights.h5 file, or imagenet.")
 
@@ -104,13 +105,16 @@ def _balance(folder: pathlib.Path) -> str:
 
     path = folder / "balance.json"
     if path.is_file():
-        bins = len(PoseBalance.load(path).counts)
-        if bins != _BINS.value:
-            raise ValueError(f"{path} has {bins} bins. Name another --output for --bins.")
+        found = PoseBalance.load(path)
+        if (len(found.counts), found.cap) != (_BINS.value, _CAP.value):
+            raise ValueError(
+                f"{path} has {len(found.counts)} bins and a cap of {found.cap:g}. Name another "
+                "--output for others."
+            )
         return str(path)
     records = open_records(find_shards(_DATA.value or "", "train"))
     landmarks, visibility, _ = read_landmarks(records)
-    model = fit_balance(landmarks, visibility, records.scheme, num_bins=_BINS.value)
+    model = fit_balance(landmarks, visibility, records.scheme, num_bins=_BINS.value, cap=_CAP.value)
     model.save(path, data=_DATA.value)
     return str(path)
 

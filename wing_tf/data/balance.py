@@ -86,6 +86,11 @@ class PoseBalance:
         return xp.take(weights, bins, axis=0)
 
     @property
+    def axis(self) -> np.ndarray:
+        """The mean shape and the component that is the pose, [2, K, 2]."""
+        return np.stack([self.mean_shape, self.components[self.component]])
+
+    @property
     def mean_weight(self) -> float:
         """The training faces' mean weight."""
         return float(np.sum(self.counts * self.weights) / np.sum(self.counts))

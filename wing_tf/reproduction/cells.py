@@ -225,7 +225,11 @@ class CellRunner:
             "test_data": {name: _fingerprint(part) for name, part in self.tests.items()},
         }  # fmt: skip
         if self.balance:
-            protocol["balance"] = _sha256(pathlib.Path(settings.balance).read_bytes())
+            # The weights matter to a balanced training only, the pose axis to all thirds.
+            protocol["pose"] = _sha256(self.balance.axis.round(6).tobytes())
+            if cell.balanced:
+                weights = [self.balance.edges.round(6).tolist(), self.balance.weights.tolist()]
+                protocol["balance"] = _sha256(json.dumps(weights).encode())
         if cell.first:
             # A first stage that was trained again is another one; here its cell speaks for it.
             protocol["first"] = _sha256(self._path(cell.first, seed).read_bytes())
