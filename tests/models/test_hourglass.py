@@ -15,7 +15,11 @@ def _trainable(network):
 
 @pytest.mark.parametrize(
     ("landmarks", "stacks", "parameters"),
-    [(98, 1, 6_333_603), (98, 2, 12_273_414), (68, 4, 24_099_156)],
+    [
+        (98, 1, 6_333_603),
+        pytest.param(98, 2, 12_273_414, marks=pytest.mark.slow),
+        pytest.param(68, 4, 24_099_156, marks=pytest.mark.slow),
+    ],
 )
 def test_the_papers_parameters(landmarks, stacks, parameters):
     network = stacked_hourglass(landmarks, num_stacks=stacks)
@@ -73,7 +77,10 @@ def test_what_is_saved_emits_landmarks_and_scores(decoder, tmp_path):
     np.testing.assert_allclose(again["landmarks"], out["landmarks"], atol=1e-4)
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize(
+    "decoder",
+    [pytest.param(d, marks=[] if d == "dark" else [pytest.mark.slow]) for d in DECODERS],
+)
 def test_litert_is_the_same_with_builtin_operations(decoder, tmp_path):
     litert = pytest.importorskip("ai_edge_litert.interpreter")
     keras.utils.set_random_seed(0)
