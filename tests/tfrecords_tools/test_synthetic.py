@@ -29,7 +29,7 @@ def faces() -> list[SyntheticFace]:
 def clean_faces() -> list[SyntheticFace]:
     """Bare frontal faces: nothing in front, no flaws of the photograph."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(face_module, "_random_angles", lambda rng, _: np.array(rng.normal(0, 4, 3)))
+        patch.setattr(face_module, "_random_angles", lambda rng, *_: np.array(rng.normal(0, 4, 3)))
         patch.setattr(face_module, "degrade", lambda picture, rng: picture)
         patch.setattr(face_module, "cast_shadow", lambda picture, rng: picture)
         patch.setattr(face_module, "glasses", lambda *_: False)
@@ -43,7 +43,7 @@ def geometry() -> tuple[np.ndarray, np.ndarray]:
     angles, landmarks = [], []
     for index in range(300):
         rng = np.random.default_rng([SEED, index])
-        turned = face_module._random_angles(rng, 0.38)
+        turned = face_module._random_angles(rng, 0.38, 22.0)
         head = random_head(rng)
         rotation = rotation_matrix(*turned)
         camera = face_module._frame_camera(head.landmarks, rotation, 192, rng)
