@@ -60,7 +60,8 @@ def boundary_map(samples_heatmap_px, *, heatmap_size: int, sigma: float = 1.0):
 
     Batched tensor operations; 0 from a distance of 3 sigma on, as in the paper's code, where each
     curve has a distance transform and the highest value counts, which is the same. Distances here
-    are to the samples, which stand closer than the pixels; there they are between pixels.
+    are to the samples, up to 1.4 px apart on the longest curves of a map of 64 px (the outline);
+    there they are between pixels.
 
     Args:
         samples_heatmap_px: [B, S, 2], as from `sample_curves`, in heatmap pixels.

@@ -39,7 +39,7 @@ class CoordinateChannels(keras.layers.Layer):
     def call(self, maps, boundary=None):
         """Appends the channels."""
         coordinates = ops.convert_to_tensor(_coordinates(*maps.shape[1:3]), dtype=maps.dtype)
-        # One value a picture times nothing, plus the constant: the batch's size is not known.
+        # Zeros [B, 1, 1, 1] spread the constant over a batch whose size is not known.
         nothing = ops.zeros_like(maps[:, :1, :1, :1])
         channels = [maps, nothing + coordinates[None]]
         if boundary is not None:
