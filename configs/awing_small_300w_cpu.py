@@ -83,7 +83,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "factor": 0.1,
             },
             "batch_size": 16,
-            "epochs": 140,
+            "epochs": 115,
             "init_from": "",
             "precision": "auto",
             "jit_compile": "auto",

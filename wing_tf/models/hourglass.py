@@ -135,7 +135,9 @@ def _hourglass(x, depth: int, features: int, prefix: str):
 
 
 def _norm_relu(x, name: str):
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
+    # Statistics over some 100 steps, as weights that are judged are averages, too.
+    # Deviates from the paper: its code averages over some 10.
+    x = layers.BatchNormalization(momentum=0.99, epsilon=1e-5, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 

@@ -69,7 +69,8 @@ def plan(config: ml_collections.ConfigDict, replicas: int = 1) -> Plan:
     """Chooses what `config` leaves to "auto".
 
     * ``precision``: bfloat16 where the hardware multiplies matrices of it faster (CPUs with AMX,
-      GPUs from compute capability 8.0), else float32; float32 if ``deterministic``.
+      AMD's from Zen 4 on, GPUs from compute capability 8.0), else float32; float32 if
+      ``deterministic``.
     * ``jit_compile``: nothing on several devices (Keras fails there) or if ``deterministic``; the
       whole step on a GPU; on a CPU augmentation and weight update, which are many small operations
       that XLA fuses. The network itself is faster in TensorFlow's own kernels there.
@@ -92,19 +93,23 @@ def plan(config: ml_collections.ConfigDict, replicas: int = 1) -> Plan:
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Whether TensorFlow's kernels will use matrix units for bfloat16 (Intel's AMX).
+    """Whether TensorFlow's kernels are faster in bfloat16 on this processor.
 
-    On the machine that was measured, with AMX switched off, bfloat16 was slower than float32.
+    They are with matrix units (Intel's AMX), and with AMD's AVX-512 instructions for bfloat16.
+    With Intel's, that is with AMX switched off, bfloat16 was slower than float32.
     """
-    units = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
-    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0" or not (
-        units in ("ALL", "DEFAULT") or "AMX" in units
-    ):
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
         return False
     try:
-        return "amx_bf16" in _CPU_INFO.read_text().split()
+        words = set(_CPU_INFO.read_text().split())
     except OSError:  # not Linux
         return False
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "ALL").upper()
+    everything = allowed in ("ALL", "DEFAULT")
+    if "amx_bf16" in words:
+        return everything or "AMX" in allowed
+    bfloat16 = {"AuthenticAMD", "avx512_bf16"} <= words
+    return bfloat16 and (everything or allowed == "AVX512_CORE_BF16")
 
 
 def _gpu_has_bfloat16() -> bool:
