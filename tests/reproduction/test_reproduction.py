@@ -10,7 +10,7 @@ from wing_tf.data.records import find_shards, open_records
 from wing_tf.reproduction import TABLES
 from wing_tf.reproduction.cells import CellRunner, Settings
 from wing_tf.reproduction.recipes import RECIPES, cell_config
-from wing_tf.reproduction.tables import Cell, Table
+from wing_tf.reproduction.table import Cell, Table
 from wing_tf.reproduction.write import write_table
 
 # Without XLA: compiling takes longer than these trainings.

@@ -5,7 +5,10 @@
 Each finished cell is a small JSON file in OUTPUT/cells; the same command goes on where it was
 stopped. OUTPUT/table.md and table.json stand beside the paper's numbers, with paired bootstrap
 intervals; OUTPUT/ced_*.png has the curves. Tables: wing_losses, wing_parameters, wing_pdb,
-wing_300w, wing_architectures (trained) and wing_speed (measured, without data).
+wing_300w, wing_architectures, awing_modules, awing_parameters, awing_stacks, awing_convergence
+(trained) and wing_speed (measured, without data).
+
+  wing-reproduce --table=awing_stacks --data=RECORDS --output=OUT --set=model.features=128
 """
 
 import pathlib
@@ -19,7 +22,7 @@ _TABLE = flags.DEFINE_enum(
     None,
     [
         "wing_losses", "wing_parameters", "wing_pdb", "wing_300w", "wing_architectures",
-        "wing_speed",
+        "wing_speed", "awing_modules", "awing_parameters", "awing_stacks", "awing_convergence",
     ],
     "Which table.",
     required=True,
@@ -35,9 +38,14 @@ _BUDGET = flags.DEFINE_float(
 )  # fmt: skip
 _EPOCHS = flags.DEFINE_integer("epochs", 0, "Instead of a budget.", lower_bound=0)
 _SEEDS = flags.DEFINE_list("seeds", ["0"], "Each cell is trained once with each.")
+_SET = flags.DEFINE_multi_string(
+    "set",
+    [],
+    "KEY=VALUE of the config for all cells, repeatable; stronger than what a cell changes.",
+)
 _ONLY = flags.DEFINE_list("only", [], "Names of cells; all if empty.")
 _RECIPE = flags.DEFINE_enum(
-    "recipe", "tuned", ["tuned", "paper"], "AdamW, or the paper's SGD with its rates."
+    "recipe", "tuned", ["tuned", "paper"], "AdamW, or the paper's optimizer with its rates."
 )
 _NORMALISER = flags.DEFINE_string("normaliser", "", "Of the errors; the mark-up's own if empty.")
 _WIDTH = flags.DEFINE_float("second_width", 1.0, "Of the second stage's CNN-7.", lower_bound=0.01)
@@ -75,6 +83,7 @@ def main() -> None:
 
     from wing_tf.reproduction import TABLES
     from wing_tf.reproduction.cells import CellRunner, Settings
+    from wing_tf.reproduction.recipes import parse_changes
     from wing_tf.reproduction.write import write_table
 
     table = TABLES[_TABLE.value]
@@ -89,6 +98,7 @@ def main() -> None:
         recipe=_RECIPE.value,
         normaliser=_NORMALISER.value,
         balance=balance,
+        changes=parse_changes(_SET.value),
         second_changes={"model.width": _WIDTH.value},
         resnet_weights=_RESNET_WEIGHTS.value,
     )

@@ -8,7 +8,7 @@ own and one line in `MODELS` or `HEATMAP_MODELS`.
 
 from wing_tf.models.cnn import cnn6, cnn7
 from wing_tf.models.hourglass import stacked_hourglass
-from wing_tf.models.localiser import heatmap_localiser
+from wing_tf.models.localiser import heatmap_localiser, open_localiser
 from wing_tf.models.pretrained import mobilenet, resnet50
 from wing_tf.models.two_stage import correction, two_stage
 
@@ -23,6 +23,7 @@ __all__ = [
     "correction",
     "heatmap_localiser",
     "mobilenet",
+    "open_localiser",
     "resnet50",
     "stacked_hourglass",
     "two_stage",

@@ -5,6 +5,8 @@ import keras
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.layers import DecodeHeatmaps
 
+_DECODE = "decode"
+
 
 def heatmap_localiser(network: keras.Model, num_landmarks: int, codec: HeatmapCodec) -> keras.Model:
     """Returns a network with its last maps decoded: what is judged, saved and used.
@@ -34,7 +36,20 @@ def heatmap_localiser(network: keras.Model, num_landmarks: int, codec: HeatmapCo
             f"The codec is for inputs of {codec.input_size} pixels, the network takes "
             f"{tuple(image.shape[1:3])}."
         )
-    decode = DecodeHeatmaps(num_landmarks, codec.get_config(), name="decode")
+    decode = DecodeHeatmaps(num_landmarks, codec.get_config(), name=_DECODE)
     landmarks, scores = decode(maps)
     outputs = {"landmarks": landmarks, "scores": scores}
     return keras.Model(image, outputs, name=network.name)
+
+
+def open_localiser(localiser: keras.Model) -> tuple[keras.Model, HeatmapCodec] | None:
+    """Returns the network of maps inside of a `heatmap_localiser`, and its codec.
+
+    Returns:
+        A functional model from pictures to maps [B, h, w, K or K + 1], of which the first K are
+        the landmarks', and the codec; None if the network decodes no maps.
+    """
+    for layer in localiser.layers:
+        if isinstance(layer, DecodeHeatmaps) and layer.name == _DECODE:
+            return keras.Model(localiser.input, layer.input), layer.codec
+    return None

@@ -9,6 +9,7 @@ import ml_collections
 
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import RecordSet
+from wing_tf.models import HEATMAP_MODELS
 from wing_tf.training.build import initialise, make_trainer
 from wing_tf.training.stages import make_stage
 from wing_tf.visualization.files import write_text
@@ -34,9 +35,18 @@ def planned_epochs(
     """
     plans = json.loads(plan_file.read_text()) if plan_file.is_file() else {}
     stage = "second stage" if config.two_stage.first else "one stage"
+    network = f"width {config.model.width:g}"
+    if config.model.name in HEATMAP_MODELS:
+        modules = [
+            name for name in ("boundary", "coordinates", "boundary_coordinates")
+            if config.model[name]
+        ]  # fmt: skip
+        network = " ".join(
+            [f"{config.model.num_stacks} stacks of {config.model.features} channels", *modules]
+        )
     key = (
-        f"{stage}, {config.model.name}, {config.model.input_size} px, width "
-        f"{config.model.width:g}, batch {config.batch_size}, {config.optimizer.name}, "
+        f"{stage}, {config.model.name}, {config.model.input_size} px, {network}, "
+        f"batch {config.batch_size}, {config.optimizer.name}, "
         f"{config.precision}, {records.num_faces} faces, {minutes:g} minutes"
     )
     if key not in plans:

@@ -1,7 +1,7 @@
 """Running a table's cells: each is trained once, judged, and kept as one small JSON file."""
 
+import csv
 import dataclasses
-import hashlib
 import json
 import pathlib
 import re
@@ -14,7 +14,8 @@ import ml_collections
 import numpy as np
 
 from wing_tf.data.balance import PoseBalance
-from wing_tf.data.records import RecordSet, find_shards, open_records
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.evaluation.heatmaps import face_maps
 from wing_tf.evaluation.predict import (
     Predictions,
     compile_network,
@@ -23,10 +24,12 @@ from wing_tf.evaluation.predict import (
 )
 from wing_tf.evaluation.report import face_errors
 from wing_tf.landmarks import BOX_NORMALISERS
-from wing_tf.models.saving import load_network
+from wing_tf.models import HEATMAP_MODELS
+from wing_tf.models.saving import Contract, load_network
 from wing_tf.reproduction.budget import planned_epochs
-from wing_tf.reproduction.recipes import cell_config
-from wing_tf.reproduction.tables import Cell, Table
+from wing_tf.reproduction.protocol import fingerprint, merged, plain_config, sha256
+from wing_tf.reproduction.recipes import cell_config, set_epochs
+from wing_tf.reproduction.table import Cell, Table
 from wing_tf.training.config import default_config
 from wing_tf.training.fit import train
 from wing_tf.visualization.files import write_text
@@ -132,7 +135,7 @@ class CellRunner:
             found = json.loads(path.read_text())
             theirs = found["protocol"]
             # A key that is younger than the cell had no effect then: the default.
-            theirs["config"] = _merged(_plain(default_config()), theirs["config"])
+            theirs["config"] = merged(plain_config(default_config()), theirs["config"])
             different = sorted(k for k, v in protocol.items() if theirs.get(k) != v)
             if different:
                 raise ValueError(
@@ -152,10 +155,10 @@ class CellRunner:
     ) -> dict:
         keras.utils.clear_session()
         settings, records = self.settings, self.records
-        config.epochs = settings.epochs or planned_epochs(
+        epochs = settings.epochs or planned_epochs(
             config, records, settings.minutes, settings.folder / "plan.json"
         )
-        config.validation_epochs = config.checkpoint_epochs = max(1, config.epochs // 20)
+        set_epochs(config, epochs)
         run = settings.folder / "runs" / file_name(cell.name, seed)
         print(f"\n{cell.name}, seed {seed}: {config.epochs} epochs.", flush=True)
         started = time.monotonic()
@@ -168,6 +171,8 @@ class CellRunner:
             name: self._judge(predict_batches(compiled, crop_batches(part, contract)))
             for name, part in self.tests.items()
         }
+        if config.model.name in HEATMAP_MODELS:
+            self._keep_maps(network, contract, path)
         batches = records.num_faces // config.batch_size
         result = {
             "cell": cell.name,
@@ -183,10 +188,20 @@ class CellRunner:
             "protocol": protocol,
             "tests": tests,
         }
+        if config.heatmap.log_error:
+            result["map_errors"] = _map_errors(run / "metrics.csv")
         write_text(path, json.dumps(result) + "\n")
         for folder in ("backup", "tensorboard"):
             shutil.rmtree(run / folder, ignore_errors=True)
         return result
+
+    def _keep_maps(self, network: keras.Model, contract: Contract, path: pathlib.Path) -> None:
+        """Keeps the maps of the first face of the first test set, in steps of 1/255."""
+        part = next(iter(self.tests.values()))
+        (face,) = face_maps(network, crop_batches(part, contract), [0])
+        maps = {"true": face.true, "predicted": face.predicted}
+        steps = {k: np.round(255 * np.clip(v, 0, 1)).astype(np.uint8) for k, v in maps.items()}
+        np.savez_compressed(path.with_suffix(".npz"), **steps)
 
     def _config(self, cell: Cell, seed: int) -> ml_collections.ConfigDict:
         settings = self.settings
@@ -217,22 +232,22 @@ class CellRunner:
         """What must be the same for a finished cell to count: no paths, which may move."""
         settings = self.settings
         protocol = {
-            "config": _plain(config),
+            "config": plain_config(config),
             "budget": {"epochs": settings.epochs} if settings.epochs else
             {"minutes": settings.minutes},
             "normaliser": self.normaliser,
-            "training_data": _fingerprint(self.records),
-            "test_data": {name: _fingerprint(part) for name, part in self.tests.items()},
+            "training_data": fingerprint(self.records),
+            "test_data": {name: fingerprint(part) for name, part in self.tests.items()},
         }  # fmt: skip
         if self.balance:
             # The weights matter to a balanced training only, the pose axis to all thirds.
-            protocol["pose"] = _sha256(self.balance.axis.round(6).tobytes())
+            protocol["pose"] = sha256(self.balance.axis.round(6).tobytes())
             if cell.balanced:
                 weights = [self.balance.edges.round(6).tolist(), self.balance.weights.tolist()]
-                protocol["balance"] = _sha256(json.dumps(weights).encode())
+                protocol["balance"] = sha256(json.dumps(weights).encode())
         if cell.first:
             # A first stage that was trained again is another one; here its cell speaks for it.
-            protocol["first"] = _sha256(self._path(cell.first, seed).read_bytes())
+            protocol["first"] = sha256(self._path(cell.first, seed).read_bytes())
         return protocol
 
     def _judge(self, predictions: Predictions) -> dict:
@@ -240,7 +255,7 @@ class CellRunner:
         result = {
             "faces": len(errors),
             # Cells are compared face by face: the faces must be the same.
-            "keys_sha256": _sha256("\n".join(predictions.key).encode()),
+            "keys_sha256": sha256("\n".join(predictions.key).encode()),
             "nme": [None if np.isnan(error) else round(float(error), 6) for error in errors],
         }
         if self.balance:
@@ -255,31 +270,9 @@ def file_name(cell: str, seed: int) -> str:
     return f"{cell.replace('/', '-').replace(' ', '_')}_seed{seed}"
 
 
-def _plain(config: ml_collections.ConfigDict) -> dict:
-    """Returns what counts of a cell's config."""
-    values = json.loads(config.to_json_best_effort())
-    for key in ("epochs", "validation_epochs", "checkpoint_epochs", "data", "precision"):
-        del values[key]  # planned, or what it became on a machine
-    values["two_stage"]["first"] = values["balance"]["path"] = ""
-    return values
-
-
-def _merged(values: dict, changes: dict) -> dict:
-    """Returns nested values with changes put in."""
-    inner = {
-        key: _merged(values[key], change)
-        for key, change in changes.items()
-        if isinstance(change, dict) and isinstance(values.get(key), dict)
-    }
-    return values | changes | inner
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _fingerprint(records: RecordSet) -> dict:
-    """The faces and the files' names and sizes."""
-    files = [pathlib.Path(file) for file in records.files]
-    listing = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
-    return {"faces": records.num_faces, "files_sha256": _sha256(listing.encode())}
+def _map_errors(log: pathlib.Path) -> dict[str, list[float]]:
+    """Returns the training maps' errors of each epoch, from a run's log."""
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = ("map_mse", "map_mse_foreground")
+    return {name: [float(row[name]) for row in rows] for name in names}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wing_tf.metrics import bootstrap_interval, ced_auc, failure_rate, paired_bootstrap
-from wing_tf.reproduction.tables import Cell, Table
+from wing_tf.reproduction.table import Cell, Table
 from wing_tf.visualization.files import write_text
 from wing_tf.visualization.plots import plot_ced
 

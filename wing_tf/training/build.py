@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+from collections.abc import Sequence
 
 import keras
 import ml_collections
@@ -11,6 +12,7 @@ import tensorflow as tf
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.records import RecordSet
 from wing_tf.losses import HEATMAP_LOSSES, LOSSES, WeightedLossMap
+from wing_tf.metrics.map_error import MapSquaredError
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.models.saving import load_network
 from wing_tf.training.cpu import fuse_batch_norm, fuse_update, multiply_small_maps
@@ -52,7 +54,10 @@ def make_trainer(
     optimizer = make_optimizer(config, steps_per_epoch)
     slow_body(optimizer, network, config, steps_per_epoch)
     augmenter = stage.augmenter(device_plan)
-    return compile_trainer(network, augmenter, optimizer, make_loss(config), device_plan)
+    metrics = []
+    if config.heatmap.log_error:
+        metrics = [MapSquaredError(), MapSquaredError(foreground=0.05, name="map_mse_foreground")]
+    return compile_trainer(network, augmenter, optimizer, make_loss(config), device_plan, metrics)
 
 
 def compile_trainer(
@@ -61,6 +66,7 @@ def compile_trainer(
     optimizer: keras.optimizers.Optimizer,
     loss: keras.losses.Loss,
     device_plan: Plan,
+    metrics: Sequence[keras.metrics.Metric] = (),
 ) -> LandmarkTrainer:
     """Puts the parts together so that they run as the plan says."""
     if device_plan.compile_parts:
@@ -71,7 +77,12 @@ def compile_trainer(
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(network.trainable_variables)  # or the step would be traced twice
     trainer = LandmarkTrainer(network, augmenter)
-    trainer.compile(optimizer=optimizer, loss=loss, jit_compile=device_plan.compile_step)
+    trainer.compile(
+        optimizer=optimizer,
+        loss=loss,
+        weighted_metrics=list(metrics) or None,
+        jit_compile=device_plan.compile_step,
+    )
     return trainer
 
 

@@ -66,6 +66,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "decoder": "dark",
                 "legacy": False,
                 "boundary_sigma": 1.0,
+                "log_error": False,  # log the training maps' squared error, all and foreground
             },
             # A second stage: `model`, `crop_margin` and `augment` are then the second network's.
             "two_stage": {

@@ -58,3 +58,8 @@ class LandmarkTrainer(keras.Model):
         for maps in stacks[1:]:
             total = total + self._compile_loss(y, maps, sample_weight)
         return total
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Updates and returns the metrics, which are of the last stack."""
+        last = y_pred[-1] if isinstance(y_pred, list) else y_pred
+        return super().compute_metrics(x, y, last, sample_weight)

@@ -4,54 +4,11 @@ The printed numbers are x 1e-2: on AFLW the error over the face box's size, on 3
 pupils' distance (means over test faces).
 """
 
-import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
+from wing_tf.reproduction.table import Cell, Table
+
 _AFLW = "AFLW-Full, box"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One training of a table.
-
-    Attributes:
-        name: unique in its table.
-        changes: of the base recipe, as flattened config keys.
-        first: the cell that trains the first stage, for a second stage.
-        balanced: whether the training is balanced by pose.
-        against: the cell that it is compared with; the table's if None.
-        published: what the paper prints, by data set or sub-set, x 1e-2.
-    """
-
-    name: str
-    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    first: str | None = None
-    balanced: bool = False
-    against: str | None = None
-    published: Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Table:
-    """One table.
-
-    Attributes:
-        title: what it compares.
-        source: where the paper prints it.
-        cells: first stages stand before their second stages.
-        against: the cell that the others are compared with, unless they name one.
-        thirds: judge thirds of the test faces by pose, too.
-        notes: what can't be compared with the paper, and why.
-    """
-
-    title: str
-    source: str
-    cells: tuple[Cell, ...]
-    against: str
-    thirds: bool = False
-    notes: tuple[str, ...] = ()
-
 
 LOSSES = ("l2", "l1", "smooth_l1", "wing")
 _SECOND = {
@@ -199,7 +156,7 @@ def _wing_architectures() -> Table:
     )
 
 
-TABLES = {
+WING_TABLES = {
     "wing_losses": _wing_losses(),
     "wing_parameters": _wing_parameters(),
     "wing_pdb": _wing_pdb(),

@@ -1,0 +1,132 @@
+"""Pictures of heatmaps: what a network has found beside what it should have found."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+
+import cv2
+import keras
+import numpy as np
+
+from wing_tf.codecs import HeatmapCodec
+from wing_tf.evaluation.predict import CropBatch
+from wing_tf.geometry import apply_affine, invert
+from wing_tf.landmarks import LandmarkScheme
+from wing_tf.models import open_localiser
+from wing_tf.visualization import contact_sheet, draw_landmarks
+
+_SIDE_PX = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class FaceMaps:
+    """The maps of one face.
+
+    Attributes:
+        crop: uint8 RGB [side, side, 3], what the network saw.
+        true_crop_px: [K, 2] in its pixels, NaN where missing.
+        true: [h, w, K], as drawn for training, 0 where a landmark is missing or outside.
+        predicted: [h, w, K].
+    """
+
+    crop: np.ndarray
+    true_crop_px: np.ndarray
+    true: np.ndarray
+    predicted: np.ndarray
+
+
+def face_maps(
+    localiser: keras.Model, batches: Iterable[CropBatch], faces: Sequence[int]
+) -> list[FaceMaps]:
+    """Returns the maps of some faces by number, in the order asked for.
+
+    Args:
+        localiser: as from `wing_tf.models.heatmap_localiser`.
+        batches: as from `wing_tf.evaluation.predict.crop_batches`.
+        faces: numbers in the batches' order.
+
+    Raises:
+        ValueError: if the network decodes no heatmaps, or there is no such face.
+    """
+    opened = open_localiser(localiser)
+    if opened is None:
+        raise ValueError(f"The network {localiser.name} decodes no heatmaps.")
+    network, codec = opened
+    found: dict[int, FaceMaps] = {}
+    first = 0
+    for batch in batches:
+        number = len(batch.key)
+        for face in set(faces) & set(range(first, first + number)):
+            found[face] = _maps_of(network, codec, batch, face - first)
+        first += number
+        if len(found) == len(set(faces)):
+            return [found[face] for face in faces]
+    raise ValueError(f"There are {first} faces. Received: faces={list(faces)}.")
+
+
+def _maps_of(network: keras.Model, codec: HeatmapCodec, batch: CropBatch, index: int) -> FaceMaps:
+    image, to_source = batch.image[index], batch.crop_to_source[index]
+    true_crop_px = apply_affine(invert(to_source), batch.true_px[index])
+    weights = np.isfinite(true_crop_px).all(axis=-1).astype(np.float32)
+    true, _ = codec.encode(true_crop_px[None].astype(np.float32), weights[None])
+    predicted = np.asarray(network(image[None], training=False), np.float32)[0]
+    return FaceMaps(
+        np.clip(np.round(image), 0, 255).astype(np.uint8),
+        true_crop_px,
+        np.asarray(true)[0],
+        predicted[..., : len(weights)],
+    )
+
+
+def draw_maps(faces: Sequence[FaceMaps], scheme: LandmarkScheme, captions: Sequence[str]):
+    """Draws a row a face: the crop with its truth, the true maps, and the predicted ones.
+
+    Of each pixel the highest landmark's value is shown, cut to 0..1.
+
+    Args:
+        faces: some.
+        scheme: of their landmarks.
+        captions: a short text for each face.
+
+    Returns:
+        uint8 RGB.
+    """
+    cells, texts = [], []
+    for face, caption in zip(faces, captions, strict=True):
+        factor = _SIDE_PX / len(face.crop)
+        crop = cv2.resize(face.crop, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_LINEAR)
+        landmarks = (face.true_crop_px + 0.5) * factor - 0.5
+        cells.append(draw_landmarks(crop, landmarks, scheme, lines=False))
+        cells += [_paint(maps.max(axis=-1)) for maps in (face.true, face.predicted)]
+        texts += [caption, "true", "predicted"]
+    return contact_sheet(cells, columns=3, captions=texts)
+
+
+def compare_maps(
+    true: np.ndarray, predicted: Mapping[str, np.ndarray], scheme: LandmarkScheme
+) -> np.ndarray:
+    """Draws one face's maps as several networks predict them, a row each, below the truth.
+
+    The first column has all landmarks, the others the first landmark of each of some regions.
+
+    Args:
+        true: [h, w, K].
+        predicted: the same, by the network's name.
+        scheme: of the landmarks.
+
+    Returns:
+        uint8 RGB.
+    """
+    regions = list(scheme.regions.items())[:6]
+    cells, texts = [], []
+    for name, maps in {"true": true, **predicted}.items():
+        cells.append(_paint(maps.max(axis=-1)))
+        cells += [_paint(maps[..., region[0]]) for _, region in regions]
+        texts += [name, *(f"{region} {indices[0]}" for region, indices in regions)]
+    return contact_sheet(cells, columns=1 + len(regions), captions=texts)
+
+
+def _paint(values: np.ndarray) -> np.ndarray:
+    """Returns a map [h, w] in false colours, its pixels as squares."""
+    grey = np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)
+    large = cv2.resize(grey, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_NEAREST)
+    return cv2.cvtColor(cv2.applyColorMap(large, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
