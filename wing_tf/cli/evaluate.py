@@ -2,7 +2,8 @@
 
   wing-evaluate --model=RUN --data='RECORDS/test_helen-*' --output=REPORT
 
-Writes report.json, report.txt, nme.csv, ced.png and worst.png, and prints the table.
+Writes report.json, report.txt, nme.csv, ced.png and worst.png, for a network of heatmaps also
+heatmaps.png, and prints the table.
 """
 
 from absl import flags

@@ -4,14 +4,24 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import keras
 import numpy as np
 import tqdm
 
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import RecordSet, find_shards, open_records
 from wing_tf.evaluation import conditions
-from wing_tf.evaluation.predict import check_fit, compile_network, crop_batches, predict_batches
+from wing_tf.evaluation.heatmaps import draw_maps, face_maps
+from wing_tf.evaluation.predict import (
+    Predictions,
+    check_fit,
+    compile_network,
+    crop_batches,
+    predict_batches,
+)
 from wing_tf.evaluation.report import face_errors, make_report, summarise, write_report
-from wing_tf.models.saving import find_network, load_network
+from wing_tf.models import open_localiser
+from wing_tf.models.saving import Contract, find_network, load_network
+from wing_tf.visualization.files import save_picture
 
 
 def evaluate(
@@ -102,6 +112,27 @@ def evaluate(
         **make_report(predictions, records.scheme, normaliser),
         "conditions": others,
     }
+    if open_localiser(network):
+        save_picture(
+            output / "heatmaps.png",
+            _draw_heatmaps(network, predictions, records, contract, normaliser),
+        )
     name = pathlib.Path(model).name
     write_report(output, report, predictions, records, name=name, normaliser=normaliser)
     return report
+
+
+def _draw_heatmaps(
+    network: keras.Model,
+    predictions: Predictions,
+    records: RecordSet,
+    contract: Contract,
+    normaliser: str,
+) -> np.ndarray:
+    """Draws the maps of the worst, the median and the best face."""
+    errors, _ = face_errors(predictions, records.scheme, normaliser)
+    order = np.argsort(np.where(np.isfinite(errors), -errors, np.inf))[: np.isfinite(errors).sum()]
+    chosen = {"worst": order[0], "median": order[len(order) // 2], "best": order[-1]}
+    faces = face_maps(network, crop_batches(records, contract), [int(i) for i in chosen.values()])
+    captions = [f"{name}: {100 * errors[i]:.1f} %" for name, i in chosen.items()]
+    return draw_maps(faces, records.scheme, captions)

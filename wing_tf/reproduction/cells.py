@@ -27,7 +27,7 @@ from wing_tf.landmarks import BOX_NORMALISERS
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.models.saving import Contract, load_network
 from wing_tf.reproduction.budget import planned_epochs
-from wing_tf.reproduction.protocol import fingerprint, merged, plain_config, sha256
+from wing_tf.reproduction.protocol import file_name, fingerprint, merged, plain_config, sha256
 from wing_tf.reproduction.recipes import cell_config, set_epochs
 from wing_tf.reproduction.table import Cell, Table
 from wing_tf.training.config import default_config
@@ -177,6 +177,7 @@ class CellRunner:
         result = {
             "cell": cell.name,
             "seed": seed,
+            "scheme": records.scheme.name,
             "recipe": settings.recipe,
             "normaliser": self.normaliser,
             "precision": json.loads((run / "config.json").read_text())["precision"],
@@ -263,11 +264,6 @@ class CellRunner:
             pose = self.balance.coefficients(predictions.true_px, visibility)
             result["pose"] = [round(float(value), 4) for value in pose]
         return result
-
-
-def file_name(cell: str, seed: int) -> str:
-    """Returns a cell's file name without ending."""
-    return f"{cell.replace('/', '-').replace(' ', '_')}_seed{seed}"
 
 
 def _map_errors(log: pathlib.Path) -> dict[str, list[float]]:

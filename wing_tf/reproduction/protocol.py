@@ -1,4 +1,4 @@
-"""What must be the same for a finished cell to count, as plain values."""
+"""Which file a cell is kept in, and what must be the same for it to count."""
 
 import hashlib
 import json
@@ -7,6 +7,11 @@ import pathlib
 import ml_collections
 
 from wing_tf.data.records import RecordSet
+
+
+def file_name(cell: str, seed: int) -> str:
+    """Returns a cell's file name without ending."""
+    return f"{cell.replace('/', '-').replace(' ', '_')}_seed{seed}"
 
 
 def plain_config(config: ml_collections.ConfigDict) -> dict:

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from wing_tf.evaluation.heatmaps import compare_maps
+from wing_tf.landmarks import get_scheme
 from wing_tf.metrics import bootstrap_interval, ced_auc, failure_rate, paired_bootstrap
+from wing_tf.reproduction.protocol import file_name
 from wing_tf.reproduction.table import Cell, Table
-from wing_tf.visualization.files import write_text
-from wing_tf.visualization.plots import plot_ced
+from wing_tf.visualization.files import save_picture, write_text
+from wing_tf.visualization.plots import plot_ced, plot_curves
 
 _THIRDS = ("frontal third", "middle third", "turned third")
 
@@ -89,11 +92,49 @@ def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]
         title = f"{table.title}: {test}, {cells[0]['normaliser']}"
         plot_ced(plot, {cell.name: errors.mean(cell.name) for cell in order}, title=title)
         lines += [f"![Cumulative errors]({plot.name})", ""]
+    lines += _map_sections(folder, order, cells)
     notes = _notes(table, order, cells)
     lines += ["## What to read it with", "", *(f"- {note}" for note in notes), ""]
     text = "\n".join(lines)
     write_text(folder / "table.md", text)
     write_text(folder / "table.json", json.dumps(result | {"notes": notes}, indent=1) + "\n")
+    return text
+
+
+def _map_sections(folder: pathlib.Path, order: list[Cell], cells: list[dict]) -> list[str]:
+    """Draws what cells of heatmaps have more, and returns its Markdown."""
+    # The first seed of each.
+    by_name = {cell.name: next(c for c in cells if c["cell"] == cell.name) for cell in order}
+    lines: list[str] = []
+    logged = {name: c["map_errors"] for name, c in by_name.items() if "map_errors" in c}
+    if logged:
+        lines += ["## Squared errors of the training maps, x 1e-3", "", *_format_errors(logged), ""]
+        plot_curves(folder / "map_errors.png", logged, steps="epoch")
+        lines += ["![Errors by epoch](map_errors.png)", ""]
+    files = {
+        name: folder / "cells" / f"{file_name(name, c['seed'])}.npz" for name, c in by_name.items()
+    }
+    maps = {name: np.load(file) for name, file in files.items() if file.is_file()}
+    if maps:
+        scheme = get_scheme(next(by_name[name]["scheme"] for name in maps))
+        true = next(iter(maps.values()))["true"] / 255.0
+        predicted = {name: content["predicted"] / 255.0 for name, content in maps.items()}
+        save_picture(folder / "heatmaps.png", compare_maps(true, predicted, scheme))
+        lines += ["## Maps of one test face", "", "![True and predicted maps](heatmaps.png)", ""]
+    return lines
+
+
+def _format_errors(logged: dict[str, dict[str, list[float]]]) -> list[str]:
+    """Returns a table of each cell's errors at the end of each quarter of its training."""
+    text = [
+        "| cell | pixels | 1/4 | 2/4 | 3/4 | 4/4 |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, errors in logged.items():
+        for key, values in errors.items():
+            at = [values[max(-(-len(values) * i // 4), 1) - 1] for i in range(1, 5)]
+            pixels = "foreground" if key.endswith("foreground") else "all"
+            text.append(f"| {name} | {pixels} | {' | '.join(f'{1e3 * v:.3f}' for v in at)} |")
     return text
 
 
@@ -221,7 +262,11 @@ def _notes(table: Table, order: list[Cell], cells: list[dict]) -> list[str]:
             f"{', '.join(cells[0]['tests'])}: other faces, other training data."
         )
     if cells[0]["recipe"] != "paper":
-        notes.append("The paper trains 120,000 SGD steps of 8 faces: 960,000 faces seen.")
+        seen = {
+            "coordinates": "120,000 SGD steps of 8 faces: 960,000 faces seen",
+            "heatmaps": "240 epochs of WFLW's 7500 faces: 1,800,000 faces seen",
+        }
+        notes += [f"The paper trains {seen[base]}." for base in sorted({c.base for c in order})]
     if any(cell.first for cell in order):
         notes.append("A second stage has its first one's training besides its own.")
     if missing := [cell.name for cell in table.cells if cell not in order]:

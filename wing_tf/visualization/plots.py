@@ -1,7 +1,7 @@
 """Plots of scores."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -64,4 +64,31 @@ def plot_balance(
     axes.set_xticklabels([f"{edge:.2f}" for edge in edges], fontsize=8)
     axes.grid(alpha=0.3, axis="y")
     axes.legend(fontsize=8)
+    figure.savefig(path, dpi=130)
+
+
+def plot_curves(
+    path: str | pathlib.Path,
+    values: Mapping[str, Mapping[str, Sequence[float]]],
+    *,
+    steps: str,
+) -> None:
+    """Writes a plot of several quantities over a training, one below the other, log scale.
+
+    Args:
+        path: the file; its ending chooses the format.
+        values: by the system's name and the quantity's, one value a step.
+        steps: what a step is.
+    """
+    quantities = list(dict.fromkeys(name for system in values.values() for name in system))
+    figure = Figure(figsize=(6, 1 + 2.6 * len(quantities)), layout="constrained")
+    all_axes = figure.subplots(len(quantities), sharex=True, squeeze=False)[:, 0]
+    for axes, quantity in zip(all_axes, quantities, strict=True):
+        for name, system in values.items():
+            series = system.get(quantity, ())
+            axes.plot(range(1, len(series) + 1), series, label=name)
+        axes.set(yscale="log", ylabel=quantity)
+        axes.grid(alpha=0.3, which="both")
+    all_axes[0].legend(fontsize=8)
+    all_axes[-1].set_xlabel(steps)
     figure.savefig(path, dpi=130)

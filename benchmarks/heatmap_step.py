@@ -1,0 +1,108 @@
+"""What heatmaps cost beside the network: targets and loss, as shares of the small recipe's step.
+
+python benchmarks/heatmap_step.py --records=RECORDS
+
+Times the whole train step of configs/awing_small_300w_cpu.py as the trainer runs it; the augmenter
+with and without drawing maps and boundary; Adaptive Wing loss under its map with its gradient; and
+the encoder against a NumPy loop that draws a Gaussian a landmark. Medians, milliseconds a batch.
+"""
+
+import argparse
+import pathlib
+import runpy
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from wing_tf.data.augment import Augmenter
+from wing_tf.data.read import training_batches
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.training.build import make_loss, make_trainer
+from wing_tf.training.config import complete_config
+from wing_tf.training.device import plan
+from wing_tf.training.stages import make_stage
+
+CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "awing_small_300w_cpu.py"
+
+
+def median_ms(function, repeats):
+    """Returns the median of some calls, after two that are not timed."""
+    times = []
+    for _ in range(repeats + 2):
+        started = time.perf_counter()
+        out = function()
+        tf.nest.map_structure(np.asarray, out)
+        times.append(1e3 * (time.perf_counter() - started))
+    return float(np.median(times[2:]))
+
+
+def encode_by_loop(landmarks_px, codec):
+    """Draws the maps of one face [K, 2], as one would without thinking of batches."""
+    side = codec.heatmap_size
+    maps = np.zeros((side, side, len(landmarks_px)), np.float32)
+    pixels = np.arange(side, dtype=np.float32)
+    for k, (x, y) in enumerate(codec.to_heatmap(landmarks_px)):
+        squared = (pixels[None] - x) ** 2 + (pixels[:, None] - y) ** 2
+        maps[..., k] = np.exp(-0.5 * squared / codec.sigma**2)
+    return maps
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", required=True)
+    parser.add_argument("--repeats", type=int, default=20)
+    options = parser.parse_args()
+    config = runpy.run_path(str(CONFIG))["get_config"]()
+    config.data.path = options.records
+    config = complete_config(config)
+    records = open_records(find_shards(options.records, "train"))
+    stage = make_stage(config, records)
+    device_plan = plan(config)
+    trainer = make_trainer(config, stage, 100, device_plan)
+    batches = training_batches(
+        records, batch_size=config.batch_size, num_draws=trainer.augmenter.num_draws, seed=0,
+        ratio=stage.decode_ratio, curves=stage.curves,
+    )  # fmt: skip
+    batch = next(iter(batches))
+    plain = Augmenter(records.scheme, jit_compile=device_plan.compile_parts, **stage._crops)
+    image, maps, weights = trainer.augmenter(batch)
+    predicted = tf.constant(np.random.default_rng(0).uniform(0, 1, maps.shape), tf.float32)
+    loss = make_loss(config)
+
+    @tf.function
+    def loss_and_gradient():
+        with tf.GradientTape() as tape:
+            tape.watch(predicted)
+            value = loss(maps, predicted, sample_weight=weights)
+        return tape.gradient(value, predicted)
+
+    step = tf.function(lambda: trainer.train_step(batch))
+    codec, landmarks = stage.codec, plain(batch)[1]
+    encode = tf.function(
+        lambda: codec.encode(landmarks, weights[:, : landmarks.shape[1]])[0],
+        jit_compile=device_plan.compile_parts,
+    )
+    host = np.asarray(landmarks)
+    times = {
+        "whole train step": median_ms(step, options.repeats),
+        "augmenter with maps": median_ms(lambda: trainer.augmenter(batch), options.repeats),
+        "augmenter without": median_ms(lambda: plain(batch), options.repeats),
+        "loss and its gradient": median_ms(loss_and_gradient, options.repeats),
+        "encoder alone": median_ms(encode, options.repeats),
+        "encoder as a NumPy loop": median_ms(
+            lambda: [encode_by_loop(face, codec) for face in host], options.repeats
+        ),
+    }
+    print(f"batch {config.batch_size}, {device_plan.precision}, maps {tuple(maps.shape[1:])}")
+    for name, value in times.items():
+        print(f"{name:<26}{value:>9.2f} ms")
+    drawing = times["augmenter with maps"] - times["augmenter without"]
+    share = (drawing + times["loss and its gradient"]) / times["whole train step"]
+    print(f"maps, boundary and loss: share of the step: {share:.3f}")
+    faster = times["encoder as a NumPy loop"] / times["encoder alone"]
+    print(f"encoder against the loop: {faster:.1f} times")
+
+
+if __name__ == "__main__":
+    main()

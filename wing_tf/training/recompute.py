@@ -1,0 +1,60 @@
+"""Stacked hourglasses that forget what is inside each of them until the gradients need it."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+
+class RecomputedStacks:
+    """A stacked hourglass as a function that keeps only what goes from stack to stack.
+
+    The stem and each hourglass run as one piece each; for the gradients each piece is run
+    again, so that the inside of only one of them is in memory at a time. Same outputs, same
+    gradients, same batch statistics; about a third more time.
+
+    ``keras.RematScope`` works layer by layer: what a layer keeps is mostly its input, which
+    is another one's output, and nothing would be saved.
+
+    Args:
+        network: of `wing_tf.models.stacked_hourglass`, several stacks; its batch normalisation is
+            changed: a piece that is run twice updates its moving averages twice with the same
+            values, which is one update with the square of their momentum.
+
+    Raises:
+        ValueError: if the network is not of several stacks.
+    """
+
+    def __init__(self, network: keras.Model):
+        if len(network.outputs) < 2:
+            raise ValueError(f"{network.name} has one stack: there is nothing to recompute.")
+        for layer in network.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = math.sqrt(layer.momentum)
+        count = len(network.outputs)
+        between = [network.get_layer(f"stack{i}_out").output for i in range(1, count)]
+        stem = network.get_layer("stem_block3_sum").output
+        self._pieces = [keras.Model(network.inputs[0], stem)]
+        for i, maps in enumerate(network.outputs):
+            # Features, and the maps before, whose boundary the CoordConv may read.
+            inputs = [stem if i == 0 else between[i - 1], *network.outputs[max(i - 1, 0) : i]]
+            self._pieces.append(keras.Model(inputs, [maps, *between[i : i + 1]]))
+
+    def __call__(self, image, training=None):
+        """Returns the network's outputs for pictures."""
+        if not training:
+            return self._run(image, lambda piece: _run_piece(piece, training=False))
+        return self._run(image, lambda piece: tf.recompute_grad(_run_piece(piece, training=True)))
+
+    def _run(self, image, wrap):
+        features = tf.nest.flatten(wrap(self._pieces[0])(image))[0]
+        outputs: list = []
+        for piece in self._pieces[1:]:
+            maps, *rest = tf.nest.flatten(wrap(piece)(features, *outputs[-1:]))
+            outputs.append(maps)
+            features = rest[0] if rest else None
+        return outputs
+
+
+def _run_piece(piece: keras.Model, *, training: bool):
+    return lambda *x: piece(list(x) if len(x) > 1 else x[0], training=training)
