@@ -1,7 +1,8 @@
 """The full hourglass on eight faces: its memory, and whether it can learn them by heart.
 
 python benchmarks/hourglass_eight_faces.py --records=RECORDS --steps=3
-python benchmarks/hourglass_eight_faces.py --records=RECORDS --num_stacks=1 --steps=300
+python benchmarks/hourglass_eight_faces.py --records=RECORDS --num_stacks=1 --features=128 \\
+    --steps=400
 
 Trains on the first eight training faces, without augmentation, by the train step of
 configs/awing_4hg_300w.py with Adam in RMSprop's place. Prints the loss as it falls, the

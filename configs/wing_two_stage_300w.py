@@ -48,6 +48,7 @@ def get_config() -> ml_collections.ConfigDict:
             },
             "balance": {"path": "", "use": "duplicate"},
             "normaliser": "",
+            "label_noise": {"share": 0.0, "distance": 0.0},
             "crop_margin": 1.15,
             "augment": {
                 "flip": 0.5,

@@ -112,6 +112,7 @@ def training_batches(
     shuffle_buffer: int = 16384,
     repeats: Callable[[dict], tf.Tensor] | None = None,
     curves: Curves = (),
+    label_noise: Callable[[dict], dict] | None = None,
 ) -> tf.data.Dataset:
     """Returns an endless stream of shuffled batches, each face with its own random numbers.
 
@@ -138,6 +139,8 @@ def training_batches(
             exact; else but for some hundredths, by which an epoch of chance is too long.
         curves: of a mark-up: points on them are computed once a face, or once an epoch without
             ``cache``.
+        label_noise: changes each face before anything is made of it; see
+            `wing_tf.data.label_noise.LabelNoise`.
 
     Returns:
         Batches of `parse_face`'s dict without ``key``, plus ``draws`` float32 [B, num_draws], and
@@ -148,6 +151,8 @@ def training_batches(
     steps = records.num_faces // batch_size
 
     def finish(face):
+        if label_noise is not None:
+            face = label_noise(face)
         return _with_curves(_without_key(face), curves)
 
     if cache:

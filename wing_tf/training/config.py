@@ -83,6 +83,8 @@ def default_config() -> ml_collections.ConfigDict:
                 "use": "duplicate",  # or "weight": faces of rare poses count more in the loss
             },
             "normaliser": "",  # of the validation NME; the mark-up's own if empty
+            # Landmarks moved on purpose, see `wing_tf.data.label_noise.LabelNoise`.
+            "label_noise": {"share": 0.0, "distance": 0.0},
             "crop_margin": 1.15,  # the crop's side over the face box's longer side
             "augment": dict(_NO_AUGMENTATION),
             "loss": {
@@ -215,6 +217,9 @@ def _check(config: ml_collections.ConfigDict) -> None:
         value = _at(config, key)
         if not value >= 0:
             raise ValueError(f"config.{key} can't be negative. Received: {value}.")
+    for key, value in config.label_noise.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"config.label_noise.{key} must be in [0, 1]. Received: {value}.")
     if config.optimizer.momentum >= 1:
         raise ValueError(
             f"config.optimizer.momentum must be below 1. Received: {config.optimizer.momentum}."

@@ -9,6 +9,7 @@ import ml_collections
 import tensorflow as tf
 
 from wing_tf.data.balance import PoseBalance
+from wing_tf.data.label_noise import LabelNoise
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import RecordSet, find_shards, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
@@ -89,6 +90,9 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         f"epochs {epoch + 1} to {config.epochs}.",
         flush=True,
     )
+    noise = None
+    if config.label_noise.share and config.label_noise.distance:
+        noise = LabelNoise(records.scheme, seed=config.seed, **config.label_noise)
     batches = training_batches(
         records,
         batch_size=config.batch_size,
@@ -98,6 +102,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         first_epoch=epoch,
         cache=config.data.cache,
         curves=stage.curves,
+        label_noise=noise,
         repeats=balance.shares if balance and config.balance.use == "duplicate" else None,
     )
     if balance and config.balance.use == "weight":

@@ -42,19 +42,41 @@ class RecomputedStacks:
 
     def __call__(self, image, training=None):
         """Returns the network's outputs for pictures."""
-        if not training:
-            return self._run(image, lambda piece: _run_piece(piece, training=False))
-        return self._run(image, lambda piece: tf.recompute_grad(_run_piece(piece, training=True)))
-
-    def _run(self, image, wrap):
-        features = tf.nest.flatten(wrap(self._pieces[0])(image))[0]
-        outputs: list = []
-        for piece in self._pieces[1:]:
-            maps, *rest = tf.nest.flatten(wrap(piece)(features, *outputs[-1:]))
-            outputs.append(maps)
-            features = rest[0] if rest else None
+        features, outputs = None, []
+        for number, piece in enumerate(self._pieces):
+            inputs = [image] if number == 0 else [features, *outputs[-1:]]
+            found = _run_again(piece, inputs) if training else _run(piece, inputs, False)
+            outputs += found[:1] if number else []
+            features = found[-1]
         return outputs
 
 
-def _run_piece(piece: keras.Model, *, training: bool):
-    return lambda *x: piece(list(x) if len(x) > 1 else x[0], training=training)
+def _run(piece: keras.Model, inputs: list, training: bool) -> list:
+    return tf.nest.flatten(piece(inputs if len(inputs) > 1 else inputs[0], training=training))
+
+
+def _run_again(piece: keras.Model, inputs: list) -> list:
+    """Runs a piece for training, and once more where its gradients are computed.
+
+    ``tf.recompute_grad`` does not say when: in a graph, it may be at once, and all is kept.
+    """
+
+    @tf.custom_gradient
+    def run(*inputs):
+        def gradient(*upstream, variables=()):
+            with tf.control_dependencies(upstream):
+                again = [tf.identity(x) for x in inputs]
+            with tf.GradientTape() as tape:
+                tape.watch(again)
+                outputs = _run(piece, again, True)
+            gradients = tape.gradient(
+                outputs,
+                [*again, *variables],
+                output_gradients=list(upstream),
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+            return gradients[: len(again)], gradients[len(again) :]
+
+        return _run(piece, list(inputs), True), gradient
+
+    return tf.nest.flatten(run(*inputs))

@@ -1,0 +1,99 @@
+"""Adaptive Wing loss under annotation noise: some landmarks of the training faces are moved.
+
+Paper: Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, table 11: P % of the landmarks moved by S %
+of the inter-ocular distance in a random direction, without weighted loss map, CoordConv and
+boundary. The network is that of awing_small_300w_cpu.py, not the paper's.
+
+Published: WFLW, four hourglasses: P/S 0/0 4.65 %, 10/10 4.64, 20/20 4.66, 30/30 4.86. Here 20/20;
+others by --config.label_noise.share and --config.label_noise.distance. Not run whole.
+Command: wing-train --config=configs/awing_noise_300w_cpu.py --workdir=RUN
+--config.data.path=RECORDS
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the config."""
+    return ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            "deterministic": False,
+            "data": {
+                "path": "records",
+                "train_split": "train",
+                "validation_split": "validation",
+                "cache": True,
+            },
+            "model": {
+                "name": "hourglass",
+                "input_size": 128,
+                "num_stacks": 1,
+                "features": 128,
+                "depth": 4,
+                "boundary": False,
+                "coordinates": False,
+                "boundary_coordinates": False,
+            },
+            "heatmap": {
+                "sigma": 1.0,
+                "decoder": "dark",
+                "legacy": False,
+                "boundary_sigma": 1.0,
+                "log_error": False,
+            },
+            "balance": {"path": "", "use": "duplicate"},
+            "normaliser": "",
+            "label_noise": {"share": 0.2, "distance": 0.2},
+            "crop_margin": 1.15,
+            "augment": {
+                "flip": 0.5,
+                "rotation_deg": 30.0,
+                "scale": 0.1,
+                "translation": 0.05,
+                "box_jitter": 0.05,
+                "blur": 0.2,
+                "blur_sigma_px": 1.0,
+                "brightness": 0.1,
+                "contrast": 0.2,
+                "colour": 0.1,
+                "noise": 0.02,
+                "occlusion": 0.4,
+                "occlusion_size": 0.4,
+            },
+            "loss": {
+                "name": "adaptive_wing",
+                "alpha": 2.1,
+                "omega": 14.0,
+                "epsilon": 1.0,
+                "theta": 0.5,
+                "map": "",
+                "map_weight": 10.0,
+                "map_threshold": 0.2,
+            },
+            "optimizer": {
+                "name": "adamw",
+                "learning_rate": 2e-3,
+                "momentum": 0.9,
+                "weight_decay": 0.01,
+                "clip_norm": 0.0,
+                "ema": 0.999,
+            },
+            "schedule": {
+                "name": "cosine",
+                "warmup_epochs": 1.0,
+                "final_ratio": 0.0,
+                "boundaries": (),
+                "factor": 0.1,
+            },
+            "batch_size": 16,
+            "epochs": 115,
+            "init_from": "",
+            "recompute": False,
+            "precision": "auto",
+            "jit_compile": "auto",
+            "validation_epochs": 5,
+            "checkpoint_epochs": 5,
+            "num_pictures": 8,
+        }
+    )
