@@ -52,6 +52,13 @@ def test_unknown_precisions_are_refused():
     [
         ("flags : fpu avx512_bf16 amx_bf16 amx_tile", {}, True),
         ("flags : fpu avx512f avx512_bf16", {}, False),
+        ("vendor_id : AuthenticAMD flags : fpu avx512_bf16", {}, True),
+        ("vendor_id : AuthenticAMD flags : fpu avx512f", {}, False),
+        (
+            "vendor_id : AuthenticAMD flags : avx512_bf16",
+            {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},
+            False,
+        ),
         ("flags : amx_bf16", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}, False),
         ("flags : amx_bf16", {"ONEDNN_MAX_CPU_ISA": "avx512_core_amx"}, True),
         ("flags : amx_bf16", {"TF_ENABLE_ONEDNN_OPTS": "0"}, False),

@@ -1,0 +1,60 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wing_tf.data.label_noise import LabelNoise
+from wing_tf.landmarks import get_scheme
+
+SCHEME = get_scheme("ibug_68")
+
+
+def _face(key=b"a", missing=()):
+    landmarks = np.random.default_rng(0).uniform(0, 100, (68, 2)).astype(np.float32)
+    landmarks[36], landmarks[45] = (20, 50), (80, 50)  # 60 px apart
+    visibility = np.full(68, 2, np.int32)
+    visibility[list(missing)] = 0
+    return {
+        "landmarks_square_px": tf.constant(landmarks),
+        "visibility": tf.constant(visibility),
+        "key": tf.constant(key),
+    }
+
+
+def _moved(face, **options):
+    after = LabelNoise(SCHEME, **options)(face)["landmarks_square_px"]
+    return np.linalg.norm(np.asarray(after - face["landmarks_square_px"]), axis=-1)
+
+
+def test_points_move_by_a_share_of_the_inter_ocular_distance():
+    moved = np.concatenate([_moved(_face(b"%d" % i), share=0.3, distance=0.2) for i in range(30)])
+    np.testing.assert_allclose(moved[moved > 0], 12.0, rtol=1e-4)
+    assert 0.25 < np.mean(moved > 0) < 0.35  # 2040 points: .3 +- .01
+    assert _moved(_face(), share=1.0, distance=0.1).min() == pytest.approx(6.0, rel=1e-3)
+
+
+def test_the_noise_is_a_function_of_face_and_seed():
+    def after(key=b"a", seed=0):
+        return np.asarray(
+            LabelNoise(SCHEME, share=0.5, distance=0.2, seed=seed)(_face(key))[
+                "landmarks_square_px"
+            ]
+        )
+
+    np.testing.assert_array_equal(after(), after())
+    assert (after() != after(key=b"b")).any()
+    assert (after() != after(seed=1)).any()
+
+
+def test_missing_points_stay():
+    moved = _moved(_face(missing=[3]), share=1.0, distance=0.2)
+    assert moved[3] == 0
+    assert moved[4] == pytest.approx(12.0, rel=1e-4)
+    assert not _moved(_face(missing=[36]), share=1.0, distance=0.2).any()  # no distance
+
+
+def test_a_box_is_no_distance_between_landmarks():
+    boxed = dataclasses.replace(SCHEME, default_normaliser="box")
+    with pytest.raises(ValueError, match="normalised by box"):
+        LabelNoise(boxed, share=0.1, distance=0.1)

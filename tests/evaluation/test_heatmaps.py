@@ -1,0 +1,50 @@
+import keras
+import numpy as np
+import pytest
+
+from wing_tf.codecs import HeatmapCodec
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.evaluation.heatmaps import compare_maps, draw_maps, face_maps
+from wing_tf.evaluation.predict import crop_batches
+from wing_tf.models import cnn6, heatmap_localiser, open_localiser, stacked_hourglass
+from wing_tf.models.saving import Contract
+
+
+@pytest.fixture(scope="module")
+def localiser():
+    keras.utils.set_random_seed(0)
+    network = stacked_hourglass(68, num_stacks=2, features=8, depth=1, input_size=64)
+    codec = HeatmapCodec(input_size=64, heatmap_size=16, sigma=1.0)
+    return heatmap_localiser(network, 68, codec)
+
+
+def test_maps_of_faces(synthetic_records, localiser):
+    records = open_records(find_shards(f"{synthetic_records}/validation-*"))
+    contract = Contract(scheme_name="ibug_68", input_size=64, margin=1.2)
+    batches = list(crop_batches(records, contract, batch_size=4))
+    last = records.num_faces - 1
+    faces = face_maps(localiser, iter(batches), [last, 0])
+    network, codec = open_localiser(localiser)
+    expected = np.asarray(network(batches[0].image[:1]))[0, ..., :68]
+    np.testing.assert_allclose(faces[1].predicted, expected, atol=1e-4)
+    # The truth in the maps is the truth in the picture.
+    for face in faces:
+        found, scores = codec.decode(face.true[None])
+        inside = np.asarray(scores)[0] > 0
+        assert inside.sum() > 50
+        np.testing.assert_allclose(
+            np.asarray(found)[0][inside], face.true_crop_px[inside], atol=0.05
+        )
+    sheet = draw_maps(faces, records.scheme, ["one", "two"])
+    assert sheet.dtype == np.uint8
+    assert sheet.shape[0] < sheet.shape[1]  # two rows of three
+    compared = compare_maps(faces[0].true, {"a": faces[0].predicted}, records.scheme)
+    assert compared.shape[0] * 3 < compared.shape[1]  # two rows of seven
+    with pytest.raises(ValueError, match="There are"):
+        face_maps(localiser, iter(batches), [10**6])
+
+
+def test_a_network_without_maps(localiser):
+    assert open_localiser(cnn6(5, width=0.1)) is None
+    with pytest.raises(ValueError, match="decodes no heatmaps"):
+        face_maps(cnn6(5, width=0.1), [], [0])

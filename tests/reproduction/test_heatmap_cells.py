@@ -1,0 +1,70 @@
+import json
+
+import pytest
+
+from wing_tf.reproduction import TABLES
+from wing_tf.reproduction.cells import CellRunner, Settings
+from wing_tf.reproduction.recipes import cell_config, parse_changes, set_epochs
+from wing_tf.reproduction.write import write_table
+
+
+def test_numbers_of_the_adaptive_wing_paper():
+    printed = {c.name: c.published["wflw"] for c in TABLES["awing_modules"].cells}
+    assert list(printed.values()) == [5.39, 5.04, 4.65, 4.49, 4.30, 4.28, 4.26, 4.21]
+    assert len(TABLES["awing_parameters"].cells) == 19
+    last = cell_config(TABLES["awing_modules"].cells[-1], recipe="paper", num_landmarks=98)
+    assert (last.loss.name, last.loss.map) == ("adaptive_wing", "dilated")
+    assert last.model.boundary_coordinates
+    assert last.optimizer.name == "rmsprop"
+
+
+def test_a_shorter_training_has_its_steps_at_the_same_shares():
+    config = cell_config(TABLES["awing_modules"].cells[0], recipe="paper", num_landmarks=98)
+    set_epochs(config, 24)
+    assert (config.epochs, config.schedule.boundaries) == (24, (8, 16))
+    set_epochs(config, 1)
+    assert config.schedule.boundaries == ()
+
+
+def test_changes_are_read_in_their_types():
+    texts = ["model.features=32", "model.boundary=False", "loss.omega=12", "loss.map=heatmap"]
+    changes = parse_changes(texts)
+    assert changes == {
+        "model.features": 32, "model.boundary": False, "loss.omega": 12.0, "loss.map": "heatmap"
+    }  # fmt: skip
+    for text, message in (
+        ("model.size=3", "no config key"),
+        ("model.features=many", "must be of type int"),
+        ("model.boundary=no", "must be of type bool"),
+        ("schedule.boundaries=3", "takes no single value"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            parse_changes([text])
+
+
+@pytest.mark.slow
+def test_cells_of_heatmaps_keep_maps_and_errors(synthetic_records, tmp_path):
+    settings = Settings(
+        folder=tmp_path,
+        data=str(synthetic_records),
+        tests={"test": f"{synthetic_records}/test-*"},
+        seeds=(0,),
+        minutes=0.02,
+        epochs=4,
+        normaliser="box",
+        changes={
+            "model.input_size": 64, "model.features": 8, "model.depth": 2, "jit_compile": "off"
+        },
+    )  # fmt: skip
+    table = TABLES["awing_convergence"]
+    cells = CellRunner(settings).run(table)
+    for cell in cells:
+        assert {len(values) for values in cell["map_errors"].values()} == {4}
+        assert min(cell["map_errors"]["map_mse_foreground"]) > 0
+    text = write_table(tmp_path, "awing_convergence", table, cells)
+    last = 1e3 * cells[1]["map_errors"]["map_mse"][-1]
+    assert f"{last:.3f} |" in text
+    for name in ("heatmaps.png", "map_errors.png"):
+        assert (tmp_path / name).stat().st_size > 1000
+        assert name in text
+    assert json.loads((tmp_path / "cells" / "aw_seed0.json").read_text())["scheme"] == "ibug_68"
