@@ -2,7 +2,7 @@
 
 python benchmarks/hourglass_eight_faces.py --records=RECORDS --steps=3
 python benchmarks/hourglass_eight_faces.py --records=RECORDS --num_stacks=1 --features=128 \\
-    --steps=400
+    --input_size=128 --sigma=1 --steps=800
 
 Trains on the first eight training faces, without augmentation, by the train step of
 configs/awing_4hg_300w.py with Adam in RMSprop's place. Prints the loss as it falls, the
@@ -38,6 +38,7 @@ def main():
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--sigma", type=float, default=1.75, help="in heatmap pixels")
     parser.add_argument("--recompute", action="store_true")
     options = parser.parse_args()
     config = runpy.run_path(str(CONFIG))["get_config"]()
@@ -48,6 +49,7 @@ def main():
             "model.input_size": options.input_size,
             "model.features": options.features,
             "heatmap.decoder": "dark",
+            "heatmap.sigma": options.sigma,
             "precision": options.precision,
             "recompute": options.recompute,
             "optimizer.name": "adamw",

@@ -14,7 +14,7 @@ from wing_tf.landmarks import LandmarkScheme
 from wing_tf.models import open_localiser
 from wing_tf.visualization import contact_sheet, draw_landmarks
 
-_SIDE_PX = 256
+_SIDE_PX, _SMALL_SIDE_PX = 256, 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ def draw_maps(faces: Sequence[FaceMaps], scheme: LandmarkScheme, captions: Seque
         crop = cv2.resize(face.crop, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_LINEAR)
         landmarks = (face.true_crop_px + 0.5) * factor - 0.5
         cells.append(draw_landmarks(crop, landmarks, scheme, lines=False))
-        cells += [_paint(maps.max(axis=-1)) for maps in (face.true, face.predicted)]
+        cells += [_paint(maps.max(axis=-1), _SIDE_PX) for maps in (face.true, face.predicted)]
         texts += [caption, "true", "predicted"]
     return contact_sheet(cells, columns=3, captions=texts)
 
@@ -119,14 +119,14 @@ def compare_maps(
     regions = list(scheme.regions.items())[:6]
     cells, texts = [], []
     for name, maps in {"true": true, **predicted}.items():
-        cells.append(_paint(maps.max(axis=-1)))
-        cells += [_paint(maps[..., region[0]]) for _, region in regions]
+        shown = [maps.max(axis=-1), *(maps[..., region[0]] for _, region in regions)]
+        cells += [_paint(values, _SMALL_SIDE_PX) for values in shown]
         texts += [name, *(f"{region} {indices[0]}" for region, indices in regions)]
     return contact_sheet(cells, columns=1 + len(regions), captions=texts)
 
 
-def _paint(values: np.ndarray) -> np.ndarray:
+def _paint(values: np.ndarray, side_px: int) -> np.ndarray:
     """Returns a map [h, w] in false colours, its pixels as squares."""
     grey = np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)
-    large = cv2.resize(grey, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_NEAREST)
+    large = cv2.resize(grey, (side_px, side_px), interpolation=cv2.INTER_NEAREST)
     return cv2.cvtColor(cv2.applyColorMap(large, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)

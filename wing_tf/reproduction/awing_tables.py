@@ -42,7 +42,7 @@ def _modules() -> Table:
             _cell(name=name, changes=changes, against=against, published={"wflw": printed})
             for name, changes, against, printed in steps
         ),
-        against="aw+wm",
+        against="mse",
         notes=(_WFLW,),
     )
 
