@@ -39,7 +39,6 @@ def main():
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--sigma", type=float, default=1.75, help="in heatmap pixels")
-    parser.add_argument("--recompute", action="store_true")
     options = parser.parse_args()
     config = runpy.run_path(str(CONFIG))["get_config"]()
     config.update_from_flattened_dict(
@@ -51,7 +50,6 @@ def main():
             "heatmap.decoder": "dark",
             "heatmap.sigma": options.sigma,
             "precision": options.precision,
-            "recompute": options.recompute,
             "optimizer.name": "adamw",
             "optimizer.momentum": 0.9,
             "optimizer.learning_rate": options.rate,
