@@ -5,8 +5,6 @@ Not the paper's recipe (that is awing_4hg_300w.py): one hourglass of 128 channel
 
 Measured: Helen test, inter-ocular NME 2.95 % (2.85 to 3.06), median 2.80 %, FR8 .3 %, after 94.6
 minutes on one core beside other jobs (2026-11-25, AMD EPYC, bfloat16; 57 minutes of both cores).
-The moving averages, of .999, begin with the first weights: validation means nothing for the first
-twenty epochs (epoch 10: 76 %, when the weights themselves had 6.2 %).
 Command: wing-train --config=configs/awing_small_300w_cpu.py --workdir=RUN
 --config.data.path=RECORDS
 """

@@ -221,6 +221,26 @@ def test_rmsprop_is_pytorchs():
     assert moved == pytest.approx(1.0 - expected, rel=0.01)
 
 
+def test_averages_begin_quickly():
+    """Against the recursion in NumPy; the weights of the first update are soon forgotten."""
+    decay = 0.9
+    config = complete_config({"optimizer": {"ema": decay, "learning_rate": 1e-9}})
+    optimizer = make_optimizer(config, 10)
+    variable = keras.Variable([100.0])
+    optimizer.build([variable])
+    expected = 0.0
+    for t in range(120):
+        variable.assign([100.0 if t == 0 else 1.0])
+        optimizer.apply([keras.ops.ones((1,))], [variable])
+        share = 0.0 if t == 0 else min(decay, (1 + t) / (10 + t))
+        expected = share * expected + (1 - share) * float(variable[0])
+        average = float(np.asarray(optimizer._model_variables_moving_average[0])[0])
+        assert average == pytest.approx(expected, rel=1e-5)
+        if t == 20:  # Keras' own: 1 + 99 * .9^20 = 13
+            assert average == pytest.approx(1.0, abs=0.01)
+    assert optimizer.ema_momentum == decay
+
+
 def test_biases_do_not_decay():
     config = complete_config(
         ml_collections.ConfigDict({"optimizer": {"weight_decay": 0.5, "learning_rate": 0.1}})

@@ -91,8 +91,17 @@ def stacked_hourglass(
         y = block(y, features, name=f"{prefix}_top")
         y = _convolution(features, 1, name=f"{prefix}_features")(y)
         y = _norm_relu(y, f"{prefix}_features")
-        # float32 under mixed precision: what is decoded are small differences.
-        maps = _convolution(num_maps, 1, dtype="float32", name=f"{prefix}_maps")(y)
+        # float32 under mixed precision: what is decoded are small differences. The first maps are
+        # close to empty, which most of a true map is: maps of size 1 begin with gradients so
+        # large that Adam's second moments hold every step down for the next thousand.
+        # Deviates from the paper, which is silent; Xiao et al., Simple Baselines, ECCV 2018.
+        maps = layers.Conv2D(
+            num_maps,
+            1,
+            dtype="float32",
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
+            name=f"{prefix}_maps",
+        )(y)
         outputs.append(maps)
         if stack < num_stacks:
             back = _convolution(features, 1, name=f"{prefix}_features_back")(y)

@@ -63,9 +63,34 @@ def make_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int):
 
 def make_optimizer(config: ml_collections.ConfigDict, steps_per_epoch: int):
     """Returns the optimizer of a config; weight decay but AdamW's is in `decay_weights`."""
+    optimizer = _plain_optimizer(config, make_schedule(config, steps_per_epoch))
+    if optimizer.use_ema:
+        _begin_average_quickly(optimizer)
+    return optimizer
+
+
+def _begin_average_quickly(optimizer: keras.optimizers.Optimizer) -> None:
+    """Lets the moving average's decay after t updates be (1 + t) / (10 + t) at most.
+
+    Keras' begins with the weights after one update, which stay in it for 1 / (1 - decay) more:
+    what is validated would be useless for longer than a short training lasts. This is
+    ``num_updates`` of ``tf.train.ExponentialMovingAverage``.
+    """
+    update, decay = optimizer._update_model_variables_moving_average, optimizer.ema_momentum
+
+    def update_average(variables):
+        steps = ops.cast(optimizer.iterations, "float32")
+        optimizer.ema_momentum = ops.minimum(decay, (1.0 + steps) / (10.0 + steps))
+        update(variables)
+        optimizer.ema_momentum = decay
+
+    optimizer._update_model_variables_moving_average = update_average
+
+
+def _plain_optimizer(config: ml_collections.ConfigDict, rate):
     settings = config.optimizer
     common = {
-        "learning_rate": make_schedule(config, steps_per_epoch),
+        "learning_rate": rate,
         "global_clipnorm": settings.clip_norm or None,
         "use_ema": settings.ema > 0,
         "ema_momentum": settings.ema or 0.99,
