@@ -93,6 +93,7 @@ def get_config() -> ml_collections.ConfigDict:
             "batch_size": 8,
             "epochs": 240,
             "init_from": "",
+            "recompute": False,
             "precision": "auto",
             "jit_compile": "auto",
             "validation_epochs": 1,

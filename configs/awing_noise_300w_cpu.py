@@ -89,6 +89,7 @@ def get_config() -> ml_collections.ConfigDict:
             "batch_size": 16,
             "epochs": 115,
             "init_from": "",
+            "recompute": False,
             "precision": "auto",
             "jit_compile": "auto",
             "validation_epochs": 5,

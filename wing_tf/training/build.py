@@ -24,6 +24,7 @@ from wing_tf.training.optimizer import (
     slow_body,
 )
 from wing_tf.training.output_init import augmented_shapes, initialise_output
+from wing_tf.training.recompute import RecomputedStacks
 from wing_tf.training.stages import OneStage
 from wing_tf.training.trainer import LandmarkTrainer
 
@@ -57,7 +58,12 @@ def make_trainer(
     metrics = []
     if config.heatmap.log_error:
         metrics = [MapSquaredError(), MapSquaredError(foreground=0.05, name="map_mse_foreground")]
-    return compile_trainer(network, augmenter, optimizer, make_loss(config), device_plan, metrics)
+    trainer = compile_trainer(
+        network, augmenter, optimizer, make_loss(config), device_plan, metrics
+    )
+    if config.recompute:
+        trainer.forward = RecomputedStacks(network)
+    return trainer
 
 
 def compile_trainer(

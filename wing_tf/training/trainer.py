@@ -1,5 +1,7 @@
 """The network with its augmenter, as one Keras model for ``fit``."""
 
+from collections.abc import Callable
+
 import keras
 
 from wing_tf.data.augment import Augmenter
@@ -13,11 +15,15 @@ class LandmarkTrainer(keras.Model):
     Args:
         network: pictures to landmarks, or to maps, or to a list of maps.
         augmenter: record batches to pictures, targets and weights.
+
+    Attributes:
+        forward: a function that computes what the network does in another way; None: it itself.
     """
 
     def __init__(self, network: keras.Model, augmenter: Augmenter):
         super().__init__(name="trainer")
         self.network = network
+        self.forward: Callable | None = None
         self.augmenter = augmenter
         self.build(network.input_shape)
 
@@ -33,7 +39,7 @@ class LandmarkTrainer(keras.Model):
 
     def call(self, inputs, training=None):
         """Runs the network."""
-        return self.network(inputs, training=training)
+        return (self.forward or self.network)(inputs, training=training)
 
     def train_step(self, data):
         """Takes a batch of `wing_tf.data.read.training_batches`."""

@@ -1,0 +1,37 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wing_tf.models import stacked_hourglass
+from wing_tf.training.recompute import RecomputedStacks
+
+
+def test_recomputed_stacks_are_the_same():
+    """Outputs, gradients and moving averages, in a graph; and outputs at inference."""
+    image = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
+    results = []
+    for recompute in (False, True):
+        keras.utils.set_random_seed(0)
+        network = stacked_hourglass(3, num_stacks=3, features=8, depth=1, input_size=32)
+        forward = RecomputedStacks(network) if recompute else network
+
+        @tf.function
+        def step(forward=forward, network=network):
+            with tf.GradientTape() as tape:
+                outputs = forward(image, training=True)
+                loss = sum(tf.reduce_mean(maps**2) for maps in outputs)
+            return outputs, tape.gradient(loss, network.trainable_variables)
+
+        outputs, gradients = step()
+        results.append((outputs, gradients, network.get_weights(), forward(image, training=False)))
+    for plain, ours in zip(*results, strict=True):
+        assert len(plain) == len(ours)
+        for a, b in zip(plain, ours, strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5)
+
+
+def test_one_stack_has_nothing_to_recompute():
+    network = stacked_hourglass(3, num_stacks=1, features=8, depth=1, input_size=32)
+    with pytest.raises(ValueError, match="one stack"):
+        RecomputedStacks(network)
