@@ -123,11 +123,11 @@ def default_config() -> ml_collections.ConfigDict:
             "epochs": 100,
             "output_init": 0.02,  # scale of the shape-based output kernel; 0: Keras' default
             "init_from": "",  # a model to start from, also one with another mark-up
+            # Keep what goes from hourglass to hourglass only, and compute the rest again for the
+            # gradients: less memory, a quarter more time.
+            "recompute": False,
             # Of activations: "float32", "bfloat16", "float16", or "auto": what the device is
             # fastest in, float16 excepted. Weights and the saved network are always float32.
-            # Keep what goes from hourglass to hourglass only, and compute the rest again for the
-            # gradients: less memory, about a third more time.
-            "recompute": False,
             "precision": "auto",
             "jit_compile": "auto",  # "auto", "on" or "off"
             "validation_epochs": 1,  # how often the network is judged, and the best one saved
