@@ -7,7 +7,12 @@ from wing_tf.losses.coordinate import (
     SmoothL1Error,
     half_squared_error,
 )
+from wing_tf.losses.cross_entropy import (
+    BilateralInhibitionCrossEntropy,
+    UnilateralCrossEntropy,
+)
 from wing_tf.losses.heatmap import HeatmapSquaredError
+from wing_tf.losses.residual import HingedResidualLoss
 from wing_tf.losses.weighted_map import WeightedLossMap, loss_map
 from wing_tf.losses.wing import WingLoss, wing_loss
 
@@ -18,16 +23,24 @@ LOSSES = {
     "wing": WingLoss,
 }
 
-HEATMAP_LOSSES = {"heatmap_mse": HeatmapSquaredError, "adaptive_wing": AdaptiveWingLoss}
+HEATMAP_LOSSES = {
+    "heatmap_mse": HeatmapSquaredError,
+    "adaptive_wing": AdaptiveWingLoss,
+    "uce": UnilateralCrossEntropy,
+    "bice": BilateralInhibitionCrossEntropy,
+}
 
 __all__ = [
     "HEATMAP_LOSSES",
     "LOSSES",
     "AbsoluteError",
     "AdaptiveWingLoss",
+    "BilateralInhibitionCrossEntropy",
     "HalfSquaredError",
     "HeatmapSquaredError",
+    "HingedResidualLoss",
     "SmoothL1Error",
+    "UnilateralCrossEntropy",
     "WeightedLossMap",
     "WingLoss",
     "adaptive_wing_loss",

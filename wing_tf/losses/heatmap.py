@@ -1,8 +1,8 @@
 """What losses on heatmaps share, and the squared error that Adaptive Wing loss is compared with.
 
-All of them take heatmaps [B, h, w, K] and return the mean over pixels, one value per landmark
-[B, K], so that ``sample_weight`` can leave out landmarks that a face does not have. Inputs of half
-precision are computed in float32.
+All of them take heatmaps [B, h, w, K] and return the mean over pixels (cross entropies: the sum),
+one value per landmark [B, K], so that ``sample_weight`` can leave out landmarks that a face does
+not have. Inputs of half precision are computed in float32.
 """
 
 import abc
@@ -14,7 +14,7 @@ from wing_tf.losses.coordinate import check_shapes
 
 
 class HeatmapLoss(keras.losses.Loss, abc.ABC):
-    """Base of the losses on heatmaps: a mean of what each pixel costs.
+    """Base of the losses on heatmaps: a mean, or a sum, of what each pixel costs.
 
     Computes in float32 whatever the policy: Keras casts targets and predictions to the loss's
     ``dtype`` before `call`.
@@ -30,7 +30,11 @@ class HeatmapLoss(keras.losses.Loss, abc.ABC):
     def call(self, y_true, y_pred):
         """Returns [B, K] for [B, h, w, K]."""
         y_true, y_pred = float32_maps(y_true, y_pred)
-        return ops.mean(self.pixel_losses(y_true, y_pred), axis=(1, 2))
+        return self.reduce_pixels(self.pixel_losses(y_true, y_pred))
+
+    def reduce_pixels(self, values):
+        """Returns the mean over pixels [B, K]."""
+        return ops.mean(values, axis=(1, 2))
 
 
 def float32_maps(y_true, y_pred):

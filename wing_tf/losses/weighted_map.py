@@ -80,6 +80,10 @@ class WeightedLossMap(HeatmapLoss):
         """Returns [B, h, w, K]."""
         return self.loss.pixel_losses(y_true, y_pred) * loss_map(y_true, **self._map)
 
+    def reduce_pixels(self, values):
+        """Returns [B, K], as the inner loss."""
+        return self.loss.reduce_pixels(values)
+
     def get_config(self):
         """Returns what `from_config` needs."""
         loss = keras.saving.serialize_keras_object(self.loss)
