@@ -3,7 +3,7 @@
 Not the paper's recipe (that is awing_4hg_300w.py): one hourglass of 128 channels at 128 px, maps of
 32 px; AdamW, a cosine, averaged weights; the maps decoded by DARK.
 
-Measured: Helen test, inter-ocular NME 2.95 % (2.85 to 3.06), median 2.80 %, FR8 .3 %, after 94.6
+Measured: Helen test, inter-ocular NME 2.90 % (2.80 to 3.00), median 2.75 %, FR8 0 %, after 98.6
 minutes on one core beside other jobs (2026-11-25, AMD EPYC, bfloat16; 57 minutes of both cores).
 Command: wing-train --config=configs/awing_small_300w_cpu.py --workdir=RUN
 --config.data.path=RECORDS
