@@ -46,6 +46,13 @@ def get_config() -> ml_collections.ConfigDict:
                 "boundary_sigma": 1.0,
                 "log_error": False,
             },
+            "kernel": {
+                "spatial_step": 0.0,
+                "temporal_step": 0.0,
+                "last_sigma": 1.0,
+                "patience": 10,
+                "stage_epochs": 0,
+            },
             "balance": {"path": "", "use": "duplicate"},
             "normaliser": "inter_pupil",
             "label_noise": {"share": 0.0, "distance": 0.0},
@@ -74,6 +81,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "map": "dilated",
                 "map_weight": 10.0,
                 "map_threshold": 0.2,
+                "activation": "softmax",
             },
             "optimizer": {
                 "name": "rmsprop",

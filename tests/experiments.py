@@ -36,6 +36,20 @@ def smoke_config(records, **changes):
     return config
 
 
+def smoke_smt(records, **changes):
+    """A config of a tiny SMT-Net whose kernel shrinks after every epoch, with changes."""
+    config = load_config(next(path for path in CONFIGS if path.stem == "smt_small_300w_cpu"))
+    config.data.path = str(records)
+    small = {
+        "model.input_size": 64, "model.features": 8, "model.inner_features": 16, "model.depth": 2,
+        "normaliser": "box", "epochs": 3, "validation_epochs": 1, "checkpoint_epochs": 1,
+        "num_pictures": 2, "optimizer.ema": 0.9, "heatmap.sigma": 1.5, "kernel.temporal_step": 0.5,
+        "kernel.last_sigma": 0.5, "kernel.stage_epochs": 1,
+    }  # fmt: skip
+    config.update_from_flattened_dict(small | changes)
+    return config
+
+
 def smoke_hourglass(records, **changes):
     """A config of two tiny hourglasses with Adaptive Wing loss, with changes."""
     config = load_config(next(path for path in CONFIGS if path.stem == "awing_small_300w_cpu"))

@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from wing_tf.codecs import DECODERS, HeatmapCodec
 
-LIMIT = {"quarter": 0.2501, "dark": 0.002, "soft_argmax": 0.25}
-BORDER_LIMIT = {"quarter": 0.5001, "dark": 0.002, "soft_argmax": 0.5001}
+LIMIT = {"quarter": 0.2501, "dark": 0.002, "soft_argmax": 0.25, "argmax": 0.5001}
+BORDER_LIMIT = {"quarter": 0.5001, "dark": 0.002, "soft_argmax": 0.5001, "argmax": 0.5001}
 
 
 def _round_trip(codec, positions_heatmap_px):

@@ -7,7 +7,7 @@ import os
 import pathlib
 import sys
 
-from experiments import smoke_config, smoke_hourglass, untrained_model
+from experiments import smoke_config, smoke_hourglass, smoke_smt, untrained_model
 
 
 def train_run(folder, records, *, kill_after=None, make=smoke_config, **changes):
@@ -80,6 +80,7 @@ def main():
         "default": {"jit_compile": "auto", "precision": "float32", "epochs": 3},
         "bfloat16": {"precision": "bfloat16", "validation_epochs": 2, "epochs": 3},
         "mirrored": {"precision": "float32", "epochs": 3},
+        "shrinking": {"precision": "float32", "epochs": 3},
         "stacks": {"precision": "float32", "epochs": 3, "model.features": 8},
     }
     if name.startswith("stacked"):
@@ -96,7 +97,7 @@ def main():
     if mode == "mirrored":
         split_cpu(2)
     changes = refined(records, pathlib.Path(folder).parent) if mode == "refined" else modes[mode]
-    make = smoke_hourglass if mode == "stacks" else smoke_config
+    make = {"stacks": smoke_hourglass, "shrinking": smoke_smt}.get(mode, smoke_config)
     train_run(folder, records, kill_after=int(killed) if killed else None, make=make, **changes)
 
 

@@ -17,6 +17,7 @@ from wing_tf.training.config import (
     LANDMARK_KEYS,
     complete_config,
     default_config,
+    emits_residuals,
 )
 from wing_tf.training.optimizer import (
     WarmUp,
@@ -54,6 +55,8 @@ def _useful_keys(config):
     """
     heatmaps = config.model.name in HEATMAP_MODELS
     useless = (*(LANDMARK_KEYS if heatmaps else HEATMAP_KEYS), "two_stage.augment")
+    if not emits_residuals(config):
+        useless = (*useless, "residual")
     model = inspect.signature((MODELS | HEATMAP_MODELS)[config.model.name]).parameters
     return {
         key
@@ -84,8 +87,8 @@ def test_every_config_is_whole_and_takes_a_step(path, train_records, tmp_path):
     config.model.weights = ""  # nothing is downloaded here
     if "two_stage" in path.stem:
         config.two_stage.first = str(untrained_model(tmp_path / "first.keras"))
-    if config.model.name == "hourglass":  # the full ones take minutes here
-        small = {"input_size": 64, "depth": 2, "features": 8}
+    if config.model.name in HEATMAP_MODELS:  # the full ones take minutes here
+        small = {"input_size": 64, "depth": 2, "features": 8, "inner_features": 16}
         config.model.update(small | {"num_stacks": min(2, config.model.num_stacks)})
     stage = make_stage(config, train_records)
     trainer = build.make_trainer(config, stage, 10)
@@ -106,6 +109,8 @@ def test_every_config_is_whole_and_takes_a_step(path, train_records, tmp_path):
     assert not np.array_equal(before[0], output.get_weights()[0])
 
 
+_SMT = {"model": {"name": "smt_net"}, "loss": {"name": "bice"}, "heatmap": {"decoder": "argmax"}}
+_SHRINKING = {**_SMT, "kernel": {"temporal_step": 0.5, "last_sigma": 0.5}}
 _HOURGLASS = {"model": {"name": "hourglass"}, "loss": {"name": "adaptive_wing"}}
 
 
@@ -143,6 +148,20 @@ _HOURGLASS = {"model": {"name": "hourglass"}, "loss": {"name": "adaptive_wing"}}
         ({**_HOURGLASS, "heatmap": {"boundary_sigma": 0.0}}, "boundary_sigma must be positive"),
         ({**_HOURGLASS, "heatmap": {"legacy": True, "sigma": 1.0}}, "heatmap.sigma has no effect"),
         ({**_HOURGLASS, "loss": {"name": "heatmap_mse", "theta": 0.4}}, "loss.theta has no effect"),
+        ({**_HOURGLASS, "residual": {"theta": 1.0}}, "residual.theta has no effect"),
+        (
+            {**_HOURGLASS, "loss": {"name": "adaptive_wing", "activation": "sigmoid"}},
+            "loss.activation has no effect",
+        ),
+        ({**_HOURGLASS, "kernel": {"patience": 3}}, "kernel.patience has no effect"),
+        ({"kernel": {"patience": 3}}, "config.kernel is not for cnn6"),
+        ({**_SMT, "heatmap": {"decoder": "dark"}}, "decoder must be 'argmax'"),
+        ({**_SMT, "recompute": True}, "recompute has no effect"),
+        ({**_SMT, "kernel": {"spatial_step": 1.5}}, "leaves the last hourglass a sigma of -3"),
+        ({**_SHRINKING, "kernel": {"temporal_step": 0.5, "spatial_step": 0.5}}, "not both"),
+        ({**_SHRINKING, "kernel": {"temporal_step": 0.5, "last_sigma": 2.0}}, r"in \(0, 1.5\]"),
+        ({**_SHRINKING, "kernel": {"temporal_step": 0.5, "patience": 0}}, "patience must be"),
+        ({**_SHRINKING, "validation_epochs": 2}, "needs validation_epochs"),
     ],
 )
 def test_config_faults_are_named(changes, message):

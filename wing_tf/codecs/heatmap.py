@@ -1,11 +1,12 @@
-"""Heatmaps: a Gaussian at each landmark's sub-pixel position, and three ways back."""
+"""Heatmaps: a Gaussian at each landmark's sub-pixel position, and four ways back."""
 
 import math
 
 import numpy as np
 from keras import ops
 
-DECODERS = ("dark", "quarter", "soft_argmax")
+DECODERS = ("dark", "quarter", "soft_argmax", "argmax")
+ACTIVATIONS = ("linear", "softmax", "sigmoid")
 
 _LEGACY_SIGMA_PX, _LEGACY_RADIUS_PX = 1.75, 3
 # Below this share of the peak DARK's logarithm sees noise only.
@@ -30,21 +31,25 @@ class HeatmapCodec:
       `encode` makes. On the border's pixels the curvature is taken to be the drawn Gaussian's.
     * "soft_argmax": the centre of mass of the positive values within 2 sigma, for ragged maps; the
       window shrinks, and the shift with it, where the border is nearer.
+    * "argmax": the highest pixel itself, for networks that also emit sub-pixel residuals, which
+      are added to it.
 
-    On encoded landmarks, for sigmas from .8 to 3, these err by at most .25, .002 and .25 heatmap
-    pixels a coordinate, and near the border by .5, .002 and .5.
+    On encoded landmarks, for sigmas from .8 to 3, these err by at most .25, .002, .25 and .5
+    heatmap pixels a coordinate, and near the border by .5, .002, .5 and .5.
 
     Args:
         input_size: the side of the network's input in pixels.
         heatmap_size: the side of the heatmaps in pixels.
         sigma: of the Gaussian, in heatmap pixels.
-        decoder: "dark", "quarter" or "soft_argmax".
+        decoder: "dark", "quarter", "soft_argmax" or "argmax".
+        activation: what makes probabilities of the network's maps before they are decoded:
+            "linear" (they are maps already), "softmax" over the pixels of each, or "sigmoid".
         legacy: draw what the Adaptive Wing authors' code draws: a patch of 7 x 7 pixels and sigma
             1.75 round the whole pixel floor(x / stride), whatever ``sigma``. That alone costs
             1.6 px of 256.
 
     Raises:
-        ValueError: on sizes or a sigma that are not positive, or an unknown decoder.
+        ValueError: on sizes or a sigma that are not positive, or an unknown decoder or activation.
 
     Reference:
         Newell et al., Stacked Hourglass Networks, ECCV 2016 (quarter); Zhang et al.,
@@ -58,6 +63,7 @@ class HeatmapCodec:
         heatmap_size: int,
         sigma: float = 1.5,
         decoder: str = "dark",
+        activation: str = "linear",
         legacy: bool = False,
     ):
         sizes = {"input_size": input_size, "heatmap_size": heatmap_size, "sigma": sigma}
@@ -66,19 +72,22 @@ class HeatmapCodec:
                 raise ValueError(f"`{key}` must be positive. Received: {key}={value}.")
         if heatmap_size < 3:
             raise ValueError(f"`heatmap_size` must be at least 3. Received: {heatmap_size}.")
-        if decoder not in DECODERS:
-            raise ValueError(
-                f"`decoder` must be one of {', '.join(DECODERS)}. Received: decoder={decoder!r}."
-            )
+        choices = {"decoder": (decoder, DECODERS), "activation": (activation, ACTIVATIONS)}
+        for key, (value, known) in choices.items():
+            if value not in known:
+                raise ValueError(
+                    f"`{key}` must be one of {', '.join(known)}. Received: {key}={value!r}."
+                )
         self.input_size = input_size
         self.heatmap_size = heatmap_size
         self.sigma = float(sigma)
         self.decoder = decoder
+        self.activation = activation
         self.legacy = legacy
 
     def get_config(self) -> dict:
         """Returns what the constructor takes."""
-        keys = ("input_size", "heatmap_size", "sigma", "decoder", "legacy")
+        keys = ("input_size", "heatmap_size", "sigma", "decoder", "activation", "legacy")
         return {key: getattr(self, key) for key in keys}
 
     @property
@@ -98,12 +107,13 @@ class HeatmapCodec:
         """Maps points [..., 2] from heatmap pixels to input pixels."""
         return (points_heatmap_px + 0.5) * self.stride - 0.5
 
-    def encode(self, landmarks_px, weights):
+    def encode(self, landmarks_px, weights, sigma=None):
         """Draws the maps of a batch.
 
         Args:
             landmarks_px: [B, K, 2], in input pixels; anything, NaN too, where the weight is 0.
             weights: [B, K], 0 where a landmark is missing.
+            sigma: another one than the codec's, in heatmap pixels; a number or a scalar tensor.
 
         Returns:
             Maps float32 [B, h, w, K] with peaks of up to 1 (1 where a landmark is at a pixel's
@@ -121,7 +131,8 @@ class HeatmapCodec:
             ops.arange(self.heatmap_size, dtype="float32")
             - ops.where(drawn[..., None], centre, 0.0)[..., None]
         )  # [B, K, 2, side]
-        profile = ops.exp(-0.5 * ops.square(offset / self._drawn_sigma))
+        sigma = self._drawn_sigma if sigma is None or self.legacy else sigma
+        profile = ops.exp(-0.5 * ops.square(offset / sigma))
         if self.legacy:
             profile = ops.where(ops.abs(offset) <= _LEGACY_RADIUS_PX, profile, 0.0)
         x_profile = profile[:, :, 0] * ops.cast(drawn, "float32")[..., None]
@@ -129,32 +140,56 @@ class HeatmapCodec:
         y_profile = ops.transpose(profile[:, :, 1], (0, 2, 1))[:, :, None]
         return y_profile * x_profile, weights
 
-    def decode(self, maps):
-        """Finds the landmarks in maps; of builtin LiteRT operations only.
+    def activate(self, maps):
+        """Returns a network's maps [B, h, w, K] as what they stand for, in float32."""
+        maps = ops.cast(maps, "float32")
+        if self.activation == "softmax":
+            shape = (-1, self.heatmap_size**2, maps.shape[3])
+            flat = ops.softmax(ops.reshape(maps, shape), axis=1)
+            return ops.reshape(flat, (-1, *maps.shape[1:]))
+        return ops.sigmoid(maps) if self.activation == "sigmoid" else maps
 
-        Args:
-            maps: [B, h, w, K].
+    def peaks(self, maps):
+        """Returns the highest pixels, x and y [B, K, 2], float32 heatmap pixels; no gradient."""
+        _, _, column, row = self._highest(maps)
+        peaks = ops.cast(ops.stack([column, row], axis=-1), "float32")
+        return ops.stop_gradient(ops.reshape(peaks, (-1, maps.shape[3], 2)))
 
-        Returns:
-            Landmarks float32 [B, K, 2] in input pixels, and scores float32 [B, K], the highest
-            values, cut to 0..1.
-        """
+    def _highest(self, maps):
+        """Returns the maps [B K, h w], their highest values [B K, 1], and where, int32 [B K]."""
         side = self.heatmap_size
         if tuple(maps.shape[1:3]) != (side, side):
             raise ValueError(
                 f"`maps` must be [B, {side}, {side}, K]. Received: {tuple(maps.shape)}."
             )
-        num_maps = maps.shape[3]
         flat = ops.reshape(ops.transpose(ops.cast(maps, "float32"), (0, 3, 1, 2)), (-1, side**2))
         highest = ops.max(flat, axis=-1, keepdims=True)
         # LiteRT has no arg max of floats that Keras would use.
         peak = ops.argmax(ops.cast(flat >= highest, "int32"), axis=-1)
         peak = ops.cast(peak, "int32")
         row = peak // side
-        found = _DECODE[self.decoder](flat, peak - row * side, row, side, self._drawn_sigma)
-        landmarks = self.to_input(ops.reshape(found, (-1, num_maps, 2)))
+        return flat, highest, peak - row * side, row
+
+    def decode(self, maps, residuals=None):
+        """Finds the landmarks in maps; of builtin LiteRT operations only.
+
+        Args:
+            maps: [B, h, w, K], as the network emits them.
+            residuals: [B, K, 2], heatmap pixels, added to what was found.
+
+        Returns:
+            Landmarks float32 [B, K, 2] in input pixels, and scores float32 [B, K], the highest
+            values after the activation, cut to 0..1.
+        """
+        num_maps = maps.shape[3]
+        flat, highest, column, row = self._highest(self.activate(maps))
+        decode = _DECODE[self.decoder]
+        found = decode(flat, column, row, self.heatmap_size, self._drawn_sigma)
+        found = ops.reshape(found, (-1, num_maps, 2))
+        if residuals is not None:
+            found = found + ops.cast(residuals, "float32")
         scores = ops.clip(ops.reshape(highest, (-1, num_maps)), 0.0, 1.0)
-        return landmarks, scores
+        return self.to_input(found), scores
 
 
 def _patches(flat, column, row, side, radius):
@@ -235,4 +270,10 @@ def _soft_argmax(flat, column, row, side, sigma):
     return position + ops.stack([shift_x, shift_y], axis=-1)
 
 
-_DECODE = {"dark": _dark, "quarter": _quarter, "soft_argmax": _soft_argmax}
+def _argmax(flat, column, row, side, sigma):
+    """The highest pixel."""
+    del flat, side, sigma
+    return ops.cast(ops.stack([column, row], axis=-1), "float32")
+
+
+_DECODE = {"dark": _dark, "quarter": _quarter, "soft_argmax": _soft_argmax, "argmax": _argmax}

@@ -25,7 +25,7 @@ class FaceMaps:
         crop: uint8 RGB [side, side, 3], what the network saw.
         true_crop_px: [K, 2] in its pixels, NaN where missing.
         true: [h, w, K], as drawn for training, 0 where a landmark is missing or outside.
-        predicted: [h, w, K].
+        predicted: [h, w, K]; of a softmax, with a peak of 1, as the true ones have.
     """
 
     crop: np.ndarray
@@ -68,7 +68,9 @@ def _maps_of(network: keras.Model, codec: HeatmapCodec, batch: CropBatch, index:
     true_crop_px = apply_affine(invert(to_source), batch.true_px[index])
     weights = np.isfinite(true_crop_px).all(axis=-1).astype(np.float32)
     true, _ = codec.encode(true_crop_px[None].astype(np.float32), weights[None])
-    predicted = np.asarray(network(image[None], training=False), np.float32)[0]
+    predicted = np.asarray(codec.activate(network(image[None], training=False)))[0]
+    if codec.activation == "softmax":
+        predicted = predicted / predicted.max(axis=(0, 1))
     return FaceMaps(
         np.clip(np.round(image), 0, 255).astype(np.uint8),
         true_crop_px,

@@ -16,6 +16,7 @@ class DecodeHeatmaps(keras.layers.Layer):
 
     Call arguments:
         maps: [B, h, w, K or more].
+        residuals: [B, K, 2], heatmap pixels, or None.
 
     Returns:
         Landmarks [B, K, 2] in input pixels and scores [B, K].
@@ -26,13 +27,14 @@ class DecodeHeatmaps(keras.layers.Layer):
         self.num_landmarks = num_landmarks
         self.codec = HeatmapCodec(**codec)
 
-    def call(self, maps):
+    def call(self, maps, residuals=None):
         """Decodes."""
-        return self.codec.decode(maps[..., : self.num_landmarks])
+        return self.codec.decode(maps[..., : self.num_landmarks], residuals)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, maps_shape, residuals_shape=None):
         """Returns [B, K, 2] and [B, K]."""
-        shape = (input_shape[0], self.num_landmarks)
+        del residuals_shape
+        shape = (maps_shape[0], self.num_landmarks)
         return (*shape, 2), shape
 
     def get_config(self):

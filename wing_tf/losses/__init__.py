@@ -23,14 +23,16 @@ LOSSES = {
     "wing": WingLoss,
 }
 
+# Of logits: the network's maps are not yet probabilities.
+CROSS_ENTROPIES = {"uce": UnilateralCrossEntropy, "bice": BilateralInhibitionCrossEntropy}
 HEATMAP_LOSSES = {
     "heatmap_mse": HeatmapSquaredError,
     "adaptive_wing": AdaptiveWingLoss,
-    "uce": UnilateralCrossEntropy,
-    "bice": BilateralInhibitionCrossEntropy,
+    **CROSS_ENTROPIES,
 }
 
 __all__ = [
+    "CROSS_ENTROPIES",
     "HEATMAP_LOSSES",
     "LOSSES",
     "AbsoluteError",

@@ -10,10 +10,11 @@ from wing_tf.models.cnn import cnn6, cnn7
 from wing_tf.models.hourglass import stacked_hourglass
 from wing_tf.models.localiser import heatmap_localiser, open_localiser
 from wing_tf.models.pretrained import mobilenet, resnet50
+from wing_tf.models.smt_net import smt_net
 from wing_tf.models.two_stage import correction, two_stage
 
 MODELS = {"cnn6": cnn6, "cnn7": cnn7, "resnet50": resnet50, "mobilenet": mobilenet}
-HEATMAP_MODELS = {"hourglass": stacked_hourglass}
+HEATMAP_MODELS = {"hourglass": stacked_hourglass, "smt_net": smt_net}
 
 __all__ = [
     "HEATMAP_MODELS",
@@ -25,6 +26,7 @@ __all__ = [
     "mobilenet",
     "open_localiser",
     "resnet50",
+    "smt_net",
     "stacked_hourglass",
     "two_stage",
 ]

@@ -71,8 +71,8 @@ def stacked_hourglass(
     x = layers.Rescaling(1 / 255, name="to_unit_range")(image)
     if coordinates:
         x = CoordinateChannels(name="stem_coordinates")(x)
-    x = _convolution(features // 4, 7, strides=2, name="stem_conv")(x)
-    x = _norm_relu(x, "stem")
+    x = convolution(features // 4, 7, strides=2, name="stem_conv")(x)
+    x = norm_relu(x, "stem")
     x = block(x, features // 2, name="stem_block1")
     x = layers.AveragePooling2D(2, name="stem_pool")(x)
     x = block(x, features // 2, name="stem_block2")
@@ -86,26 +86,16 @@ def stacked_hourglass(
         if coordinates:
             found = outputs[-1][..., -1:] if boundary_coordinates and outputs else None
             y = CoordinateChannels(name=f"{prefix}_coordinates")(y, found)
-            y = _convolution(features, 1, name=f"{prefix}_coord_conv")(y)
-        y = _hourglass(y, depth, features, prefix)
+            y = convolution(features, 1, name=f"{prefix}_coord_conv")(y)
+        y, _ = hourglass(y, depth, features, name=prefix)
         y = block(y, features, name=f"{prefix}_top")
-        y = _convolution(features, 1, name=f"{prefix}_features")(y)
-        y = _norm_relu(y, f"{prefix}_features")
-        # float32 under mixed precision: what is decoded are small differences. The first maps are
-        # close to empty, which most of a true map is: maps of size 1 begin with gradients so
-        # large that Adam's second moments hold every step down for the next thousand.
-        # Deviates from the paper, which is silent; Xiao et al., Simple Baselines, ECCV 2018.
-        maps = layers.Conv2D(
-            num_maps,
-            1,
-            dtype="float32",
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
-            name=f"{prefix}_maps",
-        )(y)
+        y = convolution(features, 1, name=f"{prefix}_features")(y)
+        y = norm_relu(y, f"{prefix}_features")
+        maps = maps_head(y, num_maps, name=f"{prefix}_maps")
         outputs.append(maps)
         if stack < num_stacks:
-            back = _convolution(features, 1, name=f"{prefix}_features_back")(y)
-            maps_back = _convolution(features, 1, name=f"{prefix}_maps_back")(maps)
+            back = convolution(features, 1, name=f"{prefix}_features_back")(y)
+            maps_back = convolution(features, 1, name=f"{prefix}_maps_back")(maps)
             x = layers.Add(name=f"{prefix}_out")([x, back, maps_back])
     return keras.Model(image, outputs if num_stacks > 1 else outputs[0], name=name)
 
@@ -119,36 +109,68 @@ def block(x, channels: int, *, name: str):
     parts = []
     y = x
     for i, share in enumerate((2, 4, 4), start=1):
-        y = _norm_relu(y, f"{name}_{i}")
-        y = _convolution(channels // share, 3, use_bias=False, name=f"{name}_conv{i}")(y)
+        y = norm_relu(y, f"{name}_{i}")
+        y = convolution(channels // share, 3, use_bias=False, name=f"{name}_conv{i}")(y)
         parts.append(y)
     y = layers.Concatenate(name=f"{name}_parts")(parts)
     if x.shape[-1] != channels:
-        x = _norm_relu(x, f"{name}_skip")
-        x = _convolution(channels, 1, use_bias=False, name=f"{name}_skip_conv")(x)
+        x = norm_relu(x, f"{name}_skip")
+        x = convolution(channels, 1, use_bias=False, name=f"{name}_skip_conv")(x)
     return layers.Add(name=f"{name}_sum")([x, y])
 
 
-def _hourglass(x, depth: int, features: int, prefix: str):
-    name = f"{prefix}_{depth}"
-    skip = block(x, features, name=f"{name}_skip")
-    y = layers.AveragePooling2D(2, name=f"{name}_down")(x)
-    y = block(y, features, name=f"{name}_in")
+def hourglass(x, depth: int, features: int, *, inner: int | None = None, name: str):
+    """Halves the maps ``depth`` times and comes back, with a skip at every size.
+
+    Args:
+        x: maps [B, h, w, c].
+        depth: how many times.
+        features: channels of the skips and of the way up.
+        inner: channels of the way down and of the centre; ``features`` if None.
+        name: of the layers, a prefix.
+
+    Returns:
+        Maps [B, h, w, features], and the centre's [B, h / 2^depth, w / 2^depth, inner].
+    """
+    inner = inner or features
+    level = f"{name}_{depth}"
+    skip = block(x, features, name=f"{level}_skip")
+    y = layers.AveragePooling2D(2, name=f"{level}_down")(x)
+    y = block(y, inner, name=f"{level}_in")
     if depth > 1:
-        y = _hourglass(y, depth - 1, features, prefix)
+        y, centre = hourglass(y, depth - 1, features, inner=inner, name=name)
     else:
-        y = block(y, features, name=f"{prefix}_centre")
-    y = block(y, features, name=f"{name}_out")
-    y = layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_up")(y)
-    return layers.Add(name=f"{name}_join")([skip, y])
+        y = centre = block(y, inner, name=f"{name}_centre")
+    y = block(y, features, name=f"{level}_out")
+    y = layers.UpSampling2D(2, interpolation="nearest", name=f"{level}_up")(y)
+    return layers.Add(name=f"{level}_join")([skip, y]), centre
 
 
-def _norm_relu(x, name: str):
+def maps_head(x, num_maps: int, *, name: str):
+    """Emits maps, close to empty at first, which most of a true map is.
+
+    Maps of size 1 would begin with gradients so large that Adam's second moments hold every step
+    down for the next thousand. float32 also under mixed precision: what is decoded are small
+    differences.
+    """
+    # Deviates from the paper, which is silent; Xiao et al., Simple Baselines, ECCV 2018.
+    return layers.Conv2D(
+        num_maps,
+        1,
+        dtype="float32",
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
+        name=name,
+    )(x)
+
+
+def norm_relu(x, name: str):
+    """Batch normalisation and ReLU."""
     # Statistics over some 100 steps, as weights that are judged are averages, too.
     # Deviates from the paper: its code averages over some 10.
     x = layers.BatchNormalization(momentum=0.99, epsilon=1e-5, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-def _convolution(channels: int, size: int, **kwargs):
+def convolution(channels: int, size: int, **kwargs):
+    """Returns a convolution layer, He-initialised, zeros beyond the border."""
     return layers.Conv2D(channels, size, padding="same", kernel_initializer="he_normal", **kwargs)

@@ -12,8 +12,9 @@ def heatmap_localiser(network: keras.Model, num_landmarks: int, codec: HeatmapCo
     """Returns a network with its last maps decoded: what is judged, saved and used.
 
     Args:
-        network: from pictures to heatmaps, or to a list of them, one a stack. It is shared, not
-            copied: training it trains the result.
+        network: from pictures to what a stack emits, or to a list of that, one a stack: heatmaps,
+            or a dictionary of ``maps`` and ``residuals`` [B, K, 2], which are added to what is
+            found in the maps. It is shared, not copied: training it trains the result.
         num_landmarks: K.
         codec: how the maps were drawn.
 
@@ -24,7 +25,9 @@ def heatmap_localiser(network: keras.Model, num_landmarks: int, codec: HeatmapCo
     Raises:
         ValueError: if the network's input or maps are not those of the codec, or too few.
     """
-    maps, image = network.outputs[-1], network.inputs[0]
+    last, image = network.output, network.inputs[0]
+    last = last[-1] if isinstance(last, list) else last
+    maps, residuals = (last["maps"], last["residuals"]) if isinstance(last, dict) else (last, None)
     side = codec.heatmap_size
     if tuple(maps.shape[1:3]) != (side, side) or maps.shape[-1] < num_landmarks:
         raise ValueError(
@@ -37,7 +40,7 @@ def heatmap_localiser(network: keras.Model, num_landmarks: int, codec: HeatmapCo
             f"{tuple(image.shape[1:3])}."
         )
     decode = DecodeHeatmaps(num_landmarks, codec.get_config(), name=_DECODE)
-    landmarks, scores = decode(maps)
+    landmarks, scores = decode(maps) if residuals is None else decode(maps, residuals)
     outputs = {"landmarks": landmarks, "scores": scores}
     return keras.Model(image, outputs, name=network.name)
 
@@ -46,10 +49,12 @@ def open_localiser(localiser: keras.Model) -> tuple[keras.Model, HeatmapCodec] |
     """Returns the network of maps inside of a `heatmap_localiser`, and its codec.
 
     Returns:
-        A functional model from pictures to maps [B, h, w, K or K + 1], of which the first K are
-        the landmarks', and the codec; None if the network decodes no maps.
+        A functional model from pictures to maps [B, h, w, K or K + 1], before the codec's
+        activation, of which the first K are the landmarks', and the codec; None if the network
+        decodes no maps.
     """
     for layer in localiser.layers:
         if isinstance(layer, DecodeHeatmaps) and layer.name == _DECODE:
-            return keras.Model(localiser.input, layer.input), layer.codec
+            maps = layer.input[0] if isinstance(layer.input, list) else layer.input
+            return keras.Model(localiser.input, maps), layer.codec
     return None

@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import ml_collections
@@ -11,10 +12,11 @@ import tensorflow as tf
 
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.records import RecordSet
-from wing_tf.losses import HEATMAP_LOSSES, LOSSES, WeightedLossMap
+from wing_tf.losses import HEATMAP_LOSSES, LOSSES, HingedResidualLoss, WeightedLossMap
 from wing_tf.metrics.map_error import MapSquaredError
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.models.saving import load_network
+from wing_tf.training.config import emits_residuals
 from wing_tf.training.cpu import fuse_batch_norm, fuse_update, multiply_small_maps
 from wing_tf.training.device import Plan, plan
 from wing_tf.training.optimizer import (
@@ -58,8 +60,14 @@ def make_trainer(
     metrics = []
     if config.heatmap.log_error:
         metrics = [MapSquaredError(), MapSquaredError(foreground=0.05, name="map_mse_foreground")]
+    options: dict[str, Any] = {}
+    if emits_residuals(config):
+        options["residual_loss"] = HingedResidualLoss(theta=config.residual.theta)
+        options["residual_weight"] = config.residual.weight
+    if config.kernel.temporal_step:
+        options["sigma"] = config.heatmap.sigma
     trainer = compile_trainer(
-        network, augmenter, optimizer, make_loss(config), device_plan, metrics
+        network, augmenter, optimizer, make_loss(config), device_plan, metrics, **options
     )
     if config.recompute:
         trainer.forward = RecomputedStacks(network)
@@ -73,8 +81,9 @@ def compile_trainer(
     loss: keras.losses.Loss,
     device_plan: Plan,
     metrics: Sequence[keras.metrics.Metric] = (),
+    **options: Any,
 ) -> LandmarkTrainer:
-    """Puts the parts together so that they run as the plan says."""
+    """Puts the parts together so that they run as the plan says; options of `LandmarkTrainer`."""
     if device_plan.compile_parts:
         multiply_small_maps(network)
         fuse_batch_norm(network)
@@ -82,7 +91,7 @@ def compile_trainer(
     if device_plan.precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(network.trainable_variables)  # or the step would be traced twice
-    trainer = LandmarkTrainer(network, augmenter)
+    trainer = LandmarkTrainer(network, augmenter, **options)
     trainer.compile(
         optimizer=optimizer,
         loss=loss,

@@ -37,6 +37,15 @@ def averaged_weights(trainer: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
+def restart_averages(trainer: keras.Model) -> None:
+    """Sets the moving averages of the weights, if there are any, to the weights."""
+    optimizer = getattr(trainer.optimizer, "inner_optimizer", trainer.optimizer)
+    if optimizer.use_ema:
+        averages = optimizer._model_variables_moving_average
+        for average, variable in zip(averages, trainer.trainable_variables, strict=True):
+            average.assign(variable)
+
+
 class StopOnNaN(keras.callbacks.Callback):
     """Stops a training whose loss is no longer finite, before anything of it is saved."""
 

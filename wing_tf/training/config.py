@@ -11,7 +11,8 @@ import ml_collections
 
 from wing_tf.codecs import DECODERS
 from wing_tf.data.augment import Augmentation
-from wing_tf.losses import HEATMAP_LOSSES, LOSSES
+from wing_tf.losses import CROSS_ENTROPIES, HEATMAP_LOSSES, LOSSES
+from wing_tf.losses.cross_entropy import ACTIVATIONS
 from wing_tf.losses.weighted_map import KINDS as MAP_KINDS
 from wing_tf.models import HEATMAP_MODELS, MODELS
 from wing_tf.training.device import PRECISIONS
@@ -26,8 +27,8 @@ LANDMARK_KEYS = (
     "loss.curvature",
 )  # fmt: skip
 HEATMAP_KEYS = (
-    "heatmap", "recompute", "loss.alpha", "loss.omega", "loss.epsilon", "loss.theta", "loss.map",
-    "loss.map_weight", "loss.map_threshold",
+    "heatmap", "kernel", "residual", "recompute", "loss.activation", "loss.alpha", "loss.omega",
+    "loss.epsilon", "loss.theta", "loss.map", "loss.map_weight", "loss.map_threshold",
 )  # fmt: skip
 
 _NO_AUGMENTATION = dataclasses.asdict(Augmentation())
@@ -52,13 +53,17 @@ def default_config() -> ml_collections.ConfigDict:
                 "input_size": 64,
                 "width": 1.0,
                 "weights": "",
-                # Of hourglass: see `wing_tf.models.stacked_hourglass`.
+                # Of hourglass, and some of smt_net: see `wing_tf.models.stacked_hourglass`.
                 "num_stacks": 4,
                 "features": 256,
                 "depth": 4,
                 "boundary": True,
                 "coordinates": True,
                 "boundary_coordinates": True,
+                # Of smt_net: see `wing_tf.models.smt_net`.
+                "inner_features": 512,
+                "residuals": True,
+                "residual_features": 256,
             },
             # Of networks that emit heatmaps: see `wing_tf.codecs.HeatmapCodec`; heatmap pixels.
             "heatmap": {
@@ -68,6 +73,17 @@ def default_config() -> ml_collections.ConfigDict:
                 "boundary_sigma": 1.0,
                 "log_error": False,  # log the training maps' squared error, all and foreground
             },
+            # How heatmap.sigma, the kernel's radius, shrinks; heatmap pixels.
+            "kernel": {
+                "spatial_step": 0.0,  # each hourglass's is smaller than the one before's by this
+                # In time: see `wing_tf.training.kernel.ShrinkKernel`.
+                "temporal_step": 0.0,  # 0: it stays
+                "last_sigma": 1.0,
+                "patience": 10,  # epochs without a better validation that end a stage
+                "stage_epochs": 0,  # the length that ends a stage all the same; 0: none
+            },
+            # Of networks that emit residuals: see `wing_tf.losses.HingedResidualLoss`.
+            "residual": {"theta": 0.5, "weight": 1.0},
             # A second stage: `model`, `crop_margin` and `augment` are then the second network's.
             "two_stage": {
                 "first": "",  # the trained first stage: a .keras file or run folder; "": one stage
@@ -100,6 +116,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "map": "",
                 "map_weight": 10.0,
                 "map_threshold": 0.2,
+                "activation": "softmax",  # of the cross entropies uce and bice: or "sigmoid"
             },
             "optimizer": {
                 "name": "adamw",
@@ -168,6 +185,18 @@ def _merge(target, source, prefix: str) -> None:
             ) from None
 
 
+def has_boundary(config: ml_collections.ConfigDict) -> bool:
+    """Returns whether the config's network emits a boundary map."""
+    options = inspect.signature((MODELS | HEATMAP_MODELS)[config.model.name]).parameters
+    return "boundary" in options and config.model.boundary
+
+
+def emits_residuals(config: ml_collections.ConfigDict) -> bool:
+    """Returns whether the config's network emits residuals besides heatmaps."""
+    options = inspect.signature((MODELS | HEATMAP_MODELS)[config.model.name]).parameters
+    return "residuals" in options and config.model.residuals
+
+
 def _at(config: ml_collections.ConfigDict, key: str):
     """Returns the value at a key with dots."""
     for part in key.split("."):
@@ -180,6 +209,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
         "model.name": MODELS | HEATMAP_MODELS,
         "loss.name": LOSSES | HEATMAP_LOSSES,
         "loss.map": ("", *MAP_KINDS),
+        "loss.activation": ACTIVATIONS,
         "heatmap.decoder": DECODERS,
         "optimizer.name": OPTIMIZERS,
         "schedule.name": SCHEDULES,
@@ -213,6 +243,8 @@ def _check(config: ml_collections.ConfigDict) -> None:
         "seed", "output_init", "num_pictures", "schedule.warmup_epochs", "schedule.final_ratio",
         "optimizer.weight_decay", "optimizer.clip_norm", "optimizer.momentum",
         "optimizer.body_rate", "optimizer.frozen_epochs", "two_stage.simulated_error",
+        "kernel.spatial_step", "kernel.temporal_step", "kernel.stage_epochs", "residual.theta",
+        "residual.weight",
     ):  # fmt: skip
         value = _at(config, key)
         if not value >= 0:
@@ -276,12 +308,50 @@ def _check_heatmaps(config: ml_collections.ConfigDict, default: ml_collections.C
             raise ValueError(
                 f"config.heatmap.{key} must be positive. Received: {config.heatmap[key]}."
             )
+    kernel, sigma = config.kernel, config.heatmap.sigma
+    residuals = emits_residuals(config)
+    if residuals and config.heatmap.decoder != "argmax":
+        raise ValueError(
+            "config.heatmap.decoder must be 'argmax' with config.model.residuals: they are what it "
+            f"leaves over. Received: {config.heatmap.decoder!r}."
+        )
+    smallest = sigma - kernel.spatial_step * (config.model.num_stacks - 1)
+    if not smallest > 0:
+        raise ValueError(
+            f"config.kernel.spatial_step={kernel.spatial_step:g} leaves the last hourglass a sigma "
+            f"of {smallest:g}."
+        )
+    if kernel.temporal_step:
+        if kernel.spatial_step:
+            raise ValueError("config.kernel: take temporal_step or spatial_step, not both.")
+        if not 0 < kernel.last_sigma <= sigma:
+            raise ValueError(
+                f"config.kernel.last_sigma must be in (0, {sigma:g}]. "
+                f"Received: {kernel.last_sigma:g}."
+            )
+        if kernel.patience < 1:
+            raise ValueError(
+                f"config.kernel.patience must be at least 1. Received: {kernel.patience}."
+            )
+        if config.validation_epochs != 1 or config.checkpoint_epochs != 1:
+            raise ValueError(
+                "config.kernel.temporal_step needs validation_epochs and checkpoint_epochs of 1."
+            )
     useless = {
-        "heatmap.boundary_sigma": not config.model.boundary,
+        "heatmap.boundary_sigma": not has_boundary(config),
+        "kernel.last_sigma": not kernel.temporal_step,
+        "kernel.patience": not kernel.temporal_step,
+        "kernel.stage_epochs": not kernel.temporal_step,
+        "kernel.temporal_step": config.heatmap.legacy,
+        "kernel.spatial_step": config.heatmap.legacy or config.model.num_stacks < 2,
+        "residual.theta": not residuals,
+        "residual.weight": not residuals,
+        "heatmap.log_error": config.loss.name in CROSS_ENTROPIES,
+        "loss.activation": config.loss.name not in CROSS_ENTROPIES,
         "heatmap.sigma": config.heatmap.legacy,
         "loss.map_weight": not config.loss.map,
         "loss.map_threshold": config.loss.map != "dilated",
-        "recompute": config.model.num_stacks < 2,
+        "recompute": config.model.num_stacks < 2 or config.model.name != "hourglass",
     }
     for key in ("alpha", "omega", "epsilon", "theta"):
         useless[f"loss.{key}"] = config.loss.name != "adaptive_wing"

@@ -25,6 +25,7 @@ from wing_tf.training.callbacks import (
 )
 from wing_tf.training.config import complete_config
 from wing_tf.training.device import plan
+from wing_tf.training.kernel import ShrinkKernel, kernel_state
 from wing_tf.training.run_dir import RunDir
 from wing_tf.training.stages import OneStage, make_stage
 
@@ -80,7 +81,8 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         run.open(config, inputs)
         epoch = Backup.restore(trainer, run.backup)
     best = cut_log(run.metrics, epoch)
-    if epoch >= config.epochs:
+    shrinks = trainer.kernel_state is not None
+    if epoch >= config.epochs or (shrinks and kernel_state(trainer).done):
         print(f"{run.path} holds a finished training of {epoch} epochs.")
         return run.path
     print(
@@ -132,6 +134,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
                     picture_folder=run.tensorboard / "pictures",
                     num_pictures=config.num_pictures,
                 ),
+                *([_shrink_kernel(config, run.checkpoints)] if shrinks else []),
                 Progress(config.epochs, steps_per_epoch * config.batch_size),
                 log,
                 TensorBoard(str(run.tensorboard), write_graph=False),
@@ -143,6 +146,17 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
             log.csv_file.close()  # fit leaves it open when it is interrupted
     print(f"Trained in {(time.monotonic() - started) / 60:.1f} minutes: {run.path}")
     return run.path
+
+
+def _shrink_kernel(config: ml_collections.ConfigDict, folder: pathlib.Path) -> ShrinkKernel:
+    settings = config.kernel
+    return ShrinkKernel(
+        folder,
+        step=settings.temporal_step,
+        last=settings.last_sigma,
+        patience=settings.patience,
+        stage_epochs=settings.stage_epochs,
+    )
 
 
 def _open_data(config: ml_collections.ConfigDict) -> tuple[RecordSet, RecordSet]:

@@ -14,9 +14,11 @@ from wing_tf.data.read import decode_ratio, read_landmarks
 from wing_tf.data.records import RecordSet
 from wing_tf.data.refine import FirstStage, RefinedAugmenter
 from wing_tf.geometry import procrustes, shrink_ratio
+from wing_tf.losses import CROSS_ENTROPIES
 from wing_tf.models import HEATMAP_MODELS, MODELS, correction, heatmap_localiser, two_stage
 from wing_tf.models.saving import Contract, find_network, load_network
 from wing_tf.models.two_stage import reference_in_crop
+from wing_tf.training.config import emits_residuals, has_boundary
 from wing_tf.training.device import Plan
 
 
@@ -98,7 +100,7 @@ class HeatmapStage(OneStage):
 
     def __init__(self, config: ml_collections.ConfigDict, records: RecordSet):
         super().__init__(config, records)
-        if config.model.boundary and not records.scheme.boundary_curves:
+        if has_boundary(config) and not records.scheme.boundary_curves:
             raise ValueError(
                 f"{records.scheme.name} has no boundary curves: set config.model.boundary and "
                 "config.model.boundary_coordinates to False."
@@ -107,17 +109,19 @@ class HeatmapStage(OneStage):
     @property
     def curves(self) -> tuple[tuple[int, ...], ...]:
         """The boundary's curves, if there is a boundary."""
-        return self.records.scheme.boundary_curves if self.config.model.boundary else ()
+        return self.records.scheme.boundary_curves if has_boundary(self.config) else ()
 
     @property
     def codec(self) -> HeatmapCodec:
         """How maps are drawn and read."""
         settings, size = self.config.heatmap, self.config.model.input_size
+        crosses = self.config.loss.name in CROSS_ENTROPIES
         return HeatmapCodec(
             input_size=size,
             heatmap_size=size // 4,
             sigma=settings.sigma,
             decoder=settings.decoder,
+            activation=self.config.loss.activation if crosses else "linear",
             legacy=settings.legacy,
         )
 
@@ -126,10 +130,13 @@ class HeatmapStage(OneStage):
         return heatmap_localiser(network, self.records.scheme.num_landmarks, self.codec)
 
     def _augmenter(self, *, jit_compile: bool) -> Augmenter:
+        config, step = self.config, self.config.kernel.spatial_step
         return HeatmapAugmenter(
             self.records.scheme,
             codec=self.codec,
-            boundary_sigma=self.config.heatmap.boundary_sigma if self.config.model.boundary else 0,
+            boundary_sigma=config.heatmap.boundary_sigma if has_boundary(config) else 0,
+            sigma_steps=[-step * i for i in range(config.model.num_stacks)] if step else [0.0],
+            positions=emits_residuals(config),
             jit_compile=jit_compile,
             **self._crops,
         )

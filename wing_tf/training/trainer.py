@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 import keras
+from keras import ops
 
 from wing_tf.data.augment import Augmenter
+from wing_tf.training.kernel import KernelState
 
 
 class LandmarkTrainer(keras.Model):
@@ -13,18 +15,45 @@ class LandmarkTrainer(keras.Model):
     Only training wraps a network in this class; what is saved is the plain network.
 
     Args:
-        network: pictures to landmarks, or to maps, or to a list of maps.
+        network: pictures to landmarks, or to what a stack emits, or to a list of that, one a stack:
+            maps, or a dictionary of ``maps`` and ``residuals``.
         augmenter: record batches to pictures, targets and weights.
+        residual_loss: of the residuals, if the network emits any; the augmenter's targets must then
+            hold ``positions``.
+        residual_weight: of that loss.
+        sigma: the first kernel radius in heatmap pixels, if it changes in the course of the
+            training (`wing_tf.training.kernel.ShrinkKernel`).
 
     Attributes:
         forward: a function that computes what the network does in another way; None: it itself.
+        kernel_state: what `ShrinkKernel` knows, a weight that is saved and restored with the
+            others; its first value is the current radius. None without ``sigma``.
     """
 
-    def __init__(self, network: keras.Model, augmenter: Augmenter):
+    def __init__(
+        self,
+        network: keras.Model,
+        augmenter: Augmenter,
+        *,
+        residual_loss: keras.losses.Loss | None = None,
+        residual_weight: float = 1.0,
+        sigma: float | None = None,
+    ):
         super().__init__(name="trainer")
         self.network = network
         self.forward: Callable | None = None
         self.augmenter = augmenter
+        self.residual_loss, self.residual_weight = residual_loss, residual_weight
+        self.kernel_state = None
+        if sigma is not None:
+            start = KernelState(sigma)
+            self.kernel_state = self.add_weight(
+                shape=(len(start),),
+                initializer=lambda shape, dtype: ops.cast(list(start), dtype),
+                trainable=False,
+                dtype="float32",
+                name="kernel_state",
+            )
         self.build(network.input_shape)
 
     def build(self, input_shape):
@@ -43,29 +72,45 @@ class LandmarkTrainer(keras.Model):
 
     def train_step(self, data):
         """Takes a batch of `wing_tf.data.read.training_batches`."""
+        if self.kernel_state is not None:
+            data = {**data, "sigma": ops.convert_to_tensor(self.kernel_state)[0]}
         return self.learn(self.augmenter(data))
 
     def learn(self, batch):
         """Fits an augmented batch: forward, loss, backward, update.
 
         Args:
-            batch: pictures, targets (landmarks or maps) and weights, as the augmenter returns them.
+            batch: pictures, targets and weights, as the augmenter returns them.
         """
         return super().train_step(batch)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Returns the loss; its sum over the outputs of a network of several stacks.
+        """Returns the loss: its sum over stacks, and over maps and residuals.
 
-        All of them have the same targets. One loss for all, not Keras' list of losses: that makes
-        a metric for each inside of the step, which fails on several devices.
+        One loss for all stacks, not Keras' list of losses: that makes a metric for each inside of
+        the step, which fails on several devices.
         """
         stacks = y_pred if isinstance(y_pred, list) else [y_pred]
-        total = super().compute_loss(x, y, stacks[0], sample_weight, training)
-        for maps in stacks[1:]:
-            total = total + self._compile_loss(y, maps, sample_weight)
+        targets = _maps(y) if isinstance(_maps(y), list) else [_maps(y)] * len(stacks)
+        first, *others = zip(targets, stacks, strict=True)
+        total = super().compute_loss(x, first[0], _maps(first[1]), sample_weight, training)
+        for target, stack in others:
+            total = total + self._compile_loss(target, _maps(stack), sample_weight)
+        if self.residual_loss is not None:
+            present = sample_weight[:, : y["positions"].shape[1]]
+            for stack in stacks:
+                left = y["positions"] - self.augmenter.codec.peaks(stack["maps"])
+                loss = self.residual_loss(left, stack["residuals"], sample_weight=present)
+                total = total + self.residual_weight * loss
         return total
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Updates and returns the metrics, which are of the last stack."""
+        """Updates and returns the metrics, which are of the last stack's maps."""
         last = y_pred[-1] if isinstance(y_pred, list) else y_pred
-        return super().compute_metrics(x, y, last, sample_weight)
+        true = _maps(y)[-1] if isinstance(_maps(y), list) else _maps(y)
+        return super().compute_metrics(x, true, _maps(last), sample_weight)
+
+
+def _maps(values):
+    """Returns the maps of a stack or of targets that hold more; all of any other."""
+    return values["maps"] if isinstance(values, dict) else values

@@ -1,0 +1,103 @@
+"""A small SMT-Net with BICE and residuals on 300-W, for two CPU cores.
+
+The paper's parts at a size that trains on a CPU: two hourglasses at 128 px, maps of 32 px, sigma 1
+of them (2 of 64), AdamW with a cosine and averaged weights. Not trained to its end yet: no result.
+Command: wing-train --config=configs/smt_small_300w_cpu.py --workdir=RUN --config.data.path=RECORDS
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the config."""
+    return ml_collections.ConfigDict(
+        {
+            "seed": 0,
+            "deterministic": False,
+            "data": {
+                "path": "records",
+                "train_split": "train",
+                "validation_split": "validation",
+                "cache": True,
+            },
+            "model": {
+                "name": "smt_net",
+                "input_size": 128,
+                "num_stacks": 2,
+                "features": 64,
+                "inner_features": 128,
+                "depth": 4,
+                "residuals": True,
+                "residual_features": 256,
+            },
+            "heatmap": {
+                "sigma": 1.0,
+                "decoder": "argmax",
+                "legacy": False,
+                "boundary_sigma": 1.0,
+                "log_error": False,
+            },
+            "kernel": {
+                "spatial_step": 0.0,
+                "temporal_step": 0.0,
+                "last_sigma": 1.0,
+                "patience": 10,
+                "stage_epochs": 0,
+            },
+            "residual": {"theta": 0.5, "weight": 1.0},
+            "balance": {"path": "", "use": "duplicate"},
+            "normaliser": "",
+            "label_noise": {"share": 0.0, "distance": 0.0},
+            "crop_margin": 1.15,
+            "augment": {
+                "flip": 0.5,
+                "rotation_deg": 30.0,
+                "scale": 0.1,
+                "translation": 0.05,
+                "box_jitter": 0.05,
+                "blur": 0.2,
+                "blur_sigma_px": 1.0,
+                "brightness": 0.1,
+                "contrast": 0.2,
+                "colour": 0.1,
+                "noise": 0.02,
+                "occlusion": 0.4,
+                "occlusion_size": 0.4,
+            },
+            "loss": {
+                "name": "bice",
+                "alpha": 2.1,
+                "omega": 14.0,
+                "epsilon": 1.0,
+                "theta": 0.5,
+                "map": "",
+                "map_weight": 10.0,
+                "map_threshold": 0.2,
+                "activation": "softmax",
+            },
+            "optimizer": {
+                "name": "adamw",
+                "learning_rate": 2e-3,
+                "momentum": 0.9,
+                "weight_decay": 0.01,
+                "clip_norm": 0.0,
+                "ema": 0.999,
+            },
+            "schedule": {
+                "name": "cosine",
+                "warmup_epochs": 1.0,
+                "final_ratio": 0.0,
+                "boundaries": (),
+                "factor": 0.1,
+            },
+            "batch_size": 16,
+            "epochs": 100,
+            "init_from": "",
+            "recompute": False,
+            "precision": "auto",
+            "jit_compile": "auto",
+            "validation_epochs": 5,
+            "checkpoint_epochs": 5,
+            "num_pictures": 8,
+        }
+    )

@@ -1,0 +1,111 @@
+import csv
+
+import numpy as np
+import pytest
+from experiments import smoke_smt
+
+from wing_tf.codecs import HeatmapCodec
+from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.heatmaps import HeatmapAugmenter
+from wing_tf.data.read import training_batches
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.losses import BilateralInhibitionCrossEntropy, HingedResidualLoss
+from wing_tf.models.saving import load_network
+from wing_tf.training import fit
+from wing_tf.training.build import make_trainer
+from wing_tf.training.config import complete_config
+from wing_tf.training.stages import make_stage
+
+
+@pytest.fixture(scope="module")
+def records(synthetic_records):
+    return open_records(find_shards(str(synthetic_records), "train"))
+
+
+def _faces(records, augmenter, curves=()):
+    batches = training_batches(
+        records, batch_size=4, num_draws=augmenter.num_draws, seed=0, curves=curves
+    )
+    return next(iter(batches))
+
+
+def _sigmas(run):
+    with (run / "metrics.csv").open() as file:
+        return [float(row["sigma"]) for row in csv.DictReader(file)]
+
+
+def test_the_kernel_shrinks_stage_by_stage(synthetic_records, tmp_path):
+    run = fit.train(smoke_smt(synthetic_records), tmp_path / "run")
+    sigmas = _sigmas(run)
+    assert sigmas[0] == 1.5
+    assert sigmas == [1.5, 1.0, 0.5][: len(sigmas)]
+    assert len(sigmas) >= 2
+    network, _ = load_network(run)
+    assert network.output["landmarks"].shape == (None, 68, 2)
+
+
+@pytest.mark.slow
+def test_a_schedule_that_has_ended_stays_ended(synthetic_records, tmp_path, capsys):
+    config = smoke_smt(synthetic_records)
+    config.update_from_flattened_dict(
+        {"epochs": 6, "kernel.patience": 1, "kernel.stage_epochs": 0, "kernel.last_sigma": 1.5,
+         "optimizer.learning_rate": 1e-12}
+    )  # fmt: skip
+    run = fit.train(config, tmp_path / "run")
+    length = len(_sigmas(run))
+    assert length < 6  # hardly anything was learned
+    fit.train(config, tmp_path / "run")
+    assert "holds a finished training" in capsys.readouterr().out
+    assert len(_sigmas(run)) == length
+
+
+def test_the_loss_is_that_of_maps_and_residuals_of_every_stack(synthetic_records, records):
+    """Against the parts, put together by hand; the residuals' targets by NumPy's arg max."""
+    config = complete_config(smoke_smt(synthetic_records, **{"residual.weight": 0.5}))
+    config.precision, config.jit_compile = "float32", "off"
+    trainer = make_trainer(config, make_stage(config, records), 10)
+    faces = _faces(records, trainer.augmenter)
+    image, targets, weights = trainer.augmenter(faces)
+    stacks = trainer(image, training=False)
+    total = float(trainer.compute_loss(image, targets, stacks, weights))
+    total -= float(sum(trainer.losses)) if trainer.losses else 0.0
+    expected = 0.0
+    for stack in stacks:
+        expected += float(
+            BilateralInhibitionCrossEntropy()(targets["maps"], stack["maps"], sample_weight=weights)
+        )
+        maps = np.asarray(stack["maps"])
+        rows, columns = np.divmod(maps.reshape(4, 256, 68).argmax(axis=1), 16)
+        left = np.asarray(targets["positions"]) - np.stack([columns, rows], axis=-1)
+        loss = HingedResidualLoss(theta=0.5)
+        expected += 0.5 * float(loss(left, stack["residuals"], sample_weight=weights))
+    assert total == pytest.approx(expected, rel=1e-4)
+
+
+def test_each_stack_has_maps_of_its_own_radius(records):
+    codec = HeatmapCodec(input_size=64, heatmap_size=16, sigma=2.0)
+    crops = {"input_size": 64, "margin": 1.2, "augmentation": Augmentation()}
+    augmenter = HeatmapAugmenter(
+        records.scheme, codec=codec, sigma_steps=(0.0, -1.0), positions=True, **crops
+    )
+    faces = _faces(records, augmenter)
+    landmarks, weights = Augmenter(records.scheme, **crops)(faces)[1:]
+    for given, first in ((None, 2.0), (1.5, 1.5)):
+        batch = faces if given is None else {**faces, "sigma": given}
+        _, targets, _ = augmenter(batch)
+        for maps, sigma in zip(targets["maps"], (first, first - 1), strict=True):
+            expected, _ = codec.encode(landmarks, weights, sigma)
+            np.testing.assert_allclose(maps, expected, atol=1e-5)
+        present = np.asarray(weights) > 0
+        np.testing.assert_allclose(
+            np.asarray(targets["positions"])[present],
+            codec.to_heatmap(np.asarray(landmarks))[present], rtol=1e-5,
+        )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_spatial_schedule_trains(synthetic_records, tmp_path):
+    changes = {"kernel.temporal_step": 0.0, "kernel.last_sigma": 1.0, "kernel.stage_epochs": 0,
+               "kernel.spatial_step": 0.5, "epochs": 1}  # fmt: skip
+    run = fit.train(smoke_smt(synthetic_records, **changes), tmp_path / "run")
+    assert load_network(run)[0].output["scores"].shape == (None, 68)

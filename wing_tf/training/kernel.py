@@ -1,0 +1,100 @@
+"""The kernel radius of heatmaps, shrinking in the course of a training."""
+
+import math
+import pathlib
+from typing import NamedTuple
+
+import keras
+
+from wing_tf.training.callbacks import averaged_weights, restart_averages
+
+
+class KernelState(NamedTuple):
+    """Where a schedule is. Numbers, so that they are saved as one weight among others.
+
+    Attributes:
+        sigma: the current radius, in heatmap pixels.
+        best: the best score of this stage.
+        former: the best score of the stages before.
+        wait: epochs since ``best``.
+        length: epochs of this stage.
+        done: 1 when the last stage has ended.
+    """
+
+    sigma: float
+    best: float = math.inf
+    former: float = math.inf
+    wait: float = 0.0
+    length: float = 0.0
+    done: float = 0.0
+
+
+class ShrinkKernel(keras.callbacks.Callback):
+    """Makes the heatmaps' Gaussians smaller, stage by stage.
+
+    A stage ends when validation has not improved for some epochs, or at its greatest length. If it
+    was better than all before, the next one goes on from its best weights with a smaller radius;
+    otherwise, or after the smallest radius, the training ends. The optimizer's moments and the
+    learning rate's schedule go on. The maps' graph is not traced again.
+
+    Its state is a weight of the trainer (`LandmarkTrainer.kernel_state`), saved and restored with
+    all others; the best weights are in a file of their own. It comes after `Validate`, whose score
+    it reads, and before `Backup`.
+
+    Args:
+        folder: where the best weights go.
+        step: what the radius becomes smaller by, in heatmap pixels.
+        last: the smallest radius.
+        patience: epochs without improvement that end a stage.
+        stage_epochs: the greatest length of a stage but the last; 0: none.
+
+    Reference:
+        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localisation, CVPR
+        Workshops 2019, section 3.2, the temporal category. # The paper is silent on when a stage
+        has converged, and on the optimizer's state.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        step: float,
+        last: float,
+        patience: int,
+        stage_epochs: int = 0,
+    ):
+        super().__init__()
+        self.path = folder / "stage.weights.h5"
+        self.step, self.last = step, last
+        self.patience, self.stage_epochs = patience, stage_epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Judges the epoch, and begins the next stage."""
+        state, score = kernel_state(self.model), logs["val_nme"]
+        logs["sigma"] = state.sigma
+        # float32, as it is kept, or a resumed training could compare otherwise.
+        score = float(keras.ops.convert_to_numpy(keras.ops.cast(score, "float32")))
+        state = state._replace(length=state.length + 1, wait=state.wait + 1)
+        if score < state.best:
+            state = state._replace(best=score, wait=0.0)
+            with averaged_weights(self.model):
+                self.model.network.save_weights(self.path, overwrite=True)
+        smallest = state.sigma - self.step < self.last - 1e-6
+        too_long = self.stage_epochs and state.length >= self.stage_epochs and not smallest
+        if state.wait >= self.patience or too_long:
+            state = self._next(state, smallest)
+        self.model.kernel_state.assign(list(state))
+
+    def _next(self, state: KernelState, smallest: bool) -> KernelState:
+        if smallest or not state.best < state.former:
+            self.model.stop_training = True
+            return state._replace(done=1.0)
+        self.model.network.load_weights(self.path)
+        restart_averages(self.model)
+        return KernelState(state.sigma - self.step, former=state.best)
+
+
+def kernel_state(trainer: keras.Model) -> KernelState:
+    """Returns where a trainer's schedule is."""
+    values = keras.ops.convert_to_numpy(trainer.kernel_state)
+    return KernelState(*(float(value) for value in values))
