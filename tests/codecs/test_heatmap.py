@@ -145,34 +145,6 @@ def test_a_single_hot_pixel_is_where_it_is(at):
         assert np.abs(found - at).max() <= 0.75, decoder
 
 
-@pytest.mark.slow
-def test_encoding_is_many_times_faster_than_a_loop_over_faces():
-    import time
-
-    codec = HeatmapCodec(input_size=256, heatmap_size=64)
-    landmarks = np.random.default_rng(0).uniform(0, 255, (16, 68, 2)).astype(np.float32)
-    weights = np.ones((16, 68), np.float32)
-    encode = tf.function(codec.encode, jit_compile=True)
-    rows, columns = np.mgrid[:64, :64].astype(np.float32)
-
-    def loop():
-        for face in codec.to_heatmap(landmarks):
-            squared = (columns[..., None] - face[:, 0]) ** 2 + (rows[..., None] - face[:, 1]) ** 2
-            np.exp(squared / (-2 * codec.sigma**2))
-
-    def seconds(run):
-        run()
-        times = []
-        for _ in range(5):
-            started = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - started)
-        return min(times)
-
-    arguments = tf.constant(landmarks), tf.constant(weights)
-    assert seconds(lambda: encode(*arguments)) < seconds(loop) / 5
-
-
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -155,7 +155,6 @@ _HOURGLASS = {"model": {"name": "hourglass"}, "loss": {"name": "adaptive_wing"}}
         ),
         ({**_HOURGLASS, "kernel": {"patience": 3}}, "kernel.patience has no effect"),
         ({"kernel": {"patience": 3}}, "config.kernel is not for cnn6"),
-        ({**_SMT, "heatmap": {"decoder": "dark"}}, "decoder must be 'argmax'"),
         ({**_SMT, "recompute": True}, "recompute has no effect"),
         ({**_SMT, "kernel": {"spatial_step": 1.5}}, "leaves the last hourglass a sigma of -3"),
         ({**_SHRINKING, "kernel": {"temporal_step": 0.5, "spatial_step": 0.5}}, "not both"),

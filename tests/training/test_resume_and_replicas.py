@@ -74,8 +74,9 @@ def test_two_replicas_share_batch_statistics(kind, synthetic_records, tmp_path):
         _run(f"{kind}{devices}", tmp_path / str(devices), synthetic_records)
     (one, _), (two, _) = _result(tmp_path / "1"), _result(tmp_path / "2")
     for a, b in zip(one, two, strict=True):
-        # Each with its own statistics they are 7e-3 apart, with shared ones 3e-4.
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-3)
+        # Each with its own statistics they are 7e-3 apart, with shared ones 3e-4 to 1.1e-3: the
+        # rounding of other processors' kernels.
+        np.testing.assert_allclose(a, b, rtol=0, atol=2.5e-3)
 
 
 @pytest.mark.slow

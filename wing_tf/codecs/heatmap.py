@@ -149,11 +149,18 @@ class HeatmapCodec:
             return ops.reshape(flat, (-1, *maps.shape[1:]))
         return ops.sigmoid(maps) if self.activation == "sigmoid" else maps
 
-    def peaks(self, maps):
-        """Returns the highest pixels, x and y [B, K, 2], float32 heatmap pixels; no gradient."""
-        _, _, column, row = self._highest(maps)
-        peaks = ops.cast(ops.stack([column, row], axis=-1), "float32")
-        return ops.stop_gradient(ops.reshape(peaks, (-1, maps.shape[3], 2)))
+    def locate(self, maps):
+        """Finds the landmarks in maps [B, h, w, K] as the network emits them, by the decoder.
+
+        Returns:
+            Landmarks float32 [B, K, 2] in heatmap pixels, and the highest values after the
+            activation, float32 [B, K].
+        """
+        flat, highest, column, row = self._highest(self.activate(maps))
+        decode = _DECODE[self.decoder]
+        found = decode(flat, column, row, self.heatmap_size, self._drawn_sigma)
+        shape = (-1, maps.shape[3])
+        return ops.reshape(found, (*shape, 2)), ops.reshape(highest, shape)
 
     def _highest(self, maps):
         """Returns the maps [B K, h w], their highest values [B K, 1], and where, int32 [B K]."""
@@ -181,15 +188,10 @@ class HeatmapCodec:
             Landmarks float32 [B, K, 2] in input pixels, and scores float32 [B, K], the highest
             values after the activation, cut to 0..1.
         """
-        num_maps = maps.shape[3]
-        flat, highest, column, row = self._highest(self.activate(maps))
-        decode = _DECODE[self.decoder]
-        found = decode(flat, column, row, self.heatmap_size, self._drawn_sigma)
-        found = ops.reshape(found, (-1, num_maps, 2))
+        found, highest = self.locate(maps)
         if residuals is not None:
             found = found + ops.cast(residuals, "float32")
-        scores = ops.clip(ops.reshape(highest, (-1, num_maps)), 0.0, 1.0)
-        return self.to_input(found), scores
+        return self.to_input(found), ops.clip(highest, 0.0, 1.0)
 
 
 def _patches(flat, column, row, side, radius):

@@ -310,11 +310,6 @@ def _check_heatmaps(config: ml_collections.ConfigDict, default: ml_collections.C
             )
     kernel, sigma = config.kernel, config.heatmap.sigma
     residuals = emits_residuals(config)
-    if residuals and config.heatmap.decoder != "argmax":
-        raise ValueError(
-            "config.heatmap.decoder must be 'argmax' with config.model.residuals: they are what it "
-            f"leaves over. Received: {config.heatmap.decoder!r}."
-        )
     smallest = sigma - kernel.spatial_step * (config.model.num_stacks - 1)
     if not smallest > 0:
         raise ValueError(

@@ -99,7 +99,8 @@ class LandmarkTrainer(keras.Model):
         if self.residual_loss is not None:
             present = sample_weight[:, : y["positions"].shape[1]]
             for stack in stacks:
-                left = y["positions"] - self.augmenter.codec.peaks(stack["maps"])
+                found, _ = self.augmenter.codec.locate(stack["maps"])
+                left = y["positions"] - ops.stop_gradient(found)
                 loss = self.residual_loss(left, stack["residuals"], sample_weight=present)
                 total = total + self.residual_weight * loss
         return total
