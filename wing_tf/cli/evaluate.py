@@ -3,7 +3,10 @@
   wing-evaluate --model=RUN --data='RECORDS/test_helen-*' --output=REPORT
 
 Writes report.json, report.txt, nme.csv, ced.png and worst.png, for a network of heatmaps also
-heatmaps.png, and prints the table.
+heatmaps.png, and prints the table. Records of another mark-up than the model's are judged through
+a map: a built-in one (ibug_68 to aflw_19, cofw_29 and celeba_5, wflw_98 to ibug_68) or your own.
+
+  wing-evaluate --model=RUN --data='AFLW/test-*' --output=CROSS --scheme_map=map.json
 """
 
 from absl import flags
@@ -41,6 +44,12 @@ _ROTATION = flags.DEFINE_float(
 _DETECTOR = flags.DEFINE_enum(
     "detector", None, ["haar"], "Repeat with the boxes of a face detector; gives its recall too."
 )
+_SCHEME_MAP = flags.DEFINE_string(
+    "scheme_map",
+    None,
+    "A JSON file with source, target (names of mark-ups) and groups: for each of the target's "
+    "landmarks the source's indices whose mean stands for it, none where nothing does.",
+)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Faces at a time.", lower_bound=1)
 
 
@@ -51,6 +60,7 @@ def main() -> None:
     from wing_tf.evaluation.evaluate import evaluate
     from wing_tf.evaluation.report import format_report
     from wing_tf.inference import HaarDetector
+    from wing_tf.landmarks import load_map
 
     report = evaluate(
         _MODEL.value,
@@ -60,6 +70,7 @@ def main() -> None:
         box_noise=_BOX_NOISE.value,
         rotation_deg=_ROTATION.value,
         detectors={_DETECTOR.value: HaarDetector()} if _DETECTOR.value else None,
+        scheme_map=load_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None,
         batch_size=_BATCH_SIZE.value,
     )
     print(f"\n{format_report(report)}\nReport: {output}")

@@ -19,6 +19,7 @@ from wing_tf.evaluation.predict import (
     predict_batches,
 )
 from wing_tf.evaluation.report import face_errors, make_report, summarise, write_report
+from wing_tf.landmarks import SchemeMap, find_map
 from wing_tf.models import open_localiser
 from wing_tf.models.saving import Contract, find_network, load_network
 from wing_tf.visualization.files import save_picture
@@ -33,6 +34,7 @@ def evaluate(
     box_noise: float | None = None,
     rotation_deg: float | None = None,
     detectors: Mapping[str, Callable[[np.ndarray], np.ndarray]] | None = None,
+    scheme_map: SchemeMap | None = None,
     batch_size: int = 64,
 ) -> dict[str, Any]:
     """Judges a model and writes the report.
@@ -47,6 +49,8 @@ def evaluate(
             either way, and with ``box_noise`` too if both are given. What a turned crop holds of
             beyond the records' squares is black.
         detectors: repeat with the boxes of each of these, by name.
+        scheme_map: from the model's mark-up to the records', if they differ; the built-in one if
+            None.
         batch_size: faces at a time.
 
     Returns:
@@ -57,7 +61,9 @@ def evaluate(
     """
     records = open_records(find_shards(data))
     network, contract = load_network(model)
-    check_fit(records, contract)
+    if scheme_map is None and contract.scheme_name != records.scheme.name:
+        scheme_map = find_map(contract.scheme_name, records.scheme)
+    check_fit(records, contract, scheme_map)
     if box_noise and contract.margin * (1 + box_noise) + 2 * box_noise > records.context:
         raise ValueError(
             f"Boxes moved by box_noise={box_noise:g} leave the records' squares, "
@@ -70,7 +76,8 @@ def evaluate(
 
     def predict(what: str, **options):
         batches = crop_batches(records, contract, batch_size=batch_size, **options)
-        return predict_batches(run, tqdm.tqdm(batches, what, num_batches, unit="batch"))
+        shown = tqdm.tqdm(batches, what, num_batches, unit="batch")
+        return predict_batches(run, shown, scheme_map)
 
     def score(predictions):
         errors, _ = face_errors(predictions, records.scheme, normaliser)
@@ -102,17 +109,22 @@ def evaluate(
             **score(conditions.keep(detected, found)),
             "recall": float(found.mean()),
         }
+    judged = records.scheme.name
+    if scheme_map is not None:
+        count = sum(bool(group) for group in scheme_map.groups)
+        judged = f"{contract.scheme_name} as {judged} ({count} landmarks)"
     report = {
-        "protocol": f"{records.scheme.name}, {normaliser} NME, boxes as recorded, "
+        "protocol": f"{judged}, {normaliser} NME, boxes as recorded, "
         f"square crop x {contract.margin:g}",
         "model": str(find_network(model)),
         "data": data,
         "scheme": records.scheme.name,
         "normaliser": normaliser,
+        **({"scheme_map": [list(group) for group in scheme_map.groups]} if scheme_map else {}),
         **make_report(predictions, records.scheme, normaliser),
         "conditions": others,
     }
-    if open_localiser(network):
+    if scheme_map is None and open_localiser(network):  # maps are of the model's own mark-up
         save_picture(
             output / "heatmaps.png",
             _draw_heatmaps(network, predictions, records, contract, normaliser),

@@ -11,6 +11,7 @@ from wing_tf.data.augment import crop_faces
 from wing_tf.data.read import decode_ratio, read_faces
 from wing_tf.data.records import RecordSet
 from wing_tf.geometry import apply_affine, compose
+from wing_tf.landmarks import SchemeMap
 from wing_tf.models.saving import Contract
 
 
@@ -41,7 +42,7 @@ class Predictions:
 
     Attributes:
         true_px: [N, K, 2], NaN where missing.
-        predicted_px: [N, K, 2].
+        predicted_px: [N, K, 2]; NaN where a map between mark-ups has nothing, as the truth then is.
         box_xyxy_px: [N, 4], the boxes that were cropped.
         recorded_box_xyxy_px: [N, 4], the boxes that the records hold; box normalisers use them.
         key: N names.
@@ -54,12 +55,20 @@ class Predictions:
     key: list[str]
 
 
-def check_fit(records: RecordSet, contract: Contract) -> None:
-    """Raises ValueError where a model can't be used on records."""
-    if records.scheme.name != contract.scheme_name:
+def check_fit(records: RecordSet, contract: Contract, scheme_map: SchemeMap | None = None) -> None:
+    """Raises ValueError where a model can't be used on records, maybe through a map."""
+    names = (contract.scheme_name, records.scheme.name)
+    if scheme_map is not None and names != (scheme_map.source.name, scheme_map.target.name):
         raise ValueError(
-            f"The model predicts {contract.scheme_name}, the records hold {records.scheme.name}."
+            f"The map is from {scheme_map.source.name} to {scheme_map.target.name}, the model "
+            f"predicts {names[0]}, the records hold {names[1]}."
         )
+    if scheme_map is None and names[0] != names[1]:
+        raise ValueError(f"The model predicts {names[0]}, the records hold {names[1]}.")
+    _check_margin(records, contract)
+
+
+def _check_margin(records: RecordSet, contract: Contract) -> None:
     if contract.margin > 1.01 * records.context:
         raise ValueError(
             f"The network's crop, {contract.margin:g} times the face box, does not fit in the "
@@ -86,7 +95,7 @@ def crop_batches(
         draw_angles: returns the angles in degrees by which the next B faces are turned in their
             crops; none if None.
     """
-    check_fit(records, contract)
+    _check_margin(records, contract)
     ratio = decode_ratio(records.side, records.context, contract.margin, contract.input_size)
     side = records.side // ratio
 
@@ -155,13 +164,25 @@ def compile_network(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def predict_batches(
-    run: Callable[[np.ndarray], np.ndarray], batches: Iterable[CropBatch]
+    run: Callable[[np.ndarray], np.ndarray],
+    batches: Iterable[CropBatch],
+    scheme_map: SchemeMap | None = None,
 ) -> Predictions:
-    """Predicts all faces of prepared batches; ``run`` as from `compile_network`."""
+    """Predicts all faces of prepared batches.
+
+    Args:
+        run: as from `compile_network`.
+        batches: as from `crop_batches`.
+        scheme_map: from the network's mark-up to the batches'; none if they are the same.
+    """
     parts, keys = [], []
     for batch in batches:
-        landmarks_crop_px = run(batch.image).astype(np.float64)
-        predicted = apply_affine(batch.crop_to_source, landmarks_crop_px)
-        parts.append((batch.true_px, predicted, batch.box_xyxy_px, batch.recorded_box_xyxy_px))
+        predicted = apply_affine(batch.crop_to_source, run(batch.image).astype(np.float64))
+        true = batch.true_px
+        if scheme_map is not None:
+            predicted = scheme_map(predicted)
+            judged = np.array([bool(group) for group in scheme_map.groups])
+            true = np.where(judged[:, None], true, np.nan)
+        parts.append((true, predicted, batch.box_xyxy_px, batch.recorded_box_xyxy_px))
         keys.extend(batch.key)
     return Predictions(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), keys)

@@ -81,15 +81,15 @@ def point_errors(
 
     Args:
         true_px: [N, K, 2]; NaN marks a missing point.
-        predicted_px: [N, K, 2].
+        predicted_px: [N, K, 2]; anything where the truth is missing.
         distance_px: [N].
 
     Returns:
         [N, K], NaN where the truth is missing.
 
     Raises:
-        ValueError: if the shapes differ, or if a prediction is not finite: dropping it as though
-            it had no truth would flatter the score.
+        ValueError: if the shapes differ, or if a prediction is not finite where there is a truth:
+            dropping it as though there were none would flatter the score.
     """
     true_px, predicted_px = _landmarks(true_px), _landmarks(predicted_px)
     if true_px.shape != predicted_px.shape:
@@ -102,7 +102,7 @@ def point_errors(
         raise ValueError(
             f"`distance_px` must be [{len(true_px)}]. Received: shape={distance_px.shape}."
         )
-    if not np.all(np.isfinite(predicted_px)):
+    if not np.all(np.isfinite(predicted_px) | np.isnan(true_px)):
         raise ValueError("`predicted_px` holds NaN or infinite landmarks.")
     return np.linalg.norm(true_px - predicted_px, axis=-1) / distance_px[:, None]
 

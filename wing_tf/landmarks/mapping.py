@@ -1,0 +1,185 @@
+"""From one mark-up's landmarks to another's, to judge a model on data of another mark-up."""
+
+import json
+import pathlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from wing_tf.landmarks.scheme import LandmarkScheme
+from wing_tf.landmarks.schemes import AFLW_19, CELEBA_5, COFW_29, IBUG_68, WFLW_98, get_scheme
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemeMap:
+    """Which landmarks of one mark-up stand for each landmark of another.
+
+    Args:
+        source: the mark-up that a model predicts.
+        target: the mark-up of the data.
+        groups: for each landmark of the target, the source's indices whose mean stands for it;
+            empty where nothing does: that landmark is not judged.
+        reference: why these.
+
+    Raises:
+        ValueError: if the groups don't fit the mark-ups, or the map is not the same for a flipped
+            face: a sign of a wrong index.
+
+    Example:
+        >>> import numpy as np
+        >>> from wing_tf.landmarks import find_map
+        >>> mapping = find_map("ibug_68", "aflw_19")
+        >>> mapping.groups[18]  # the chin
+        (8,)
+        >>> mapping(np.zeros((1, 68, 2))).shape
+        (1, 19, 2)
+    """
+
+    source: LandmarkScheme
+    target: LandmarkScheme
+    groups: tuple[tuple[int, ...], ...] = field(repr=False)
+    reference: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        """Freezes and checks the groups."""
+        groups = tuple(tuple(sorted(int(index) for index in group)) for group in self.groups)
+        object.__setattr__(self, "groups", groups)
+        source, target = self.source, self.target
+        if len(groups) != target.num_landmarks:
+            raise ValueError(
+                f"`groups` must have {target.num_landmarks} entries, one for each landmark of "
+                f"{target.name}. Received: {len(groups)}."
+            )
+        if not any(groups):
+            raise ValueError("`groups` must not all be empty.")
+        for index, group in enumerate(groups):
+            known = all(0 <= i < source.num_landmarks for i in group)
+            if not known or len(set(group)) < len(group):
+                raise ValueError(
+                    f"`groups[{index}]` must hold indices in 0..{source.num_landmarks - 1}, each "
+                    f"once. Received: {group}."
+                )
+            flipped = tuple(sorted(source.flip_permutation[i] for i in group))
+            partner = target.flip_permutation[index]
+            if groups[partner] != flipped:
+                raise ValueError(
+                    f"`groups` must be mirrored by both mark-ups' flips: {index} is made of "
+                    f"{group}, so {partner} must be of {flipped}. Received: {groups[partner]}."
+                )
+
+    def __call__(self, landmarks_px: np.ndarray) -> np.ndarray:
+        """Returns landmarks [..., K source, 2] as the target's [..., K target, 2].
+
+        A landmark that nothing stands for is NaN; so is one that a part of is NaN.
+        """
+        landmarks_px = np.asarray(landmarks_px, np.float64)
+        if landmarks_px.shape[-2:] != (self.source.num_landmarks, 2):
+            raise ValueError(
+                f"`landmarks_px` must be [..., {self.source.num_landmarks}, 2]. "
+                f"Received: shape={landmarks_px.shape}."
+            )
+        missing = np.full((*landmarks_px.shape[:-2], 2), np.nan)
+        points = [
+            landmarks_px[..., list(group), :].mean(axis=-2) if group else missing
+            for group in self.groups
+        ]
+        return np.stack(points, axis=-2)
+
+
+def find_map(source: str | LandmarkScheme, target: str | LandmarkScheme) -> SchemeMap:
+    """Returns the built-in map between two mark-ups.
+
+    Raises:
+        ValueError: if there is none; the message lists what there is.
+    """
+    source, target = get_scheme(source), get_scheme(target)
+    key = (source.name, target.name)
+    if key not in MAPS:
+        known = ", ".join(f"{a} to {b}" for a, b in MAPS)
+        raise ValueError(
+            f"There is no map from {source.name} to {target.name}. Built in: {known}. Make a "
+            "SchemeMap of your own, in a file for --scheme_map."
+        )
+    return MAPS[key]
+
+
+def load_map(path: str | pathlib.Path) -> SchemeMap:
+    """Reads a map from a JSON file.
+
+    The file holds the names ``source`` and ``target`` of known mark-ups and ``groups``, a list of
+    lists of indices; ``reference`` is welcome.
+
+    Raises:
+        ValueError: if the file is not such a file, or the map is wrong.
+    """
+    try:
+        values = json.loads(pathlib.Path(path).read_text())
+        return SchemeMap(
+            source=get_scheme(values["source"]),
+            target=get_scheme(values["target"]),
+            groups=tuple(tuple(group) for group in values["groups"]),
+            reference=values.get("reference", ""),
+        )
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{path} is no map of landmarks: a JSON object with source, target and groups. "
+            f"({type(error).__name__}: {error})"
+        ) from error
+
+
+def _groups(text: str) -> tuple[tuple[int, ...], ...]:
+    """Reads `"17 37+38 -"`: a landmark, the mean of two, nothing."""
+    words = text.split()
+    return tuple(
+        () if word == "-" else tuple(int(index) for index in word.split("+")) for word in words
+    )
+
+
+_LEFT_EYE, _RIGHT_EYE = "36+37+38+39+40+41", "42+43+44+45+46+47"
+
+MAPS: dict[tuple[str, str], SchemeMap] = {
+    (mapping.source.name, mapping.target.name): mapping
+    for mapping in (
+        SchemeMap(
+            source=IBUG_68,
+            target=AFLW_19,
+            # The ends and the middle of each brow, eyes with their centres, the wings and the tip
+            # of the nose, the mouth's corners and its centre between the lips' inner edges, chin.
+            groups=_groups(
+                f"17 19 21 22 24 26 36 {_LEFT_EYE} 39 42 {_RIGHT_EYE} 45 31 30 35 48 62+66 54 8"
+            ),
+            reference="SMT-Net tests a 300-W model on AFLW-19, section 5.3; the paper is silent on "
+            "which landmarks stand for which.",
+        ),
+        SchemeMap(
+            source=IBUG_68,
+            target=COFW_29,
+            # 300-W has no lower edge of the brows.
+            groups=_groups(
+                "17 26 21 22 19 - 24 - 36 45 39 42 37+38 40+41 43+44 46+47 "
+                f"{_LEFT_EYE} {_RIGHT_EYE} 31 35 30 33 48 54 51 62 66 57 8"
+            ),
+            reference="By the mark-ups' pictures.",
+        ),
+        SchemeMap(
+            source=IBUG_68,
+            target=CELEBA_5,
+            groups=_groups(f"{_LEFT_EYE} {_RIGHT_EYE} 30 48 54"),
+            reference="The five points that face recognition aligns by.",
+        ),
+        SchemeMap(
+            source=WFLW_98,
+            target=IBUG_68,
+            # Every other point of the outline, the upper edge of the brows; the eyes' upper and
+            # lower lids have three points in WFLW, the outer two of which are taken.
+            groups=_groups(
+                " ".join(str(index) for index in (
+                    *range(0, 33, 2), *range(33, 38), *range(42, 47), *range(51, 60),
+                    60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, *range(76, 96),
+                ))
+            ),
+            reference="By the mark-ups' pictures, as is usual.",
+        ),
+    )
+}  # fmt: skip
+"""The built-in maps, by the names of source and target."""
