@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from wing_tf.codecs import DECODERS, HeatmapCodec
 

@@ -10,6 +10,7 @@ from wing_tf.evaluation import conditions
 from wing_tf.evaluation.evaluate import evaluate
 from wing_tf.evaluation.predict import compile_network, crop_batches, predict_batches
 from wing_tf.evaluation.report import format_report, make_report, summarise
+from wing_tf.landmarks import SchemeMap, find_map
 from wing_tf.models import cnn6
 from wing_tf.models.saving import Contract, save_network
 
@@ -105,12 +106,54 @@ def test_a_report_folder_says_all(records, model, synthetic_records, tmp_path):
 
 
 def test_a_model_that_does_not_fit_the_records_is_refused(synthetic_records, tmp_path):
-    path = tmp_path / "wflw.keras"
-    save_network(
-        cnn6(98, input_size=32), path, Contract(scheme_name="wflw_98", input_size=32, margin=1.2)
-    )
-    with pytest.raises(ValueError, match="predicts wflw_98, the records hold ibug_68"):
+    path = tmp_path / "celeba.keras"
+    contract = Contract(scheme_name="celeba_5", input_size=32, margin=1.2)
+    save_network(cnn6(5, input_size=32), path, contract)
+    with pytest.raises(ValueError, match="no map from celeba_5 to ibug_68"):
         evaluate(path, str(synthetic_records), tmp_path)
+    wrong = find_map("ibug_68", "aflw_19")
+    with pytest.raises(ValueError, match="is from ibug_68 to aflw_19, the model predicts celeba_5"):
+        evaluate(path, str(synthetic_records), tmp_path, scheme_map=wrong)
+
+
+def test_a_model_is_judged_on_another_mark_up(synthetic_records, tmp_path):
+    path = tmp_path / "wflw.keras"
+    contract = Contract(scheme_name="wflw_98", input_size=32, margin=1.2)
+    network = cnn6(98, input_size=32)
+    save_network(network, path, contract)
+    (tmp_path / "out").mkdir()
+    report = evaluate(path, str(synthetic_records), tmp_path / "out", normaliser="box")
+    assert report["protocol"].startswith("wflw_98 as ibug_68 (68 landmarks), box NME")
+    records = open_records(find_shards(str(synthetic_records)))
+    mapping = find_map("wflw_98", "ibug_68")
+    plain = predict_batches(
+        compile_network(network), crop_batches(records, contract), mapping
+    ).predicted_px
+    true = _perfect(records).true_px
+    corners = true.min(axis=1), true.max(axis=1)
+    side = np.sqrt(np.prod(corners[1] - corners[0], axis=1))
+    expected = np.linalg.norm(plain - true, axis=-1).mean(axis=1) / side
+    assert report["nme_mean"] == pytest.approx(expected.mean(), rel=1e-5)
+
+
+def test_landmarks_that_a_map_leaves_out_are_not_judged(
+    records, model, synthetic_records, tmp_path
+):
+    scheme = records.scheme
+    groups = tuple(() if i in scheme.regions["outline"] else (i,) for i in range(68))
+    inner = SchemeMap(source=scheme, target=scheme, groups=groups)
+    data = str(synthetic_records / "test-*")
+    reports = []
+    for name, scheme_map in (("all", None), ("inner", inner)):
+        (tmp_path / name).mkdir()
+        options = {"normaliser": "inter_ocular", "scheme_map": scheme_map}
+        reports.append(evaluate(model, data, tmp_path / name, **options))
+    assert reports[1]["nme_mean"] == pytest.approx(reports[0]["nme_by_subset"]["inner_51"])
+    assert reports[1]["nme_by_region"]["outline"] is None
+    assert "(51 landmarks)" in reports[1]["protocol"]
+    gap = reports[0]["nme_median"] - reports[0]["nmde_by_subset"]["inner_49"]
+    assert reports[0]["nmde_gap_by_subset"]["inner_49"] == pytest.approx(gap)
+    assert f"all less these: {100 * gap:.2f}" in (tmp_path / "all" / "report.txt").read_text()
 
 
 def test_detected_boxes_are_matched_to_the_faces(records):

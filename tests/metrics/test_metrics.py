@@ -26,7 +26,6 @@ def test_nme_by_hand():
     np.testing.assert_allclose(distance, [100])
     np.testing.assert_allclose(m.nme(true, predicted, distance), [5 / 68 / 100])
     np.testing.assert_allclose(m.nme(true, predicted, distance, (0, 1)), [5 / 2 / 100])
-    np.testing.assert_allclose(m.nmde(true, predicted, distance), [0])
 
 
 def test_pupils_are_the_means_of_the_eyes():
@@ -99,8 +98,28 @@ def test_faces_that_cannot_be_normalised_have_no_score():
         distance = m.normalising_distance(true, IBUG, normaliser)
         errors = m.nme(true, predicted, distance)
         np.testing.assert_array_equal(np.isfinite(errors), np.array(scored, bool))
-        medians = m.nmde(true, predicted, distance)
-        np.testing.assert_array_equal(np.isfinite(medians), np.array(scored, bool))
+        assert m.nmde(true, predicted, distance) == pytest.approx(np.median(errors[errors > 0]))
+
+
+def test_nmde_is_the_median_over_faces():
+    """SMT-Net, equations 15 and 17; of no face it is NaN."""
+    true = np.zeros((3, 68, 2))
+    predicted = true.copy()
+    predicted[:, 17:, 0] = [[10.0], [20.0], [90.0]]
+    distance = np.full(3, 100.0)
+    assert m.nmde(true, predicted, distance) == pytest.approx(0.2 * 51 / 68)
+    assert m.nmde(true, predicted, distance, IBUG.subset("inner_49")) == pytest.approx(0.2)
+    assert np.isnan(m.nmde(np.full_like(true, np.nan), predicted, distance))
+
+
+def test_only_a_landmark_with_a_truth_needs_a_prediction():
+    true, predicted = _faces(2)
+    distance = np.full(2, 100.0)
+    predicted[0, 3] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        m.nme(true, predicted, distance)
+    true[0, 3] = np.nan
+    assert np.isfinite(m.nme(true, predicted, distance)).all()
 
 
 def test_failure_rate_and_auc_golden():

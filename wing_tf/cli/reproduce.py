@@ -5,8 +5,8 @@
 Each finished cell is a small JSON file in OUTPUT/cells; the same command goes on where it was
 stopped. OUTPUT/table.md and table.json stand beside the paper's numbers, with paired bootstrap
 intervals; OUTPUT/ced_*.png has the curves. Tables: wing_losses, wing_parameters, wing_pdb,
-wing_300w, wing_architectures, awing_modules, awing_parameters, awing_stacks, awing_convergence
-(trained) and wing_speed (measured, without data).
+wing_300w, wing_architectures, awing_modules, awing_parameters, awing_stacks, awing_convergence,
+smt_radius, smt_residual, smt_losses (trained) and wing_speed (measured, without data).
 
   wing-reproduce --table=awing_stacks --data=RECORDS --output=OUT --set=model.features=128
 """
@@ -23,6 +23,7 @@ _TABLE = flags.DEFINE_enum(
     [
         "wing_losses", "wing_parameters", "wing_pdb", "wing_300w", "wing_architectures",
         "wing_speed", "awing_modules", "awing_parameters", "awing_stacks", "awing_convergence",
+        "smt_radius", "smt_residual", "smt_losses",
     ],
     "Which table.",
     required=True,

@@ -79,6 +79,57 @@ def _maps_of(network: keras.Model, codec: HeatmapCodec, batch: CropBatch, index:
     )
 
 
+def peak_margins(
+    localiser: keras.Model, batches: Iterable[CropBatch], distances: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Measures how far the peaks of maps stand out.
+
+    The margin at a distance is what all pixels that far or farther from a map's highest one are
+    lower by, in shares of it: 1 for a single bright pixel, 0 for a second peak as high. It is of
+    the maps after the codec's activation.
+
+    Args:
+        localiser: as from `wing_tf.models.heatmap_localiser`.
+        batches: as from `wing_tf.evaluation.predict.crop_batches`.
+        distances: R of them, in heatmap pixels.
+
+    Returns:
+        Means over each face's landmarks, of the true maps and of the predicted ones, [N, R] each;
+        NaN for a face without landmarks.
+
+    Raises:
+        ValueError: if the network decodes no heatmaps.
+    """
+    opened = open_localiser(localiser)
+    if opened is None:
+        raise ValueError(f"The network {localiser.name} decodes no heatmaps.")
+    network, codec = opened
+    found: dict[str, list[np.ndarray]] = {"true": [], "predicted": []}
+    for batch in batches:
+        true_crop_px = apply_affine(invert(batch.crop_to_source), batch.true_px)
+        weights = np.isfinite(true_crop_px).all(axis=-1).astype(np.float32)
+        true, weights = map(np.asarray, codec.encode(true_crop_px.astype(np.float32), weights))
+        predicted = np.asarray(codec.activate(network(batch.image, training=False)))
+        for name, maps in (("true", true), ("predicted", predicted[..., : true.shape[-1]])):
+            margins = np.where(weights[..., None] > 0, _margins(maps, distances), np.nan)
+            counts = np.sum(weights > 0, axis=1)[:, None]
+            means = np.nansum(margins, axis=1) / np.maximum(counts, 1)
+            found[name].append(np.where(counts > 0, means, np.nan))
+    return np.concatenate(found["true"]), np.concatenate(found["predicted"])
+
+
+def _margins(maps: np.ndarray, distances: Sequence[float]) -> np.ndarray:
+    """Returns the margins [B, K, R] of maps [B, h, w, K]; 0 of an empty one."""
+    number, height, width, num_maps = maps.shape
+    flat = maps.transpose(0, 3, 1, 2).reshape(number, num_maps, -1)
+    at = flat.argmax(axis=-1)[..., None]
+    peak = np.take_along_axis(flat, at, axis=-1)[..., 0]
+    row, column = np.divmod(np.arange(height * width), width)
+    squared = (row - at // width) ** 2 + (column - at % width) ** 2
+    rest = [np.where(squared >= r * r, flat, -np.inf).max(axis=-1) for r in distances]
+    return (peak[..., None] - np.stack(rest, axis=-1)) / np.maximum(peak, 1e-12)[..., None]
+
+
 def draw_maps(faces: Sequence[FaceMaps], scheme: LandmarkScheme, captions: Sequence[str]):
     """Draws a row a face: the crop with its truth, the true maps, and the predicted ones.
 

@@ -144,19 +144,17 @@ def nmde(
     predicted_px: np.ndarray,
     distance_px: np.ndarray,
     subset: tuple[int, ...] | None = None,
-) -> np.ndarray:
-    """Returns the normalised median error (NMDE) of each face: as `nme`, with the median.
+) -> float:
+    """Returns the normalised median error (NMDE): the median over faces of their `nme`.
+
+    NaN if no face has a truth in the subset.
 
     Reference:
-        SMT-Net, table 3.
+        SMT-Net, equations 15 and 17, table 3.
     """
-    errors = point_errors(true_px, predicted_px, distance_px)
-    if subset is not None:
-        errors = errors[:, list(subset)]
-    medians = np.full(len(errors), np.nan)
-    scored = np.any(np.isfinite(errors), axis=1)
-    medians[scored] = np.nanmedian(errors[scored], axis=1)
-    return medians
+    errors = nme(true_px, predicted_px, distance_px, subset)
+    errors = errors[np.isfinite(errors)]
+    return float(np.median(errors)) if errors.size else float("nan")
 
 
 def failure_rate(errors: np.ndarray, threshold: float) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 from wing_tf.data.balance import PoseBalance
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.evaluation.heatmaps import face_maps
+from wing_tf.evaluation.heatmaps import face_maps, peak_margins
 from wing_tf.evaluation.predict import (
     Predictions,
     compile_network,
@@ -33,6 +33,9 @@ from wing_tf.reproduction.table import Cell, Table
 from wing_tf.training.config import default_config
 from wing_tf.training.fit import train
 from wing_tf.visualization.files import write_text
+
+MARGIN_DISTANCES = (1, 2, 3, 4, 6, 8, 12)
+"""Heatmap pixels from a map's peak, at which `peak_margins` are kept."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -171,7 +174,8 @@ class CellRunner:
             name: self._judge(predict_batches(compiled, crop_batches(part, contract)))
             for name, part in self.tests.items()
         }
-        if config.model.name in HEATMAP_MODELS:
+        heatmaps = config.model.name in HEATMAP_MODELS
+        if heatmaps:
             self._keep_maps(network, contract, path)
         batches = records.num_faces // config.batch_size
         result = {
@@ -189,6 +193,8 @@ class CellRunner:
             "protocol": protocol,
             "tests": tests,
         }
+        if heatmaps:
+            result["margins"] = self._margins(network, contract)
         if config.heatmap.log_error:
             result["map_errors"] = _map_errors(run / "metrics.csv")
         write_text(path, json.dumps(result) + "\n")
@@ -203,6 +209,19 @@ class CellRunner:
         maps = {"true": face.true, "predicted": face.predicted}
         steps = {k: np.round(255 * np.clip(v, 0, 1)).astype(np.uint8) for k, v in maps.items()}
         np.savez_compressed(path.with_suffix(".npz"), **steps)
+
+    def _margins(self, network: keras.Model, contract: Contract) -> dict[str, Any]:
+        """Returns how far the maps' peaks stand out, face by face, on the first test set."""
+        part = next(iter(self.tests.values()))
+        margins = peak_margins(network, crop_batches(part, contract), MARGIN_DISTANCES)
+        true, predicted = (np.round(values, 4) for values in margins)
+        return {
+            "distances": list(MARGIN_DISTANCES),
+            "true": np.nanmean(true, axis=0).tolist(),
+            "predicted": [
+                [None if np.isnan(v) else v for v in face] for face in predicted.tolist()
+            ],
+        }
 
     def _config(self, cell: Cell, seed: int) -> ml_collections.ConfigDict:
         settings = self.settings

@@ -38,6 +38,41 @@ _HEATMAPS = {
     "augment.flip": 0.5,
 }
 
+_AUGMENT_HEATMAPS = {
+    "augment.rotation_deg": 30.0,
+    "augment.scale": 0.1,
+    "augment.translation": 0.05,
+    "augment.box_jitter": 0.05,
+    "augment.blur": 0.2,
+    "augment.brightness": 0.1,
+    "augment.contrast": 0.2,
+    "augment.colour": 0.1,
+    "augment.noise": 0.02,
+    "augment.occlusion": 0.4,
+}
+# AdamW with averages that fit a short training.
+_TUNED_HEATMAPS = _AUGMENT_HEATMAPS | {
+    "optimizer.learning_rate": 2e-3,
+    "optimizer.weight_decay": 0.01,
+    "optimizer.ema": 0.99,
+    "schedule.warmup_epochs": 1.0,
+    "batch_size": 16,
+}
+# A small SMT-Net without residuals; the paper's sigma of 4 in maps of half the size.
+_TARGETS = {
+    "model.name": "smt_net",
+    "model.input_size": 128,
+    "model.num_stacks": 2,
+    "model.features": 64,
+    "model.inner_features": 64,
+    "model.residuals": False,
+    "heatmap.sigma": 2.0,
+    "loss.name": "bice",
+    "crop_margin": 1.15,
+    "num_pictures": 0,
+    "augment.flip": 0.5,
+}
+
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "coordinates": {
         # AdamW divides by the gradient's size: one rate is fair to losses of different scales.
@@ -59,24 +94,8 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "heatmaps": {
-        # configs/awing_small_300w_cpu.py, but with averages that fit a short training.
-        "tuned": _HEATMAPS | {
-            "augment.rotation_deg": 30.0,
-            "augment.scale": 0.1,
-            "augment.translation": 0.05,
-            "augment.box_jitter": 0.05,
-            "augment.blur": 0.2,
-            "augment.brightness": 0.1,
-            "augment.contrast": 0.2,
-            "augment.colour": 0.1,
-            "augment.noise": 0.02,
-            "augment.occlusion": 0.4,
-            "optimizer.learning_rate": 2e-3,
-            "optimizer.weight_decay": 0.01,
-            "optimizer.ema": 0.99,
-            "schedule.warmup_epochs": 1.0,
-            "batch_size": 16,
-        },
+        # configs/awing_small_300w_cpu.py, but shorter.
+        "tuned": _HEATMAPS | _TUNED_HEATMAPS,
         # configs/awing_4hg_300w.py says what is the paper's.
         "paper": _HEATMAPS | {
             "augment.rotation_deg": 50.0,
@@ -92,6 +111,25 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
             "optimizer.weight_decay": 1e-5,
             "schedule.name": "piecewise",
             "schedule.boundaries": (80, 160),
+            "epochs": 240,
+            "batch_size": 8,
+        },
+    },
+    "targets": {
+        # configs/smt_small_300w_cpu.py, but shorter.
+        "tuned": _TARGETS | _TUNED_HEATMAPS,
+        # configs/smt_300w.py says what is the paper's.
+        "paper": _TARGETS | {
+            "heatmap.decoder": "argmax",
+            "augment.rotation_deg": 30.0,
+            "augment.scale": 0.07,
+            "augment.translation": 0.05,
+            "augment.blur": 0.5,
+            "optimizer.name": "adam",
+            "optimizer.learning_rate": 1e-2,
+            "optimizer.weight_decay": 5e-4,
+            "schedule.name": "piecewise",
+            "schedule.boundaries": (120, 200),
             "epochs": 240,
             "batch_size": 8,
         },
@@ -159,9 +197,14 @@ def _to_bool(text: str) -> bool:
 
 
 def set_epochs(config: ml_collections.ConfigDict, epochs: int) -> None:
-    """Gives a cell's config its length; a piecewise rate falls at the same shares of it."""
+    """Gives a cell's config its length, and a schedule within it the same shares of it."""
     boundaries = [round(b * epochs / config.epochs) for b in config.schedule.boundaries]
     # A training that is shorter than the schedule has steps loses some of them.
     config.schedule.boundaries = tuple(sorted({b for b in boundaries if 0 < b < epochs}))
     config.epochs = epochs
     config.validation_epochs = config.checkpoint_epochs = max(1, epochs // 20)
+    if kernel := config.kernel if config.kernel.temporal_step else None:
+        # Stages of equal length: the budget's, not the patience's.
+        stages = round((config.heatmap.sigma - kernel.last_sigma) / kernel.temporal_step) + 1
+        kernel.stage_epochs, kernel.patience = max(1, epochs // stages), epochs
+        config.validation_epochs = config.checkpoint_epochs = 1

@@ -11,7 +11,7 @@ class Cell:
 
     Attributes:
         name: unique in its table.
-        base: the kind of network, "coordinates" or "heatmaps"; see `RECIPES`.
+        base: what is trained, "coordinates", "heatmaps" or "targets" (SMT-Net); see `RECIPES`.
         changes: of the base's recipe, as flattened config keys.
         first: the cell that trains the first stage, for a second stage.
         balanced: whether the training is balanced by pose.

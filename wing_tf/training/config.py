@@ -18,7 +18,7 @@ from wing_tf.models import HEATMAP_MODELS, MODELS
 from wing_tf.training.device import PRECISIONS
 
 SCHEDULES = ("cosine", "exponential", "piecewise", "constant")
-OPTIMIZERS = ("adamw", "sgd", "rmsprop")
+OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
 BALANCE_USES = ("duplicate", "weight")
 
 # What only networks that emit landmarks, or only those that emit heatmaps, have a use for.

@@ -103,6 +103,8 @@ def _plain_optimizer(config: ml_collections.ConfigDict, rate):
         return keras.optimizers.RMSprop(
             momentum=settings.momentum, rho=0.99, epsilon=1e-16, **common
         )
+    if settings.name == "adam":
+        return keras.optimizers.Adam(epsilon=1e-8, **common)  # PyTorch's epsilon
     optimizer = keras.optimizers.AdamW(weight_decay=settings.weight_decay, **common)
     # Kernels only, as with SGD. The output layer's bias is the mean shape in pixels: it must not
     # shrink.

@@ -72,13 +72,15 @@ def plot_curves(
     values: Mapping[str, Mapping[str, Sequence[float]]],
     *,
     steps: str,
+    at: Sequence[float] | None = None,
 ) -> None:
-    """Writes a plot of several quantities over a training, one below the other, log scale.
+    """Writes a plot of several quantities over steps, one below the other, log scale.
 
     Args:
         path: the file; its ending chooses the format.
         values: by the system's name and the quantity's, one value a step.
         steps: what a step is.
+        at: where the values are; 1, 2, 3 and so on if None.
     """
     quantities = list(dict.fromkeys(name for system in values.values() for name in system))
     figure = Figure(figsize=(6, 1 + 2.6 * len(quantities)), layout="constrained")
@@ -86,7 +88,8 @@ def plot_curves(
     for axes, quantity in zip(all_axes, quantities, strict=True):
         for name, system in values.items():
             series = system.get(quantity, ())
-            axes.plot(range(1, len(series) + 1), series, label=name)
+            places = range(1, len(series) + 1) if at is None else at[: len(series)]
+            axes.plot(places, series, label=name)
         axes.set(yscale="log", ylabel=quantity)
         axes.grid(alpha=0.3, which="both")
     all_axes[0].legend(fontsize=8)
