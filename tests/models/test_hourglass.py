@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from exported import litert_outputs, noise_picture
 
 from wing_tf.codecs import DECODERS, HeatmapCodec
 from wing_tf.models import heatmap_localiser, stacked_hourglass
@@ -48,7 +48,7 @@ def test_each_module_can_be_left_out():
 def test_a_later_stack_sees_the_earlier_ones_boundary():
     keras.utils.set_random_seed(0)
     network = stacked_hourglass(5, num_stacks=2, **SMALL)
-    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    image = noise_picture(64)
     first, second = (np.asarray(maps) for maps in network(image))
     head = network.get_layer("stack1_maps")
     # The boundary's map alone, at full strength everywhere; not through the maps' own way back.
@@ -67,7 +67,7 @@ def test_what_is_saved_emits_landmarks_and_scores(decoder, tmp_path):
     codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder, sigma=1.2)
     network = stacked_hourglass(5, num_stacks=2, **SMALL)
     whole = heatmap_localiser(network, 5, codec)
-    image = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 3)).astype(np.float32)
+    image = noise_picture(64, count=3)
     out = {name: np.asarray(value) for name, value in whole(image).items()}
     landmarks, scores = codec.decode(network(image)[-1][..., :5])
     np.testing.assert_array_equal(out["landmarks"], landmarks)
@@ -82,32 +82,15 @@ def test_what_is_saved_emits_landmarks_and_scores(decoder, tmp_path):
     [pytest.param(d, marks=[] if d == "dark" else [pytest.mark.slow]) for d in DECODERS],
 )
 def test_litert_is_the_same_with_builtin_operations(decoder, tmp_path):
-    litert = pytest.importorskip("ai_edge_litert.interpreter")
+    pytest.importorskip("ai_edge_litert")
     keras.utils.set_random_seed(0)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder)
     whole = heatmap_localiser(stacked_hourglass(5, num_stacks=2, **SMALL), 5, codec)
-    image = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
-    path = tmp_path / "hourglass.tflite"
-    whole.export(
-        path,
-        format="litert",
-        verbose=False,
-        input_signature=[keras.InputSpec(shape=image.shape, dtype="float32")],
-        target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
-    )
-    interpreter = litert.Interpreter(model_path=str(path))
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image)
-    interpreter.invoke()
-    names = {op["op_name"] for op in interpreter._get_ops_details()}
-    assert not any(name.startswith("Flex") for name in names)
-    out = {
-        len(detail["shape"]): interpreter.get_tensor(detail["index"])
-        for detail in interpreter.get_output_details()
-    }
+    image = noise_picture(64)
+    landmarks, scores = litert_outputs(whole, image, tmp_path / "hourglass.tflite")
     expected = whole(image)
-    np.testing.assert_allclose(out[3], expected["landmarks"], atol=0.1)
-    np.testing.assert_allclose(out[2], expected["scores"], atol=1e-3)
+    np.testing.assert_allclose(landmarks, expected["landmarks"], atol=0.1)
+    np.testing.assert_allclose(scores, expected["scores"], atol=1e-3)
 
 
 def test_a_decoder_that_does_not_fit_is_refused():

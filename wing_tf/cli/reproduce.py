@@ -45,6 +45,11 @@ _SET = flags.DEFINE_multi_string(
     "KEY=VALUE of the config for all cells, repeatable; stronger than what a cell changes.",
 )
 _ONLY = flags.DEFINE_list("only", [], "Names of cells; all if empty.")
+_REUSE = flags.DEFINE_list(
+    "reuse",
+    [],
+    "Outputs of other tables, whose finished cells are copied where they are the same training.",
+)
 _RECIPE = flags.DEFINE_enum(
     "recipe", "tuned", ["tuned", "paper"], "AdamW, or the paper's optimizer with its rates."
 )
@@ -101,6 +106,7 @@ def main() -> None:
         balance=balance,
         changes=parse_changes(_SET.value),
         second_changes={"model.width": _WIDTH.value},
+        reuse=tuple(pathlib.Path(folder) for folder in _REUSE.value),
         resnet_weights=_RESNET_WEIGHTS.value,
     )
     cells = CellRunner(settings).run(table, tuple(_ONLY.value))

@@ -8,7 +8,7 @@ own and one line in `MODELS` or `HEATMAP_MODELS`.
 
 from wing_tf.models.cnn import cnn6, cnn7
 from wing_tf.models.hourglass import stacked_hourglass
-from wing_tf.models.localiser import heatmap_localiser, open_localiser
+from wing_tf.models.localiser import heatmap_localiser, open_localiser, open_residuals
 from wing_tf.models.pretrained import mobilenet, resnet50
 from wing_tf.models.smt_net import smt_net
 from wing_tf.models.two_stage import correction, two_stage
@@ -25,6 +25,7 @@ __all__ = [
     "heatmap_localiser",
     "mobilenet",
     "open_localiser",
+    "open_residuals",
     "resnet50",
     "smt_net",
     "stacked_hourglass",

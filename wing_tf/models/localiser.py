@@ -53,8 +53,28 @@ def open_localiser(localiser: keras.Model) -> tuple[keras.Model, HeatmapCodec] |
         activation, of which the first K are the landmarks', and the codec; None if the network
         decodes no maps.
     """
+    found = _decoder(localiser)
+    if found is None:
+        return None
+    layer, inputs = found
+    return keras.Model(localiser.input, inputs[0]), layer.codec
+
+
+def open_residuals(localiser: keras.Model) -> keras.Model | None:
+    """Returns what emits the residuals [B, K, 2], heatmap pixels, inside of a `heatmap_localiser`.
+
+    None if it has none.
+    """
+    found = _decoder(localiser)
+    if found is None or len(found[1]) < 2:
+        return None
+    return keras.Model(localiser.input, found[1][1])
+
+
+def _decoder(localiser: keras.Model) -> tuple[DecodeHeatmaps, list] | None:
+    """Returns the layer that decodes maps, and what goes into it."""
     for layer in localiser.layers:
         if isinstance(layer, DecodeHeatmaps) and layer.name == _DECODE:
-            maps = layer.input[0] if isinstance(layer.input, list) else layer.input
-            return keras.Model(localiser.input, maps), layer.codec
+            inputs = layer.input
+            return layer, list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     return None

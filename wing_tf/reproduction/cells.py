@@ -24,7 +24,7 @@ from wing_tf.evaluation.predict import (
 )
 from wing_tf.evaluation.report import face_errors
 from wing_tf.landmarks import BOX_NORMALISERS
-from wing_tf.models import HEATMAP_MODELS
+from wing_tf.models import HEATMAP_MODELS, open_residuals
 from wing_tf.models.saving import Contract, load_network
 from wing_tf.reproduction.budget import planned_epochs
 from wing_tf.reproduction.protocol import file_name, fingerprint, merged, plain_config, sha256
@@ -55,6 +55,8 @@ class Settings:
         resnet_weights: where cells of ResNet-50 start.
         changes: flattened config keys for all cells.
         second_changes: flattened config keys for second stages only.
+        reuse: output folders of other runs; a finished cell there that was made in the very same
+            way, whatever its name, is copied instead of trained.
     """
 
     folder: pathlib.Path
@@ -69,6 +71,7 @@ class Settings:
     resnet_weights: str = ""
     changes: dict[str, Any] = dataclasses.field(default_factory=dict)
     second_changes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    reuse: tuple[pathlib.Path, ...] = ()
 
 
 class CellRunner:
@@ -134,19 +137,30 @@ class CellRunner:
         path = self._path(cell.name, seed)
         config = self._config(cell, seed)
         protocol = self._protocol(cell, seed, config)
+        if not path.is_file():
+            self._copy(cell, seed, protocol, path)
         if path.is_file():
             found = json.loads(path.read_text())
-            theirs = found["protocol"]
-            # A key that is younger than the cell had no effect then: the default.
-            theirs["config"] = merged(plain_config(default_config()), theirs["config"])
-            different = sorted(k for k, v in protocol.items() if theirs.get(k) != v)
-            if different:
+            if different := _differences(found, protocol):
                 raise ValueError(
                     f"{path} was made in another way ({', '.join(different)}). Name another "
                     "output folder."
                 )
             return found
         return self._train(cell, seed, config, protocol, path)
+
+    def _copy(self, cell: Cell, seed: int, protocol: dict, path: pathlib.Path) -> None:
+        """Copies a cell that was made in the same way, if there is one to reuse."""
+        for folder in self.settings.reuse:
+            for other in sorted((folder / "cells").glob("*.json")):
+                found = json.loads(other.read_text())
+                if found["seed"] != seed or _differences(found, protocol):
+                    continue
+                print(f"\n{cell.name}, seed {seed}: the same as {other}.", flush=True)
+                if (maps := other.with_suffix(".npz")).is_file():
+                    shutil.copyfile(maps, path.with_suffix(".npz"))
+                write_text(path, json.dumps(found | {"cell": cell.name}) + "\n")
+                return
 
     def _train(
         self,
@@ -195,6 +209,7 @@ class CellRunner:
         }
         if heatmaps:
             result["margins"] = self._margins(network, contract)
+            result |= self._residuals(network, contract)
         if config.heatmap.log_error:
             result["map_errors"] = _map_errors(run / "metrics.csv")
         write_text(path, json.dumps(result) + "\n")
@@ -222,6 +237,16 @@ class CellRunner:
                 [None if np.isnan(v) else v for v in face] for face in predicted.tolist()
             ],
         }
+
+    def _residuals(self, network: keras.Model, contract: Contract) -> dict[str, float]:
+        """Returns the residuals' mean size on the first test set, in heatmap pixels, if any."""
+        residuals = open_residuals(network)
+        if residuals is None:
+            return {}
+        run = compile_network(residuals)
+        batches = crop_batches(next(iter(self.tests.values())), contract)
+        sizes = np.concatenate([np.abs(run(batch.image)) for batch in batches])
+        return {"mean_residual": round(float(sizes.mean()), 4)}
 
     def _config(self, cell: Cell, seed: int) -> ml_collections.ConfigDict:
         settings = self.settings
@@ -283,6 +308,15 @@ class CellRunner:
             pose = self.balance.coefficients(predictions.true_px, visibility)
             result["pose"] = [round(float(value), 4) for value in pose]
         return result
+
+
+def _differences(found: dict, protocol: dict) -> list[str]:
+    """Returns what a finished cell's protocol differs in."""
+    theirs = found["protocol"]
+    # A key that is younger than the cell had no effect then: the default.
+    config = merged(plain_config(default_config()), theirs["config"])
+    theirs = theirs | {"config": config}
+    return sorted(key for key, value in protocol.items() if theirs.get(key) != value)
 
 
 def _map_errors(log: pathlib.Path) -> dict[str, list[float]]:

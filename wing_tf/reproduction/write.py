@@ -125,6 +125,10 @@ def _map_sections(
         lines += ["## Maps of one test face", "", "![True and predicted maps](heatmaps.png)", ""]
     if found := {name: c["margins"] for name, c in by_name.items() if "margins" in c}:
         lines += ["## Margins of the maps", "", *_margin_section(folder, table, found, order), ""]
+    sizes = {name: c["mean_residual"] for name, c in by_name.items() if "mean_residual" in c}
+    if sizes:
+        shown = ", ".join(f"{name} {size:.3f}" for name, size in sizes.items())
+        lines += [f"Mean size of the residuals, heatmap pixels: {shown}.", ""]
     return lines
 
 
