@@ -32,7 +32,7 @@ def get_config() -> ml_collections.ConfigDict:
             },
             "heatmap": {
                 "sigma": 1.0,
-                "decoder": "argmax",
+                "decoder": "dark",
                 "legacy": False,
                 "boundary_sigma": 1.0,
                 "log_error": False,
@@ -81,7 +81,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "momentum": 0.9,
                 "weight_decay": 0.01,
                 "clip_norm": 0.0,
-                "ema": 0.999,
+                "ema": 0.998,
             },
             "schedule": {
                 "name": "cosine",
@@ -91,7 +91,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "factor": 0.1,
             },
             "batch_size": 16,
-            "epochs": 100,
+            "epochs": 50,
             "init_from": "",
             "recompute": False,
             "precision": "auto",
