@@ -70,10 +70,10 @@ def _residual() -> Table:
         source="SMT-Net, Table 2",
         cells=(
             cell("argmax", "argmax", None, 6.22),
-            cell("argmax, theta 5", "argmax", 5.0, 6.33),
-            cell("argmax, theta .5", "argmax", 0.5, 6.16),
+            cell("argmax theta 5", "argmax", 5.0, 6.33),
+            cell("argmax theta .5", "argmax", 0.5, 6.16),
             cell("dark", "dark", None),
-            cell("dark, theta .5", "dark", 0.5),
+            cell("dark theta .5", "dark", 0.5),
         ),
         against="argmax",
         notes=(
