@@ -4,9 +4,16 @@ import pytest
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.evaluation.heatmaps import compare_maps, draw_maps, face_maps
+from wing_tf.evaluation.heatmaps import compare_maps, draw_maps, face_maps, peak_margins
 from wing_tf.evaluation.predict import crop_batches
-from wing_tf.models import cnn6, heatmap_localiser, open_localiser, stacked_hourglass
+from wing_tf.models import (
+    cnn6,
+    heatmap_localiser,
+    open_localiser,
+    open_residuals,
+    smt_net,
+    stacked_hourglass,
+)
 from wing_tf.models.saving import Contract
 
 
@@ -48,3 +55,31 @@ def test_a_network_without_maps(localiser):
     assert open_localiser(cnn6(5, width=0.1)) is None
     with pytest.raises(ValueError, match="decodes no heatmaps"):
         face_maps(cnn6(5, width=0.1), [], [0])
+    with pytest.raises(ValueError, match="decodes no heatmaps"):
+        peak_margins(cnn6(5, width=0.1), [], [1])
+    assert open_residuals(localiser) is None
+
+
+def test_margins_of_drawn_and_of_predicted_maps(synthetic_records):
+    """The truth's by the Gaussian's own formula; the network's by hand from its bias alone."""
+    keras.utils.set_random_seed(0)
+    network = smt_net(68, num_stacks=1, features=8, inner_features=8, depth=1, input_size=64,
+                      residual_features=4)  # fmt: skip
+    head = network.get_layer("stack1_maps")
+    head.kernel.assign(head.kernel * 0)
+    codec = HeatmapCodec(input_size=64, heatmap_size=16, sigma=1.0, activation="softmax")
+    localiser = heatmap_localiser(network, 68, codec)
+    contract = Contract(scheme_name="ibug_68", input_size=64, margin=1.2)
+    records = open_records(find_shards(f"{synthetic_records}/validation-*"))
+    batches = list(crop_batches(records, contract, batch_size=4))
+    true, predicted = peak_margins(localiser, batches, [1, 2, 4])
+    assert true.shape == predicted.shape == (records.num_faces, 3)
+    np.testing.assert_allclose(predicted, 0, atol=1e-6)  # flat maps have no margin
+    # A Gaussian off its pixel's centre by (x, y), up to half a pixel each, against the neighbour
+    # on its side: 1 - exp(-(1 - 2 max(x, y)) / 2), uniform x and y.
+    offset = np.max(np.random.default_rng(0).uniform(0, 0.5, (100_000, 2)), axis=1)
+    assert true[:, 0].mean() == pytest.approx(np.mean(1 - np.exp(offset - 0.5)), abs=0.01)
+    assert (np.diff(true, axis=1) > 0).all()
+    assert true[:, 2].min() > 0.99
+    residuals = np.asarray(open_residuals(localiser)(batches[0].image))
+    np.testing.assert_allclose(residuals, network(batches[0].image)["residuals"], atol=1e-5)

@@ -85,8 +85,8 @@ def peak_margins(
     """Measures how far the peaks of maps stand out.
 
     The margin at a distance is what all pixels that far or farther from a map's highest one are
-    lower by, in shares of it: 1 for a single bright pixel, 0 for a second peak as high. It is of
-    the maps after the codec's activation.
+    lower by, in shares of it: 1 for a single bright pixel, 0 for a second peak as high, 1 where no
+    pixel is so far. It is of the maps after the codec's activation.
 
     Args:
         localiser: as from `wing_tf.models.heatmap_localiser`.
@@ -126,8 +126,9 @@ def _margins(maps: np.ndarray, distances: Sequence[float]) -> np.ndarray:
     peak = np.take_along_axis(flat, at, axis=-1)[..., 0]
     row, column = np.divmod(np.arange(height * width), width)
     squared = (row - at // width) ** 2 + (column - at % width) ** 2
-    rest = [np.where(squared >= r * r, flat, -np.inf).max(axis=-1) for r in distances]
-    return (peak[..., None] - np.stack(rest, axis=-1)) / np.maximum(peak, 1e-12)[..., None]
+    rest = np.stack([np.where(squared >= r * r, flat, -np.inf).max(-1) for r in distances], axis=-1)
+    rest = np.where(np.isfinite(rest), rest, 0.0)
+    return (peak[..., None] - rest) / np.maximum(peak, 1e-12)[..., None]
 
 
 def draw_maps(faces: Sequence[FaceMaps], scheme: LandmarkScheme, captions: Sequence[str]):

@@ -1,0 +1,94 @@
+import json
+
+import numpy as np
+import pytest
+
+from wing_tf.reproduction import TABLES
+from wing_tf.reproduction.cells import CellRunner, Settings
+from wing_tf.reproduction.recipes import cell_config, set_epochs
+from wing_tf.reproduction.write import write_table
+
+
+def _configs(table, recipe="tuned"):
+    return {
+        cell.name: cell_config(cell, recipe=recipe, num_landmarks=68)
+        for cell in TABLES[table].cells
+    }
+
+
+def test_numbers_of_the_paper():
+    printed = {
+        table: [c.published["challenge"] for c in TABLES[table].cells if c.published]
+        for table in ("smt_radius", "smt_residual")
+    }
+    assert printed == {
+        "smt_radius": [6.23, 6.15, 6.31, 6.17, 6.12],
+        "smt_residual": [6.22, 6.33, 6.16],
+    }
+
+
+def test_radii_are_those_of_a_map_of_half_the_size():
+    configs = _configs("smt_radius")
+    sigmas = {name: config.heatmap.sigma for name, config in configs.items()}
+    assert (sigmas["sigma 4"], sigmas["sigma 2"], sigmas["sigma 1"]) == (2.0, 1.0, 0.5)
+    assert sigmas["temporal 1"] == sigmas["spatial .5"] == 2.0
+    assert configs["spatial .5"].kernel.spatial_step == 0.25
+    assert configs["temporal 1"].kernel.temporal_step == configs["temporal 1"].kernel.last_sigma
+    assert all(c.heatmap.sigma == 1.0 for c in _configs("smt_losses").values())
+
+
+@pytest.mark.parametrize(("name", "length"), [("temporal 1", 3), ("temporal .5", 1)])
+def test_stages_of_equal_length_make_up_the_budget(name, length):
+    config = _configs("smt_radius")[name]
+    set_epochs(config, 12)  # of 4 or 7 stages
+    assert config.kernel.stage_epochs == length
+    assert config.kernel.patience >= config.epochs == 12
+    assert config.validation_epochs == config.checkpoint_epochs == 1
+
+
+def test_the_papers_recipe():
+    config = _configs("smt_residual", "paper")["argmax theta .5"]
+    set_epochs(config, 24)
+    assert config.optimizer.name == "adam"
+    assert config.schedule.boundaries == (12, 20)
+    assert (config.residual.theta, config.loss.name) == (0.5, "bice")
+
+
+@pytest.mark.slow
+def test_cells_have_margins_and_residuals_and_are_reused(synthetic_records, tmp_path):
+    def run(table, only, reuse=()):
+        folder = tmp_path / table
+        settings = Settings(
+            folder=folder,
+            data=str(synthetic_records),
+            tests={"test": f"{synthetic_records}/test-*"},
+            seeds=(0,),
+            minutes=1.0,
+            epochs=2,
+            normaliser="box",
+            reuse=reuse,
+            changes={
+                "model.input_size": 64, "model.features": 8, "model.inner_features": 8,
+                "model.depth": 2, "model.residual_features": 4, "jit_compile": "off",
+            },
+        )  # fmt: skip
+        cells = CellRunner(settings).run(TABLES[table], only)
+        return folder, cells, write_table(folder, table, TABLES[table], cells)
+
+    losses, cells, text = run("smt_losses", ("bice", "uce"))
+    margins = np.array(cells[1]["margins"]["predicted"])
+    assert margins.shape == (24, len(cells[1]["margins"]["distances"]))
+    assert (np.diff(margins, axis=1) >= 0).all()
+    difference = (margins - np.array(cells[0]["margins"]["predicted"])).mean(axis=0)
+    assert f"{margins.mean(axis=0)[0]:.3f} ({difference[0]:+.3f}" in text
+    assert (losses / "margins.png").stat().st_size > 1000
+
+    residual, cells, text = run("smt_residual", ("dark", "dark theta .5"), (losses,))
+    assert not (residual / "runs" / "dark_seed0").exists()
+    assert (
+        cells[0]["tests"] == json.loads((losses / "cells" / "bice_seed0.json").read_text())["tests"]
+    )
+    assert cells[0]["cell"] == "dark"
+    assert (residual / "cells" / "dark_seed0.npz").is_file()
+    assert (residual / "runs" / "dark_theta_.5_seed0").is_dir()
+    assert f"dark theta .5 {cells[1]['mean_residual']:.3f}" in text
