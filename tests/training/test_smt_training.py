@@ -14,6 +14,7 @@ from wing_tf.models.saving import load_network
 from wing_tf.training import fit
 from wing_tf.training.build import make_trainer
 from wing_tf.training.config import complete_config
+from wing_tf.training.kernel import radii
 from wing_tf.training.stages import make_stage
 
 
@@ -101,6 +102,44 @@ def test_each_stack_has_maps_of_its_own_radius(records):
             np.asarray(targets["positions"])[present],
             codec.to_heatmap(np.asarray(landmarks))[present], rtol=1e-5,
         )  # fmt: skip
+
+
+def test_a_schedule_ends_at_its_last_radius_or_above():
+    assert radii(4.0, 1.0, 1.0) == [4.0, 3.0, 2.0, 1.0]
+    assert radii(2.0, 0.3, 0.5) == pytest.approx([2.0, 1.7, 1.4, 1.1, 0.8, 0.5])
+    assert radii(2.0, 1.0, 0.5) == [2.0, 1.0]
+    assert radii(2.0, 0.0, 1.0) == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "drawn", "read"),
+    [
+        ({}, [1.5], 1.5),
+        ({"temporal_step": 0.5, "last_sigma": 0.5}, [1.5], 0.5),
+        ({"spatial_step": 0.5}, [1.5, 1.0], 1.0),
+    ],
+)
+def test_maps_are_read_with_the_radius_that_they_end_with(
+    synthetic_records, records, kernel, drawn, read
+):
+    still = {"temporal_step": 0.0, "last_sigma": 1.0, "stage_epochs": 0}
+    config = smoke_smt(synthetic_records)
+    config.update_from_flattened_dict({f"kernel.{k}": v for k, v in (still | kernel).items()})
+    config = complete_config(config)
+    config.precision, config.jit_compile = "float32", "off"
+    stage = make_stage(config, records)
+    trainer = make_trainer(config, stage, 10)
+    whole = stage.whole(trainer.network)
+    assert whole.get_layer("decode").codec.sigma == pytest.approx(read)
+    faces = _faces(records, trainer.augmenter)
+    if trainer.kernel_state is not None:
+        faces = faces | {"sigma": np.asarray(trainer.kernel_state)[0]}
+    _, targets, weights = trainer.augmenter(faces)
+    maps = targets["maps"] if isinstance(targets["maps"], list) else [targets["maps"]]
+    for sigma, values in zip(drawn, maps, strict=True):
+        codec = HeatmapCodec(input_size=64, heatmap_size=16)
+        expected, _ = codec.encode(codec.to_input(targets["positions"]), weights, sigma)
+        np.testing.assert_allclose(values, expected, atol=1e-4)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import ml_collections
 
 from wing_tf.reproduction.table import Cell
 from wing_tf.training.config import complete_config, default_config
+from wing_tf.training.kernel import radii
 
 # CNN-6 at 64 px with the Wing paper's augmentation.
 _AUGMENT = {"flip": 0.5, "rotation_deg": 30.0, "box_jitter": 0.05, "blur": 0.5}
@@ -203,8 +204,9 @@ def set_epochs(config: ml_collections.ConfigDict, epochs: int) -> None:
     config.schedule.boundaries = tuple(sorted({b for b in boundaries if 0 < b < epochs}))
     config.epochs = epochs
     config.validation_epochs = config.checkpoint_epochs = max(1, epochs // 20)
-    if kernel := config.kernel if config.kernel.temporal_step else None:
+    kernel = config.kernel
+    if kernel.temporal_step:
         # Stages of equal length: the budget's, not the patience's.
-        stages = round((config.heatmap.sigma - kernel.last_sigma) / kernel.temporal_step) + 1
+        stages = len(radii(config.heatmap.sigma, kernel.temporal_step, kernel.last_sigma))
         kernel.stage_epochs, kernel.patience = max(1, epochs // stages), epochs
         config.validation_epochs = config.checkpoint_epochs = 1

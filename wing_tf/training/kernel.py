@@ -94,6 +94,12 @@ class ShrinkKernel(keras.callbacks.Callback):
         return KernelState(state.sigma - self.step, former=state.best)
 
 
+def radii(first: float, step: float, last: float) -> list[float]:
+    """Returns the radii of a schedule: from the first one in steps, not below the last one."""
+    count = math.floor((first - last) / step + 1e-6) if step else 0
+    return [first - i * step for i in range(count + 1)]
+
+
 def kernel_state(trainer: keras.Model) -> KernelState:
     """Returns where a trainer's schedule is."""
     values = keras.ops.convert_to_numpy(trainer.kernel_state)

@@ -20,6 +20,7 @@ from wing_tf.models.saving import Contract, find_network, load_network
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.training.config import emits_residuals, has_boundary
 from wing_tf.training.device import Plan
+from wing_tf.training.kernel import radii
 
 
 class OneStage:
@@ -113,13 +114,16 @@ class HeatmapStage(OneStage):
 
     @property
     def codec(self) -> HeatmapCodec:
-        """How maps are drawn and read."""
+        """How maps are drawn and read; its sigma is what the last hourglass ends with."""
         settings, size = self.config.heatmap, self.config.model.input_size
+        kernel = self.config.kernel
+        sigma = radii(settings.sigma, kernel.temporal_step, kernel.last_sigma)[-1]
+        sigma -= kernel.spatial_step * (self.config.model.num_stacks - 1)
         crosses = self.config.loss.name in CROSS_ENTROPIES
         return HeatmapCodec(
             input_size=size,
             heatmap_size=size // 4,
-            sigma=settings.sigma,
+            sigma=sigma,
             decoder=settings.decoder,
             activation=self.config.loss.activation if crosses else "linear",
             legacy=settings.legacy,
@@ -131,11 +135,12 @@ class HeatmapStage(OneStage):
 
     def _augmenter(self, *, jit_compile: bool) -> Augmenter:
         config, step = self.config, self.config.kernel.spatial_step
+        stacks = config.model.num_stacks
         return HeatmapAugmenter(
             self.records.scheme,
             codec=self.codec,
             boundary_sigma=config.heatmap.boundary_sigma if has_boundary(config) else 0,
-            sigma_steps=[-step * i for i in range(config.model.num_stacks)] if step else [0.0],
+            sigma_steps=[step * i for i in reversed(range(stacks))] if step else [0.0],
             positions=emits_residuals(config),
             jit_compile=jit_compile,
             **self._crops,
