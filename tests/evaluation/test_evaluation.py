@@ -151,6 +151,13 @@ def test_landmarks_that_a_map_leaves_out_are_not_judged(
     assert reports[1]["nme_mean"] == pytest.approx(reports[0]["nme_by_subset"]["inner_51"])
     assert reports[1]["nme_by_region"]["outline"] is None
     assert "(51 landmarks)" in reports[1]["protocol"]
+    # The normaliser's landmarks count also where they are not judged.
+    groups = tuple((i,) if i in scheme.regions["mouth"] else () for i in range(68))
+    mouth = SchemeMap(source=scheme, target=scheme, groups=groups)
+    (tmp_path / "mouth").mkdir()
+    report = evaluate(model, data, tmp_path / "mouth", normaliser="inter_ocular", scheme_map=mouth)
+    assert report["nme_mean"] == pytest.approx(reports[0]["nme_by_region"]["mouth"])
+    assert report["num_unscored"] == 0
     gap = reports[0]["nme_median"] - reports[0]["nmde_by_subset"]["inner_49"]
     assert reports[0]["nmde_gap_by_subset"]["inner_49"] == pytest.approx(gap)
     assert f"all less these: {100 * gap:.2f}" in (tmp_path / "all" / "report.txt").read_text()

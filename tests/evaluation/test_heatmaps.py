@@ -80,6 +80,11 @@ def test_margins_of_drawn_and_of_predicted_maps(synthetic_records):
     offset = np.max(np.random.default_rng(0).uniform(0, 0.5, (100_000, 2)), axis=1)
     assert true[:, 0].mean() == pytest.approx(np.mean(1 - np.exp(offset - 0.5)), abs=0.01)
     assert (np.diff(true, axis=1) > 0).all()
+    head.bias.assign(np.full(68, -1.0))  # below nothing: empty
+    linear = HeatmapCodec(input_size=64, heatmap_size=16)
+    _, predicted = peak_margins(heatmap_localiser(network, 68, linear), batches, [1, 30])
+    np.testing.assert_array_equal(predicted, 0)
+    head.bias.assign(np.zeros(68))
     assert true[:, 2].min() > 0.99
     residuals = np.asarray(open_residuals(localiser)(batches[0].image))
     np.testing.assert_allclose(residuals, network(batches[0].image)["residuals"], atol=1e-5)

@@ -7,6 +7,16 @@ from wing_tf.landmarks import MAPS, SchemeMap, find_map, get_scheme, load_map
 
 IBUG = get_scheme("ibug_68")
 # Written out, independently of the compact notation of the source.
+GOLDEN = {
+    ("ibug_68", "cofw_29"): """
+        17 26 21 22 19 - 24 - 36 45 39 42 37+38 40+41 43+44 46+47 36+37+38+39+40+41
+        42+43+44+45+46+47 31 35 30 33 48 54 51 62 66 57 8""",
+    ("ibug_68", "celeba_5"): "36+37+38+39+40+41 42+43+44+45+46+47 30 48 54",
+    ("wflw_98", "ibug_68"): """
+        0 2 4 6 8 10 12 14 16 18 20 22 24 26 28 30 32 33 34 35 36 37 42 43 44 45 46 51 52 53 54 55
+        56 57 58 59 60 61 63 64 65 67 68 69 71 72 73 75 76 77 78 79 80 81 82 83 84 85 86 87 88 89 90
+        91 92 93 94 95""",
+}
 GOLDEN_19 = [
     [17], [19], [21], [22], [24], [26], [36], range(36, 42), [39], [42], range(42, 48), [45], [31],
     [30], [35], [48], [62, 66], [54], [8],
@@ -16,6 +26,12 @@ GOLDEN_19 = [
 def test_the_19_landmarks_of_aflw():
     groups = find_map("ibug_68", "aflw_19").groups
     assert [list(group) for group in groups] == [list(group) for group in GOLDEN_19]
+
+
+@pytest.mark.parametrize("pair", GOLDEN, ids="-".join)
+def test_golden_groups(pair):
+    written = ["+".join(map(str, group)) or "-" for group in find_map(*pair).groups]
+    assert written == GOLDEN[pair].split()
 
 
 def test_means_and_gaps():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from wing_tf.reproduction import TABLES
-from wing_tf.reproduction.cells import CellRunner, Settings
+from wing_tf.reproduction.cells import CellRunner, Settings, _differences
 from wing_tf.reproduction.recipes import cell_config, set_epochs
 from wing_tf.reproduction.write import write_table
 
@@ -38,12 +38,14 @@ def test_radii_are_those_of_a_map_of_half_the_size():
 
 
 @pytest.mark.parametrize(("name", "length"), [("temporal 1", 3), ("temporal .5", 1)])
-def test_stages_of_equal_length_make_up_the_budget(name, length):
+def test_stages_are_of_equal_length_but_the_last(name, length):
     config = _configs("smt_radius")[name]
     set_epochs(config, 12)  # of 4 or 7 stages
     assert config.kernel.stage_epochs == length
     assert config.kernel.patience >= config.epochs == 12
     assert config.validation_epochs == config.checkpoint_epochs == 1
+    with pytest.raises(ValueError, match="3 epochs are too few"):
+        set_epochs(_configs("smt_radius")[name], 3)
 
 
 def test_the_papers_recipe():
@@ -92,3 +94,21 @@ def test_cells_have_margins_and_residuals_and_are_reused(synthetic_records, tmp_
     assert (residual / "cells" / "dark_seed0.npz").is_file()
     assert (residual / "runs" / "dark_theta_.5_seed0").is_dir()
     assert f"dark theta .5 {cells[1]['mean_residual']:.3f}" in text
+
+
+def test_what_can_not_be_reused_is_refused(synthetic_records, tmp_path):
+    common = {
+        "folder": tmp_path, "data": str(synthetic_records), "seeds": (0,), "minutes": 1.0,
+        "tests": {"test": f"{synthetic_records}/test-*"},
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="has no cells to reuse"):
+        CellRunner(Settings(**common, epochs=2, reuse=(tmp_path / "typo",)))
+    (tmp_path / "cells").mkdir()
+    with pytest.raises(ValueError, match="at equal epochs only"):
+        CellRunner(Settings(**common, reuse=(tmp_path,)))
+
+
+def test_a_balanced_cell_is_not_the_plain_one():
+    plain, balanced = {"config": {}}, {"config": {}, "balance": "abc"}
+    assert _differences({"protocol": balanced}, plain) == ["balance", "config"]
+    assert _differences({"protocol": plain}, balanced) == ["balance", "config"]

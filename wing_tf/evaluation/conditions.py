@@ -68,4 +68,5 @@ def keep(predictions: Predictions, chosen: np.ndarray) -> Predictions:
         predictions.box_xyxy_px[chosen],
         predictions.recorded_box_xyxy_px[chosen],
         [key for key, yes in zip(predictions.key, chosen, strict=True) if yes],
+        predictions.judged,
     )

@@ -83,6 +83,12 @@ def evaluate(
         errors, _ = face_errors(predictions, records.scheme, normaliser)
         return summarise(errors[np.isfinite(errors)])
 
+    detected = {}
+    for name, detector in (detectors or {}).items():
+        boxes, found = conditions.detect_in_squares(records, detector)
+        if not found.any():
+            raise ValueError(f"The detector {name} found none of the faces.")
+        detected[name] = boxes, found
     predictions = predict("true boxes")
     others = {}
     harder = {}
@@ -98,15 +104,11 @@ def evaluate(
             }
     for name, options in harder.items():
         others[name] = score(predict(name, **options))
-    for name, detector in (detectors or {}).items():
-        boxes, found = conditions.detect_in_squares(records, detector)
-        if not found.any():
-            raise ValueError(f"The detector {name} found none of the faces.")
-        detected = predict(
-            f"{name} boxes", move_boxes=conditions.detected_boxes(records, contract, boxes)
-        )
+    for name, (boxes, found) in detected.items():
+        move_boxes = conditions.detected_boxes(records, contract, boxes)
+        harder_predictions = predict(f"{name} boxes", move_boxes=move_boxes)
         others[f"{name} boxes"] = {
-            **score(conditions.keep(detected, found)),
+            **score(conditions.keep(harder_predictions, found)),
             "recall": float(found.mean()),
         }
     judged = records.scheme.name

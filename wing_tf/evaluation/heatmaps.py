@@ -120,6 +120,7 @@ def peak_margins(
 
 def _margins(maps: np.ndarray, distances: Sequence[float]) -> np.ndarray:
     """Returns the margins [B, K, R] of maps [B, h, w, K]; 0 of an empty one."""
+    maps = np.maximum(maps, 0)  # those of squared errors also have values below
     number, height, width, num_maps = maps.shape
     flat = maps.transpose(0, 3, 1, 2).reshape(number, num_maps, -1)
     at = flat.argmax(axis=-1)[..., None]

@@ -42,10 +42,12 @@ class Predictions:
 
     Attributes:
         true_px: [N, K, 2], NaN where missing.
-        predicted_px: [N, K, 2]; NaN where a map between mark-ups has nothing, as the truth then is.
+        predicted_px: [N, K, 2]; NaN for landmarks that are not judged.
         box_xyxy_px: [N, 4], the boxes that were cropped.
         recorded_box_xyxy_px: [N, 4], the boxes that the records hold; box normalisers use them.
         key: N names.
+        judged: bool [K], which landmarks are judged: all but those that a map between mark-ups has
+            nothing for. All if None.
     """
 
     true_px: np.ndarray
@@ -53,6 +55,14 @@ class Predictions:
     box_xyxy_px: np.ndarray
     recorded_box_xyxy_px: np.ndarray
     key: list[str]
+    judged: np.ndarray | None = None
+
+    @property
+    def judged_px(self) -> np.ndarray:
+        """The truth [N, K, 2], NaN where missing and where not judged."""
+        if self.judged is None:
+            return self.true_px
+        return np.where(self.judged[:, None], self.true_px, np.nan)
 
 
 def check_fit(records: RecordSet, contract: Contract, scheme_map: SchemeMap | None = None) -> None:
@@ -178,11 +188,10 @@ def predict_batches(
     parts, keys = [], []
     for batch in batches:
         predicted = apply_affine(batch.crop_to_source, run(batch.image).astype(np.float64))
-        true = batch.true_px
         if scheme_map is not None:
             predicted = scheme_map(predicted)
-            judged = np.array([bool(group) for group in scheme_map.groups])
-            true = np.where(judged[:, None], true, np.nan)
-        parts.append((true, predicted, batch.box_xyxy_px, batch.recorded_box_xyxy_px))
+        parts.append((batch.true_px, predicted, batch.box_xyxy_px, batch.recorded_box_xyxy_px))
         keys.extend(batch.key)
-    return Predictions(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), keys)
+    judged = scheme_map and np.array([bool(group) for group in scheme_map.groups])
+    arrays = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Predictions(*arrays, key=keys, judged=judged)

@@ -58,7 +58,7 @@ def face_errors(
     distance = normalising_distance(
         predictions.true_px, scheme, normaliser, box_xyxy_px=predictions.recorded_box_xyxy_px
     )
-    return nme(predictions.true_px, predictions.predicted_px, distance), distance
+    return nme(predictions.judged_px, predictions.predicted_px, distance), distance
 
 
 def make_report(
@@ -77,7 +77,7 @@ def make_report(
     scored = np.isfinite(errors)
     if not scored.any():
         raise ValueError("No face can be scored: the normaliser's landmarks are missing in all.")
-    true, predicted = predictions.true_px[scored], predictions.predicted_px[scored]
+    true, predicted = predictions.judged_px[scored], predictions.predicted_px[scored]
     distance, box = distance[scored], predictions.box_xyxy_px[scored]
     # A point that no face has a truth for counts nowhere; any place will do.
     baseline = np.nan_to_num(shape_in_box(mean_shape(true, box), box))

@@ -11,6 +11,7 @@ from wing_tf.data.read import training_batches
 from wing_tf.data.records import RecordSet
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.training.build import initialise, make_trainer
+from wing_tf.training.config import emits_residuals
 from wing_tf.training.stages import make_stage
 from wing_tf.visualization.files import write_text
 
@@ -37,12 +38,19 @@ def planned_epochs(
     stage = "second stage" if config.two_stage.first else "one stage"
     network = f"width {config.model.width:g}"
     if config.model.name in HEATMAP_MODELS:
-        modules = [
-            name for name in ("boundary", "coordinates", "boundary_coordinates")
-            if config.model[name]
-        ]  # fmt: skip
+        names = ("boundary", "coordinates", "boundary_coordinates")
+        modules = [name for name in names if config.model[name]]
+        if config.model.name == "smt_net":
+            modules = [
+                f"{config.model.inner_features} inside",
+                *["residuals"][: emits_residuals(config)],
+            ]
         network = " ".join(
-            [f"{config.model.num_stacks} stacks of {config.model.features} channels", *modules]
+            [
+                f"{config.model.num_stacks} stacks of {config.model.features} channels",
+                f"depth {config.model.depth}",
+                *modules,
+            ]
         )
     key = (
         f"{stage}, {config.model.name}, {config.model.input_size} px, {network}, "

@@ -18,6 +18,7 @@ from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.heatmaps import face_maps, peak_margins
 from wing_tf.evaluation.predict import (
     Predictions,
+    check_fit,
     compile_network,
     crop_batches,
     predict_batches,
@@ -105,6 +106,11 @@ class CellRunner:
             raise ValueError(
                 f"The normaliser must be one of {', '.join(known)}. Received: {self.normaliser!r}."
             )
+        for folder in settings.reuse:
+            if not (folder / "cells").is_dir():
+                raise ValueError(f"{folder} has no cells to reuse.")
+        if settings.reuse and not settings.epochs:
+            raise ValueError("Cells are reused at equal epochs only: set epochs, not minutes.")
         self.balance = PoseBalance.load(settings.balance) if settings.balance else None
 
     def run(self, table: Table, only: tuple[str, ...] = ()) -> list[dict]:
@@ -120,6 +126,8 @@ class CellRunner:
         names = [cell.name for cell in table.cells]
         if unknown := set(only) - set(names):
             raise ValueError(f"No cell {sorted(unknown)[0]!r}. There are: {', '.join(names)}.")
+        # A second stage needs its first one's network, which copied cells don't have.
+        self._firsts = {cell.first for cell in table.cells if cell.first}
         (self.settings.folder / "cells").mkdir(parents=True, exist_ok=True)
         cells = []
         for seed in self.settings.seeds:
@@ -137,7 +145,7 @@ class CellRunner:
         path = self._path(cell.name, seed)
         config = self._config(cell, seed)
         protocol = self._protocol(cell, seed, config)
-        if not path.is_file():
+        if not path.is_file() and cell.name not in self._firsts:
             self._copy(cell, seed, protocol, path)
         if path.is_file():
             found = json.loads(path.read_text())
@@ -176,10 +184,13 @@ class CellRunner:
             config, records, settings.minutes, settings.folder / "plan.json"
         )
         set_epochs(config, epochs)
+        self._check_context(config)
         run = settings.folder / "runs" / file_name(cell.name, seed)
         print(f"\n{cell.name}, seed {seed}: {config.epochs} epochs.", flush=True)
         started = time.monotonic()
         train(config, run)
+        with (run / "metrics.csv").open(newline="") as file:
+            epochs = sum(1 for _ in csv.DictReader(file))  # a schedule may end sooner
         seconds = time.monotonic() - started
         # The last one: no choice by validation, which would favour whom it meets more often.
         network, contract = load_network(run / "checkpoints" / "last.keras")
@@ -199,8 +210,8 @@ class CellRunner:
             "recipe": settings.recipe,
             "normaliser": self.normaliser,
             "precision": json.loads((run / "config.json").read_text())["precision"],
-            "epochs": config.epochs,
-            "faces_seen": config.epochs * batches * config.batch_size,
+            "epochs": epochs,
+            "faces_seen": epochs * batches * config.batch_size,
             "training_faces": records.num_faces,
             "parameters": network.count_params(),
             "minutes_of_last_start": round(seconds / 60, 2),
@@ -216,6 +227,15 @@ class CellRunner:
         for folder in ("backup", "tensorboard"):
             shutil.rmtree(run / folder, ignore_errors=True)
         return result
+
+    def _check_context(self, config: ml_collections.ConfigDict) -> None:
+        """Refuses test sets that can't be cut as the network wants, before it is trained."""
+        margin = config.two_stage.margin if config.two_stage.first else config.crop_margin
+        contract = Contract(
+            scheme_name=self.records.scheme.name, input_size=config.model.input_size, margin=margin
+        )
+        for part in self.tests.values():
+            check_fit(part, contract)
 
     def _keep_maps(self, network: keras.Model, contract: Contract, path: pathlib.Path) -> None:
         """Keeps the maps of the first face of the first test set, in steps of 1/255."""
@@ -316,7 +336,9 @@ def _differences(found: dict, protocol: dict) -> list[str]:
     # A key that is younger than the cell had no effect then: the default.
     config = merged(plain_config(default_config()), theirs["config"])
     theirs = theirs | {"config": config}
-    return sorted(key for key, value in protocol.items() if theirs.get(key) != value)
+    # What only some cells have counts both ways.
+    keys = protocol.keys() | {"balance", "first"}
+    return sorted(key for key in keys if theirs.get(key) != protocol.get(key))
 
 
 def _map_errors(log: pathlib.Path) -> dict[str, list[float]]:

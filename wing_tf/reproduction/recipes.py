@@ -206,7 +206,9 @@ def set_epochs(config: ml_collections.ConfigDict, epochs: int) -> None:
     config.validation_epochs = config.checkpoint_epochs = max(1, epochs // 20)
     kernel = config.kernel
     if kernel.temporal_step:
-        # Stages of equal length: the budget's, not the patience's.
+        # Stages of equal length, the last takes the rest: the budget's, not the patience's.
         stages = len(radii(config.heatmap.sigma, kernel.temporal_step, kernel.last_sigma))
-        kernel.stage_epochs, kernel.patience = max(1, epochs // stages), epochs
+        if epochs < stages:
+            raise ValueError(f"{epochs} epochs are too few for the {stages} stages of the radius.")
+        kernel.stage_epochs, kernel.patience = epochs // stages, epochs
         config.validation_epochs = config.checkpoint_epochs = 1

@@ -50,8 +50,8 @@ def _radius() -> Table:
         notes=(
             _CHALLENGE,
             "Names have the paper's radii, of a map of 64 px. A radius in time falls to sigma 1 in "
-            "stages of equal length, whose sum is the budget; the paper goes on for as long as it "
-            "helps.",
+            "stages of equal length, of which the last takes what is left of the budget; the paper "
+            "goes on for as long as it helps.",
         ),
     )
 

@@ -123,6 +123,7 @@ def _map_sections(
         predicted = {name: content["predicted"] / 255.0 for name, content in maps.items()}
         save_picture(folder / "heatmaps.png", compare_maps(true, predicted, scheme))
         lines += ["## Maps of one test face", "", "![True and predicted maps](heatmaps.png)", ""]
+        lines += [f"The truth as it is drawn for {next(iter(maps))}.", ""]
     if found := {name: c["margins"] for name, c in by_name.items() if "margins" in c}:
         lines += ["## Margins of the maps", "", *_margin_section(folder, table, found, order), ""]
     sizes = {name: c["mean_residual"] for name, c in by_name.items() if "mean_residual" in c}
@@ -145,8 +146,15 @@ def _margin_section(
         f"| --- | {' | '.join('---' for _ in distances)} | --- |",
     ]
     faces = {name: np.array(part["predicted"], np.float64) for name, part in found.items()}
-    curves = {"true": {"margin": next(iter(found.values()))["true"]}}
-    text.append(f"| true | {' | '.join(f'{v:.3f}' for v in curves['true']['margin'])} | - |")
+    curves = {}
+    # The truth once, or for each radius that it is drawn with.
+    truths: dict[tuple, list[str]] = {}
+    for name, part in found.items():
+        truths.setdefault(tuple(part["true"]), []).append(name)
+    for values, names in truths.items():
+        label = "true" if len(truths) == 1 else f"true of {', '.join(names)}"
+        curves[label] = {"margin": list(values)}
+        text.append(f"| {label} | {' | '.join(f'{v:.3f}' for v in values)} | - |")
     for cell in order:
         if cell.name not in faces:
             continue

@@ -32,9 +32,10 @@ class KernelState(NamedTuple):
 class ShrinkKernel(keras.callbacks.Callback):
     """Makes the heatmaps' Gaussians smaller, stage by stage.
 
-    A stage ends when validation has not improved for some epochs, or at its greatest length. If it
-    was better than all before, the next one goes on from its best weights with a smaller radius;
-    otherwise, or after the smallest radius, the training ends. The optimizer's moments and the
+    A stage ends when validation has not improved for some epochs, or at its greatest length, and
+    the next one goes on from its best weights with a smaller radius. After the smallest radius, or
+    a stage that has not improved for so long and was no better than those before, the training
+    ends. The optimizer's moments and the
     learning rate's schedule go on. The maps' graph is not traced again.
 
     Its state is a weight of the trainer (`LandmarkTrainer.kernel_state`), saved and restored with
@@ -80,18 +81,19 @@ class ShrinkKernel(keras.callbacks.Callback):
             with averaged_weights(self.model):
                 self.model.network.save_weights(self.path, overwrite=True)
         smallest = state.sigma - self.step < self.last - 1e-6
-        too_long = self.stage_epochs and state.length >= self.stage_epochs and not smallest
-        if state.wait >= self.patience or too_long:
-            state = self._next(state, smallest)
+        converged = state.wait >= self.patience
+        too_long = self.stage_epochs and state.length >= self.stage_epochs
+        if converged and (smallest or not state.best < state.former):
+            self.model.stop_training = True
+            state = state._replace(done=1.0)
+        elif (converged or too_long) and not smallest:
+            state = self._next(state)
         self.model.kernel_state.assign(list(state))
 
-    def _next(self, state: KernelState, smallest: bool) -> KernelState:
-        if smallest or not state.best < state.former:
-            self.model.stop_training = True
-            return state._replace(done=1.0)
+    def _next(self, state: KernelState) -> KernelState:
         self.model.network.load_weights(self.path)
         restart_averages(self.model)
-        return KernelState(state.sigma - self.step, former=state.best)
+        return KernelState(state.sigma - self.step, former=min(state.best, state.former))
 
 
 def radii(first: float, step: float, last: float) -> list[float]:
