@@ -1,8 +1,8 @@
 """Adaptive Wing loss on 300-W with one hourglass: a quarter of the work.
 
-Paper: Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, section 7.3: four hourglasses at 256 px,
-RMSprop 1e-4 (a tenth from epochs 80 and 160 of 240 on), weight decay 1e-5 as a gradient term,
-rotation +-50 degrees, translation +-25 px, scale +-15 %, flips, blur, noise, occlusion.
+Paper: Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, section 7.3 and table 12: one hourglass at
+256 px, RMSprop 1e-4 (a tenth from epochs 80 and 160 of 240 on), weight decay 1e-5 as a gradient
+term, rotation +-50 degrees, translation +-25 px, scale +-15 %, flips, blur, noise, occlusion.
 # The paper is silent: batch size 8; blur, noise and occlusion as strong as below; sigma of the maps
 (1.75 heatmap pixels is what the authors' published patch of 7 x 7 has). Maps are drawn at sub-pixel
 positions. # Deviates from the paper: there at whole pixels. Boxes are

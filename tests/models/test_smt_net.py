@@ -59,7 +59,9 @@ def test_what_is_used_adds_residuals_to_the_highest_pixel(tmp_path):
     expected = (np.stack([columns, rows], axis=-1) + 0.25 + 0.5) * 4 - 0.5
     np.testing.assert_allclose(out["landmarks"], expected, atol=1e-4)
     weights = np.exp(maps.reshape(3, 256, 5).astype(np.float64))
-    np.testing.assert_allclose(out["scores"], weights.max(axis=1) / weights.sum(axis=1), rtol=1e-4)
+    # The share at the peak, over that of a Gaussian of sigma 1.5.
+    share = weights.max(axis=1) / weights.sum(axis=1)
+    np.testing.assert_allclose(out["scores"], 2 * np.pi * 1.5**2 * share, rtol=1e-4)
     whole.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")(image)
     np.testing.assert_allclose(again["landmarks"], out["landmarks"], atol=1e-4)

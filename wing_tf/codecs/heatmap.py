@@ -186,11 +186,15 @@ class HeatmapCodec:
 
         Returns:
             Landmarks float32 [B, K, 2] in input pixels, and scores float32 [B, K], the highest
-            values after the activation, cut to 0..1.
+            values after the activation, cut to 0..1; of a softmax in shares of what a true map of
+            this sigma has at its peak.
         """
         found, highest = self.locate(maps)
         if residuals is not None:
             found = found + ops.cast(residuals, "float32")
+        if self.activation == "softmax":
+            # A true map's share at its peak, or the score would be a matter of sigma.
+            highest = highest * (2.0 * math.pi * self._drawn_sigma**2)
         return self.to_input(found), ops.clip(highest, 0.0, 1.0)
 
 

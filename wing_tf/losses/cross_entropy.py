@@ -13,7 +13,7 @@ _NOTHING = -1e9  # exp of it is 0
 
 
 def log_probabilities(logits, activation: str = "softmax"):
-    """Returns ln P and ln(1 - P) of heatmaps, finite and accurate for any finite logits.
+    """Returns ln P and ln(1 - P) of heatmaps, finite and accurate for logits of any size.
 
     Args:
         logits: float32 [B, h, w, K], of two or more pixels.

@@ -19,8 +19,9 @@ class HingedResidualLoss(CoordinateLoss):
 
         sum over x and y of (t - p)^2 + max(0, |p| - theta)
 
-    The residual is what the arg max of a heatmap leaves over. Without the limit the network would
-    learn to correct the heatmap's coarse errors here, and neglect the heatmap.
+    The residual is what the answer of a heatmap, in the paper its arg max, leaves over. Without the
+    limit the network would learn to correct the heatmap's coarse errors here, and neglect the
+    heatmap.
 
     The target is not clipped: far ones still pull with the squared error.
 

@@ -22,7 +22,7 @@ def smt_net(
 
     A stem takes the picture to a quarter of its side: a 7 x 7 convolution of stride 2, a block, a
     pooling layer, three blocks. Two fully connected layers at an hourglass's centre emit what is
-    to be added to the highest pixel of its maps.
+    to be added to what is found in its maps: their highest pixel, in the paper.
 
     Args:
         num_landmarks: K.

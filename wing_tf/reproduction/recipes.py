@@ -124,7 +124,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
             "heatmap.decoder": "argmax",
             "augment.rotation_deg": 30.0,
             "augment.scale": 0.07,
-            "augment.translation": 0.05,
+            "augment.translation": 0.043,
             "augment.blur": 0.5,
             "optimizer.name": "adam",
             "optimizer.learning_rate": 1e-2,

@@ -127,7 +127,11 @@ def initialise(
                 network.get_layer("output"), shapes, scale=config.output_init, seed=config.seed
             )
     if config.init_from:
-        copied, left = take_over(network, load_network(config.init_from)[0])
+        last = network.output[-1] if isinstance(network.output, list) else network.output
+        # Saved networks hold what the last stack needs, and no more.
+        copied, left = take_over(
+            keras.Model(network.inputs, last), load_network(config.init_from)[0]
+        )
         if not copied:
             raise ValueError(f"config.init_from: no layer of {config.init_from} fits.")
         print(f"From {config.init_from}: {', '.join(copied)}. New: {', '.join(left) or 'none'}.")

@@ -16,6 +16,7 @@ from wing_tf.losses.cross_entropy import ACTIVATIONS
 from wing_tf.losses.weighted_map import KINDS as MAP_KINDS
 from wing_tf.models import HEATMAP_MODELS, MODELS
 from wing_tf.training.device import PRECISIONS
+from wing_tf.training.kernel import radii
 
 SCHEDULES = ("cosine", "exponential", "piecewise", "constant")
 OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
@@ -324,6 +325,16 @@ def _check_heatmaps(config: ml_collections.ConfigDict, default: ml_collections.C
                 f"config.kernel.last_sigma must be in (0, {sigma:g}]. "
                 f"Received: {kernel.last_sigma:g}."
             )
+        if len(radii(sigma, kernel.temporal_step, kernel.last_sigma)) < 2:
+            raise ValueError(
+                f"config.kernel.temporal_step={kernel.temporal_step:g} leaves no radius between "
+                f"{sigma:g} and {kernel.last_sigma:g}: nothing would shrink."
+            )
+        if config.heatmap.decoder == "soft_argmax":
+            raise ValueError(
+                "config.heatmap.decoder='soft_argmax' has a window of one radius, and "
+                "config.kernel.temporal_step changes it. Take another decoder."
+            )
         if kernel.patience < 1:
             raise ValueError(
                 f"config.kernel.patience must be at least 1. Received: {kernel.patience}."
@@ -332,6 +343,10 @@ def _check_heatmaps(config: ml_collections.ConfigDict, default: ml_collections.C
             raise ValueError(
                 "config.kernel.temporal_step needs validation_epochs and checkpoint_epochs of 1."
             )
+    if (config.loss.name, config.loss.activation) == ("uce", "sigmoid"):
+        raise ValueError(
+            "config.loss.activation='sigmoid' leaves uce without a minimum: take bice."
+        )
     useless = {
         "heatmap.boundary_sigma": not has_boundary(config),
         "kernel.last_sigma": not kernel.temporal_step,

@@ -1,6 +1,7 @@
 """The kernel radius of heatmaps, shrinking in the course of a training."""
 
 import math
+import os
 import pathlib
 from typing import NamedTuple
 
@@ -78,8 +79,10 @@ class ShrinkKernel(keras.callbacks.Callback):
         state = state._replace(length=state.length + 1, wait=state.wait + 1)
         if score < state.best:
             state = state._replace(best=score, wait=0.0)
+            part = self.path.with_name(f"part.{self.path.name}")
             with averaged_weights(self.model):
-                self.model.network.save_weights(self.path, overwrite=True)
+                self.model.network.save_weights(part, overwrite=True)
+            os.replace(part, self.path)
         smallest = state.sigma - self.step < self.last - 1e-6
         converged = state.wait >= self.patience
         too_long = self.stage_epochs and state.length >= self.stage_epochs

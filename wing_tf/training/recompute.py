@@ -66,7 +66,8 @@ def _run_again(piece: keras.Model, inputs: list) -> list:
         def gradient(*upstream, variables=()):
             # 0, but not before the gradients from above are there: TensorFlow's optimiser drops
             # control dependencies, and the piece would be run again at once, and kept.
-            late = tf.add_n([tf.reshape(u, [-1])[0] for u in upstream]) > upstream[0].dtype.max
+            first = [tf.cast(tf.reshape(u, [-1])[0], tf.float32) for u in upstream]
+            late = tf.add_n(first) > tf.float32.max
             again = [x + tf.cast(late, x.dtype) for x in inputs]
             with tf.GradientTape() as tape:
                 tape.watch(again)

@@ -99,6 +99,8 @@ class LandmarkTrainer(keras.Model):
         if self.residual_loss is not None:
             present = sample_weight[:, : y["positions"].shape[1]]
             for stack in stacks:
+                # Deviates from the paper where the codec's decoder is not "argmax": the residual is
+                # then what a finer answer leaves over.
                 found, _ = self.augmenter.codec.locate(stack["maps"])
                 left = y["positions"] - ops.stop_gradient(found)
                 loss = self.residual_loss(left, stack["residuals"], sample_weight=present)
