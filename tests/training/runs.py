@@ -81,6 +81,7 @@ def main():
         "bfloat16": {"precision": "bfloat16", "validation_epochs": 2, "epochs": 3},
         "mirrored": {"precision": "float32", "epochs": 3},
         "shrinking": {"precision": "float32", "epochs": 3},
+        "mirrored_shrinking": {"precision": "float32", "epochs": 3, "batch_size": 16},
         "stacks": {"precision": "float32", "epochs": 3, "model.features": 8},
     }
     if name.startswith("stacked"):
@@ -94,10 +95,11 @@ def main():
         sgd_steps(folder, records, devices=int(name[-1]), **changes)
         return
     mode, _, killed = name.partition("-")
-    if mode == "mirrored":
+    if mode.startswith("mirrored"):
         split_cpu(2)
     changes = refined(records, pathlib.Path(folder).parent) if mode == "refined" else modes[mode]
-    make = {"stacks": smoke_hourglass, "shrinking": smoke_smt}.get(mode, smoke_config)
+    make = smoke_smt if mode.endswith("shrinking") else smoke_config
+    make = smoke_hourglass if mode == "stacks" else make
     train_run(folder, records, kill_after=int(killed) if killed else None, make=make, **changes)
 
 

@@ -68,6 +68,17 @@ def test_killed_and_resumed_is_uninterrupted(mode, tolerance, synthetic_records,
 
 @pytest.mark.slow
 @pytest.mark.multi_device
+def test_the_kernel_shrinks_on_two_replicas(synthetic_records, tmp_path):
+    _run("mirrored_shrinking", tmp_path, synthetic_records)
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["sigma"]) for row in rows] == [1.5, 1.0, 0.5]
+    # Both draw the smaller maps: a cross entropy is in proportion to what is drawn.
+    assert float(rows[0]["loss"]) > 2 * float(rows[2]["loss"])
+
+
+@pytest.mark.slow
+@pytest.mark.multi_device
 @pytest.mark.parametrize("kind", ["normed", "stacked"])
 def test_two_replicas_share_batch_statistics(kind, synthetic_records, tmp_path):
     for devices in (1, 2):
