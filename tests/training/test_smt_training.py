@@ -35,6 +35,7 @@ def _sigmas(run):
         return [float(row["sigma"]) for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_the_kernel_shrinks_stage_by_stage(synthetic_records, tmp_path):
     run = fit.train(smoke_smt(synthetic_records), tmp_path / "run")
     sigmas = _sigmas(run)
