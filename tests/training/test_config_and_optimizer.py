@@ -161,6 +161,9 @@ _HOURGLASS = {"model": {"name": "hourglass"}, "loss": {"name": "adaptive_wing"}}
         ({**_SHRINKING, "kernel": {"temporal_step": 0.5, "last_sigma": 2.0}}, r"in \(0, 1.5\]"),
         ({**_SHRINKING, "kernel": {"temporal_step": 0.5, "patience": 0}}, "patience must be"),
         ({**_SHRINKING, "validation_epochs": 2}, "needs validation_epochs"),
+        ({**_SHRINKING, "kernel": {"temporal_step": 0.8}}, "nothing would shrink"),
+        ({**_SHRINKING, "heatmap": {"decoder": "soft_argmax"}}, "has a window of one radius"),
+        ({**_SMT, "loss": {"name": "uce", "activation": "sigmoid"}}, "without a minimum"),
     ],
 )
 def test_config_faults_are_named(changes, message):

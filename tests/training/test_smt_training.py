@@ -10,9 +10,9 @@ from wing_tf.data.heatmaps import HeatmapAugmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.losses import BilateralInhibitionCrossEntropy, HingedResidualLoss
-from wing_tf.models.saving import load_network
+from wing_tf.models.saving import load_network, save_network
 from wing_tf.training import fit
-from wing_tf.training.build import make_trainer
+from wing_tf.training.build import initialise, make_trainer
 from wing_tf.training.config import complete_config
 from wing_tf.training.kernel import ShrinkKernel, kernel_state, radii
 from wing_tf.training.stages import make_stage
@@ -137,6 +137,26 @@ def test_the_next_stage_goes_on_from_the_best_weights(synthetic_records, records
     state = kernel_state(trainer)
     assert (state.sigma, state.done) == (0.5, 1.0)
     assert state.former == pytest.approx(0.3)
+
+
+def test_a_saved_network_is_taken_over_but_for_what_only_earlier_stacks_emit(
+    synthetic_records, records, tmp_path
+):
+    config = complete_config(smoke_smt(synthetic_records))
+    config.precision, config.jit_compile = "float32", "off"
+    stage = make_stage(config, records)
+    first, second = stage.network(), make_trainer(config, stage, 10)
+    save_network(stage.whole(first), tmp_path / "first.keras", stage.contract)
+    config.init_from = str(tmp_path / "first.keras")
+    initialise(config, second, records)
+    theirs = {weight.path: np.asarray(weight) for weight in first.weights}
+    new = {
+        weight.path for weight in second.network.weights
+        if np.ptp(weight) > 0 and not np.array_equal(weight, theirs[weight.path])
+    }  # fmt: skip
+    assert {path.rpartition("/")[0] for path in new} == {
+        "stack1_residual_fc1", "stack1_residual_fc2"
+    }  # fmt: skip
 
 
 def test_a_schedule_ends_at_its_last_radius_or_above():
