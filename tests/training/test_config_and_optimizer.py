@@ -157,7 +157,7 @@ _HOURGLASS = {"model": {"name": "hourglass"}, "loss": {"name": "adaptive_wing"}}
         ({"kernel": {"patience": 3}}, "config.kernel is not for cnn6"),
         ({**_SMT, "recompute": True}, "recompute has no effect"),
         ({**_SMT, "kernel": {"spatial_step": 1.5}}, "leaves the last hourglass a sigma of -3"),
-        ({**_SHRINKING, "kernel": {"temporal_step": 0.5, "spatial_step": 0.5}}, "not both"),
+        ({**_SHRINKING, "kernel": {"temporal_step": 0.5, "spatial_step": 0.2}}, "not both"),
         ({**_SHRINKING, "kernel": {"temporal_step": 0.5, "last_sigma": 2.0}}, r"in \(0, 1.5\]"),
         ({**_SHRINKING, "kernel": {"temporal_step": 0.5, "patience": 0}}, "patience must be"),
         ({**_SHRINKING, "validation_epochs": 2}, "needs validation_epochs"),
