@@ -169,7 +169,13 @@ def _margin_section(
                 mean, low, high = paired_bootstrap(values[scored, i], faces[against][scored, i])
                 shown[i] += f" ({mean:+.3f}, {low:+.3f} to {high:+.3f})"
         text.append(f"| {cell.name} | {' | '.join(shown)} | {against or '-'} |")
-    plot_curves(folder / "margins.png", curves, steps="heatmap pixels from the peak", at=distances)
+    plot_curves(
+        folder / "margins.png",
+        curves,
+        steps="heatmap pixels from the peak",
+        at=distances,
+        scale="linear",
+    )
     return [*text, "", "![Margins by distance](margins.png)"]
 
 

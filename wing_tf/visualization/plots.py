@@ -73,14 +73,16 @@ def plot_curves(
     *,
     steps: str,
     at: Sequence[float] | None = None,
+    scale: str = "log",
 ) -> None:
-    """Writes a plot of several quantities over steps, one below the other, log scale.
+    """Writes a plot of several quantities over steps, one below the other.
 
     Args:
         path: the file; its ending chooses the format.
         values: by the system's name and the quantity's, one value a step.
         steps: what a step is.
         at: where the values are; 1, 2, 3 and so on if None.
+        scale: "log" or "linear".
     """
     quantities = list(dict.fromkeys(name for system in values.values() for name in system))
     figure = Figure(figsize=(6, 1 + 2.6 * len(quantities)), layout="constrained")
@@ -90,7 +92,7 @@ def plot_curves(
             series = system.get(quantity, ())
             places = range(1, len(series) + 1) if at is None else at[: len(series)]
             axes.plot(places, series, label=name)
-        axes.set(yscale="log", ylabel=quantity)
+        axes.set(yscale=scale, ylabel=quantity)
         axes.grid(alpha=0.3, which="both")
     all_axes[0].legend(fontsize=8)
     all_axes[-1].set_xlabel(steps)
