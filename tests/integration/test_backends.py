@@ -46,7 +46,8 @@ for decoder in DECODERS:
     codec = HeatmapCodec(input_size=32, heatmap_size=8, decoder=decoder, sigma=1.0)
     maps, weights = codec.encode(place, np.ones((4, 3)))
     found, scores = codec.decode(maps)
-    assert np.abs(keras.ops.convert_to_numpy(found) - place).max() < 4 * 0.26, decoder
+    limit = 0.51 if decoder == "argmax" else 0.26
+    assert np.abs(keras.ops.convert_to_numpy(found) - place).max() < 4 * limit, decoder
 maps, weights = (keras.ops.convert_to_numpy(x) for x in (maps, weights))
 assert boundary_map(8 * place, heatmap_size=8)[0].shape == (4, 8, 8, 1)
 hourglass = stacked_hourglass(3, num_stacks=2, features=8, depth=1, input_size=32, boundary=False,
