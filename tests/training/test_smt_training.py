@@ -48,12 +48,12 @@ def test_the_kernel_shrinks_stage_by_stage(synthetic_records, tmp_path):
 def test_a_schedule_that_has_ended_stays_ended(synthetic_records, tmp_path, capsys):
     config = smoke_smt(synthetic_records)
     config.update_from_flattened_dict(
-        {"epochs": 6, "kernel.patience": 1, "kernel.stage_epochs": 0, "kernel.last_sigma": 1.0,
-         "optimizer.learning_rate": 1e-12}
+        {"epochs": 12, "kernel.patience": 1, "kernel.stage_epochs": 0, "kernel.last_sigma": 1.0,
+         "optimizer.learning_rate": 0.3}
     )  # fmt: skip
     run = fit.train(config, tmp_path / "run")
     length = len(_sigmas(run))
-    assert length < 6  # hardly anything was learned
+    assert length < 12  # at such a rate scores go up and down
     fit.train(config, tmp_path / "run")
     assert "holds a finished training" in capsys.readouterr().out
     assert len(_sigmas(run)) == length
