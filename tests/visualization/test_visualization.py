@@ -26,6 +26,16 @@ def test_dots_are_where_the_landmarks_are():
     assert np.count_nonzero(weight) < 4 * 60
 
 
+def test_landmarks_far_outside_are_no_error():
+    """What a training that goes wrong emits: it must not end in a picture of it."""
+    image = np.zeros((40, 60, 3), np.uint8)
+    for size in (1e4, 1e9, 1e30):
+        landmarks = np.random.default_rng(0).normal(0, size, (68, 2))
+        landmarks[0], landmarks[1] = np.nan, 20.0
+        drawn = draw_landmarks(image, landmarks, get_scheme("ibug_68"))
+        assert drawn[20, 20].any()
+
+
 def test_sheets():
     pictures = [np.full((10, 20, 3), i, np.uint8) for i in range(1, 6)]
     sheet = contact_sheet(pictures, columns=3, gap_px=2)

@@ -44,11 +44,13 @@ def draw_landmarks(
         lines: join the landmarks.
     """
     canvas = np.ascontiguousarray(image).copy()
-    landmarks_px = np.asarray(landmarks_px, float)
+    side = max(canvas.shape[:2])
+    # OpenCV fails on points that are far outside, as those of a training that goes wrong.
+    landmarks_px = np.clip(np.asarray(landmarks_px, float), -8 * side, 8 * side)
     drawn = np.all(np.isfinite(landmarks_px), axis=1)
     if radius_px is None:
         extent = np.ptp(landmarks_px[drawn], axis=0).max() if drawn.any() else 0.0
-        radius_px = max(extent / 80, 0.7)
+        radius_px = max(min(extent, side) / 80, 0.7)
     region_of = {i: r for r, region in enumerate(scheme.regions.values()) for i in region}
 
     def colour_of(index: int) -> tuple[int, int, int]:
