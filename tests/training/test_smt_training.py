@@ -61,7 +61,8 @@ def test_a_schedule_that_has_ended_stays_ended(synthetic_records, tmp_path, caps
 
 def test_the_loss_is_that_of_maps_and_residuals_of_every_stack(synthetic_records, records):
     """Against the parts, put together by hand; the residuals' targets by NumPy's arg max."""
-    config = complete_config(smoke_smt(synthetic_records, **{"residual.weight": 0.5}))
+    changes = {"residual.weight": 0.5, "heatmap.decoder": "argmax"}
+    config = complete_config(smoke_smt(synthetic_records, **changes))
     config.precision, config.jit_compile = "float32", "off"
     trainer = make_trainer(config, make_stage(config, records), 10)
     faces = _faces(records, trainer.augmenter)
