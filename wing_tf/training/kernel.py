@@ -36,8 +36,8 @@ class ShrinkKernel(keras.callbacks.Callback):
     A stage ends when validation has not improved for some epochs, or at its greatest length, and
     the next one goes on from its best weights with a smaller radius. After the smallest radius, or
     a stage that has not improved for so long and was no better than those before, the training
-    ends. The optimizer's moments and the
-    learning rate's schedule go on. The maps' graph is not traced again.
+    ends. The optimizer's moments and the learning rate's schedule go on. The maps' graph is not
+    traced again.
 
     Its state is a weight of the trainer (`LandmarkTrainer.kernel_state`), saved and restored with
     all others; the best weights are in a file of their own. It comes after `Validate`, whose score
