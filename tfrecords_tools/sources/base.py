@@ -1,8 +1,11 @@
 """What every source of annotated faces offers to the writer."""
 
 import abc
+import collections
 import dataclasses
 import pathlib
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -29,12 +32,15 @@ class Item:
             a train/validation split.
         split: "train", or the name of a test set such as "test_helen".
         payload: what the source needs in order to load it; picklable.
+        attributes: names of the sub-sets that it is in beside its split, such as WFLW's "pose":
+            letters, digits and _ only.
     """
 
     key: str
     picture: str
     split: str
     payload: Any
+    attributes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,14 +51,14 @@ class Face:
         image: uint8 RGB [H, W, 3], the source picture.
         landmarks_px: float [K, 2] in its pixels, NaN where missing.
         visibility: int [K]: 0 missing, 1 hidden but annotated, 2 visible.
-        box_xyxy_px: float [4].
+        box_xyxy_px: float [4], the data set's own face box; None where it has none.
         angles_deg: yaw, pitch, roll, where known.
     """
 
     image: np.ndarray
     landmarks_px: np.ndarray
     visibility: np.ndarray
-    box_xyxy_px: np.ndarray
+    box_xyxy_px: np.ndarray | None = None
     angles_deg: np.ndarray | None = None
 
 
@@ -62,13 +68,17 @@ class Source(abc.ABC):
     Attributes:
         name: as in `tfrecords_tools.sources.SOURCES`.
         scheme: the mark-up.
-        box_source: what the boxes are, for the manifest.
+        default_crop: the name of the crop rule that is used unless another is asked for; see
+            `wing_tf.data.crop_rules`.
+        official_counts: how many faces the owners say there are, by the groups of `group`. Faces
+            that are absent are reported, not hidden.
         skipped: faces that `items` could not even list: names and reasons.
     """
 
     name: str
     scheme: LandmarkScheme
-    box_source: str
+    default_crop: str = "landmark_box"
+    official_counts: Mapping[str, int] = MappingProxyType({})
     skipped: dict[str, str]
 
     @abc.abstractmethod
@@ -78,6 +88,22 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def load(self, item: Item) -> Face:
         """Reads one face. Raises `BadRecordError` with a reason."""
+
+    def group(self, item: Item) -> tuple[str, ...]:
+        """Returns the groups of `official_counts` that a face is counted in.
+
+        By default its split, and its split with each attribute, such as "test_pose".
+        """
+        return (item.split, *(f"{item.split}_{attribute}" for attribute in item.attributes))
+
+    def count_differences(self, items: Sequence[Item]) -> list[str]:
+        """Returns a line for each group that holds another number of faces than it should."""
+        found = collections.Counter(name for item in items for name in self.group(item))
+        return [
+            f"{name}: {found[name]} faces, officially {count}"
+            for name, count in self.official_counts.items()
+            if found[name] != count
+        ]
 
 
 def read_picture(path: pathlib.Path) -> np.ndarray:
@@ -114,10 +140,9 @@ def annotated_face(
     * A point outside of the picture is kept, and hidden (1): no pixel shows it.
     * Any other is visible (2) unless ``visibility`` says otherwise.
 
-    Without a box, it is the tight box of the landmarks.
-
     Raises:
-        BadRecordError: if no landmark is given, or the box is not one or is below 2 px.
+        BadRecordError: if no landmark is given, or if the landmarks' extent or the box is below
+            2 px.
     """
     height, width = image.shape[:2]
     missing = ~np.all(np.isfinite(landmarks_px), axis=1)
@@ -128,12 +153,35 @@ def annotated_face(
     if np.all(flags == schema.MISSING):
         raise BadRecordError("no landmark has coordinates")
     landmarks_px = np.where((flags == schema.MISSING)[:, None], np.nan, landmarks_px)
-    box = landmark_box(landmarks_px) if box_xyxy_px is None else np.asarray(box_xyxy_px, float)
-    if not np.all(np.isfinite(box)) or np.any(box[2:] < box[:2]):
-        raise BadRecordError(f"the face box is not x0, y0, x1, y1: {np.round(box, 3).tolist()}")
-    if np.max(box[2:] - box[:2]) < 2:
+    box = None if box_xyxy_px is None else np.asarray(box_xyxy_px, float)
+    check_box(landmark_box(landmarks_px))
+    if box is not None:
+        check_box(box)
+    return Face(image, landmarks_px, flags.astype(np.int64), box)
+
+
+def check_box(box_xyxy_px: np.ndarray) -> None:
+    """Raises `BadRecordError` if a box [4] is not finite, is turned round or is below 2 px."""
+    shown = np.round(box_xyxy_px, 3).tolist()
+    if not np.all(np.isfinite(box_xyxy_px)) or np.any(box_xyxy_px[2:] < box_xyxy_px[:2]):
+        raise BadRecordError(f"the face box is not x0, y0, x1, y1: {shown}")
+    if np.max(box_xyxy_px[2:] - box_xyxy_px[:2]) < 2:
         raise BadRecordError(
-            f"the face is smaller than 2 px: {np.round(box, 3).tolist()}. Pixels are expected, not "
+            f"the face is smaller than 2 px: {shown}. Pixels are expected, not "
             "coordinates scaled to [0, 1]"
         )
-    return Face(image, landmarks_px, flags.astype(np.int64), box)
+
+
+def require(path: pathlib.Path, layout: str) -> pathlib.Path:
+    """Returns a path that must exist.
+
+    Args:
+        path: a file or a folder of a data set.
+        layout: the official layout, for the message.
+
+    Raises:
+        ValueError: if it does not exist; the message names it and the layout.
+    """
+    if not path.exists():
+        raise ValueError(f"There is no {path}. The official layout is: {layout}")
+    return path

@@ -40,7 +40,7 @@ class CsvSource(Source):
     """
 
     name = "csv"
-    box_source = "csv columns, else tight landmark box"
+    default_crop = "dataset_or_landmark_box"
 
     def __init__(
         self,

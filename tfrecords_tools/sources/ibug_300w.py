@@ -76,7 +76,6 @@ class Ibug300WSource(Source):
     """
 
     name = "ibug_300w"
-    box_source = "tight landmark box"
 
     def __init__(self, root: str | pathlib.Path, *, origin: float = 1.0):
         self.root = pathlib.Path(root)

@@ -26,7 +26,6 @@ class SyntheticSource(Source):
     """
 
     name = "synthetic"
-    box_source = "tight landmark box"
 
     def __init__(
         self,
@@ -74,5 +73,5 @@ class SyntheticSource(Source):
             yaw_deg=self.yaw_deg,
         )
         flags = schema.HIDDEN + (face.visibility > 0).astype(int)
-        annotated = annotated_face(face.image, face.landmarks_px, flags, face.box_xyxy_px)
+        annotated = annotated_face(face.image, face.landmarks_px, flags)
         return dataclasses.replace(annotated, angles_deg=face.angles_deg)
