@@ -164,14 +164,15 @@ def _stages(path: str, cores: int) -> dict:
 
 def _sizes(path: str, cores: int) -> dict:
     from tfrecords_tools.sources import SyntheticSource
-    from tfrecords_tools.writer import CropRule, write_records
+    from tfrecords_tools.squares import StoredSquare
+    from tfrecords_tools.writer import write_records
     from wing_tf.data.records import find_shards, open_records
 
     rates = {}
     for stored, side in ((128, 64), (256, 64), (512, 64), (256, 128), (512, 256)):
         with tempfile.TemporaryDirectory() as folder:
             write_records(
-                SyntheticSource(count=128), f"{folder}/records", rule=CropRule(side=stored),
+                SyntheticSource(count=128), f"{folder}/records", stored=StoredSquare(side=stored),
                 progress=False, validation_fraction=0.0,
             )  # fmt: skip
             records = open_records(find_shards(f"{folder}/records", "train"))

@@ -7,7 +7,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the commands do
 import pytest
 
 from tfrecords_tools.sources import SyntheticSource
-from tfrecords_tools.writer import CropRule, write_records
+from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.writer import write_records
 
 REAL_FACES = pathlib.Path(__file__).parents[2] / "shared" / "data" / "300w"
 
@@ -25,5 +26,5 @@ def synthetic_records(tmp_path_factory) -> pathlib.Path:
     """Records of 160 faces for training and validation and 24 for testing, 96 px squares."""
     folder = tmp_path_factory.mktemp("synthetic") / "records"
     source = SyntheticSource(count=160, num_test=24, seed=1)
-    write_records(source, folder, rule=CropRule(side=96), faces_per_shard=80, progress=False)
+    write_records(source, folder, stored=StoredSquare(side=96), faces_per_shard=80, progress=False)
     return folder

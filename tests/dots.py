@@ -5,7 +5,6 @@ import numpy as np
 from keras import ops
 
 from tfrecords_tools.sources import BadRecordError, Face, Item, Source
-from wing_tf.geometry import landmark_box
 from wing_tf.landmarks import get_scheme
 
 SCHEME = get_scheme("celeba_5")
@@ -15,7 +14,7 @@ DOT = 2  # the nose, on the mirror line: it stays itself in a flip
 class DotSource(Source):
     """Pictures of any size with one Gaussian dot on the landmark `DOT`; some are bad on purpose."""
 
-    name, box_source, scheme = "dots", "tight landmark box", SCHEME
+    name, scheme = "dots", SCHEME
 
     def __init__(self, count=6, bad=()):
         self.count, self.bad, self.skipped = count, bad, {}
@@ -35,7 +34,7 @@ class DotSource(Source):
         sigma = size / 40
         dot = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
         image = np.repeat(dot[..., None], 3, axis=2).round().astype(np.uint8)
-        return Face(image, landmarks, np.full(5, 2), landmark_box(landmarks))
+        return Face(image, landmarks, np.full(5, 2))
 
 
 def centroids(images):

@@ -99,12 +99,13 @@ def write() -> None:
         _require(root=_ROOT.value)
     if _SOURCE.value == "csv":
         _require(csv=_CSV.value, scheme=_SCHEME.value)
-    from tfrecords_tools.writer import CropRule, write_records
+    from tfrecords_tools.squares import StoredSquare
+    from tfrecords_tools.writer import write_records
 
     manifest = write_records(
         _make_source(),
         output,
-        rule=CropRule(side=_SIDE.value, context=_CONTEXT.value, jpeg_quality=_QUALITY.value),
+        stored=StoredSquare(side=_SIDE.value, context=_CONTEXT.value, jpeg_quality=_QUALITY.value),
         validation_fraction=_VALIDATION.value,
         faces_per_shard=_PER_SHARD.value,
         num_processes=_PROCESSES.value,

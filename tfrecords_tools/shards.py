@@ -5,33 +5,55 @@ need it.
 """
 
 import dataclasses
+import hashlib
 import pathlib
 
 from tfrecords_tools.sources.base import Item
 from wing_tf.data import example_schema as schema
 
-_MOST_SHARDS = 256  # all are open at once
-
 
 @dataclasses.dataclass(frozen=True)
 class Square:
-    """One face, cut and compressed, in plain types: all that a record holds."""
+    """One face, cut and compressed, in plain types: what is its own in a record."""
 
     item: Item
     jpeg: bytes
     landmarks: list[float]
     visibility: list[int]
     box: list[float]
+    dataset_box: list[float] | None
     square_to_source: list[float]
     angles: list[float] | None
 
 
-def serialize(square: Square, split: str, scheme: str, side: int) -> bytes:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Common:
+    """What all records of a set share.
+
+    Attributes:
+        source: the data set's name.
+        scheme: the mark-up's name.
+        scheme_json: the mark-up, where it is not built in.
+        crop_rule: as JSON.
+        side: of the squares.
+    """
+
+    source: str
+    scheme: str
+    scheme_json: str | None
+    crop_rule: str
+    side: int
+
+
+def serialize(square: Square, split: str, common: Common) -> bytes:
     """Returns a face as the bytes of a ``tf.train.Example``; see `wing_tf.data.example_schema`."""
     import tensorflow as tf
 
     def of_bytes(*values):
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+    def of_text(text):
+        return of_bytes(text.encode())
 
     def of_floats(values):
         return tf.train.Feature(float_list=tf.train.FloatList(value=values))
@@ -41,51 +63,51 @@ def serialize(square: Square, split: str, scheme: str, side: int) -> bytes:
 
     feature = {
         schema.IMAGE: of_bytes(square.jpeg),
-        schema.SIDE: of_ints([side]),
+        schema.SIDE: of_ints([common.side]),
         schema.LANDMARKS: of_floats(square.landmarks),
         schema.VISIBILITY: of_ints(square.visibility),
         schema.BOX: of_floats(square.box),
         schema.SQUARE_TO_SOURCE: of_floats(square.square_to_source),
-        schema.KEY: of_bytes(square.item.key.encode()),
-        schema.PICTURE: of_bytes(square.item.picture.encode()),
-        schema.SPLIT: of_bytes(split.encode()),
-        schema.SCHEME: of_bytes(scheme.encode()),
+        schema.KEY: of_text(square.item.key),
+        schema.PICTURE: of_text(square.item.picture),
+        schema.SPLIT: of_text(split),
+        schema.ATTRIBUTES: of_text(",".join(square.item.attributes)),
+        schema.SCHEME: of_text(common.scheme),
+        schema.SOURCE: of_text(common.source),
+        schema.CROP_RULE: of_text(common.crop_rule),
     }
+    if square.dataset_box is not None:
+        feature[schema.DATASET_BOX] = of_floats(square.dataset_box)
     if square.angles is not None:
         feature[schema.ANGLES] = of_floats(square.angles)
+    if common.scheme_json is not None:
+        feature[schema.SCHEME_JSON] = of_text(common.scheme_json)
     example = tf.train.Example(features=tf.train.Features(feature=feature))
     return example.SerializeToString(deterministic=True)
 
 
-class ShardWriter:
-    """The shard files of one split; records are dealt out to them in turn.
+class Shard:
+    """One shard file that is being written.
 
     Args:
-        folder: where they go.
-        split: gives them their names.
-        num_faces: how many records will come, at the most.
-        faces_per_shard: about how many a file holds.
+        path: the file.
     """
 
-    def __init__(self, folder: pathlib.Path, split: str, num_faces: int, faces_per_shard: int):
+    def __init__(self, path: pathlib.Path):
         import tensorflow as tf
 
-        count = min(-(-num_faces // faces_per_shard), _MOST_SHARDS)
-        self._paths = [folder / schema.shard_name(split, index, count) for index in range(count)]
-        self._writers = [tf.io.TFRecordWriter(str(path)) for path in self._paths]
+        self.name = path.name
         self.num_records = 0
+        self._writer = tf.io.TFRecordWriter(str(path))
+        self._content = hashlib.sha256()
 
     def write(self, record: bytes) -> None:
-        """Adds a record to the next file."""
-        self._writers[self.num_records % len(self._writers)].write(record)
+        """Adds a record."""
+        self._writer.write(record)
+        self._content.update(record)
         self.num_records += 1
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        for writer in self._writers:
-            writer.close()
-        if not self.num_records:  # all of the split's faces were skipped
-            for path in self._paths:
-                path.unlink()
+    def close(self) -> tuple[str, dict]:
+        """Finishes the file; returns its name and what the manifest says of it."""
+        self._writer.close()
+        return self.name, {"faces": self.num_records, "sha256": self._content.hexdigest()}

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from dots import DOT, DotSource, centroids, dot_network
 
-from tfrecords_tools.writer import CropRule, write_records
+from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.writer import write_records
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import read_faces, training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.conditions import noisy_boxes
 from wing_tf.evaluation.predict import crop_batches, predict_batches
-from wing_tf.geometry import apply_affine, compose, invert
+from wing_tf.geometry import apply_affine, compose, invert, landmark_box
 from wing_tf.inference import Landmarker
 from wing_tf.models.saving import Contract
 
@@ -27,7 +28,7 @@ TOLERANCE = 0.05
 def records(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dots") / "records"
     write_records(
-        SOURCE, folder, rule=CropRule(side=256), validation_fraction=0, progress=False,
+        SOURCE, folder, stored=StoredSquare(side=256), validation_fraction=0, progress=False,
         num_processes=0,
     )  # fmt: skip
     return open_records(find_shards(str(folder)))
@@ -48,7 +49,7 @@ def test_write_and_read(records, ratio):
         landmarks = apply_affine(to_source, face["landmarks_square_px"].astype(np.float64))
         np.testing.assert_allclose(landmarks, truth.landmarks_px, atol=2e-3)
         box = apply_affine(to_source, face["box_square_px"].reshape(2, 2).astype(np.float64))
-        np.testing.assert_allclose(box.ravel(), truth.box_xyxy_px, atol=2e-3)
+        np.testing.assert_allclose(box.ravel(), landmark_box(truth.landmarks_px), atol=2e-3)
 
 
 @pytest.mark.parametrize("ratio", [1, 2])
@@ -102,7 +103,7 @@ def test_predict(input_size):
     contract = Contract(scheme_name="celeba_5", input_size=input_size, margin=1.3)
     landmarker = Landmarker(dot_network(input_size), contract=contract)
     for truth in TRUTH.values():
-        face = landmarker(truth.image, truth.box_xyxy_px[None])[0]
-        side = 1.3 * np.max(truth.box_xyxy_px[2:] - truth.box_xyxy_px[:2])
+        face = landmarker(truth.image, landmark_box(truth.landmarks_px)[None])[0]
+        side = 1.3 * np.max(landmark_box(truth.landmarks_px)[2:] - landmark_box(truth.landmarks_px)[:2])
         error = np.abs(face.landmarks_px[DOT] - truth.landmarks_px[DOT]).max()
         assert error <= TOLERANCE * max(1.0, side / input_size)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from dots import DotSource
 
+from tfrecords_tools.job import assign_splits
 from tfrecords_tools.sources import Face, Ibug300WSource, Item, SyntheticSource
-from tfrecords_tools.writer import CropRule, assign_splits, write_records
+from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.writer import write_records
 from wing_tf.data.read import read_faces
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.geometry import apply_affine
@@ -25,7 +27,7 @@ def test_the_same_bytes_at_any_number_of_processes(tmp_path):
         write_records(
             source,
             tmp_path / name,
-            rule=CropRule(side=64),
+            stored=StoredSquare(side=64),
             faces_per_shard=16,
             num_processes=processes,
             progress=False,
@@ -42,14 +44,18 @@ def test_the_same_bytes_at_any_number_of_processes(tmp_path):
 
 def test_the_manifest_says_what_was_done(tmp_path):
     returned = write_records(
-        DotSource(20, bad=(3,)), tmp_path / "r", rule=CropRule(side=64), progress=False
+        DotSource(20, bad=(3,)), tmp_path / "r", stored=StoredSquare(side=64), progress=False
     )
     manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())
     assert manifest == returned
     assert manifest["skipped"] == {"dot/3": "bad on purpose"}
     assert sum(manifest["counts"].values()) == 19
     assert manifest["scheme"] == "celeba_5"
-    assert manifest["crop_rule"] == {"side": 64, "context": 2.0, "jpeg_quality": 95}
+    assert manifest["stored_square"] == {"side": 64, "context": 2.0, "jpeg_quality": 95}
+    assert manifest["crop_rule"]["name"] == "landmark_box"
+    shards = manifest["shards"]
+    assert sum(shard["faces"] for shard in shards.values()) == 19
+    assert set(shards) == {path.name for path in (tmp_path / "r").glob("*.tfrecord")}
     assert len(manifest["sha256"]) == 64
 
 
@@ -159,7 +165,7 @@ def test_a_killed_run_leaves_nothing_that_reads_as_records(tmp_path):
 )
 def test_bad_crop_rules_are_refused(bad):
     with pytest.raises(ValueError, match="must be"):
-        CropRule(**bad)
+        StoredSquare(**bad)
 
 
 def test_real_faces_keep_their_landmarks(real_faces, tmp_path):

@@ -178,11 +178,12 @@ def test_init_from_takes_over_all_but_another_mark_ups_output(run):
 
 def test_several_record_sets_are_trained_together(synthetic_records, tmp_path, capsys):
     from tfrecords_tools.sources import SyntheticSource
-    from tfrecords_tools.writer import CropRule, write_records
+    from tfrecords_tools.squares import StoredSquare
+    from tfrecords_tools.writer import write_records
 
     more = tmp_path / "more"
     write_records(
-        SyntheticSource(count=40, seed=9), more, rule=CropRule(side=96), progress=False,
+        SyntheticSource(count=40, seed=9), more, stored=StoredSquare(side=96), progress=False,
         num_processes=0,
     )  # fmt: skip
     config = smoke_config(f"{synthetic_records},{more}", epochs=1)
@@ -227,7 +228,8 @@ def test_missing_landmarks_do_not_spoil_the_output_layers_start(tmp_path):
     import dataclasses
 
     from tfrecords_tools.sources import SyntheticSource
-    from tfrecords_tools.writer import CropRule, write_records
+    from tfrecords_tools.squares import StoredSquare
+    from tfrecords_tools.writer import write_records
 
     class Holes(SyntheticSource):
         def load(self, item):
@@ -238,7 +240,7 @@ def test_missing_landmarks_do_not_spoil_the_output_layers_start(tmp_path):
 
     folder = tmp_path / "records"
     write_records(
-        Holes(count=20), folder, rule=CropRule(side=64), progress=False, num_processes=0,
+        Holes(count=20), folder, stored=StoredSquare(side=64), progress=False, num_processes=0,
         validation_fraction=0.0,
     )  # fmt: skip
     records = open_records(find_shards(str(folder), "train"))

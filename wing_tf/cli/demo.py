@@ -40,7 +40,8 @@ def make_config(records: str, epochs: int):
 def main() -> None:
     """Runs all steps."""
     from tfrecords_tools.sources import SyntheticSource
-    from tfrecords_tools.writer import CropRule, write_records
+    from tfrecords_tools.squares import StoredSquare
+    from tfrecords_tools.writer import write_records
     from wing_tf.evaluation.evaluate import evaluate
     from wing_tf.evaluation.report import format_report
     from wing_tf.inference import Landmarker
@@ -56,7 +57,7 @@ def main() -> None:
     if records.is_dir():
         print(f"{records} is there already.")
     else:
-        write_records(source, records, rule=CropRule(side=128))
+        write_records(source, records, stored=StoredSquare(side=128))
 
     print("2/4 CNN-6 with Wing loss", flush=True)
     train(make_config(str(records), _EPOCHS.value), run)

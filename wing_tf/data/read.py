@@ -29,7 +29,14 @@ def decode_ratio(side: int, context: float, margin: float, input_size: int) -> i
     return shrink_ratio(side * margin / context, input_size)
 
 
-def parse_face(record: tf.Tensor, records: RecordSet, ratio: int = 1, *, image: bool = True):
+def parse_face(
+    record: tf.Tensor,
+    records: RecordSet,
+    ratio: int = 1,
+    *,
+    image: bool = True,
+    details: bool = False,
+):
     """Parses one record and decodes its picture, at 1 / ``ratio`` of its size.
 
     Args:
@@ -37,11 +44,15 @@ def parse_face(record: tf.Tensor, records: RecordSet, ratio: int = 1, *, image: 
         records: what the record belongs to.
         ratio: 1, 2, 4 or 8.
         image: decode the picture too.
+        details: also what only judging needs.
 
     Returns:
         A dict of ``image`` uint8 [side, side, 3], ``landmarks_square_px`` float32 [K, 2] (0 where
         missing), ``visibility`` int32 [K], ``box_square_px`` float32 [4], ``square_to_source``
-        float32 [2, 3], ``key`` string. The square's frame is that of the shrunk picture.
+        float32 [2, 3], ``key`` string. The square's frame is that of the shrunk picture. With
+        ``details`` also ``dataset_box_square_px`` float32 [4] (NaN where there is none),
+        ``angles_deg`` float32 [3] (likewise), and strings ``picture``, ``split`` and
+        ``attributes`` (joined by commas).
     """
     count = records.scheme.num_landmarks
     features = {
@@ -51,6 +62,15 @@ def parse_face(record: tf.Tensor, records: RecordSet, ratio: int = 1, *, image: 
         schema.SQUARE_TO_SOURCE: tf.io.FixedLenFeature([2, 3], tf.float32),
         schema.KEY: tf.io.FixedLenFeature([], tf.string),
     }
+    if details:
+        unknown = float("nan")
+        features |= {
+            schema.DATASET_BOX: tf.io.FixedLenFeature([4], tf.float32, [unknown] * 4),
+            schema.ANGLES: tf.io.FixedLenFeature([3], tf.float32, [unknown] * 3),
+            schema.PICTURE: tf.io.FixedLenFeature([], tf.string),
+            schema.SPLIT: tf.io.FixedLenFeature([], tf.string),
+            schema.ATTRIBUTES: tf.io.FixedLenFeature([], tf.string, ""),
+        }
     if image:
         features[schema.IMAGE] = tf.io.FixedLenFeature([], tf.string)
     example = tf.io.parse_single_example(record, features)
@@ -70,6 +90,12 @@ def parse_face(record: tf.Tensor, records: RecordSet, ratio: int = 1, *, image: 
         "square_to_source": matrix,
         "key": example[schema.KEY],
     }
+    if details:
+        face |= {
+            "dataset_box_square_px": (example[schema.DATASET_BOX] + 0.5) / ratio - 0.5,
+            "angles_deg": example[schema.ANGLES],
+            **{name: example[name] for name in (schema.PICTURE, schema.SPLIT, schema.ATTRIBUTES)},
+        }
     if image:
         side = records.side // ratio
         picture = tf.io.decode_jpeg(example[schema.IMAGE], channels=3, ratio=ratio)
@@ -77,12 +103,14 @@ def parse_face(record: tf.Tensor, records: RecordSet, ratio: int = 1, *, image: 
     return face
 
 
-def read_faces(records: RecordSet, ratio: int = 1, *, image: bool = True) -> tf.data.Dataset:
+def read_faces(
+    records: RecordSet, ratio: int = 1, *, image: bool = True, details: bool = False
+) -> tf.data.Dataset:
     """Returns all faces once, in a fixed order, unbatched; see `parse_face`."""
     files = tf.data.Dataset.from_tensor_slices(list(records.files))
     dataset = _interleave(files, len(records.files))
     return dataset.map(
-        lambda record: parse_face(record, records, ratio, image=image),
+        lambda record: parse_face(record, records, ratio, image=image, details=details),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )

@@ -1,18 +1,23 @@
 """Record files: which there are, whether they are whole, and what they hold."""
 
+import collections
 import dataclasses
 import glob
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from wing_tf.data import example_schema as schema
-from wing_tf.landmarks import LandmarkScheme, get_scheme
+from wing_tf.data.crop_rules import CropRule
+from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_json
+
+UNKNOWN_CROP = CropRule(name="not recorded", box="dataset_or_landmark")
+"""Of records that were written before they named their crop rule."""
 
 _SHARD = re.compile(r"(?P<split>\w+)-\d{5}-of-(?P<count>\d{5})\.tfrecord")
 
@@ -27,6 +32,9 @@ class RecordSet:
         scheme: the mark-up.
         side: of the stored squares in pixels.
         context: the squares' side over the face boxes' longer side (the largest among the files).
+        crops: the crop rules of the boxes, one unless record sets of several were put together;
+            all square, or none. `UNKNOWN_CROP` for records that don't say.
+        sources: how many faces are of each data set, by name.
     """
 
     files: tuple[str, ...]
@@ -34,6 +42,24 @@ class RecordSet:
     scheme: LandmarkScheme
     side: int
     context: float
+    crops: tuple[CropRule, ...]
+    sources: Mapping[str, int]
+
+    @property
+    def square(self) -> bool:
+        """Whether networks' crops are squares."""
+        return self.crops[0].square
+
+    @property
+    def margin(self) -> float:
+        """The crop rule's margin. Raises ValueError if there are several."""
+        margins = {crop.margin for crop in self.crops}
+        if len(margins) > 1 or UNKNOWN_CROP in self.crops:
+            raise ValueError(
+                "The records' crop rules name no one margin: "
+                f"{'; '.join(map(str, self.crops))}. Set config.crop_margin."
+            )
+        return margins.pop()
 
 
 def find_shards(patterns: str | Sequence[str], split: str | None = None) -> list[str]:
@@ -96,15 +122,16 @@ def open_records(files: Sequence[str]) -> RecordSet:
 
     Raises:
         ValueError: if a file is truncated, damaged or not made by this package, or if the files
-            differ in scheme or in square side.
+            differ in scheme, in square side or in whether crops are square.
     """
-    count = 0
     context = 1.0
-    found: dict[tuple[str, int], str] = {}
+    found: dict[tuple[str, int, bool], str] = {}
+    crops: dict[CropRule, None] = {}
+    sources: collections.Counter[str] = collections.Counter()
     for file in files:
         dataset = tf.data.TFRecordDataset(file, buffer_size=1 << 20)
         try:
-            count += int(dataset.reduce(np.int64(0), lambda total, _: total + 1))
+            count = int(dataset.reduce(np.int64(0), lambda total, _: total + 1))
             first = next(iter(dataset.take(1).as_numpy_iterator()), None)
         except tf.errors.DataLossError as error:
             raise ValueError(
@@ -112,23 +139,51 @@ def open_records(files: Sequence[str]) -> RecordSet:
                 "Write it again with `wing-tfrecords write`."
             ) from None
         if first is not None:
-            name, side, file_context = _identify(file, first)
-            context = max(context, file_context)
-            found.setdefault((name, side), file)
+            facts = _identify(file, first)
+            context = max(context, facts.context)
+            found.setdefault((facts.scheme, facts.side, facts.crop.square), file)
+            crops.setdefault(facts.crop)
+            sources[facts.source] += count
     if not found:
         raise ValueError(f"The record files hold no face: {', '.join(files[:3])}.")
     if len(found) > 1:
-        listing = "; ".join(f"{file}: {name}, side {side}" for (name, side), file in found.items())
-        raise ValueError(f"Record sets must share one scheme and one square side. {listing}.")
-    ((name, side),) = found
-    return RecordSet(tuple(files), count, get_scheme(name), side, context)
+        listing = "; ".join(
+            f"{file}: {name}, side {side}{'' if square else ', crops not square'}"
+            for (name, side, square), file in found.items()
+        )
+        raise ValueError(
+            "Record sets must share one scheme and one square side, and all crops be square or "
+            f"none. {listing}."
+        )
+    ((name, side, _),) = found
+    return RecordSet(
+        tuple(files), sources.total(), get_scheme(name), side, context, tuple(crops), dict(sources)
+    )
 
 
-def _identify(file: str, record: bytes) -> tuple[str, int, float]:
-    """Returns the scheme, the square's side and its context of a file's first record."""
+@dataclasses.dataclass(frozen=True)
+class _Facts:
+    """What a file's first record says of all of them."""
+
+    scheme: str
+    side: int
+    context: float
+    crop: CropRule
+    source: str
+
+
+def _identify(file: str, record: bytes) -> _Facts:
     try:
         feature = tf.train.Example.FromString(record).features.feature
+
+        def text(key, default=""):
+            return feature[key].bytes_list.value[0].decode() if key in feature else default
+
         name = feature[schema.SCHEME].bytes_list.value[0].decode()
+        if definition := text(schema.SCHEME_JSON):
+            scheme_from_json(definition)
+        crop = text(schema.CROP_RULE)
+        crop_rule = CropRule.from_json(crop) if crop else UNKNOWN_CROP
         side = feature[schema.SIDE].int64_list.value[0]
         x0, y0, x1, y1 = feature[schema.BOX].float_list.value
         count = len(feature[schema.VISIBILITY].int64_list.value)
@@ -139,4 +194,4 @@ def _identify(file: str, record: bytes) -> tuple[str, int, float]:
         raise ValueError(
             f"{file} holds records that `wing-tfrecords` has not written ({error})."
         ) from None
-    return name, side, context
+    return _Facts(name, side, context, crop_rule, text(schema.SOURCE, "not recorded"))

@@ -22,7 +22,14 @@ from wing_tf.geometry.affine import (
     resize_matrix,
     rotation_about,
 )
-from wing_tf.geometry.boxes import box_iou, crop_square, landmark_box, perturb_box, shrink_ratio
+from wing_tf.geometry.boxes import (
+    box_iou,
+    crop_region,
+    crop_square,
+    landmark_box,
+    perturb_box,
+    shrink_ratio,
+)
 from wing_tf.geometry.shapes import align_to, mean_shape, procrustes, shape_in_box, similarity_to
 
 __all__ = [
@@ -31,6 +38,7 @@ __all__ = [
     "box_iou",
     "box_to_size",
     "compose",
+    "crop_region",
     "crop_square",
     "flip_x",
     "invert",

@@ -35,6 +35,29 @@ def crop_square(box_xyxy_px: Any, margin: float, xp: Any = np) -> Any:
     return xp.concatenate([centre - half, centre + half], axis=-1)
 
 
+def crop_region(box_xyxy_px: Any, margin: float, square: bool = True, xp: Any = np) -> Any:
+    """Returns what a network sees of a face: `crop_square`, or the box with each side enlarged.
+
+    Args:
+        box_xyxy_px: [..., 4].
+        margin: times the longer side, or times each side if not ``square``.
+        square: the square on the longer side; else the box keeps its shape.
+        xp: the array namespace.
+
+    Returns:
+        [..., 4].
+
+    Example:
+        >>> crop_region(np.array([10.0, 0.0, 20.0, 20.0]), 1.5, square=False)
+        array([ 7.5, -5. , 22.5, 25. ])
+    """
+    if square:
+        return crop_square(box_xyxy_px, margin, xp=xp)
+    low, high = box_xyxy_px[..., :2], box_xyxy_px[..., 2:]
+    centre, half = (low + high) / 2, (high - low) * (margin / 2)
+    return xp.concatenate([centre - half, centre + half], axis=-1)
+
+
 def perturb_box(
     box_xyxy_px: np.ndarray, amount: float, generator: np.random.Generator
 ) -> np.ndarray:

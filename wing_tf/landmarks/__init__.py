@@ -2,7 +2,14 @@
 
 from wing_tf.landmarks.mapping import MAPS, SchemeMap, find_map, load_map
 from wing_tf.landmarks.scheme import BOX_NORMALISERS, LandmarkScheme
-from wing_tf.landmarks.schemes import SCHEMES, get_scheme
+from wing_tf.landmarks.scheme_file import (
+    custom_json,
+    load_scheme,
+    scheme_from_dict,
+    scheme_from_json,
+    scheme_to_dict,
+)
+from wing_tf.landmarks.schemes import SCHEMES, get_scheme, register_scheme
 
 __all__ = [
     "BOX_NORMALISERS",
@@ -10,7 +17,13 @@ __all__ = [
     "SCHEMES",
     "LandmarkScheme",
     "SchemeMap",
+    "custom_json",
     "find_map",
     "get_scheme",
     "load_map",
+    "load_scheme",
+    "register_scheme",
+    "scheme_from_dict",
+    "scheme_from_json",
+    "scheme_to_dict",
 ]

@@ -58,6 +58,34 @@ IBUG_68 = LandmarkScheme(
     reference="Sagonas et al., 300 Faces In-the-Wild Challenge, ICCV Workshops 2013.",
 )
 
+
+def _inner(name: str, kept: tuple[int, ...]) -> LandmarkScheme:
+    """Returns the part of the 68 points that challenges and papers call the 51 or 49 points."""
+    new = {old: i for i, old in enumerate(kept)}
+
+    def renamed(groups):
+        parts = (tuple(new[i] for i in group if i in new) for group in groups)
+        return tuple(part for part in parts if part)
+
+    return LandmarkScheme(
+        name=name,
+        num_landmarks=len(kept),
+        flip_permutation=renamed([[IBUG_68.flip_permutation[i] for i in kept]])[0],
+        regions={
+            region: renamed([indices])[0]
+            for region, indices in IBUG_68.regions.items()
+            if set(indices) & set(kept)
+        },
+        normalisers={k: renamed(groups) for k, groups in IBUG_68.normalisers.items()},  # type: ignore[misc]
+        default_normaliser=IBUG_68.default_normaliser,
+        boundary_curves=tuple(c for c in renamed(IBUG_68.boundary_curves) if len(c) > 1),
+        reference=IBUG_68.reference,
+    )
+
+
+IBUG_51 = _inner("ibug_51", IBUG_68.subsets["inner_51"])
+IBUG_49 = _inner("ibug_49", IBUG_68.subsets["inner_49"])
+
 _WFLW_CURVES = (
     "0-32, 33-37, 42-46, 60-64, 60 67-64, 68-72, 68 75-72, 51-54, 55-59, "
     "76-82, 88-92, 76 87-82, 88 95-92"
@@ -198,14 +226,37 @@ LSP_14 = LandmarkScheme(
 )
 
 SCHEMES: dict[str, LandmarkScheme] = {
-    "ibug_68": IBUG_68,
-    "wflw_98": WFLW_98,
-    "cofw_29": COFW_29,
-    "aflw_19": AFLW_19,
-    "lapa_106": LAPA_106,
-    "celeba_5": CELEBA_5,
-    "lsp_14": LSP_14,
-}
+    scheme.name: scheme
+    for scheme in (
+        IBUG_68, IBUG_51, IBUG_49, WFLW_98, COFW_29, AFLW_19, LAPA_106, CELEBA_5, LSP_14,
+    )
+}  # fmt: skip
+"""The known mark-ups by name: built in, and registered in this process."""
+
+_BUILT_IN = frozenset(SCHEMES)
+
+
+def is_built_in(scheme: LandmarkScheme) -> bool:
+    """Says whether a mark-up is one of this package's."""
+    return scheme.name in _BUILT_IN
+
+
+def register_scheme(scheme: LandmarkScheme) -> LandmarkScheme:
+    """Makes a mark-up known to `get_scheme` in this process, and returns it.
+
+    Records and models hold their mark-up when it is not built in, and register it when opened.
+
+    Raises:
+        ValueError: if another mark-up of the name is known.
+    """
+    known = SCHEMES.setdefault(scheme.name, scheme)
+    if known != scheme:
+        kind = "built in" if is_built_in(scheme) else "in use"
+        raise ValueError(
+            f"Another mark-up named {scheme.name!r} is {kind}. If its points mean something else, "
+            "give yours another name; if it was changed, write the records and train again."
+        )
+    return known
 
 
 def get_scheme(name: str | LandmarkScheme) -> LandmarkScheme:

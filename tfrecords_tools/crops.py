@@ -1,0 +1,87 @@
+"""The box of a face by a crop rule."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tfrecords_tools.sources.base import BadRecordError, Face, check_box
+from wing_tf.data.crop_rules import CropRule
+from wing_tf.detection import HaarDetector
+from wing_tf.geometry import box_iou, crop_square, landmark_box
+
+_MINIMUM_IOU = 0.5
+_detectors: list[Callable[[np.ndarray], np.ndarray]] = []  # one a process, made when needed
+
+
+def face_box(face: Face, rule: CropRule) -> np.ndarray:
+    """Returns the box [4] that a rule takes of a face, in pixels of its picture.
+
+    Raises:
+        BadRecordError: if the rule needs a data set's box and there is none, if the detector does
+            not find the face (no box with an IoU of .5 or more with the square round the
+            landmarks), or if the box is not one.
+    """
+    if rule.box == "detector":
+        box = _detected(face)
+    elif rule.box == "landmark" or (rule.box == "dataset_or_landmark" and face.box_xyxy_px is None):
+        box = landmark_box(face.landmarks_px)
+    elif face.box_xyxy_px is None:
+        raise BadRecordError(f"the crop rule {rule.name} needs the data set's box: there is none")
+    elif rule.box in ("dataset", "dataset_or_landmark"):
+        box = face.box_xyxy_px
+    else:
+        widened = rule.box == "awing_code_widened"
+        box = awing_box(face.box_xyxy_px, face.landmarks_px if widened else None)
+    check_box(box)
+    return box
+
+
+def _detected(face: Face) -> np.ndarray:
+    if not _detectors:
+        _detectors.append(HaarDetector())
+    boxes = _detectors[0](face.image)
+    if len(boxes):
+        overlaps = box_iou(boxes, crop_square(landmark_box(face.landmarks_px), 1.0))
+        if np.max(overlaps) >= _MINIMUM_IOU:
+            return boxes[np.argmax(overlaps)]
+    raise BadRecordError("the detector does not find the face")
+
+
+def awing_box(box_xyxy_px: np.ndarray, landmarks_px: np.ndarray | None = None) -> np.ndarray:
+    """Returns the square crop [4] of Adaptive Wing's published code.
+
+    The box is padded by a fortieth of its width and height on each side (whole pixels, not beyond
+    the picture's left and top edges); a square of side .8 (w + h) about its centre becomes 450
+    pixels wide, of which the network sees the central 360.
+
+    Args:
+        box_xyxy_px: [4], the data set's box.
+        landmarks_px: [K, 2], the true landmarks: the square is made wider until all lie in
+            10 .. 440 of its 450 pixels, and the network sees all of it if one is outside of
+            5 .. 250 of its 256. None for a crop that does not know them.
+    """
+    left, top, right, bottom = np.trunc(np.asarray(box_xyxy_px, np.float64))
+    pad_x, pad_y = int(0.05 * (right - left) / 2), int(0.05 * (bottom - top) / 2)
+    left, top = max(0.0, left - pad_x), max(0.0, top - pad_y)
+    right, bottom = right + pad_x, bottom + pad_y
+    centre = np.array([left + right, top + bottom]) / 2
+    size = (right - left) + (bottom - top)
+    side, share = 0.8 * size, 360 / 450
+    if landmarks_px is not None:
+        known = landmarks_px[np.isfinite(landmarks_px).all(axis=-1)]
+        reach_low, reach_high = np.min(known - centre), np.max(known - centre)
+        factor = 250.0
+
+        def in_square(value, side, pixels):
+            return (value / side + 0.5) * pixels
+
+        while (
+            in_square(reach_low, side, 450) < 10 or in_square(reach_high, side, 450) > 440
+        ) and factor > 10:
+            factor -= 10
+            side = 200 * size / factor
+        inner = side * share
+        if in_square(reach_high, inner, 256) > 250 or in_square(reach_low, inner, 256) < 5:
+            share = 1.0
+    half = side * share / 2
+    return np.concatenate([centre - half, centre + half])
