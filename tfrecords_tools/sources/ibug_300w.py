@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from types import MappingProxyType
 
 import numpy as np
 
@@ -23,7 +24,13 @@ FOLDER_SPLITS = {
     "helen/testset": "test_helen",
     "lfpw/testset": "test_lfpw",
     "ibug": "test_ibug",
+    # The private set, made public after the challenge.
+    "01_Indoor": "test_indoor",
+    "02_Outdoor": "test_outdoor",
 }
+
+# The owners' archive of the private set unpacks to 300W/01_Indoor and 300W/02_Outdoor.
+_PRIVATE_PARENT = "300W"
 
 # AFW and Helen name the faces of one picture NUMBER_1, NUMBER_2, ...
 _FACE_OF_PICTURE = re.compile(r"^(\d+)_\d{1,2}$")
@@ -67,8 +74,13 @@ def read_pts(path: pathlib.Path, num_landmarks: int, origin: float = 1.0) -> np.
 class Ibug300WSource(Source):
     """The 300-W tree: ``afw``, ``helen/{trainset,testset}``, ``lfpw/{...}``, ``ibug``.
 
+    The private set, ``01_Indoor`` and ``02_Outdoor``, is found beside them or below ``300W/``. The
+    common test set of the literature is "test_helen" and "test_lfpw" together, the challenging one
+    "test_ibug", the private one "test_indoor" and "test_outdoor". Counts are held by folder. There
+    is no data set's own box: the organisers gave detections apart, for some of the pictures.
+
     Args:
-        root: the folder that holds them; those that are absent are left out.
+        root: the folder that holds them; those that are absent are left out, and counted.
         origin: the coordinate of the first pixel's centre in the ``.pts`` files.
 
     Raises:
@@ -76,6 +88,18 @@ class Ibug300WSource(Source):
     """
 
     name = "ibug_300w"
+    official_counts = MappingProxyType(
+        {
+            "afw": 337,
+            "helen/trainset": 2000,
+            "lfpw/trainset": 811,
+            "helen/testset": 330,
+            "lfpw/testset": 224,
+            "ibug": 135,
+            "01_Indoor": 300,
+            "02_Outdoor": 300,
+        }
+    )
 
     def __init__(self, root: str | pathlib.Path, *, origin: float = 1.0):
         self.root = pathlib.Path(root)
@@ -90,7 +114,7 @@ class Ibug300WSource(Source):
         items = []
         self.skipped = {}
         for folder, split in FOLDER_SPLITS.items():
-            files = sorted(p for p in (self.root / folder).glob("*") if p.is_file())
+            files = sorted(p for p in self._folder(folder).glob("*") if p.is_file())
             pictures: dict[str, pathlib.Path] = {}
             for path in files:
                 if path.suffix.lower() in PICTURE_SUFFIXES:
@@ -112,6 +136,14 @@ class Ibug300WSource(Source):
                 f"{', '.join(FOLDER_SPLITS)} with pictures and .pts files of the same names."
             )
         return items
+
+    def group(self, item: Item) -> tuple[str, ...]:
+        """Returns the face's folder."""
+        return (item.key.rpartition("/")[0],)
+
+    def _folder(self, name: str) -> pathlib.Path:
+        there = self.root / name
+        return there if there.is_dir() else self.root / _PRIVATE_PARENT / name
 
     def load(self, item: Item) -> Face:
         """Reads a picture and its points."""
