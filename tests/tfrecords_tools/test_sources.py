@@ -54,7 +54,7 @@ def test_points_count_from_one_unless_told(tree):
     for item in source.items():
         face = source.load(item)
         np.testing.assert_allclose(face.landmarks_px, POINTS, atol=1e-3)
-        np.testing.assert_allclose(face.box_xyxy_px, [20, 25, 80, 90], atol=1e-3)
+        assert face.box_xyxy_px is None  # the data set has none
         assert face.image.shape == (120, 110, 3)
         assert (face.visibility == 2).all()
     zero = Ibug300WSource(tree, origin=0.0)
@@ -155,8 +155,16 @@ def test_csv(tmp_path):
     np.testing.assert_array_equal(face.visibility, [2, 2, 1, 2, 2])
     face = source.load(second)
     assert np.isnan(face.landmarks_px[2]).all()
-    np.testing.assert_array_equal(face.box_xyxy_px, [10, 20, 30, 40])
+    assert face.box_xyxy_px is None
     np.testing.assert_array_equal(face.visibility, [2, 2, 0, 2, 1])
+
+
+def test_csv_attributes(tmp_path):
+    row = "a.jpg,10,20,30,20,20,30,12,40,28,40,test,"
+    path = _csv(tmp_path, FIVE + ",split,attributes", *(row + a for a in ("", "a b|c_1", "a-b")))
+    source = CsvSource(path, scheme="celeba_5")
+    assert [item.attributes for item in source.items()] == [(), ("a", "b", "c_1")]
+    assert source.skipped == {"line 4": "attribute 'a-b': letters, digits and _ only"}
 
 
 def test_csv_rows_that_can_not_be_placed_are_named(tmp_path):
@@ -228,6 +236,15 @@ def test_real_faces(real_faces):
     assert splits["train"] > 2000
     face = source.load(items[0])
     assert face.landmarks_px.shape == (68, 2)
+    found = {
+        name: sum(source.group(i) == (name,) for i in items) for name in source.official_counts
+    }
+    assert source.count_differences(items) == [
+        f"{name}: {found[name]} faces, officially {count}"
+        for name, count in source.official_counts.items()
+        if found[name] != count
+    ]
+    assert found["helen/testset"] == 330
 
 
 def test_wide_yaw_is_the_share_of_turned_heads():

@@ -26,7 +26,8 @@ class CsvSource(Source):
 
     Columns: ``path`` (absolute, or relative to ``root``), ``x0, y0, x1, y1, ...`` for all K points;
     optional: ``box_x0, box_y0, box_x1, box_y1``, visibility ``v0 ... v{K-1}`` (0 missing, 1 hidden,
-    2 visible), ``split`` ("train" where absent). An empty coordinate is a missing point. Rows with
+    2 visible), ``split`` ("train" where absent), ``attributes`` (names of further sub-sets,
+    separated by spaces or |). An empty coordinate is a missing point. Rows with
     one path are faces of one picture.
 
     Args:
@@ -90,13 +91,16 @@ class CsvSource(Source):
         for line, row in enumerate(rows, start=2):
             path = (row["path"] or "").strip()
             split = (row.get("split") or "").strip() or "train"
+            attributes = tuple((row.get("attributes") or "").replace("|", " ").split())
             if not path:
                 self.skipped[f"line {line}"] = "the path is empty"
-            elif not re.fullmatch(r"\w+", split):
-                self.skipped[f"line {line}"] = f"split {split!r}: letters, digits and _ only"
+            elif wrong := [n for n in (split, *attributes) if not re.fullmatch(r"\w+", n)]:
+                what = "split" if wrong[0] == split else "attribute"
+                self.skipped[f"line {line}"] = f"{what} {wrong[0]!r}: letters, digits and _ only"
             else:
                 row["path"] = path
-                items.append(Item(f"{path}#{line}", posixpath.normpath(path), split, row))
+                picture = posixpath.normpath(path)
+                items.append(Item(f"{path}#{line}", picture, split, row, attributes))
         if not items:
             raise ValueError(f"{self.path} holds no usable row: {self.skipped}.")
         return items
