@@ -1,0 +1,239 @@
+"""Data sets of MATLAB files, written here as their owners' are and read back."""
+
+import multiprocessing
+import pickle
+
+import numpy as np
+import pytest
+import scipy.io
+from official_files import DOT, assert_dots, dotted, spread_points, write_mat73, write_picture
+
+from tfrecords_tools.sources import AflwSource, BadRecordError, Cofw68Source, CofwSource
+from tfrecords_tools.sources.owners_files import read_mat
+
+BOX = np.array([6.0, 8.0, 50.0, 40.0])  # x y width height, as MATLAB counts
+BOX_XYXY = [5, 7, 55, 47]
+
+
+def _phi(points, occluded):
+    return np.concatenate([points[:, 0] + 1, points[:, 1] + 1, occluded])
+
+
+def _grey(image):
+    return image[..., 0]
+
+
+def _write_cofw(path, suffix, seeds, picture=dotted):
+    points = [spread_points(29, seed) for seed in seeds]
+    occluded = np.arange(29) % 3 == 0
+    write_mat73(
+        path,
+        {f"Is{suffix}": [picture(p) for p in points]},
+        **{
+            f"phis{suffix}": np.stack([_phi(p, occluded) for p in points]),
+            f"bboxes{suffix}": np.stack([BOX + n for n in range(len(points))]),
+        },
+    )
+    return points
+
+
+def test_cofw(tmp_path):
+    train = _write_cofw(tmp_path / "COFW_train_color.mat", "Tr", (0, 1))
+    test = _write_cofw(tmp_path / "COFW_test_color.mat", "T", (2,))
+    source = pickle.loads(pickle.dumps(CofwSource(tmp_path)))
+    items = pickle.loads(pickle.dumps(source.items()))
+    assert [(i.key, i.picture, i.split) for i in items] == [
+        ("train/0001", "train/0001", "train"),
+        ("train/0002", "train/0002", "train"),
+        ("test/0001", "test/0001", "test"),
+    ]
+    for item, points in zip(items, [*train, *test], strict=True):
+        face = source.load(item)
+        assert_dots(face, points)
+        np.testing.assert_array_equal(face.visibility, np.where(np.arange(29) % 3 == 0, 1, 2))
+    np.testing.assert_array_equal(source.load(items[0]).box_xyxy_px, BOX_XYXY)
+    np.testing.assert_array_equal(source.load(items[1]).box_xyxy_px, [6, 8, 57, 49])
+    assert source.count_differences(items) == [
+        "train: 2 faces, officially 1345",
+        "test: 1 faces, officially 507",
+    ]
+    as_python_loaders = CofwSource(tmp_path, origin=0.0)
+    np.testing.assert_allclose(as_python_loaders.load(items[0]).landmarks_px, train[0] + 1)
+
+
+def test_cofw_is_read_in_several_processes(tmp_path):
+    train = _write_cofw(tmp_path / "COFW_train_color.mat", "Tr", range(6))
+    _write_cofw(tmp_path / "COFW_test_color.mat", "T", (2,))
+    source = CofwSource(tmp_path)
+    items = source.items()
+    source.load(items[0])  # the parent has read from the file, too
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        faces = pool.map(source.load, items)
+    for face, points in zip(faces, train, strict=False):
+        assert_dots(face, points)
+
+
+def test_cofw_grey_pictures(tmp_path):
+    folder = tmp_path / "common/xpburgos/behavior/code/pose"
+    points = _write_cofw(tmp_path / "COFW_train.mat", "Tr", (0,), lambda p: _grey(dotted(p)))
+    _write_cofw(folder / "COFW_test.mat", "T", (1,), lambda p: _grey(dotted(p)))
+    source = CofwSource(tmp_path)
+    face = source.load(source.items()[0])
+    assert face.image.shape == (60, 80, 3)
+    np.testing.assert_array_equal(face.image[..., 2], _grey(dotted(points[0])))
+    x, y = points[0][5].astype(int)
+    assert face.image[y, x].tolist() == [DOT[0]] * 3
+
+
+def test_cofw_faults(tmp_path):
+    _write_cofw(tmp_path / "COFW_train_color.mat", "Tr", (0,), lambda p: dotted(p)[..., :2])
+    with pytest.raises(ValueError, match=r"no .*COFW_test_color\.mat\. The official layout is"):
+        CofwSource(tmp_path)
+    path = tmp_path / "COFW_test_color.mat"
+    write_mat73(path, {"IsT": []}, phisT=np.zeros((1, 87)))
+    source = CofwSource(tmp_path)
+    with pytest.raises(ValueError, match="Missing: bboxesT; found: IsT, phisT"):
+        source.items()
+    write_mat73(path, {"IsT": [dotted([])]}, phisT=np.zeros((1, 58)), bboxesT=np.zeros((1, 4)))
+    with pytest.raises(ValueError, match="phisT must be 1 x 87, .* Found: 1 x 58"):
+        source.items()
+    path.write_bytes(b"no file")
+    with pytest.raises(ValueError, match="not a MATLAB file of version 7.3"):
+        source.items()
+    _write_cofw(path, "T", (1,))
+    items = source.items()
+    with pytest.raises(BadRecordError, match=r"must be uint8 .* Found: uint8 \[60, 80, 2\]"):
+        source.load(items[0])
+    write_mat73(path, IsT=np.zeros((1, 1)))
+    with pytest.raises(BadRecordError, match="no picture 1"):
+        source.load(items[1])
+
+
+def _write_cofw68(folder, count=3):
+    marks = folder / "test_annotations"
+    marks.mkdir(parents=True)
+    points = [spread_points(68, seed) for seed in range(count)]
+    for number, places in enumerate(points, start=1):
+        occluded = (np.arange(68) == number).astype(float)[:, None]
+        mat = {"Points": places + 1, "Occ": occluded}
+        scipy.io.savemat(marks / f"{number}_points.mat", mat)
+    scipy.io.savemat(
+        folder / "cofw68_test_bboxes.mat", {"bboxes": np.stack([BOX + n for n in range(count)])}
+    )
+    return points
+
+
+@pytest.mark.parametrize("pictures", ["", "COFW68_Data", "elsewhere"])
+def test_cofw68(tmp_path, pictures):
+    points = _write_cofw68(tmp_path / "COFW68_Data")
+    write_mat73(tmp_path / pictures / "COFW_test_color.mat", {"IsT": [dotted(p) for p in points]})
+    given = {"pictures": tmp_path / pictures} if pictures == "elsewhere" else {}
+    source = pickle.loads(pickle.dumps(Cofw68Source(tmp_path, **given)))
+    scipy.io.savemat(tmp_path / "COFW68_Data/test_annotations/4_points.mat", {"Points": [1]})
+    items = source.items()
+    assert [(item.key, item.split) for item in items] == [
+        (f"test/000{n}", "test") for n in (1, 2, 3)
+    ]
+    assert list(source.skipped) == ["4_points.mat"]
+    for number, item in enumerate(items, start=1):
+        face = source.load(item)
+        assert_dots(face, points[number - 1])
+        assert np.flatnonzero(face.visibility == 1).tolist() == [number]
+    np.testing.assert_array_equal(source.load(items[0]).box_xyxy_px, BOX_XYXY)
+    assert source.count_differences(items) == ["test: 3 faces, officially 507"]
+
+
+def test_cofw68_faults(tmp_path):
+    points = _write_cofw68(tmp_path)
+    with pytest.raises(ValueError, match=r"no .*COFW_test_color\.mat\. The official layout is"):
+        Cofw68Source(tmp_path)
+    write_mat73(tmp_path / "COFW_test_color.mat", {"IsT": [dotted(p) for p in points]})
+    source = Cofw68Source(tmp_path)
+    items = source.items()
+    mat = {"Points": points[0][:29], "Occ": np.zeros((68, 1))}
+    scipy.io.savemat(tmp_path / "test_annotations/1_points.mat", mat)
+    with pytest.raises(BadRecordError, match="expected Points 68 x 2 .* found 29 x 2"):
+        source.load(items[0])
+    scipy.io.savemat(tmp_path / "test_annotations/1_points.mat", {"Points": points[0]})
+    with pytest.raises(BadRecordError, match="Missing: Occ"):
+        source.load(items[0])
+    scipy.io.savemat(tmp_path / "cofw68_test_bboxes.mat", {"bboxes": np.zeros((2, 4))})
+    with pytest.raises(ValueError, match="a box for each of the 3 pictures .* Found: 2 x 4"):
+        source.items()
+    with pytest.raises(ValueError, match="no .*COFW68_Data/test_annotations"):
+        Cofw68Source(tmp_path / "test_annotations")
+
+
+def _write_aflw(root, count=20003, flickr="data/flickr", **changed):
+    """The last faces of the permutation, the first rows of the file, are the test's."""
+    names = np.array([[f"0/image{n:05d}.jpg"] for n in range(count)], object)
+    points = np.tile(spread_points(19), (count, 1, 1)) + 0.25
+    points[:3] = [spread_points(19, seed) for seed in range(3)]
+    visible = np.ones((count, 19), np.uint8)
+    visible[1, 4] = visible[-1, 2] = 0
+    variables = {
+        "nameList": names,
+        "data": np.concatenate([points[..., 0], points[..., 1]], axis=1),
+        "bbox": np.tile([3.0, 53.0, 4.0, 54.0], (count, 1)),  # xmin xmax ymin ymax
+        "mask_new": visible,
+        "ra": np.arange(count, 0, -1.0)[None],
+    }
+    scipy.io.savemat(root / "AFLWinfo_release.mat", variables | changed)
+    for row in range(2):
+        write_picture(root / flickr / names[row, 0], dotted(points[row]))
+    return points
+
+
+def test_aflw(tmp_path):
+    points = _write_aflw(tmp_path)
+    source = pickle.loads(pickle.dumps(AflwSource(tmp_path)))
+    items = source.items()
+    assert [item.split for item in items[19999:20001]] == ["train", "test"]
+    assert items[0].key == "0/image20002.jpg#20003"
+    assert items[0].attributes == ()
+    assert [item.picture for item in items[20000:]] == [f"0/image0000{n}.jpg" for n in (2, 1, 0)]
+    assert [item.attributes for item in items[20000:]] == [("frontal",), (), ("frontal",)]
+    first = source.load(items[-1])
+    assert_dots(first, points[0])
+    np.testing.assert_array_equal(first.box_xyxy_px, [3, 4, 53, 54])
+    assert (first.visibility == 2).all()
+    second = source.load(items[-2])
+    assert_dots(second, points[1])
+    assert np.flatnonzero(second.visibility == 1).tolist() == [4]
+    with pytest.raises(BadRecordError, match=r"image00002\.jpg"):
+        source.load(items[20000])
+    assert source.count_differences(items) == [
+        "test: 3 faces, officially 4386",
+        "test_frontal: 2 faces, officially 1314",
+    ]
+    assert len(pickle.dumps(items[0].payload)) < 1500
+    for place in ("aflw/data/flickr", "flickr"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        source.pictures.rename(tmp_path / place)
+        source = AflwSource(tmp_path)
+        assert_dots(source.load(items[-1]), points[0])
+
+
+def test_aflw_faults(tmp_path):
+    with pytest.raises(ValueError, match=r"no .*AFLWinfo_release\.mat\. The official layout is"):
+        AflwSource(tmp_path)
+    _write_aflw(tmp_path, 3, "pictures")
+    with pytest.raises(ValueError, match="no .*data/flickr"):
+        AflwSource(tmp_path)
+    (tmp_path / "flickr").mkdir()
+    source = AflwSource(tmp_path)
+    _write_aflw(tmp_path, 3, data=np.zeros((3, 42)))
+    with pytest.raises(ValueError, match="data must be 3 x 38, .* Found: 3 x 42"):
+        source.items()
+    _write_aflw(tmp_path, 3, ra=np.arange(3))
+    with pytest.raises(ValueError, match=r"each of 1 \.\.\. 3 once"):
+        source.items()
+    (tmp_path / "AFLWinfo_release.mat").write_bytes(b"<html>not found</html>" * 20)
+    with pytest.raises(ValueError, match="not a MATLAB file of version 5 to 7"):
+        source.items()
+
+
+def test_a_file_of_the_other_version_is_named(tmp_path):
+    write_mat73(tmp_path / "a.mat", joints=np.zeros((3, 14, 2)))
+    with pytest.raises(ValueError, match="not a MATLAB file of version 5 to 7"):
+        read_mat(tmp_path / "a.mat", ["joints"])

@@ -1,0 +1,121 @@
+"""LaPa: 106 points, one text file a picture."""
+
+import pathlib
+import re
+from types import MappingProxyType
+
+import numpy as np
+
+from tfrecords_tools.sources.base import (
+    PICTURE_SUFFIXES,
+    BadRecordError,
+    Face,
+    Item,
+    Source,
+    annotated_face,
+    read_picture,
+    require,
+)
+from wing_tf.landmarks import LandmarkScheme, get_scheme
+
+LAYOUT = "{train,val,test}/images/NAME.jpg and {train,val,test}/landmarks/NAME.txt"
+
+SPLITS = ("train", "val", "test")
+
+# Faces of one photograph share a name up to their number.
+_FACE_OF_PICTURE = re.compile(r"^(.*\d.*)_\d{1,2}$")
+
+
+def read_points(path: pathlib.Path, num_landmarks: int) -> np.ndarray:
+    """Reads a LaPa text file.
+
+    Args:
+        path: text: the number of points, then one "x y" a row; the number may be absent.
+        num_landmarks: the number of points that must be there.
+
+    Returns:
+        float64 [K, 2], as written.
+
+    Raises:
+        BadRecordError: if the file can't be read, holds another number of points, text or NaN.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise BadRecordError(f"cannot read {path}: {error.strerror}") from error
+    rows = [line.split() for line in text.splitlines() if line.strip()]
+    if rows and len(rows[0]) == 1:
+        rows = rows[1:]
+    try:
+        points = np.array([[float(word) for word in row] for row in rows], np.float64)
+    except ValueError as error:
+        raise BadRecordError(f"{path}: not rows of two numbers ({error})") from error
+    if points.shape != (num_landmarks, 2):
+        raise BadRecordError(
+            f"{path}: expected {num_landmarks} rows of two numbers, found shape {points.shape}"
+        )
+    if not np.all(np.isfinite(points)):
+        raise BadRecordError(f"{path}: holds NaN or infinity")
+    return points
+
+
+class LapaSource(Source):
+    """LaPa, Landmark guided face Parsing. Its masks of pixels are not read.
+
+    There are no boxes. The owners do not say what the first pixel's centre is called; public
+    loaders take nothing off the coordinates. The owners' validation faces are the split "val",
+    beside the share of "train" that the writer holds out.
+
+    Args:
+        root: the folder that holds ``train``, ``val`` and ``test``.
+        origin: the coordinate of the first pixel's centre, taken off all points.
+
+    Raises:
+        ValueError: if a folder is absent.
+    """
+
+    name = "lapa"
+    official_counts = MappingProxyType({"train": 18176, "val": 2000, "test": 2000})
+
+    def __init__(self, root: str | pathlib.Path, *, origin: float = 0.0):
+        self.root = pathlib.Path(root)
+        self.origin = origin
+        self.scheme: LandmarkScheme = get_scheme("lapa_106")
+        self.skipped = {}
+        for split in SPLITS:
+            for folder in ("images", "landmarks"):
+                require(self.root / split / folder, LAYOUT)
+
+    def items(self) -> list[Item]:
+        """Returns the faces of the three splits, by name."""
+        items = []
+        self.skipped = {}
+        for split in SPLITS:
+            pictures = {
+                path.stem: path.name
+                for path in sorted((self.root / split / "images").iterdir())
+                if path.suffix.lower() in PICTURE_SUFFIXES
+            }
+            marked = {path.stem for path in (self.root / split / "landmarks").glob("*.txt")}
+            for stem in sorted(pictures.keys() | marked):
+                key = f"{split}/{stem}"
+                if stem not in marked:
+                    self.skipped[key] = "picture without a .txt file"
+                elif stem not in pictures:
+                    self.skipped[key] = ".txt file without a picture"
+                else:
+                    match = _FACE_OF_PICTURE.match(stem)
+                    picture = match.group(1) if match else stem
+                    items.append(Item(key, picture, split, (pictures[stem], f"{stem}.txt")))
+        if not items:
+            raise ValueError(f"No annotated picture below {self.root}. The layout is: {LAYOUT}")
+        return items
+
+    def load(self, item: Item) -> Face:
+        """Reads a picture and its points."""
+        folder = self.root / item.split
+        picture, points = item.payload
+        return annotated_face(
+            read_picture(folder / "images" / picture),
+            read_points(folder / "landmarks" / points, self.scheme.num_landmarks) - self.origin,
+        )

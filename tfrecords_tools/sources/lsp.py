@@ -1,0 +1,85 @@
+"""LSP and LSP-extended: 14 joints of people at sports."""
+
+import pathlib
+from types import MappingProxyType
+
+import numpy as np
+
+from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_picture, require
+from tfrecords_tools.sources.owners_files import read_mat
+from wing_tf.data import example_schema as schema
+from wing_tf.landmarks import LandmarkScheme, get_scheme
+
+LAYOUT = "joints.mat and images/im0001.jpg ... images/im2000.jpg"
+
+NUM_TRAIN = 1000
+
+
+class LspSource(Source):
+    """LSP, Leeds Sports Pose: the first 1,000 pictures train, the last 1,000 test.
+
+    ``joints.mat`` is [3, 14, 2000]: x, y and 1 where the joint is hidden. Hidden joints have
+    coordinates, guessed by the annotators. They get no weight in training: they are missing there.
+    In the test they are kept, and hidden, as the usual PCK counts them. There are no boxes.
+
+    The owners do not say what the first pixel's centre is called; the file is MATLAB's, where it is
+    (1, 1), and that is taken. Public Python loaders take nothing off, one pixel away from this.
+
+    Args:
+        root: the folder that holds ``images`` and ``joints.mat``.
+        joints: another file of joints below ``root``, such as the observer-centric
+            ``lsp-joints-OC.mat``; without its third row no joint is hidden.
+        hidden: "missing" or "keep" for hidden joints of both splits; None as above.
+        origin: the coordinate of the first pixel's centre, taken off all points.
+
+    Raises:
+        ValueError: if the file or the pictures' folder is absent, or ``hidden`` is something else.
+    """
+
+    name = "lsp"
+    official_counts = MappingProxyType({"train": NUM_TRAIN, "test": 1000})
+
+    def __init__(
+        self,
+        root: str | pathlib.Path,
+        *,
+        joints: str = "joints.mat",
+        hidden: str | None = None,
+        origin: float = 1.0,
+    ):
+        self.root = pathlib.Path(root)
+        self.origin = origin
+        self.scheme: LandmarkScheme = get_scheme("lsp_14")
+        self.skipped = {}
+        if hidden not in (None, "missing", "keep"):
+            raise ValueError(
+                f"`hidden` must be 'missing', 'keep' or None. Received: hidden={hidden!r}."
+            )
+        self.hidden = hidden
+        self.path = require(self.root / joints, LAYOUT)
+        require(self.root / "images", LAYOUT)
+
+    def items(self) -> list[Item]:
+        """Returns the people by number."""
+        joints = np.asarray(read_mat(self.path, ["joints"])["joints"], np.float64)
+        if joints.ndim != 3 or joints.shape[0] not in (2, 3) or joints.shape[1] != 14:
+            raise ValueError(
+                f"{self.path}: joints must be 3 x 14 x N (x, y, hidden). "
+                f"Found: {' x '.join(map(str, joints.shape))}."
+            )
+        items = []
+        for index in range(joints.shape[2]):
+            split = "train" if index < NUM_TRAIN else "test"
+            hide = self.hidden or {"train": "missing", "test": "keep"}[split]
+            hidden = joints[2, :, index] > 0.5 if len(joints) == 3 else np.zeros(14, bool)
+            flag = schema.MISSING if hide == "missing" else schema.HIDDEN
+            visibility = np.where(hidden, flag, schema.VISIBLE)
+            name = f"im{index + 1:04d}"
+            items.append(Item(name, name, split, (joints[:2, :, index].T, visibility)))
+        return items
+
+    def load(self, item: Item) -> Face:
+        """Reads one person's picture; points come from the file."""
+        points, visibility = item.payload
+        picture = read_picture(self.root / "images" / f"{item.picture}.jpg")
+        return annotated_face(picture, points - self.origin, visibility)
