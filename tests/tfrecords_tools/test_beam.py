@@ -1,0 +1,111 @@
+import pathlib
+import sys
+
+import pytest
+from dots import DotSource
+
+from tfrecords_tools.beam import write_records_with_beam
+from tfrecords_tools.job import make_job
+from tfrecords_tools.sources import Item, SyntheticSource
+from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.writer import write_records
+
+try:
+    import apache_beam  # noqa: F401
+except ImportError as error:
+    _missing = str(error)
+else:
+    _missing = ""
+
+needs_beam = pytest.mark.skipif(bool(_missing), reason=f"Apache Beam: {_missing}")
+SIDE = StoredSquare(side=64)
+
+
+def _bytes(folder: pathlib.Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+class Splits(DotSource):
+    """Two splits of several shards; of one shard, and of a third split, all faces are bad."""
+
+    def __init__(self):
+        super().__init__(28, bad=(3, 12, *range(24, 28)))
+
+    def items(self):
+        splits = ["train"] * 16 + ["test_a"] * 8 + ["test_bad"] * 4
+        return [
+            Item(f"dot/{i}", f"dot/{i}", split, i, ("odd",) * (i % 2))
+            for i, split in enumerate(splits)
+        ]
+
+
+def _with_a_shard_of_bad_faces():
+    source = Splits()
+    tasks = make_job(source, "nowhere", faces_per_shard=3).tasks
+    shard = next(task.shard for task in tasks if task.split == "test_a")
+    source.bad += tuple(task.item.payload for task in tasks if task.shard == shard)
+    return source, shard
+
+
+@needs_beam
+@pytest.mark.parametrize(
+    "options",
+    [None, ["--runner=DirectRunner", "--direct_num_workers=2",
+            "--direct_running_mode=multi_threading"]],
+)  # fmt: skip
+def test_the_same_files_as_on_one_machine(tmp_path, options):
+    source, emptied = _with_a_shard_of_bad_faces()
+    local = write_records(
+        source, tmp_path / "local", stored=SIDE, faces_per_shard=3, num_processes=0, progress=False
+    )
+    manifest = write_records_with_beam(
+        source, tmp_path / "beam", stored=SIDE, faces_per_shard=3, pipeline_options=options
+    )
+    assert manifest == local
+    assert _bytes(tmp_path / "beam") == _bytes(tmp_path / "local")
+    assert set(manifest["counts"]) == {"train", "validation", "test_a"}
+    assert len(manifest["shards"]) > 8
+    # A shard whose faces were all skipped is there, empty: its name is in its siblings' names.
+    assert manifest["shards"][emptied]["faces"] == 0
+    assert (tmp_path / "beam" / emptied).stat().st_size == 0
+
+
+@needs_beam
+@pytest.mark.slow  # each process imports TensorFlow and Beam
+def test_two_processes_write_the_same_files(tmp_path):
+    source = SyntheticSource(count=24, num_test=8, seed=1, size=128)
+    write_records(source, tmp_path / "local", stored=SIDE, faces_per_shard=8, progress=False)
+    write_records_with_beam(
+        source, tmp_path / "beam", stored=SIDE, faces_per_shard=8,
+        pipeline_options=["--direct_num_workers=2"],
+    )  # fmt: skip
+    assert _bytes(tmp_path / "beam") == _bytes(tmp_path / "local")
+
+
+@needs_beam
+def test_strict_names_the_first_bad_face_as_the_other_writer_does(tmp_path):
+    messages = []
+    for write, options in ((write_records, {"progress": False}), (write_records_with_beam, {})):
+        with pytest.raises(ValueError, match="bad on purpose") as error:
+            write(DotSource(12, bad=(3, 5, 8)), tmp_path / "r", strict=True, **options)
+        messages.append(str(error.value))
+        assert list(tmp_path.iterdir()) == []
+    assert messages[0] == messages[1]
+
+
+@needs_beam
+def test_a_failure_of_a_worker_leaves_nothing(tmp_path):
+    class Broken(DotSource):
+        def load(self, item):
+            raise RuntimeError("a defect of the source")
+
+    with pytest.raises(RuntimeError, match="a defect of the source"):
+        write_records_with_beam(Broken(), tmp_path / "r")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_beam_the_error_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(ValueError, match=r"pip install 'wing-tf\[beam\]'"):
+        write_records_with_beam(DotSource(), tmp_path / "r")
+    assert list(tmp_path.iterdir()) == []
