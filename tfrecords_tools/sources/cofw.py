@@ -27,7 +27,7 @@ class CofwSource(Source):
     """COFW, Caltech Occluded Faces in the Wild.
 
     The files are HDF5: MATLAB's arrays appear transposed, and the pictures are a cell array, that
-    is, references. About half of the training pictures are grey in the colour files, too.
+    is, references. Some pictures are grey in the colour files, too.
 
     The owners plot points and boxes over `imshow` in MATLAB as they are, so the first pixel's
     centre is (1, 1) to them. Public Python loaders (HRNet, PIPNet) take nothing off and are one
