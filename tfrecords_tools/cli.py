@@ -1,7 +1,9 @@
 """Write annotated pictures as TFRecords, look at records, or balance their poses.
 
 wing-tfrecords write --source=ibug_300w --root=300W --output=RECORDS
+wing-tfrecords write --source=wflw --root=WFLW --crop=hrnet --output=RECORDS
 wing-tfrecords write --source=csv --csv=faces.csv --scheme=wflw_98 --output=RECORDS
+wing-tfrecords write --source=coco --coco=hands.json --scheme=hand.json --output=RECORDS
 wing-tfrecords write --source=synthetic --count=4000 --num_test=500 --output=RECORDS
 wing-tfrecords inspect --records=RECORDS [--output=sheet.png]
 wing-tfrecords balance --data='RECORDS/train-*' --output=BALANCE
@@ -10,29 +12,70 @@ balance writes balance.json (for --config.balance.path of wing-train), histogram
 after) and extremes.png (the faces at both ends and in the middle of the pose axis).
 """
 
+import inspect as inspect_module
 import json
 import pathlib
+import shlex
+from typing import Any
 
 from absl import app, flags
 
 from wing_tf.cli import common
+from wing_tf.landmarks import load_scheme
 
 _SOURCE = flags.DEFINE_enum(
-    "source", None, ["ibug_300w", "csv", "synthetic"], "Where annotated faces come from."
-)
+    "source",
+    None,
+    [
+        "ibug_300w", "wflw", "cofw", "cofw68", "aflw", "lapa", "celeba", "lsp", "lsp_extended",
+        "coco", "csv", "synthetic",
+    ],
+    "Where annotated faces come from.",
+)  # fmt: skip
 _OUTPUT = flags.DEFINE_string(
     "output", None, "write: a new or empty folder. inspect: where the contact sheet goes."
 )
 _ROOT = flags.DEFINE_string(
-    "root", None, "ibug_300w: the data set's folder. csv: what paths are relative to."
+    "root", None, "The data set's folder. csv, coco: what the pictures' paths are relative to."
 )
 _CSV = flags.DEFINE_string("csv", None, "csv: the file.")
-_SCHEME = flags.DEFINE_string("scheme", None, "csv: the mark-up, such as ibug_68 or wflw_98.")
+_COCO = flags.DEFINE_string("coco", None, "coco: the JSON file.")
+_SCHEME = flags.DEFINE_string(
+    "scheme",
+    None,
+    "csv, coco: the mark-up: a name such as ibug_68 or wflw_98, or a JSON file with one of your "
+    "own (docs/your_own_data.md).",
+)
+_CATEGORY = flags.DEFINE_string("category", None, "coco: which one, where several have key points.")
+_SPLIT = flags.DEFINE_string("split", None, "coco: of pictures that name none; default train.")
 _ORIGIN = flags.DEFINE_float(
     "origin",
     None,
-    "The coordinate of the first pixel's centre in the annotations; by default 1 for .pts files "
-    "and 0 for CSV.",
+    "The coordinate of the first pixel's centre in the annotations; by default what the data set "
+    "has: 1 for .pts and MATLAB files, 0 for others.",
+)
+_ALIGNED = flags.DEFINE_bool("aligned", None, "celeba: the aligned pictures instead of the wild.")
+_JOINTS = flags.DEFINE_string("joints", None, "lsp: another file than joints.mat in the folder.")
+_HIDDEN = flags.DEFINE_enum(
+    "hidden",
+    None,
+    ["missing", "keep"],
+    "lsp: what hidden joints are; by default missing in training, kept in the test.",
+)
+_PICTURES = flags.DEFINE_string(
+    "pictures", None, "cofw68: the folder of COFW_test_color.mat, if it is another one."
+)
+_CROP = flags.DEFINE_string(
+    "crop",
+    None,
+    "Which box a face's crop is cut round: landmark_box, dataset_box, dataset_or_landmark_box, "
+    "detector_box, or as others do: wing, awing, awing_wflw, awing_landmarks, awing_official, "
+    "awing_official_test, smt, hrnet, pipnet, spiga, insightface. By default the data set's own "
+    "box where it has some.",
+)
+_BEAM = flags.DEFINE_bool("beam", False, "Write with Apache Beam: the same files, many workers.")
+_BEAM_OPTIONS = flags.DEFINE_string(
+    "beam_options", "", "Beam's own, such as '--runner=DirectRunner --direct_num_workers=2'."
 )
 _COUNT = flags.DEFINE_integer("count", 4000, "synthetic: faces for training and validation.")
 _NUM_TEST = flags.DEFINE_integer("num_test", 500, "synthetic: faces for the split test.")
@@ -74,50 +117,65 @@ def _require(**values) -> None:
 
 
 def _make_source():
-    origin = {} if _ORIGIN.value is None else {"origin": _ORIGIN.value}
-    from tfrecords_tools.sources import CsvSource, Ibug300WSource, SyntheticSource
+    """Makes the source from the flags that it takes; others that are given are refused."""
+    from tfrecords_tools.sources import SOURCES
 
-    if _SOURCE.value == "ibug_300w":
-        return Ibug300WSource(_ROOT.value, **origin)
-    if _SOURCE.value == "csv":
-        return CsvSource(_CSV.value, scheme=_SCHEME.value, root=_ROOT.value, **origin)
-    return SyntheticSource(
-        count=_COUNT.value,
-        num_test=_NUM_TEST.value,
-        seed=_SEED.value,
-        wide_yaw=_WIDE_YAW.value,
-        test_wide_yaw=_TEST_WIDE_YAW.value,
-        yaw_deg=_YAW.value,
-    )
+    name = _SOURCE.value
+    flags_of = {"path": _COCO if name == "coco" else _CSV} | {
+        flag.name: flag
+        for flag in (
+            _ROOT, _SCHEME, _CATEGORY, _SPLIT, _ORIGIN, _ALIGNED, _JOINTS, _HIDDEN, _PICTURES,
+            _COUNT, _NUM_TEST, _SEED, _WIDE_YAW, _TEST_WIDE_YAW, _YAW,
+        )
+    }  # fmt: skip
+    parameters = inspect_module.signature(SOURCES[name]).parameters
+    options = {}
+    for key, flag in flags_of.items():
+        if key in parameters and flag.value is not None:
+            options[key] = flag.value
+        elif key in parameters and parameters[key].default is inspect_module.Parameter.empty:
+            raise app.UsageError(f"--source={name} needs --{flag.name}.")
+        elif key not in parameters and flag.present:
+            raise app.UsageError(f"--{flag.name} is not for --source={name}.")
+    if str(options.get("scheme", "")).endswith(".json"):
+        options["scheme"] = load_scheme(options["scheme"])
+    return SOURCES[name](**options)
 
 
 def write() -> None:
     """Writes records by the flags."""
     _require(source=_SOURCE.value, output=_OUTPUT.value)
     output = _OUTPUT.value or ""
-    if _SOURCE.value == "ibug_300w":
-        _require(root=_ROOT.value)
-    if _SOURCE.value == "csv":
-        _require(csv=_CSV.value, scheme=_SCHEME.value)
     from tfrecords_tools.squares import StoredSquare
-    from tfrecords_tools.writer import write_records
 
-    manifest = write_records(
-        _make_source(),
-        output,
-        stored=StoredSquare(side=_SIDE.value, context=_CONTEXT.value, jpeg_quality=_QUALITY.value),
-        validation_fraction=_VALIDATION.value,
-        faces_per_shard=_PER_SHARD.value,
-        num_processes=_PROCESSES.value,
-        strict=_STRICT.value,
-    )
+    options: dict[str, Any] = {
+        "stored": StoredSquare(
+            side=_SIDE.value, context=_CONTEXT.value, jpeg_quality=_QUALITY.value
+        ),
+        "crop": _CROP.value,
+        "validation_fraction": _VALIDATION.value,
+        "faces_per_shard": _PER_SHARD.value,
+        "strict": _STRICT.value,
+    }
+    source = _make_source()
+    if _BEAM.value:
+        from tfrecords_tools.beam import write_records_with_beam
+
+        beam_options = shlex.split(_BEAM_OPTIONS.value)
+        manifest = write_records_with_beam(source, output, pipeline_options=beam_options, **options)
+    else:
+        from tfrecords_tools.writer import write_records
+
+        manifest = write_records(source, output, num_processes=_PROCESSES.value, **options)
     print_manifest(manifest)
 
 
 def print_manifest(manifest: dict, most_skipped: int = 20) -> None:
     """Prints a manifest; of many skipped faces, the first ones."""
     skipped = manifest["skipped"]
-    shown = {k: v for k, v in manifest.items() if k != "skipped"} | {"num_skipped": len(skipped)}
+    left_out = ("skipped", "shards", "scheme_definition")
+    shown = {k: v for k, v in manifest.items() if k not in left_out}
+    shown |= {"num_shards": len(manifest.get("shards", ())), "num_skipped": len(skipped)}
     print(json.dumps(shown, indent=1))
     for key, reason in list(skipped.items())[:most_skipped]:
         print(f"skipped {key}: {reason}")

@@ -44,6 +44,7 @@ def main() -> None:
     from tfrecords_tools.writer import write_records
     from wing_tf.evaluation.evaluate import evaluate
     from wing_tf.evaluation.report import format_report
+    from wing_tf.geometry import landmark_box
     from wing_tf.inference import Landmarker
     from wing_tf.training.fit import train
     from wing_tf.visualization import contact_sheet, draw_landmarks
@@ -73,7 +74,7 @@ def main() -> None:
     drawn = []
     for item in source.items()[:16]:  # test faces come first
         face = source.load(item)
-        (located,) = landmarker(face.image, face.box_xyxy_px[None])
+        (located,) = landmarker(face.image, landmark_box(face.landmarks_px)[None])
         drawn.append(
             draw_landmarks(
                 face.image,

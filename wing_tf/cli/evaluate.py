@@ -1,30 +1,53 @@
-"""Judge a landmark model on records.
+"""Judge landmark models on records.
 
   wing-evaluate --model=RUN --data='RECORDS/test_helen-*' --output=REPORT
 
 Writes report.json, report.txt, nme.csv, ced.png and worst.png, for a network of heatmaps also
-heatmaps.png, and prints the table. Records of another mark-up than the model's are judged through
-a map: a built-in one (ibug_68 to aflw_19, cofw_29 and celeba_5, wflw_98 to ibug_68) or your own.
+heatmaps.png, and prints the table. A protocol of the field chooses the faces, what errors are
+divided by and the groups, and says which published numbers the scores can be set beside:
+
+  wing-evaluate --model=RUN --data=RECORDS --protocol=300w_interocular --output=REPORT
+
+Several models are judged one after the other, each in a folder of its own, and compared: one plot,
+one table, differences from the first with intervals of the paired bootstrap:
+
+  wing-evaluate --model=RUN,OTHER --data=RECORDS --protocol=wflw --output=BOTH
+
+Records of another mark-up than the model's are judged through a map: a built-in one or your own.
 
   wing-evaluate --model=RUN --data='AFLW/test-*' --output=CROSS --scheme_map=map.json
 """
 
-from absl import flags
+import pathlib
+import re
+from typing import Any
+
+from absl import app, flags
 
 from wing_tf.cli import common
 
-_MODEL = flags.DEFINE_string(
-    "model", None, "A .keras file or a run folder (its best model).", required=True
+_MODEL = flags.DEFINE_list(
+    "model",
+    None,
+    "A .keras file or a run folder (its best model), or several with commas between them, maybe "
+    "each as NAME=PATH.",
+    required=True,
 )
 _DATA = flags.DEFINE_string(
     "data", None, "Record files: a glob, or a folder for all its splits.", required=True
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The report's folder: new or empty.", required=True)
+_PROTOCOL = flags.DEFINE_string(
+    "protocol",
+    None,
+    "300w_interocular, 300w_interpupil, 300w_private, wflw, cofw_interpupil, cofw_interocular, "
+    "cofw68, aflw_full, aflw_frontal, lsp_pck, menpo_diagonal or menpo_box.",
+)
 _NORMALISER = flags.DEFINE_string(
     "normaliser",
     None,
     "What errors are divided by: inter_ocular, inter_pupil, box, box_width or diagonal; the "
-    "mark-up's own if not given.",
+    "protocol's, or the mark-up's own, if not given.",
 )
 _BOX_NOISE = flags.DEFINE_float(
     "box_noise",
@@ -53,27 +76,53 @@ _SCHEME_MAP = flags.DEFINE_string(
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Faces at a time.", lower_bound=1)
 
 
+def _named_models() -> dict[str, str]:
+    """Returns the models by name; a file or folder without one is called by its path."""
+    names, paths = [], []
+    for text in _MODEL.value:
+        name, given, path = text.partition("=")
+        paths.append(path if given else text)
+        names.append(name if given else pathlib.PurePath(text).name)
+    if len(set(names)) < len(names):
+        names = [path.strip("/").replace("/", "_") for path in paths]
+    wrong = [name for name in names if not re.fullmatch(r"[\w.+-]+", name) or names.count(name) > 1]
+    if wrong:
+        raise app.UsageError(
+            "--model: give each model a name of its own, letters, digits and ._+- only: "
+            f"NAME=PATH. Received: {', '.join(wrong)}"
+        )
+    return dict(zip(names, paths, strict=True))
+
+
 def main() -> None:
     """Evaluates by the flags."""
+    models = _named_models()
     output = common.new_folder(_OUTPUT.value)
 
+    from wing_tf.evaluation.compare import compare_reports, format_comparison
     from wing_tf.evaluation.evaluate import evaluate
+    from wing_tf.evaluation.protocols import get_protocol
     from wing_tf.evaluation.report import format_report
     from wing_tf.inference import HaarDetector
     from wing_tf.landmarks import load_map
 
-    report = evaluate(
-        _MODEL.value,
-        _DATA.value,
-        output,
-        normaliser=_NORMALISER.value,
-        box_noise=_BOX_NOISE.value,
-        rotation_deg=_ROTATION.value,
-        detectors={_DETECTOR.value: HaarDetector()} if _DETECTOR.value else None,
-        scheme_map=load_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None,
-        batch_size=_BATCH_SIZE.value,
-    )
-    print(f"\n{format_report(report)}\nReport: {output}")
+    options: dict[str, Any] = {
+        "protocol": get_protocol(_PROTOCOL.value) if _PROTOCOL.value else None,
+        "normaliser": _NORMALISER.value,
+        "box_noise": _BOX_NOISE.value,
+        "rotation_deg": _ROTATION.value,
+        "detectors": {_DETECTOR.value: HaarDetector()} if _DETECTOR.value else None,
+        "scheme_map": load_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None,
+        "batch_size": _BATCH_SIZE.value,
+    }
+    folders = {}
+    for name, path in models.items():
+        folders[name] = output if len(models) == 1 else output / name
+        folders[name].mkdir(exist_ok=True)
+        report = evaluate(path, _DATA.value, folders[name], **options)
+        print(f"\n{format_report(report)}\nReport: {folders[name]}")
+    if len(models) > 1:
+        print(f"\n{format_comparison(compare_reports(folders, output))}\nComparison: {output}")
 
 
 def entry() -> None:

@@ -14,7 +14,7 @@ from wing_tf.geometry import (
     apply_affine,
     box_to_size,
     compose,
-    crop_square,
+    crop_region,
     flip_x,
     invert,
     rotation_about,
@@ -76,20 +76,21 @@ _DRAWS = (
 ).split()
 
 
-def crop_faces(faces, *, input_size: int, margin: float, angle_rad=None):
+def crop_faces(faces, *, input_size: int, margin: float, square: bool = True, angle_rad=None):
     """Cuts the network's plain crops, without augmentation, for evaluation.
 
     Args:
         faces: a batch, with ``image`` and ``box_square_px``.
         input_size: the crop's side in pixels.
         margin: the crop's side over the face box's longer side.
+        square: see `wing_tf.geometry.crop_region`.
         angle_rad: [B], by which the face is turned about the crop's centre, clockwise as seen.
 
     Returns:
         Pictures float32 [B, side, side, 3], 0..255, and the maps [B, 2, 3] from crop pixels to the
         square's.
     """
-    box = crop_square(faces["box_square_px"], margin, xp=ops)
+    box = crop_region(faces["box_square_px"], margin, square, xp=ops)
     to_crop = box_to_size(box, (input_size, input_size), xp=ops)
     if angle_rad is not None:
         centre = ops.full((1, 2), (input_size - 1) / 2)
@@ -107,6 +108,8 @@ class Augmenter:
         input_size: the network input's side in pixels.
         margin: the crop's side over the face box's longer side.
         augmentation: how much of each.
+        square: see `wing_tf.geometry.crop_region`. What turns, moves and scales is the crop: of one
+            that is not square, after it has been stretched.
         jit_compile: compile with XLA. Leave it to False inside a function that is itself compiled.
     """
 
@@ -119,9 +122,11 @@ class Augmenter:
         input_size: int,
         margin: float,
         augmentation: Augmentation,
+        square: bool = True,
         jit_compile: bool = False,
     ):
         self.scheme = scheme
+        self.square = square
         self.input_size = input_size
         self.margin = margin
         self.augmentation = augmentation
@@ -161,7 +166,7 @@ class Augmenter:
 
     def plain_maps(self, box_square_px):
         """Returns the maps [B, 2, 3] from square pixels to the crop of each box [B, 4]."""
-        box = crop_square(box_square_px, self.margin, xp=ops)
+        box = crop_region(box_square_px, self.margin, self.square, xp=ops)
         return box_to_size(box, (self.input_size, self.input_size), xp=ops)
 
     def vary(self, to_crop, draws):

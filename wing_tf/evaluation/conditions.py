@@ -1,5 +1,6 @@
 """Harder conditions than true boxes: perturbed ones, a detector's, faces that are turned."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -66,7 +67,8 @@ def keep(predictions: Predictions, chosen: np.ndarray) -> Predictions:
         predictions.true_px[chosen],
         predictions.predicted_px[chosen],
         predictions.box_xyxy_px[chosen],
-        predictions.recorded_box_xyxy_px[chosen],
-        [key for key, yes in zip(predictions.key, chosen, strict=True) if yes],
+        predictions.face_box_xyxy_px[chosen],
+        list(itertools.compress(predictions.key, chosen)),
+        list(itertools.compress(predictions.groups, chosen)),
         predictions.judged,
     )

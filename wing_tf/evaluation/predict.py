@@ -10,7 +10,7 @@ import tensorflow as tf
 from wing_tf.data.augment import crop_faces
 from wing_tf.data.read import decode_ratio, read_faces
 from wing_tf.data.records import RecordSet
-from wing_tf.geometry import apply_affine, compose
+from wing_tf.geometry import apply_affine, compose, landmark_box
 from wing_tf.landmarks import SchemeMap
 from wing_tf.models.saving import Contract
 
@@ -24,16 +24,19 @@ class CropBatch:
         crop_to_source: [B, 2, 3].
         true_px: the truth [B, K, 2] in source pixels, NaN where missing.
         box_xyxy_px: the boxes [B, 4] that were cropped, in source pixels.
-        recorded_box_xyxy_px: the boxes [B, 4] that the records hold, in source pixels.
+        face_box_xyxy_px: the data set's own boxes [B, 4], the tight boxes of the true landmarks
+            where it has none; box normalisers take them.
         key: names of the faces.
+        groups: for each face its split and its further sub-sets.
     """
 
     image: np.ndarray
     crop_to_source: np.ndarray
     true_px: np.ndarray
     box_xyxy_px: np.ndarray
-    recorded_box_xyxy_px: np.ndarray
+    face_box_xyxy_px: np.ndarray
     key: list[str]
+    groups: list[frozenset[str]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +47,10 @@ class Predictions:
         true_px: [N, K, 2], NaN where missing.
         predicted_px: [N, K, 2]; NaN for landmarks that are not judged.
         box_xyxy_px: [N, 4], the boxes that were cropped.
-        recorded_box_xyxy_px: [N, 4], the boxes that the records hold; box normalisers use them.
+        face_box_xyxy_px: [N, 4], the data set's own boxes, the tight boxes of the true landmarks
+            where it has none; box normalisers take them.
         key: N names.
+        groups: for each face its split and its further sub-sets.
         judged: bool [K], which landmarks are judged: all but those that a map between mark-ups has
             nothing for. All if None.
     """
@@ -53,8 +58,9 @@ class Predictions:
     true_px: np.ndarray
     predicted_px: np.ndarray
     box_xyxy_px: np.ndarray
-    recorded_box_xyxy_px: np.ndarray
+    face_box_xyxy_px: np.ndarray
     key: list[str]
+    groups: list[frozenset[str]]
     judged: np.ndarray | None = None
 
     @property
@@ -76,6 +82,12 @@ def check_fit(records: RecordSet, contract: Contract, scheme_map: SchemeMap | No
     if scheme_map is None and names[0] != names[1]:
         raise ValueError(f"The model predicts {names[0]}, the records hold {names[1]}.")
     _check_margin(records, contract)
+    if contract.square != records.square:
+        kinds = {True: "square crops", False: "crops that are not square"}
+        raise ValueError(
+            f"The network takes {kinds[contract.square]}, the records' crop rule, "
+            f"{records.crops[0]}, gives {kinds[records.square]}."
+        )
 
 
 def _check_margin(records: RecordSet, contract: Contract) -> None:
@@ -122,11 +134,12 @@ def crop_batches(
             faces,
             input_size=contract.input_size,
             margin=contract.margin,
+            square=contract.square,
             angle_rad=angle_rad if draw_angles else None,
         )
 
-    for faces in read_faces(records, ratio).batch(batch_size).prefetch(2):
-        box = recorded = faces["box_square_px"].numpy()
+    for faces in read_faces(records, ratio, details=True).batch(batch_size).prefetch(2):
+        box = faces["box_square_px"].numpy()
         if move_boxes is not None:
             box = move_boxes(box).astype(np.float32)
         angle_rad = np.radians(draw_angles(len(box)) if draw_angles else np.zeros(len(box)))
@@ -138,13 +151,22 @@ def crop_batches(
         def in_source(boxes, to_source=to_source):
             return apply_affine(to_source, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
 
+        true_px = apply_affine(to_source, true)
+        face_box = in_source(faces["dataset_box_square_px"].numpy())
+        face_box = np.where(np.isfinite(face_box), face_box, landmark_box(true_px))
         yield CropBatch(
             image=image.numpy(),
             crop_to_source=compose(to_source, crop_to_square.numpy().astype(np.float64)),
-            true_px=apply_affine(to_source, true),
+            true_px=true_px,
             box_xyxy_px=in_source(box),
-            recorded_box_xyxy_px=in_source(recorded),
+            face_box_xyxy_px=face_box,
             key=[key.decode() for key in faces["key"].numpy()],
+            groups=[
+                frozenset([split.decode(), *filter(None, attributes.decode().split(","))])
+                for split, attributes in zip(
+                    faces["split"].numpy(), faces["attributes"].numpy(), strict=True
+                )
+            ],
         )
 
 
@@ -185,13 +207,14 @@ def predict_batches(
         batches: as from `crop_batches`.
         scheme_map: from the network's mark-up to the batches'; none if they are the same.
     """
-    parts, keys = [], []
+    parts, keys, groups = [], [], []
     for batch in batches:
         predicted = apply_affine(batch.crop_to_source, run(batch.image).astype(np.float64))
         if scheme_map is not None:
             predicted = scheme_map(predicted)
-        parts.append((batch.true_px, predicted, batch.box_xyxy_px, batch.recorded_box_xyxy_px))
+        parts.append((batch.true_px, predicted, batch.box_xyxy_px, batch.face_box_xyxy_px))
         keys.extend(batch.key)
+        groups.extend(batch.groups)
     judged = scheme_map and np.array([bool(group) for group in scheme_map.groups])
     arrays = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Predictions(*arrays, key=keys, judged=judged)
+    return Predictions(*arrays, key=keys, groups=groups, judged=judged)

@@ -10,6 +10,7 @@ import numpy as np
 from wing_tf.data.read import read_faces
 from wing_tf.data.records import RecordSet
 from wing_tf.evaluation.predict import Predictions
+from wing_tf.evaluation.protocol_report import format_protocol
 from wing_tf.geometry import apply_affine, invert, mean_shape, shape_in_box
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.metrics import (
@@ -48,21 +49,29 @@ def summarise(errors: np.ndarray) -> dict[str, Any]:
 
 
 def face_errors(
-    predictions: Predictions, scheme: LandmarkScheme, normaliser: str | None = None
+    predictions: Predictions,
+    scheme: LandmarkScheme,
+    normaliser: str | None = None,
+    *,
+    landmark_boxes: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the NME [N] of each face and the distances [N] it was normalised by.
 
-    Box normalisers take the recorded boxes. A face whose normalising distance or whole truth is
+    Box normalisers take the data set's own boxes where there are some, unless ``landmark_boxes``;
+    else the tight boxes of the true landmarks. A face whose normalising distance or whole truth is
     missing has NaN.
     """
-    distance = normalising_distance(
-        predictions.true_px, scheme, normaliser, box_xyxy_px=predictions.recorded_box_xyxy_px
-    )
+    boxes = None if landmark_boxes else predictions.face_box_xyxy_px
+    distance = normalising_distance(predictions.true_px, scheme, normaliser, box_xyxy_px=boxes)
     return nme(predictions.judged_px, predictions.predicted_px, distance), distance
 
 
 def make_report(
-    predictions: Predictions, scheme: LandmarkScheme, normaliser: str | None = None
+    predictions: Predictions,
+    scheme: LandmarkScheme,
+    normaliser: str | None = None,
+    *,
+    landmark_boxes: bool = False,
 ) -> dict[str, Any]:
     """Returns the scores over all faces, by region, by sub-set and by file prefix.
 
@@ -73,7 +82,7 @@ def make_report(
     Raises:
         ValueError: if no face can be scored.
     """
-    errors, distance = face_errors(predictions, scheme, normaliser)
+    errors, distance = face_errors(predictions, scheme, normaliser, landmark_boxes=landmark_boxes)
     scored = np.isfinite(errors)
     if not scored.any():
         raise ValueError("No face can be scored: the normaliser's landmarks are missing in all.")
@@ -146,6 +155,8 @@ def format_report(report: dict[str, Any]) -> str:
     for name, value in report["nmde_by_subset"].items():
         gap = _percent(report["nmde_gap_by_subset"][name])
         lines.append(f"NMDE {name:<28}{_percent(value):>8}   all less these: {gap}")
+    if "named_protocol" in report:
+        lines += ["", format_protocol(report["named_protocol"]).rstrip()]
     return "\n".join(lines) + "\n"
 
 
@@ -156,11 +167,20 @@ def write_report(
     records: RecordSet,
     *,
     name: str,
-    normaliser: str | None = None,
+    errors: np.ndarray,
     num_worst: int = 16,
 ) -> None:
-    """Writes report.json, report.txt, nme.csv, ced.png and worst.png into a folder."""
-    errors, _ = face_errors(predictions, records.scheme, normaliser)
+    """Writes report.json, report.txt, nme.csv, ced.png and worst.png into a folder.
+
+    Args:
+        folder: that exists.
+        report: as from `make_report`, and more.
+        predictions: of N faces.
+        records: what they are of.
+        name: the system's, for the plot.
+        errors: [N], as from `face_errors`.
+        num_worst: how many faces worst.png shows.
+    """
     (folder / "report.txt").write_text(format_report(report))
     with (folder / "nme.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -179,11 +199,12 @@ def write_report(
 def draw_faces(
     records: RecordSet, predictions: Predictions, faces: list[int], *, errors: np.ndarray
 ) -> np.ndarray:
-    """Draws some faces by number: the truth in white, the prediction in colours."""
-    wanted = set(faces)
+    """Draws some of the predictions by number: the truth in white, the prediction in colours."""
+    wanted = {predictions.key[number]: number for number in faces}
     cells = {}
-    for number, face in enumerate(read_faces(records).as_numpy_iterator()):
-        if number not in wanted:
+    for face in read_faces(records).as_numpy_iterator():
+        number = wanted.get(face["key"].decode())
+        if number is None:
             continue
         to_square = invert(face["square_to_source"].astype(np.float64))
         image = draw_landmarks(

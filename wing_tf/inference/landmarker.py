@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from wing_tf.evaluation.predict import compile_localiser
-from wing_tf.geometry import apply_affine, crop_square, invert
+from wing_tf.geometry import apply_affine, crop_region, invert
 from wing_tf.geometry.resample import crop_resample
 from wing_tf.models.saving import Contract, load_network
 
@@ -94,9 +94,9 @@ class Landmarker:
         if not len(boxes):
             return []
         size_hw = (self.contract.input_size, self.contract.input_size)
-        squares = crop_square(boxes, self.contract.margin)
+        regions = crop_region(boxes, self.contract.margin, self.contract.square)
         crops, matrices = zip(
-            *(crop_resample(image, square, size_hw) for square in squares), strict=True
+            *(crop_resample(image, region, size_hw) for region in regions), strict=True
         )
         landmarks_crop_px, scores = self._run(np.stack(crops).astype(np.float32))
         landmarks_px = apply_affine(

@@ -12,7 +12,9 @@ from wing_tf.metrics.functional import (
     nmde,
     nme,
     normalising_distance,
+    observer_centric,
     paired_bootstrap,
+    pck,
     point_errors,
 )
 
@@ -24,6 +26,8 @@ __all__ = [
     "nmde",
     "nme",
     "normalising_distance",
+    "observer_centric",
     "paired_bootstrap",
+    "pck",
     "point_errors",
 ]

@@ -157,6 +157,69 @@ def nmde(
     return float(np.median(errors)) if errors.size else float("nan")
 
 
+def pck(
+    true_px: np.ndarray, predicted_px: np.ndarray, distance_px: np.ndarray, threshold: float
+) -> np.ndarray:
+    """Returns the percentage of correct key points (PCK) of each landmark, as a fraction.
+
+    The share of those with a truth whose error is at most ``threshold`` times the normalising
+    distance.
+
+    Args:
+        true_px: [N, K, 2]; NaN marks a missing point.
+        predicted_px: [N, K, 2].
+        distance_px: [N], see `normalising_distance`; persons without one are left out.
+        threshold: .2 for PCK@.2.
+
+    Returns:
+        [K]; NaN for a landmark that nobody has a truth for.
+
+    Example:
+        >>> true = np.zeros((2, 1, 2))
+        >>> pck(true, true + [[[3.0, 0.0]], [[1.0, 0.0]]], np.array([10.0, 10.0]), 0.2)
+        array([0.5])
+
+    Reference:
+        Yang and Ramanan, Articulated Human Detection with Flexible Mixtures of Parts, PAMI 2013.
+    """
+    errors = point_errors(true_px, predicted_px, distance_px)
+    known = np.isfinite(errors)
+    correct = np.sum(known & (errors <= threshold), axis=0)
+    counts = np.sum(known, axis=0)
+    return np.where(counts > 0, correct / np.maximum(counts, 1), np.nan)
+
+
+def observer_centric(landmarks_px: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
+    """Renames the pairs of person-centric joints by the side of the picture that each lies on.
+
+    Of each pair that the scheme's flip exchanges, the point with the smaller x takes the place that
+    it has on a person who faces the viewer: the one of the region ``right_...``. A pair with a
+    missing point stays as it is.
+
+    Args:
+        landmarks_px: [N, K, 2], NaN where missing.
+        scheme: person-centric, such as `lsp_14`.
+
+    Returns:
+        [N, K, 2].
+
+    Raises:
+        ValueError: if the scheme's regions don't name left and right.
+    """
+    landmarks_px = _landmarks(landmarks_px).copy()
+    right = [i for name, r in scheme.regions.items() if name.startswith("right_") for i in r]
+    if not right:
+        raise ValueError(f"{scheme.name} has no regions named right_... Take a mark-up of a body.")
+    left = [scheme.flip_permutation[i] for i in right]
+    one, other = landmarks_px[:, right], landmarks_px[:, left]
+    swap = (one[..., 0] > other[..., 0])[..., None]  # False where one is NaN
+    landmarks_px[:, right], landmarks_px[:, left] = (
+        np.where(swap, other, one),
+        np.where(swap, one, other),
+    )
+    return landmarks_px
+
+
 def failure_rate(errors: np.ndarray, threshold: float) -> float:
     """Returns FR_t: the share of faces whose error [N] is above ``threshold``."""
     return float(np.mean(_finite(errors) > threshold))

@@ -10,12 +10,14 @@ import json
 import os
 import pathlib
 import zipfile
+from collections.abc import Mapping, Sequence
 
 import keras
 
-from wing_tf.landmarks import LandmarkScheme, get_scheme
+from wing_tf.landmarks import LandmarkScheme, custom_json, get_scheme, scheme_from_json
 
 _MEMBER = "wing_tf_contract.json"
+_SCHEME_MEMBER = "wing_tf_scheme.json"  # where the mark-up is not built in
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,11 +29,17 @@ class Contract:
         input_size: the side of the square RGB input, values 0..255; outputs are in its pixels.
         margin: the input crop's side over the face box's longer side; the crop is centred on the
             box.
+        square: False for crops that are the box itself, each side times ``margin``, stretched.
+        trained_on: how many training faces were of each data set, by name.
+        trained_crops: the crop rules of their boxes, as text for reports.
     """
 
     scheme_name: str
     input_size: int
     margin: float
+    square: bool = True
+    trained_on: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    trained_crops: Sequence[str] = dataclasses.field(default_factory=list)
 
     @property
     def scheme(self) -> LandmarkScheme:
@@ -46,6 +54,8 @@ def save_network(network: keras.Model, path: str | pathlib.Path, contract: Contr
     network.save(temporary)
     with zipfile.ZipFile(temporary, "a") as archive:
         archive.writestr(_MEMBER, json.dumps(dataclasses.asdict(contract), indent=1))
+        if definition := custom_json(contract.scheme):
+            archive.writestr(_SCHEME_MEMBER, definition)
     os.replace(temporary, path)
 
 
@@ -65,7 +75,10 @@ def load_network(
     path = find_network(path)
     try:
         with zipfile.ZipFile(path) as archive:
-            contract = contract or Contract(**json.loads(archive.read(_MEMBER)))
+            if contract is None:
+                if _SCHEME_MEMBER in archive.namelist():
+                    scheme_from_json(archive.read(_SCHEME_MEMBER).decode())
+                contract = Contract(**json.loads(archive.read(_MEMBER)))
     except zipfile.BadZipFile:
         raise ValueError(f"{path} is not a .keras file.") from None
     except TypeError as error:

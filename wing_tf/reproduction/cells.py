@@ -232,7 +232,10 @@ class CellRunner:
         """Refuses test sets that can't be cut as the network wants, before it is trained."""
         margin = config.two_stage.margin if config.two_stage.first else config.crop_margin
         contract = Contract(
-            scheme_name=self.records.scheme.name, input_size=config.model.input_size, margin=margin
+            scheme_name=self.records.scheme.name,
+            input_size=config.model.input_size,
+            margin=margin,
+            square=self.records.square,
         )
         for part in self.tests.values():
             check_fit(part, contract)

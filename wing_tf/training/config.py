@@ -102,7 +102,8 @@ def default_config() -> ml_collections.ConfigDict:
             "normaliser": "",  # of the validation NME; the mark-up's own if empty
             # Landmarks moved on purpose, see `wing_tf.data.label_noise.LabelNoise`.
             "label_noise": {"share": 0.0, "distance": 0.0},
-            "crop_margin": 1.15,  # the crop's side over the face box's longer side
+            # The crop's side over the face box's longer side; 0: what the records' crop rule says.
+            "crop_margin": 1.15,
             "augment": dict(_NO_AUGMENTATION),
             "loss": {
                 "name": "wing",
@@ -229,8 +230,11 @@ def _check(config: ml_collections.ConfigDict) -> None:
     for key in ("batch_size", "epochs", "validation_epochs", "checkpoint_epochs"):
         if config[key] < 1:
             raise ValueError(f"config.{key} must be at least 1. Received: {config[key]}.")
-    if not 1.0 <= config.crop_margin <= 4.0:
-        raise ValueError(f"config.crop_margin must be in [1, 4]. Received: {config.crop_margin}.")
+    if config.crop_margin and not 1.0 <= config.crop_margin <= 4.0:
+        raise ValueError(
+            "config.crop_margin must be in [1, 4], or 0 for the records' crop rule's own. "
+            f"Received: {config.crop_margin}."
+        )
     if not config.optimizer.learning_rate > 0:
         raise ValueError(
             "config.optimizer.learning_rate must be positive. "

@@ -50,6 +50,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     """
     config = complete_config(config)
     records, held_out = _open_data(config)
+    config.crop_margin = config.crop_margin or records.margin
     stage = make_stage(config, records)
     _check_fit(stage, records, held_out)
     balance = _open_balance(config, records)

@@ -41,7 +41,17 @@ class OneStage:
             scheme_name=self.records.scheme.name,
             input_size=self.config.model.input_size,
             margin=self.config.crop_margin,
+            **self._origin,
         )
+
+    @property
+    def _origin(self) -> dict:
+        records = self.records
+        return {
+            "square": records.square,
+            "trained_on": dict(records.sources),
+            "trained_crops": [str(crop) for crop in records.crops],
+        }
 
     @property
     def _name(self) -> str:
@@ -89,6 +99,7 @@ class OneStage:
             "input_size": self.config.model.input_size,
             "margin": self.config.crop_margin,
             "augmentation": Augmentation(**self.config.augment),
+            "square": self.records.square,
         }
 
 
@@ -162,6 +173,8 @@ class SecondStage(OneStage):
                 f"config.two_stage.first predicts {self.first_contract.scheme_name}, the records "
                 f"hold {records.scheme.name}."
             )
+        if not (records.square and self.first_contract.square):
+            raise ValueError("Two stages need square crops: write records with another crop rule.")
         margins = (self.first_contract.margin, config.crop_margin)
         if max(margins) > config.two_stage.margin:
             raise ValueError(
@@ -192,6 +205,7 @@ class SecondStage(OneStage):
             scheme_name=self.records.scheme.name,
             input_size=self.config.two_stage.input_size,
             margin=self.config.two_stage.margin,
+            **self._origin,
         )
 
     @property

@@ -1,0 +1,159 @@
+"""The field's protocols by name: which faces, which groups of them, divided by what."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How a test set is scored.
+
+    Attributes:
+        name: for ``wing-evaluate --protocol``.
+        scheme: the mark-up of the records; any if "".
+        groups: the rows of the table: title to the splits or sub-sets that make it up; a face
+            counts in each whose names it has one of. The first holds all faces that are judged;
+            no names: all there are.
+        splits: the splits that are read; all if empty.
+        counts: how many faces the data set's owners say each group has.
+        score: "nme" or "pck".
+        normaliser: what errors are divided by; see `wing_tf.metrics.normalising_distance`.
+        landmark_boxes: box normalisers take the tight box of the true landmarks also where the
+            data set has boxes of its own.
+        thresholds: of failure rates and AUC, or of PCK; fractions.
+        note: what a reader must know.
+    """
+
+    name: str
+    scheme: str
+    groups: Mapping[str, tuple[str, ...]]
+    splits: tuple[str, ...] = ()
+    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    score: str = "nme"
+    normaliser: str
+    landmark_boxes: bool = False
+    thresholds: tuple[float, ...] = (0.08, 0.10)
+    note: str = ""
+
+
+_COMMON = ("test_helen", "test_lfpw")
+_300W: dict[str, Any] = {
+    "scheme": "ibug_68",
+    "groups": {"full": (*_COMMON, "test_ibug"), "common": _COMMON, "challenge": ("test_ibug",)},
+    "splits": (*_COMMON, "test_ibug"),
+    "counts": {"full": 689, "common": 554, "challenge": 135},
+}
+_PRIVATE = ("test_indoor", "test_outdoor")
+_COFW: dict[str, Any] = {
+    "groups": {"test": ("test",)},
+    "splits": ("test",),
+    "counts": {"test": 507},
+}
+_WFLW_COUNTS = {
+    "full": 2500, "pose": 326, "expression": 314, "illumination": 698, "make_up": 206,
+    "occlusion": 736, "blur": 773,
+}  # fmt: skip
+_AFLW: dict[str, Any] = {
+    "scheme": "aflw_19",
+    "splits": ("test",),
+    "normaliser": "box_width",
+    "note": "Divided by the width of AFLW's square face box.",
+}
+_MENPO: dict[str, Any] = {
+    "scheme": "",
+    "groups": {"all": ()},
+    "landmark_boxes": True,
+    "thresholds": (0.07,),
+}
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(name="300w_interocular", normaliser="inter_ocular", **_300W),
+        Protocol(
+            name="300w_interpupil",
+            normaliser="inter_pupil",
+            **_300W,
+            note="Pupils are the means of the six points of each eye; about 1.36 to 1.41 times the "
+            "inter-ocular NME, by sub-set.",
+        ),
+        Protocol(
+            name="300w_private",
+            scheme="ibug_68",
+            groups={"all": _PRIVATE, "indoor": _PRIVATE[:1], "outdoor": _PRIVATE[1:]},
+            splits=_PRIVATE,
+            counts={"all": 600, "indoor": 300, "outdoor": 300},
+            normaliser="inter_ocular",
+        ),
+        Protocol(
+            name="wflw",
+            scheme="wflw_98",
+            groups={"full": ("test",)} | {name: (name,) for name in list(_WFLW_COUNTS)[1:]},
+            splits=("test",),
+            counts=_WFLW_COUNTS,
+            normaliser="inter_ocular",
+            thresholds=(0.10,),
+        ),
+        Protocol(
+            name="cofw_interpupil",
+            scheme="cofw_29",
+            **_COFW,
+            normaliser="inter_pupil",
+            note="AWing and STAR quote this one.",
+        ),
+        Protocol(
+            name="cofw_interocular",
+            scheme="cofw_29",
+            **_COFW,
+            normaliser="inter_ocular",
+            note="HRNet, PIPNet and mmpose quote this one.",
+        ),
+        Protocol(
+            name="cofw68",
+            scheme="ibug_68",
+            **_COFW,
+            normaliser="inter_ocular",
+            note="Between data sets: models are trained on 300-W.",
+        ),
+        Protocol(name="aflw_full", groups={"full": ("test",)}, counts={"full": 4386}, **_AFLW),
+        Protocol(
+            name="aflw_frontal", groups={"frontal": ("frontal",)}, counts={"frontal": 1314}, **_AFLW
+        ),
+        Protocol(
+            name="lsp_pck",
+            scheme="lsp_14",
+            groups={"test": ("test",)},
+            splits=("test",),
+            counts={"test": 1000},
+            score="pck",
+            normaliser="torso",
+            thresholds=(0.2,),
+            note="Person-centric as annotated. OC: observer-centric, each pair of joints named by "
+            "the side of the picture that each lies on, in truth and prediction.",
+        ),
+        Protocol(
+            name="menpo_diagonal",
+            normaliser="diagonal",
+            **_MENPO,
+            note="Divided by the diagonal of the tight box of the true landmarks.",
+        ),
+        Protocol(
+            name="menpo_box",
+            normaliser="box",
+            **_MENPO,
+            note="Divided by sqrt(w h) of the tight box of the true landmarks.",
+        ),
+    )
+}
+"""The protocols by name. What each can be set beside: `wing_tf.evaluation.published`."""
+
+
+def get_protocol(name: str) -> Protocol:
+    """Returns a protocol by name. Raises ValueError with the known ones if there is none."""
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    close = difflib.get_close_matches(str(name), PROTOCOLS, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise ValueError(f"`protocol` must be one of {', '.join(PROTOCOLS)}. Received: {name!r}.{hint}")
