@@ -4,7 +4,7 @@
 
 Without --box, OpenCV's Haar cascade finds the faces. OUT gets NAME_landmarks.png and
 NAME_landmarks.json (or .pts), in pixels of the picture as shown (EXIF rotation applied), pixel
-centres at integers from 0.
+centres at integers from 0. A landmark that a map has nothing for is null (.pts: nan).
 """
 
 import json
@@ -20,6 +20,12 @@ _MODEL = flags.DEFINE_string(
 _IMAGE = flags.DEFINE_string("image", None, "The picture.", required=True)
 _BOX = flags.DEFINE_list(
     "box", None, "A face box x0,y0,x1,y1 in pixels, tight round the landmarks (brows to chin)."
+)
+_SCHEME = flags.DEFINE_string(
+    "scheme", None, "Give the landmarks of another mark-up, through the built-in map to it."
+)
+_SCHEME_MAP = flags.DEFINE_string(
+    "scheme_map", None, "The same through a map of your own: see wing-evaluate --help."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The folder for the results.", required=True)
 _FORMAT = flags.DEFINE_enum(
@@ -52,13 +58,21 @@ def main() -> None:
     import numpy as np
 
     from wing_tf.inference import HaarDetector, Landmarker
+    from wing_tf.landmarks import find_map, load_map
+    from wing_tf.models.saving import load_network
     from wing_tf.visualization import draw_landmarks
     from wing_tf.visualization.files import load_picture, save_picture, write_text
 
     image = load_picture(image_path)
-    landmarker = Landmarker(_MODEL.value, detector=HaarDetector())
+    network, contract = load_network(_MODEL.value)
+    scheme_map = load_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
+    if _SCHEME.value:
+        scheme_map = scheme_map or find_map(contract.scheme, _SCHEME.value)
+    landmarker = Landmarker(
+        network, contract=contract, detector=HaarDetector(), scheme_map=scheme_map
+    )
     faces = landmarker(image, None if box is None else np.array([box]))
-    scheme = landmarker.contract.scheme
+    scheme = landmarker.scheme
     if not faces:
         raise ValueError(f"No face found in {image_path}. Give one with --box=x0,y0,x1,y1.")
 
@@ -74,7 +88,10 @@ def main() -> None:
                 "scheme": scheme.name,
                 "faces": [
                     {
-                        "landmarks_px": np.round(face.landmarks_px, 3).tolist(),
+                        "landmarks_px": [
+                            None if np.isnan(point).any() else np.round(point, 3).tolist()
+                            for point in face.landmarks_px
+                        ],
                         "box_xyxy_px": np.round(face.box_xyxy_px, 3).tolist(),
                     }
                     for face in faces

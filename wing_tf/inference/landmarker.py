@@ -10,6 +10,7 @@ import numpy as np
 from wing_tf.evaluation.predict import compile_localiser
 from wing_tf.geometry import apply_affine, crop_region, invert
 from wing_tf.geometry.resample import crop_resample
+from wing_tf.landmarks import SchemeMap
 from wing_tf.models.saving import Contract, load_network
 
 
@@ -36,6 +37,11 @@ class Landmarker:
         model: a ``.keras`` file or a run folder, or a network; the latter needs ``contract``.
         detector: pictures to boxes [N, 4], largest first; needed where no box is given.
         contract: what the network's input and output mean; read from the file if None.
+        scheme_map: gives the landmarks of another mark-up than the network's; those that nothing
+            stands for are NaN.
+
+    Attributes:
+        scheme: the mark-up of the landmarks that come out.
 
     Example:
         >>> landmarker = Landmarker("runs/cnn6", detector=HaarDetector())  # doctest: +SKIP
@@ -48,6 +54,7 @@ class Landmarker:
         *,
         detector: Callable[[np.ndarray], np.ndarray] | None = None,
         contract: Contract | None = None,
+        scheme_map: SchemeMap | None = None,
     ):
         if isinstance(model, keras.Model):
             if contract is None:
@@ -55,7 +62,13 @@ class Landmarker:
             network = model
         else:
             network, contract = load_network(model, contract)
-        self.contract, self.detector = contract, detector
+        if scheme_map is not None and scheme_map.source.name != contract.scheme_name:
+            raise ValueError(
+                f"The map is from {scheme_map.source.name}, the model predicts "
+                f"{contract.scheme_name}."
+            )
+        self.contract, self.detector, self.scheme_map = contract, detector, scheme_map
+        self.scheme = contract.scheme if scheme_map is None else scheme_map.target
         self._run = compile_localiser(network)
 
     def __call__(
@@ -102,6 +115,9 @@ class Landmarker:
         landmarks_px = apply_affine(
             invert(np.stack(matrices)), landmarks_crop_px.astype(np.float64)
         )
+        if self.scheme_map is not None:
+            landmarks_px = self.scheme_map(landmarks_px)
+            scores = None if scores is None else self.scheme_map.mean_scores(scores)
         none = [None] * len(boxes)
         return [
             LocatedFace(*face)

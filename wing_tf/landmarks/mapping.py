@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from wing_tf.landmarks.scheme import LandmarkScheme
-from wing_tf.landmarks.schemes import AFLW_19, CELEBA_5, COFW_29, IBUG_68, WFLW_98, get_scheme
+from wing_tf.landmarks.scheme_file import load_scheme, scheme_from_dict
+from wing_tf.landmarks.schemes import (
+    AFLW_19,
+    CELEBA_5,
+    COFW_29,
+    IBUG_49,
+    IBUG_51,
+    IBUG_68,
+    LAPA_106,
+    WFLW_98,
+    get_scheme,
+    register_scheme,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +97,35 @@ class SchemeMap:
         ]
         return np.stack(points, axis=-2)
 
+    def mean_scores(self, scores: np.ndarray) -> np.ndarray:
+        """Returns scores [..., K source] as the target's [..., K target], NaN where nothing is."""
+        nothing = np.full(np.shape(scores)[:-1], np.nan)
+        parts = [
+            np.mean(np.asarray(scores)[..., list(group)], axis=-1) if group else nothing
+            for group in self.groups
+        ]
+        return np.stack(parts, axis=-1)
+
+    def residual(
+        self, source_px: np.ndarray, target_px: np.ndarray, distance_px: np.ndarray
+    ) -> np.ndarray:
+        """Returns how far the map is off for each of the target's landmarks [K target].
+
+        Args:
+            source_px: the true landmarks [N, K source, 2] of faces in the source's mark-up.
+            target_px: the same faces' true landmarks [N, K target, 2] in the target's.
+            distance_px: [N], what to divide by.
+
+        Returns:
+            Mean distances over distance_px; NaN where nothing stands for a landmark, or no face
+            has it.
+        """
+        errors = np.linalg.norm(self(source_px) - target_px, axis=-1) / distance_px[:, None]
+        known = np.isfinite(errors)
+        counts = known.sum(axis=0)
+        sums = np.where(known, errors, 0.0).sum(axis=0)
+        return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
 
 def find_map(source: str | LandmarkScheme, target: str | LandmarkScheme) -> SchemeMap:
     """Returns the built-in map between two mark-ups.
@@ -106,17 +147,27 @@ def find_map(source: str | LandmarkScheme, target: str | LandmarkScheme) -> Sche
 def load_map(path: str | pathlib.Path) -> SchemeMap:
     """Reads a map from a JSON file.
 
-    The file holds the names ``source`` and ``target`` of known mark-ups and ``groups``, a list of
-    lists of indices; ``reference`` is welcome.
+    The file holds the mark-ups ``source`` and ``target`` and ``groups``, a list of lists of
+    indices; ``reference`` is welcome. A mark-up is a known name, a JSON file's (relative to this
+    one) or a JSON object as in such a file (`wing_tf.landmarks.scheme_from_dict`).
 
     Raises:
         ValueError: if the file is not such a file, or the map is wrong.
     """
+    path = pathlib.Path(path)
+
+    def scheme_of(value):
+        if isinstance(value, dict):
+            return register_scheme(scheme_from_dict(value))
+        if isinstance(value, str) and value.endswith(".json"):
+            return load_scheme(path.parent / value)
+        return get_scheme(value)
+
     try:
-        values = json.loads(pathlib.Path(path).read_text())
+        values = json.loads(path.read_text())
         return SchemeMap(
-            source=get_scheme(values["source"]),
-            target=get_scheme(values["target"]),
+            source=scheme_of(values["source"]),
+            target=scheme_of(values["target"]),
             groups=tuple(tuple(group) for group in values["groups"]),
             reference=values.get("reference", ""),
         )
@@ -166,6 +217,29 @@ MAPS: dict[tuple[str, str], SchemeMap] = {
             target=CELEBA_5,
             groups=_groups(f"{_LEFT_EYE} {_RIGHT_EYE} 30 48 54"),
             reference="The five points that face recognition aligns by.",
+        ),
+        *(
+            SchemeMap(
+                source=IBUG_68,
+                target=part,
+                groups=tuple((index,) for index in IBUG_68.subsets[subset]),
+                reference="A part of the 68 points: exact.",
+            )
+            for part, subset in ((IBUG_51, "inner_51"), (IBUG_49, "inner_49"))
+        ),
+        SchemeMap(
+            source=LAPA_106,
+            target=IBUG_68,
+            # LaPa's outline begins higher: its points lie between 300-W's.
+            groups=_groups(
+                "1+2 3+4 5+6 7 9 11 12+13 14 16 18 19+20 21 23 25 26+27 28+29 30+31 "
+                + " ".join(str(index) for index in (
+                    *range(33, 38), *range(42, 47), *range(51, 55), *range(58, 63),
+                    66, 67, 69, 70, 71, 73, 75, 76, 78, 79, 80, 82, *range(84, 104),
+                ))
+            ),
+            reference="As the owners of the 106 points convert them for the challenge of Liu et "
+            "al., Grand Challenge of 106-Point Facial Landmark Localization, 2019.",
         ),
         SchemeMap(
             source=WFLW_98,

@@ -228,7 +228,7 @@ LSP_14 = LandmarkScheme(
 SCHEMES: dict[str, LandmarkScheme] = {
     scheme.name: scheme
     for scheme in (
-        IBUG_68, IBUG_51, IBUG_49, WFLW_98, COFW_29, AFLW_19, LAPA_106, CELEBA_5, LSP_14,
+        IBUG_68, WFLW_98, COFW_29, AFLW_19, LAPA_106, CELEBA_5, LSP_14, IBUG_51, IBUG_49,
     )
 }  # fmt: skip
 """The known mark-ups by name: built in, and registered in this process."""
