@@ -78,7 +78,7 @@ def test_a_usage_error_does_not_wait_for_tensorflow():
         (["reproduce", "--table=wing_losses", "--output=x"], "--data is needed"),
         (["reproduce", "--table=wing_loses", "--output=x"], "wing_losses"),
         (["tfrecords", "write", "--output=x"], "--source is needed"),
-        (["tfrecords", "write", "--source=csv", "--output=x", "--csv=y"], "--scheme is needed"),
+        (["tfrecords", "write", "--source=csv", "--output=x", "--csv=y"], "needs --scheme"),
         (["tfrecords", "inspect", "--records=nowhere"], "error: No manifest at"),
         (["predict", "--model=m", "--image=i", "--output=o", "--box=1,2,3"], "--box must be"),
         (["evaluate", "--model=m", "--data=d"], "--output"),

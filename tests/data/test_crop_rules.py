@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from tfrecords_tools.crops import awing_box, face_box
+from tfrecords_tools.sources import BadRecordError, Face
+from tfrecords_tools.synthetic import render_face
+from wing_tf.data.crop_rules import CROP_RULES, CropRule, get_crop_rule
+from wing_tf.geometry import box_iou, crop_square, landmark_box
+
+LANDMARKS = np.array([[40.0, 50.0], [100.0, 60.0], [70.0, 130.0], [np.nan, np.nan]])
+BOX = np.array([30.0, 20.0, 130.0, 160.0])
+
+
+def _face(box=BOX, landmarks=LANDMARKS, image=None):
+    image = np.zeros((200, 200, 3), np.uint8) if image is None else image
+    return Face(image, landmarks, np.full(len(landmarks), 2), box)
+
+
+@pytest.mark.parametrize("name", CROP_RULES)
+def test_each_rule_survives_a_record(name):
+    rule = get_crop_rule(name)
+    assert CropRule.from_json(rule.to_json()) == rule
+    assert rule.uses_truth == (name == "awing_official_test")
+    assert ("WIDENED WITH THE TRUE LANDMARKS" in str(rule)) == rule.uses_truth
+
+
+def test_the_presets_are_those_of_the_public_systems():
+    margins = {n: CROP_RULES[n].margin for n in ("hrnet", "pipnet", "spiga", "insightface")}
+    assert margins == {"hrnet": 1.25, "pipnet": 1.1, "spiga": 1.6, "insightface": 1.5}
+    assert [n for n, rule in CROP_RULES.items() if not rule.square] == ["pipnet"]
+    assert CROP_RULES["awing_wflw"].margin == 1.1
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("landmark_box", [40, 50, 100, 130]),
+        ("hrnet", [40, 50, 100, 130]),  # the margin comes on top, in the network's crop
+        ("dataset_box", BOX),
+        ("dataset_or_landmark_box", BOX),
+        # Padded by int(2.5) and int(3.5) px to 104 x 146: .64 * 250 = 160, centre (80, 90).
+        ("awing_official", [0, 10, 160, 170]),
+    ],
+)
+def test_boxes(name, expected):
+    np.testing.assert_allclose(face_box(_face(), get_crop_rule(name)), expected)
+
+
+def test_without_a_box_of_the_data_set():
+    rule = get_crop_rule("dataset_or_landmark_box")
+    np.testing.assert_allclose(face_box(_face(box=None), rule), landmark_box(LANDMARKS))
+    for name in ("dataset_box", "awing_official"):
+        with pytest.raises(BadRecordError, match="needs the data set's box"):
+            face_box(_face(box=None), get_crop_rule(name))
+
+
+def test_test_crops_are_widened_by_the_truth_only_where_the_name_says_so():
+    inside = awing_box(BOX, np.array([[80.0, 90.0]]))
+    np.testing.assert_allclose(inside, awing_box(BOX))
+    # A landmark at x = 161 is 81 px from the centre, beyond the 80 px of the crop: all 200 px.
+    near = awing_box(BOX, np.array([[161.0, 90.0]]))
+    np.testing.assert_allclose(near, [-20, -10, 180, 190])
+    # At 181 it is beyond those, too: 250 -> 240 ... until (101 / side + .5) * 450 <= 440, at
+    # side 200 * 250 / 230 = 217.39 (101 / 217.39 + .5 = .9646; 434.1).
+    far = awing_box(BOX, np.array([[181.0, 90.0]]))
+    np.testing.assert_allclose(far[2] - far[0], 200 * 250 / 230)
+    assert awing_box(BOX)[2] - awing_box(BOX)[0] == pytest.approx(160)
+
+
+def test_a_detector_finds_a_face_or_says_so():
+    rendered = render_face(0, 3, size=256, wide_yaw=0.0, yaw_deg=1.0)
+    face = _face(None, rendered.landmarks_px, rendered.image)
+    rule = get_crop_rule("detector_box")
+    box = face_box(face, rule)
+    assert box_iou(box, crop_square(landmark_box(rendered.landmarks_px), 1.0)) > 0.5
+    with pytest.raises(BadRecordError, match="does not find the face"):
+        face_box(_face(), rule)
+
+
+def test_wrong_rules_are_refused():
+    with pytest.raises(ValueError, match="Did you mean 'hrnet'"):
+        get_crop_rule("hrnett")
+    with pytest.raises(ValueError, match="`box` must be one of"):
+        CropRule(name="x", box="face")
+    with pytest.raises(ValueError, match="`margin` must be in"):
+        CropRule(name="x", box="landmark", margin=0.5)
+    for text in ("[", "{}", '{"name": "x", "colour": 1}'):
+        with pytest.raises(ValueError, match="no crop rule"):
+            CropRule.from_json(text)

@@ -1,0 +1,120 @@
+import json
+import pickle
+
+import pytest
+
+from wing_tf.landmarks import (
+    SCHEMES,
+    custom_json,
+    get_scheme,
+    load_map,
+    load_scheme,
+    register_scheme,
+    scheme_from_dict,
+    scheme_from_json,
+    scheme_to_dict,
+)
+
+HAND = {
+    "name": "hand_4",
+    "points": ["wrist", "thumb", "little", "middle"],
+    "pairs": [["thumb", "little"]],
+    "normaliser": ["wrist", "middle"],
+    "curves": [["thumb", "wrist", "little"]],
+}
+
+
+@pytest.fixture(autouse=True)
+def _forget():
+    known = dict(SCHEMES)
+    yield
+    for name in set(SCHEMES) - set(known):
+        del SCHEMES[name]
+
+
+def test_names_or_indices():
+    scheme = scheme_from_dict(HAND)
+    assert scheme.flip_permutation == (0, 2, 1, 3)
+    assert scheme.normalisers["own"] == ((0,), (3,))
+    assert scheme.default_normaliser == "own"
+    assert scheme.regions == {"all": (0, 1, 2, 3)}
+    assert scheme.boundary_curves == ((1, 0, 2),)
+    by_index = HAND | {
+        "points": 4, "pairs": [[1, 2]], "normaliser": [0, 3], "curves": [[1, 0, 2]],
+    }  # fmt: skip
+    assert scheme_from_dict(by_index) == scheme
+
+
+def test_a_name_and_a_number_of_points_and_pairs_are_enough():
+    scheme = scheme_from_dict({"name": "dots_2", "points": 2, "pairs": []})
+    assert scheme.flip_permutation == (0, 1)
+    assert scheme.default_normaliser == "box"
+    groups = scheme_from_dict(
+        {"name": "dots_4", "points": 4, "pairs": [[0, 1], [2, 3]], "normaliser": "inter_eye",
+         "normalisers": {"inter_eye": [[0, 2], [1, 3]]}, "subsets": {"upper": [0, 1]}}
+    )  # fmt: skip
+    assert groups.normalisers == {"inter_eye": ((0, 2), (1, 3))}
+    assert groups.subset("upper") == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "scheme", [*SCHEMES.values(), scheme_from_dict(HAND)], ids=lambda s: s.name
+)
+def test_there_and_back(scheme):
+    values = json.loads(json.dumps(scheme_to_dict(scheme)))
+    assert scheme_from_dict(values) == scheme
+    assert pickle.loads(pickle.dumps(scheme)) == scheme
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pairs": [["thumb", "pinky"]]}, "no point 'pinky': .* names are wrist, thumb"),
+        ({"pairs": [["thumb", "little"], ["little", "middle"]]}, "holds the point 2 twice"),
+        ({"pairs": [["thumb"]]}, "must hold pairs"),
+        ({"points": 0}, "must be a number or a list"),
+        ({"points": ["a", "a"], "pairs": []}, "names that differ"),
+        ({"colour": 3}, r"unknown \['colour'\]"),
+        ({"name": "my hand"}, "letters, digits and _ only"),
+        ({"normaliser": ["wrist"]}, "two points or two lists"),
+        ({"normaliser": "size"}, "`default_normaliser` must be one of"),
+        ({"curves": [["thumb", "wrist"]]}, "must be mirrored"),
+    ],
+)
+def test_mistakes_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        scheme_from_dict(HAND | change)
+
+
+def test_files(tmp_path):
+    path = tmp_path / "hand.json"
+    path.write_text(json.dumps(HAND))
+    scheme = load_scheme(path)
+    assert get_scheme("hand_4") is scheme
+    assert custom_json(get_scheme("ibug_68")) is None
+    assert scheme_from_json(custom_json(scheme)) == scheme
+    for text in ("{", "[]", '"hand"', '{"name": "x"}', '{"name": "x", "points": 2, "pairs": 3}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="hand.json: "):
+            load_scheme(path)
+    with pytest.raises(ValueError, match="Cannot read the mark-up"):
+        load_scheme(tmp_path / "absent.json")
+
+
+def test_a_name_means_one_thing():
+    register_scheme(scheme_from_dict(HAND))
+    register_scheme(scheme_from_dict(HAND))
+    with pytest.raises(ValueError, match="Another mark-up named 'hand_4' is in use"):
+        register_scheme(scheme_from_dict(HAND | {"pairs": [], "curves": []}))
+    with pytest.raises(ValueError, match="Another mark-up named 'ibug_68' is built in"):
+        register_scheme(scheme_from_dict(HAND | {"name": "ibug_68"}))
+
+
+def test_a_map_may_bring_its_mark_up(tmp_path):
+    (tmp_path / "hand.json").write_text(json.dumps(HAND))
+    small = {"name": "tips_2", "points": 2, "pairs": [[0, 1]]}
+    values = {"source": "hand.json", "target": small, "groups": [[1], [2]]}
+    (tmp_path / "map.json").write_text(json.dumps(values))
+    mapping = load_map(tmp_path / "map.json")
+    assert (mapping.source.name, mapping.target.name) == ("hand_4", "tips_2")
+    assert get_scheme("tips_2") is mapping.target
