@@ -122,7 +122,7 @@ def set_beside(
     faces.
     """
     found = next(iter(groups.values()))["num_faces"]
-    expected = next(iter(protocol.counts.values()))
+    expected = next(iter(protocol.counts.values()), None)
     return [
         _conditions(entry, records, contract)
         | {"faces_match": found == expected, "faces": f"theirs {expected}; here {found}"}
