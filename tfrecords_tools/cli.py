@@ -5,7 +5,7 @@ wing-tfrecords write --source=wflw --root=WFLW --crop=hrnet --output=RECORDS
 wing-tfrecords write --source=csv --csv=faces.csv --scheme=wflw_98 --output=RECORDS
 wing-tfrecords write --source=coco --coco=hands.json --scheme=hand.json --output=RECORDS
 wing-tfrecords write --source=synthetic --count=4000 --num_test=500 --output=RECORDS
-wing-tfrecords inspect --records=RECORDS [--output=sheet.png]
+wing-tfrecords inspect --records=RECORDS [--output=INSPECTION] [--other=RECORDS_2]
 wing-tfrecords balance --data='RECORDS/train-*' --output=BALANCE
 
 balance writes balance.json (for --config.balance.path of wing-train), histogram.png (before and
@@ -33,7 +33,7 @@ _SOURCE = flags.DEFINE_enum(
     "Where annotated faces come from.",
 )  # fmt: skip
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "write: a new or empty folder. inspect: where the contact sheet goes."
+    "output", None, "write: a new or empty folder. inspect: a folder [RECORDS_inspection]."
 )
 _ROOT = flags.DEFINE_string(
     "root", None, "The data set's folder. csv, coco: what the pictures' paths are relative to."
@@ -98,6 +98,9 @@ _PROCESSES = flags.DEFINE_integer("processes", None, "How many read and cut; def
 _STRICT = flags.DEFINE_bool("strict", False, "Stop at the first bad face instead of skipping it.")
 _RECORDS = flags.DEFINE_string("records", None, "inspect: a record folder.")
 _NUM_PICTURES = flags.DEFINE_integer("num_pictures", 36, "inspect: faces on the contact sheet.")
+_OTHER = flags.DEFINE_string(
+    "other", None, "inspect: other records of the same faces: are pixels counted alike?"
+)
 _DATA = flags.DEFINE_string(
     "data", None, "balance: training records: a glob, or a folder (its split train)."
 )
@@ -184,7 +187,7 @@ def print_manifest(manifest: dict, most_skipped: int = 20) -> None:
 
 
 def inspect() -> None:
-    """Prints the manifest and draws a contact sheet."""
+    """Prints the manifest, and pictures, figures and warnings of what the records hold."""
     _require(records=_RECORDS.value)
     folder = pathlib.Path(_RECORDS.value or "")
     path = folder / "manifest.json"
@@ -192,19 +195,19 @@ def inspect() -> None:
         raise ValueError(f"No manifest at {path}: {folder} was not written by `wing-tfrecords`.")
     print_manifest(json.loads(path.read_text()))
 
-    from tfrecords_tools.sheet import draw_sheet
-    from wing_tf.visualization.files import save_picture
+    from tfrecords_tools.inspection.report import describe, inspect_records
 
-    sheet = pathlib.Path(_OUTPUT.value or folder / "contact_sheet.png")
-    save_picture(sheet, draw_sheet(folder, _NUM_PICTURES.value))
-    print(f"contact sheet: {sheet}")
+    beside = folder.with_name(f"{folder.resolve().name}_inspection")
+    output = pathlib.Path(_OUTPUT.value or beside)
+    report = inspect_records(folder, output, num_pictures=_NUM_PICTURES.value, other=_OTHER.value)
+    print(f"\n{describe(report)}\n\nPictures and inspection.json: {output}")
 
 
 def balance() -> None:
     """Writes the pose balance of records."""
     _require(data=_DATA.value, output=_OUTPUT.value)
     folder = common.new_folder(_OUTPUT.value or "")
-    from tfrecords_tools.sheet import draw_numbers
+    from tfrecords_tools.inspection.sheets import draw_numbers
     from wing_tf.data.balance import fit_balance
     from wing_tf.data.read import read_landmarks
     from wing_tf.data.records import find_shards, open_records

@@ -142,7 +142,7 @@ def test_the_whole_path_by_commands(tmp_path):
 
     done = _command("tfrecords", "inspect", f"--records={records}")
     assert done.returncode == 0, done.stderr
-    assert cv2.imread(str(records / "contact_sheet.png")).shape[0] > 300
+    assert cv2.imread(str(tmp_path / "records_inspection/contact_sheet.png")).shape[0] > 300
 
     done = _command("tfrecords", "write", "--source=synthetic", f"--output={records}")
     assert "error: `output` must be a new or an empty folder" in done.stderr

@@ -1,0 +1,115 @@
+"""What all faces of a record folder say, read once: numbers, names and one hash of each picture."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfrecords_tools.inspection.duplicates import HASHED_SIDE, THUMBNAIL_SIDE, picture_hash
+from wing_tf.data import example_schema as schema
+from wing_tf.data.read import read_faces
+from wing_tf.data.records import RecordSet, find_shards, open_records
+from wing_tf.geometry import apply_affine, landmark_box
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Survey:
+    """All faces of records without their pictures: about a kilobyte each.
+
+    Attributes:
+        records: where they are.
+        landmarks_square_px: float32 [N, K, 2] in pixels of the stored squares, NaN where missing.
+        visibility: uint8 [N, K].
+        box_square_px: float32 [N, 4], by the crop rule.
+        dataset_box_square_px: float32 [N, 4], the data set's own; NaN where it has none.
+        square_to_source: float64 [N, 2, 3].
+        angles_deg: float32 [N, 3]: yaw, pitch, roll; NaN where not known.
+        keys: [N].
+        pictures: [N], the names of the source pictures.
+        splits: [N].
+        hashes: uint64 [N], see `tfrecords_tools.inspection.duplicates`; 0 if not asked for.
+        thumbnails: uint8 [N, 256], likewise.
+    """
+
+    records: RecordSet
+    landmarks_square_px: np.ndarray
+    visibility: np.ndarray
+    box_square_px: np.ndarray
+    dataset_box_square_px: np.ndarray
+    square_to_source: np.ndarray
+    angles_deg: np.ndarray
+    keys: Sequence[str]
+    pictures: Sequence[str]
+    splits: Sequence[str]
+    hashes: np.ndarray
+    thumbnails: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def source_px_per_square_px(self) -> np.ndarray:
+        """Returns the scale [N] of the squares' maps to the source pictures."""
+        return np.sqrt(np.abs(np.linalg.det(self.square_to_source[:, :, :2])))
+
+    def landmarks_source_px(self, faces: np.ndarray) -> np.ndarray:
+        """Returns the landmarks [n, K, 2] of some faces in pixels of their source pictures."""
+        landmarks = self.landmarks_square_px[faces].astype(np.float64)
+        return apply_affine(self.square_to_source[faces], landmarks)
+
+    def boxes_source_px(self, faces: np.ndarray) -> np.ndarray:
+        """Returns the tight landmark boxes [n, 4] of some faces in their source pictures."""
+        return landmark_box(self.landmarks_source_px(faces))
+
+
+def survey_records(folder: str | pathlib.Path, *, pictures: bool = True) -> Survey:
+    """Reads all faces of all splits, one at a time.
+
+    Args:
+        folder: of records.
+        pictures: decode and hash the pictures too.
+
+    Raises:
+        ValueError: if there are no records, or damaged ones.
+    """
+    records = open_records(find_shards(str(folder)))
+    ratio = max(r for r in (1, 2, 4, 8) if r == 1 or records.side >= r * HASHED_SIDE)
+    count, marks = records.num_faces, records.scheme.num_landmarks
+    landmarks = np.empty((count, marks, 2), np.float32)
+    visibility = np.empty((count, marks), np.uint8)
+    boxes, dataset_boxes = np.empty((2, count, 4), np.float32)
+    matrices, angles = np.empty((count, 2, 3)), np.empty((count, 3), np.float32)
+    hashes = np.zeros(count, np.uint64)
+    thumbnails = np.zeros((count, THUMBNAIL_SIDE**2), np.uint8)
+    names: dict[str, list[str]] = {"key": [], "picture": [], "split": []}
+    faces = read_faces(records, ratio if pictures else 1, image=pictures, details=True)
+    shared: dict[bytes, str] = {}  # one string for all faces of a split or of a picture
+    for i, face in enumerate(faces.as_numpy_iterator()):
+        landmarks[i], visibility[i] = face["landmarks_square_px"], face["visibility"]
+        boxes[i], dataset_boxes[i] = face["box_square_px"], face["dataset_box_square_px"]
+        matrices[i], angles[i] = face["square_to_source"], face["angles_deg"]
+        for name, values in names.items():
+            values.append(shared.setdefault(face[name], face[name].decode()))
+        if pictures:
+            hashes[i], thumbnails[i] = picture_hash(face["image"])
+    if pictures and ratio != 1:  # back to the frame of the stored squares
+        landmarks, boxes, dataset_boxes = (
+            (values + 0.5) * ratio - 0.5 for values in (landmarks, boxes, dataset_boxes)
+        )
+        matrices[:, :, 2] -= matrices[:, :, :2].sum(axis=2) * (0.5 - 0.5 / ratio)
+        matrices[:, :, :2] /= ratio
+    return Survey(
+        records=records,
+        landmarks_square_px=np.where(visibility[..., None] == schema.MISSING, np.nan, landmarks),
+        visibility=visibility,
+        box_square_px=boxes,
+        dataset_box_square_px=dataset_boxes,
+        square_to_source=matrices,
+        angles_deg=angles,
+        keys=names["key"],
+        pictures=names["picture"],
+        splits=names["split"],
+        hashes=hashes,
+        thumbnails=thumbnails,
+    )
