@@ -11,6 +11,8 @@ awing_small_300w_cpu.py.
 Published: NME over the face box 1.53 % full, 1.38 % frontal (table 9). Not run here.
 Command: wing-train --config=configs/awing_4hg_aflw.py --workdir=RUN
 --config.data.path=AFLW_RECORDS
+Records: wing-tfrecords write --source=aflw --root=AFLW --crop=awing --output=AFLW_RECORDS
+Judging: wing-evaluate --model=RUN --data=AFLW_RECORDS --protocol=aflw_full --output=REPORT
 """
 
 import ml_collections

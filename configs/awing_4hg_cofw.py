@@ -12,6 +12,8 @@ Published: inter-pupil NME 4.94 %, FR10 .99 % (table 2; its AUC10 of 64.40 is an
 here.
 Command: wing-train --config=configs/awing_4hg_cofw.py --workdir=RUN
 --config.data.path=COFW_RECORDS
+Records: wing-tfrecords write --source=cofw --root=COFW --crop=awing --output=COFW_RECORDS
+Judging: wing-evaluate --model=RUN --data=COFW_RECORDS --protocol=cofw_interpupil --output=REPORT
 """
 
 import ml_collections

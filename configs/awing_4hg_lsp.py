@@ -12,6 +12,10 @@ Published: PCK@.2, person-centric, 85.9 (table 8); its twin with the squared err
 here.
 Command: wing-train --config=configs/awing_4hg_lsp.py --workdir=RUN
 --config.data.path=LSP_RECORDS
+Records: wing-tfrecords write --source=lsp --root=LSP --output=LSP_RECORDS
+wing-tfrecords write --source=lsp_extended --root=LSPET --output=LSPET_RECORDS
+with --config.data.path=LSP_RECORDS,LSPET_RECORDS for both
+Judging: wing-evaluate --model=RUN --data=LSP_RECORDS --protocol=lsp_pck --output=REPORT
 """
 
 import ml_collections

@@ -12,6 +12,9 @@ Published: inter-ocular NME 4.36 %, FR10 2.84 %, AUC10 .5719; with boxes of the 
 2.04 %, .5895 (table 1). Not run here.
 Command: wing-train --config=configs/awing_4hg_wflw.py --workdir=RUN
 --config.data.path=WFLW_RECORDS
+Records: wing-tfrecords write --source=wflw --root=WFLW --crop=awing_wflw
+--output=WFLW_RECORDS
+Judging: wing-evaluate --model=RUN --data=WFLW_RECORDS --protocol=wflw --output=REPORT
 """
 
 import ml_collections

@@ -9,6 +9,8 @@ of the face box's width; with PDB 1.83. As wing_cnn6_300w.py, for 2K = 38 coordi
 
 Expected time: not run here, for want of the data.
 Command: wing-train --config=configs/wing_cnn6_aflw.py --workdir=RUN --config.data.path=RECORDS
+Records: wing-tfrecords write --source=aflw --root=AFLW --output=RECORDS
+Judging: wing-evaluate --model=RUN --data=RECORDS --protocol=aflw_full --output=REPORT
 """
 
 import ml_collections

@@ -13,6 +13,8 @@ wing-train --config=configs/wing_cnn6_aflw.py --workdir=FIRST --config.data.path
 --config.balance.path=BALANCE
 wing-train --config=configs/wing_two_stage_aflw.py --workdir=RUN --config.data.path=RECORDS
 --config.balance.path=BALANCE --config.two_stage.first=FIRST
+Records: wing-tfrecords write --source=aflw --root=AFLW --output=RECORDS
+Judging: wing-evaluate --model=RUN --data=RECORDS --protocol=aflw_full --output=REPORT
 """
 
 import ml_collections
