@@ -14,6 +14,7 @@ from wing_tf.evaluation import conditions
 from wing_tf.evaluation.heatmaps import draw_maps, face_maps
 from wing_tf.evaluation.predict import (
     CropBatch,
+    Predictions,
     check_fit,
     compile_network,
     crop_batches,
@@ -66,65 +67,14 @@ def evaluate(
     Raises:
         ValueError: if the model and the records don't fit, or no face can be scored.
     """
-    files = find_shards(data)
-    records = open_records(protocol_files(files, protocol) if protocol else files)
-    if protocol and protocol.scheme not in ("", records.scheme.name):
-        raise ValueError(
-            f"The protocol {protocol.name} is for records of {protocol.scheme}. "
-            f"Received: {records.scheme.name}."
-        )
-    if protocol and normaliser not in (None, protocol.normaliser):
-        raise ValueError(
-            f"The protocol {protocol.name} divides by {protocol.normaliser}. "
-            f"Received: normaliser={normaliser!r}."
-        )
-    network, contract = load_network(model)
-    if scheme_map is None and contract.scheme_name != records.scheme.name:
-        scheme_map = find_map(contract.scheme_name, records.scheme)
-    check_fit(records, contract, scheme_map)
-    if box_noise and contract.margin * (1 + box_noise) + 2 * box_noise > records.context:
-        raise ValueError(
-            f"Boxes moved by box_noise={box_noise:g} leave the records' squares, "
-            f"{records.context:.2f} times the face box. Take less noise, or records with more "
-            "context."
-        )
-    run = compile_network(network)
-    if protocol:
-        normaliser = protocol.normaliser
-    normaliser = normaliser or records.scheme.default_normaliser
-    landmark_boxes = bool(protocol and protocol.landmark_boxes)
-    num_batches = -(-records.num_faces // batch_size)
-
-    def predict(what: str, **options):
-        batches = crop_batches(records, contract, batch_size=batch_size, **options)
-        shown = tqdm.tqdm(batches, what, num_batches, unit="batch")
-        return predict_batches(run, shown, scheme_map)
-
-    def judge(predictions):
-        return face_errors(predictions, records.scheme, normaliser, landmark_boxes=landmark_boxes)
-
-    def score(predictions):
-        errors, _ = judge(predictions)
-        return summarise(errors[np.isfinite(errors)])
-
-    def judged_part(predictions):
-        if protocol is None:
-            return predictions
-        chosen = in_group(predictions, next(iter(protocol.groups.values())))
-        if not chosen.any():
-            raise ValueError(f"None of the faces is one of the protocol {protocol.name}.")
-        return predictions if chosen.all() else conditions.keep(predictions, chosen)
-
-    detected = {}
-    for name, detector in (detectors or {}).items():
-        boxes, found = conditions.detect_in_squares(records, detector)
-        if not found.any():
-            raise ValueError(f"The detector {name} found none of the faces.")
-        detected[name] = boxes, found
-    everyone = predict("recorded boxes")
-    predictions = judged_part(everyone)
-    others = {}
-    harder = {}
+    judge = _Judge(model, data, protocol, normaliser, scheme_map, batch_size)
+    if box_noise:
+        judge.check_noise(box_noise)
+    # First, as a detector that finds nothing ends it.
+    detected = {n: judge.detect(n, detector) for n, detector in (detectors or {}).items()}
+    everyone = judge.predict("recorded boxes")
+    predictions = judge.judged_part(everyone)
+    harder: dict[str, dict[str, Any]] = {}
     if box_noise:
         harder[f"box noise {box_noise:g}"] = {"move_boxes": conditions.noisy_boxes(box_noise)}
     if rotation_deg:
@@ -135,60 +85,152 @@ def evaluate(
                 "move_boxes": conditions.noisy_boxes(box_noise),
                 "draw_angles": conditions.random_angles(rotation_deg),
             }
-    for name, options in harder.items():
-        others[name] = score(judged_part(predict(name, **options)))
+    others = {
+        name: judge.score(judge.judged_part(judge.predict(name, **options)))
+        for name, options in harder.items()
+    }
     for name, (boxes, found) in detected.items():
-        move_boxes = conditions.detected_boxes(records, contract, boxes)
-        harder_predictions = predict(f"{name} boxes", move_boxes=move_boxes)
-        others[f"{name} boxes"] = {
-            **score(judged_part(conditions.keep(harder_predictions, found))),
-            "recall": float(found.mean()),
-        }
-    judged = records.scheme.name
-    if scheme_map is not None:
-        count = sum(bool(group) for group in scheme_map.groups)
-        judged = f"{contract.scheme_name} as {judged} ({count} landmarks)"
-    errors, distance = judge(predictions)
-    crops = ", ".join(map(str, records.crops))
+        others[f"{name} boxes"] = judge.score_detected(name, boxes, found)
+    errors, distance = judge.errors(predictions)
     report = {
-        "protocol": f"{judged}, {normaliser} NME, boxes: {crops}; the network's crop x "
-        f"{contract.margin:g}",
-        "crop_rules": [dataclasses.asdict(crop) for crop in records.crops],
-        "uses_true_landmarks": any(crop.uses_truth for crop in records.crops),
-        "trained_on": dict(contract.trained_on),
-        "trained_crops": list(contract.trained_crops),
-        "model": str(find_network(model)),
+        **judge.facts(),
         "data": data,
-        "scheme": records.scheme.name,
-        "normaliser": normaliser,
-        **({"scheme_map": [list(group) for group in scheme_map.groups]} if scheme_map else {}),
-        **make_report(predictions, records.scheme, normaliser, landmark_boxes=landmark_boxes),
+        **make_report(
+            predictions,
+            judge.records.scheme,
+            judge.normaliser,
+            landmark_boxes=judge.landmark_boxes,
+        ),
         "conditions": others,
     }
     if protocol:
-        groups = score_groups(predictions, errors, distance, records.scheme, protocol)
+        groups = score_groups(predictions, errors, distance, judge.records.scheme, protocol)
         report["named_protocol"] = {
             "name": protocol.name,
-            "normaliser": normaliser,
+            "normaliser": protocol.normaliser,
             "note": protocol.note,
             "groups": groups,
             "official_counts": dict(protocol.counts),
-            "published": set_beside(protocol, groups, records, contract),
+            "published": set_beside(protocol, groups, judge.records, judge.contract),
         }
-    if scheme_map is None and open_localiser(network):  # maps are of the model's own mark-up
-        save_picture(
-            output / "heatmaps.png",
-            _draw_heatmaps(
-                network,
-                dict(zip(predictions.key, errors, strict=True)),
-                everyone.key,
-                crop_batches(records, contract),
-                records.scheme,
-            ),
-        )
+    if judge.scheme_map is None and open_localiser(judge.network):  # maps are of its own mark-up
+        by_key = dict(zip(predictions.key, errors, strict=True))
+        batches = crop_batches(judge.records, judge.contract)
+        picture = _draw_heatmaps(judge.network, by_key, everyone.key, batches, judge.records.scheme)
+        save_picture(output / "heatmaps.png", picture)
     name = pathlib.Path(model).name
-    write_report(output, report, predictions, records, name=name, errors=errors)
+    write_report(output, report, predictions, judge.records, name=name, errors=errors)
     return report
+
+
+class _Judge:
+    """A model, the faces that it is judged on, and how errors are measured; see `evaluate`."""
+
+    def __init__(
+        self,
+        model: str | pathlib.Path,
+        data: str,
+        protocol: Protocol | None,
+        normaliser: str | None,
+        scheme_map: SchemeMap | None,
+        batch_size: int,
+    ):
+        files = find_shards(data)
+        self.records = open_records(protocol_files(files, protocol) if protocol else files)
+        scheme = self.records.scheme
+        if protocol and protocol.scheme not in ("", scheme.name):
+            raise ValueError(
+                f"The protocol {protocol.name} is for records of {protocol.scheme}. "
+                f"Received: {scheme.name}."
+            )
+        if protocol and normaliser not in (None, protocol.normaliser):
+            raise ValueError(
+                f"The protocol {protocol.name} divides by {protocol.normaliser}. "
+                f"Received: normaliser={normaliser!r}."
+            )
+        self.file = find_network(model)
+        self.network, self.contract = load_network(self.file)
+        if scheme_map is None and self.contract.scheme_name != scheme.name:
+            scheme_map = find_map(self.contract.scheme_name, scheme)
+        check_fit(self.records, self.contract, scheme_map)
+        self.protocol, self.scheme_map, self.batch_size = protocol, scheme_map, batch_size
+        self.normaliser = protocol.normaliser if protocol else normaliser
+        self.normaliser = self.normaliser or scheme.default_normaliser
+        self.landmark_boxes = bool(protocol and protocol.landmark_boxes)
+        self._run = compile_network(self.network)
+
+    def check_noise(self, box_noise: float) -> None:
+        """Raises ValueError if boxes that are moved so far leave the records' squares."""
+        if self.contract.margin * (1 + box_noise) + 2 * box_noise > self.records.context:
+            raise ValueError(
+                f"Boxes moved by box_noise={box_noise:g} leave the records' squares, "
+                f"{self.records.context:.2f} times the face box. Take less noise, or records with "
+                "more context."
+            )
+
+    def predict(self, what: str, **options) -> Predictions:
+        """Predicts all faces; options are those of `crop_batches`."""
+        batches = crop_batches(self.records, self.contract, batch_size=self.batch_size, **options)
+        number = -(-self.records.num_faces // self.batch_size)
+        shown = tqdm.tqdm(batches, what, number, unit="batch")
+        return predict_batches(self._run, shown, self.scheme_map)
+
+    def judged_part(self, predictions: Predictions) -> Predictions:
+        """Returns those of the protocol's faces; all without a protocol."""
+        if self.protocol is None:
+            return predictions
+        chosen = in_group(predictions, next(iter(self.protocol.groups.values())))
+        if not chosen.any():
+            raise ValueError(f"None of the faces is one of the protocol {self.protocol.name}.")
+        return conditions.keep(predictions, chosen)
+
+    def errors(self, predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the faces' errors and what they were divided by, as `face_errors`."""
+        return face_errors(
+            predictions, self.records.scheme, self.normaliser, landmark_boxes=self.landmark_boxes
+        )
+
+    def score(self, predictions: Predictions) -> dict[str, Any]:
+        """Returns the scores of the faces that have one."""
+        errors, _ = self.errors(predictions)
+        return summarise(errors[np.isfinite(errors)])
+
+    def detect(self, name: str, detector: Callable) -> tuple[np.ndarray, np.ndarray]:
+        """Returns a detector's boxes and whom it found; ValueError if that is nobody."""
+        boxes, found = conditions.detect_in_squares(self.records, detector)
+        if not found.any():
+            raise ValueError(f"The detector {name} found none of the faces.")
+        return boxes, found
+
+    def score_detected(self, name: str, boxes: np.ndarray, found: np.ndarray) -> dict[str, Any]:
+        """Returns the scores of the faces that were found by a detector, and its recall."""
+        move_boxes = conditions.detected_boxes(self.records, self.contract, boxes)
+        everyone = self.predict(f"{name} boxes", move_boxes=move_boxes)
+        number = len(self.judged_part(everyone).key)
+        predictions = self.judged_part(conditions.keep(everyone, found))
+        return {**self.score(predictions), "recall": len(predictions.key) / number}
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what a reader must know to compare the scores with others."""
+        records, contract, scheme_map = self.records, self.contract, self.scheme_map
+        judged = records.scheme.name
+        if scheme_map is not None:
+            count = sum(bool(group) for group in scheme_map.groups)
+            judged = f"{contract.scheme_name} as {judged} ({count} landmarks)"
+        facts = {
+            "protocol": f"{judged}, {self.normaliser} NME, boxes: "
+            f"{', '.join(map(str, records.crops))}; the network's crop x {contract.margin:g}",
+            "crop_rules": [dataclasses.asdict(crop) for crop in records.crops],
+            "uses_true_landmarks": any(crop.uses_truth for crop in records.crops),
+            "trained_on": dict(contract.trained_on),
+            "trained_crops": list(contract.trained_crops),
+            "model": str(self.file),
+            "scheme": records.scheme.name,
+            "normaliser": self.normaliser,
+        }
+        if scheme_map is not None:
+            facts["scheme_map"] = [list(group) for group in scheme_map.groups]
+        return facts
 
 
 def _draw_heatmaps(
