@@ -1,4 +1,4 @@
-"""Write annotated pictures as TFRecords, look at records, or balance their poses.
+"""Write annotated pictures as TFRecords, look at records, balance poses, measure maps.
 
 wing-tfrecords write --source=ibug_300w --root=300W --output=RECORDS
 wing-tfrecords write --source=wflw --root=WFLW --crop=hrnet --output=RECORDS
@@ -7,11 +7,13 @@ wing-tfrecords write --source=coco --coco=hands.json --scheme=hand.json --output
 wing-tfrecords write --source=synthetic --count=4000 --num_test=500 --output=RECORDS
 wing-tfrecords inspect --records=RECORDS [--output=INSPECTION] [--other=RECORDS_2]
 wing-tfrecords balance --data='RECORDS/train-*' --output=BALANCE
+wing-tfrecords residual --records=RECORDS --other=RECORDS_IN_ANOTHER_MARK_UP
 
 balance writes balance.json (for --config.balance.path of wing-train), histogram.png (before and
 after) and extremes.png (the faces at both ends and in the middle of the pose axis).
 """
 
+import dataclasses
 import inspect as inspect_module
 import json
 import pathlib
@@ -21,7 +23,8 @@ from typing import Any
 from absl import app, flags
 
 from wing_tf.cli import common
-from wing_tf.landmarks import load_scheme
+from wing_tf.data.crop_rules import get_crop_rule
+from wing_tf.landmarks import load_map, load_scheme
 
 _SOURCE = flags.DEFINE_enum(
     "source",
@@ -73,6 +76,14 @@ _CROP = flags.DEFINE_string(
     "awing_official_test, smt, hrnet, pipnet, spiga, insightface. By default the data set's own "
     "box where it has some.",
 )
+_CROP_MARGIN = flags.DEFINE_float(
+    "crop_margin",
+    None,
+    "Instead of the crop rule's own, from 1 to 4.",
+    lower_bound=1.0,
+    upper_bound=4.0,
+)
+_SQUARE = flags.DEFINE_bool("square", None, "Instead of the crop rule's own: square crops or not.")
 _BEAM = flags.DEFINE_bool("beam", False, "Write with Apache Beam: the same files, many workers.")
 _BEAM_OPTIONS = flags.DEFINE_string(
     "beam_options", "", "Beam's own, such as '--runner=DirectRunner --direct_num_workers=2'."
@@ -96,10 +107,19 @@ _VALIDATION = flags.DEFINE_float(
 _PER_SHARD = flags.DEFINE_integer("faces_per_shard", 512, "About how many faces a file holds.")
 _PROCESSES = flags.DEFINE_integer("processes", None, "How many read and cut; default: one a core.")
 _STRICT = flags.DEFINE_bool("strict", False, "Stop at the first bad face instead of skipping it.")
-_RECORDS = flags.DEFINE_string("records", None, "inspect: a record folder.")
+_RECORDS = flags.DEFINE_string("records", None, "inspect, residual: a record folder.")
 _NUM_PICTURES = flags.DEFINE_integer("num_pictures", 36, "inspect: faces on the contact sheet.")
 _OTHER = flags.DEFINE_string(
-    "other", None, "inspect: other records of the same faces: are pixels counted alike?"
+    "other",
+    None,
+    "inspect: other records of the same faces: are pixels counted alike? residual: records of the "
+    "same faces in the mark-up that the map leads to.",
+)
+_SCHEME_MAP = flags.DEFINE_string(
+    "scheme_map", None, "residual: a map of your own (wing-evaluate --help) for the built-in one."
+)
+_NORMALISER = flags.DEFINE_string(
+    "normaliser", None, "residual: what distances are divided by, if not the mark-up's own."
 )
 _DATA = flags.DEFINE_string(
     "data", None, "balance: training records: a glob, or a folder (its split train)."
@@ -145,22 +165,33 @@ def _make_source():
     return SOURCES[name](**options)
 
 
+def _crop_rule(source: Any) -> Any:
+    """Returns the rule of the flags; one that is changed has that in its name."""
+    rule = get_crop_rule(_CROP.value or source.default_crop)
+    changes: dict[str, Any] = {}
+    if _CROP_MARGIN.value is not None and _CROP_MARGIN.value != rule.margin:
+        changes["margin"] = _CROP_MARGIN.value
+    if _SQUARE.value is not None and _SQUARE.value != rule.square:
+        changes["square"] = _SQUARE.value
+    return dataclasses.replace(rule, name=f"{rule.name}, changed", **changes) if changes else rule
+
+
 def write() -> None:
     """Writes records by the flags."""
     _require(source=_SOURCE.value, output=_OUTPUT.value)
     output = _OUTPUT.value or ""
     from tfrecords_tools.squares import StoredSquare
 
+    source = _make_source()
     options: dict[str, Any] = {
         "stored": StoredSquare(
             side=_SIDE.value, context=_CONTEXT.value, jpeg_quality=_QUALITY.value
         ),
-        "crop": _CROP.value,
+        "crop": _crop_rule(source),
         "validation_fraction": _VALIDATION.value,
         "faces_per_shard": _PER_SHARD.value,
         "strict": _STRICT.value,
     }
-    source = _make_source()
     if _BEAM.value:
         from tfrecords_tools.beam import write_records_with_beam
 
@@ -247,7 +278,22 @@ def balance() -> None:
     print(f"Balance: {folder}")
 
 
-_COMMANDS = {"write": write, "inspect": inspect, "balance": balance}
+def residual() -> None:
+    """Prints how far a map between two mark-ups is off."""
+    _require(records=_RECORDS.value, other=_OTHER.value)
+    from tfrecords_tools.inspection.residual import describe_residual, map_residual
+
+    scheme_map = load_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
+    result = map_residual(
+        _RECORDS.value or "",
+        _OTHER.value or "",
+        scheme_map=scheme_map,
+        normaliser=_NORMALISER.value,
+    )
+    print(describe_residual(result))
+
+
+_COMMANDS = {"write": write, "inspect": inspect, "balance": balance, "residual": residual}
 
 
 def main(command: str) -> None:

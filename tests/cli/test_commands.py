@@ -73,7 +73,7 @@ def test_a_usage_error_does_not_wait_for_tensorflow():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tfrecords"], "Name one of: write, inspect, balance"),
+        (["tfrecords"], "Name one of: write, inspect, balance, residual"),
         (["tfrecords", "balance", "--output=x"], "--data is needed"),
         (["reproduce", "--table=wing_losses", "--output=x"], "--data is needed"),
         (["reproduce", "--table=wing_loses", "--output=x"], "wing_losses"),

@@ -50,7 +50,7 @@ def origin_difference(survey: Survey, other: Survey) -> OriginDifference:
     ours, theirs = survey.records.scheme.name, other.records.scheme.name
     if ours != theirs:
         raise ValueError(f"Landmarks of {ours} can't be compared with those of {theirs}.")
-    first, second = np.array(_match(survey, other), int).reshape(-1, 2).T
+    first, second = np.array(match_faces(survey, other), int).reshape(-1, 2).T
     if not len(first):
         raise ValueError(
             "No face of the other records is in these: neither keys nor pictures' names agree, "
@@ -94,7 +94,7 @@ def _judge(axis: str, median: float, same_way: float) -> str:
     return f"{axis}: {median:+.3f} px, {reason}"
 
 
-def _match(survey: Survey, other: Survey) -> list[tuple[int, int]]:
+def match_faces(survey: Survey, other: Survey) -> list[tuple[int, int]]:
     """Returns pairs of face numbers, each face in one at most."""
     there = {key: number for number, key in enumerate(other.keys)}
     pairs = [(i, there[key]) for i, key in enumerate(survey.keys) if key in there]

@@ -1,0 +1,64 @@
+"""A map's error, measured where both mark-ups exist."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tfrecords_tools.inspection.residual import describe_residual, map_residual
+from tfrecords_tools.sources import SyntheticSource
+from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.writer import write_records
+from wing_tf.landmarks import find_map, get_scheme
+
+
+class Marked(SyntheticSource):
+    """The same faces in another mark-up, maybe a little off."""
+
+    def __init__(self, target, shift=(0.0, 0.0)):
+        super().__init__(count=6, seed=3, wide_yaw=0.0)
+        self.mapping = None if target == "ibug_68" else find_map("ibug_68", target)
+        self.scheme, self.shift = get_scheme(target), np.array(shift)
+
+    def load(self, item):
+        face = super().load(item)
+        points = face.landmarks_px if self.mapping is None else self.mapping(face.landmarks_px)
+        flags = np.where(np.isfinite(points).all(axis=1), 2, 0)
+        return dataclasses.replace(face, landmarks_px=points + self.shift, visibility=flags)
+
+
+def _write(folder, source):
+    write_records(
+        source, folder, stored=StoredSquare(side=64), num_processes=0, progress=False,
+        validation_fraction=0,
+    )  # fmt: skip
+    return folder
+
+
+def test_a_part_of_the_points_is_exact(tmp_path):
+    whole = _write(tmp_path / "68", Marked("ibug_68"))
+    for target in ("ibug_51", "ibug_49"):
+        result = map_residual(whole, _write(tmp_path / target, Marked(target)))
+        assert result["faces"] == 6
+        assert result["nme"] < 1e-4
+        assert result["normaliser"] == "inter_ocular"
+
+
+def test_what_is_off_is_found(tmp_path):
+    whole = _write(tmp_path / "68", Marked("ibug_68"))
+    moved = _write(tmp_path / "29", Marked("cofw_29", shift=(3.0, -4.0)))
+    result = map_residual(whole, moved)
+    # 5 px for each landmark, over the distance between the outer corners of the eyes.
+    source = Marked("ibug_68")
+    faces = [source.load(item).landmarks_px for item in source.items()]
+    distances = [np.linalg.norm(face[36] - face[45]) for face in faces]
+    assert result["nme"] == pytest.approx(np.mean(5 / np.array(distances)), rel=1e-3)
+    assert [i for i, error in enumerate(result["by_landmark"]) if error is None] == [5, 7]
+    x, y = result["shift"]
+    assert y / x == pytest.approx(-4 / 3, rel=1e-3)
+    assert x < 0
+    text = describe_residual(result)
+    assert f"residual NME {100 * result['nme']:.2f}" in text
+    assert "5: -" in text
+    with pytest.raises(ValueError, match="is from ibug_68 to aflw_19, the records are of"):
+        map_residual(whole, moved, scheme_map=find_map("ibug_68", "aflw_19"))

@@ -1,0 +1,84 @@
+"""How far a map between two mark-ups is off, on faces that are marked in both."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tfrecords_tools.inspection.origin import match_faces
+from tfrecords_tools.inspection.survey import survey_records
+from wing_tf.geometry import landmark_box
+from wing_tf.landmarks import SchemeMap, find_map
+from wing_tf.metrics import nme, normalising_distance
+
+
+def map_residual(
+    folder: str | pathlib.Path,
+    other: str | pathlib.Path,
+    *,
+    scheme_map: SchemeMap | None = None,
+    normaliser: str | None = None,
+) -> dict[str, Any]:
+    """Compares mapped truth with truth: no model is judged better than that through the map.
+
+    Args:
+        folder: records in the map's source mark-up.
+        other: records in its target mark-up; faces are matched as by `match_faces`.
+        scheme_map: the built-in one if None.
+        normaliser: what distances are divided by; the target mark-up's own if None.
+
+    Returns:
+        ``faces``, ``normaliser``, the mean ``nme`` over faces, ``by_landmark`` (a list, None where
+        nothing stands for a landmark) and ``shift`` (x, y), the mean of the differences: fractions.
+
+    Raises:
+        ValueError: if the records are not of the map's mark-ups, or share no face.
+    """
+    source, target = survey_records(folder, pictures=False), survey_records(other, pictures=False)
+    schemes = source.records.scheme, target.records.scheme
+    if scheme_map is None:
+        scheme_map = find_map(*schemes)
+    if (scheme_map.source.name, scheme_map.target.name) != tuple(s.name for s in schemes):
+        raise ValueError(
+            f"The map is from {scheme_map.source.name} to {scheme_map.target.name}, the records "
+            f"are of {schemes[0].name} and {schemes[1].name}."
+        )
+    pairs = np.array(match_faces(source, target), int).reshape(-1, 2)
+    if not len(pairs):
+        raise ValueError("No face is in both: neither keys nor pictures' names agree.")
+    mapped = scheme_map(source.landmarks_source_px(pairs[:, 0]))
+    truth = target.landmarks_source_px(pairs[:, 1])
+    normaliser = normaliser or scheme_map.target.default_normaliser
+    distance = normalising_distance(
+        truth, scheme_map.target, normaliser, box_xyxy_px=landmark_box(truth)
+    )
+    truth = np.where(np.isfinite(mapped), truth, np.nan)
+    errors = nme(truth, np.nan_to_num(mapped), distance)
+    by_landmark = scheme_map.residual(source.landmarks_source_px(pairs[:, 0]), truth, distance)
+    shift = np.nanmean((mapped - truth) / distance[:, None, None], axis=(0, 1))
+    return {
+        "source": scheme_map.source.name,
+        "target": scheme_map.target.name,
+        "faces": int(np.isfinite(errors).sum()),
+        "normaliser": normaliser,
+        "nme": float(np.nanmean(errors)),
+        "by_landmark": [float(e) if np.isfinite(e) else None for e in by_landmark],
+        "shift": shift.tolist(),
+    }
+
+
+def describe_residual(result: Mapping[str, Any]) -> str:
+    """Returns `map_residual`'s result as text, in percent."""
+    shift = ", ".join(f"{100 * value:+.2f}" for value in result["shift"])
+    lines = [
+        f"{result['source']} as {result['target']}, {result['faces']} faces, in % of "
+        f"{result['normaliser']}",
+        f"residual NME {100 * result['nme']:.2f}, mean shift (x, y) {shift}",
+    ]
+    cells = [
+        f"{index}: {'-' if error is None else f'{100 * error:.2f}'}"
+        for index, error in enumerate(result["by_landmark"])
+    ]
+    lines += ["  " + "   ".join(cells[i : i + 10]) for i in range(0, len(cells), 10)]
+    return "\n".join(lines)
