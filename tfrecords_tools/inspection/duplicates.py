@@ -79,6 +79,8 @@ def find_duplicates(
     rank[np.argsort(counts, kind="stable")] = np.arange(len(names))
     rank = rank[codes]
     queries = np.flatnonzero(rank < len(names) - 1)
+    if not len(queries):
+        return []
     found: set[tuple[int, int]] = set()
     for band in range(_BANDS):
         turned = _turn(hashes, band * _BAND_BITS)

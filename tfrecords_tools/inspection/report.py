@@ -52,7 +52,11 @@ def inspect_records(
         ValueError: if there are no records, or those of ``other`` don't go with them.
     """
     survey = survey_records(folder)
-    second = None if other is None else survey_records(other, pictures=False)
+    warnings: list[Warned] = []
+    origin = None
+    if other is not None:  # first, as it may be refused
+        second = survey_records(other, pictures=False)
+        origin = check_origin(survey, second, str(other), warnings)
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
     save_picture(output / "contact_sheet.png", draw_sheet(folder, num_pictures))
@@ -67,7 +71,6 @@ def inspect_records(
         "crop_rules": [str(crop) for crop in records.crops],
         "side": records.side,
     }
-    warnings: list[Warned] = []
     report["boxes"], figures = check_boxes(survey, warnings)
     plot_boxes(output / "boxes.png", figures)
     plot_visibility(output / "visibility.png", survey.visibility, records.scheme)
@@ -80,8 +83,8 @@ def inspect_records(
     if mean is not None:
         check_swaps(survey, mean, warnings)
     report["duplicates"] = check_duplicates(survey, warnings)
-    if second is not None:
-        report["origin"] = check_origin(survey, second, str(other), warnings)
+    if origin is not None:
+        report["origin"] = origin
     report["warnings"] = [dataclasses.asdict(warning) for warning in warnings]
     write_text(output / "inspection.json", json.dumps(report, indent=1) + "\n")
     write_text(output / "inspection.txt", describe(report) + "\n")

@@ -16,7 +16,7 @@ from wing_tf.visualization import contact_sheet, draw_landmarks
 
 _NUMBERED_SIDE = 1024
 _GAP = 4
-_CAPTION = 22  # letters
+_CAPTION = 20  # letters
 
 
 def draw_sheet(folder: str | pathlib.Path, num_pictures: int = 36) -> np.ndarray:

@@ -1,0 +1,351 @@
+import dataclasses
+import functools
+import json
+
+import cv2
+import numpy as np
+import pytest
+from dots import DotSource
+
+from tfrecords_tools.inspection import inspect_records
+from tfrecords_tools.inspection.checks import (
+    Warned,
+    check_boxes,
+    check_duplicates,
+    check_origin,
+    check_swaps,
+)
+from tfrecords_tools.inspection.duplicates import MOST_DISTANCE, find_duplicates, picture_hash
+from tfrecords_tools.inspection.plots import plot_boxes
+from tfrecords_tools.inspection.report import describe
+from tfrecords_tools.inspection.sheets import number_places
+from tfrecords_tools.inspection.survey import survey_records
+from tfrecords_tools.inspection.swaps import find_swaps, symmetric_pairs
+from tfrecords_tools.sources import Item, SyntheticSource
+from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.writer import write_records
+from wing_tf.geometry import procrustes
+from wing_tf.landmarks import get_scheme
+
+SCHEME = get_scheme("ibug_68")
+FLIP = list(SCHEME.flip_permutation)
+PICTURES = ("contact_sheet", "mean_shape", "pose", "boxes", "visibility")
+
+
+@functools.cache
+def _render(number, split):
+    source = SyntheticSource(count=28, num_test=12, seed=5, size=112)
+    return source.load(Item("", "", split, number))
+
+
+class Altered(SyntheticSource):
+    """Rendered faces of all poses, of which some are changed."""
+
+    def __init__(self, change=None, *, count=28):
+        super().__init__(count=count, num_test=12, seed=5)
+        self.change = change
+
+    def load(self, item):
+        face = _render(item.payload, "test" if item.payload < 12 else "train")
+        return face if self.change is None else self.change(item, face)
+
+
+@functools.cache
+def _frontal():
+    """Numbers of faces that are turned by less than 40 degrees."""
+    source = Altered()
+    return [i.payload for i in source.items() if abs(source.load(i).angles_deg[0]) < 40]
+
+
+def _write(path, source, **options):
+    write_records(
+        source, path, stored=StoredSquare(side=96), num_processes=0, progress=False, **options
+    )
+    return path
+
+
+def _check(folder, other=None):
+    """All checks of `inspect_records`, without its pictures."""
+    survey, warnings = survey_records(folder), []
+    mean, _ = procrustes(survey.landmarks_square_px, survey.records.scheme.flip_permutation)
+    check_boxes(survey, warnings)
+    check_swaps(survey, mean, warnings)
+    check_duplicates(survey, warnings)
+    if other is None:
+        return _kinds(warnings)
+    second = survey_records(other, pictures=False)
+    return _kinds(warnings) | {"figures": check_origin(survey, second, "other", warnings)}
+
+
+def _kinds(warnings: list[Warned]):
+    assert len({warning.kind for warning in warnings}) == len(warnings)
+    return {warning.kind: warning for warning in warnings}
+
+
+def _key(number):
+    return f"synthetic/5/{number:07d}"
+
+
+def _moved(face, landmarks):
+    return dataclasses.replace(face, landmarks_px=landmarks)
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    return _write(tmp_path_factory.mktemp("clean") / "r", Altered())
+
+
+def test_clean_records_give_pictures_and_figures_but_no_warning(clean, tmp_path):
+    report = inspect_records(clean, tmp_path / "seen", num_pictures=9)
+    assert report["warnings"] == []
+    assert report["faces"] == 40
+    assert report["splits"].keys() == {"train", "validation", "test"}
+    for name in PICTURES:
+        assert min(cv2.imread(str(tmp_path / "seen" / f"{name}.png")).shape[:2]) > 300
+    assert json.loads((tmp_path / "seen/inspection.json").read_text()) == report
+    text = (tmp_path / "seen/inspection.txt").read_text()
+    assert text == describe(report) + "\n"
+    assert "no warning" in text
+    # The renderer's own angles, and its hidden points.
+    assert set(report["pose"]) == {"yaw", "pitch", "roll"}
+    assert max(report["visibility"]["hidden"]) > 0.05
+    assert report["visibility"]["missing"] == [0.0] * 68
+    assert report["boxes"]["by the crop rule"]["landmarks_over_box"] == [1.0, 1.0, 1.0]
+
+
+def test_faces_whose_points_are_all_exchanged(tmp_path):
+    wrong = (_frontal()[0], _frontal()[-1])
+
+    def change(item, face):
+        return _moved(face, face.landmarks_px[FLIP]) if item.payload in wrong else face
+
+    found = _check(_write(tmp_path / "r", Altered(change)))
+    assert set(found) == {"swapped_faces"}
+    assert found["swapped_faces"].count == 2
+    assert found["swapped_faces"].share == 2 / 40
+    assert sorted(found["swapped_faces"].first) == [_key(number) for number in wrong]
+
+
+def test_single_pairs_that_are_exchanged(tmp_path):
+    pairs = [(36, 45), (31, 35), (0, 16), (61, 63)]
+    wrong = dict(zip(_frontal()[1:5], pairs, strict=True))
+
+    def change(item, face):
+        landmarks = face.landmarks_px.copy()
+        if pair := wrong.get(item.payload):
+            landmarks[list(pair)] = landmarks[list(pair[::-1])]
+        return _moved(face, landmarks)
+
+    found = _check(_write(tmp_path / "r", Altered(change)))
+    assert set(found) == {"swapped_pairs"}
+    assert sorted(found["swapped_pairs"].first) == [
+        f"{_key(number)} ({a}-{b})" for number, (a, b) in wrong.items()
+    ]
+
+
+def test_all_faces_in_another_order_of_points(tmp_path):
+    source = Altered(lambda item, face: _moved(face, face.landmarks_px[FLIP]))
+    found = _check(_write(tmp_path / "r", source))
+    assert set(found) == {"reversed_mean"}
+    assert "36-45" in found["reversed_mean"].message
+
+
+def test_a_pair_of_few_points():
+    """Of five points, two that are exchanged turn the whole alignment."""
+    source = DotSource(60)
+    shapes = np.stack([source.load(item).landmarks_px for item in source.items()])
+    mean, _ = procrustes(shapes, source.scheme.flip_permutation)
+    assert symmetric_pairs(source.scheme).tolist() == [[0, 1], [3, 4]]
+    shapes[7, [0, 1]] = shapes[7, [1, 0]]
+    shapes[8, [3, 4]] = shapes[8, [4, 3]]
+    shapes[9, 2] = np.nan
+    swaps = find_swaps(shapes, mean, source.scheme)
+    assert swaps.whole == []
+    assert swaps.pairs == {7: [(0, 1)], 8: [(3, 4)]}
+
+
+class Copied(Altered):
+    """Three test faces stand in "train" again, under other names, scaled, darker and shifted."""
+
+    def items(self):
+        items = super().items()
+        return items + [Item(f"copy/{i}", f"copy/{i}", "train", i) for i in range(3)]
+
+    def load(self, item):
+        face = super().load(item)
+        if not item.key.startswith("copy"):
+            return face
+        image = cv2.resize(face.image, None, fx=1.4, fy=1.4, interpolation=cv2.INTER_LINEAR)
+        landmarks = (face.landmarks_px + 0.5) * 1.4 - 0.5 + [0.8, -0.6]
+        return dataclasses.replace(
+            face, image=(0.8 * image).astype(np.uint8), landmarks_px=landmarks
+        )
+
+
+def test_one_picture_in_two_splits(tmp_path):
+    found = _check(_write(tmp_path / "r", Copied()))
+    assert set(found) == {"duplicates_across_splits"}
+    assert found["duplicates_across_splits"].count == 3
+    pairs = [sorted(pair.split(" = ")) for pair in found["duplicates_across_splits"].first]
+    assert sorted(pairs) == [[f"copy/{i}", _key(i)] for i in range(3)]
+
+
+def test_all_near_hashes_are_found_without_comparing_all():
+    generator = np.random.default_rng(0)
+    hashes = generator.integers(0, 2**64, 600, np.uint64)
+    for copy in range(200):  # 0 to 9 bits off
+        bits = generator.choice(64, copy % 10, replace=False)
+        hashes[400 + copy] = hashes[copy] ^ np.uint64(sum(1 << int(bit) for bit in bits))
+    splits = np.array(["train"] * 350 + ["test"] * 150 + ["validation"] * 100)
+    alike = np.tile(np.arange(256, dtype=np.uint8), (600, 1))
+    distances = np.bitwise_count(hashes[:, None] ^ hashes)
+    expected = np.argwhere((distances <= MOST_DISTANCE) & (splits[:, None] != splits))
+    found = find_duplicates(hashes, alike, splits)
+    assert {frozenset(pair) for pair in expected.tolist()} == {
+        frozenset((pair.first, pair.second)) for pair in found
+    }
+    assert {(splits[pair.first], splits[pair.second]) for pair in found} == {
+        ("test", "train"), ("validation", "train"),
+    }  # fmt: skip
+    noise = generator.integers(0, 256, (600, 256)).astype(np.uint8)
+    assert find_duplicates(hashes, noise, splits) == []  # hashes agree, pictures don't
+
+
+def test_a_hundred_thousand_plain_pictures_are_no_trouble():
+    hashes = np.zeros(100_000, np.uint64)
+    thumbnails = np.zeros((100_000, 256), np.uint8)
+    splits = ["test"] * 50 + ["train"] * 99_950
+    found = find_duplicates(hashes, thumbnails, splits)
+    assert {pair.first for pair in found} <= set(range(50))
+
+
+def test_a_hash_stays_through_scaling_and_compression():
+    face = SyntheticSource(count=1, size=256).load(Item("", "", "train", 0)).image
+    _, jpeg = cv2.imencode(".jpg", cv2.resize(face, (128, 128)), [cv2.IMWRITE_JPEG_QUALITY, 40])
+    ours, thumbnail = picture_hash(face)
+    theirs, other = picture_hash(cv2.imdecode(jpeg, cv2.IMREAD_COLOR))
+    mirrored, _ = picture_hash(face[:, ::-1].copy())
+    assert np.bitwise_count(ours ^ theirs) <= 4
+    assert np.corrcoef(thumbnail, other)[0, 1] > 0.95
+    assert np.bitwise_count(ours ^ mirrored) > 12
+
+
+@pytest.mark.parametrize(
+    ("shift", "words"),
+    [
+        ((1.0, 1.0), ["x: -1.000 px, as where one counts", "y: -1.000 px, as where one counts"]),
+        ((-0.5, 0.0), ["x: +0.500 px, as where one has pixels' centres at .0"]),
+        ((0.0, 0.25), ["y: -0.250 px, a shift that faces share"]),
+        ((0.02, 0.0), []),
+    ],
+)
+def test_an_origin_that_is_off(clean, tmp_path, shift, words):
+    def change(item, face):
+        noise = np.random.default_rng(item.payload).normal(0, 0.3, (68, 2))
+        return _moved(face, face.landmarks_px + shift + noise - np.median(noise, axis=0))
+
+    found = _check(clean, _write(tmp_path / "other", Altered(change)))
+    figures = found.pop("figures")
+    np.testing.assert_allclose(figures["median_px"], np.negative(shift), atol=0.01)
+    assert figures["faces"] == 40
+    for verdict, expected in zip(figures["verdicts"], words, strict=True):
+        assert verdict.startswith(expected)
+
+
+def test_faces_are_matched_by_picture_where_keys_differ(clean, tmp_path):
+    class Renamed(Altered):
+        def items(self):
+            return [
+                dataclasses.replace(item, key=f"other/{item.payload}", picture=f"x/{name}.jpg")
+                for item in super().items()
+                for name in [item.picture.rpartition("/")[2]]
+            ]
+
+    source = Renamed(lambda item, face: _moved(face, face.landmarks_px + 1.0), count=8)
+    report = inspect_records(clean, tmp_path / "seen", other=_write(tmp_path / "other", source))
+    assert report["origin"]["faces"] == 20
+    np.testing.assert_allclose(report["origin"]["median_px"], -1.0, atol=1e-3)
+    assert [warning["kind"] for warning in report["warnings"]] == ["origin"]
+    assert "WARNING origin: 20: landmarks are off those of" in describe(report)
+
+
+def test_records_that_can_not_be_compared(clean, tmp_path):
+    other = _write(tmp_path / "dots", DotSource(4))
+    with pytest.raises(ValueError, match="ibug_68 can't be compared with those of celeba_5"):
+        inspect_records(clean, tmp_path / "seen", other=other)
+    assert not (tmp_path / "seen").exists()
+
+
+def test_boxes_that_miss_points(tmp_path):
+    def change(item, face):
+        low, high = face.landmarks_px.min(axis=0), face.landmarks_px.max(axis=0)
+        if item.payload == 4:
+            high = high - [0, 0.3 * (high - low)[1]]  # the chin is out
+        return dataclasses.replace(face, box_xyxy_px=np.concatenate([low - 2, high + 2]))
+
+    warnings = []
+    survey = survey_records(_write(tmp_path / "r", Altered(change), crop="dataset_box"))
+    report, figures = check_boxes(survey, warnings)
+    assert [warning.kind for warning in warnings] == ["points_outside_box"] * 2
+    for warning in warnings:  # the crop's box is the data set's
+        assert warning.count == 1
+        assert warning.first[0].startswith("synthetic/5/0000004 (")
+    assert report["the data set's own"]["faces"] == 40
+    assert report["by the crop rule"]["landmarks_over_box"][1] < 1
+    plot_boxes(tmp_path / "boxes.png", figures)
+    assert cv2.imread(str(tmp_path / "boxes.png")).shape[0] > 300
+
+
+def test_points_that_no_network_can_see(tmp_path):
+    def change(item, face):
+        middle = face.landmarks_px.mean(axis=0)
+        return dataclasses.replace(face, box_xyxy_px=np.concatenate([middle - 9, middle + 9]))
+
+    survey = survey_records(_write(tmp_path / "r", Altered(change), crop="dataset_box"))
+    warnings = []
+    report, _ = check_boxes(survey, warnings)
+    assert report["faces_with_points_off_the_stored_square"] == 40
+    assert warnings[-1].kind == "points_off_square"
+    assert len(warnings[-1].first) == 10
+
+
+def test_one_face_with_missing_points(tmp_path):
+    class One(DotSource):
+        def load(self, item):
+            face = super().load(item)
+            face.landmarks_px[0] = np.nan
+            face.visibility[0] = 0
+            return face
+
+    report = inspect_records(_write(tmp_path / "r", One(1)), tmp_path / "seen")
+    assert report["mean_shape"].startswith("none: A landmark is missing in all faces")
+    assert report["pose"] == {}
+    assert report["warnings"] == []
+    assert (tmp_path / "seen/contact_sheet.png").is_file()
+
+
+def test_hashing_on_small_pictures_leaves_landmarks_where_they_are(tmp_path):
+    write_records(
+        Altered(count=1), tmp_path / "r", stored=StoredSquare(side=256),
+        num_processes=0, progress=False,
+    )  # fmt: skip
+    small, full = survey_records(tmp_path / "r"), survey_records(tmp_path / "r", pictures=False)
+    for name in ("landmarks_square_px", "box_square_px", "square_to_source"):
+        np.testing.assert_allclose(getattr(small, name), getattr(full, name), atol=1e-4)
+    everyone = np.arange(13)
+    np.testing.assert_allclose(
+        small.landmarks_source_px(everyone), full.landmarks_source_px(everyone), atol=1e-4
+    )
+
+
+def test_numbers_stand_beside_their_points():
+    number = _frontal()[0]
+    landmarks = Altered().load(Altered().items()[number]).landmarks_px * 4
+    landmarks[5] = np.nan
+    places = number_places(landmarks, SCHEME, 10.0)
+    away = np.linalg.norm(places - landmarks, axis=1)
+    assert np.flatnonzero(np.isnan(away)).tolist() == [5]
+    assert np.nanmin(away) > 6.9
+    assert np.nanmax(away) < 10.1
+    assert places[8, 1] > landmarks[8, 1]  # below the chin
+    assert places[24, 1] < landmarks[24, 1]  # above the brow
