@@ -12,6 +12,8 @@ from wing_tf.data.read import read_faces
 from wing_tf.data.records import RecordSet, find_shards, open_records
 from wing_tf.geometry import apply_affine, landmark_box
 
+_BATCH = 64
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Survey:
@@ -64,7 +66,7 @@ class Survey:
 
 
 def survey_records(folder: str | pathlib.Path, *, pictures: bool = True) -> Survey:
-    """Reads all faces of all splits, one at a time.
+    """Reads all faces of all splits, some at a time.
 
     Args:
         folder: of records.
@@ -85,14 +87,17 @@ def survey_records(folder: str | pathlib.Path, *, pictures: bool = True) -> Surv
     names: dict[str, list[str]] = {"key": [], "picture": [], "split": []}
     faces = read_faces(records, ratio if pictures else 1, image=pictures, details=True)
     shared: dict[bytes, str] = {}  # one string for all faces of a split or of a picture
-    for i, face in enumerate(faces.as_numpy_iterator()):
-        landmarks[i], visibility[i] = face["landmarks_square_px"], face["visibility"]
-        boxes[i], dataset_boxes[i] = face["box_square_px"], face["dataset_box_square_px"]
-        matrices[i], angles[i] = face["square_to_source"], face["angles_deg"]
+    start = 0
+    for batch in faces.batch(_BATCH).as_numpy_iterator():
+        some = slice(start, start + len(batch["key"]))
+        landmarks[some], visibility[some] = batch["landmarks_square_px"], batch["visibility"]
+        boxes[some], dataset_boxes[some] = batch["box_square_px"], batch["dataset_box_square_px"]
+        matrices[some], angles[some] = batch["square_to_source"], batch["angles_deg"]
         for name, values in names.items():
-            values.append(shared.setdefault(face[name], face[name].decode()))
-        if pictures:
-            hashes[i], thumbnails[i] = picture_hash(face["image"])
+            values.extend(shared.setdefault(text, text.decode()) for text in batch[name])
+        for i, image in enumerate(batch["image"] if pictures else ()):
+            hashes[start + i], thumbnails[start + i] = picture_hash(image)
+        start = some.stop
     if pictures and ratio != 1:  # back to the frame of the stored squares
         landmarks, boxes, dataset_boxes = (
             (values + 0.5) * ratio - 0.5 for values in (landmarks, boxes, dataset_boxes)
