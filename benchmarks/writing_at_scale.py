@@ -1,0 +1,242 @@
+"""Writing and reading records of a large data set: rates, and whether memory stays flat.
+
+    python benchmarks/writing_at_scale.py --root=300W [--faces=200000] [--processes=2]
+    pip install -e '.[beam]'
+    python benchmarks/writing_at_scale.py --root=300W --faces=2000 --beam
+
+The faces are those of a 300-W tree, again and again under new names, so that 200,000 are to be had
+without a data set of that size; pictures therefore come from the page cache. Measures
+
+* writing by `tfrecords_tools.writer` in as many processes as are asked for, the listing of the
+  source and the sorting of names included,
+* the resident memory of the parent and of its processes (their sum) meanwhile, every two seconds:
+  flat if it is at the end what it was when a tenth was written,
+* reading: `read_faces` with pictures decoded, and `training_batches` without cache,
+* with ``--beam`` writing by Apache Beam on this machine, in one and in several processes, of
+  ``--beam_faces`` faces, and whether the files are the same.
+
+Needs about 9 KB of disk for a face at a side of 128. Prints a Markdown table.
+"""
+
+import argparse
+import collections
+import dataclasses
+import os
+import pathlib
+import tempfile
+import threading
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from tfrecords_tools.sources import Ibug300WSource
+from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.writer import write_records
+
+BATCH = 32
+SECONDS = 2.0  # between two looks at the memory
+
+
+class Repeated(Ibug300WSource):
+    """A 300-W tree's faces, again and again under new names, until there are enough."""
+
+    official_counts = {}
+
+    def __init__(self, root, count):
+        super().__init__(root)
+        self.count = count
+
+    def items(self):
+        """Returns faces named ``NNNNNN/key``; faces of one picture stay together."""
+        items = super().items()
+        return [
+            dataclasses.replace(
+                items[number % len(items)],
+                key=f"{number:06d}/{items[number % len(items)].key}",
+                picture=f"{number // len(items):06d}/{items[number % len(items)].picture}",
+            )
+            for number in range(self.count)
+        ]
+
+
+@dataclasses.dataclass
+class Look:
+    """What was seen at one time."""
+
+    written: int
+    parent: int
+    children: int
+
+
+class Memory(threading.Thread):
+    """Looks at a folder's size, and at the memory of this process and of those below it."""
+
+    def __init__(self, folder):
+        super().__init__(daemon=True)
+        self.folder, self.looks, self.done = pathlib.Path(folder), [], threading.Event()
+
+    def run(self):
+        """Looks until `done` is set."""
+        while not self.done.wait(SECONDS):
+            own, below = resident()
+            self.looks.append(Look(folder_bytes(self.folder), own, below))
+
+    def most(self):
+        """Returns the parent's largest memory in MB, and that of the processes as text."""
+        parent = max((look.parent for look in self.looks), default=0) / 1e6
+        below = max((look.children for look in self.looks), default=0) / 1e6
+        return parent, f"MB, processes {below:.0f} MB"
+
+    def at(self, share, total):
+        """Returns the first look at which a share of all bytes was written."""
+        return next((look for look in self.looks if look.written >= share * total), None)
+
+
+def folder_bytes(folder: pathlib.Path) -> int:
+    """Returns how much a folder's files hold; 0 where there is none."""
+    total = 0
+    for path in folder.glob("*"):
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:  # renamed meanwhile
+            continue
+    return total
+
+
+def resident() -> tuple[int, int]:
+    """Returns the resident bytes of this process, and those of all below it together."""
+    memory, children = {}, collections.defaultdict(list)
+    for path in pathlib.Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = dict(line.split(":", 1) for line in path.read_text().splitlines())
+        except OSError:  # ended meanwhile
+            continue
+        process = int(path.parent.name)
+        memory[process] = 1024 * int(lines.get("VmRSS", "0 kB").split()[0])
+        children[int(lines["PPid"])].append(process)
+    waiting, below = list(children[os.getpid()]), 0
+    while waiting:
+        process = waiting.pop()
+        below += memory[process]
+        waiting += children[process]
+    return memory[os.getpid()], below
+
+
+def timed(function) -> float:
+    """Returns how many seconds a function takes."""
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def write(source, folder: pathlib.Path, processes: int, side: int):
+    """Writes records; returns the manifest, the seconds and what was seen of the memory."""
+    memory = Memory(folder.with_name(folder.name + ".partial"))
+    memory.start()
+    manifest = {}
+    seconds = timed(
+        lambda: manifest.update(
+            write_records(
+                source, folder, stored=StoredSquare(side=side), num_processes=processes,
+                progress=False,
+            )
+        )
+    )  # fmt: skip
+    memory.done.set()
+    memory.join()
+    return manifest, seconds, memory
+
+
+def read(folder: pathlib.Path) -> dict[str, float]:
+    """Returns reading rates, faces a second."""
+    from wing_tf.data.read import read_faces, training_batches
+    from wing_tf.data.records import find_shards, open_records
+
+    def drain(dataset):
+        for _ in dataset:
+            pass
+
+    records = open_records(find_shards(folder))
+    checked = timed(lambda: open_records(find_shards(folder)))
+    whole = timed(lambda: drain(read_faces(records).batch(BATCH).prefetch(2)))
+    train = open_records(find_shards(folder, "train"))
+    steps = train.num_faces // BATCH
+    batches = training_batches(train, batch_size=BATCH, num_draws=16, seed=0, cache=False)
+    trained = timed(lambda: drain(batches.take(steps)))
+    return {
+        "reading: checking the files (`open_records`)": records.num_faces / checked,
+        "reading: `read_faces`, pictures decoded": records.num_faces / whole,
+        "reading: `training_batches`, no cache": steps * BATCH / trained,
+    }
+
+
+def beam_rates(args, folder: pathlib.Path) -> list[tuple[str, float, str]]:
+    """Returns rows of Beam's rates and whether its files are the local writer's."""
+    from tfrecords_tools.beam import write_records_with_beam
+
+    source = Repeated(args.root, args.beam_faces)
+    local, seconds, _ = write(source, folder / "beam_local", args.processes, args.side)
+    count = sum(local["counts"].values())
+    name = f"{count} faces: local, {args.processes} processes, faces/s"
+    rows = [(name, count / seconds, "")]
+    for workers in dict.fromkeys((1, args.processes)):
+        beam = {}
+        options = [f"--direct_num_workers={workers}"]
+        output = folder / f"beam_{workers}"
+        memory = Memory(output)
+        memory.start()
+        seconds = timed(
+            lambda output=output, options=options, beam=beam: beam.update(
+                write_records_with_beam(
+                    source, output, stored=StoredSquare(side=args.side), pipeline_options=options
+                )
+            )
+        )
+        memory.done.set()
+        memory.join()
+        same = "the same files" if beam == local else "OTHER FILES"
+        name = f"{count} faces: Beam, {workers} worker(s)"
+        rows.append((f"{name}, faces/s", count / seconds, same))
+        rows.append((f"{name}, parent's memory at most", *memory.most()))
+    return rows
+
+
+def main():
+    """Writes, reads, and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--root", required=True, help="A 300-W tree, or part of one.")
+    parser.add_argument("--faces", type=int, default=200_000)
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--beam", action="store_true", help="Measure Apache Beam, too.")
+    parser.add_argument("--beam_faces", type=int, default=2000)
+    parser.add_argument("--folder", help="Where to write; a temporary folder if not given.")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
+        folder = pathlib.Path(name)
+        source = Repeated(args.root, args.faces)
+        manifest, seconds, memory = write(source, folder / "records", args.processes, args.side)
+        count, total = sum(manifest["counts"].values()), folder_bytes(folder / "records")
+        rows = [
+            ("faces written", count, f"{len(manifest['skipped'])} skipped, {seconds:.0f} s"),
+            ("writing, faces/s", count / seconds, f"{args.processes} processes"),
+            ("writing, faces/s and process", count / seconds / max(1, args.processes), ""),
+            ("bytes a face", total / count, f"{len(manifest['shards'])} shards"),
+        ]
+        looks = {f"at {share:.0%}": memory.at(share, total) for share in (0.1, 0.5)}
+        looks["at the end"] = memory.looks[-1] if memory.looks else None
+        for when, look in looks.items():
+            if look:
+                both = f"MB, processes {look.children / 1e6:.0f} MB"
+                rows.append((f"parent's memory {when}", look.parent / 1e6, both))
+        rows.append(("parent's memory at most", *memory.most()))
+        rows += [(f"{name}, faces/s", rate, "") for name, rate in read(folder / "records").items()]
+        if args.beam:
+            rows += beam_rates(args, folder)
+    print(f"\n| {args.faces} faces at a side of {args.side} | | |\n| --- | --- | --- |")
+    for name, value, remark in rows:
+        print(f"| {name} | {value:,.0f} | {remark} |")
+
+
+if __name__ == "__main__":
+    main()
