@@ -164,6 +164,14 @@ def test_a_pair_of_few_points():
     assert swaps.pairs == {7: [(0, 1)], 8: [(3, 4)]}
 
 
+def test_bodies_may_turn_round():
+    body = get_scheme("lsp_14")
+    shapes = np.random.default_rng(0).normal(size=(20, 14, 2))
+    shapes[1] = shapes[0, list(body.flip_permutation)]
+    swaps = find_swaps(shapes, shapes[0], body)
+    assert (swaps.whole, swaps.pairs) == ([], {})
+
+
 class Copied(Altered):
     """Three test faces stand in "train" again, under other names, scaled, darker and shifted."""
 

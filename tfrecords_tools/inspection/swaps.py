@@ -2,7 +2,8 @@
 
 A head that turns brings the points of a symmetric pair closer together, all pairs by the same
 factor, and never past each other; a pair that points the other way than the mean shape's is an
-error of annotation, of a permutation, or of a flip.
+error of annotation, of a permutation, or of a flip. That holds for faces; bodies turn round and
+cross their limbs, so they are not judged.
 """
 
 import dataclasses
@@ -45,6 +46,8 @@ def symmetric_pairs(scheme: LandmarkScheme) -> np.ndarray:
 def find_swaps(shapes_px: np.ndarray, mean: np.ndarray, scheme: LandmarkScheme) -> Swaps:
     """Returns the faces whose points fit the mean shape much better when exchanged.
 
+    None for marks-up without eyes, which are not of faces.
+
     Args:
         shapes_px: [N, K, 2], in any pixels; NaN where missing.
         mean: [K, 2], of `wing_tf.geometry.procrustes`, symmetric.
@@ -52,7 +55,7 @@ def find_swaps(shapes_px: np.ndarray, mean: np.ndarray, scheme: LandmarkScheme) 
     """
     swaps = Swaps([], {})
     pairs = symmetric_pairs(scheme)
-    if not len(pairs):
+    if not {"left_eye", "right_eye"} <= set(scheme.regions):
         return swaps
     for start in range(0, len(shapes_px), _CHUNK):
         shapes = shapes_px[start : start + _CHUNK].astype(np.float64)
