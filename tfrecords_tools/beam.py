@@ -4,12 +4,10 @@ One machine with many cores does not need it: `tfrecords_tools.writer` writes th
 for byte. Apache Beam is imported when it is used.
 """
 
-import contextlib
 import functools
 import json
 import os
 import pathlib
-import threading
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -22,7 +20,6 @@ from wing_tf.data import example_schema as schema
 from wing_tf.data.crop_rules import CropRule
 
 _ON_THIS_MACHINE = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-_detecting = threading.Lock()
 
 
 def write_records_with_beam(
@@ -130,9 +127,7 @@ def _cut(
     source: Source, stored: StoredSquare, crop: CropRule, common: Common, task: Task
 ) -> tuple[str, tuple[int, str, bytes | str]]:
     """Returns a face's shard, and its position, key, and record or the reason for having none."""
-    # Workers may be threads, and OpenCV's cascades can't be shared.
-    with _detecting if crop.box == "detector" else contextlib.nullcontext():
-        square = cut_square(source, stored, crop, task.item)
+    square = cut_square(source, stored, crop, task.item)
     if isinstance(square, Square):
         return task.shard, (task.position, task.item.key, serialize(square, task.split, common))
     return task.shard, (task.position, task.item.key, square)

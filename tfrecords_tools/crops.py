@@ -1,6 +1,6 @@
 """The box of a face by a crop rule."""
 
-from collections.abc import Callable
+import threading
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from wing_tf.detection import HaarDetector
 from wing_tf.geometry import box_iou, crop_square, landmark_box
 
 _MINIMUM_IOU = 0.5
-_detectors: list[Callable[[np.ndarray], np.ndarray]] = []  # one a process, made when needed
+_own = threading.local()  # a detector for each thread, made when needed: cascades can't be shared
 
 
 def face_box(face: Face, rule: CropRule) -> np.ndarray:
@@ -37,9 +37,9 @@ def face_box(face: Face, rule: CropRule) -> np.ndarray:
 
 
 def _detected(face: Face) -> np.ndarray:
-    if not _detectors:
-        _detectors.append(HaarDetector())
-    boxes = _detectors[0](face.image)
+    if not hasattr(_own, "detector"):
+        _own.detector = HaarDetector()
+    boxes = _own.detector(face.image)
     if len(boxes):
         overlaps = box_iou(boxes, crop_square(landmark_box(face.landmarks_px), 1.0))
         if np.max(overlaps) >= _MINIMUM_IOU:
