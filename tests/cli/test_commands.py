@@ -21,6 +21,7 @@ MODULES = {
     "predict": "wing_tf.cli.predict",
     "demo": "wing_tf.cli.demo",
     "reproduce": "wing_tf.cli.reproduce",
+    "export": "wing_tf.cli.export",
     "tfrecords": "tfrecords_tools.cli",
 }
 

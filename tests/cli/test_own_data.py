@@ -1,0 +1,93 @@
+"""Twelve points that no built-in mark-up has: from a CSV file to an exported model, by commands."""
+
+import csv
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from tfrecords_tools.synthetic import render_face
+
+ROOT = pathlib.Path(__file__).parents[2]
+CHOSEN = [36, 39, 42, 45, 30, 31, 35, 48, 54, 51, 57, 8]  # of 68
+SCHEME = {
+    "name": "face_12",
+    "points": 12,
+    "pairs": [[0, 3], [1, 2], [5, 6], [7, 8]],
+    "normaliser": [0, 3],
+    "curves": [[7, 9, 8], [7, 10, 8]],
+}
+
+
+def _command(module, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_from_a_folder_of_pictures_to_a_file_for_a_phone(tmp_path):
+    rows = []
+    for index in range(64):
+        face = render_face(0, index, wide_yaw=0.0)
+        cv2.imwrite(str(tmp_path / f"{index}.png"), face.image[..., ::-1])
+        split = "test" if index < 8 else ""
+        rows.append([f"{index}.png", split, *face.landmarks_px[CHOSEN].round(3).ravel()])
+    with (tmp_path / "faces.csv").open("w", newline="") as file:
+        header = ["path", "split", *(f"{a}{i}" for i in range(12) for a in "xy")]
+        csv.writer(file).writerows([header, *rows])
+    (tmp_path / "face_12.json").write_text(json.dumps(SCHEME))
+    records = tmp_path / "records"
+    _command(
+        "tfrecords_tools.cli", "write", "--source=csv", f"--csv={tmp_path / 'faces.csv'}",
+        f"--scheme={tmp_path / 'face_12.json'}", f"--output={records}", "--side=96",
+        "--validation_fraction=0.2", "--crop=pipnet",
+    )  # fmt: skip
+    manifest = json.loads((records / "manifest.json").read_text())
+    assert manifest["scheme_definition"]["pairs"] == SCHEME["pairs"]
+    assert manifest["crop_rule"]["name"] == "pipnet"
+    (tmp_path / "face_12.json").unlink()  # it is in the records now
+    assert "64 faces" in _command("tfrecords_tools.cli", "inspect", f"--records={records}")
+    for name in ("one", "two"):
+        _command(
+            "wing_tf.cli.train", "--config=configs/smoke.py", f"--workdir={tmp_path / name}",
+            f"--config.data.path={records}", "--config.epochs=1", "--config.batch_size=8",
+            "--config.crop_margin=0", f"--config.seed={len(name)}",
+        )  # fmt: skip
+    config = json.loads((tmp_path / "one" / "config.json").read_text())
+    assert config["crop_margin"] == 1.1  # the crop rule's
+    out = _command(
+        "wing_tf.cli.evaluate", f"--model=a={tmp_path / 'one'},b={tmp_path / 'two'}",
+        f"--data={records}/test-*", f"--output={tmp_path / 'both'}", "--protocol=menpo_diagonal",
+    )  # fmt: skip
+    assert "face_12, diagonal NME, boxes: pipnet (landmark box x 1.1, not square)" in out
+    comparison = json.loads((tmp_path / "both" / "comparison.json").read_text())
+    assert list(comparison["systems"]) == ["a", "b"]
+    assert comparison["num_faces"] == 8
+    report = json.loads((tmp_path / "both" / "a" / "report.json").read_text())
+    assert report["trained_on"] == {"csv": manifest["counts"]["train"]}
+    box = np.reshape(rows[0][2:], (-1, 2)).astype(float)
+    corners = ",".join(map(str, [*box.min(axis=0), *box.max(axis=0)]))
+    _command(
+        "wing_tf.cli.predict", f"--model={tmp_path / 'one'}", f"--image={tmp_path / '0.png'}",
+        f"--output={tmp_path / 'out'}", f"--box={corners}",
+    )  # fmt: skip
+    found = json.loads((tmp_path / "out" / "0_landmarks.json").read_text())
+    assert found["scheme"] == "face_12"
+    assert np.array(found["faces"][0]["landmarks_px"]).shape == (12, 2)
+    _command("wing_tf.cli.export", f"--model={tmp_path / 'one'}", f"--output={tmp_path / 'export'}")
+    contract = json.loads((tmp_path / "export" / "contract.json").read_text())
+    assert contract["crop"] == {"centre": "of the face box", "margin": 1.1, "square": False}
+    assert (tmp_path / "export" / "model.tflite").stat().st_size > 10_000
