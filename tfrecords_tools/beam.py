@@ -9,10 +9,10 @@ import json
 import os
 import pathlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tfrecords_tools.job import Job, Task, make_job
+from tfrecords_tools.job import Job, Task, make_job, place_faces
 from tfrecords_tools.shards import Common, Shard, Square, serialize
 from tfrecords_tools.sources.base import Source
 from tfrecords_tools.squares import StoredSquare, cut_square
@@ -36,13 +36,13 @@ def write_records_with_beam(
     """Writes all faces of a source as record shards, with a manifest, by a Beam pipeline.
 
     The files are those of `tfrecords_tools.writer.write_records`, whatever the number of workers
-    and the order in which they finish: a shard's faces are sorted before it is written.
+    and the order in which they finish.
 
-    Every worker reads the source's files and writes to the output's folder, under the same paths:
-    both must be on storage that all of them have mounted. The source, and the payload of each of
-    its items, is pickled; the package must be installed where the workers run. Squares are held,
-    compressed, between cutting and writing, by the runner: those of distributed runners spill to
-    disk, the one on this machine keeps them in memory, about 10 KB for a face at a side of 128.
+    Every worker lists the source, reads its files and writes whole shards to the output's folder,
+    under the same paths: both must be on storage that all of them have mounted, and the package be
+    installed where they run. A shard is the unit of work, so no pictures pass between workers, and
+    memory does not grow with the data set but for the list of its faces; of one split, at most 256
+    shards can be written at a time.
 
     Args:
         source: the annotated faces.
@@ -68,27 +68,31 @@ def write_records_with_beam(
     """
     beam = _import_beam()
     options = _options(pipeline_options)
-    job = make_job(
-        source,
-        output,
-        stored=stored,
-        crop=crop,
-        validation_fraction=validation_fraction,
-        faces_per_shard=faces_per_shard,
-        strict=strict,
-    )
-    # The steps hold what they need, not the job: its list of tasks is long.
-    cut = functools.partial(_cut, source, job.stored, job.crop, job.common)
+    arguments: dict[str, Any] = {
+        "validation_fraction": validation_fraction,
+        "faces_per_shard": faces_per_shard,
+    }
+    job = make_job(source, output, stored=stored, crop=crop, strict=strict, **arguments)
+    names = list(dict.fromkeys(task.shard for task in job.tasks))
     with job.folder() as partial:
         folder = partial.resolve()
+        # Workers list the source themselves: a job that held all faces would be too large to send.
+        write = functools.partial(
+            _write,
+            uuid.uuid4().hex,
+            folder,
+            job.worker_source,
+            arguments,
+            job.stored,
+            job.crop,
+            job.common,
+        )
         with beam.Pipeline(options=options) as pipeline:
             _ = (
                 pipeline
-                | "Name the faces" >> beam.Create(job.tasks, reshuffle=False)
+                | "Name the shards" >> beam.Create(names, reshuffle=False)
                 | "Deal them out" >> beam.Reshuffle()
-                | "Cut" >> beam.Map(cut).with_output_types(tuple[str, Any])
-                | "Gather shards" >> beam.GroupByKey()
-                | "Write" >> beam.MapTuple(functools.partial(_write, folder))
+                | "Write" >> beam.Map(write)
                 | "Gather facts" >> beam.combiners.ToList()
                 | "Report" >> beam.Map(functools.partial(_report, folder))
             )
@@ -123,29 +127,42 @@ def _options(flags: Sequence[str] | None):
     return options
 
 
-def _cut(
-    source: Source, stored: StoredSquare, crop: CropRule, common: Common, task: Task
-) -> tuple[str, tuple[int, str, bytes | str]]:
-    """Returns a face's shard, and its position, key, and record or the reason for having none."""
-    square = cut_square(source, stored, crop, task.item)
-    if isinstance(square, Square):
-        return task.shard, (task.position, task.item.key, serialize(square, task.split, common))
-    return task.shard, (task.position, task.item.key, square)
+_listed: dict[str, dict[str, list[Task]]] = {}  # of the job that this process works on
+
+
+def _tasks(job_id: str, source: Source, arguments: dict[str, Any], shard: str) -> list[Task]:
+    """Returns a shard's faces; the source is listed once in each process."""
+    shards = _listed.get(job_id)
+    if shards is None:
+        shards = {}
+        for task in place_faces(source.items(), **arguments):
+            shards.setdefault(task.shard, []).append(task)
+        _listed.clear()
+        _listed[job_id] = shards
+    return shards[shard]
 
 
 def _write(
-    folder: pathlib.Path, name: str, faces: Iterable[tuple[int, str, bytes | str]]
+    job_id: str,
+    folder: pathlib.Path,
+    source: Source,
+    arguments: dict[str, Any],
+    stored: StoredSquare,
+    crop: CropRule,
+    common: Common,
+    name: str,
 ) -> tuple[str, dict, dict[str, str]]:
     """Writes one shard; returns its name, what the manifest says of it, and the skipped."""
     # A runner may try a shard twice, even at the same time: the file appears when it is whole.
     temporary = folder / f"{name}.{uuid.uuid4().hex}.tfrecord"
     shard = Shard(temporary)
     skipped = {}
-    for _, key, record in sorted(faces, key=lambda face: face[0]):
-        if isinstance(record, bytes):
-            shard.write(record)
+    for task in _tasks(job_id, source, arguments, name):
+        square = cut_square(source, stored, crop, task.item)
+        if isinstance(square, Square):
+            shard.write(serialize(square, task.split, common))
         else:
-            skipped[key] = record
+            skipped[task.item.key] = square
     _, facts = shard.close()
     os.replace(temporary, folder / name)
     return name, facts, skipped

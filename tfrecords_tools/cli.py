@@ -55,7 +55,14 @@ _ORIGIN = flags.DEFINE_float(
     "origin",
     None,
     "The coordinate of the first pixel's centre in the annotations; by default what the data set "
-    "has: 1 for .pts and MATLAB files, 0 for others.",
+    "has: 1 for ibug_300w, cofw, cofw68, lsp and lsp_extended, 0 for the others.",
+)
+_EXIF = flags.DEFINE_enum(
+    "exif",
+    None,
+    ["refuse", "apply", "ignore"],
+    "csv, coco: pictures that their EXIF data turns: were they annotated as shown (apply) or as "
+    "stored (ignore)? By default they are not taken.",
 )
 _ALIGNED = flags.DEFINE_bool("aligned", None, "celeba: the aligned pictures instead of the wild.")
 _JOINTS = flags.DEFINE_string("joints", None, "lsp: another file than joints.mat in the folder.")
@@ -144,11 +151,14 @@ def _make_source():
     from tfrecords_tools.sources import SOURCES
 
     name = _SOURCE.value
+    for source, path in (("csv", _CSV), ("coco", _COCO)):
+        if path.present and source != name:
+            raise app.UsageError(f"--{path.name} is not for --source={name}.")
     flags_of = {"path": _COCO if name == "coco" else _CSV} | {
         flag.name: flag
         for flag in (
-            _ROOT, _SCHEME, _CATEGORY, _SPLIT, _ORIGIN, _ALIGNED, _JOINTS, _HIDDEN, _PICTURES,
-            _COUNT, _NUM_TEST, _SEED, _WIDE_YAW, _TEST_WIDE_YAW, _YAW,
+            _ROOT, _SCHEME, _CATEGORY, _SPLIT, _ORIGIN, _EXIF, _ALIGNED, _JOINTS, _HIDDEN,
+            _PICTURES, _COUNT, _NUM_TEST, _SEED, _WIDE_YAW, _TEST_WIDE_YAW, _YAW,
         )
     }  # fmt: skip
     parameters = inspect_module.signature(SOURCES[name]).parameters
@@ -182,6 +192,10 @@ def write() -> None:
     output = _OUTPUT.value or ""
     from tfrecords_tools.squares import StoredSquare
 
+    if _BEAM_OPTIONS.value and not _BEAM.value:
+        raise app.UsageError("--beam_options needs --beam.")
+    if _BEAM.value and _PROCESSES.value is not None:
+        raise app.UsageError("--processes is not for --beam: see --beam_options.")
     source = _make_source()
     options: dict[str, Any] = {
         "stored": StoredSquare(

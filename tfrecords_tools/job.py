@@ -6,7 +6,9 @@ nothing that a reader would take for records.
 
 import collections
 import contextlib
+import copy
 import dataclasses
+import fcntl
 import hashlib
 import itertools
 import json
@@ -18,7 +20,7 @@ from tfrecords_tools.shards import Common
 from tfrecords_tools.sources.base import Item, Source
 from tfrecords_tools.squares import StoredSquare
 from wing_tf.data import example_schema as schema
-from wing_tf.data.crop_rules import CropRule, get_crop_rule
+from wing_tf.data.crop_rules import NEEDS_DATASET_BOX, CropRule, get_crop_rule
 from wing_tf.landmarks import custom_json, scheme_to_dict
 
 FORMAT_VERSION = 2
@@ -27,12 +29,11 @@ _MOST_SHARDS = 256  # of a split; all are open at once
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """One face and its place: the shard file, and the running number in its split."""
+    """One face and its place: its split, and the shard file that it goes to."""
 
     item: Item
     split: str
     shard: str
-    position: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,6 @@ class Job:
         validation_fraction: the share of training pictures that is held out.
         tasks: all faces, in the order in which shards hold them; faces are dealt out to a split's
             shards in turn.
-        differences: where the data set holds other numbers of faces than its owners say.
         output: where the records come to be.
     """
 
@@ -55,7 +55,6 @@ class Job:
     crop: CropRule
     validation_fraction: float
     tasks: list[Task]
-    differences: list[str]
     output: pathlib.Path
 
     @property
@@ -70,6 +69,13 @@ class Job:
         )
 
     @property
+    def worker_source(self) -> Source:
+        """The source as workers need it: without the names of what it has skipped."""
+        source = copy.copy(self.source)
+        source.skipped = {}
+        return source
+
+    @property
     def partial(self) -> pathlib.Path:
         """The folder that is written to."""
         return self.output.with_name(self.output.name + ".partial")
@@ -79,6 +85,16 @@ class Job:
         """Makes `partial`, which is removed if the block fails."""
         partial = self.partial
         self.output.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(self.output.with_name(self.output.name + ".lock")):
+            self._make_folder()
+            try:
+                yield partial
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+
+    def _make_folder(self) -> None:
+        partial = self.partial
         if partial.exists():  # of a run that was killed
             if any(
                 p.suffix != ".tfrecord" and p.name != schema.MANIFEST for p in partial.iterdir()
@@ -86,11 +102,6 @@ class Job:
                 raise ValueError(f"{partial} is in the way and holds something else than records.")
             shutil.rmtree(partial)
         partial.mkdir()
-        try:
-            yield partial
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
 
     def finish(self, shards: dict[str, dict], skipped: dict[str, str]) -> dict:
         """Writes the manifest and puts the folder in its place.
@@ -119,6 +130,10 @@ class Job:
             else:  # all of the split's faces were skipped
                 (self.partial / name).unlink()
         content = "".join(f"{name} {shard['sha256']}\n" for name, shard in kept.items())
+        absent = [name for name in kept if not (self.partial / name).is_file()]
+        if absent:
+            raise OSError(f"{self.partial / absent[0]} has vanished while it was written.")
+        written = [task.item for task in self.tasks if task.item.key not in skipped]
         scheme = self.source.scheme
         manifest = {
             "format_version": FORMAT_VERSION,
@@ -130,7 +145,7 @@ class Job:
             "stored_square": dataclasses.asdict(self.stored),
             "validation_fraction": self.validation_fraction,
             "counts": {split: count for split, count in sorted(counts.items()) if count},
-            "differences_from_official_counts": self.differences,
+            "differences_from_official_counts": self.source.count_differences(written),
             "skipped": skipped,
             "sha256": hashlib.sha256(content.encode()).hexdigest(),
             "shards": kept,
@@ -138,6 +153,24 @@ class Job:
         (self.partial / schema.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         self.partial.replace(self.output)
         return manifest
+
+
+@contextlib.contextmanager
+def _locked(path: pathlib.Path) -> Iterator[None]:
+    """Holds a lock that ends with the process: two runs must not write to one place.
+
+    Raises:
+        ValueError: if another process holds it.
+    """
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"Another process writes there: it holds {path}.") from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def make_job(
@@ -185,23 +218,36 @@ def make_job(
     if strict and source.skipped:
         key, reason = next(iter(source.skipped.items()))
         raise ValueError(f"{key}: {reason}")
+    if rule.box in NEEDS_DATASET_BOX and not source.has_boxes:
+        raise ValueError(
+            f"The crop rule {rule.name} needs the data set's own boxes; {source.name} has none "
+            f"here. Take another rule, such as {source.default_crop}."
+        )
     keys = collections.Counter(item.key for item in items)
     if len(keys) != len(items):
         raise ValueError(f"Two faces share the key {keys.most_common(1)[0][0]!r}.")
-    tasks = []
-    for split, faces in assign_splits(items, validation_fraction).items():
-        count = min(-(-len(faces) // faces_per_shard), _MOST_SHARDS)
-        names = [schema.shard_name(split, index, count) for index in range(count)]
-        tasks += [Task(item, split, names[i % count], i) for i, item in enumerate(faces)]
     return Job(
         source=source,
         stored=stored,
         crop=rule,
         validation_fraction=validation_fraction,
-        tasks=tasks,
-        differences=source.count_differences(items),
+        tasks=place_faces(
+            items, validation_fraction=validation_fraction, faces_per_shard=faces_per_shard
+        ),
         output=output,
     )
+
+
+def place_faces(
+    items: list[Item], *, validation_fraction: float, faces_per_shard: int
+) -> list[Task]:
+    """Gives each face its split and its shard: a function of names and numbers only."""
+    tasks = []
+    for split, faces in assign_splits(items, validation_fraction).items():
+        count = min(-(-len(faces) // faces_per_shard), _MOST_SHARDS)
+        names = [schema.shard_name(split, index, count) for index in range(count)]
+        tasks += [Task(item, split, names[i % count]) for i, item in enumerate(faces)]
+    return tasks
 
 
 def assign_splits(items: list[Item], validation_fraction: float) -> dict[str, list[Item]]:

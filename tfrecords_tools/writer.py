@@ -68,7 +68,7 @@ def write_records(
         strict=strict,
     )
     common = job.common
-    cut = functools.partial(cut_square, source, job.stored, job.crop)
+    cut = functools.partial(cut_square, job.worker_source, job.stored, job.crop)
     skipped: dict[str, str] = {}
     finished: dict[str, dict] = {}
     with job.folder() as folder, contextlib.ExitStack() as stack:
@@ -98,7 +98,7 @@ def write_records(
 def _cut_ahead(cut, items: list[Item], num_processes: int | None):
     """Yields an iterator over the cut squares, in order, computed ahead by a pool of processes."""
     if num_processes is None:
-        num_processes = min(multiprocessing.cpu_count(), 1 + len(items) // 64)
+        num_processes = min(_num_cores(), 1 + len(items) // 64)
     if num_processes <= 1:
         yield map(cut, items)
         return
@@ -114,7 +114,7 @@ def _cut_ahead(cut, items: list[Item], num_processes: int | None):
         initargs=(1,),
     )
     try:
-        yield _in_order(pool, cut, items)
+        yield _in_order(pool, cut, items, ahead=max(16, 2 * num_processes))
     finally:
         pool.shutdown(cancel_futures=True)
         for name, value in former.items():
@@ -124,11 +124,19 @@ def _cut_ahead(cut, items: list[Item], num_processes: int | None):
                 os.environ[name] = value
 
 
-def _in_order(pool, cut, items: list[Item], chunk: int = 16) -> Iterator[Square | str]:
+def _num_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return multiprocessing.cpu_count()
+
+
+def _in_order(
+    pool, cut, items: list[Item], *, ahead: int, chunk: int = 16
+) -> Iterator[Square | str]:
     """Keeps a bounded number of chunks in flight: memory stays flat for any data set."""
     chunks = (items[i : i + chunk] for i in range(0, len(items), chunk))
     submit = functools.partial(pool.submit, _cut_chunk, cut)
-    flying = collections.deque(submit(some) for some in itertools.islice(chunks, 16))
+    flying = collections.deque(submit(some) for some in itertools.islice(chunks, ahead))
     while flying:
         done = flying.popleft().result()
         flying.extend(submit(some) for some in itertools.islice(chunks, 1))

@@ -38,6 +38,7 @@ class AflwSource(Source):
 
     name = "aflw"
     default_crop = "dataset_box"
+    has_boxes = True
     official_counts = MappingProxyType({"train": NUM_TRAIN, "test": 4386, "test_frontal": 1314})
 
     def __init__(self, root: str | pathlib.Path, *, origin: float = 0.0):

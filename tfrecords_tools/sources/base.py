@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 
 from wing_tf.data import example_schema as schema
-from wing_tf.geometry import landmark_box
 from wing_tf.landmarks import LandmarkScheme
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -70,14 +69,16 @@ class Source(abc.ABC):
         scheme: the mark-up.
         default_crop: the name of the crop rule that is used unless another is asked for; see
             `wing_tf.data.crop_rules`.
+        has_boxes: whether any face has the data set's own box; known after `items`.
         official_counts: how many faces the owners say there are, by the groups of `group`. Faces
-            that are absent are reported, not hidden.
+            that are absent, or could not be used, are reported, not hidden.
         skipped: faces that `items` could not even list: names and reasons.
     """
 
     name: str
     scheme: LandmarkScheme
     default_crop: str = "landmark_box"
+    has_boxes: bool = False
     official_counts: Mapping[str, int] = MappingProxyType({})
     skipped: dict[str, str]
 
@@ -106,26 +107,46 @@ class Source(abc.ABC):
         ]
 
 
-def read_picture(path: pathlib.Path) -> np.ndarray:
+EXIF_CHOICES = ("refuse", "apply", "ignore")
+
+
+def read_picture(path: pathlib.Path, *, exif: str = "ignore") -> np.ndarray:
     """Reads a picture as uint8 RGB [H, W, 3], in the pixel grid that its annotations mean.
 
-    EXIF rotation is ignored: annotations are made on, and distributed for, the stored pixels.
+    Cameras store a picture as it comes and say in its EXIF data how to turn it. Published data sets
+    are annotated on the stored pixels; most tools show, and annotate, the turned picture.
+
+    Args:
+        path: the file.
+        exif: "ignore" takes the stored pixels, "apply" turns them, "refuse" takes no picture that
+            would be turned, as it can't be known which one was annotated.
 
     Raises:
-        BadRecordError: if it is missing or can't be decoded.
+        BadRecordError: if it is missing, can't be decoded, or is refused.
     """
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise BadRecordError(f"cannot read picture {path}: {error.strerror}") from error
-    try:
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-        image = cv2.imdecode(data, flags) if data.size else None
-    except cv2.error:  # such as a header that claims more pixels than OpenCV takes
-        image = None
+    stored = None if exif == "apply" else _decode(data, cv2.IMREAD_IGNORE_ORIENTATION)
+    image = stored
+    if exif == "apply" or (exif == "refuse" and b"Exif" in data[:65536].tobytes()):
+        image = _decode(data, 0)
     if image is None:
         raise BadRecordError(f"cannot decode picture {path}")
+    if stored is not None and image is not stored and not np.array_equal(image, stored):
+        raise BadRecordError(
+            f"{path} is turned by its EXIF data: annotated as shown (--exif=apply, as most tools "
+            "do) or as stored (--exif=ignore)?"
+        )
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(data, cv2.IMREAD_COLOR | flags) if data.size else None
+    except cv2.error:  # such as a header that claims more pixels than OpenCV takes
+        return None
 
 
 def annotated_face(
@@ -140,9 +161,10 @@ def annotated_face(
     * A point outside of the picture is kept, and hidden (1): no pixel shows it.
     * Any other is visible (2) unless ``visibility`` says otherwise.
 
+    A box of no size stands for none, as some tools write it.
+
     Raises:
-        BadRecordError: if no landmark is given, or if the landmarks' extent or the box is below
-            2 px.
+        BadRecordError: if no landmark is given, all are within 0..1, or the box is turned round.
     """
     height, width = image.shape[:2]
     missing = ~np.all(np.isfinite(landmarks_px), axis=1)
@@ -153,23 +175,20 @@ def annotated_face(
     if np.all(flags == schema.MISSING):
         raise BadRecordError("no landmark has coordinates")
     landmarks_px = np.where((flags == schema.MISSING)[:, None], np.nan, landmarks_px)
-    box = None if box_xyxy_px is None else np.asarray(box_xyxy_px, float)
-    check_box(landmark_box(landmarks_px))
-    if box is not None:
-        check_box(box)
-    return Face(image, landmarks_px, flags.astype(np.int64), box)
-
-
-def check_box(box_xyxy_px: np.ndarray) -> None:
-    """Raises `BadRecordError` if a box [4] is not finite, is turned round or is below 2 px."""
-    shown = np.round(box_xyxy_px, 3).tolist()
-    if not np.all(np.isfinite(box_xyxy_px)) or np.any(box_xyxy_px[2:] < box_xyxy_px[:2]):
-        raise BadRecordError(f"the face box is not x0, y0, x1, y1: {shown}")
-    if np.max(box_xyxy_px[2:] - box_xyxy_px[:2]) < 2:
+    known = landmarks_px[flags != schema.MISSING]
+    if len(known) > 1 and np.all((known >= 0) & (known <= 1)):
         raise BadRecordError(
-            f"the face is smaller than 2 px: {shown}. Pixels are expected, not "
-            "coordinates scaled to [0, 1]"
+            "all landmarks are within 0 and 1: pixels are expected, not coordinates scaled to "
+            "[0, 1]"
         )
+    box = None if box_xyxy_px is None else np.asarray(box_xyxy_px, float)
+    if box is not None:
+        if not np.all(np.isfinite(box)) or np.any(box[2:] < box[:2]):
+            shown = np.round(box, 3).tolist()
+            raise BadRecordError(f"the face box is not x0, y0, x1, y1: {shown}")
+        if np.any(box[2:] == box[:2]):
+            box = None
+    return Face(image, landmarks_px, flags.astype(np.int64), box)
 
 
 def require(path: pathlib.Path, layout: str) -> pathlib.Path:

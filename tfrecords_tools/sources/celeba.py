@@ -50,6 +50,7 @@ class CelebASource(Source):
         self.skipped = {}
         if aligned:
             self.default_crop = "landmark_box"
+        self.has_boxes = not aligned
         kind = "align_celeba" if aligned else "celeba"
         self.pictures = self._find(f"Img/img_{kind}", f"img_{kind}")
         name = f"list_landmarks_{kind}.txt"

@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_picture
+from tfrecords_tools.sources.base import (
+    EXIF_CHOICES,
+    Face,
+    Item,
+    Source,
+    annotated_face,
+    read_picture,
+)
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 
@@ -18,8 +25,11 @@ class CocoSource(Source):
 
     ``keypoints`` are x, y, v for each of the K points: v is 0 where the point is missing, 1 where
     it is hidden, 2 where it is visible. ``bbox`` is x, y, width, height and becomes x, y,
-    x + width, y + height. Two fields beyond COCO's are taken where they are: ``split`` of an
+    x + width, y + height. Some fields beyond COCO's are taken where they are: ``split`` of an
     image, and ``attributes`` of an annotation, a list of names of further sub-sets.
+
+    A ``picture`` of an image names the photograph that it is of, its file where absent: faces of
+    one photograph are never on both sides of the validation split.
 
     Crowds and annotations without key points are no faces: they are not listed, and counted in
     `skipped`. COCO's points count pixels from 0, as this package does their centres, and boxes are
@@ -33,6 +43,7 @@ class CocoSource(Source):
         category: the name of the category to take; needed where several have key points.
         origin: the coordinate of the first pixel's centre, taken off points and boxes.
         split: of pictures that name none.
+        exif: what a picture that its EXIF data turns means; see `read_picture`.
 
     Raises:
         ValueError: if the file is absent, no COCO JSON, or has another number of points.
@@ -50,6 +61,7 @@ class CocoSource(Source):
         category: str | None = None,
         origin: float = 0.0,
         split: str = "train",
+        exif: str = "refuse",
     ):
         self.path = pathlib.Path(path)
         self.scheme = get_scheme(scheme)
@@ -57,6 +69,9 @@ class CocoSource(Source):
         self.category = category
         self.origin = origin
         self.split = split
+        self.exif = exif
+        if exif not in EXIF_CHOICES:
+            raise ValueError(f"`exif` must be one of {EXIF_CHOICES}. Received: exif={exif!r}.")
         self.skipped = {}
         if not self.path.is_file():
             raise ValueError(f"No COCO JSON file at {self.path}.")
@@ -86,7 +101,7 @@ class CocoSource(Source):
             else:
                 try:
                     items.append(self._item(annotation, images, number))
-                except ValueError as error:
+                except (TypeError, ValueError) as error:
                     self.skipped[key] = str(error)
         if not items and wrong:
             raise ValueError(
@@ -97,13 +112,14 @@ class CocoSource(Source):
                 f"{self.path} holds no usable annotation: {dict(ignored) or self.skipped}."
             )
         self.skipped.update({name: f"{many} of them" for name, many in ignored.items()})
+        self.has_boxes = any(item.payload[-1] is not None for item in items)
         return items
 
     def load(self, item: Item) -> Face:
         """Reads a picture; points and box come from the file."""
-        points, visibility, box = item.payload
+        name, points, visibility, box = item.payload
         return annotated_face(
-            read_picture(self.root / item.picture),
+            read_picture(self.root / name, exif=self.exif),
             points - self.origin,
             visibility,
             None if box is None else box - self.origin,
@@ -166,6 +182,8 @@ class CocoSource(Source):
         attributes = annotation.get("attributes") or ()
         if isinstance(attributes, dict):  # what some tools put there; not names of sub-sets
             attributes = ()
+        if not isinstance(attributes, list | tuple):
+            raise ValueError(f"attributes must be a list of names, found {attributes!r}")
         for name in (split, *attributes):
             if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
                 raise ValueError(f"split or attribute {name!r}: letters, digits and _ only")
@@ -179,7 +197,9 @@ class CocoSource(Source):
             box = np.array([x, y, x + width, y + height])
         name = posixpath.normpath(str(image["file_name"]))
         key = f"{name}#{annotation.get('id', f'number {number}')}"
-        return Item(key, name, split, (numbers[:, :2], visibility, box), tuple(attributes))
+        picture = str(image.get("picture") or name)
+        payload = (name, numbers[:, :2], visibility, box)
+        return Item(key, picture, split, payload, tuple(attributes))
 
 
 def _floats(values: Any, name: str, count: int | None = None) -> np.ndarray:

@@ -43,6 +43,7 @@ class CofwSource(Source):
 
     name = "cofw"
     default_crop = "dataset_box"
+    has_boxes = True
     official_counts = MappingProxyType({"train": 1345, "test": 507})
 
     def __init__(self, root: str | pathlib.Path, *, origin: float = 1.0):

@@ -45,6 +45,7 @@ class Cofw68Source(Source):
 
     name = "cofw68"
     default_crop = "dataset_box"
+    has_boxes = True
     official_counts = MappingProxyType({"test": 507})
 
     def __init__(

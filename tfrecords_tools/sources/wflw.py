@@ -36,6 +36,7 @@ class WflwSource(Source):
 
     name = "wflw"
     default_crop = "dataset_box"
+    has_boxes = True
     official_counts = MappingProxyType(
         {
             "train": 7500,

@@ -18,6 +18,9 @@ BOX_KINDS = (
 )
 
 
+NEEDS_DATASET_BOX = ("dataset", "awing_code", "awing_code_widened")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CropRule:
     """How a face's crop is chosen.
