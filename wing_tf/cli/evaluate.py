@@ -20,7 +20,6 @@ Records of another mark-up than the model's are judged through a map: a built-in
 
 import pathlib
 import re
-from typing import Any
 
 from absl import app, flags
 
@@ -76,50 +75,67 @@ _SCHEME_MAP = flags.DEFINE_string(
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Faces at a time.", lower_bound=1)
 
 
-def _named_models() -> dict[str, str]:
-    """Returns the models by name; a file or folder without one is called by its path."""
-    names, paths = [], []
-    for text in _MODEL.value:
+def name_models(texts: list[str]) -> dict[str, str]:
+    """Returns models by name; one that is given without a name is called by its path's last part.
+
+    Raises:
+        UsageError: if names clash or can't be folders' names.
+    """
+    if len(texts) == 1:
+        return {"": texts[0]}
+    models: dict[str, str] = {}
+    for text in texts:
         name, given, path = text.partition("=")
-        paths.append(path if given else text)
-        names.append(name if given else pathlib.PurePath(text).name)
-    if len(set(names)) < len(names):
-        names = [path.strip("/").replace("/", "_") for path in paths]
-    wrong = [name for name in names if not re.fullmatch(r"[\w.+-]+", name) or names.count(name) > 1]
-    if wrong:
-        raise app.UsageError(
-            "--model: give each model a name of its own, letters, digits and ._+- only: "
-            f"NAME=PATH. Received: {', '.join(wrong)}"
-        )
-    return dict(zip(names, paths, strict=True))
+        if not given or pathlib.Path(text).exists():
+            name, path = pathlib.PurePath(text).name, text
+        if name in models or not re.fullmatch(r"\w[\w.+-]*", name):
+            raise app.UsageError(
+                "--model: give each model a name of its own that can be a folder's, as NAME=PATH. "
+                f"Received: {name!r} for {text}"
+            )
+        models[name] = path
+    return models
 
 
 def main() -> None:
     """Evaluates by the flags."""
-    models = _named_models()
+    models = name_models(_MODEL.value)
     output = common.new_folder(_OUTPUT.value)
 
     from wing_tf.evaluation.compare import compare_reports, format_comparison
-    from wing_tf.evaluation.evaluate import evaluate
+    from wing_tf.evaluation.evaluate import Judge
     from wing_tf.evaluation.protocols import get_protocol
     from wing_tf.evaluation.report import format_report
     from wing_tf.inference import HaarDetector
     from wing_tf.landmarks import load_map
+    from wing_tf.models.saving import read_contract
 
-    options: dict[str, Any] = {
-        "protocol": get_protocol(_PROTOCOL.value) if _PROTOCOL.value else None,
-        "normaliser": _NORMALISER.value,
-        "box_noise": _BOX_NOISE.value,
-        "rotation_deg": _ROTATION.value,
-        "detectors": {_DETECTOR.value: HaarDetector()} if _DETECTOR.value else None,
-        "scheme_map": load_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None,
-        "batch_size": _BATCH_SIZE.value,
-    }
+    scheme_map = load_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
+    protocol = get_protocol(_PROTOCOL.value) if _PROTOCOL.value else None
+    judges = {}
+    for name, path in models.items():  # all of them before the first is judged
+        # Of several models the map is for those of its source.
+        fits = len(models) == 1 or (
+            scheme_map is not None and read_contract(path).scheme_name == scheme_map.source.name
+        )
+        judges[name] = Judge(
+            path,
+            _DATA.value,
+            protocol=protocol,
+            normaliser=_NORMALISER.value,
+            scheme_map=scheme_map if fits else None,
+            batch_size=_BATCH_SIZE.value,
+        )
     folders = {}
-    for name, path in models.items():
-        folders[name] = output if len(models) == 1 else output / name
+    for name, judge in judges.items():
+        folders[name] = output / name
         folders[name].mkdir(exist_ok=True)
-        report = evaluate(path, _DATA.value, folders[name], **options)
+        report = judge.report(
+            folders[name],
+            box_noise=_BOX_NOISE.value,
+            rotation_deg=_ROTATION.value,
+            detectors={_DETECTOR.value: HaarDetector()} if _DETECTOR.value else None,
+        )
         print(f"\n{format_report(report)}\nReport: {folders[name]}")
     if len(models) > 1:
         print(f"\n{format_comparison(compare_reports(folders, output))}\nComparison: {output}")

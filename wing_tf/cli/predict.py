@@ -9,8 +9,9 @@ centres at integers from 0. A landmark that a map has nothing for is null (.pts:
 
 import json
 import pathlib
+import sys
 
-from absl import flags
+from absl import app, flags
 
 from wing_tf.cli import common
 
@@ -19,7 +20,10 @@ _MODEL = flags.DEFINE_string(
 )
 _IMAGE = flags.DEFINE_string("image", None, "The picture.", required=True)
 _BOX = flags.DEFINE_list(
-    "box", None, "A face box x0,y0,x1,y1 in pixels, tight round the landmarks (brows to chin)."
+    "box",
+    None,
+    "A face box x0,y0,x1,y1 in pixels, like those that the model was trained on: by default tight "
+    "round the landmarks (68 points: brows to chin).",
 )
 _SCHEME = flags.DEFINE_string(
     "scheme", None, "Give the landmarks of another mark-up, through the built-in map to it."
@@ -31,6 +35,8 @@ _OUTPUT = flags.DEFINE_string("output", None, "The folder for the results.", req
 _FORMAT = flags.DEFINE_enum(
     "format", "json", ["json", "pts"], "How landmarks are written; .pts counts pixels from 1."
 )
+
+_LIKE_DETECTED = {"landmark", "dataset_or_landmark", "detector"}
 
 
 def parse_box(words: list[str]) -> list[float]:
@@ -52,6 +58,8 @@ def format_pts(landmarks_px) -> str:
 
 def main() -> None:
     """Predicts by the flags."""
+    if _SCHEME.value and _SCHEME_MAP.value:
+        raise app.UsageError("--scheme and --scheme_map: give one of them.")
     box = parse_box(_BOX.value) if _BOX.value else None
     image_path, output = pathlib.Path(_IMAGE.value), pathlib.Path(_OUTPUT.value)
 
@@ -66,8 +74,15 @@ def main() -> None:
     image = load_picture(image_path)
     network, contract = load_network(_MODEL.value)
     scheme_map = load_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
-    if _SCHEME.value:
-        scheme_map = scheme_map or find_map(contract.scheme, _SCHEME.value)
+    if _SCHEME.value and _SCHEME.value != contract.scheme_name:
+        scheme_map = find_map(contract.scheme, _SCHEME.value)
+    if box is None and not set(contract.trained_boxes) <= _LIKE_DETECTED:
+        print(
+            "note: the model was trained on crops round "
+            f"{', '.join(contract.trained_crops)}; the detector's boxes are like landmark boxes. "
+            "Its landmarks may be worse for it.",
+            file=sys.stderr,
+        )
     landmarker = Landmarker(
         network, contract=contract, detector=HaarDetector(), scheme_map=scheme_map
     )

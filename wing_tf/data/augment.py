@@ -93,9 +93,10 @@ def crop_faces(faces, *, input_size: int, margin: float, square: bool = True, an
     box = crop_region(faces["box_square_px"], margin, square, xp=ops)
     to_crop = box_to_size(box, (input_size, input_size), xp=ops)
     if angle_rad is not None:
-        centre = ops.full((1, 2), (input_size - 1) / 2)
+        # Before a crop that is not square is stretched: it is the face that turns.
+        centre = (box[:, :2] + box[:, 2:]) / 2
         turn = rotation_about(centre, angle_rad, 1.0, ops.zeros((1, 2)), xp=ops)
-        to_crop = compose(turn, to_crop, xp=ops)
+        to_crop = compose(to_crop, turn, xp=ops)
     to_square = invert(to_crop, xp=ops)
     return warp_affine(faces["image"], to_square, (input_size, input_size)), to_square
 

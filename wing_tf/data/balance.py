@@ -180,6 +180,10 @@ def fit_balance(
     if len(landmarks_px) < 3:
         raise ValueError(f"At least 3 faces are needed. Received: {len(landmarks_px)}.")
     permutation = list(scheme.flip_permutation)
+    if permutation == sorted(permutation):
+        raise ValueError(
+            f"{scheme.name} has no pairs of mirrored points: there is no pose to balance by."
+        )
     shapes = np.where(visibility[..., None] > 0, landmarks_px, np.nan)
     mean, aligned = procrustes(shapes, permutation)
     deviations = np.nan_to_num(aligned - mean)

@@ -70,6 +70,7 @@ def parse_face(
             schema.PICTURE: tf.io.FixedLenFeature([], tf.string),
             schema.SPLIT: tf.io.FixedLenFeature([], tf.string),
             schema.ATTRIBUTES: tf.io.FixedLenFeature([], tf.string, ""),
+            schema.CROP_RULE: tf.io.FixedLenFeature([], tf.string, ""),
         }
     if image:
         features[schema.IMAGE] = tf.io.FixedLenFeature([], tf.string)
@@ -91,8 +92,11 @@ def parse_face(
         "key": example[schema.KEY],
     }
     if details:
+        # Before crop rules were recorded, the one box was the data set's, or the landmarks'.
+        old = tf.equal(example[schema.CROP_RULE], "")
+        own = tf.where(old, example[schema.BOX], example[schema.DATASET_BOX])
         face |= {
-            "dataset_box_square_px": (example[schema.DATASET_BOX] + 0.5) / ratio - 0.5,
+            "dataset_box_square_px": (own + 0.5) / ratio - 0.5,
             "angles_deg": example[schema.ANGLES],
             **{name: example[name] for name in (schema.PICTURE, schema.SPLIT, schema.ATTRIBUTES)},
         }

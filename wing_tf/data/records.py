@@ -180,18 +180,27 @@ def _identify(file: str, record: bytes) -> _Facts:
             return feature[key].bytes_list.value[0].decode() if key in feature else default
 
         name = feature[schema.SCHEME].bytes_list.value[0].decode()
-        if definition := text(schema.SCHEME_JSON):
-            scheme_from_json(definition)
+        definition = text(schema.SCHEME_JSON)
         crop = text(schema.CROP_RULE)
         crop_rule = CropRule.from_json(crop) if crop else UNKNOWN_CROP
         side = feature[schema.SIDE].int64_list.value[0]
         x0, y0, x1, y1 = feature[schema.BOX].float_list.value
         count = len(feature[schema.VISIBILITY].int64_list.value)
+    except (DecodeError, ArithmeticError, LookupError, ValueError) as error:
+        raise _foreign(file, error) from None
+    if definition:
+        try:
+            scheme_from_json(definition)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+    try:
         if count != get_scheme(name).num_landmarks:
             raise ValueError(f"{name} with {count} landmarks")
         context = side / max(x1 - x0, y1 - y0)
     except (DecodeError, ArithmeticError, LookupError, ValueError) as error:
-        raise ValueError(
-            f"{file} holds records that `wing-tfrecords` has not written ({error})."
-        ) from None
+        raise _foreign(file, error) from None
     return _Facts(name, side, context, crop_rule, text(schema.SOURCE, "not recorded"))
+
+
+def _foreign(file: str, error: Exception) -> ValueError:
+    return ValueError(f"{file} holds records that `wing-tfrecords` has not written ({error}).")

@@ -6,13 +6,13 @@ from collections.abc import Callable
 import numpy as np
 import tqdm
 
+from wing_tf.data import example_schema as schema
 from wing_tf.data.read import decode_ratio, read_faces
 from wing_tf.data.records import RecordSet
+from wing_tf.detection import matching_box
 from wing_tf.evaluation.predict import Predictions
-from wing_tf.geometry import box_iou, crop_square, perturb_box
+from wing_tf.geometry import perturb_box
 from wing_tf.models.saving import Contract
-
-MINIMUM_IOU = 0.5
 
 
 def noisy_boxes(amount: float, seed: int = 0) -> Callable[[np.ndarray], np.ndarray]:
@@ -37,18 +37,18 @@ def detect_in_squares(
         detector: pictures to boxes [N, 4].
 
     Returns:
-        Boxes [N, 4] in pixels of the full squares, and whether each face was found [N]: one of the
-        boxes overlaps the true square by an IoU of at least .5; the best of them is taken. The
-        place of a face that was not found is its true box.
+        Boxes [N, 4] in pixels of the full squares, and whether each face was found [N]; see
+        `wing_tf.detection.matching_box`. The place of a face that was not found is its recorded
+        box.
     """
     boxes, found = [], []
     faces = read_faces(records).as_numpy_iterator()
     for face in tqdm.tqdm(faces, "detecting", records.num_faces, unit="face"):
-        true = crop_square(face["box_square_px"].astype(np.float64), 1.0)
-        candidates = detector(face["image"])
-        overlaps = box_iou(candidates, true) if len(candidates) else np.zeros(1)
-        found.append(float(np.max(overlaps)) >= MINIMUM_IOU)
-        boxes.append(candidates[np.argmax(overlaps)] if found[-1] else true)
+        missing = face["visibility"][:, None] == schema.MISSING
+        landmarks = np.where(missing, np.nan, face["landmarks_square_px"].astype(np.float64))
+        box = matching_box(detector(face["image"]), landmarks)
+        found.append(box is not None)
+        boxes.append(face["box_square_px"].astype(np.float64) if box is None else box)
     return np.stack(boxes), np.array(found)
 
 
@@ -67,8 +67,9 @@ def keep(predictions: Predictions, chosen: np.ndarray) -> Predictions:
         predictions.true_px[chosen],
         predictions.predicted_px[chosen],
         predictions.box_xyxy_px[chosen],
-        predictions.face_box_xyxy_px[chosen],
+        predictions.dataset_box_xyxy_px[chosen],
         list(itertools.compress(predictions.key, chosen)),
         list(itertools.compress(predictions.groups, chosen)),
+        predictions.number[chosen],
         predictions.judged,
     )

@@ -10,7 +10,7 @@ import tensorflow as tf
 from wing_tf.data.augment import crop_faces
 from wing_tf.data.read import decode_ratio, read_faces
 from wing_tf.data.records import RecordSet
-from wing_tf.geometry import apply_affine, compose, landmark_box
+from wing_tf.geometry import apply_affine, compose
 from wing_tf.landmarks import SchemeMap
 from wing_tf.models.saving import Contract
 
@@ -24,8 +24,7 @@ class CropBatch:
         crop_to_source: [B, 2, 3].
         true_px: the truth [B, K, 2] in source pixels, NaN where missing.
         box_xyxy_px: the boxes [B, 4] that were cropped, in source pixels.
-        face_box_xyxy_px: the data set's own boxes [B, 4], the tight boxes of the true landmarks
-            where it has none; box normalisers take them.
+        dataset_box_xyxy_px: the data set's own boxes [B, 4], NaN where it has none.
         key: names of the faces.
         groups: for each face its split and its further sub-sets.
     """
@@ -34,7 +33,7 @@ class CropBatch:
     crop_to_source: np.ndarray
     true_px: np.ndarray
     box_xyxy_px: np.ndarray
-    face_box_xyxy_px: np.ndarray
+    dataset_box_xyxy_px: np.ndarray
     key: list[str]
     groups: list[frozenset[str]]
 
@@ -47,10 +46,10 @@ class Predictions:
         true_px: [N, K, 2], NaN where missing.
         predicted_px: [N, K, 2]; NaN for landmarks that are not judged.
         box_xyxy_px: [N, 4], the boxes that were cropped.
-        face_box_xyxy_px: [N, 4], the data set's own boxes, the tight boxes of the true landmarks
-            where it has none; box normalisers take them.
+        dataset_box_xyxy_px: [N, 4], the data set's own boxes, NaN where it has none.
         key: N names.
         groups: for each face its split and its further sub-sets.
+        number: [N], the faces' places in the order of the records.
         judged: bool [K], which landmarks are judged: all but those that a map between mark-ups has
             nothing for. All if None.
     """
@@ -58,9 +57,10 @@ class Predictions:
     true_px: np.ndarray
     predicted_px: np.ndarray
     box_xyxy_px: np.ndarray
-    face_box_xyxy_px: np.ndarray
+    dataset_box_xyxy_px: np.ndarray
     key: list[str]
     groups: list[frozenset[str]]
+    number: np.ndarray
     judged: np.ndarray | None = None
 
     @property
@@ -152,14 +152,12 @@ def crop_batches(
             return apply_affine(to_source, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
 
         true_px = apply_affine(to_source, true)
-        face_box = in_source(faces["dataset_box_square_px"].numpy())
-        face_box = np.where(np.isfinite(face_box), face_box, landmark_box(true_px))
         yield CropBatch(
             image=image.numpy(),
             crop_to_source=compose(to_source, crop_to_square.numpy().astype(np.float64)),
             true_px=true_px,
             box_xyxy_px=in_source(box),
-            face_box_xyxy_px=face_box,
+            dataset_box_xyxy_px=in_source(faces["dataset_box_square_px"].numpy()),
             key=[key.decode() for key in faces["key"].numpy()],
             groups=[
                 frozenset([split.decode(), *filter(None, attributes.decode().split(","))])
@@ -212,9 +210,9 @@ def predict_batches(
         predicted = apply_affine(batch.crop_to_source, run(batch.image).astype(np.float64))
         if scheme_map is not None:
             predicted = scheme_map(predicted)
-        parts.append((batch.true_px, predicted, batch.box_xyxy_px, batch.face_box_xyxy_px))
+        parts.append((batch.true_px, predicted, batch.box_xyxy_px, batch.dataset_box_xyxy_px))
         keys.extend(batch.key)
         groups.extend(batch.groups)
     judged = scheme_map and np.array([bool(group) for group in scheme_map.groups])
     arrays = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Predictions(*arrays, key=keys, groups=groups, judged=judged)
+    return Predictions(*arrays, key=keys, groups=groups, number=np.arange(len(keys)), judged=judged)

@@ -12,11 +12,15 @@ from wing_tf.evaluation.predict import Predictions
 from wing_tf.evaluation.protocols import Protocol
 from wing_tf.evaluation.published import PUBLISHED, Published
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.metrics import bootstrap_interval, ced_auc, failure_rate, observer_centric, pck
+from wing_tf.metrics import (
+    bootstrap_interval,
+    ced_auc,
+    failure_rate,
+    observer_centric,
+    pck,
+    point_errors,
+)
 from wing_tf.models.saving import Contract
-
-# A tenth of the training pictures is held out for validation.
-_ALL_BUT_HELD_OUT = 0.85
 
 
 def protocol_files(files: Sequence[str], protocol: Protocol) -> list[str]:
@@ -25,13 +29,14 @@ def protocol_files(files: Sequence[str], protocol: Protocol) -> list[str]:
     Raises:
         ValueError: if there are none.
     """
-    if not protocol.splits:
-        return list(files)
-    chosen = [f for f in files if schema.split_of(pathlib.PurePath(f).name) in protocol.splits]
+    splits = [schema.split_of(pathlib.PurePath(file).name) for file in files]
+    wanted = set(protocol.splits) or set(splits) - {"train", "validation"}
+    chosen = [file for file, split in zip(files, splits, strict=True) if split in wanted]
     if not chosen:
+        names = ", ".join(protocol.splits) or "that are neither train nor validation"
         raise ValueError(
-            f"The protocol {protocol.name} reads the splits {', '.join(protocol.splits)}. "
-            f"None of the {len(files)} record files is of one of them."
+            f"The protocol {protocol.name} reads the splits {names}. None of the {len(files)} "
+            "record files is of one of them."
         )
     return chosen
 
@@ -83,6 +88,15 @@ def score_groups(
     return groups
 
 
+def face_pck(predictions: Predictions, distance: np.ndarray, threshold: float) -> np.ndarray:
+    """Returns the share [N] of each person's joints that are right; NaN where there is no truth."""
+    errors = point_errors(predictions.judged_px, predictions.predicted_px, distance)
+    known = np.isfinite(errors)
+    counts = known.sum(axis=1)
+    right = np.sum(known & (errors <= threshold), axis=1)
+    return np.where(counts > 0, right / np.maximum(counts, 1), np.nan)
+
+
 _JOINTS = {
     "head": (12, 13), "shoulder": (8, 9), "elbow": (7, 10), "wrist": (6, 11), "hip": (2, 3),
     "knee": (1, 4), "ankle": (0, 5),
@@ -94,7 +108,8 @@ def _score_joints(
 ) -> dict[str, dict[str, Any]]:
     """Returns the PCK of each kind of joint of `lsp_14`, and their mean, as papers print it."""
     points = predictions.judged_px, predictions.predicted_px
-    turned = tuple(observer_centric(part, scheme) for part in points)
+    known = np.isfinite(points[0]).all(axis=-1)
+    turned = tuple(observer_centric(part, scheme, known) for part in points)
     shares = {
         "pck": pck(*points, distance, threshold),
         "pck_observer": pck(*turned, distance, threshold),
@@ -103,10 +118,16 @@ def _score_joints(
     numbers = {"num_faces": int(scored.sum()), "num_unscored": int(np.sum(~scored))}
     groups: dict[str, dict[str, Any]] = {}
     for joint, indices in _JOINTS.items():
-        means = {view: float(np.mean(values[list(indices)])) for view, values in shares.items()}
-        groups[joint] = numbers | means
-    whole = {view: float(np.mean([part[view] for part in groups.values()])) for view in shares}
+        parts = {view: _mean(values[list(indices)]) for view, values in shares.items()}
+        groups[joint] = numbers | parts
+    whole = {view: _mean([part[view] for part in groups.values()]) for view in shares}
     return groups | {"mean": numbers | whole}
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Returns the mean of those that are numbers; None (JSON's null) if there is none."""
+    known = [value for value in values if value is not None and np.isfinite(value)]
+    return float(np.mean(known)) if known else None
 
 
 def set_beside(
@@ -114,19 +135,26 @@ def set_beside(
     groups: Mapping[str, Mapping[str, Any]],
     records: RecordSet,
     contract: Contract,
+    num_judged: int,
 ) -> list[dict[str, Any]]:
     """Returns, for each published system, its numbers and whether the conditions are the same.
 
     Those are the boxes (what is known of a test face, not how large the crop is), the training data
-    (the same data sets, nothing absent but what is held out for validation) and the number of test
-    faces.
+    (the same data sets, with what is held out for validation as many faces), the test faces (data
+    set and number) and the landmarks that are judged.
     """
     found = next(iter(groups.values()))["num_faces"]
     expected = next(iter(protocol.counts.values()), None)
+    sources = ", ".join(sorted(records.sources))
+    whole = records.scheme.num_landmarks
+    shared = {
+        "faces_match": found == expected and set(records.sources) == {protocol.source},
+        "faces": f"theirs {expected} of {protocol.source}; here {found} of {sources}",
+        "landmarks_match": num_judged == whole,
+        "landmarks": f"theirs {whole}; here {num_judged}",
+    }
     return [
-        _conditions(entry, records, contract)
-        | {"faces_match": found == expected, "faces": f"theirs {expected}; here {found}"}
-        for entry in PUBLISHED.get(protocol.name, ())
+        _conditions(entry, records, contract) | shared for entry in PUBLISHED.get(protocol.name, ())
     ]
 
 
@@ -134,7 +162,7 @@ def _conditions(entry: Published, records: RecordSet, contract: Contract) -> dic
     def listing(faces: Mapping[str, int]) -> str:
         return ", ".join(f"{name} {count}" for name, count in faces.items()) or "not recorded"
 
-    here, theirs = contract.trained_on, entry.trained_on
+    here, theirs = contract.known_faces, entry.trained_on
     return {
         "system": entry.system,
         "source": entry.source,
@@ -143,8 +171,7 @@ def _conditions(entry: Published, records: RecordSet, contract: Contract) -> dic
         "boxes_match": all(crop.box in entry.box_kinds for crop in records.crops),
         "boxes": f"theirs {entry.boxes}; here {', '.join(map(str, records.crops))}, the network's "
         f"crop x {contract.margin:g}",
-        "training_data_match": set(here) == set(theirs)
-        and all(_ALL_BUT_HELD_OUT * theirs[name] <= here[name] <= theirs[name] for name in theirs),
+        "training_data_match": dict(here) == dict(theirs),
         "training_data": f"theirs {listing(theirs)}; here {listing(here)}",
     }
 
@@ -168,9 +195,10 @@ def format_protocol(part: Mapping[str, Any]) -> str:
     lines = [f"protocol {part['name']}, divided by {part['normaliser']}. {part['note']}".rstrip()]
     lines.append(f"{'':<16}{'faces':>14}" + "".join(f"{_title(s):>9}" for s in scores))
     for title, values in groups.items():
-        number, of = values["num_faces"], counts.get(title)
+        number, of = values["num_faces"], counts.get(title, counts.get("each"))
         faces = f"{number} of {of}" if of not in (None, number) else f"{number}"
-        cells = (f"{100 * values[s]:>9.2f}" if s in values else f"{'-':>9}" for s in scores)
+        shown = (values.get(score) for score in scores)
+        cells = (f"{'-':>9}" if value is None else f"{100 * value:>9.2f}" for value in shown)
         lines.append(f"{title:<16}{faces:>14}{''.join(cells)}")
     if part["published"]:
         lines += ["", "published:"]
@@ -179,7 +207,7 @@ def format_protocol(part: Mapping[str, Any]) -> str:
         for title, values in entry["values_percent"].items():
             shown = ", ".join(f"{_title(score)} {value:.2f}" for score, value in values.items())
             lines.append(f"    {title:<14}{shown}")
-        for what in ("boxes", "training_data", "faces"):
+        for what in ("boxes", "training_data", "faces", "landmarks"):
             verdict = "the same" if entry[f"{what}_match"] else "NOT the same"
             lines.append(f"    {what.replace('_', ' ')} {verdict}: {entry[what]}")
     return "\n".join(lines) + "\n"

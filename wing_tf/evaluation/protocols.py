@@ -13,27 +13,29 @@ class Protocol:
     Attributes:
         name: for ``wing-evaluate --protocol``.
         scheme: the mark-up of the records; any if "".
+        source: the data set that the published numbers are of; any if "".
         groups: the rows of the table: title to the splits or sub-sets that make it up; a face
             counts in each whose names it has one of. The first holds all faces that are judged;
             no names: all there are.
-        splits: the splits that are read; all if empty.
-        counts: how many faces the data set's owners say each group has.
+        splits: the splits that are read; if empty, all but train and validation.
+        counts: how many faces the data set's owners say each group has; for PCK, "each" joint.
         score: "nme" or "pck".
         normaliser: what errors are divided by; see `wing_tf.metrics.normalising_distance`.
-        landmark_boxes: box normalisers take the tight box of the true landmarks also where the
-            data set has boxes of its own.
+        boxes: what box normalisers take: "dataset_or_landmark", "landmark" (the tight box of the
+            true landmarks), or "dataset": faces without a box of the data set have no score.
         thresholds: of failure rates and AUC, or of PCK; fractions.
         note: what a reader must know.
     """
 
     name: str
     scheme: str
+    source: str = ""
     groups: Mapping[str, tuple[str, ...]]
     splits: tuple[str, ...] = ()
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     score: str = "nme"
     normaliser: str
-    landmark_boxes: bool = False
+    boxes: str = "dataset_or_landmark"
     thresholds: tuple[float, ...] = (0.08, 0.10)
     note: str = ""
 
@@ -41,6 +43,7 @@ class Protocol:
 _COMMON = ("test_helen", "test_lfpw")
 _300W: dict[str, Any] = {
     "scheme": "ibug_68",
+    "source": "ibug_300w",
     "groups": {"full": (*_COMMON, "test_ibug"), "common": _COMMON, "challenge": ("test_ibug",)},
     "splits": (*_COMMON, "test_ibug"),
     "counts": {"full": 689, "common": 554, "challenge": 135},
@@ -59,12 +62,14 @@ _AFLW: dict[str, Any] = {
     "scheme": "aflw_19",
     "splits": ("test",),
     "normaliser": "box_width",
+    "boxes": "dataset",
+    "source": "aflw",
     "note": "Divided by the width of AFLW's square face box.",
 }
 _MENPO: dict[str, Any] = {
     "scheme": "",
     "groups": {"all": ()},
-    "landmark_boxes": True,
+    "boxes": "landmark",
     "thresholds": (0.07,),
 }
 
@@ -82,6 +87,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             name="300w_private",
             scheme="ibug_68",
+            source="ibug_300w",
             groups={"all": _PRIVATE, "indoor": _PRIVATE[:1], "outdoor": _PRIVATE[1:]},
             splits=_PRIVATE,
             counts={"all": 600, "indoor": 300, "outdoor": 300},
@@ -90,6 +96,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             name="wflw",
             scheme="wflw_98",
+            source="wflw",
             groups={"full": ("test",)} | {name: (name,) for name in list(_WFLW_COUNTS)[1:]},
             splits=("test",),
             counts=_WFLW_COUNTS,
@@ -99,6 +106,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             name="cofw_interpupil",
             scheme="cofw_29",
+            source="cofw",
             **_COFW,
             normaliser="inter_pupil",
             note="AWing and STAR quote this one.",
@@ -106,6 +114,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             name="cofw_interocular",
             scheme="cofw_29",
+            source="cofw",
             **_COFW,
             normaliser="inter_ocular",
             note="HRNet, PIPNet and mmpose quote this one.",
@@ -113,6 +122,7 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             name="cofw68",
             scheme="ibug_68",
+            source="cofw68",
             **_COFW,
             normaliser="inter_ocular",
             note="Between data sets: models are trained on 300-W.",
@@ -124,9 +134,10 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             name="lsp_pck",
             scheme="lsp_14",
+            source="lsp",
             groups={"test": ("test",)},
             splits=("test",),
-            counts={"test": 1000},
+            counts={"each": 1000},
             score="pck",
             normaliser="torso",
             thresholds=(0.2,),

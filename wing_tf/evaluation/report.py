@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from wing_tf.data.read import read_faces
 from wing_tf.data.records import RecordSet
 from wing_tf.evaluation.predict import Predictions
 from wing_tf.evaluation.protocol_report import format_protocol
-from wing_tf.geometry import apply_affine, invert, mean_shape, shape_in_box
+from wing_tf.geometry import apply_affine, invert, landmark_box, mean_shape, shape_in_box
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.metrics import (
     bootstrap_interval,
@@ -53,16 +54,21 @@ def face_errors(
     scheme: LandmarkScheme,
     normaliser: str | None = None,
     *,
-    landmark_boxes: bool = False,
+    boxes: str = "dataset_or_landmark",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the NME [N] of each face and the distances [N] it was normalised by.
 
-    Box normalisers take the data set's own boxes where there are some, unless ``landmark_boxes``;
-    else the tight boxes of the true landmarks. A face whose normalising distance or whole truth is
-    missing has NaN.
+    Box normalisers take ``boxes``: "dataset" (the data set's own), "landmark" (the tight boxes of
+    the true landmarks), or "dataset_or_landmark" (the latter where there is none of the former). A
+    face whose normalising distance or whole truth is missing has NaN.
     """
-    boxes = None if landmark_boxes else predictions.face_box_xyxy_px
-    distance = normalising_distance(predictions.true_px, scheme, normaliser, box_xyxy_px=boxes)
+    tight, own = landmark_box(predictions.true_px), predictions.dataset_box_xyxy_px
+    taken = {
+        "dataset": own,
+        "landmark": tight,
+        "dataset_or_landmark": np.where(np.isfinite(own), own, tight),
+    }[boxes]
+    distance = normalising_distance(predictions.true_px, scheme, normaliser, box_xyxy_px=taken)
     return nme(predictions.judged_px, predictions.predicted_px, distance), distance
 
 
@@ -71,7 +77,7 @@ def make_report(
     scheme: LandmarkScheme,
     normaliser: str | None = None,
     *,
-    landmark_boxes: bool = False,
+    boxes: str = "dataset_or_landmark",
 ) -> dict[str, Any]:
     """Returns the scores over all faces, by region, by sub-set and by file prefix.
 
@@ -82,7 +88,7 @@ def make_report(
     Raises:
         ValueError: if no face can be scored.
     """
-    errors, distance = face_errors(predictions, scheme, normaliser, landmark_boxes=landmark_boxes)
+    errors, distance = face_errors(predictions, scheme, normaliser, boxes=boxes)
     scored = np.isfinite(errors)
     if not scored.any():
         raise ValueError("No face can be scored: the normaliser's landmarks are missing in all.")
@@ -130,7 +136,7 @@ def _percent(value: float | None) -> str:
 
 def format_report(report: dict[str, Any]) -> str:
     """Returns the report as a table for people, in percent."""
-    lines = [f"protocol: {report['protocol']}", ""]
+    lines = [f"protocol: {report['protocol']}", *report.get("warnings", ()), ""]
     head = f"{'faces':<33}{'number':>7}{'mean':>8}{'median':>8}"
     head += "".join(f"{f'FR{round(100 * t)}':>8}{f'AUC{round(100 * t)}':>8}" for t in THRESHOLDS)
     lines += [head + "   95 % of the mean"]
@@ -168,6 +174,7 @@ def write_report(
     *,
     name: str,
     errors: np.ndarray,
+    more: Mapping[str, np.ndarray] | None = None,
     num_worst: int = 16,
 ) -> None:
     """Writes report.json, report.txt, nme.csv, ced.png and worst.png into a folder.
@@ -179,13 +186,16 @@ def write_report(
         records: what they are of.
         name: the system's, for the plot.
         errors: [N], as from `face_errors`.
+        more: further scores of each face [N], by their column's name.
         num_worst: how many faces worst.png shows.
     """
     (folder / "report.txt").write_text(format_report(report))
     with (folder / "nme.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["key", "nme"])
-        writer.writerows(zip(predictions.key, errors.tolist(), strict=True))
+        writer.writerow(["key", "nme", "groups", *(more or {})])
+        groups = (" ".join(sorted(group)) for group in predictions.groups)
+        columns = (values.tolist() for values in (more or {}).values())
+        writer.writerows(zip(predictions.key, errors.tolist(), groups, *columns, strict=True))
     scored = np.isfinite(errors)
     plot_ced(folder / "ced.png", {name: errors[scored]}, title=report["protocol"])
     worst = np.argsort(np.where(scored, -errors, np.inf))[: min(num_worst, scored.sum())]
@@ -200,10 +210,10 @@ def draw_faces(
     records: RecordSet, predictions: Predictions, faces: list[int], *, errors: np.ndarray
 ) -> np.ndarray:
     """Draws some of the predictions by number: the truth in white, the prediction in colours."""
-    wanted = {predictions.key[number]: number for number in faces}
+    wanted = {int(predictions.number[index]): index for index in faces}
     cells = {}
-    for face in read_faces(records).as_numpy_iterator():
-        number = wanted.get(face["key"].decode())
+    for place, face in enumerate(read_faces(records).as_numpy_iterator()):
+        number = wanted.get(place)
         if number is None:
             continue
         to_square = invert(face["square_to_source"].astype(np.float64))

@@ -157,6 +157,8 @@ def procrustes(
     Reference:
         Gower, Generalized Procrustes analysis, 1975; Wing paper, section 5.
     """
+    if flip_permutation is not None and list(flip_permutation) == sorted(flip_permutation):
+        flip_permutation = None  # no pair: there is no mirror line to be symmetric about
     present = np.all(np.isfinite(landmarks_px), axis=-1)
     if not np.all(present.any(axis=0)):
         raise ValueError("A landmark is missing in all faces: there is no mean shape.")

@@ -40,6 +40,7 @@ class LandmarkScheme:
         boundary_curves: Curves of the boundary map: indices in the order in which a spline runs
             through them. The flip takes each curve to a curve, in either direction.
         lines: Polylines to draw. Empty (the default) means the boundary curves.
+        point_names: K names of the landmarks; none if they have only numbers.
         reference: Where the mark-up comes from.
 
     Raises:
@@ -60,6 +61,7 @@ class LandmarkScheme:
     subsets: Mapping[str, Indices] = field(default_factory=dict, repr=False)
     boundary_curves: tuple[Indices, ...] = field(default=(), repr=False)
     lines: tuple[Indices, ...] = field(default=(), repr=False)
+    point_names: tuple[str, ...] = field(default=(), repr=False)
     reference: str = field(repr=False)
 
     def __post_init__(self) -> None:
@@ -84,6 +86,12 @@ class LandmarkScheme:
         self._check_subsets()
         self._check_boundary_curves()
         self._check_lines()
+        self._set("point_names", tuple(self.point_names))
+        if self.point_names and len(set(self.point_names)) != self.num_landmarks:
+            raise ValueError(
+                f"`point_names` must be {self.num_landmarks} names that differ. "
+                f"Received: {len(set(self.point_names))}."
+            )
 
     def __hash__(self) -> int:
         """Hashes the name: equal schemes share it, and the read-only mappings have no hash."""
@@ -94,6 +102,15 @@ class LandmarkScheme:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         plain = {k: dict(v) if isinstance(v, MappingProxyType) else v for k, v in values.items()}
         return _rebuild, (type(self), plain)
+
+    def means_the_same(self, other: "LandmarkScheme") -> bool:
+        """Whether the same points are meant: their number, pairs and normalisers."""
+        return (
+            self.num_landmarks == other.num_landmarks
+            and self.flip_permutation == other.flip_permutation
+            and dict(self.normalisers) == dict(other.normalisers)
+            and self.default_normaliser == other.default_normaliser
+        )
 
     def subset(self, name: str) -> Indices:
         """Returns the indices of a named subset.

@@ -26,7 +26,8 @@ def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
     * ``pairs``: pairs of points that change places in a mirrored picture. A point that is in none
       lies on the mirror line and stays itself.
     * ``normaliser``: what errors are divided by: two points (or two lists of points, whose means
-      count), or "box", "box_width", "diagonal" of the landmarks. "box" if absent.
+      count), or "box", "box_width", "diagonal": of the data set's own face box where records hold
+      one, else of the landmarks. "box" if absent.
     * ``normalisers``: an object of more such distances by name; ``normaliser`` may name one.
     * ``curves``: lists of points through which the boundary map's curves run.
     * ``lines``: lists of points that pictures join; the curves if absent.
@@ -112,6 +113,7 @@ def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
         subsets=groups_of("subsets"),
         boundary_curves=tuple(indices(curve) for curve in values.get("curves", ())),
         lines=tuple(indices(line) for line in values.get("lines", ())),
+        point_names=tuple(names),
         reference=values.get("reference") or "The user's own.",
     )
 
@@ -125,7 +127,7 @@ def scheme_to_dict(scheme: LandmarkScheme) -> dict[str, Any]:
 
     return {
         "name": scheme.name,
-        "points": scheme.num_landmarks,
+        "points": list(scheme.point_names) or scheme.num_landmarks,
         "pairs": [[i, flip[i]] for i in range(scheme.num_landmarks) if i < flip[i]],
         "normaliser": scheme.default_normaliser,
         "normalisers": plain(scheme.normalisers),

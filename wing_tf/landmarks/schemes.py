@@ -244,19 +244,23 @@ def is_built_in(scheme: LandmarkScheme) -> bool:
 def register_scheme(scheme: LandmarkScheme) -> LandmarkScheme:
     """Makes a mark-up known to `get_scheme` in this process, and returns it.
 
-    Records and models hold their mark-up when it is not built in, and register it when opened.
+    Records and models hold their mark-up when it is not built in, and register it when opened. Of
+    two that mean the same points, the later one's sub-sets, curves and lines are taken.
 
     Raises:
-        ValueError: if another mark-up of the name is known.
+        ValueError: if the name is a built-in mark-up's, or another one's with other points.
     """
-    known = SCHEMES.setdefault(scheme.name, scheme)
-    if known != scheme:
-        kind = "built in" if is_built_in(scheme) else "in use"
+    known = SCHEMES.get(scheme.name, scheme)
+    if is_built_in(scheme) and known != scheme:
+        raise ValueError(f"Another mark-up named {scheme.name!r} is built in. Rename yours.")
+    if not known.means_the_same(scheme):
         raise ValueError(
-            f"Another mark-up named {scheme.name!r} is {kind}. If its points mean something else, "
-            "give yours another name; if it was changed, write the records and train again."
+            f"Another mark-up named {scheme.name!r} is in use, with other points, pairs or "
+            "normalisers. If its points mean something else, give yours another name; if it was "
+            "changed, write the records and train again."
         )
-    return known
+    SCHEMES[scheme.name] = scheme
+    return scheme
 
 
 def get_scheme(name: str | LandmarkScheme) -> LandmarkScheme:

@@ -189,7 +189,9 @@ def pck(
     return np.where(counts > 0, correct / np.maximum(counts, 1), np.nan)
 
 
-def observer_centric(landmarks_px: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
+def observer_centric(
+    landmarks_px: np.ndarray, scheme: LandmarkScheme, known: np.ndarray | None = None
+) -> np.ndarray:
     """Renames the pairs of person-centric joints by the side of the picture that each lies on.
 
     Of each pair that the scheme's flip exchanges, the point with the smaller x takes the place that
@@ -199,6 +201,8 @@ def observer_centric(landmarks_px: np.ndarray, scheme: LandmarkScheme) -> np.nda
     Args:
         landmarks_px: [N, K, 2], NaN where missing.
         scheme: person-centric, such as `lsp_14`.
+        known: bool [N, K], which landmarks have a truth; all if None. Give it for predictions: a
+            pair that the truth's rule leaves as it is must stay so in both.
 
     Returns:
         [N, K, 2].
@@ -212,7 +216,10 @@ def observer_centric(landmarks_px: np.ndarray, scheme: LandmarkScheme) -> np.nda
         raise ValueError(f"{scheme.name} has no regions named right_... Take a mark-up of a body.")
     left = [scheme.flip_permutation[i] for i in right]
     one, other = landmarks_px[:, right], landmarks_px[:, left]
-    swap = (one[..., 0] > other[..., 0])[..., None]  # False where one is NaN
+    swap = one[..., 0] > other[..., 0]  # False where one is NaN
+    if known is not None:
+        swap = swap & known[:, right] & known[:, left]
+    swap = swap[..., None]
     landmarks_px[:, right], landmarks_px[:, left] = (
         np.where(swap, other, one),
         np.where(swap, one, other),

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from wing_tf.landmarks import get_scheme
+from wing_tf.landmarks import custom_json, get_scheme, scheme_from_json
 
 
 class _FaceMetric(keras.metrics.Metric):
@@ -16,7 +16,8 @@ class _FaceMetric(keras.metrics.Metric):
 
     def __init__(self, *, scheme="ibug_68", normaliser=None, name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)
-        self.scheme = get_scheme(scheme)
+        text = isinstance(scheme, str) and scheme.startswith("{")
+        self.scheme = scheme_from_json(scheme) if text else get_scheme(scheme)
         self.normaliser = normaliser or self.scheme.default_normaliser
         known = [*self.scheme.normalisers, "box", "box_width", "diagonal"]
         if self.normaliser not in known:
@@ -82,7 +83,7 @@ class _FaceMetric(keras.metrics.Metric):
         """Returns what `from_config` needs."""
         return {
             **super().get_config(),
-            "scheme": self.scheme.name,
+            "scheme": custom_json(self.scheme) or self.scheme.name,
             "normaliser": self.normaliser,
         }
 

@@ -30,8 +30,11 @@ class Contract:
         margin: the input crop's side over the face box's longer side; the crop is centred on the
             box.
         square: False for crops that are the box itself, each side times ``margin``, stretched.
-        trained_on: how many training faces were of each data set, by name.
+        trained_on: how many training faces were of each data set, by name; also those of the
+            models that the training began with ("imagenet" for such weights).
+        held_out: how many faces of each were kept for validation.
         trained_crops: the crop rules of their boxes, as text for reports.
+        trained_boxes: the kinds of these boxes (`wing_tf.data.crop_rules.BOX_KINDS`).
     """
 
     scheme_name: str
@@ -39,12 +42,19 @@ class Contract:
     margin: float
     square: bool = True
     trained_on: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    held_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
     trained_crops: Sequence[str] = dataclasses.field(default_factory=list)
+    trained_boxes: Sequence[str] = dataclasses.field(default_factory=list)
 
     @property
     def scheme(self) -> LandmarkScheme:
         """The mark-up."""
         return get_scheme(self.scheme_name)
+
+    @property
+    def known_faces(self) -> dict[str, int]:
+        """How many faces of each data set were there in training, for it or for choosing by."""
+        return {name: count + self.held_out.get(name, 0) for name, count in self.trained_on.items()}
 
 
 def save_network(network: keras.Model, path: str | pathlib.Path, contract: Contract) -> None:
@@ -73,21 +83,7 @@ def load_network(
         ValueError: if there is no model, or if it has no contract.
     """
     path = find_network(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if contract is None:
-                if _SCHEME_MEMBER in archive.namelist():
-                    scheme_from_json(archive.read(_SCHEME_MEMBER).decode())
-                contract = Contract(**json.loads(archive.read(_MEMBER)))
-    except zipfile.BadZipFile:
-        raise ValueError(f"{path} is not a .keras file.") from None
-    except TypeError as error:
-        raise ValueError(f"{path} was saved by another version of wing_tf: {error}.") from None
-    except KeyError:
-        raise ValueError(
-            f"{path} has no wing_tf contract (mark-up, input size, crop rule). Save it with "
-            "`wing_tf.models.saving.save_network`."
-        ) from None
+    contract = contract or read_contract(path)
     network = keras.saving.load_model(path, compile=False)
     expected = (None, contract.scheme.num_landmarks, 2)
     output = network.output
@@ -98,6 +94,32 @@ def load_network(
             f"Received: {network.output_shape}."
         )
     return network, contract
+
+
+def read_contract(path: str | pathlib.Path) -> Contract:
+    """Reads a model file's contract, and makes a mark-up known that it holds.
+
+    Args:
+        path: as for `load_network`.
+
+    Raises:
+        ValueError: if there is no model, or if it has no contract.
+    """
+    path = find_network(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if _SCHEME_MEMBER in archive.namelist():
+                scheme_from_json(archive.read(_SCHEME_MEMBER).decode())
+            return Contract(**json.loads(archive.read(_MEMBER)))
+    except zipfile.BadZipFile:
+        raise ValueError(f"{path} is not a .keras file.") from None
+    except TypeError as error:
+        raise ValueError(f"{path} was saved by another version of wing_tf: {error}.") from None
+    except KeyError:
+        raise ValueError(
+            f"{path} has no wing_tf contract (mark-up, input size, crop rule). Save it with "
+            "`wing_tf.models.saving.save_network`."
+        ) from None
 
 
 def find_network(path: str | pathlib.Path) -> pathlib.Path:

@@ -180,11 +180,11 @@ class CellRunner:
     ) -> dict:
         keras.utils.clear_session()
         settings, records = self.settings, self.records
+        self._check_context(config)
         epochs = settings.epochs or planned_epochs(
             config, records, settings.minutes, settings.folder / "plan.json"
         )
         set_epochs(config, epochs)
-        self._check_context(config)
         run = settings.folder / "runs" / file_name(cell.name, seed)
         print(f"\n{cell.name}, seed {seed}: {config.epochs} epochs.", flush=True)
         started = time.monotonic()
@@ -217,6 +217,9 @@ class CellRunner:
             "minutes_of_last_start": round(seconds / 60, 2),
             "protocol": protocol,
             "tests": tests,
+            "crops": sorted(
+                {str(c) for part in (records, *self.tests.values()) for c in part.crops}
+            ),
         }
         if heatmaps:
             result["margins"] = self._margins(network, contract)
@@ -285,12 +288,16 @@ class CellRunner:
             changes["model.weights"] = settings.resnet_weights
             if settings.resnet_weights:
                 changes["optimizer.body_rate"] = 0.1
-        return cell_config(
+        config = cell_config(
             cell,
             recipe=settings.recipe,
             num_landmarks=self.records.scheme.num_landmarks,
             changes=changes,
         )
+        config.crop_margin = config.crop_margin or self.records.margin
+        if cell.first and not self.records.square:
+            raise ValueError(f"The cell {cell.name!r} has two stages, which need square crops.")
+        return config
 
     def _first(self, cell: Cell, seed: int) -> pathlib.Path:
         run = self.settings.folder / "runs" / file_name(cell.first or "", seed)

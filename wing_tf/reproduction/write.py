@@ -325,6 +325,8 @@ def _notes(table: Table, order: list[Cell], cells: list[dict]) -> list[str]:
         notes += [f"The paper trains {seen[base]}." for base in sorted({c.base for c in order})]
     if any(cell.first for cell in order):
         notes.append("A second stage has its first one's training besides its own.")
+    if crops := sorted({crop for cell in cells for crop in cell.get("crops", ())}):
+        notes.append(f"Crops: {'; '.join(crops)}.")
     if missing := [cell.name for cell in table.cells if cell not in order]:
         notes.append(f"Not run: {', '.join(missing)}.")
     return notes

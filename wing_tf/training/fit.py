@@ -52,6 +52,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     records, held_out = _open_data(config)
     config.crop_margin = config.crop_margin or records.margin
     stage = make_stage(config, records)
+    stage.held_out = held_out.sources
     _check_fit(stage, records, held_out)
     balance = _open_balance(config, records)
     inputs = stage.inputs

@@ -2,6 +2,7 @@
 
 import inspect
 import pathlib
+from collections.abc import Mapping
 
 import keras
 import ml_collections
@@ -13,14 +14,27 @@ from wing_tf.data.heatmaps import HeatmapAugmenter
 from wing_tf.data.read import decode_ratio, read_landmarks
 from wing_tf.data.records import RecordSet
 from wing_tf.data.refine import FirstStage, RefinedAugmenter
-from wing_tf.geometry import procrustes, shrink_ratio
+from wing_tf.geometry import landmark_box, procrustes, shrink_ratio
 from wing_tf.losses import CROSS_ENTROPIES
 from wing_tf.models import HEATMAP_MODELS, MODELS, correction, heatmap_localiser, two_stage
-from wing_tf.models.saving import Contract, find_network, load_network
+from wing_tf.models.saving import Contract, find_network, load_network, read_contract
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.training.config import emits_residuals, has_boundary
 from wing_tf.training.device import Plan
 from wing_tf.training.kernel import radii
+
+_IMAGENET = {"imagenet": 1281167}
+_UNKNOWN = "not known (weights from a file)"
+
+
+def _faces_of(model: str) -> Mapping[str, int]:
+    """Returns the training faces of a model that another one begins with."""
+    if not model:
+        return {}
+    try:
+        return read_contract(model).known_faces or {_UNKNOWN: 0}
+    except ValueError:  # a resumed training does not need it any more
+        return {_UNKNOWN: 0}
 
 
 class OneStage:
@@ -29,10 +43,14 @@ class OneStage:
     Args:
         config: of the training.
         records: the training faces.
+
+    Attributes:
+        held_out: how many faces of each data set are kept for validation; set by who knows.
     """
 
     def __init__(self, config: ml_collections.ConfigDict, records: RecordSet):
         self.config, self.records = config, records
+        self.held_out: Mapping[str, int] = {}
 
     @property
     def contract(self) -> Contract:
@@ -46,12 +64,25 @@ class OneStage:
 
     @property
     def _origin(self) -> dict:
-        records = self.records
+        records, config = self.records, self.config
+        trained_on = dict(records.sources)
+        for known in [_faces_of(config.init_from), *self._begun_with]:
+            for name, count in known.items():
+                trained_on[name] = max(count, trained_on.get(name, 0))
+        if config.model.weights:
+            trained_on |= _IMAGENET if config.model.weights == "imagenet" else {_UNKNOWN: 0}
         return {
             "square": records.square,
-            "trained_on": dict(records.sources),
+            "trained_on": trained_on,
+            "held_out": dict(self.held_out),
             "trained_crops": [str(crop) for crop in records.crops],
+            "trained_boxes": [crop.box for crop in records.crops],
         }
+
+    @property
+    def _begun_with(self) -> list[Mapping[str, int]]:
+        """The faces that other networks in this one have seen."""
+        return []
 
     @property
     def _name(self) -> str:
@@ -193,10 +224,13 @@ class SecondStage(OneStage):
                 f"pixels for the second crop of config.model.input_size={config.model.input_size}: "
                 "less than in training. Take a larger one."
             )
-        landmarks, visibility, _ = read_landmarks(records)
+        landmarks, visibility, boxes = read_landmarks(records)
         landmarks = np.where(visibility[..., None] > 0, landmarks, np.nan)
         mean, _ = procrustes(landmarks, records.scheme.flip_permutation)
-        self.reference = reference_in_crop(mean, config.model.input_size, config.crop_margin)
+        # The margin is of the records' boxes, the reference shape's box is tight.
+        sides = [np.max(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, landmark_box(landmarks))]
+        margin = config.crop_margin * float(np.mean(sides[0]) / np.mean(sides[1]))
+        self.reference = reference_in_crop(mean, config.model.input_size, margin)
 
     @property
     def contract(self) -> Contract:
@@ -207,6 +241,10 @@ class SecondStage(OneStage):
             margin=self.config.two_stage.margin,
             **self._origin,
         )
+
+    @property
+    def _begun_with(self) -> list[Mapping[str, int]]:
+        return [self.first_contract.known_faces or {_UNKNOWN: 0}]
 
     @property
     def decode_ratio(self) -> int:
