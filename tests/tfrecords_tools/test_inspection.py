@@ -8,11 +8,13 @@ import pytest
 from dots import DotSource
 
 from tfrecords_tools.inspection import inspect_records
+from tfrecords_tools.inspection.boxes import box_figures
 from tfrecords_tools.inspection.checks import (
     Warned,
     check_boxes,
     check_duplicates,
     check_origin,
+    check_pairs,
     check_swaps,
 )
 from tfrecords_tools.inspection.plots import plot_boxes
@@ -22,7 +24,7 @@ from tfrecords_tools.sources import Item, SyntheticSource
 from tfrecords_tools.squares import StoredSquare
 from tfrecords_tools.writer import write_records
 from wing_tf.geometry import procrustes
-from wing_tf.landmarks import get_scheme
+from wing_tf.landmarks import get_scheme, scheme_from_dict
 
 SCHEME = get_scheme("ibug_68")
 FLIP = list(SCHEME.flip_permutation)
@@ -37,6 +39,8 @@ def _render(number, split):
 
 class Altered(SyntheticSource):
     """Rendered faces of all poses, of which some are changed."""
+
+    has_boxes = True  # of some changed ones
 
     def __init__(self, change=None, *, count=28):
         super().__init__(count=count, num_test=12, seed=5)
@@ -67,6 +71,7 @@ def _check(folder, other=None):
     mean, _ = procrustes(survey.landmarks_square_px, survey.records.scheme.flip_permutation)
     check_boxes(survey, warnings)
     check_swaps(survey, mean, warnings)
+    check_pairs(survey, np.arange(len(survey)), warnings)
     check_duplicates(survey, warnings)
     if other is None:
         return _kinds(warnings)
@@ -145,6 +150,55 @@ def test_all_faces_in_another_order_of_points(tmp_path):
     found = _check(_write(tmp_path / "r", source))
     assert set(found) == {"reversed_mean"}
     assert "36-45" in found["reversed_mean"].message
+
+
+class OwnMarkUp(Altered):
+    """Twelve of the points, under a mark-up of one's own without regions."""
+
+    picked = (36, 39, 42, 45, 30, 31, 35, 48, 54, 51, 57, 8)
+
+    def __init__(self, pairs, change=None):
+        super().__init__(change)
+        self.scheme = scheme_from_dict(
+            {"name": f"own_12_{len(pairs)}", "points": 12, "pairs": pairs}
+        )
+
+    def load(self, item):
+        face = super().load(item)
+        points, flags = (v[list(self.picked)] for v in (face.landmarks_px, face.visibility))
+        return dataclasses.replace(face, landmarks_px=points, visibility=flags)
+
+
+def test_a_mark_up_of_ones_own_with_a_pair_too_few(tmp_path):
+    folder = _write(tmp_path / "r", OwnMarkUp([[0, 3], [1, 2], [5, 6]]))
+    report = inspect_records(folder, tmp_path / "seen", num_pictures=4)
+    (warning,) = report["warnings"]
+    assert warning["kind"] == "forgotten_pairs"
+    assert warning["message"].startswith("points 7 and 8 are in no pair, but mirror each other in")
+    assert "WARNING forgotten_pairs: 1: points 7 and 8" in describe(report)
+
+
+def test_a_mark_up_of_ones_own_with_faults(tmp_path):
+    pairs = [[0, 3], [1, 2], [5, 6], [7, 8]]
+    assert _check(_write(tmp_path / "right", OwnMarkUp(pairs))) == {}
+    wrong = _frontal()[2]
+
+    def one(item, face):
+        return _moved(face, face.landmarks_px[FLIP]) if item.payload == wrong else face
+
+    found = _check(_write(tmp_path / "one", OwnMarkUp(pairs, one)))
+    assert set(found) == {"swapped_faces"}
+    assert found["swapped_faces"].first == [_key(wrong)]
+
+    def many(item, face):
+        return _moved(face, face.landmarks_px[FLIP]) if item.payload % 3 == 0 else face
+
+    found = _check(_write(tmp_path / "many", OwnMarkUp(pairs, many)))
+    assert set(found) == {"turned_round"}
+    assert found["turned_round"].first == []
+    assert "the objects turn round, or the order of points is reversed" in (
+        found["turned_round"].message
+    )
 
 
 class Copied(Altered):
@@ -237,6 +291,28 @@ def test_boxes_that_miss_points(tmp_path):
     assert report["by the crop rule"]["landmarks_over_box"][1] < 1
     plot_boxes(tmp_path / "boxes.png", figures)
     assert cv2.imread(str(tmp_path / "boxes.png")).shape[0] > 300
+
+
+@pytest.mark.filterwarnings("error")
+def test_boxes_without_height_or_width_have_figures(tmp_path):
+    """Points in a row have a flat box, which is a fair crop where crops are squares."""
+
+    class Row(DotSource):
+        def load(self, item):
+            face = super().load(item)
+            face.landmarks_px[:, item.payload % 2] = 100.0
+            return face
+
+    warnings = []
+    survey = survey_records(_write(tmp_path / "r", Row(4)))
+    report, figures = check_boxes(survey, warnings)
+    assert np.isfinite(figures["by the crop rule"].offset).all()
+    low, _, high = report["by the crop rule"]["width_over_height"]
+    assert low < 0.01
+    assert high > 100
+    none = box_figures(survey, np.repeat(survey.box_square_px[:, :2], 2, axis=0).reshape(4, 4))
+    assert np.isfinite(none.fill).all()
+    plot_boxes(tmp_path / "boxes.png", figures)
 
 
 def test_points_that_no_network_can_see(tmp_path):

@@ -1,15 +1,21 @@
 """The parts of inspection that need no records."""
 
+import time
+
 import cv2
 import numpy as np
+import pytest
 from dots import DotSource
 
 from tfrecords_tools.inspection.duplicates import MOST_DISTANCE, find_duplicates, picture_hash
+from tfrecords_tools.inspection.forgotten import forgotten_pairs
 from tfrecords_tools.inspection.sheets import number_places
-from tfrecords_tools.inspection.swaps import find_swaps, symmetric_pairs
+from tfrecords_tools.inspection.swaps import Swaps, find_swaps, symmetric_pairs
 from tfrecords_tools.sources import Item, SyntheticSource
+from tfrecords_tools.synthetic.render import Camera, rotation_matrix
+from tfrecords_tools.synthetic.shape import random_head
 from wing_tf.geometry import procrustes
-from wing_tf.landmarks import get_scheme
+from wing_tf.landmarks import get_scheme, scheme_from_dict
 
 
 def test_a_pair_of_few_points():
@@ -34,6 +40,89 @@ def test_bodies_may_turn_round():
     assert (swaps.whole, swaps.pairs) == ([], {})
 
 
+def _small_scheme(pairs, count=12):
+    return scheme_from_dict({"name": "face_12_test", "points": count, "pairs": pairs})
+
+
+RIGHT_PAIRS = [[0, 3], [1, 2], [5, 6], [7, 8]]
+
+
+@pytest.fixture(scope="module")
+def small_faces():
+    """12 of the 68 points of rendered faces of any pose, [200, 12, 2]."""
+    picked = [36, 39, 42, 45, 30, 31, 35, 48, 54, 51, 57, 8]
+    shapes = []
+    for index in range(200):
+        generator = np.random.default_rng([9, index])
+        head = random_head(generator)
+        yaw, pitch, roll = generator.normal(0, [25, 8, 8])
+        camera = Camera(rotation_matrix(yaw, pitch, roll), 900.0, 1400.0, np.array([90.0, 90.0]))
+        shapes.append(camera.project(head.landmarks[picked])[0])
+    return np.array(shapes)
+
+
+def _swaps(shapes, scheme):
+    mean, _ = procrustes(shapes, scheme.flip_permutation)
+    return find_swaps(shapes, mean, scheme)
+
+
+def test_a_mark_up_of_ones_own_is_judged_without_names_of_regions(small_faces):
+    scheme = _small_scheme(RIGHT_PAIRS)
+    assert list(scheme.regions) == ["all"]
+    assert _swaps(small_faces, scheme) == Swaps([], {})
+    shapes = small_faces.copy()
+    shapes[[3, 70]] = shapes[[3, 70]][:, list(scheme.flip_permutation)]
+    shapes[11, [0, 3]] = shapes[11, [3, 0]]
+    shapes[150, [7, 8]] = shapes[150, [8, 7]]
+    assert _swaps(shapes, scheme) == Swaps([3, 70], {11: [(0, 3)], 150: [(7, 8)]})
+
+
+@pytest.mark.parametrize("share", [0.3, 0.4, 0.5])
+def test_objects_that_turn_round_are_not_listed_one_by_one(small_faces, share):
+    scheme = _small_scheme(RIGHT_PAIRS)
+    shapes = small_faces.copy()
+    turned = int(share * len(shapes))
+    shapes[:turned] = shapes[:turned][:, list(scheme.flip_permutation)]
+    swaps = _swaps(shapes, scheme)
+    assert (swaps.whole, swaps.pairs) == ([], {})
+    assert swaps.turned >= share
+    fewer = small_faces.copy()
+    fewer[:40] = fewer[:40][:, list(scheme.flip_permutation)]
+    assert _swaps(fewer, scheme) == Swaps(list(range(40)), {})
+
+
+def test_pairs_that_were_forgotten_are_found(small_faces):
+    assert forgotten_pairs(small_faces, _small_scheme(RIGHT_PAIRS)) == []
+    for pair in RIGHT_PAIRS:
+        others = [other for other in RIGHT_PAIRS if other != pair]
+        assert forgotten_pairs(small_faces, _small_scheme(others)) == [tuple(pair)]
+        found = forgotten_pairs(small_faces, _small_scheme([pair]))
+        assert found == [tuple(other) for other in others]
+    # Missing points are left out.
+    holes = small_faces.copy()
+    holes[::3, 7] = np.nan
+    assert forgotten_pairs(holes, _small_scheme(RIGHT_PAIRS[:3])) == [(7, 8)]
+
+
+def test_nothing_is_said_of_forgotten_pairs_where_nothing_is_known(small_faces):
+    assert forgotten_pairs(small_faces, _small_scheme([])) == []  # a hand has none
+    assert forgotten_pairs(small_faces, _small_scheme([[0, 1], [2, 3]])) == []  # wrong ones
+    assert forgotten_pairs(small_faces[:, :3], _small_scheme([[0, 2]], 3)) == []
+
+
+def test_each_forgotten_pair_of_68_points_is_found():
+    scheme = get_scheme("ibug_68")
+    shapes = np.array([random_head(np.random.default_rng([3, i])).landmarks[:, :2]
+                       for i in range(100)])  # fmt: skip
+    assert forgotten_pairs(shapes, scheme) == []
+    pairs = symmetric_pairs(scheme).tolist()
+    for pair in pairs[::4]:
+        left = scheme_from_dict(
+            {"name": "most_68", "points": 68, "pairs": [p for p in pairs if p != pair]}
+        )
+        assert forgotten_pairs(shapes, left) == [tuple(pair)]
+
+
 def test_all_near_hashes_are_found_without_comparing_all():
     generator = np.random.default_rng(0)
     hashes = generator.integers(0, 2**64, 600, np.uint64)
@@ -56,11 +145,17 @@ def test_all_near_hashes_are_found_without_comparing_all():
 
 
 def test_a_hundred_thousand_plain_pictures_are_no_trouble():
+    """They share one hash: five million pairs, of which the first ones are enough to say so."""
     hashes = np.zeros(100_000, np.uint64)
     thumbnails = np.zeros((100_000, 256), np.uint8)
     splits = ["test"] * 50 + ["train"] * 99_950
+    start = time.perf_counter()
     found = find_duplicates(hashes, thumbnails, splits)
+    assert time.perf_counter() - start < 20
+    assert 10_000 < len(found) < 30_000
     assert {pair.first for pair in found} <= set(range(50))
+    assert min(pair.second for pair in found) >= 50
+    assert {(pair.distance, pair.correlation) for pair in found} == {(0, 1.0)}
 
 
 def test_a_hash_stays_through_scaling_and_compression():

@@ -8,6 +8,7 @@ from tfrecords_tools.inspection.survey import Survey
 from wing_tf.geometry import landmark_box
 
 TOLERANCE = 0.03  # of the box's longer side
+_TINY_PX, _THINNEST = 1e-6, 1e-3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -16,7 +17,7 @@ class BoxFigures:
 
     Attributes:
         side_px: [n], the longer side in pixels of the source picture.
-        aspect: [n], width over height.
+        aspect: [n], width over height; .001 to 1000, as boxes of points in a row have one only.
         fill: [n], the landmark box's longer side over the box's.
         offset: [n, 2], from the box's centre to the landmark box's, over the box's longer side.
     """
@@ -48,12 +49,13 @@ def box_figures(survey: Survey, box_square_px: np.ndarray) -> BoxFigures | None:
         return None
     box = box_square_px[there].astype(np.float64)
     size = box[:, 2:] - box[:, :2]
-    side = size.max(axis=1)
+    side = np.maximum(size.max(axis=1), _TINY_PX)
+    least = _THINNEST * side
     tight = landmark_box(survey.landmarks_square_px[there].astype(np.float64))
     middle, tight_middle = ((b[:, :2] + b[:, 2:]) / 2 for b in (box, tight))
     return BoxFigures(
         side_px=side * survey.source_px_per_square_px[there],
-        aspect=size[:, 0] / size[:, 1],
+        aspect=np.maximum(size[:, 0], least) / np.maximum(size[:, 1], least),
         fill=(tight[:, 2:] - tight[:, :2]).max(axis=1) / side,
         offset=(tight_middle - middle) / side[:, None],
     )

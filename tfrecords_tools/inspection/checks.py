@@ -14,6 +14,7 @@ from tfrecords_tools.inspection.boxes import (
     points_outside,
 )
 from tfrecords_tools.inspection.duplicates import find_duplicates
+from tfrecords_tools.inspection.forgotten import forgotten_pairs
 from tfrecords_tools.inspection.origin import origin_difference
 from tfrecords_tools.inspection.survey import Survey
 from tfrecords_tools.inspection.swaps import find_swaps, reversed_on_average
@@ -100,6 +101,13 @@ def check_swaps(survey: Survey, mean: np.ndarray, warnings: list[Warned]) -> Non
     """Warns of left and right points that are exchanged."""
     scheme = survey.records.scheme
     swaps = find_swaps(survey.landmarks_square_px, mean, scheme)
+    if swaps.turned:
+        _warn(
+            warnings, "turned_round",
+            f"in {swaps.turned:.0%} of the faces, left and right points seem to be exchanged: the "
+            "objects turn round, or the order of points is reversed in many", survey, (),
+            pairs=round(swaps.turned * len(survey)),
+        )  # fmt: skip
     if swaps.whole:
         _warn(
             warnings, "swapped_faces",
@@ -119,6 +127,24 @@ def check_swaps(survey: Survey, mean: np.ndarray, warnings: list[Warned]) -> Non
             warnings, "reversed_mean",
             f"in the mean shape, what {scheme.name} calls left is right: {_named(wrong)}. All "
             "faces may be in another order of points", survey, survey.keys,
+        )  # fmt: skip
+
+
+def check_pairs(survey: Survey, faces: np.ndarray, warnings: list[Warned]) -> None:
+    """Warns of pairs that the mark-up does not declare, by the mean shape of some faces."""
+    scheme = survey.records.scheme
+    shapes = survey.landmarks_square_px[faces].astype(np.float64)
+    try:
+        pairs = forgotten_pairs(shapes, scheme)
+    except ValueError:  # there is no mean shape
+        return
+    if pairs:
+        named = ", ".join(f"{a} and {b}" for a, b in pairs)
+        _warn(
+            warnings, "forgotten_pairs",
+            f"points {named} are in no pair, but mirror each other in the mean shape: if they are "
+            f"left and right, flips of {scheme.name} exchange their meaning", survey, (),
+            pairs=len(pairs),
         )  # fmt: skip
 
 

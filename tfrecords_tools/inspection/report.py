@@ -13,6 +13,7 @@ from tfrecords_tools.inspection.checks import (
     check_boxes,
     check_duplicates,
     check_origin,
+    check_pairs,
     check_swaps,
 )
 from tfrecords_tools.inspection.plots import plot_boxes, plot_pose, plot_visibility
@@ -82,6 +83,7 @@ def inspect_records(
     report["pose"] = _pose(survey, output)
     if mean is not None:
         check_swaps(survey, mean, warnings)
+    check_pairs(survey, _sample(survey), warnings)
     report["duplicates"] = check_duplicates(survey, warnings)
     if origin is not None:
         report["origin"] = origin

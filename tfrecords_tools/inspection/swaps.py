@@ -2,8 +2,9 @@
 
 A head that turns brings the points of a symmetric pair closer together, all pairs by the same
 factor, and never past each other; a pair that points the other way than the mean shape's is an
-error of annotation, of a permutation, or of a flip. That holds for faces; bodies turn round and
-cross their limbs, so they are not judged.
+error of annotation, of a permutation, or of a flip. That holds for faces, and for any object that
+shows one side; bodies turn round and cross their limbs, so they are not judged. Other objects that
+turn round give themselves away: too many of them seem to be exchanged.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ _CERTAIN = _WHOLE / 2
 _REVERSED = -0.3
 _LEAST_GAP = 0.05  # of a pair, in units of the mean shape's size: what is nearer may be noise
 _LEAST_WIDTH = 0.3  # of a face, in shares of the mean shape's
+_MOST_WHOLE, _MOST_ODD = 0.25, 0.5  # of the faces: more are no slips
 _CHUNK = 2048
 
 
@@ -30,10 +32,13 @@ class Swaps:
     Attributes:
         whole: numbers of the faces that fit with all points exchanged.
         pairs: by number of a face, the pairs to exchange.
+        turned: the share of faces that fit better when exchanged, where it is too large for
+            slips: the objects turn round, or many have another order of points. Then none is named.
     """
 
     whole: list[int]
     pairs: dict[int, list[tuple[int, int]]]
+    turned: float = 0.0
 
 
 def symmetric_pairs(scheme: LandmarkScheme) -> np.ndarray:
@@ -43,10 +48,15 @@ def symmetric_pairs(scheme: LandmarkScheme) -> np.ndarray:
     return np.stack([first, mirrored[first]], axis=1)
 
 
+def is_body(scheme: LandmarkScheme) -> bool:
+    """Whether a mark-up has arms or legs."""
+    return any(name.endswith(("_leg", "_arm")) for name in scheme.regions)
+
+
 def find_swaps(shapes_px: np.ndarray, mean: np.ndarray, scheme: LandmarkScheme) -> Swaps:
     """Returns the faces whose points fit the mean shape much better when exchanged.
 
-    None for marks-up without eyes, which are not of faces.
+    None for marks-up of bodies, and for those without pairs.
 
     Args:
         shapes_px: [N, K, 2], in any pixels; NaN where missing.
@@ -55,7 +65,7 @@ def find_swaps(shapes_px: np.ndarray, mean: np.ndarray, scheme: LandmarkScheme) 
     """
     swaps = Swaps([], {})
     pairs = symmetric_pairs(scheme)
-    if not {"left_eye", "right_eye"} <= set(scheme.regions):
+    if not len(pairs) or is_body(scheme):
         return swaps
     for start in range(0, len(shapes_px), _CHUNK):
         shapes = shapes_px[start : start + _CHUNK].astype(np.float64)
@@ -71,6 +81,13 @@ def find_swaps(shapes_px: np.ndarray, mean: np.ndarray, scheme: LandmarkScheme) 
                 swaps.whole.append(start + int(face))
             elif found:
                 swaps.pairs[start + int(face)] = found
+    # Of objects that turn round, the mean's pairs may all but coincide: then half of a face's pairs
+    # are odd, in nearly all faces.
+    half = max(2, len(pairs) // 2)
+    mostly = len(swaps.whole) + sum(len(found) >= half for found in swaps.pairs.values())
+    odd = len(swaps.whole) + len(swaps.pairs)
+    if mostly > _MOST_WHOLE * len(shapes_px) or odd > _MOST_ODD * len(shapes_px):
+        return Swaps([], {}, odd / len(shapes_px))
     return swaps
 
 
