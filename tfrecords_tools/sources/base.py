@@ -108,13 +108,15 @@ class Source(abc.ABC):
 
 
 EXIF_CHOICES = ("refuse", "apply", "ignore")
+_EXIF = (b"Exif", b"eXIf", b"EXIF")  # as JPEG, PNG and WebP mark it, wherever it stands
 
 
 def read_picture(path: pathlib.Path, *, exif: str = "ignore") -> np.ndarray:
     """Reads a picture as uint8 RGB [H, W, 3], in the pixel grid that its annotations mean.
 
     Cameras store a picture as it comes and say in its EXIF data how to turn it. Published data sets
-    are annotated on the stored pixels; most tools show, and annotate, the turned picture.
+    are annotated on the stored pixels; most tools show, and annotate, the turned picture. (OpenCV
+    turns TIFF files whatever it is told: they are as "apply" says.)
 
     Args:
         path: the file.
@@ -130,7 +132,7 @@ def read_picture(path: pathlib.Path, *, exif: str = "ignore") -> np.ndarray:
         raise BadRecordError(f"cannot read picture {path}: {error.strerror}") from error
     stored = None if exif == "apply" else _decode(data, cv2.IMREAD_IGNORE_ORIENTATION)
     image = stored
-    if exif == "apply" or (exif == "refuse" and b"Exif" in data[:65536].tobytes()):
+    if exif == "apply" or (exif == "refuse" and any(mark in data.tobytes() for mark in _EXIF)):
         image = _decode(data, 0)
     if image is None:
         raise BadRecordError(f"cannot decode picture {path}")
