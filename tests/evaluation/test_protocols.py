@@ -5,13 +5,19 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfrecords_tools.sources import Face, Item, Source
 from tfrecords_tools.squares import StoredSquare
 from tfrecords_tools.writer import write_records
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.evaluate import evaluate
-from wing_tf.evaluation.predict import Predictions, crop_batches
+from wing_tf.evaluation.predict import (
+    Predictions,
+    compile_network,
+    crop_batches,
+    predict_batches,
+)
 from wing_tf.evaluation.protocol_report import format_protocol, score_groups, set_beside
 from wing_tf.evaluation.protocols import PROTOCOLS, get_protocol
 from wing_tf.evaluation.published import PUBLISHED
@@ -19,7 +25,7 @@ from wing_tf.evaluation.report import face_errors
 from wing_tf.geometry import landmark_box
 from wing_tf.landmarks import get_scheme
 from wing_tf.models import cnn6
-from wing_tf.models.saving import Contract, save_network
+from wing_tf.models.saving import Contract, load_network, save_network
 
 
 class Drawn(Source):
@@ -28,6 +34,7 @@ class Drawn(Source):
     def __init__(self, name, scheme, places, box=None):
         self.name, self.scheme, self.places, self.box = name, get_scheme(scheme), places, box
         self.skipped, self.default_crop = {}, "dataset_box" if box else "landmark_box"
+        self.has_boxes = box is not None
 
     def items(self):
         return [
@@ -61,9 +68,10 @@ def _save(path, scheme, **options):
 
 
 def _predictions(true, predicted, groups, boxes=None):
-    boxes = landmark_box(true) if boxes is None else boxes
+    boxes = np.full((len(true), 4), np.nan) if boxes is None else boxes
     keys = [f"face/{i}" for i in range(len(true))]
-    return Predictions(true, predicted, boxes, boxes, keys, groups)
+    number = np.arange(len(true))
+    return Predictions(true, predicted, landmark_box(true), boxes, keys, groups, number)
 
 
 def test_protocols_name_what_there_is():
@@ -72,7 +80,7 @@ def test_protocols_name_what_there_is():
             scheme = get_scheme(protocol.scheme)
             known = {*scheme.normalisers, "box", "box_width", "diagonal"}
             assert protocol.normaliser in known
-        assert set(protocol.counts) <= set(protocol.groups)
+        assert set(protocol.counts) <= {*protocol.groups, "each"}
         for entry in PUBLISHED.get(name, ()):
             joints = {"head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "mean"}
             assert set(entry.values) <= (
@@ -148,7 +156,8 @@ def test_wflw_in_one_table(tmp_path):
         ("test", "blur"),
     ]
     records = _write(tmp_path / "records", Drawn("wflw", "wflw_98", places, box=(10, 10, 110, 110)))
-    model = _save(tmp_path / "m.keras", "wflw_98", trained_on={"wflw": 6800})
+    trained = {"trained_on": {"wflw": 6750}, "held_out": {"wflw": 750}}
+    model = _save(tmp_path / "m.keras", "wflw_98", **trained)
     (tmp_path / "out").mkdir()
     report = evaluate(model, str(records), tmp_path / "out", protocol=get_protocol("wflw"))
     groups = report["named_protocol"]["groups"]
@@ -166,14 +175,14 @@ def test_wflw_in_one_table(tmp_path):
     assert rows["expression"][3:5] == ["-", "-"]
     awing, true_boxes, _ = report["named_protocol"]["published"]
     assert (awing["boxes_match"], true_boxes["boxes_match"]) == (True, False)
-    assert awing["training_data_match"]  # all of WFLW's but what is held out
+    assert awing["training_data_match"]  # all of WFLW's, some of them held out
     assert not awing["faces_match"]
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == json.loads(
         json.dumps(report)
     )
     text = format_protocol(report["named_protocol"])
     assert "full          NME 4.36, FR10 2.84, AUC10 57.19" in text
-    assert "faces NOT the same: theirs 2500; here 4" in text
+    assert "faces NOT the same: theirs 2500 of wflw; here 4 of wflw" in text
 
 
 def test_conditions_that_differ_are_named(tmp_path):
@@ -184,43 +193,130 @@ def test_conditions_that_differ_are_named(tmp_path):
     contract = Contract(
         scheme_name="ibug_68", input_size=32, margin=1.2, trained_on={"ibug_300w": 1816}
     )
-    entries = set_beside(protocol, {"full": {"num_faces": 689}}, records, contract)
-    awing, smt, hrnet = entries
-    assert [e["boxes_match"] for e in entries] == [False, True, True]
-    assert not any(e["training_data_match"] for e in entries)
+
+    def beside(changed=contract, number=689, landmarks=68, data=records):
+        groups = {"full": {"num_faces": number}}
+        return set_beside(protocol, groups, data, changed, landmarks)
+
+    awing, smt, hrnet = beside()
+    assert [e["boxes_match"] for e in (awing, smt, hrnet)] == [False, True, True]
+    assert not any(e["training_data_match"] for e in (awing, smt, hrnet))
     assert awing["training_data"] == "theirs ibug_300w 3148; here ibug_300w 1816"
-    assert all(e["faces_match"] for e in entries)
-    whole = dataclasses.replace(contract, trained_on={"ibug_300w": 2833})
-    assert set_beside(protocol, {"full": {"num_faces": 3}}, records, whole)[0][
-        "training_data_match"
-    ]
-    more = dataclasses.replace(contract, trained_on={"ibug_300w": 2833, "wflw": 7500})
-    entry = set_beside(protocol, {"full": {"num_faces": 3}}, records, more)[0]
-    assert not entry["training_data_match"]
+    assert awing["faces_match"]
+    assert awing["landmarks_match"]
+    assert not beside(number=688)[0]["faces_match"]
+    assert not beside(landmarks=51)[0]["landmarks_match"]
+    other = dataclasses.replace(records, sources={"synthetic": 689})
+    assert not beside(data=other)[0]["faces_match"]
+    whole = dataclasses.replace(
+        contract, trained_on={"ibug_300w": 2833}, held_out={"ibug_300w": 315}
+    )
+    awing, _, hrnet = beside(whole)
+    assert awing["training_data_match"]
+    assert not hrnet["training_data_match"]  # began with ImageNet's weights
+    more = dataclasses.replace(whole, trained_on={"ibug_300w": 2833, "wflw": 7500})
+    assert not beside(more)[0]["training_data_match"]
 
 
 def test_aflw_divides_by_its_own_box_whatever_was_cropped(tmp_path):
+    """The box is 100 px wide: the NME is the errors in pixels, in percent."""
     places = [("test",), ("test", "frontal")]
     source = Drawn("aflw", "aflw_19", places, box=(5, 5, 105, 105))
     model = _save(tmp_path / "m.keras", "aflw_19")
-    scores = {}
     for crop in ("dataset_box", "hrnet"):
-        _write(tmp_path / crop, source, crop=crop)
-        (tmp_path / f"{crop}_out").mkdir()
-        report = evaluate(
-            model, str(tmp_path / crop), tmp_path / f"{crop}_out",
-            protocol=get_protocol("aflw_frontal"),
-        )  # fmt: skip
-        records = open_records(find_shards(str(tmp_path / crop)))
-        (batch,) = crop_batches(records, Contract(scheme_name="aflw_19", input_size=32, margin=1.2))
-        np.testing.assert_allclose(batch.face_box_xyxy_px, [[5, 5, 105, 105]] * 2, atol=1e-3)
-        scores[crop] = report["named_protocol"]["groups"]["frontal"]
-    assert scores["hrnet"]["num_faces"] == 1
-    (folder,) = {str(tmp_path / "hrnet")}
-    menpo = evaluate(model, folder, _new(tmp_path / "menpo"), protocol=get_protocol("menpo_box"))
-    plain = evaluate(model, folder, _new(tmp_path / "plain"), normaliser="box")
+        folder = _write(tmp_path / crop, source, crop=crop)
+        out = _new(tmp_path / f"{crop}_out")
+        report = evaluate(model, str(folder), out, protocol=get_protocol("aflw_frontal"))
+        records = open_records(find_shards(str(folder)))
+        network, contract = load_network(model)
+        run = compile_network(network)
+        predictions = predict_batches(run, crop_batches(records, contract))
+        np.testing.assert_allclose(
+            predictions.dataset_box_xyxy_px, [[5, 5, 105, 105]] * 2, atol=1e-3
+        )
+        frontal = [i for i, group in enumerate(predictions.groups) if "frontal" in group]
+        assert len(frontal) == 1
+        errors = np.linalg.norm(predictions.true_px - predictions.predicted_px, axis=-1)
+        scores = report["named_protocol"]["groups"]["frontal"]
+        assert scores["num_faces"] == 1
+        assert scores["nme"] == pytest.approx(errors[frontal].mean() / 100, rel=1e-5)
+    # By another rule, faces without a box of the data set's have no score.
+    bare = _write(tmp_path / "bare", Drawn("aflw", "aflw_19", places))
+    with pytest.raises(ValueError, match="No face can be scored"):
+        evaluate(model, str(bare), _new(tmp_path / "x"), protocol=get_protocol("aflw_full"))
+    menpo = evaluate(model, str(folder), _new(tmp_path / "me"), protocol=get_protocol("menpo_box"))
+    plain = evaluate(model, str(folder), _new(tmp_path / "plain"), normaliser="box")
     assert menpo["num_faces"] == plain["num_faces"] == 2
     assert menpo["nme_mean"] > 1.1 * plain["nme_mean"]  # the landmarks' box is the smaller one
+    assert "box NME (the landmarks' box)" in menpo["protocol"]
+
+
+def test_box_norms_judge_no_training_faces(tmp_path):
+    places = [("train",)] * 3 + [("test",), ("test_more",)]
+    folder = _write(tmp_path / "records", Drawn("csv", "celeba_5", places))
+    model = _save(tmp_path / "m.keras", "celeba_5")
+    report = evaluate(
+        model, str(folder), _new(tmp_path / "out"), protocol=get_protocol("menpo_diagonal")
+    )
+    assert report["num_faces"] == 2
+    with pytest.raises(ValueError, match="neither train nor validation"):
+        evaluate(model, f"{folder}/train-*", tmp_path, protocol=get_protocol("menpo_diagonal"))
+
+
+def test_a_missing_joint_leaves_its_pair_as_it_is():
+    """A person from behind, one wrist without a truth: a perfect prediction stays perfect."""
+    scheme, protocol = get_scheme("lsp_14"), get_protocol("lsp_pck")
+    true = np.random.default_rng(0).uniform(0, 100, (5, 14, 2))
+    for right, left in ((0, 5), (1, 4), (2, 3), (6, 11), (7, 10), (8, 9)):
+        true[:, right, 0], true[:, left, 0] = 90.0, 10.0
+    predicted = true.copy()
+    true[:, 11] = np.nan
+    predictions = _predictions(true, predicted, [frozenset(["test"])] * 5)
+    errors, distance = face_errors(predictions, scheme)
+    scores = score_groups(predictions, errors, distance, scheme, protocol)
+    assert scores["wrist"] == {"num_faces": 5, "num_unscored": 0, "pck": 1.0, "pck_observer": 1.0}
+    predictions.true_px[:, [6, 11]] = np.nan
+    scores = score_groups(predictions, errors, distance, scheme, protocol)
+    assert scores["wrist"]["pck"] is None
+    assert scores["mean"]["pck"] == 1.0
+
+
+def test_old_records_are_divided_by_the_box_that_they_hold(tmp_path):
+    """Before crop rules were recorded there was one box: the data set's, or the landmarks'."""
+    source = Drawn("csv", "aflw_19", [("test",)] * 3, box=(0, 0, 80, 80))
+    folder = _write(tmp_path / "new", source)
+    old = _new(tmp_path / "old")
+    kept = {"image/encoded", "image/side", "landmarks", "visibility", "box", "square_to_source",
+            "key", "picture", "split", "scheme"}  # fmt: skip
+    for file in folder.glob("*.tfrecord"):
+        with tf.io.TFRecordWriter(str(old / file.name)) as writer:
+            for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+                example = tf.train.Example.FromString(record)
+                for name in set(example.features.feature) - kept:
+                    del example.features.feature[name]
+                writer.write(example.SerializeToString())
+    model = _save(tmp_path / "m.keras", "aflw_19")
+    reports = [
+        evaluate(model, str(part), _new(tmp_path / f"{part.name}_out")) for part in (folder, old)
+    ]
+    assert reports[1]["nme_mean"] == pytest.approx(reports[0]["nme_mean"], rel=1e-6)
+    assert "not recorded" in reports[1]["protocol"]
+    (batch,) = crop_batches(open_records(find_shards(str(old))), Contract(
+        scheme_name="aflw_19", input_size=32, margin=1.2))  # fmt: skip
+    np.testing.assert_allclose(batch.dataset_box_xyxy_px, [[0, 0, 80, 80]] * 3, atol=1e-3)
+
+
+def test_a_model_trained_on_other_boxes_is_marked(tmp_path):
+    source = Drawn("wflw", "wflw_98", [("test",)] * 2, box=(20, 20, 100, 100))
+    folder = _write(tmp_path / "records", source, crop="hrnet")
+    model = _save(
+        tmp_path / "m.keras", "wflw_98", trained_boxes=["dataset"], trained_crops=["wflw's"]
+    )
+    report = evaluate(model, str(folder), _new(tmp_path / "out"))
+    assert report["warnings"] == [
+        "WARNING: trained on crops round wflw's, judged on hrnet (landmark box x 1.25, square)"
+    ]
+    assert report["warnings"][0] in (tmp_path / "out" / "report.txt").read_text()
 
 
 def _new(folder):
@@ -246,10 +342,9 @@ def test_what_does_not_fit_is_refused(tmp_path):
     _write(tmp_path / "test", Drawn("ibug_300w", "ibug_68", [("test",)] * 2))
     with pytest.raises(ValueError, match="wflw is for records of wflw_98. Received: ibug_68"):
         evaluate(model, str(tmp_path / "test"), tmp_path, protocol=get_protocol("wflw"))
+    test, protocol = str(tmp_path / "test"), get_protocol("menpo_diagonal")
     with pytest.raises(ValueError, match="divides by diagonal. Received: normaliser='box'"):
-        evaluate(
-            model, records, tmp_path, protocol=get_protocol("menpo_diagonal"), normaliser="box"
-        )
+        evaluate(model, test, tmp_path, protocol=protocol, normaliser="box")
 
 
 def test_pupils_are_nearer_than_corners_on_real_faces(real_faces, tmp_path):

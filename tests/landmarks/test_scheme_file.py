@@ -42,7 +42,9 @@ def test_names_or_indices():
     by_index = HAND | {
         "points": 4, "pairs": [[1, 2]], "normaliser": [0, 3], "curves": [[1, 0, 2]],
     }  # fmt: skip
-    assert scheme_from_dict(by_index) == scheme
+    assert scheme.means_the_same(scheme_from_dict(by_index))
+    assert scheme.point_names == ("wrist", "thumb", "little", "middle")
+    assert scheme_from_dict(by_index).point_names == ()
 
 
 def test_a_name_and_a_number_of_points_and_pairs_are_enough():
@@ -104,6 +106,9 @@ def test_files(tmp_path):
 def test_a_name_means_one_thing():
     register_scheme(scheme_from_dict(HAND))
     register_scheme(scheme_from_dict(HAND))
+    drawn = scheme_from_dict(HAND | {"lines": [["wrist", "middle"]], "subsets": {"tip": [3]}})
+    assert register_scheme(drawn) is drawn  # the same points: the later one's lines are taken
+    assert get_scheme("hand_4").lines == ((0, 3),)
     with pytest.raises(ValueError, match="Another mark-up named 'hand_4' is in use"):
         register_scheme(scheme_from_dict(HAND | {"pairs": [], "curves": []}))
     with pytest.raises(ValueError, match="Another mark-up named 'ibug_68' is built in"):

@@ -37,6 +37,12 @@ from wing_tf.visualization.files import save_picture
 Detector = Callable[[np.ndarray], np.ndarray]
 """Pictures to boxes [N, 4]."""
 
+_BOXES = {
+    "dataset": "the data set's box",
+    "landmark": "the landmarks' box",
+    "dataset_or_landmark": "the data set's box, else the landmarks'",
+}
+
 
 def evaluate(
     model: str | pathlib.Path,
@@ -235,11 +241,11 @@ class Judge:
         judged = records.scheme.name
         if self.scheme_map is not None:
             judged = f"{contract.scheme_name} as {judged} ({self._num_judged} landmarks)"
-        divided = self.normaliser
+        divided = f"{self.normaliser} NME"
         if self.normaliser in BOX_NORMALISERS:
-            divided += f" of the {self.boxes.replace('_', ' ')} box"
+            divided += f" ({_BOXES[self.boxes]})"
         facts = {
-            "protocol": f"{judged}, {divided} NME, boxes: "
+            "protocol": f"{judged}, {divided}, boxes: "
             f"{', '.join(map(str, records.crops))}; the network's crop x {contract.margin:g}",
             "warnings": self._warnings(),
             "crop_rules": [dataclasses.asdict(crop) for crop in records.crops],
