@@ -10,11 +10,12 @@ awing_small_300w_cpu.py.
 
 Published: PCK@.2, person-centric, 85.9 (table 8); its twin with the squared error 81.8. Not run
 here.
-Command: wing-train --config=configs/awing_4hg_lsp.py --workdir=RUN
---config.data.path=LSP_RECORDS
-Records: wing-tfrecords write --source=lsp --root=LSP --output=LSP_RECORDS
+Records: wing-tfrecords write --source=lsp --root=LSP --hidden=keep --output=LSP_RECORDS
 wing-tfrecords write --source=lsp_extended --root=LSPET --output=LSPET_RECORDS
-with --config.data.path=LSP_RECORDS,LSPET_RECORDS for both
+(the paper leaves hidden joints out of LSP-extended; by default they are left out of LSP's training
+faces, too)
+Command: wing-train --config=configs/awing_4hg_lsp.py --workdir=RUN
+--config.data.path=LSP_RECORDS,LSPET_RECORDS
 Judging: wing-evaluate --model=RUN --data=LSP_RECORDS --protocol=lsp_pck --output=REPORT
 """
 

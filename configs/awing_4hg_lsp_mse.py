@@ -10,7 +10,7 @@ awing_small_300w_cpu.py.
 
 Published: PCK@.2, person-centric, 81.8 (table 8); with Adaptive Wing loss 85.9. Not run here.
 Command: wing-train --config=configs/awing_4hg_lsp_mse.py --workdir=RUN
---config.data.path=LSP_RECORDS
+--config.data.path=LSP_RECORDS,LSPET_RECORDS
 Records: as for awing_4hg_lsp.py
 Judging: wing-evaluate --model=RUN --data=LSP_RECORDS --protocol=lsp_pck --output=REPORT
 """

@@ -6,11 +6,9 @@ import numpy as np
 
 from tfrecords_tools.sources.base import BadRecordError, Face
 from wing_tf.data.crop_rules import CropRule
-from wing_tf.detection import HaarDetector
-from wing_tf.geometry import box_iou, crop_square, landmark_box
+from wing_tf.detection import HaarDetector, matching_box
+from wing_tf.geometry import landmark_box
 
-_LEAST_SHARE = 0.5  # of the landmarks, in a detector's box
-_LARGEST = 6.0  # a detector's box, over the landmarks' longer side
 _LEAST_PX = 2.0
 _own = threading.local()  # a detector for each thread, made when needed: cascades can't be shared
 
@@ -20,8 +18,7 @@ def face_box(face: Face, rule: CropRule) -> np.ndarray:
 
     Raises:
         BadRecordError: if the rule needs a data set's box and there is none, if the detector does
-            not find the face (no box that holds the landmarks' middle and half of them), or if the
-            box is smaller than 2 px.
+            not find the face (`wing_tf.detection.matching_box`), or if the box is smaller than 2 px.
     """
     if rule.box == "detector":
         box = _detected(face)
@@ -45,20 +42,10 @@ def face_box(face: Face, rule: CropRule) -> np.ndarray:
 def _detected(face: Face) -> np.ndarray:
     if not hasattr(_own, "detector"):
         _own.detector = HaarDetector()
-    boxes = _own.detector(face.image)
-    tight = landmark_box(face.landmarks_px)
-    known = face.landmarks_px[np.isfinite(face.landmarks_px).all(axis=1)]
-    middle = (tight[:2] + tight[2:]) / 2
-    # Mark-ups may fill a face or be of its eyes only: what counts is what the box holds.
-    low, high = boxes[:, None, :2], boxes[:, None, 2:]
-    shares = np.mean(((known >= low) & (known <= high)).all(axis=-1), axis=1)
-    holds = ((middle >= boxes[:, :2]) & (middle <= boxes[:, 2:])).all(axis=1)
-    sides = np.max(boxes[:, 2:] - boxes[:, :2], axis=1)
-    fits = holds & (shares >= _LEAST_SHARE) & (sides <= _LARGEST * np.max(tight[2:] - tight[:2]))
-    if not fits.any():
+    box = matching_box(_own.detector(face.image), face.landmarks_px)
+    if box is None:
         raise BadRecordError("the detector does not find the face")
-    overlaps = box_iou(boxes, crop_square(tight, 1.0))
-    return boxes[np.lexsort((overlaps, shares, fits))[-1]]
+    return box
 
 
 def awing_box(box_xyxy_px: np.ndarray, landmarks_px: np.ndarray | None = None) -> np.ndarray:

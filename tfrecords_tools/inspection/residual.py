@@ -26,7 +26,8 @@ def map_residual(
         folder: records in the map's source mark-up.
         other: records in its target mark-up; faces are matched as by `match_faces`.
         scheme_map: the built-in one if None.
-        normaliser: what distances are divided by; the target mark-up's own if None.
+        normaliser: what distances are divided by; the target mark-up's own if None. Box normalisers
+            take the data set's own box where there is one, else the landmarks'.
 
     Returns:
         ``faces``, ``normaliser``, the mean ``nme`` over faces, ``by_landmark`` (a list, None where
@@ -50,9 +51,9 @@ def map_residual(
     mapped = scheme_map(source.landmarks_source_px(pairs[:, 0]))
     truth = target.landmarks_source_px(pairs[:, 1])
     normaliser = normaliser or scheme_map.target.default_normaliser
-    distance = normalising_distance(
-        truth, scheme_map.target, normaliser, box_xyxy_px=landmark_box(truth)
-    )
+    own = target.dataset_boxes_source_px(pairs[:, 1])
+    boxes = np.where(np.isfinite(own), own, landmark_box(truth))
+    distance = normalising_distance(truth, scheme_map.target, normaliser, box_xyxy_px=boxes)
     truth = np.where(np.isfinite(mapped), truth, np.nan)
     errors = nme(truth, np.nan_to_num(mapped), distance)
     by_landmark = scheme_map.residual(source.landmarks_source_px(pairs[:, 0]), truth, distance)

@@ -60,6 +60,11 @@ class Survey:
         landmarks = self.landmarks_square_px[faces].astype(np.float64)
         return apply_affine(self.square_to_source[faces], landmarks)
 
+    def dataset_boxes_source_px(self, faces: np.ndarray) -> np.ndarray:
+        """Returns the data set's own boxes [n, 4] of some faces in their source pictures."""
+        corners = self.dataset_box_square_px[faces].astype(np.float64).reshape(-1, 2, 2)
+        return apply_affine(self.square_to_source[faces], corners).reshape(-1, 4)
+
     def boxes_source_px(self, faces: np.ndarray) -> np.ndarray:
         """Returns the tight landmark boxes [n, 4] of some faces in their source pictures."""
         return landmark_box(self.landmarks_source_px(faces))
