@@ -105,6 +105,7 @@ def test_coco_annotations_that_are_no_faces_are_counted_or_named(tmp_path):
         _annotation(12, bbox=[1, 2, 3]),
         _annotation(13, attributes=["not-a-name"]),
         _annotation(14, keypoints=[1, float("nan"), 2] * 5),
+        _annotation(15, attributes="pose"),
     )
     source = CocoSource(path, scheme="celeba_5")
     assert [item.key for item in source.items()] == ["my pictures/a.jpg#1"]
@@ -117,10 +118,27 @@ def test_coco_annotations_that_are_no_faces_are_counted_or_named(tmp_path):
         "annotation 12": "bbox must be 4 numbers, found [1, 2, 3]",
         "annotation 13": "split or attribute 'not-a-name': letters, digits and _ only",
         "annotation 14": "keypoints hold NaN or infinity",
+        "annotation 15": "attributes must be a list of names, found 'pose'",
         "annotations without key points": "3 of them",
         "crowds": "1 of them",
         "annotations of other categories": "1 of them",
     }
+
+
+def test_coco_boxes_of_zeros_are_none(tmp_path):
+    write_picture(tmp_path / "my pictures/a.jpg", dotted(POINTS))
+    path = _write(tmp_path, _annotation(1, bbox=[0, 0, 0, 0]), _annotation(2, bbox=[3, 4, 0, 9]))
+    source = CocoSource(path, scheme="celeba_5")
+    assert [source.load(item).box_xyxy_px for item in source.items()] == [None, None]
+    assert not source.has_boxes
+    path = _write(tmp_path, _annotation(1, bbox=[0, 0, 0, 0]), _annotation(2, bbox=[3, 4, 8, 9]))
+    source = CocoSource(path, scheme="celeba_5")
+    assert [source.load(item).box_xyxy_px is None for item in source.items()] == [True, False]
+    assert source.has_boxes
+    path = _write(tmp_path, _annotation(1, bbox=[3, 4, -8, 9]))
+    source = CocoSource(path, scheme="celeba_5")
+    with pytest.raises(BadRecordError, match="not x0, y0, x1, y1"):
+        source.load(source.items()[0])
 
 
 def test_coco_categories(tmp_path):

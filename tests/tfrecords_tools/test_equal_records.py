@@ -1,5 +1,6 @@
 """The same faces through three sources are the same records, but for their names."""
 
+import collections
 import csv
 import json
 
@@ -11,11 +12,11 @@ from tfrecords_tools.squares import StoredSquare
 from tfrecords_tools.writer import write_records
 from wing_tf.data import example_schema as schema
 
-NAMES = {schema.KEY, schema.PICTURE, schema.SOURCE, schema.CROP_RULE, schema.ATTRIBUTES}
+NAMES = {schema.KEY, schema.SOURCE}
 
 
 def _records(folder):
-    """Returns each record's features but for names, by its picture's file."""
+    """Returns each record's features but for key and source, by its picture's file."""
     found = {}
     for file in folder.glob("*.tfrecord"):
         for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
@@ -29,20 +30,22 @@ def _records(folder):
     return found
 
 
-def write_three(root, folder, items, load):
+def _write_three(root, folder, items, load):
     """Writes faces through ``ibug_300w``, ``csv`` and ``coco``; returns the record folders."""
     rows, images, annotations = [], [], []
     for number, item in enumerate(items):
         path = item.payload[0].relative_to(root).as_posix()
         points = load(item).landmarks_px
-        rows.append([path, item.split, *map(repr, points.ravel().tolist())])
-        images.append({"id": number, "file_name": path, "split": item.split})
+        rows.append([path, item.split, item.picture, *map(repr, points.ravel().tolist())])
+        images.append(
+            {"id": number, "file_name": path, "split": item.split, "picture": item.picture}
+        )
         flat = np.column_stack([points, np.full(len(points), 2)]).ravel().tolist()
         annotations.append(
             {"id": number, "image_id": number, "category_id": 1, "keypoints": flat,
              "num_keypoints": len(points)}
         )  # fmt: skip
-    header = ["path", "split", *(f"{a}{i}" for i in range(68) for a in "xy")]
+    header = ["path", "split", "picture", *(f"{a}{i}" for i in range(68) for a in "xy")]
     with (folder / "faces.csv").open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     categories = [{"id": 1, "name": "face", "keypoints": [str(i) for i in range(68)]}]
@@ -57,21 +60,36 @@ def write_three(root, folder, items, load):
     }
     for name, source in sources.items():
         write_records(
-            source, folder / name, stored=StoredSquare(side=128), validation_fraction=0,
-            num_processes=0, progress=False,
+            source, folder / name, stored=StoredSquare(side=128), crop="landmark_box",
+            validation_fraction=0.1, faces_per_shard=16, num_processes=0, progress=False,
         )  # fmt: skip
     return [folder / name for name in sources]
 
 
 def test_real_faces_through_three_sources(real_faces, tmp_path):
     source = Ibug300WSource(real_faces)
-    items = source.items()
-    items = items[:: len(items) // 24]
-    ibug, through_csv, coco = map(_records, write_three(real_faces, tmp_path, items, source.load))
+    faces = collections.defaultdict(list)
+    for item in source.items():
+        faces[item.picture].append(item)
+    several = [some for some in faces.values() if len(some) > 1][:16]
+    others = [some[0] for some in faces.values()][:: len(faces) // 24]
+    items = list(dict.fromkeys(sum(several, []) + others))
+    folders = _write_three(real_faces, tmp_path, items, source.load)
+    ibug, through_csv, coco = map(_records, folders)
     assert len(ibug) == len(items)
-    assert {f"{key}.jpg" for key in ibug} | {f"{key}.png" for key in ibug} >= set(through_csv)
-    for key, record in ibug.items():
-        (path,) = (path for path in through_csv if path.rpartition(".")[0] == key)
-        assert schema.IMAGE in record
+    assert set(through_csv) == set(coco)
+    assert {path.rpartition(".")[0] for path in coco} == set(ibug)
+    for path, record in coco.items():
+        assert record.keys() >= {schema.IMAGE, schema.PICTURE, schema.SPLIT, schema.CROP_RULE}
         assert through_csv[path] == record
-        assert coco[path] == record
+        assert ibug[path.rpartition(".")[0]] == record
+
+    # Pictures of several faces are on one side, as their names alone would not have it.
+    held_out = {key for key, record in ibug.items() if b"validation" in record[schema.SPLIT]}
+    assert 0 < len(held_out) < len(items) / 2
+    for some in several:
+        assert len({item.key in held_out for item in some}) == 1
+    manifests = [json.loads((folder / schema.MANIFEST).read_text()) for folder in folders]
+    for manifest in manifests[1:]:
+        for name in ("counts", "crop_rule", "num_landmarks", "stored_square"):
+            assert manifest[name] == manifests[0][name]

@@ -188,9 +188,14 @@ def annotated_face(
         if not np.all(np.isfinite(box)) or np.any(box[2:] < box[:2]):
             shown = np.round(box, 3).tolist()
             raise BadRecordError(f"the face box is not x0, y0, x1, y1: {shown}")
-        if np.any(box[2:] == box[:2]):
+        if not has_size(box):
             box = None
     return Face(image, landmarks_px, flags.astype(np.int64), box)
+
+
+def has_size(box_xyxy_px: np.ndarray | None) -> bool:
+    """Whether there is a box that has width and height: tools write zeros where there is none."""
+    return box_xyxy_px is not None and bool(np.all(box_xyxy_px[2:] > box_xyxy_px[:2]))
 
 
 def require(path: pathlib.Path, layout: str) -> pathlib.Path:

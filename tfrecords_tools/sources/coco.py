@@ -15,6 +15,7 @@ from tfrecords_tools.sources.base import (
     Item,
     Source,
     annotated_face,
+    has_size,
     read_picture,
 )
 from wing_tf.landmarks import LandmarkScheme, get_scheme
@@ -112,7 +113,7 @@ class CocoSource(Source):
                 f"{self.path} holds no usable annotation: {dict(ignored) or self.skipped}."
             )
         self.skipped.update({name: f"{many} of them" for name, many in ignored.items()})
-        self.has_boxes = any(item.payload[-1] is not None for item in items)
+        self.has_boxes = any(has_size(item.payload[-1]) for item in items)
         return items
 
     def load(self, item: Item) -> Face:

@@ -6,7 +6,7 @@ import math
 import pathlib
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from tfrecords_tools.sources.base import (
     Item,
     Source,
     annotated_face,
+    has_size,
     read_picture,
 )
 from wing_tf.landmarks import LandmarkScheme, get_scheme
@@ -81,26 +82,37 @@ class CsvSource(Source):
         """Returns the rows, in the file's order."""
         items = []
         self.skipped = {}
-        with self.path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            header = _Header(next(reader, []), self.scheme, self.path)
-            for fields in reader:
-                if not any(field.strip() for field in fields):
-                    continue
-                line = reader.line_num
-                try:
-                    row, split, attributes, picture = header.read(fields)
-                except ValueError as error:
-                    self.skipped[f"line {line}"] = str(error)
-                    continue
-                items.append(Item(f"{row.path}#{line}", picture, split, row, attributes))
+        rows = self._rows()
+        header = _Header(next(rows, (1, []))[1], self.scheme, self.path)
+        for line, fields in rows:
+            try:
+                row, split, attributes, picture = header.read(fields)
+            except ValueError as error:
+                self.skipped[f"line {line}"] = str(error)
+                continue
+            items.append(Item(f"{row.path}#{line}", picture, split, row, attributes))
         if not items and not self.skipped:
             raise ValueError(f"{self.path} holds no rows.")
         if not items:
             first = dict(list(self.skipped.items())[:3])
             raise ValueError(f"{self.path} holds no usable row: {first}.")
-        self.has_boxes = any(item.payload.box is not None for item in items)
+        self.has_boxes = any(has_size(item.payload.box) for item in items)
         return items
+
+    def _rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yields the rows that are not blank, and the lines that they end on."""
+        with self.path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            try:
+                for fields in reader:
+                    if any(field.strip() for field in fields):
+                        yield reader.line_num, fields
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{self.path} must be UTF-8 text: after line {reader.line_num}, {error}."
+                ) from error
+            except csv.Error as error:  # such as a quote that is never closed
+                raise ValueError(f"{self.path}, line {reader.line_num}: {error}.") from error
 
     def load(self, item: Item) -> Face:
         """Reads one row's picture."""
@@ -126,6 +138,8 @@ class _Header:
             )
         if f"x{count}" in columns:
             raise ValueError(f"{path} has more points than {scheme.name}'s {count}.")
+        if twice := sorted({name for name in columns if name and columns.count(name) > 1}):
+            raise ValueError(f"{path} has columns of the same name: {', '.join(twice[:6])}.")
         flags = [f"v{i}" for i in range(count)]
         for names in (_BOX, flags):
             present = [name for name in names if name in columns]
