@@ -1,0 +1,76 @@
+"""What a model says of its training: data, boxes, crops, and the models that it began with."""
+
+import pytest
+from experiments import smoke_config
+
+from tfrecords_tools.sources import SyntheticSource
+from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.writer import write_records
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.evaluation.evaluate import evaluate
+from wing_tf.models import cnn6
+from wing_tf.models.saving import Contract, read_contract, save_network
+from wing_tf.training import fit
+from wing_tf.training.config import complete_config
+from wing_tf.training.stages import make_stage
+
+
+@pytest.fixture(scope="module")
+def stretched(tmp_path_factory):
+    """Records of crops that are not square."""
+    folder = tmp_path_factory.mktemp("stretched") / "records"
+    write_records(
+        SyntheticSource(count=80, num_test=8, seed=4), folder, stored=StoredSquare(side=96),
+        crop="pipnet", validation_fraction=0.2, progress=False, num_processes=0,
+    )  # fmt: skip
+    return folder
+
+
+def test_the_crop_rule_and_the_faces_go_into_the_model(stretched, tmp_path):
+    config = smoke_config(stretched, epochs=1, batch_size=16, crop_margin=0.0)
+    run = fit.train(config, tmp_path / "run")
+    contract = read_contract(run)
+    assert (contract.margin, contract.square) == (1.1, False)
+    assert contract.trained_boxes == ["landmark"]
+    assert contract.trained_crops == ["pipnet (landmark box x 1.1, not square)"]
+    counts = {
+        split: open_records(find_shards(str(stretched), split)).num_faces
+        for split in ("train", "validation")
+    }
+    assert contract.trained_on == {"synthetic": counts["train"]}
+    assert contract.held_out == {"synthetic": counts["validation"]}
+    assert contract.known_faces == {"synthetic": 80}
+    (tmp_path / "out").mkdir()
+    report = evaluate(
+        run, f"{stretched}/test-*", tmp_path / "out", normaliser="box", box_noise=0.1,
+        rotation_deg=30.0,
+    )  # fmt: skip
+    assert report["warnings"] == []
+    assert report["nme_mean"] < 0.5
+    # The same command goes on: here there is nothing left to do.
+    assert fit.train(config, tmp_path / "run") == run
+    both = complete_config(smoke_config(stretched, **{"two_stage.first": str(run)}))
+    with pytest.raises(ValueError, match="Two stages need square crops"):
+        make_stage(both, open_records(find_shards(str(stretched), "train")))
+
+
+def test_what_a_model_began_with_is_not_forgotten(synthetic_records, tmp_path):
+    records = open_records(find_shards(str(synthetic_records), "train"))
+    before = Contract(
+        scheme_name="ibug_68", input_size=32, margin=1.2,
+        trained_on={"wflw": 6750, "synthetic": 3}, held_out={"wflw": 750},
+    )  # fmt: skip
+    save_network(cnn6(68, input_size=32, width=0.1), tmp_path / "before.keras", before)
+
+    def faces(**changes):
+        config = complete_config(smoke_config(synthetic_records, **changes))
+        return make_stage(config, records).contract.trained_on
+
+    own = {"synthetic": records.num_faces}
+    assert faces() == own
+    assert faces(init_from=str(tmp_path / "before.keras")) == own | {"wflw": 7500}
+    unknown = {"not known (weights from a file)": 0}
+    assert faces(init_from=str(tmp_path / "gone.keras")) == own | unknown
+    resnet = {"model.name": "resnet50", "model.input_size": 64}
+    assert faces(**resnet, **{"model.weights": "imagenet"}) == own | {"imagenet": 1281167}
+    assert faces(**resnet, **{"model.weights": "own.weights.h5"}) == own | unknown
