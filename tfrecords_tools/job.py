@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import itertools
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Iterator
@@ -86,6 +87,7 @@ class Job:
         partial = self.partial
         self.output.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self.output.with_name(self.output.name + ".lock")):
+            _require_empty(self.output)  # again: another run may have finished since
             self._make_folder()
             try:
                 yield partial
@@ -155,6 +157,11 @@ class Job:
         return manifest
 
 
+def _require_empty(output: pathlib.Path) -> None:
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ValueError(f"`output` must be a new or an empty folder. Received: {output}.")
+
+
 @contextlib.contextmanager
 def _locked(path: pathlib.Path) -> Iterator[None]:
     """Holds a lock that ends with the process: two runs must not write to one place.
@@ -163,10 +170,14 @@ def _locked(path: pathlib.Path) -> Iterator[None]:
         ValueError: if another process holds it.
     """
     with path.open("w") as file:
+        taken = f"Another process writes there: it holds {path}."
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"Another process writes there: it holds {path}.") from None
+            raise ValueError(taken) from None
+        # Its holder may have removed it after it was opened here: then others lock a new file.
+        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            raise ValueError(taken)
         try:
             yield
         finally:
@@ -212,8 +223,7 @@ def make_job(
     if faces_per_shard < 1:
         raise ValueError(f"`faces_per_shard` must be positive. Received: {faces_per_shard}.")
     output = pathlib.Path(output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ValueError(f"`output` must be a new or an empty folder. Received: {output}.")
+    _require_empty(output)
     items = source.items()
     if strict and source.skipped:
         key, reason = next(iter(source.skipped.items()))

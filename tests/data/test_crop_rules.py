@@ -1,11 +1,15 @@
+import contextlib
+import dataclasses
+
 import numpy as np
 import pytest
 
 from tfrecords_tools.crops import awing_box, face_box
-from tfrecords_tools.sources import BadRecordError, Face
+from tfrecords_tools.sources import BadRecordError, Face, Ibug300WSource
 from tfrecords_tools.synthetic import render_face
 from wing_tf.data.crop_rules import CROP_RULES, CropRule, get_crop_rule
 from wing_tf.geometry import box_iou, crop_square, landmark_box
+from wing_tf.landmarks import find_map
 
 LANDMARKS = np.array([[40.0, 50.0], [100.0, 60.0], [70.0, 130.0], [np.nan, np.nan]])
 BOX = np.array([30.0, 20.0, 130.0, 160.0])
@@ -75,6 +79,38 @@ def test_a_detector_finds_a_face_or_says_so():
     assert box_iou(box, crop_square(landmark_box(rendered.landmarks_px), 1.0)) > 0.5
     with pytest.raises(BadRecordError, match="does not find the face"):
         face_box(_face(), rule)
+
+
+def test_a_detector_finds_faces_of_few_points(real_faces):
+    """Eyes, nose and mouth fill half of the box that a detector gives."""
+    to_five, rule = find_map("ibug_68", "celeba_5"), get_crop_rule("detector_box")
+    source = Ibug300WSource(real_faces)
+    found = []
+    for item in [i for i in source.items() if i.split == "test_helen"][:6]:
+        face = source.load(item)
+        few = dataclasses.replace(
+            face, landmarks_px=to_five(face.landmarks_px), visibility=np.full(5, 2)
+        )
+        with contextlib.suppress(BadRecordError):  # of profiles
+            found.append((face_box(few, rule), face.landmarks_px))
+    assert len(found) >= 4
+    for box, landmarks in found:
+        assert box_iou(box, crop_square(landmark_box(landmarks), 1.0)) > 0.5
+
+
+def test_boxes_that_are_too_small():
+    row = np.array([[40.0, 50.0], [100.0, 50.0]])
+    flat = landmark_box(row)
+    np.testing.assert_array_equal(face_box(_face(None, row), get_crop_rule("landmark_box")), flat)
+    # Stretched to a square, it would be a line of pixels.
+    with pytest.raises(BadRecordError, match=r"smaller than 2 px: \[40.0, 50.0, 100.0, 50.0\]"):
+        face_box(_face(None, row), get_crop_rule("pipnet"))
+    speck = np.array([[40.0, 50.0], [41.5, 50.5]])
+    for rule in ("landmark_box", "pipnet", "hrnet"):
+        with pytest.raises(BadRecordError, match="the landmark box is smaller than 2 px"):
+            face_box(_face(None, speck), get_crop_rule(rule))
+    # The landmarks' box does not matter where it is not the crop's.
+    np.testing.assert_array_equal(face_box(_face(BOX, speck), get_crop_rule("dataset_box")), BOX)
 
 
 def test_wrong_rules_are_refused():

@@ -1,6 +1,9 @@
 import json
 import multiprocessing
+import os
 import pathlib
+import subprocess
+import sys
 import time
 
 import cv2
@@ -8,13 +11,15 @@ import numpy as np
 import pytest
 from dots import DotSource
 
+from tfrecords_tools.inspection import inspect_records
 from tfrecords_tools.job import assign_splits
-from tfrecords_tools.sources import Face, Ibug300WSource, Item, SyntheticSource
+from tfrecords_tools.sources import CsvSource, Face, Ibug300WSource, Item, SyntheticSource
 from tfrecords_tools.squares import StoredSquare
 from tfrecords_tools.writer import write_records
 from wing_tf.data.read import read_faces
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.geometry import apply_affine
+from wing_tf.landmarks import scheme_from_dict
 
 
 def _bytes(folder: pathlib.Path) -> dict[str, bytes]:
@@ -158,6 +163,112 @@ def test_a_killed_run_leaves_nothing_that_reads_as_records(tmp_path):
         find_shards(str(tmp_path / "r"))
     write_records(DotSource(2), tmp_path / "r", progress=False)  # the next run tidies up
     assert not partial.exists()
+
+
+SECOND = """
+from dots import DotSource
+from tfrecords_tools.writer import write_records
+write_records(DotSource(3), {output!r}, num_processes=0, progress=False)
+"""
+
+
+def _second_process(output):
+    """Writes to the same folder; returns what it said last."""
+    tests = pathlib.Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", SECOND.format(output=str(output))],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"},
+    )
+    assert done.returncode
+    return done.stderr.strip().rpartition("\n")[2]
+
+
+def test_a_second_run_to_one_place_is_refused_and_the_first_unharmed(tmp_path):
+    said = []
+
+    class Watched(DotSource):
+        def load(self, item):
+            if not said:
+                said.append(_second_process(tmp_path / "r"))
+            return super().load(item)
+
+    options = {"stored": StoredSquare(side=64), "num_processes": 0, "progress": False}
+    write_records(Watched(12), tmp_path / "r", **options)
+    assert said == [f"ValueError: Another process writes there: it holds {tmp_path / 'r.lock'}."]
+    write_records(DotSource(12), tmp_path / "alone", **options)
+    assert _bytes(tmp_path / "r") == _bytes(tmp_path / "alone")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "r"]
+    # A lock that a killed run has left behind is no lock.
+    (tmp_path / "later.lock").touch()
+    write_records(DotSource(2), tmp_path / "later", **options)
+
+
+def test_a_run_that_finished_in_between_is_not_overwritten(tmp_path):
+    options = {"stored": StoredSquare(side=64), "num_processes": 0, "progress": False}
+
+    class Slow(DotSource):
+        def items(self):  # after the output was looked at, before it is locked
+            write_records(DotSource(2), tmp_path / "r", **options)
+            return super().items()
+
+    with pytest.raises(ValueError, match="must be a new or an empty folder"):
+        write_records(Slow(3), tmp_path / "r", **options)
+    assert sum(json.loads((tmp_path / "r/manifest.json").read_text())["counts"].values()) == 2
+
+
+def test_official_counts_are_held_against_what_was_written(tmp_path):
+    class Counted(DotSource):
+        official_counts = {"train": 20, "test": 3}
+
+        def items(self):
+            return super().items() + [Item(f"t/{i}", f"t/{i}", "test", i) for i in range(3)]
+
+    options = {"stored": StoredSquare(side=64), "num_processes": 0, "progress": False}
+    whole = write_records(Counted(20), tmp_path / "whole", **options)
+    assert whole["differences_from_official_counts"] == []
+    manifest = write_records(Counted(20, bad=(1, 7, 11)), tmp_path / "r", **options)
+    assert manifest["differences_from_official_counts"] == [
+        "train: 17 faces, officially 20",
+        "test: 2 faces, officially 3",
+    ]
+    assert sorted(manifest["skipped"]) == ["dot/1", "dot/11", "dot/7", "t/1"]
+
+
+@pytest.mark.parametrize("rule", ["dataset_box", "awing", "awing_official", "awing_official_test"])
+def test_a_rule_that_needs_boxes_is_refused_at_the_door(tmp_path, rule):
+    source = DotSource(2, bad=(0, 1))  # no face is read before
+    with pytest.raises(ValueError, match=f"{rule} needs the data set's own boxes; dots has none"):
+        write_records(source, tmp_path / "r", crop=rule, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mark_up_of_one_point_lives_by_boxes(tmp_path):
+    scheme = scheme_from_dict({"name": "pupil_1", "points": 1, "pairs": []})
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((90, 120, 3), np.uint8))
+    (tmp_path / "faces.csv").write_text(
+        "path,x0,y0,box_x0,box_y0,box_x1,box_y1\na.png,50,40,30,20,90,80\na.png,50,40,,,,\n"
+        "a.png,0,1,0,0,60,60\n"
+    )
+    source = CsvSource(tmp_path / "faces.csv", scheme=scheme)
+    manifest = write_records(
+        source, tmp_path / "r", stored=StoredSquare(side=64), validation_fraction=0,
+        num_processes=0, progress=False,
+    )  # fmt: skip
+    assert manifest["counts"] == {"train": 2}
+    assert manifest["skipped"] == {
+        "a.png#3": "the dataset_or_landmark box is smaller than 2 px: [50.0, 40.0, 50.0, 40.0]"
+    }
+    records = open_records(find_shards(str(tmp_path / "r"), "train"))
+    assert records.scheme == scheme
+    faces = {face["key"]: face for face in read_faces(records).as_numpy_iterator()}
+    for key, expected in ((b"a.png#2", [50, 40]), (b"a.png#4", [0, 1])):
+        point = apply_affine(faces[key]["square_to_source"], faces[key]["landmarks_square_px"])
+        np.testing.assert_allclose(point, [expected], atol=1e-4)
+    report = inspect_records(tmp_path / "r", tmp_path / "seen")
+    assert report["mean_shape"].startswith("none:")
+    assert report["warnings"] == []
 
 
 @pytest.mark.parametrize(

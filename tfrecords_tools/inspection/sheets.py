@@ -14,6 +14,7 @@ from wing_tf.geometry.resample import crop_resample
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.visualization import contact_sheet, draw_landmarks
 
+_LEAST_PX = 2.0
 _NUMBERED_SIDE = 1024
 _GAP = 4
 _CAPTION = 20  # letters
@@ -79,7 +80,10 @@ def _draw_numbered(face: dict, scheme: LandmarkScheme) -> np.ndarray:
     """Returns one face, cut tightly and enlarged, with the number of each point beside it."""
     landmarks = _landmarks(face)
     side = _NUMBERED_SIDE
-    region = crop_square(landmark_box(landmarks), 1.2)
+    box = landmark_box(landmarks)
+    if np.max(box[2:] - box[:2]) < _LEAST_PX:  # of a single point, say
+        box = face["box_square_px"].astype(np.float64)
+    region = crop_square(box, 1.2)
     image, matrix = crop_resample(face["image"], region, (side, side))
     landmarks = apply_affine(matrix, landmarks)
     # Darker, so that numbers stand out on any picture.
