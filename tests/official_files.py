@@ -3,8 +3,12 @@
 import cv2
 import h5py
 import numpy as np
+import scipy.io
 
 DOT = (250, 120, 10)  # RGB: a channel that is swapped shows
+BOX = np.array([6.0, 8.0, 50.0, 40.0])  # x y width height, as MATLAB counts
+BOX_XYXY = [5, 7, 55, 47]
+LISTS = "WFLW_annotations/list_98pt_rect_attr_train_test"
 
 
 def spread_points(count, seed=0, size_hw=(60, 80)):
@@ -60,3 +64,63 @@ def write_mat73(path, cells=None, **arrays):
     header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Mon Nov  4 15:22:10 2013 HDF5"
     with path.open("r+b") as file:
         file.write(header.ljust(124) + b"\x00\x02IM")
+
+
+def _phi(points, occluded):
+    return np.concatenate([points[:, 0] + 1, points[:, 1] + 1, occluded])
+
+
+def write_cofw(path, suffix, seeds, picture=dotted):
+    """Writes one of COFW's two files; every third point is occluded. Returns the points."""
+    points = [spread_points(29, seed) for seed in seeds]
+    occluded = np.arange(29) % 3 == 0
+    write_mat73(
+        path,
+        {f"Is{suffix}": [picture(p) for p in points]},
+        **{
+            f"phis{suffix}": np.stack([_phi(p, occluded) for p in points]),
+            f"bboxes{suffix}": np.stack([BOX + n for n in range(len(points))]),
+        },
+    )
+    return points
+
+
+def write_cofw68(folder, count=3):
+    """Writes COFW-68's points and boxes; of face n, point n is occluded. Returns the points."""
+    marks = folder / "test_annotations"
+    marks.mkdir(parents=True)
+    points = [spread_points(68, seed) for seed in range(count)]
+    for number, places in enumerate(points, start=1):
+        occluded = (np.arange(68) == number).astype(float)[:, None]
+        mat = {"Points": places + 1, "Occ": occluded}
+        scipy.io.savemat(marks / f"{number}_points.mat", mat)
+    scipy.io.savemat(
+        folder / "cofw68_test_bboxes.mat", {"bboxes": np.stack([BOX + n for n in range(count)])}
+    )
+    return points
+
+
+def write_aflw(root, count=20003, flickr="data/flickr", **changed):
+    """The last faces of the permutation, the first rows of the file, are the test's."""
+    names = np.array([[f"0/image{n:05d}.jpg"] for n in range(count)], object)
+    points = np.tile(spread_points(19), (count, 1, 1)) + 0.25
+    points[:3] = [spread_points(19, seed) for seed in range(3)]
+    visible = np.ones((count, 19), np.uint8)
+    visible[1, 4] = visible[-1, 2] = 0
+    variables = {
+        "nameList": names,
+        "data": np.concatenate([points[..., 0], points[..., 1]], axis=1),
+        "bbox": np.tile([3.0, 53.0, 4.0, 54.0], (count, 1)),  # xmin xmax ymin ymax
+        "mask_new": visible,
+        "ra": np.arange(count, 0, -1.0)[None],
+    }
+    scipy.io.savemat(root / "AFLWinfo_release.mat", variables | changed)
+    for row in range(2):
+        write_picture(root / flickr / names[row, 0], dotted(points[row]))
+    return points
+
+
+def wflw_line(points, box, flags, picture):
+    """A line of WFLW's lists."""
+    coordinates = " ".join(f"{value:.6f}" for value in np.ravel(points))
+    return f"{coordinates} {' '.join(map(str, box))} {flags} {picture}\n"

@@ -6,40 +6,28 @@ import pickle
 import numpy as np
 import pytest
 import scipy.io
-from official_files import DOT, assert_dots, dotted, spread_points, write_mat73, write_picture
+from official_files import (
+    BOX_XYXY,
+    DOT,
+    assert_dots,
+    dotted,
+    write_aflw,
+    write_cofw,
+    write_cofw68,
+    write_mat73,
+)
 
 from tfrecords_tools.sources import AflwSource, BadRecordError, Cofw68Source, CofwSource
 from tfrecords_tools.sources.owners_files import read_mat
-
-BOX = np.array([6.0, 8.0, 50.0, 40.0])  # x y width height, as MATLAB counts
-BOX_XYXY = [5, 7, 55, 47]
-
-
-def _phi(points, occluded):
-    return np.concatenate([points[:, 0] + 1, points[:, 1] + 1, occluded])
 
 
 def _grey(image):
     return image[..., 0]
 
 
-def _write_cofw(path, suffix, seeds, picture=dotted):
-    points = [spread_points(29, seed) for seed in seeds]
-    occluded = np.arange(29) % 3 == 0
-    write_mat73(
-        path,
-        {f"Is{suffix}": [picture(p) for p in points]},
-        **{
-            f"phis{suffix}": np.stack([_phi(p, occluded) for p in points]),
-            f"bboxes{suffix}": np.stack([BOX + n for n in range(len(points))]),
-        },
-    )
-    return points
-
-
 def test_cofw(tmp_path):
-    train = _write_cofw(tmp_path / "COFW_train_color.mat", "Tr", (0, 1))
-    test = _write_cofw(tmp_path / "COFW_test_color.mat", "T", (2,))
+    train = write_cofw(tmp_path / "COFW_train_color.mat", "Tr", (0, 1))
+    test = write_cofw(tmp_path / "COFW_test_color.mat", "T", (2,))
     source = pickle.loads(pickle.dumps(CofwSource(tmp_path)))
     items = pickle.loads(pickle.dumps(source.items()))
     assert [(i.key, i.picture, i.split) for i in items] == [
@@ -62,8 +50,8 @@ def test_cofw(tmp_path):
 
 
 def test_cofw_is_read_in_several_processes(tmp_path):
-    train = _write_cofw(tmp_path / "COFW_train_color.mat", "Tr", range(6))
-    _write_cofw(tmp_path / "COFW_test_color.mat", "T", (2,))
+    train = write_cofw(tmp_path / "COFW_train_color.mat", "Tr", range(6))
+    write_cofw(tmp_path / "COFW_test_color.mat", "T", (2,))
     source = CofwSource(tmp_path)
     items = source.items()
     source.load(items[0])  # the parent has read from the file, too
@@ -75,8 +63,8 @@ def test_cofw_is_read_in_several_processes(tmp_path):
 
 def test_cofw_grey_pictures(tmp_path):
     folder = tmp_path / "common/xpburgos/behavior/code/pose"
-    points = _write_cofw(tmp_path / "COFW_train.mat", "Tr", (0,), lambda p: _grey(dotted(p)))
-    _write_cofw(folder / "COFW_test.mat", "T", (1,), lambda p: _grey(dotted(p)))
+    points = write_cofw(tmp_path / "COFW_train.mat", "Tr", (0,), lambda p: _grey(dotted(p)))
+    write_cofw(folder / "COFW_test.mat", "T", (1,), lambda p: _grey(dotted(p)))
     source = CofwSource(tmp_path)
     face = source.load(source.items()[0])
     assert face.image.shape == (60, 80, 3)
@@ -86,7 +74,7 @@ def test_cofw_grey_pictures(tmp_path):
 
 
 def test_cofw_faults(tmp_path):
-    _write_cofw(tmp_path / "COFW_train_color.mat", "Tr", (0,), lambda p: dotted(p)[..., :2])
+    write_cofw(tmp_path / "COFW_train_color.mat", "Tr", (0,), lambda p: dotted(p)[..., :2])
     with pytest.raises(ValueError, match=r"no .*COFW_test_color\.mat\. The official layout is"):
         CofwSource(tmp_path)
     path = tmp_path / "COFW_test_color.mat"
@@ -100,7 +88,7 @@ def test_cofw_faults(tmp_path):
     path.write_bytes(b"no file")
     with pytest.raises(ValueError, match="not a MATLAB file of version 7.3"):
         source.items()
-    _write_cofw(path, "T", (1,))
+    write_cofw(path, "T", (1,))
     items = source.items()
     with pytest.raises(BadRecordError, match=r"must be uint8 .* Found: uint8 \[60, 80, 2\]"):
         source.load(items[0])
@@ -109,23 +97,9 @@ def test_cofw_faults(tmp_path):
         source.load(items[1])
 
 
-def _write_cofw68(folder, count=3):
-    marks = folder / "test_annotations"
-    marks.mkdir(parents=True)
-    points = [spread_points(68, seed) for seed in range(count)]
-    for number, places in enumerate(points, start=1):
-        occluded = (np.arange(68) == number).astype(float)[:, None]
-        mat = {"Points": places + 1, "Occ": occluded}
-        scipy.io.savemat(marks / f"{number}_points.mat", mat)
-    scipy.io.savemat(
-        folder / "cofw68_test_bboxes.mat", {"bboxes": np.stack([BOX + n for n in range(count)])}
-    )
-    return points
-
-
 @pytest.mark.parametrize("pictures", ["", "COFW68_Data", "elsewhere"])
 def test_cofw68(tmp_path, pictures):
-    points = _write_cofw68(tmp_path / "COFW68_Data")
+    points = write_cofw68(tmp_path / "COFW68_Data")
     write_mat73(tmp_path / pictures / "COFW_test_color.mat", {"IsT": [dotted(p) for p in points]})
     given = {"pictures": tmp_path / pictures} if pictures == "elsewhere" else {}
     source = pickle.loads(pickle.dumps(Cofw68Source(tmp_path, **given)))
@@ -144,7 +118,7 @@ def test_cofw68(tmp_path, pictures):
 
 
 def test_cofw68_faults(tmp_path):
-    points = _write_cofw68(tmp_path)
+    points = write_cofw68(tmp_path)
     with pytest.raises(ValueError, match=r"no .*COFW_test_color\.mat\. The official layout is"):
         Cofw68Source(tmp_path)
     write_mat73(tmp_path / "COFW_test_color.mat", {"IsT": [dotted(p) for p in points]})
@@ -164,28 +138,8 @@ def test_cofw68_faults(tmp_path):
         Cofw68Source(tmp_path / "test_annotations")
 
 
-def _write_aflw(root, count=20003, flickr="data/flickr", **changed):
-    """The last faces of the permutation, the first rows of the file, are the test's."""
-    names = np.array([[f"0/image{n:05d}.jpg"] for n in range(count)], object)
-    points = np.tile(spread_points(19), (count, 1, 1)) + 0.25
-    points[:3] = [spread_points(19, seed) for seed in range(3)]
-    visible = np.ones((count, 19), np.uint8)
-    visible[1, 4] = visible[-1, 2] = 0
-    variables = {
-        "nameList": names,
-        "data": np.concatenate([points[..., 0], points[..., 1]], axis=1),
-        "bbox": np.tile([3.0, 53.0, 4.0, 54.0], (count, 1)),  # xmin xmax ymin ymax
-        "mask_new": visible,
-        "ra": np.arange(count, 0, -1.0)[None],
-    }
-    scipy.io.savemat(root / "AFLWinfo_release.mat", variables | changed)
-    for row in range(2):
-        write_picture(root / flickr / names[row, 0], dotted(points[row]))
-    return points
-
-
 def test_aflw(tmp_path):
-    points = _write_aflw(tmp_path)
+    points = write_aflw(tmp_path)
     source = pickle.loads(pickle.dumps(AflwSource(tmp_path)))
     items = source.items()
     assert [item.split for item in items[19999:20001]] == ["train", "test"]
@@ -217,15 +171,15 @@ def test_aflw(tmp_path):
 def test_aflw_faults(tmp_path):
     with pytest.raises(ValueError, match=r"no .*AFLWinfo_release\.mat\. The official layout is"):
         AflwSource(tmp_path)
-    _write_aflw(tmp_path, 3, "pictures")
+    write_aflw(tmp_path, 3, "pictures")
     with pytest.raises(ValueError, match="no .*data/flickr"):
         AflwSource(tmp_path)
     (tmp_path / "flickr").mkdir()
     source = AflwSource(tmp_path)
-    _write_aflw(tmp_path, 3, data=np.zeros((3, 42)))
+    write_aflw(tmp_path, 3, data=np.zeros((3, 42)))
     with pytest.raises(ValueError, match="data must be 3 x 38, .* Found: 3 x 42"):
         source.items()
-    _write_aflw(tmp_path, 3, ra=np.arange(3))
+    write_aflw(tmp_path, 3, ra=np.arange(3))
     with pytest.raises(ValueError, match=r"each of 1 \.\.\. 3 once"):
         source.items()
     (tmp_path / "AFLWinfo_release.mat").write_bytes(b"<html>not found</html>" * 20)

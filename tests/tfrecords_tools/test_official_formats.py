@@ -5,7 +5,14 @@ import time
 
 import numpy as np
 import pytest
-from official_files import assert_dots, dotted, spread_points, write_picture
+from official_files import (
+    LISTS,
+    assert_dots,
+    dotted,
+    spread_points,
+    wflw_line,
+    write_picture,
+)
 
 from tfrecords_tools.sources import (
     SOURCES,
@@ -17,13 +24,6 @@ from tfrecords_tools.sources import (
 )
 from tfrecords_tools.sources.wflw import ATTRIBUTES
 
-LISTS = "WFLW_annotations/list_98pt_rect_attr_train_test"
-
-
-def _wflw_line(points, box, flags, picture):
-    coordinates = " ".join(f"{value:.6f}" for value in np.ravel(points))
-    return f"{coordinates} {' '.join(map(str, box))} {flags} {picture}\n"
-
 
 @pytest.fixture
 def wflw(tmp_path):
@@ -33,16 +33,16 @@ def wflw(tmp_path):
     folder = tmp_path / LISTS
     folder.mkdir(parents=True)
     (folder / "list_98pt_rect_attr_train.txt").write_text(
-        _wflw_line(first, (3, 4, 60, 50), "0 0 0 0 0 0", "37--Soccer/a.jpg")
+        wflw_line(first, (3, 4, 60, 50), "0 0 0 0 0 0", "37--Soccer/a.jpg")
         + "1.0 2.0 3.0 nowhere.jpg\n"
-        + _wflw_line(second, (1, 2, 30, 40), "1 1 1 1 1 1", "37--Soccer/a.jpg")
+        + wflw_line(second, (1, 2, 30, 40), "1 1 1 1 1 1", "37--Soccer/a.jpg")
     )
     (folder / "list_98pt_rect_attr_test.txt").write_text(
-        _wflw_line(third, (5, 6, 70, 55), "0 0 0 1 0 1", "0--Parade/c.jpg")
-        + _wflw_line(third, (5, 6, 70, 55), "1 0 0 0 0 0", "0--Parade/lost.jpg")
-        + _wflw_line(third, (5, 6, 70, 55), "2 0 0 0 0 0", "0--Parade/c.jpg")
-        + _wflw_line(third, (5, "nan", 70, 55), "1 0 0 0 0 0", "0--Parade/c.jpg")
-        + _wflw_line(third, (5, "y", 70, 55), "1 0 0 0 0 0", "0--Parade/c.jpg")
+        wflw_line(third, (5, 6, 70, 55), "0 0 0 1 0 1", "0--Parade/c.jpg")
+        + wflw_line(third, (5, 6, 70, 55), "1 0 0 0 0 0", "0--Parade/lost.jpg")
+        + wflw_line(third, (5, 6, 70, 55), "2 0 0 0 0 0", "0--Parade/c.jpg")
+        + wflw_line(third, (5, "nan", 70, 55), "1 0 0 0 0 0", "0--Parade/c.jpg")
+        + wflw_line(third, (5, "y", 70, 55), "1 0 0 0 0 0", "0--Parade/c.jpg")
     )
     return tmp_path, (first, second, third)
 
@@ -103,7 +103,7 @@ def test_wflw_lists_lie_elsewhere_or_nowhere(wflw):
 
 def test_wflw_lists_are_read_fast(wflw):
     root, (first, _, _) = wflw
-    line = _wflw_line(first + 0.123456, (3, 4, 60, 50), "0 0 0 0 0 1", "37--Soccer/a.jpg")
+    line = wflw_line(first + 0.123456, (3, 4, 60, 50), "0 0 0 0 0 1", "37--Soccer/a.jpg")
     (root / LISTS / "list_98pt_rect_attr_train.txt").write_text(line * 7500)
     start = time.perf_counter()
     assert len(WflwSource(root).items()) == 7502

@@ -1,0 +1,161 @@
+"""MATLAB files that a download or a disk has damaged: refused by name, one face at most is lost."""
+
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+from official_files import (
+    dotted,
+    spread_points,
+    write_aflw,
+    write_cofw,
+    write_cofw68,
+    write_mat73,
+)
+
+from tfrecords_tools.sources import (
+    AflwSource,
+    BadRecordError,
+    Cofw68Source,
+    CofwSource,
+    LspExtendedSource,
+    LspSource,
+)
+from tfrecords_tools.sources.owners_files import open_mat73, read_mat
+from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.writer import write_records
+
+
+def _flipped(data):
+    """The same bytes, with a hundred wrong ones in the middle."""
+    middle = len(data) // 2
+    wrong = bytes(255 - value for value in data[middle : middle + 100])
+    return data[:middle] + wrong + data[middle + 100 :]
+
+
+DAMAGES = {
+    "empty": lambda data: b"",
+    "100 bytes": lambda data: data[:100],
+    "200 bytes": lambda data: data[:200],
+    "half": lambda data: data[: len(data) // 2],
+    "other content": lambda data: b"<html>not found</html>" * 20,
+}
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_read_mat(tmp_path, damage, compressed):
+    path = tmp_path / "a.mat"
+    values = np.random.default_rng(0).normal(size=(300, 4))
+    scipy.io.savemat(path, {"boxes": values}, do_compression=compressed)
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    with pytest.raises(ValueError, match=r"a\.mat (is not a MATLAB file|must hold the variables)"):
+        read_mat(path, ["boxes"])
+
+
+def test_corrupt_compressed_content(tmp_path):
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"boxes": np.zeros((300, 40)) + np.arange(40)}, do_compression=True)
+    path.write_bytes(_flipped(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"a\.mat is not a MATLAB file of version 5 to 7"):
+        read_mat(path, ["boxes"])
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_open_mat73(tmp_path, damage):
+    path = tmp_path / "a.mat"
+    write_mat73(path, joints=np.random.default_rng(0).normal(size=(300, 14)))
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    with pytest.raises(ValueError, match=r"a\.mat is not a MATLAB file of version 7\.3"):
+        open_mat73(path, ["joints"])
+
+
+def _lsp(root):
+    scipy.io.savemat(root / "joints.mat", {"joints": np.ones((3, 14, 1002))})
+    (root / "images").mkdir()
+    return LspSource(root), root / "joints.mat"
+
+
+def _lsp_extended(root):
+    scipy.io.savemat(root / "joints.mat", {"joints": np.ones((14, 3, 2))})
+    (root / "images").mkdir()
+    return LspExtendedSource(root), root / "joints.mat"
+
+
+def _aflw(root):
+    write_aflw(root, 3)
+    return AflwSource(root), root / "AFLWinfo_release.mat"
+
+
+def _cofw68(root):
+    points = write_cofw68(root)
+    write_mat73(root / "COFW_test_color.mat", {"IsT": [dotted(p) for p in points]})
+    return Cofw68Source(root), root / "cofw68_test_bboxes.mat"
+
+
+def _cofw68_pictures(root):
+    return _cofw68(root)[0], root / "COFW_test_color.mat"
+
+
+def _cofw(root):
+    write_cofw(root / "COFW_train_color.mat", "Tr", (0, 1))
+    write_cofw(root / "COFW_test_color.mat", "T", (2,))
+    return CofwSource(root), root / "COFW_test_color.mat"
+
+
+@pytest.mark.parametrize("damage", ["empty", "100 bytes", "half"])
+@pytest.mark.parametrize("make", [_lsp, _lsp_extended, _aflw, _cofw68, _cofw68_pictures, _cofw])
+def test_a_damaged_list_is_named(tmp_path, make, damage):
+    source, path = make(tmp_path)
+    assert source.items()
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    with pytest.raises(ValueError, match=path.name):
+        source.items()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_one_damaged_file_of_cofw68_costs_one_face(tmp_path, damage):
+    source, _ = _cofw68(tmp_path / "COFW68_Data")
+    bad = tmp_path / "COFW68_Data/test_annotations/2_points.mat"
+    bad.write_bytes(DAMAGES[damage](bad.read_bytes()))
+    source = pickle.loads(pickle.dumps(source))
+    with pytest.raises(BadRecordError, match=r"2_points\.mat"):
+        source.load(source.items()[1])
+    manifest = write_records(
+        source, tmp_path / "r", stored=StoredSquare(side=64), num_processes=0, progress=False
+    )
+    assert manifest["counts"] == {"test": 2}
+    assert list(manifest["skipped"]) == ["test/0002"]
+    assert manifest["differences_from_official_counts"] == ["test: 2 faces, officially 507"]
+
+
+def test_a_damaged_picture_of_cofw_costs_one_face(tmp_path):
+    """Its compressed chunk does not unpack; the others do."""
+    write_cofw(tmp_path / "COFW_train_color.mat", "Tr", (0, 1))
+    write_cofw(tmp_path / "COFW_test_color.mat", "T", (2,))
+    path = tmp_path / "COFW_train_color.mat"
+    with h5py.File(path, "a") as file:
+        del file["#refs#/IsTr1"]
+        picture = np.transpose(dotted(spread_points(29, 1)))
+        data = file.create_dataset(
+            "#refs#/packed", data=picture, compression="gzip", chunks=picture.shape
+        )
+        file["IsTr"][0, 1] = data.ref
+        chunk = data.id.get_chunk_info(0)
+        at, size = chunk.byte_offset, chunk.size
+    source = CofwSource(tmp_path)
+    items = source.items()
+    source.load(items[1])
+    content = bytearray(path.read_bytes())
+    content[at + 10 : at + size - 10] = bytes(255 - v for v in content[at + 10 : at + size - 10])
+    path.write_bytes(bytes(content))
+    with pytest.raises(BadRecordError, match="no picture 2"):
+        source.load(items[1])
+    manifest = write_records(
+        source, tmp_path / "r", stored=StoredSquare(side=64), validation_fraction=0,
+        num_processes=0, progress=False,
+    )  # fmt: skip
+    assert manifest["counts"] == {"test": 1, "train": 1}
+    assert list(manifest["skipped"]) == ["train/0002"]
