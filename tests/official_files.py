@@ -124,3 +124,16 @@ def wflw_line(points, box, flags, picture):
     """A line of WFLW's lists."""
     coordinates = " ".join(f"{value:.6f}" for value in np.ravel(points))
     return f"{coordinates} {' '.join(map(str, box))} {flags} {picture}\n"
+
+
+def write_ibug_boxes(path, boxes):
+    """Writes boxes by picture as 300-W's organisers do: a 1 x N cell array of structs."""
+    cells = np.empty((1, len(boxes)), object)
+    for index, (name, box) in enumerate(boxes.items()):
+        cells[0, index] = {
+            "imgName": name,
+            "bb_detector": np.array([box], float),
+            "bb_ground_truth": np.array([box], float) + 7,
+        }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scipy.io.savemat(path, {"bounding_boxes": cells})

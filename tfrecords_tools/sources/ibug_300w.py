@@ -13,8 +13,10 @@ from tfrecords_tools.sources.base import (
     Item,
     Source,
     annotated_face,
+    has_size,
     read_picture,
 )
+from tfrecords_tools.sources.ibug_boxes import IbugBoxes
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 FOLDER_SPLITS = {
@@ -76,12 +78,15 @@ class Ibug300WSource(Source):
 
     The private set, ``01_Indoor`` and ``02_Outdoor``, is found beside them or below ``300W/``. The
     common test set of the literature is "test_helen" and "test_lfpw" together, the challenging one
-    "test_ibug", the private one "test_indoor" and "test_outdoor". Counts are held by folder. There
-    is no data set's own box: the organisers gave detections apart, for some of the pictures.
+    "test_ibug", the private one "test_indoor" and "test_outdoor". Counts are held by folder.
+
+    The organisers' ``bounding_boxes.zip`` has a detector's boxes of all but the private set: where
+    its files are found (in the root, ``Bounding Boxes/`` or ``bounding_boxes/``), they are the
+    faces' own boxes.
 
     Args:
         root: the folder that holds them; those that are absent are left out, and counted.
-        origin: the coordinate of the first pixel's centre in the ``.pts`` files.
+        origin: the coordinate of the first pixel's centre in the ``.pts`` and box files.
 
     Raises:
         ValueError: if the folder is absent.
@@ -113,6 +118,7 @@ class Ibug300WSource(Source):
         """Returns the faces of all folders, by name."""
         items = []
         self.skipped = {}
+        boxes = IbugBoxes(self.root)
         for folder, split in FOLDER_SPLITS.items():
             files = sorted(p for p in self._folder(folder).glob("*") if p.is_file())
             pictures: dict[str, pathlib.Path] = {}
@@ -129,12 +135,14 @@ class Ibug300WSource(Source):
                 else:
                     match = _FACE_OF_PICTURE.match(stem)
                     picture = f"{folder}/{match.group(1) if match else stem}"
-                    items.append(Item(key, picture, split, (pictures[stem], marked[stem])))
+                    box = boxes.find(folder, stem)
+                    items.append(Item(key, picture, split, (pictures[stem], marked[stem], box)))
         if not items:
             raise ValueError(
                 f"No annotated picture below {self.root}. Expected at least one of "
                 f"{', '.join(FOLDER_SPLITS)} with pictures and .pts files of the same names."
             )
+        self.has_boxes = any(has_size(item.payload[-1]) for item in items)
         return items
 
     def group(self, item: Item) -> tuple[str, ...]:
@@ -147,7 +155,9 @@ class Ibug300WSource(Source):
 
     def load(self, item: Item) -> Face:
         """Reads a picture and its points."""
-        picture, points = item.payload
+        picture, points, box = item.payload
         return annotated_face(
-            read_picture(picture), read_pts(points, self.scheme.num_landmarks, self.origin)
+            read_picture(picture),
+            read_pts(points, self.scheme.num_landmarks, self.origin),
+            box_xyxy_px=None if box is None else box - self.origin,
         )
