@@ -18,7 +18,8 @@ def face_box(face: Face, rule: CropRule) -> np.ndarray:
 
     Raises:
         BadRecordError: if the rule needs a data set's box and there is none, if the detector does
-            not find the face (`wing_tf.detection.matching_box`), or if the box is smaller than 2 px.
+            not find the face (`wing_tf.detection.matching_box`), or if the box is smaller than
+            2 px.
     """
     if rule.box == "detector":
         box = _detected(face)
