@@ -178,6 +178,15 @@ def test_a_mark_up_of_ones_own_with_a_pair_too_few(tmp_path):
     assert "WARNING forgotten_pairs: 1: points 7 and 8" in describe(report)
 
 
+def test_a_mark_up_of_ones_own_that_counts_from_one(tmp_path):
+    folder = _write(tmp_path / "r", OwnMarkUp([[1, 4], [2, 3], [6, 7], [8, 9], [10, 11]]))
+    survey, warnings = survey_records(folder, pictures=False), []
+    check_pairs(survey, np.arange(len(survey)), warnings)
+    (warning,) = warnings
+    assert warning.kind == "wrong_pairs"
+    assert "1-4, 2-3, 6-7, 8-9, 10-11 (0-3, 1-2, 5-6, 7-8 do). Do its numbers" in warning.message
+
+
 def test_a_mark_up_of_ones_own_with_faults(tmp_path):
     pairs = [[0, 3], [1, 2], [5, 6], [7, 8]]
     assert _check(_write(tmp_path / "right", OwnMarkUp(pairs))) == {}

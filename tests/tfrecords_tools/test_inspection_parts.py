@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from dots import DotSource
 
+from tfrecords_tools.inspection.declared_pairs import PairFaults, pair_faults
 from tfrecords_tools.inspection.duplicates import MOST_DISTANCE, find_duplicates, picture_hash
-from tfrecords_tools.inspection.forgotten import forgotten_pairs
 from tfrecords_tools.inspection.sheets import number_places
 from tfrecords_tools.inspection.swaps import Swaps, find_swaps, symmetric_pairs
 from tfrecords_tools.sources import Item, SyntheticSource
@@ -91,36 +91,79 @@ def test_objects_that_turn_round_are_not_listed_one_by_one(small_faces, share):
     assert _swaps(fewer, scheme) == Swaps(list(range(40)), {})
 
 
+def _forgotten(shapes, pairs):
+    faults = pair_faults(shapes, _small_scheme(pairs, shapes.shape[1]))
+    assert faults.wrong == faults.right == []
+    return faults.forgotten
+
+
 def test_pairs_that_were_forgotten_are_found(small_faces):
-    assert forgotten_pairs(small_faces, _small_scheme(RIGHT_PAIRS)) == []
+    assert _forgotten(small_faces, RIGHT_PAIRS) == []
     for pair in RIGHT_PAIRS:
         others = [other for other in RIGHT_PAIRS if other != pair]
-        assert forgotten_pairs(small_faces, _small_scheme(others)) == [tuple(pair)]
-        found = forgotten_pairs(small_faces, _small_scheme([pair]))
-        assert found == [tuple(other) for other in others]
+        assert _forgotten(small_faces, others) == [tuple(pair)]
+        assert _forgotten(small_faces, [pair]) == [tuple(other) for other in others]
+    assert _forgotten(small_faces, []) == [tuple(pair) for pair in RIGHT_PAIRS]
     # Missing points are left out.
     holes = small_faces.copy()
     holes[::3, 7] = np.nan
-    assert forgotten_pairs(holes, _small_scheme(RIGHT_PAIRS[:3])) == [(7, 8)]
+    assert _forgotten(holes, RIGHT_PAIRS[:3]) == [(7, 8)]
 
 
-def test_nothing_is_said_of_forgotten_pairs_where_nothing_is_known(small_faces):
-    assert forgotten_pairs(small_faces, _small_scheme([])) == []  # a hand has none
-    assert forgotten_pairs(small_faces, _small_scheme([[0, 1], [2, 3]])) == []  # wrong ones
-    assert forgotten_pairs(small_faces[:, :3], _small_scheme([[0, 2]], 3)) == []
+def test_forgotten_pairs_of_faces_that_turn_to_one_side(small_faces):
+    """The mean is not symmetric then: the declared pairs say where the mirror line is."""
+    nose = small_faces[:, 4, 0] - small_faces[:, [0, 3], 0].mean(axis=1)
+    turned = small_faces[np.argsort(nose)[:60]]
+    for faces in (turned, turned * [-1, 1]):
+        pairs = RIGHT_PAIRS if faces is turned else [pair[::-1] for pair in RIGHT_PAIRS]
+        assert _forgotten(faces, pairs) == []
+        assert _forgotten(faces, pairs[:3]) == [(7, 8)]
+        assert _forgotten(faces, []) == []  # nothing says where it is
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        # In the order of the points instead of left and right.
+        (
+            [[0, 1], [2, 3], [5, 6], [7, 8]],
+            PairFaults([(0, 1), (2, 3)], [(0, 3), (1, 2)], []),
+        ),
+        # Counted from 1.
+        (
+            [[1, 4], [2, 3], [6, 7], [8, 9]],
+            PairFaults([(1, 4), (2, 3), (6, 7), (8, 9)], [(0, 3), (1, 2), (5, 6), (7, 8)], []),
+        ),
+        # The outer corner of one eye with the inner corner of the other.
+        ([[0, 2], [1, 3], [5, 6]], PairFaults([(0, 2), (1, 3)], [(0, 3), (1, 2)], [(7, 8)])),
+        # Lip and lip: both are on the mirror line.
+        ([*RIGHT_PAIRS, [9, 10]], PairFaults([(9, 10)], [], [])),
+    ],
+)
+def test_pairs_that_are_wrong_are_found(small_faces, pairs, expected):
+    assert pair_faults(small_faces, _small_scheme(pairs)) == expected
+
+
+def test_nothing_is_said_of_pairs_where_nothing_is_known():
+    generator = np.random.default_rng(0)
+    for count in (1, 2, 5, 21):  # objects that have no symmetry, as hands
+        for _ in range(20):
+            shape = generator.normal(size=(count, 2))
+            shapes = shape + generator.normal(0, 0.1, (40, count, 2))
+            if count > 1:
+                assert _forgotten(shapes, []) == []
+    with pytest.raises(ValueError, match="coincide"):
+        _forgotten(np.ones((4, 1, 2)), [])
 
 
 def test_each_forgotten_pair_of_68_points_is_found():
     scheme = get_scheme("ibug_68")
-    shapes = np.array([random_head(np.random.default_rng([3, i])).landmarks[:, :2]
-                       for i in range(100)])  # fmt: skip
-    assert forgotten_pairs(shapes, scheme) == []
+    heads = [random_head(np.random.default_rng([3, i])).landmarks for i in range(100)]
+    shapes = np.array(heads)[..., :2]
+    assert pair_faults(shapes, scheme) == PairFaults([], [], [])
     pairs = symmetric_pairs(scheme).tolist()
     for pair in pairs[::4]:
-        left = scheme_from_dict(
-            {"name": "most_68", "points": 68, "pairs": [p for p in pairs if p != pair]}
-        )
-        assert forgotten_pairs(shapes, left) == [tuple(pair)]
+        assert _forgotten(shapes, [p for p in pairs if p != pair]) == [tuple(pair)]
 
 
 def test_all_near_hashes_are_found_without_comparing_all():

@@ -13,8 +13,8 @@ from tfrecords_tools.inspection.boxes import (
     points_off_square,
     points_outside,
 )
+from tfrecords_tools.inspection.declared_pairs import pair_faults
 from tfrecords_tools.inspection.duplicates import find_duplicates
-from tfrecords_tools.inspection.forgotten import forgotten_pairs
 from tfrecords_tools.inspection.origin import origin_difference
 from tfrecords_tools.inspection.survey import Survey
 from tfrecords_tools.inspection.swaps import find_swaps, reversed_on_average
@@ -131,20 +131,28 @@ def check_swaps(survey: Survey, mean: np.ndarray, warnings: list[Warned]) -> Non
 
 
 def check_pairs(survey: Survey, faces: np.ndarray, warnings: list[Warned]) -> None:
-    """Warns of pairs that the mark-up does not declare, by the mean shape of some faces."""
+    """Warns of pairs that the mark-up should not, or should, declare, by some faces' mean shape."""
     scheme = survey.records.scheme
     shapes = survey.landmarks_square_px[faces].astype(np.float64)
     try:
-        pairs = forgotten_pairs(shapes, scheme)
+        faults = pair_faults(shapes, scheme)
     except ValueError:  # there is no mean shape
         return
-    if pairs:
-        named = ", ".join(f"{a} and {b}" for a, b in pairs)
+    if faults.wrong:
+        instead = f" ({_named(faults.right)} do)" if faults.right else ""
+        _warn(
+            warnings, "wrong_pairs",
+            f"pairs of {scheme.name} don't mirror each other in the mean shape: "
+            f"{_named(faults.wrong)}{instead}. Do its numbers count from 0?", survey, (),
+            pairs=len(faults.wrong),
+        )  # fmt: skip
+    if faults.forgotten:
+        named = ", ".join(f"{a} and {b}" for a, b in faults.forgotten)
         _warn(
             warnings, "forgotten_pairs",
             f"points {named} are in no pair, but mirror each other in the mean shape: if they are "
             f"left and right, flips of {scheme.name} exchange their meaning", survey, (),
-            pairs=len(pairs),
+            pairs=len(faults.forgotten),
         )  # fmt: skip
 
 
