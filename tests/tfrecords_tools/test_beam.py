@@ -1,12 +1,14 @@
 import pathlib
 import sys
 
+import cv2
+import numpy as np
 import pytest
 from dots import DotSource
 
 from tfrecords_tools.beam import write_records_with_beam
 from tfrecords_tools.job import make_job
-from tfrecords_tools.sources import Item, SyntheticSource
+from tfrecords_tools.sources import CsvSource, Item, SyntheticSource
 from tfrecords_tools.squares import StoredSquare
 from tfrecords_tools.writer import write_records
 
@@ -68,6 +70,24 @@ def test_the_same_files_as_on_one_machine(tmp_path, options):
     # A shard whose faces were all skipped is there, empty: its name is in its siblings' names.
     assert manifest["shards"][emptied]["faces"] == 0
     assert (tmp_path / "beam" / emptied).stat().st_size == 0
+
+
+@needs_beam
+def test_workers_list_a_file_of_ones_own_again(tmp_path):
+    """Rows that can't be listed, and faces that can't be read, are in the manifest once."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((90, 120, 3), np.uint8))
+    header = "path," + ",".join(f"{a}{i}" for i in range(5) for a in "xy") + ",split"
+    good = "10,20,30,20,20,30,12,40,28,40"
+    rows = [f"a.png,{good},{'test' if i % 3 else 'train'}" for i in range(20)]
+    rows[4], rows[9], rows[11] = f"b.png,{good},train", "a.png,1,2", f"a.png,x{good},test"
+    (tmp_path / "faces.csv").write_text("\n".join([header, *rows]) + "\n")
+    source = CsvSource(tmp_path / "faces.csv", scheme="celeba_5")
+    options = {"stored": SIDE, "faces_per_shard": 4}
+    local = write_records(source, tmp_path / "l", num_processes=0, progress=False, **options)
+    assert write_records_with_beam(source, tmp_path / "beam", **options) == local
+    assert _bytes(tmp_path / "beam") == _bytes(tmp_path / "l")
+    assert list(local["skipped"]) == ["line 11", "line 13", "b.png#6"]
+    assert sum(local["counts"].values()) == 17
 
 
 @needs_beam

@@ -1,3 +1,4 @@
+import fcntl
 import json
 import multiprocessing
 import os
@@ -203,6 +204,21 @@ def test_a_second_run_to_one_place_is_refused_and_the_first_unharmed(tmp_path):
     # A lock that a killed run has left behind is no lock.
     (tmp_path / "later.lock").touch()
     write_records(DotSource(2), tmp_path / "later", **options)
+
+
+def test_a_lock_whose_file_was_removed_holds_nothing(tmp_path, monkeypatch):
+    """Between opening and locking, its former holder may finish: others lock a new file then."""
+    lock = fcntl.flock
+
+    def late(file, how):
+        (tmp_path / "r.lock").unlink()
+        (tmp_path / "r.lock").touch()  # another's
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(ValueError, match="Another process writes there"):
+        write_records(DotSource(2), tmp_path / "r", num_processes=0, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.lock"]
 
 
 def test_a_run_that_finished_in_between_is_not_overwritten(tmp_path):
