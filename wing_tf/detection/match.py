@@ -28,8 +28,10 @@ def matching_box(boxes_xyxy_px: np.ndarray, landmarks_px: np.ndarray) -> np.ndar
     inside = ((known >= low[:, None]) & (known <= high[:, None])).all(axis=-1)
     shares = inside.mean(axis=1)
     holds = ((middle >= low) & (middle <= high)).all(axis=1)
-    sides = np.max(high - low, axis=1)
-    fits = holds & (shares >= _LEAST_SHARE) & (sides <= _LARGEST * np.max(tight[2:] - tight[:2]))
+    fits = holds & (shares >= _LEAST_SHARE)
+    if len(known) > 1:  # one point has no size
+        sides = np.max(high - low, axis=1)
+        fits &= sides <= _LARGEST * np.max(tight[2:] - tight[:2])
     if not fits.any():
         return None
     overlaps = box_iou(boxes_xyxy_px, crop_square(tight, 1.0))
