@@ -192,9 +192,9 @@ def test_a_hundred_thousand_plain_pictures_are_no_trouble():
     hashes = np.zeros(100_000, np.uint64)
     thumbnails = np.zeros((100_000, 256), np.uint8)
     splits = ["test"] * 50 + ["train"] * 99_950
-    start = time.perf_counter()
+    start = time.process_time()
     found = find_duplicates(hashes, thumbnails, splits)
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
     assert 10_000 < len(found) < 30_000
     assert {pair.first for pair in found} <= set(range(50))
     assert min(pair.second for pair in found) >= 50

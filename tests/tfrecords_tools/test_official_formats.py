@@ -105,9 +105,9 @@ def test_wflw_lists_are_read_fast(wflw):
     root, (first, _, _) = wflw
     line = wflw_line(first + 0.123456, (3, 4, 60, 50), "0 0 0 0 0 1", "37--Soccer/a.jpg")
     (root / LISTS / "list_98pt_rect_attr_train.txt").write_text(line * 7500)
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(WflwSource(root).items()) == 7502
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.fixture
@@ -257,9 +257,9 @@ def test_celeba_lists_are_read_fast(celeba):
         ("Eval/list_eval_partition.txt", "", "0"),
     ):
         (root / path).write_text(header + "".join(f"{name} {row}\n" for name in names))
-    start = time.perf_counter()
+    start = time.process_time()
     items = CelebASource(root).items()
-    assert time.perf_counter() - start < 15
+    assert time.process_time() - start < 15
     assert len(items) == 200_000
     assert len(pickle.dumps(items[5].payload)) < 120
 
