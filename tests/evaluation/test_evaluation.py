@@ -124,6 +124,7 @@ def test_a_model_is_judged_on_another_mark_up(synthetic_records, tmp_path):
     (tmp_path / "out").mkdir()
     report = evaluate(path, str(synthetic_records), tmp_path / "out", normaliser="box")
     assert report["protocol"].startswith("wflw_98 as ibug_68 (68 landmarks), box NME")
+    assert "whose own error has not been measured" in report["warnings"][0]
     records = open_records(find_shards(str(synthetic_records)))
     mapping = find_map("wflw_98", "ibug_68")
     plain = predict_batches(

@@ -261,6 +261,7 @@ class Judge:
         }
         if self.scheme_map is not None:
             facts["scheme_map"] = [list(group) for group in self.scheme_map.groups]
+            facts["scheme_map_residual"] = self.scheme_map.known_residual
         return facts
 
     def _warnings(self) -> list[str]:
@@ -271,6 +272,13 @@ class Judge:
             found.append(
                 f"WARNING: trained on crops round {', '.join(self.contract.trained_crops)}, judged "
                 f"on {', '.join(map(str, self.records.crops))}"
+            )
+        if self.scheme_map is not None and self.scheme_map.known_residual != 0:
+            own = self.scheme_map.known_residual
+            error = "has not been measured" if own is None else f"is {100 * own:.2f} % NME"
+            found.append(
+                f"NOTE: judged through a map between mark-ups, whose own error {error} "
+                "(wing-tfrecords residual)"
             )
         if any(crop.uses_truth for crop in self.records.crops):
             found.append("WARNING: the test crops were widened with the true landmarks")

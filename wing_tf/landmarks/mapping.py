@@ -32,6 +32,8 @@ class SchemeMap:
         groups: for each landmark of the target, the source's indices whose mean stands for it;
             empty where nothing does: that landmark is not judged.
         reference: why these.
+        known_residual: the map's own error, as a fraction of the target's default normaliser: 0 for
+            a part of the same points, None where it was not measured (see `residual`).
 
     Raises:
         ValueError: if the groups don't fit the mark-ups, or the map is not the same for a flipped
@@ -51,6 +53,7 @@ class SchemeMap:
     target: LandmarkScheme
     groups: tuple[tuple[int, ...], ...] = field(repr=False)
     reference: str = field(default="", repr=False)
+    known_residual: float | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Freezes and checks the groups."""
@@ -148,8 +151,9 @@ def load_map(path: str | pathlib.Path) -> SchemeMap:
     """Reads a map from a JSON file.
 
     The file holds the mark-ups ``source`` and ``target`` and ``groups``, a list of lists of
-    indices; ``reference`` is welcome. A mark-up is a known name, a JSON file's (relative to this
-    one) or a JSON object as in such a file (`wing_tf.landmarks.scheme_from_dict`).
+    indices; ``reference`` and ``known_residual`` are welcome. A mark-up is a known name, a JSON
+    file's (relative to this one) or a JSON object as in such a file
+    (`wing_tf.landmarks.scheme_from_dict`).
 
     Raises:
         ValueError: if the file is not such a file, or the map is wrong.
@@ -170,6 +174,7 @@ def load_map(path: str | pathlib.Path) -> SchemeMap:
             target=scheme_of(values["target"]),
             groups=tuple(tuple(group) for group in values["groups"]),
             reference=values.get("reference", ""),
+            known_residual=values.get("known_residual"),
         )
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(
@@ -224,6 +229,7 @@ MAPS: dict[tuple[str, str], SchemeMap] = {
                 target=part,
                 groups=tuple((index,) for index in IBUG_68.subsets[subset]),
                 reference="A part of the 68 points: exact.",
+                known_residual=0.0,
             )
             for part, subset in ((IBUG_51, "inner_51"), (IBUG_49, "inner_49"))
         ),
