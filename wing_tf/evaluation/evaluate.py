@@ -2,18 +2,16 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import tqdm
 
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import UNKNOWN_CROP, find_shards, open_records
 from wing_tf.evaluation import conditions
-from wing_tf.evaluation.heatmaps import draw_maps, face_maps
+from wing_tf.evaluation.heatmaps import draw_worst_to_best
 from wing_tf.evaluation.predict import (
-    CropBatch,
     Predictions,
     check_fit,
     compile_network,
@@ -29,7 +27,7 @@ from wing_tf.evaluation.protocol_report import (
 )
 from wing_tf.evaluation.protocols import Protocol
 from wing_tf.evaluation.report import face_errors, make_report, summarise, write_report
-from wing_tf.landmarks import BOX_NORMALISERS, LandmarkScheme, SchemeMap, find_map
+from wing_tf.landmarks import BOX_NORMALISERS, SchemeMap, find_map
 from wing_tf.models import open_localiser
 from wing_tf.models.saving import find_network, load_network
 from wing_tf.visualization.files import save_picture
@@ -174,7 +172,7 @@ class Judge:
             if protocol.score == "pck":
                 more["pck"] = face_pck(predictions, distance, protocol.thresholds[0])
         if self.scheme_map is None and open_localiser(self.network):  # of its own mark-up
-            picture = _draw_heatmaps(
+            picture = draw_worst_to_best(
                 self.network, errors, predictions.number, crop_batches(records, self.contract),
                 scheme,
             )  # fmt: skip
@@ -266,9 +264,9 @@ class Judge:
 
     def _warnings(self) -> list[str]:
         """Returns what makes the scores other than they look."""
-        kinds = {crop.box for crop in self.records.crops}
+        kinds = {crop.box for crop in self.records.crops if crop != UNKNOWN_CROP}
         found = []
-        if self.contract.trained_boxes and kinds != set(self.contract.trained_boxes):
+        if self.contract.trained_boxes and not kinds <= set(self.contract.trained_boxes):
             found.append(
                 f"WARNING: trained on crops round {', '.join(self.contract.trained_crops)}, judged "
                 f"on {', '.join(map(str, self.records.crops))}"
@@ -299,26 +297,3 @@ def _harder(box_noise: float | None, rotation_deg: float | None) -> dict[str, di
                 "draw_angles": conditions.random_angles(rotation_deg),
             }
     return harder
-
-
-def _draw_heatmaps(
-    network: keras.Model,
-    errors: np.ndarray,
-    numbers: np.ndarray,
-    batches: Iterable[CropBatch],
-    scheme: LandmarkScheme,
-) -> np.ndarray:
-    """Draws the maps of the worst, the median and the best face.
-
-    Args:
-        network: a localiser of heatmaps.
-        errors: [N], of the faces that are judged; NaN of those without a score.
-        numbers: [N], their places in the batches' order.
-        batches: all faces.
-        scheme: the mark-up.
-    """
-    order = np.argsort(np.where(np.isfinite(errors), -errors, np.inf))[: np.isfinite(errors).sum()]
-    chosen = {"worst": order[0], "median": order[len(order) // 2], "best": order[-1]}
-    faces = face_maps(network, batches, [int(numbers[i]) for i in chosen.values()])
-    captions = [f"{name}: {100 * errors[i]:.1f} %" for name, i in chosen.items()]
-    return draw_maps(faces, scheme, captions)

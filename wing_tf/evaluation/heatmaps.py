@@ -185,3 +185,26 @@ def _paint(values: np.ndarray, side_px: int) -> np.ndarray:
     grey = np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)
     large = cv2.resize(grey, (side_px, side_px), interpolation=cv2.INTER_NEAREST)
     return cv2.cvtColor(cv2.applyColorMap(large, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+
+
+def draw_worst_to_best(
+    network: keras.Model,
+    errors: np.ndarray,
+    numbers: np.ndarray,
+    batches: Iterable[CropBatch],
+    scheme: LandmarkScheme,
+) -> np.ndarray:
+    """Draws the maps of the worst, the median and the best face.
+
+    Args:
+        network: a localiser of heatmaps.
+        errors: [N], of the faces that are judged; NaN of those without a score.
+        numbers: [N], their places in the batches' order.
+        batches: all faces.
+        scheme: the mark-up.
+    """
+    order = np.argsort(np.where(np.isfinite(errors), -errors, np.inf))[: np.isfinite(errors).sum()]
+    chosen = {"worst": order[0], "median": order[len(order) // 2], "best": order[-1]}
+    faces = face_maps(network, batches, [int(numbers[i]) for i in chosen.values()])
+    captions = [f"{name}: {100 * errors[i]:.1f} %" for name, i in chosen.items()]
+    return draw_maps(faces, scheme, captions)

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from wing_tf.models.saving import IMAGENET
+
 Values = Mapping[str, Mapping[str, float]]
 
 
@@ -40,7 +42,6 @@ _TRUE = {"boxes": "of the true landmarks", "box_kinds": ("landmark",)}
 _NOT_SAID = {"boxes": "not said", "box_kinds": ()}
 
 _TRAIN_300W = {"ibug_300w": 3148}
-_IMAGENET = {"imagenet": 1281167}
 _WING: dict[str, Any] = {"source": "Feng et al., Wing Loss, CVPR", "year": 2018}
 _AWING: dict[str, Any] = {"source": "Wang et al., Adaptive Wing Loss, ICCV", "year": 2019}
 _SMT: dict[str, Any] = {
@@ -80,13 +81,13 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         Published(system="AWing", **_AWING, **_DATASET, trained_on=_TRAIN_300W,
                   values=_nme(full=3.07, common=2.72, challenge=4.52)),
         Published(**_SMT, values=_nme(full=3.89, common=3.44, challenge=5.75)),
-        Published(**_HRNET, trained_on=_TRAIN_300W | _IMAGENET,
+        Published(**_HRNET, trained_on=_TRAIN_300W | IMAGENET,
                   values=_nme(full=3.34, common=2.91, challenge=5.11)),
     ),
     "300w_interpupil": (
         Published(system=_PDB_CNN, **_WING, **_NOT_SAID, trained_on=_TRAIN_300W,
                   values=_nme(full=4.04, common=3.27, challenge=7.18)),
-        Published(system=_PDB_RESNET, **_WING, **_NOT_SAID, trained_on=_TRAIN_300W | _IMAGENET,
+        Published(system=_PDB_RESNET, **_WING, **_NOT_SAID, trained_on=_TRAIN_300W | IMAGENET,
                   values=_nme(full=3.60, common=3.01, challenge=6.01)),
         Published(system="AWing", **_AWING, **_DATASET, trained_on=_TRAIN_300W,
                   values=_nme(full=4.31, common=3.77, challenge=6.52)),
@@ -95,7 +96,7 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         Published(system="AWing", **_AWING, **_TRUE, trained_on=_TRAIN_300W,
                   values=_columns("all", nme="3.56", fr_08=".83", auc_08="55.76", fr_10=".33",
                                   auc_10="64.40")),
-        Published(**_HRNET, trained_on=_TRAIN_300W | _IMAGENET, values=_nme(all=3.85)),
+        Published(**_HRNET, trained_on=_TRAIN_300W | IMAGENET, values=_nme(all=3.85)),
     ),
     "wflw": (
         Published(system="AWing, WFLW's boxes a tenth larger", **_AWING, **_DATASET,
@@ -109,7 +110,7 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
                                   nme="4.21 7.21 4.46 4.23 4.02 4.99 4.82",
                                   fr_10="2.04 9.20 1.27 2.01 0.97 4.21 2.72",
                                   auc_10="58.95 33.37 57.18 59.58 60.17 52.75 53.93")),
-        Published(**_HRNET, trained_on={"wflw": 7500} | _IMAGENET,
+        Published(**_HRNET, trained_on={"wflw": 7500} | IMAGENET,
                   values=_columns(_WFLW_GROUPS, nme="4.60 7.86 4.78 4.57 4.26 5.42 5.36")),
     ),
     "cofw_interpupil": (
@@ -118,24 +119,24 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
                   values=_columns("test", nme="4.94", fr_10=".99", auc_08="39.11", fr_08="5.52")),
     ),
     "cofw_interocular": (
-        Published(**_HRNET, trained_on={"cofw": 1345} | _IMAGENET,
+        Published(**_HRNET, trained_on={"cofw": 1345} | IMAGENET,
                   values=_columns("test", nme="3.45", fr_10=".20")),
     ),
     "cofw68": (Published(**_SMT, values=_nme(test=5.32)),),
     "aflw_full": (
         Published(system=_PDB_CNN, **_WING, **_DATASET, trained_on={"aflw": 20000},
                   values=_nme(full=1.65)),
-        Published(system=_PDB_RESNET, **_WING, **_DATASET, trained_on={"aflw": 20000} | _IMAGENET,
+        Published(system=_PDB_RESNET, **_WING, **_DATASET, trained_on={"aflw": 20000} | IMAGENET,
                   values=_nme(full=1.47)),
         Published(system="AWing", **_AWING, **_DATASET, trained_on={"aflw": 20000},
                   values=_nme(full=1.53)),
         Published(**_SMT, values=_nme(full=1.87)),
-        Published(**_HRNET, trained_on={"aflw": 20000} | _IMAGENET, values=_nme(full=1.57)),
+        Published(**_HRNET, trained_on={"aflw": 20000} | IMAGENET, values=_nme(full=1.57)),
     ),
     "aflw_frontal": (
         Published(system="AWing", **_AWING, **_DATASET, trained_on={"aflw": 20000},
                   values=_nme(frontal=1.38)),
-        Published(**_HRNET, trained_on={"aflw": 20000} | _IMAGENET, values=_nme(frontal=1.46)),
+        Published(**_HRNET, trained_on={"aflw": 20000} | IMAGENET, values=_nme(frontal=1.46)),
     ),
     "lsp_pck": tuple(
         Published(system=system, **_AWING, **_NOT_SAID,

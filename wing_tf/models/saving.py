@@ -16,6 +16,9 @@ import keras
 
 from wing_tf.landmarks import LandmarkScheme, custom_json, get_scheme, scheme_from_json
 
+IMAGENET = {"imagenet": 1281167}
+"""What ``trained_on`` says of weights that were trained on ImageNet's pictures."""
+
 _MEMBER = "wing_tf_contract.json"
 _SCHEME_MEMBER = "wing_tf_scheme.json"  # where the mark-up is not built in
 

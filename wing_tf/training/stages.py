@@ -17,13 +17,12 @@ from wing_tf.data.refine import FirstStage, RefinedAugmenter
 from wing_tf.geometry import landmark_box, procrustes, shrink_ratio
 from wing_tf.losses import CROSS_ENTROPIES
 from wing_tf.models import HEATMAP_MODELS, MODELS, correction, heatmap_localiser, two_stage
-from wing_tf.models.saving import Contract, find_network, load_network, read_contract
+from wing_tf.models.saving import IMAGENET, Contract, find_network, load_network, read_contract
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.training.config import emits_residuals, has_boundary
 from wing_tf.training.device import Plan
 from wing_tf.training.kernel import radii
 
-_IMAGENET = {"imagenet": 1281167}
 _UNKNOWN = "not known (weights from a file)"
 
 
@@ -70,7 +69,7 @@ class OneStage:
             for name, count in known.items():
                 trained_on[name] = max(count, trained_on.get(name, 0))
         if config.model.weights:
-            trained_on |= _IMAGENET if config.model.weights == "imagenet" else {_UNKNOWN: 0}
+            trained_on |= IMAGENET if config.model.weights == "imagenet" else {_UNKNOWN: 0}
         return {
             "square": records.square,
             "trained_on": trained_on,
