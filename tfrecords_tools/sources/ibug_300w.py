@@ -8,7 +8,6 @@ import numpy as np
 
 from tfrecords_tools.sources.base import (
     PICTURE_SUFFIXES,
-    BadRecordError,
     Face,
     Item,
     Source,
@@ -17,6 +16,7 @@ from tfrecords_tools.sources.base import (
     read_picture,
 )
 from tfrecords_tools.sources.ibug_boxes import IbugBoxes
+from tfrecords_tools.sources.owners_files import parse_rows, read_text
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 FOLDER_SPLITS = {
@@ -53,24 +53,10 @@ def read_pts(path: pathlib.Path, num_landmarks: int, origin: float = 1.0) -> np.
     Raises:
         BadRecordError: if the file can't be read, holds another number of points, text or NaN.
     """
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise BadRecordError(f"cannot read {path}: {error.strerror}") from error
+    text = read_text(path)
     if "{" in text:
         text = text.split("{", 1)[1].split("}", 1)[0]
-    rows = [row.split() for row in text.splitlines() if row.strip()]
-    try:
-        points = np.array([[float(value) for value in row] for row in rows], np.float64)
-    except ValueError as error:
-        raise BadRecordError(f"{path}: not rows of two numbers ({error})") from error
-    if points.shape != (num_landmarks, 2):
-        raise BadRecordError(
-            f"{path}: expected {num_landmarks} rows of two numbers, found shape {points.shape}"
-        )
-    if not np.all(np.isfinite(points)):
-        raise BadRecordError(f"{path}: holds NaN or infinity")
-    return points - origin
+    return parse_rows(path, text.splitlines(), num_landmarks) - origin
 
 
 class Ibug300WSource(Source):

@@ -8,7 +8,6 @@ import numpy as np
 
 from tfrecords_tools.sources.base import (
     PICTURE_SUFFIXES,
-    BadRecordError,
     Face,
     Item,
     Source,
@@ -16,6 +15,7 @@ from tfrecords_tools.sources.base import (
     read_picture,
     require,
 )
+from tfrecords_tools.sources.owners_files import parse_rows, read_text
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 LAYOUT = "{train,val,test}/images/NAME.jpg and {train,val,test}/landmarks/NAME.txt"
@@ -39,24 +39,10 @@ def read_points(path: pathlib.Path, num_landmarks: int) -> np.ndarray:
     Raises:
         BadRecordError: if the file can't be read, holds another number of points, text or NaN.
     """
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise BadRecordError(f"cannot read {path}: {error.strerror}") from error
-    rows = [line.split() for line in text.splitlines() if line.strip()]
-    if rows and len(rows[0]) == 1:
-        rows = rows[1:]
-    try:
-        points = np.array([[float(word) for word in row] for row in rows], np.float64)
-    except ValueError as error:
-        raise BadRecordError(f"{path}: not rows of two numbers ({error})") from error
-    if points.shape != (num_landmarks, 2):
-        raise BadRecordError(
-            f"{path}: expected {num_landmarks} rows of two numbers, found shape {points.shape}"
-        )
-    if not np.all(np.isfinite(points)):
-        raise BadRecordError(f"{path}: holds NaN or infinity")
-    return points
+    lines = read_text(path).splitlines()
+    if lines and len(lines[0].split()) == 1:
+        lines = lines[1:]
+    return parse_rows(path, lines, num_landmarks)
 
 
 class LapaSource(Source):

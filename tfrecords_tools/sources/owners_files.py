@@ -1,13 +1,14 @@
 """Finding and reading owners' files, with one clear line where they are not as expected."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import h5py
+import numpy as np
 import scipy.io
 
-from tfrecords_tools.sources.base import require
+from tfrecords_tools.sources.base import BadRecordError, require
 
 
 def find(root: pathlib.Path, places: Sequence[str], layout: str) -> pathlib.Path:
@@ -76,3 +77,31 @@ def _check_names(path: pathlib.Path, names: Sequence[str], found: Any) -> None:
             f"{path} must hold the variables {', '.join(names)}. Missing: {', '.join(absent)}; "
             f"found: {shown}."
         )
+
+
+def read_text(path: pathlib.Path) -> str:
+    """Reads a text file. Raises `BadRecordError` if it can't be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise BadRecordError(f"cannot read {path}: {error.strerror}") from error
+
+
+def parse_rows(path: pathlib.Path, lines: Iterable[str], num_landmarks: int) -> np.ndarray:
+    """Returns the points [K, 2] of lines that hold "x y", one a landmark; empty lines are skipped.
+
+    Raises:
+        BadRecordError: if they hold another number of points, text or NaN; it names ``path``.
+    """
+    rows = [line.split() for line in lines if line.strip()]
+    try:
+        points = np.array([[float(value) for value in row] for row in rows], np.float64)
+    except ValueError as error:
+        raise BadRecordError(f"{path}: not rows of two numbers ({error})") from error
+    if points.shape != (num_landmarks, 2):
+        raise BadRecordError(
+            f"{path}: expected {num_landmarks} rows of two numbers, found shape {points.shape}"
+        )
+    if not np.all(np.isfinite(points)):
+        raise BadRecordError(f"{path}: holds NaN or infinity")
+    return points

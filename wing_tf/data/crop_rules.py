@@ -5,8 +5,9 @@ imports nothing heavy: the writer's processes start fast.
 """
 
 import dataclasses
-import difflib
 import json
+
+from wing_tf.names import did_you_mean
 
 BOX_KINDS = (
     "landmark",  # the tight box of the landmarks
@@ -152,8 +153,7 @@ def get_crop_rule(name: str) -> CropRule:
     """Returns a rule by name. Raises ValueError with the known ones if there is none."""
     if name in CROP_RULES:
         return CROP_RULES[name]
-    close = difflib.get_close_matches(str(name), CROP_RULES, n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(name, CROP_RULES)
     raise ValueError(
         f"`name` must be one of {', '.join(CROP_RULES)}. Received: name={name!r}.{hint}"
     )

@@ -185,22 +185,16 @@ def _identify(file: str, record: bytes) -> _Facts:
         crop_rule = CropRule.from_json(crop) if crop else UNKNOWN_CROP
         side = feature[schema.SIDE].int64_list.value[0]
         x0, y0, x1, y1 = feature[schema.BOX].float_list.value
+        context = side / max(x1 - x0, y1 - y0)
         count = len(feature[schema.VISIBILITY].int64_list.value)
     except (DecodeError, ArithmeticError, LookupError, ValueError) as error:
-        raise _foreign(file, error) from None
-    if definition:
-        try:
-            scheme_from_json(definition)
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from None
-    try:
-        if count != get_scheme(name).num_landmarks:
-            raise ValueError(f"{name} with {count} landmarks")
-        context = side / max(x1 - x0, y1 - y0)
-    except (DecodeError, ArithmeticError, LookupError, ValueError) as error:
-        raise _foreign(file, error) from None
+        raise ValueError(
+            f"{file} holds records that `wing-tfrecords` has not written ({error})."
+        ) from None
+    try:  # a mark-up of one's own may clash with another one: that is no fault of the records
+        scheme = scheme_from_json(definition) if definition else get_scheme(name)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    if count != scheme.num_landmarks:
+        raise ValueError(f"{file} holds {count} landmarks of {name}.")
     return _Facts(name, side, context, crop_rule, text(schema.SOURCE, "not recorded"))
-
-
-def _foreign(file: str, error: Exception) -> ValueError:
-    return ValueError(f"{file} holds records that `wing-tfrecords` has not written ({error}).")

@@ -1,9 +1,10 @@
 """The field's protocols by name: which faces, which groups of them, divided by what."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from typing import Any
+
+from wing_tf.names import did_you_mean
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -165,6 +166,5 @@ def get_protocol(name: str) -> Protocol:
     """Returns a protocol by name. Raises ValueError with the known ones if there is none."""
     if name in PROTOCOLS:
         return PROTOCOLS[name]
-    close = difflib.get_close_matches(str(name), PROTOCOLS, n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(name, PROTOCOLS)
     raise ValueError(f"`protocol` must be one of {', '.join(PROTOCOLS)}. Received: {name!r}.{hint}")

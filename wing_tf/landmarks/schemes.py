@@ -4,9 +4,8 @@ Faces name left and right by the side of the PICTURE; `lsp_14` names joints by t
 side. Boundary curves follow Adaptive Wing, which leaves out the lower edge of the brows.
 """
 
-import difflib
-
 from wing_tf.landmarks.scheme import LandmarkScheme
+from wing_tf.names import did_you_mean
 
 
 def _points(text: str) -> tuple[int, ...]:
@@ -286,8 +285,7 @@ def get_scheme(name: str | LandmarkScheme) -> LandmarkScheme:
         return name
     if name in SCHEMES:
         return SCHEMES[name]
-    close = difflib.get_close_matches(str(name), SCHEMES, n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = did_you_mean(name, SCHEMES)
     raise ValueError(
         f"`name` must be one of {', '.join(SCHEMES)} or a LandmarkScheme. "
         f"Received: name={name!r}.{hint}"

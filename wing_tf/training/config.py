@@ -15,6 +15,7 @@ from wing_tf.losses import CROSS_ENTROPIES, HEATMAP_LOSSES, LOSSES
 from wing_tf.losses.cross_entropy import ACTIVATIONS
 from wing_tf.losses.weighted_map import KINDS as MAP_KINDS
 from wing_tf.models import HEATMAP_MODELS, MODELS
+from wing_tf.names import did_you_mean
 from wing_tf.training.device import PRECISIONS
 from wing_tf.training.kernel import radii
 
@@ -222,8 +223,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
     for key, known in choices.items():
         value = _at(config, key)
         if value not in known:
-            close = difflib.get_close_matches(str(value), list(known), n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(value, known, cutoff=0.6)
             raise ValueError(
                 f"config.{key} must be one of {', '.join(known)}. Received: {value!r}.{hint}"
             )
