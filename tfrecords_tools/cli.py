@@ -252,44 +252,17 @@ def balance() -> None:
     """Writes the pose balance of records."""
     _require(data=_DATA.value, output=_OUTPUT.value)
     folder = common.new_folder(_OUTPUT.value or "")
-    from tfrecords_tools.inspection.sheets import draw_numbers
-    from wing_tf.data.balance import fit_balance
-    from wing_tf.data.read import read_landmarks
-    from wing_tf.data.records import find_shards, open_records
-    from wing_tf.visualization.files import save_picture
-    from wing_tf.visualization.plots import plot_balance
+    from tfrecords_tools.balancing import write_balance
 
-    records = open_records(find_shards(_DATA.value or "", "train"))
-    landmarks, visibility, _ = read_landmarks(records)
-    model = fit_balance(
-        landmarks,
-        visibility,
-        records.scheme,
+    text = write_balance(
+        _DATA.value or "",
+        folder,
         num_bins=_BINS.value,
         absolute=not _SIGNED.value,
         component=_COMPONENT.value,
         cap=_CAP.value,
     )
-    shown = model.counts * model.weights
-    before, after = model.counts / model.counts.sum(), shown / shown.sum()
-    plot_balance(folder / "histogram.png", model.edges, before, after)
-    pose = model.coefficients(landmarks, visibility)
-    order = pose.argsort()
-    middle = abs(pose).argsort()[:8]
-    numbers = [*order[:8], *middle, *order[-8:]]
-    sheet = draw_numbers(records, numbers, [f"{pose[number]:+.2f}" for number in numbers])
-    save_picture(folder / "extremes.png", sheet)
-    # Last: where it is, all the rest is there too.
-    model.save(folder / "balance.json", data=_DATA.value, num_faces=records.num_faces)
-    print(
-        f"{records.num_faces} faces of {records.scheme.name}. Component {model.component}, "
-        f"correlation with the shapes' asymmetry {model.correlations[model.component]:+.3f}.\n"
-        f"{'bin':>16}{'faces':>8}{'weight':>9}{'before':>9}{'after':>9}"
-    )
-    for i, (count, weight) in enumerate(zip(model.counts, model.weights, strict=True)):
-        name = f"{model.edges[i]:.2f} to {model.edges[i + 1]:.2f}"
-        print(f"{name:>16}{count:>8}{weight:>9.2f}{before[i]:>9.1%}{after[i]:>9.1%}")
-    print(f"Balance: {folder}")
+    print(f"{text}\nBalance: {folder}")
 
 
 def residual() -> None:

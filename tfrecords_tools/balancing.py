@@ -1,0 +1,49 @@
+"""The pose balance of records: its file, and pictures to check it by."""
+
+import pathlib
+
+from tfrecords_tools.inspection.sheets import draw_numbers
+from wing_tf.data.balance import fit_balance
+from wing_tf.data.read import read_landmarks
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.visualization.files import save_picture
+from wing_tf.visualization.plots import plot_balance
+
+
+def write_balance(data: str, folder: pathlib.Path, **options) -> str:
+    """Writes balance.json, histogram.png and extremes.png into a folder.
+
+    Args:
+        data: training records, as for `find_shards`; of folders the split "train".
+        folder: that exists.
+        **options: of `wing_tf.data.balance.fit_balance`.
+
+    Returns:
+        The histogram before and after, as text.
+
+    Raises:
+        ValueError: on bad records or options.
+    """
+    records = open_records(find_shards(data, "train"))
+    landmarks, visibility, _ = read_landmarks(records)
+    model = fit_balance(landmarks, visibility, records.scheme, **options)
+    shown = model.counts * model.weights
+    before, after = model.counts / model.counts.sum(), shown / shown.sum()
+    plot_balance(folder / "histogram.png", model.edges, before, after)
+    pose = model.coefficients(landmarks, visibility)
+    order = pose.argsort()
+    middle = abs(pose).argsort()[:8]
+    numbers = [*order[:8], *middle, *order[-8:]]
+    sheet = draw_numbers(records, numbers, [f"{pose[number]:+.2f}" for number in numbers])
+    save_picture(folder / "extremes.png", sheet)
+    # Last: where it is, all the rest is there too.
+    model.save(folder / "balance.json", data=data, num_faces=records.num_faces)
+    lines = [
+        f"{records.num_faces} faces of {records.scheme.name}. Component {model.component}, "
+        f"correlation with the shapes' asymmetry {model.correlations[model.component]:+.3f}.",
+        f"{'bin':>16}{'faces':>8}{'weight':>9}{'before':>9}{'after':>9}",
+    ]
+    for i, (count, weight) in enumerate(zip(model.counts, model.weights, strict=True)):
+        name = f"{model.edges[i]:.2f} to {model.edges[i + 1]:.2f}"
+        lines.append(f"{name:>16}{count:>8}{weight:>9.2f}{before[i]:>9.1%}{after[i]:>9.1%}")
+    return "\n".join(lines)
