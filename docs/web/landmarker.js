@@ -1,0 +1,262 @@
+/**
+ * Facial landmarks from a model that wing-export wrote, in the browser.
+ *
+ *     const landmarker = await Landmarker.load("export/");
+ *     const faces = await landmarker.locate(imageData, [[x0, y0, x1, y1]]);
+ *
+ * Conventions are those of the Python package: points are (x, y), pixel centres are integers, so a
+ * picture that is W pixels wide spans x from -0.5 to W - 0.5; a box is x0, y0, x1, y1 in the same
+ * continuous coordinates.
+ */
+
+import { getGlobalLiteRtPromise, loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
+
+const CONTRACT_VERSION = 1;
+const LARGEST_SAMPLED_SIDE = 8192; // as in the Python package
+
+/**
+ * What a network sees of a face: the box, larger by the margin, as a square on its longer side
+ * unless `square` is false.
+ */
+export function cropRegion(box, { margin, square }) {
+  const [x0, y0, x1, y1] = box;
+  const width = square ? Math.max(x1 - x0, y1 - y0) : x1 - x0;
+  const height = square ? width : y1 - y0;
+  const [x, y] = [(x0 + x1) / 2, (y0 + y1) / 2];
+  const [halfWidth, halfHeight] = [(width * margin) / 2, (height * margin) / 2];
+  return [x - halfWidth, y - halfHeight, x + halfWidth, y + halfHeight];
+}
+
+/** The tight box of landmarks [[x, y], ...]; those that are NaN are left out. */
+export function landmarkBox(landmarksPx) {
+  const known = landmarksPx.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
+  const [xs, ys] = [known.map((point) => point[0]), known.map((point) => point[1])];
+  return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+}
+
+/**
+ * How one axis of a crop is made of the picture's pixels: for each of `size` results, the first
+ * pixel and the weights from there on. The mean of `factor` linear samples a result is one weighted
+ * sum; what lies outside of the picture is black, so its weight is left out.
+ */
+function axisWeights({ low, high, size, factor, length }) {
+  const step = (high - low) / (size * factor);
+  const place = (sample) => low + (sample + 0.5) * step;
+  const clip = (pixel) => Math.min(Math.max(pixel, 0), length - 1);
+  return Array.from({ length: size }, (_, result) => {
+    const first = clip(Math.floor(place(result * factor)));
+    const last = clip(Math.floor(place((result + 1) * factor - 1)) + 1);
+    const weights = new Float64Array(last - first + 1);
+    const add = (pixel, weight) => {
+      if (pixel >= 0 && pixel < length) weights[pixel - first] += weight / factor;
+    };
+    for (let sample = result * factor; sample < (result + 1) * factor; sample++) {
+      const position = place(sample);
+      const pixel = Math.floor(position);
+      add(pixel, 1 - (position - pixel));
+      add(pixel + 1, position - pixel);
+    }
+    return { first, weights };
+  });
+}
+
+/**
+ * Cuts a box out of a picture and scales it, exactly placed and antialiased: to shrink by s, the
+ * picture is sampled linearly on a grid ceil(s) times as fine as the result and blocks are averaged.
+ * A canvas' own scaling does neither in a way that one can rely on.
+ *
+ * @param {ImageData} imageData the picture; its alpha is ignored.
+ * @param {number[]} box x0, y0, x1, y1; may leave the picture: what lies outside is black.
+ * @param {number} size the result's side.
+ * @returns {Uint8Array} RGB, size * size * 3 values.
+ */
+export function cropResample(imageData, box, size) {
+  const { data, width, height } = imageData;
+  const [x0, y0, x1, y1] = box;
+  const shrink = Math.max(x1 - x0, y1 - y0) / size;
+  const factor = Math.min(
+    Math.max(1, Math.ceil(shrink - 1e-6)),
+    Math.floor(LARGEST_SAMPLED_SIDE / size),
+  );
+  const columns = axisWeights({ low: x0, high: x1, size, factor, length: width });
+  const rows = axisWeights({ low: y0, high: y1, size, factor, length: height });
+
+  // Both passes are sums along one axis: first the rows that are needed, then down the columns.
+  const top = rows[0].first;
+  const bottom = rows[size - 1].first + rows[size - 1].weights.length;
+  const stride = size * 3;
+  const narrow = new Float32Array((bottom - top) * stride);
+  for (let y = top; y < bottom; y++) {
+    let out = (y - top) * stride;
+    for (const { first, weights } of columns) {
+      let pixel = (y * width + first) * 4;
+      for (const weight of weights) {
+        narrow[out] += weight * data[pixel];
+        narrow[out + 1] += weight * data[pixel + 1];
+        narrow[out + 2] += weight * data[pixel + 2];
+        pixel += 4;
+      }
+      out += 3;
+    }
+  }
+  const crop = new Uint8Array(size * stride);
+  const sums = new Float64Array(stride);
+  rows.forEach(({ first, weights }, row) => {
+    sums.fill(0);
+    weights.forEach((weight, k) => {
+      const start = (first + k - top) * stride;
+      for (let i = 0; i < stride; i++) sums[i] += weight * narrow[start + i];
+    });
+    for (let i = 0; i < stride; i++) crop[row * stride + i] = Math.round(sums[i]);
+  });
+  return crop;
+}
+
+/** Maps points [x, y, x, y, ...] of a crop of `size` pixels back to the picture it was cut from. */
+function toPicture(points, [x0, y0, x1, y1], size) {
+  const back = (value, low, high) => low + ((value + 0.5) * (high - low)) / size;
+  return Array.from({ length: points.length / 2 }, (_, k) => [
+    back(points[2 * k], x0, x1),
+    back(points[2 * k + 1], y0, y1),
+  ]);
+}
+
+async function fetchPart(folder, name) {
+  const url = new URL(name, folder);
+  const hint = "Write a model with wing-export and serve its folder";
+  const response = await fetch(url).catch((error) => {
+    throw new Error(`No model at ${folder}: ${error.message}. ${hint}.`);
+  });
+  if (!response.ok) {
+    throw new Error(`No model at ${folder}: ${name} gave HTTP ${response.status}. ${hint}.`);
+  }
+  return response;
+}
+
+function checkContract(contract) {
+  if (contract.version !== CONTRACT_VERSION) {
+    throw new Error(
+      `contract.json must be of version ${CONTRACT_VERSION}. Received: version ` +
+        `${contract.version ?? "unknown"}. Take the landmarker.js that came with its wing-export.`,
+    );
+  }
+  if (contract.format !== "litert") {
+    throw new Error(
+      `The model's format must be litert. Received: ${contract.format}. ` +
+        "Export it with --format=litert.",
+    );
+  }
+}
+
+function checkBox(box) {
+  const numbers = Array.from(box ?? []);
+  if (
+    numbers.length !== 4 ||
+    !numbers.every(Number.isFinite) ||
+    numbers[0] >= numbers[2] ||
+    numbers[1] >= numbers[3]
+  ) {
+    throw new Error(
+      `A box must be four numbers, with x0 < x1 and y0 < y1. Received: [${numbers.join(", ")}].`,
+    );
+  }
+  return numbers;
+}
+
+/** An exported model with its crop rule. Make one with `Landmarker.load`. */
+export class Landmarker {
+  #model;
+
+  constructor(model, contract) {
+    this.#model = model;
+    /** What contract.json says: input, crop rule, outputs and mark-up. */
+    this.contract = contract;
+  }
+
+  /**
+   * Loads model.tflite and contract.json.
+   *
+   * @param {string | URL} folder where both are served.
+   * @param {object} [options]
+   * @param {string | URL} [options.wasm] folder of the runtime's WebAssembly files; by default
+   *     that of the npm package.
+   * @param {"wasm" | "webgpu"} [options.accelerator] what runs the model. Small networks are
+   *     fastest on the CPU ("wasm").
+   * @returns {Promise<Landmarker>}
+   * @throws {Error} if there is no such model, or if it is not one that this file can run.
+   */
+  static async load(folder, { wasm, accelerator = "wasm" } = {}) {
+    const base = new URL(folder, globalThis.document?.baseURI ?? import.meta.url);
+    if (!base.pathname.endsWith("/")) base.pathname += "/";
+    const text = await (await fetchPart(base, "contract.json")).text();
+    let contract;
+    try {
+      contract = JSON.parse(text);
+    } catch {
+      throw new Error(`${base}contract.json is not JSON.`);
+    }
+    checkContract(contract);
+    const bytes = new Uint8Array(await (await fetchPart(base, "model.tflite")).arrayBuffer());
+    // The runtime is one a page.
+    wasm ??= new URL("../wasm/", import.meta.resolve("@litertjs/core"));
+    await (getGlobalLiteRtPromise() ?? loadLiteRt(String(wasm)));
+    let model;
+    try {
+      model = await loadAndCompile(bytes, { accelerator });
+    } catch (error) {
+      throw new Error(`${base}model.tflite can't be run here: ${error.message ?? error}.`);
+    }
+    return new Landmarker(model, contract);
+  }
+
+  /**
+   * Locates the landmarks of faces.
+   *
+   * @param {ImageData} imageData a picture, as of `context.getImageData`; alpha is ignored.
+   * @param {number[][]} boxes face boxes [x0, y0, x1, y1] like those of the training: see
+   *     `contract.crop.boxes`; "landmark" is the tight box of the landmarks.
+   * @returns {Promise<{landmarksPx: number[][], box: number[], scores: number[] | null}[]>} one
+   *     entry a box: K points [x, y] in the picture's pixels, the box, and K scores in 0..1 where
+   *     the model gives them.
+   * @throws {Error} on another kind of picture or a bad box.
+   */
+  async locate(imageData, boxes) {
+    const { data, width, height } = imageData ?? {};
+    if (!(data instanceof Uint8ClampedArray) || data.length !== width * height * 4) {
+      throw new Error("`imageData` must be ImageData with 8 bits a channel.");
+    }
+    const checked = Array.from(boxes, checkBox);
+    const size = this.contract.input.shape[1];
+    const faces = [];
+    for (const box of checked) {
+      const region = cropRegion(box, this.contract.crop);
+      const outputs = await this.#run(cropResample(imageData, region, size));
+      faces.push({
+        landmarksPx: toPicture(outputs.landmarks, region, size),
+        box,
+        scores: outputs.scores ? Array.from(outputs.scores) : null,
+      });
+    }
+    return faces;
+  }
+
+  /** Frees the model's memory, which the browser doesn't do by itself. */
+  delete() {
+    this.#model.delete();
+  }
+
+  /** Runs one crop; returns the outputs' values by name. */
+  async #run(crop) {
+    const { name, shape } = this.contract.input;
+    const input = new Tensor(crop, shape);
+    let outputs = {};
+    try {
+      outputs = await this.#model.run({ [name]: input });
+      const values = {};
+      for (const [key, tensor] of Object.entries(outputs)) values[key] = await tensor.data();
+      return values;
+    } finally {
+      for (const tensor of [input, ...Object.values(outputs)]) tensor.delete();
+    }
+  }
+}

@@ -1,0 +1,276 @@
+/**
+ * The page round `landmarker.js`: a picture or the camera in, landmarks drawn on it.
+ *
+ * The address may say ?model=FOLDER (with model.tflite and contract.json; "model/" if left out),
+ * ?image=URL and &box=x0,y0,x1,y1 in the picture's pixels.
+ *
+ * For programs, `wingTf` holds `Landmarker`, `landmarker` and the last `faces`, and the body's
+ * `data-state` is loading, ready (a model, no face yet), done or error.
+ */
+
+import { draw } from "./draw.js";
+import { landmarkBox, Landmarker } from "./landmarker.js";
+
+const SMALLEST_BOX_PX = 4; // a click is no box
+
+const find = (id) => document.getElementById(id);
+const canvas = find("picture");
+// No alpha: what is transparent in a picture stands on black.
+const context = canvas.getContext("2d", { willReadFrequently: true, alpha: false });
+const parameters = new URLSearchParams(location.search);
+const video = document.createElement("video");
+video.muted = video.playsInline = true;
+
+let landmarker = null;
+let pixels = null; // the ImageData that is shown
+let box = null; // where the face is, or null
+let drawnBox = null; // as the user drew it; where following the face begins again
+let pictureName = "landmarks";
+
+globalThis.wingTf = { Landmarker, landmarker: null, faces: [] };
+
+function show(state, message) {
+  document.body.dataset.state = state;
+  find("message").textContent = message;
+}
+
+/** Runs an action of the user; what goes wrong is said on the page. */
+async function attempt(action) {
+  try {
+    await action();
+  } catch (error) {
+    show("error", error.message);
+  }
+}
+
+function showPixels(source, width, height) {
+  if (canvas.width !== width || canvas.height !== height) {
+    canvas.width = width;
+    canvas.height = height;
+    find("stage").style.setProperty("--ratio", width / height);
+  }
+  context.drawImage(source, 0, 0);
+  pixels = context.getImageData(0, 0, width, height);
+  find("empty").hidden = true;
+  // As an attribute: SVG elements have no such property.
+  for (const layer of [canvas, find("drawing")]) layer.removeAttribute("hidden");
+}
+
+function redraw(faces, shownBox) {
+  wingTf.faces = faces;
+  find("save").disabled = !faces.length;
+  draw(find("drawing"), {
+    width: pixels.width,
+    height: pixels.height,
+    box: shownBox,
+    faces,
+    scheme: landmarker?.contract.scheme,
+  });
+}
+
+/** Locates the face in `box` and draws it; returns how long that took, in ms. */
+async function locate() {
+  const start = performance.now();
+  const faces = await landmarker.locate(pixels, [box]);
+  const duration = performance.now() - start;
+  redraw(faces, box);
+  return duration;
+}
+
+async function locateInPicture() {
+  if (!landmarker || !pixels || video.srcObject) return;
+  if (!box) {
+    show("ready", "Drag a box round the face: from the brows to the chin, from side to side.");
+    return;
+  }
+  const duration = await locate();
+  const { scores, landmarksPx } = wingTf.faces[0];
+  const sure = scores ? `, mean score ${(mean(scores) * 100).toFixed(0)} %` : "";
+  const place = box.map((value) => value.toFixed(1)).join(", ");
+  show(
+    "done",
+    `${landmarksPx.length} landmarks in ${duration.toFixed(0)} ms${sure}. Box: ${place}. ` +
+      "Drag another box to try again.",
+  );
+}
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** Shows a picture file as people see it: EXIF rotation applied, colours as stored. */
+async function openPicture(blob, name) {
+  stopCamera();
+  const bitmap = await createImageBitmap(blob, {
+    colorSpaceConversion: "none",
+    imageOrientation: "from-image",
+  }).catch(() => {
+    throw new Error(`${name} is not a picture that this browser can read.`);
+  });
+  showPixels(bitmap, bitmap.width, bitmap.height);
+  bitmap.close();
+  pictureName = name.replace(/.*\//, "").replace(/\.[^.]*$/, "");
+  box = drawnBox = null;
+  redraw([], null);
+}
+
+async function openUrl(url) {
+  const response = await fetch(url).catch((error) => {
+    throw new Error(`No picture at ${url}: ${error.message}.`);
+  });
+  if (!response.ok) throw new Error(`No picture at ${url}: HTTP ${response.status}.`);
+  await openPicture(await response.blob(), url);
+}
+
+async function startCamera() {
+  if (!landmarker) throw new Error("No model, so the camera would be of no use.");
+  if (!navigator.mediaDevices) {
+    throw new Error("No camera: the page must come from https or from localhost.");
+  }
+  video.srcObject = await navigator.mediaDevices
+    .getUserMedia({ video: { facingMode: "user", width: 640, height: 480 } })
+    .catch((error) => {
+      throw new Error(`No camera: ${error.message} (${error.name}).`);
+    });
+  await video.play();
+  find("camera").textContent = "Stop the camera";
+  pictureName = "camera";
+  const [width, height] = [video.videoWidth, video.videoHeight];
+  const half = Math.min(width, height) / 4;
+  const [x, y] = [(width - 1) / 2, (height - 1) / 2];
+  box = drawnBox = [x - half, y - half, x + half, y + half];
+  requestAnimationFrame(() => attempt(followFace));
+}
+
+function stopCamera() {
+  for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+  video.srcObject = null;
+  find("camera").textContent = "Use the camera";
+}
+
+/** Locates the face of one frame; the tight box of its landmarks is the next frame's box. */
+async function followFace() {
+  if (!video.srcObject) return;
+  showPixels(video, video.videoWidth, video.videoHeight);
+  const asked = drawnBox;
+  const duration = await locate();
+  show("done", `${duration.toFixed(0)} ms a frame. Drag a box round your face if it is lost.`);
+  if (asked === drawnBox) {
+    const next = landmarkBox(wingTf.faces[0].landmarksPx);
+    box = isPlausible(next) ? next : drawnBox;
+  }
+  requestAnimationFrame(() => attempt(followFace));
+}
+
+/** Whether a box can be a face's: mostly inside the frame, neither tiny nor larger than it. */
+function isPlausible([x0, y0, x1, y1]) {
+  const { width, height } = pixels;
+  const [x, y, side] = [(x0 + x1) / 2, (y0 + y1) / 2, Math.max(x1 - x0, y1 - y0)];
+  const inside = x > 0 && y > 0 && x < width && y < height;
+  return inside && side > 16 && side < 1.5 * Math.max(width, height);
+}
+
+/** Where a pointer is in the picture: pixel centres are integers. */
+function toPixels(event) {
+  const shown = canvas.getBoundingClientRect();
+  return [
+    ((event.clientX - shown.left) / shown.width) * canvas.width - 0.5,
+    ((event.clientY - shown.top) / shown.height) * canvas.height - 0.5,
+  ];
+}
+
+function listenForBoxes() {
+  const surface = find("drawing");
+  let corner = null;
+  const boxTo = ([x, y]) => [
+    Math.min(x, corner[0]), Math.min(y, corner[1]), Math.max(x, corner[0]), Math.max(y, corner[1]),
+  ]; // prettier-ignore
+  surface.addEventListener("pointerdown", (event) => {
+    corner = toPixels(event);
+    surface.setPointerCapture(event.pointerId);
+  });
+  surface.addEventListener("pointermove", (event) => {
+    if (corner && !video.srcObject) redraw([], boxTo(toPixels(event)));
+  });
+  surface.addEventListener("pointerup", (event) => {
+    if (!corner) return;
+    const [x0, y0, x1, y1] = boxTo(toPixels(event));
+    corner = null;
+    if (Math.min(x1 - x0, y1 - y0) >= SMALLEST_BOX_PX) box = drawnBox = [x0, y0, x1, y1];
+    else redraw(wingTf.faces, box);
+    attempt(locateInPicture);
+  });
+  surface.addEventListener("pointercancel", () => (corner = null));
+}
+
+function listenForPictures() {
+  const stage = find("stage");
+  const open = (file) =>
+    attempt(async () => {
+      await openPicture(file, file.name);
+      await locateInPicture();
+    });
+  find("file").addEventListener("change", ({ target }) => {
+    if (target.files[0]) open(target.files[0]);
+    target.value = ""; // so that the same file can be chosen again
+  });
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    stage.classList.add("dropping");
+  });
+  document.addEventListener("dragleave", () => stage.classList.remove("dropping"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    stage.classList.remove("dropping");
+    const file = event.dataTransfer.files[0];
+    if (file) open(file);
+    else show("error", "Drop a picture file.");
+  });
+}
+
+function save() {
+  const faces = wingTf.faces.map(({ landmarksPx, box: faceBox, scores }) => ({
+    landmarks_px: landmarksPx,
+    box_xyxy_px: faceBox,
+    ...(scores && { scores }),
+  }));
+  const content = { scheme: landmarker.contract.scheme.name, faces };
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([JSON.stringify(content, null, 1)]));
+  link.download = `${pictureName}_landmarks.json`;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+async function loadModel() {
+  const folder = parameters.get("model") ?? "model/";
+  try {
+    landmarker = wingTf.landmarker = await Landmarker.load(folder);
+  } catch (error) {
+    find("model").textContent = "No model";
+    throw error;
+  }
+  const { scheme, input, precision } = landmarker.contract;
+  const count = Array.isArray(scheme.points) ? scheme.points.length : scheme.points;
+  const side = input.shape[1];
+  find("model").textContent =
+    `${scheme.name}: ${count} points, ${side} × ${side} input, ${precision}`;
+}
+
+async function begin() {
+  listenForBoxes();
+  listenForPictures();
+  find("camera").addEventListener("click", () =>
+    attempt(async () => {
+      if (!video.srcObject) return startCamera();
+      stopCamera();
+      show("ready", "Drag a box round a face, choose a picture, or use the camera.");
+    }),
+  );
+  find("save").addEventListener("click", save);
+  await loadModel();
+  show("ready", "");
+  if (parameters.has("image")) await openUrl(parameters.get("image"));
+  if (parameters.has("box")) box = parameters.get("box").split(",").map(Number);
+  await locateInPicture();
+}
+
+attempt(begin);
