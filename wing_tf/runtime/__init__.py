@@ -1,0 +1,12 @@
+"""Landmarks on a device: an exported file, LiteRT's interpreter and NumPy; no TensorFlow.
+
+This package and what it imports (`wing_tf.geometry`, `wing_tf.landmarks`, `wing_tf.names`) need
+nothing but NumPy, and ``ai-edge-litert`` once a file is opened. They are also a distribution of
+their own, ``wing-tf-runtime``.
+"""
+
+from wing_tf.runtime.contract import FileContract, read_contract
+from wing_tf.runtime.faces import LocatedFace
+from wing_tf.runtime.landmarker import Landmarker
+
+__all__ = ["FileContract", "Landmarker", "LocatedFace", "read_contract"]

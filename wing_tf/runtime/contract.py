@@ -1,0 +1,114 @@
+"""What an exported file says of itself."""
+
+import dataclasses
+import io
+import json
+import pathlib
+import zipfile
+from typing import Any
+
+from wing_tf.landmarks import LandmarkScheme, scheme_from_dict
+
+VERSION = 1
+"""The version of contracts that this package reads."""
+
+_MEMBER = "contract.json"
+_FILE = "model.tflite"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FileContract:
+    """What the input and the outputs of an exported network mean.
+
+    Attributes:
+        input_size: the side of the square input, uint8 RGB; landmarks are in its pixels.
+        margin: the crop's side over the face box's longer side; the crop is centred on the box and
+            black where it leaves the picture.
+        square: False for crops that are the box itself, each side times ``margin``, stretched.
+        boxes: the kinds of face boxes that the network was trained with; none if it is not known.
+        scheme: the mark-up of the landmarks.
+        has_scores: whether the network says how sure it is of each landmark.
+        precision: of the weights, for example "float32" or "int8".
+    """
+
+    input_size: int
+    margin: float
+    square: bool
+    boxes: tuple[str, ...]
+    scheme: LandmarkScheme
+    has_scores: bool
+    precision: str
+
+
+def find_model(path: str | pathlib.Path) -> pathlib.Path:
+    """Returns the file that a path names: itself, or ``model.tflite`` in a folder.
+
+    Raises:
+        ValueError: if there is no such file.
+    """
+    path = pathlib.Path(path)
+    file = path / _FILE if path.is_dir() else path
+    if not file.is_file():
+        raise ValueError(f"No model at {path}: expected a .tflite file, or a folder with {_FILE}.")
+    return file
+
+
+def read_contract(model: str | pathlib.Path) -> FileContract:
+    """Reads the contract of an exported file.
+
+    It is in the file itself, in the zip archive behind the network, and is read from there; where
+    a file has none, from ``contract.json`` beside it.
+
+    Args:
+        model: a ``.tflite`` file, or the folder of an export.
+
+    Raises:
+        ValueError: if there is no file or no contract, if the file is cut off, or if the contract
+            is damaged or of a version that is not known.
+    """
+    path = find_model(model)
+    return contract_of(path, path.read_bytes())
+
+
+def contract_of(path: pathlib.Path, content: bytes) -> FileContract:
+    """Reads the contract of a file whose content is at hand; see `read_contract`."""
+    beside = path.with_name(_MEMBER)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            source, text = path, archive.read(_MEMBER)
+    except (zipfile.BadZipFile, KeyError):
+        if _MEMBER.encode() in content:
+            raise ValueError(f"{path} is cut off: the archive at its end is not whole.") from None
+        if not beside.is_file():
+            raise ValueError(
+                f"{path} holds no {_MEMBER} and none is beside it: export it with wing-export, or "
+                "copy the whole file again."
+            ) from None
+        source, text = beside, beside.read_bytes()
+    try:
+        return _parse(json.loads(text))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"The contract in {source} can't be used: {what.rstrip('.')}.") from error
+
+
+def _parse(values: dict[str, Any]) -> FileContract:
+    version = values.get("version")
+    if version != VERSION:
+        newer = isinstance(version, int) and version > VERSION
+        raise ValueError(
+            f"it is of version {version}, this package reads version {VERSION}; "
+            f"{'update this package' if newer else 'export the model again'}"
+        )
+    side, crop = values["input"]["shape"][1], values["crop"]
+    if values["input"] | {"shape": [1, side, side, 3], "dtype": "uint8"} != values["input"]:
+        raise ValueError(f"the input is not uint8 [1, S, S, 3]: {values['input']}")
+    return FileContract(
+        input_size=int(side),
+        margin=float(crop["margin"]),
+        square=bool(crop["square"]),
+        boxes=tuple(crop["boxes"]),
+        scheme=scheme_from_dict(values["scheme"]),
+        has_scores="scores" in values["outputs"],
+        precision=str(values["precision"]),
+    )

@@ -1,0 +1,79 @@
+"""Landmarks from an exported file."""
+
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from wing_tf.landmarks import SchemeMap
+from wing_tf.runtime.contract import contract_of, find_model
+from wing_tf.runtime.faces import FaceLandmarker
+from wing_tf.runtime.litert import LiteRtNetwork
+
+
+class Landmarker(FaceLandmarker):
+    """An exported file with its crop rule and a detector: pictures in, landmarks out.
+
+    It is called like `wing_tf.inference.Landmarker`, which runs a network in Keras, and cuts the
+    same crops. Several threads may share one: crops are cut side by side, the network runs for one
+    at a time. Where faces are many and cores too, open one a thread, with ``num_threads=1``.
+
+    Args:
+        model: a ``.tflite`` file of wing-export, or the folder it wrote. Its contract is inside;
+            else it is read from ``contract.json`` beside it.
+        detector: pictures to boxes [N, 4], largest first; needed where no box is given.
+        num_threads: that one run of the network uses.
+        scheme: the name of the mark-up that is needed; a model of another one is refused.
+        scheme_map: gives the landmarks of another mark-up than the network's; those that nothing
+            stands for are NaN.
+
+    Attributes:
+        contract: what the file says of itself.
+        scheme: the mark-up of the landmarks that come out.
+
+    Raises:
+        ValueError: if the file or its contract can't be used; see `wing_tf.runtime.read_contract`.
+        ImportError: if ai-edge-litert is not installed.
+
+    Example:
+        >>> landmarker = Landmarker("model.tflite", scheme="ibug_68")  # doctest: +SKIP
+        >>> faces = landmarker(image_rgb, boxes_xyxy_px)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: str | pathlib.Path,
+        *,
+        detector: Callable[[np.ndarray], np.ndarray] | None = None,
+        num_threads: int = 2,
+        scheme: str | None = None,
+        scheme_map: SchemeMap | None = None,
+    ):
+        path = find_model(model)
+        content = path.read_bytes()
+        self._network = LiteRtNetwork(content, path=path, num_threads=num_threads)
+        self.contract = contract_of(path, content)
+        super().__init__(
+            self.contract.scheme,
+            input_size=self.contract.input_size,
+            margin=self.contract.margin,
+            square=self.contract.square,
+            detector=detector,
+            scheme_map=scheme_map,
+            needed_scheme=scheme,
+        )
+        side = self.contract.input_size
+        said = ((1, side, side, 3), self.contract.scheme.num_landmarks, self.contract.has_scores)
+        found = (
+            self._network.input_shape,
+            self._network.num_landmarks,
+            self._network.has_scores,
+        )
+        if said != found:
+            raise ValueError(
+                f"{path} and its contract disagree (input, landmarks, scores): {found} and {said}."
+            )
+
+    def run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Runs the network on crops, one by one; see `FaceLandmarker.run`."""
+        return self._network(crops)

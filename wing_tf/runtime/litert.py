@@ -1,0 +1,92 @@
+"""An exported network in LiteRT's interpreter."""
+
+import pathlib
+import threading
+
+import numpy as np
+
+_LANDMARKS, _SCORES = "landmarks", "scores"
+
+
+class LiteRtNetwork:
+    """A ``.tflite`` file as a function of crops.
+
+    Calls may come from several threads: one runs at a time, behind a lock, as LiteRT's interpreter
+    holds one set of tensors. Its own ``num_threads`` are what uses more cores.
+
+    Args:
+        content: of the file. It is handed over as bytes, not as a path: only then does every
+            version of LiteRT check the file first, where a damaged one else ends the process.
+        path: for messages.
+        num_threads: that the interpreter works with.
+
+    Attributes:
+        input_shape: (1, side, side, 3).
+        num_landmarks: K.
+        has_scores: whether there are scores.
+
+    Raises:
+        ValueError: if the content is no LiteRT model, is cut off or can't run here, or if it is not
+            one of an exported landmark network.
+        ImportError: if ai-edge-litert is not installed.
+    """
+
+    def __init__(self, content: bytes, *, path: pathlib.Path, num_threads: int):
+        if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
+            raise ValueError(
+                f"`num_threads` must be positive. Received: num_threads={num_threads}."
+            )
+        if content[4:8] != b"TFL3":
+            raise ValueError(f"{path} is no LiteRT model.")
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ModuleNotFoundError as error:
+            raise ImportError("LiteRT files need `pip install ai-edge-litert`.") from error
+        try:
+            interpreter = Interpreter(model_content=content, num_threads=num_threads)
+            interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            # The interpreter says no more of files that end too early.
+            reason = " ".join(str(error).split()).rstrip(".")
+            cut = " (is it cut off?)" if "Flatbuffer" in reason else ""
+            raise ValueError(f"{path} can't be run{cut}: {reason}.") from error
+        self._interpreter, self._lock = interpreter, threading.Lock()
+        inputs, outputs = _ends(interpreter)
+        if len(inputs) != 1 or _LANDMARKS not in outputs:
+            raise ValueError(
+                f"{path} is no exported landmark network: it must have one input and the output "
+                f"{_LANDMARKS!r}. Received: {len(inputs)} inputs, outputs {sorted(outputs)}."
+            )
+        (image,) = inputs.values()
+        if image["dtype"] != np.uint8:
+            raise ValueError(f"{path} must take uint8. Received: {np.dtype(image['dtype'])}.")
+        self.input_shape = tuple(image["shape"].tolist())
+        self.num_landmarks = int(outputs[_LANDMARKS]["shape"][1])
+        self.has_scores = _SCORES in outputs
+        self._input = image["index"]
+        self._outputs = {name: detail["index"] for name, detail in outputs.items()}
+
+    def __call__(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Runs crops uint8 [N, side, side, 3] one by one.
+
+        Returns:
+            Landmarks float32 [N, K, 2] in the crops' pixels, and scores [N, K] or None.
+        """
+        landmarks = np.empty((len(crops), self.num_landmarks, 2), np.float32)
+        scores = np.empty(landmarks.shape[:2], np.float32) if self.has_scores else None
+        for number in range(len(crops)):
+            with self._lock:
+                self._interpreter.set_tensor(self._input, crops[number : number + 1])
+                self._interpreter.invoke()
+                landmarks[number] = self._interpreter.get_tensor(self._outputs[_LANDMARKS])[0]
+                if scores is not None:
+                    scores[number] = self._interpreter.get_tensor(self._outputs[_SCORES])[0]
+        return landmarks, scores
+
+
+def _ends(interpreter) -> tuple[dict, dict]:
+    """Returns the details of the inputs and outputs by their names in the only signature."""
+    if not interpreter.get_signature_list():
+        return {}, {}
+    runner = interpreter.get_signature_runner()
+    return runner.get_input_details(), runner.get_output_details()
