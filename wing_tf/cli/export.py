@@ -1,12 +1,15 @@
-"""Write a landmark model for other programs.
+"""Write a landmark model for other programs, and measure what that costs.
 
   wing-export --model=RUN --output=EXPORT
+  wing-export --model=RUN --precision=int8 --data=RECORDS --output=EXPORT
 
-EXPORT gets model.tflite (LiteRT, built-in operations only; a uint8 face crop in, landmarks in its
-pixels out) and contract.json (how the crop is cut, what the outputs are).
+EXPORT gets model.tflite (or saved_model/, or model.onnx): a uint8 face crop in, landmarks in its
+pixels out; contract.json (how the crop is cut, what the outputs are), model_card.md, and
+export.json: the differences to the model in pixels and in NME, the size, the time of one face. They
+are measured on --faces, else on the validation faces of --data, else on rendered faces.
 """
 
-from absl import flags
+from absl import flags, logging
 
 from wing_tf.cli import common
 
@@ -14,19 +17,103 @@ _MODEL = flags.DEFINE_string(
     "model", None, "A .keras file or a run folder (its best model).", required=True
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The folder: new or empty.", required=True)
+_FORMAT = flags.DEFINE_enum(
+    "format", "litert", ["litert", "saved_model", "onnx"],
+    "What is written; onnx needs pip install 'wing-tf[onnx]'.",
+)  # fmt: skip
+_PRECISION = flags.DEFINE_enum(
+    "precision", "float32", ["float32", "float16", "dynamic", "int8"],
+    "Of weights (float16, dynamic) or of weights and features (int8, needs --data).",
+)  # fmt: skip
+_DATA = flags.DEFINE_string(
+    "data", None, "Record files; int8 is calibrated on their training faces (split train)."
+)
+_FACES = flags.DEFINE_string(
+    "faces", None, "Record files whose faces the export is compared on, instead of --data's."
+)
+_MOST_NME_COST = flags.DEFINE_float(
+    "most_nme_cost", 0.15, "An export whose NME is higher by more points than this is an error."
+)
+_FORCE = flags.DEFINE_bool("force", False, "Write it all the same.")
+
+_NUM_RENDERED = 64
 
 
 def main() -> None:
     """Exports by the flags."""
+    if _PRECISION.value == "int8" and _DATA.value is None:
+        raise ValueError(
+            "--precision=int8 is calibrated on training faces: name records that hold some with "
+            "--data=RECORDS."
+        )
     output = common.new_folder(_OUTPUT.value)
+    logging.set_verbosity(logging.WARNING)  # TensorFlow's writers report every file
 
-    from wing_tf.export import export_litert
-    from wing_tf.models.saving import load_network
+    from wing_tf.export import export_model
 
-    facts = export_litert(*load_network(_MODEL.value), output)
-    size = (output / "model.tflite").stat().st_size
-    shapes = ", ".join(f"{name} {shape}" for name, shape in facts["outputs"].items())
-    print(f"{output / 'model.tflite'}: {size / 2**20:.1f} MiB, {shapes}")
+    faces = _FACES.value
+    if faces is None and _DATA.value is None:
+        faces = _rendered_faces(_MODEL.value)
+    report = export_model(
+        _MODEL.value, output, format=_FORMAT.value, precision=_PRECISION.value, data=_DATA.value,
+        faces=faces, most_nme_cost=_MOST_NME_COST.value / 100, force=_FORCE.value,
+    )  # fmt: skip
+    print(summary(report))
+    print(f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}")
+
+
+def summary(report: dict) -> str:
+    """Returns a report as lines for people."""
+    parity, latency = report["parity"], report["latency_ms"]
+    lines = [
+        f"{report['format']}, {report['precision']}: {report['size_bytes'] / 2**20:.2f} MiB",
+        f"{parity['num_faces']} faces of {report['compared_on']}: landmarks differ by "
+        f"{parity['mean_px']:.4f} px on average, {parity['max_px']:.4f} px at most",
+    ]
+    if parity["nme_before"] is not None:
+        lines.append(
+            f"{parity['normaliser']} NME: {100 * parity['nme_before']:.3f} % before, "
+            f"{100 * parity['nme_after']:.3f} % after"
+        )
+    times = ", ".join(f"{ms:.2f} ms ({threads} threads)" for threads, ms in latency.items())
+    lines.append(f"one face: {times}")
+    return "\n".join(lines)
+
+
+def _rendered_faces(model: str):
+    """Returns rendered faces as a batch; with a truth where the mark-up is the renderer's."""
+    import numpy as np
+
+    from tfrecords_tools.sources.synthetic import SyntheticSource
+    from wing_tf.evaluation.predict import CropBatch
+    from wing_tf.geometry import crop_region, invert, landmark_box
+    from wing_tf.geometry.resample import crop_resample
+    from wing_tf.models.saving import read_contract
+
+    contract = read_contract(model)
+    size_hw = (contract.input_size, contract.input_size)
+    source = SyntheticSource(count=_NUM_RENDERED)
+    items = source.items()
+    faces = [source.load(item) for item in items]
+    boxes = np.stack([landmark_box(face.landmarks_px) for face in faces])
+    regions = crop_region(boxes, contract.margin, contract.square)
+    crops, matrices = zip(
+        *(
+            crop_resample(face.image, region, size_hw)
+            for face, region in zip(faces, regions, strict=True)
+        ),
+        strict=True,
+    )
+    truth = np.full((len(faces), contract.scheme.num_landmarks, 2), np.nan)
+    if contract.scheme_name == source.scheme.name:
+        truth = np.stack([face.landmarks_px for face in faces])
+    return [
+        CropBatch(
+            image=np.stack(crops), crop_to_source=invert(np.stack(matrices)), true_px=truth,
+            box_xyxy_px=boxes, dataset_box_xyxy_px=np.full_like(boxes, np.nan),
+            key=[item.key for item in items], groups=[frozenset({item.split}) for item in items],
+        )
+    ]  # fmt: skip
 
 
 def entry() -> None:

@@ -1,61 +1,159 @@
-"""Networks as LiteRT (TFLite) files."""
+"""Networks as LiteRT (TFLite) files of four precisions."""
 
-import dataclasses
-import json
-import os
 import pathlib
-from typing import Any
+import re
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Mapping
 
 import keras
+import numpy as np
 import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
 
-from wing_tf.landmarks import scheme_to_dict
-from wing_tf.models.saving import Contract
+PRECISIONS = ("float32", "float16", "dynamic", "int8")
+
+_PRODUCTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
+_FEATURES = _PRODUCTS | {
+    "ADD", "AVERAGE_POOL_2D", "CONCATENATION", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC",
+    "MAX_POOL_2D", "MEAN", "MUL", "PAD", "PADV2", "PRELU", "RELU", "RELU6", "RESHAPE",
+    "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SUB", "TRANSPOSE",
+}  # fmt: skip
+"""Operations on features, which int8 may round; between two products only."""
 
 
-def export_litert(
-    network: keras.Model, contract: Contract, folder: str | pathlib.Path
-) -> dict[str, Any]:
-    """Writes ``model.tflite`` and ``contract.json`` into a folder.
+def write_litert(
+    deployed: keras.Model,
+    path: str | pathlib.Path,
+    *,
+    precision: str = "float32",
+    calibration: np.ndarray | None = None,
+) -> None:
+    """Writes a network as one file of built-in operations.
 
-    The file takes the face crop, uint8 RGB [1, side, side, 3], and gives ``landmarks`` float32
-    [1, K, 2] in the crop's pixels, and ``scores`` [1, K] where the network has them. It is made of
-    built-in operations only, so that no other library is needed to run it.
+    The signature's input is ``image`` uint8 [1, side, side, 3], its outputs are ``landmarks``
+    float32 [1, K, 2] and, where the network has them, ``scores`` [1, K].
+
+    * float16: weights are stored in half of the space; they are computed with in float32 where the
+      processor has nothing shorter.
+    * dynamic: weights are stored as int8, activations are float32.
+    * int8: weights and features are int8. What lies outside of the first and the last of a
+      network's matrix products (scaling of the input, alignment, warps, decoding of heatmaps) stays
+      float32: a coordinate in 256 steps over a picture is worth nothing.
 
     Args:
-        network: as from `wing_tf.models.saving.load_network`.
-        contract: what its input and output mean.
-        folder: that exists.
-
-    Returns:
-        What ``contract.json`` holds: how the crop is cut, the outputs' names and the mark-up.
+        deployed: as from `deployed_network`.
+        path: the file.
+        precision: one of `PRECISIONS`.
+        calibration: uint8 [N, side, side, 3], typical crops that int8's ranges are taken from.
 
     Raises:
-        Exception: of the converter, which names the operation, if one is not built in.
+        ValueError: if int8 has no calibration, or if an operation of the network is not built into
+            LiteRT; the message names it.
     """
-    folder = pathlib.Path(folder)
-    image = keras.Input((contract.input_size, contract.input_size, 3), dtype="uint8", name="image")
-    outputs = network(keras.ops.cast(image, "float32"))
-    if not isinstance(outputs, dict):
-        outputs = {"landmarks": outputs}
-    deployed = keras.Model(image, outputs, name=network.name)
-    temporary = folder / ".model.writing.tflite"
-    deployed.export(
-        str(temporary),
-        format="litert",
-        verbose=False,
-        input_signature=[keras.InputSpec(shape=(1, *deployed.input_shape[1:]), dtype="uint8")],
-        target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
+    if precision not in PRECISIONS:
+        raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {precision!r}.")
+    if precision == "int8" and (calibration is None or not len(calibration)):
+        raise ValueError("int8 takes its ranges from typical crops: `calibration` must hold some.")
+    with tempfile.TemporaryDirectory() as folder:
+        _write_batch_of_one(deployed, folder)
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=["serving_default"]
+        )
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        try:
+            if precision == "int8":
+                content = _quantise(converter, calibration)
+            else:
+                content = converter.convert()
+        except Exception as error:
+            if names := _missing_operations(str(error)):
+                raise ValueError(f"LiteRT has no built-in operation for {names}.") from None
+            raise
+    if custom := _custom_operations(content):
+        raise ValueError(f"LiteRT has no built-in operation for {', '.join(custom)}.")
+    pathlib.Path(path).write_bytes(content)
+
+
+def attach_files(path: str | pathlib.Path, files: Mapping[str, str]) -> None:
+    """Puts texts into a LiteRT file, as a zip archive behind the model (TFLite's associated files).
+
+    ``unzip -l model.tflite`` lists them; a cut file has lost them.
+    """
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+
+
+def _write_batch_of_one(deployed: keras.Model, folder: str) -> None:
+    archive = keras.export.ExportArchive()
+    archive.track(deployed)
+    archive.add_endpoint(
+        "serving_default",
+        lambda image: deployed(image, training=False),
+        [tf.TensorSpec((1, *deployed.input_shape[1:]), tf.uint8, name="image")],
     )
-    facts = {
-        "input": {"shape": [1, contract.input_size, contract.input_size, 3], "dtype": "uint8",
-                  "colour": "RGB"},
-        "crop": {"centre": "of the face box", "margin": contract.margin, "square": contract.square},
-        "outputs": {name: [1, *tensor.shape[1:]] for name, tensor in outputs.items()},
-        "landmarks_frame": "pixels of the input; pixel centres are integers",
-        "scheme": scheme_to_dict(contract.scheme),
-        "contract": dataclasses.asdict(contract),
-    }  # fmt: skip
-    os.replace(temporary, folder / "model.tflite")
-    (folder / "contract.json").write_text(json.dumps(facts, indent=1) + "\n")
-    return facts
+    archive.write_out(folder, verbose=False)
+
+
+def _quantise(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> bytes:
+    """Converts to int8 features and weights, but for what must stay float32."""
+    converter.representative_dataset = lambda: ([crop[None]] for crop in calibration)
+    options = tf.lite.experimental.QuantizationDebugOptions
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that its own interpreter is an old one
+        # The quantiser's own way to leave operations out; nothing is debugged with it.
+        quantiser = tf.lite.experimental.QuantizationDebugger(
+            converter=converter,
+            debug_dataset=converter.representative_dataset,
+            debug_options=options(),
+        )
+        outside = _outside_of_products(quantiser.calibrated_model)
+        quantiser.options = options(denylisted_nodes=outside)
+        return quantiser.get_nondebug_quantized_model()
+
+
+def _outside_of_products(content: bytes) -> list[str]:
+    """Names the operations that don't lie between two matrix products of one chain of features."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+    (graph,) = model.subgraphs
+    kinds = [_kind(model.operatorCodes[op.opcodeIndex]) for op in graph.operators]
+    steps = list(zip(kinds, graph.operators, strict=True))
+    behind, before = set(), set()  # tensors with a product somewhere above, below
+    for kind, op in steps:
+        if kind in _PRODUCTS or kind in _FEATURES and behind.intersection(op.inputs):
+            behind.update(op.outputs)
+    for kind, op in reversed(steps):
+        if kind in _PRODUCTS or kind in _FEATURES and before.intersection(op.outputs):
+            before.update(op.inputs)
+    return [
+        graph.tensors[op.outputs[0]].name.decode()
+        for kind, op in steps
+        if kind not in _PRODUCTS
+        and not (
+            kind in _FEATURES and behind.intersection(op.inputs) and before.intersection(op.outputs)
+        )
+    ]
+
+
+_KINDS = {number: name for name, number in vars(schema.BuiltinOperator).items()}
+
+
+def _kind(code: schema.OperatorCodeT) -> str:
+    # Old numbers fit in a byte and stand in a field of their own.
+    return _KINDS[max(code.builtinCode, code.deprecatedBuiltinCode)]
+
+
+def _custom_operations(content: bytes) -> list[str]:
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+    return [code.customCode.decode() for code in model.operatorCodes if _kind(code) == "CUSTOM"]
+
+
+def _missing_operations(message: str) -> str:
+    """Returns the operations that a converter's message complains of; "" if of none."""
+    return ", ".join(sorted(set(re.findall(r"'(tf\.\w+)' op is neither a custom op", message))))

@@ -1,0 +1,185 @@
+"""A model in, a folder for other programs out."""
+
+import json
+import os
+import pathlib
+import platform
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from wing_tf.evaluation.predict import CropBatch
+from wing_tf.export.contract_file import contract_facts
+from wing_tf.export.deployed import deployed_network
+from wing_tf.export.faces import judged_faces, training_crops
+from wing_tf.export.litert import PRECISIONS, attach_files, write_litert
+from wing_tf.export.model_card import find_origin, model_card
+from wing_tf.export.onnx import PRECISIONS as ONNX_PRECISIONS
+from wing_tf.export.onnx import write_onnx
+from wing_tf.export.parity import (
+    Parity,
+    Run,
+    keras_run,
+    litert_run,
+    measure_parity,
+    median_latency_ms,
+    onnx_run,
+    saved_model_run,
+)
+from wing_tf.export.saved_model import write_saved_model
+from wing_tf.models.saving import find_network, load_network
+
+FILES = {"litert": "model.tflite", "saved_model": "saved_model", "onnx": "model.onnx"}
+MOST_NME_COST = 0.0015
+"""What an export may add to the NME: .15 points."""
+_MOST_MEAN_PX = 0.05
+
+
+def export_model(
+    model: str | pathlib.Path,
+    output: str | pathlib.Path,
+    *,
+    format: str = "litert",
+    precision: str = "float32",
+    data: str | None = None,
+    faces: str | Sequence[CropBatch] | None = None,
+    most_nme_cost: float = MOST_NME_COST,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Exports a model and measures what that costs.
+
+    The folder gets the model (`FILES`), ``contract.json`` (what input and output mean, for
+    programs), ``model_card.md`` (the same for people, and where the model comes from) and
+    ``export.json`` (what this returns). A LiteRT file also has the first two inside.
+
+    Args:
+        model: a ``.keras`` file or a run folder.
+        output: an existing folder without such files.
+        format: one of `FILES`.
+        precision: one of `wing_tf.export.litert.PRECISIONS`; a SavedModel is float32.
+        data: record files; int8 is calibrated on their training faces.
+        faces: what the export is compared on: record files, or prepared batches of bytes; the
+            validation faces of ``data`` if None.
+        most_nme_cost: what the NME, a fraction, may rise by.
+        force: write the export even if it costs more.
+
+    Returns:
+        Parity, size and latency, as in ``export.json``.
+
+    Raises:
+        ValueError: if something is missing or doesn't fit, or if the export costs too much. Nothing
+            is written then.
+    """
+    if format not in FILES:
+        raise ValueError(f"`format` must be one of {tuple(FILES)}. Received: {format!r}.")
+    if precision not in PRECISIONS:
+        raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {precision!r}.")
+    if format == "saved_model" and precision != "float32":
+        raise ValueError(
+            "A SavedModel is float32: TensorFlow has no shorter kernels for it on a processor. "
+            f"Received: precision={precision!r}; take format='litert' for it."
+        )
+    if format == "onnx" and precision not in ONNX_PRECISIONS:
+        raise ValueError(
+            f"An ONNX file is one of {ONNX_PRECISIONS} (int8 weights are LiteRT's). "
+            f"Received: precision={precision!r}."
+        )
+    if precision == "int8" and data is None:
+        raise ValueError("int8 is calibrated on training faces: `data` must name records.")
+    if faces is None and data is None:
+        raise ValueError("`faces` or `data` must say what the export is compared on.")
+    file = find_network(model)
+    network, contract = load_network(file)
+    deployed = deployed_network(network, contract)
+    calibration = training_crops(data, contract) if precision == "int8" else None
+    batches, source = _batches(faces, data, contract)
+
+    output = pathlib.Path(output)
+    temporary = output / ".writing"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        path = temporary / FILES[format]
+        if format == "litert":
+            write_litert(deployed, path, precision=precision, calibration=calibration)
+        elif format == "onnx":
+            write_onnx(deployed, path, precision=precision)
+        else:
+            write_saved_model(deployed, contract, path)
+        facts = contract_facts(deployed, contract, format=format, precision=precision)
+        run = _runner(format, path)
+        parity = measure_parity(keras_run(network), run, batches, contract.scheme)
+        _check(parity, precision, most_nme_cost, force)
+        card = model_card(contract, facts, find_origin(file), parity, source)
+        files = {"contract.json": json.dumps(facts, indent=1) + "\n", "model_card.md": card}
+        if format == "litert":
+            attach_files(path, files)
+        report = {
+            "model": str(file),
+            "format": format,
+            "precision": precision,
+            "compared_on": source,
+            "parity": vars(parity) | {"nme_cost": parity.nme_cost},
+            "most_nme_cost": most_nme_cost,
+            "calibration_faces": 0 if calibration is None else len(calibration),
+            "size_bytes": _size(path),
+            "keras_file_bytes": _size(file),
+            "latency_ms": _latencies(format, path, batches[0].image[:1]),
+            "machine": f"{platform.machine()}, {os.cpu_count()} processors, {platform.system()}",
+            "keras": keras.__version__,
+        }
+        files["export.json"] = json.dumps(report, indent=1) + "\n"
+        for name, text in files.items():
+            (temporary / name).write_text(text)
+        for name in (path.name, *files):
+            os.replace(temporary / name, output / name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return report
+
+
+def _batches(faces, data, contract) -> tuple[Sequence[CropBatch], str]:
+    """Returns the faces of comparison and how reports call them."""
+    if faces is not None and not isinstance(faces, (str, os.PathLike)):
+        return faces, "synthetic faces"
+    data = os.fspath(data if faces is None else faces)
+    return judged_faces(data, contract), data
+
+
+def _runner(format: str, path: pathlib.Path, num_threads: int = 2) -> Run:
+    if format == "saved_model":
+        return saved_model_run(path)
+    return {"litert": litert_run, "onnx": onnx_run}[format](path, num_threads)
+
+
+def _latencies(format: str, path: pathlib.Path, crop: np.ndarray) -> dict[str, float]:
+    """Returns the milliseconds of one crop, by the number of threads ("all": the library's)."""
+    if format == "saved_model":
+        return {"all": median_latency_ms(_runner(format, path), crop)}
+    return {str(n): median_latency_ms(_runner(format, path, n), crop) for n in (1, 2)}
+
+
+def _check(parity: Parity, precision: str, most_nme_cost: float, force: bool) -> None:
+    """Raises ValueError if an export costs too much."""
+    if force:
+        return
+    cost = parity.nme_cost
+    if cost is not None and cost > most_nme_cost:
+        raise ValueError(
+            f"{precision} costs {100 * cost:.2f} points of NME ({100 * parity.nme_before:.2f} % "
+            f"before, {100 * parity.nme_after:.2f} % after), more than {100 * most_nme_cost:.2f}. "
+            "Nothing was written. Allow more (--most_nme_cost) or write it all the same (--force)."
+        )
+    if precision == "float32" and parity.mean_px > _MOST_MEAN_PX:
+        raise ValueError(
+            f"The export's landmarks are {parity.mean_px:.3f} px from the network's on average, "
+            f"more than {_MOST_MEAN_PX}. Nothing was written. Write it all the same with --force."
+        )
+
+
+def _size(path: pathlib.Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

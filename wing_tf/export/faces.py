@@ -1,0 +1,98 @@
+"""The faces that an export is calibrated on and compared on, as bytes."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from wing_tf.data.read import read_faces
+from wing_tf.data.records import RecordSet, find_shards, open_records
+from wing_tf.evaluation.predict import CropBatch, check_fit, crop_batches
+from wing_tf.models.saving import Contract
+
+TRAINING, VALIDATION = "train", "validation"
+
+
+def training_crops(data: str, contract: Contract, count: int = 200) -> np.ndarray:
+    """Returns crops of training faces, spread over the records.
+
+    Only faces of the split "train" are taken: ranges that are fitted to test faces make the test
+    easier than life.
+
+    Args:
+        data: record files, as for `wing_tf.data.records.find_shards`.
+        contract: how crops are cut.
+        count: at most so many.
+
+    Returns:
+        uint8 [N, side, side, 3].
+
+    Raises:
+        ValueError: if the records hold no training face or don't fit the model.
+    """
+    records, splits = _open(data, contract)
+    wanted = np.flatnonzero(splits == TRAINING)
+    if not len(wanted):
+        raise ValueError(
+            f"{data} holds no training face (split {TRAINING!r}; it has: "
+            f"{', '.join(np.unique(splits))}), and int8 is calibrated on training faces only."
+        )
+    return np.concatenate([batch.image for batch in _read(records, contract, wanted, count)])
+
+
+def judged_faces(data: str, contract: Contract, count: int = 500) -> list[CropBatch]:
+    """Returns the crops of the validation faces among the records, or of all where there are none.
+
+    Args:
+        data: record files, as for `wing_tf.data.records.find_shards`.
+        contract: how crops are cut.
+        count: at most so many faces, spread over the records.
+
+    Returns:
+        Batches whose images are uint8.
+
+    Raises:
+        ValueError: if the records don't fit the model.
+    """
+    records, splits = _open(data, contract)
+    validation = np.flatnonzero(splits == VALIDATION)
+    wanted = validation if len(validation) else np.arange(len(splits))
+    return list(_read(records, contract, wanted, count))
+
+
+def as_bytes(batch: CropBatch, chosen: np.ndarray) -> CropBatch:
+    """Returns some faces of a batch, their crops rounded to bytes as an exported model takes them.
+
+    Args:
+        batch: as from `wing_tf.evaluation.predict.crop_batches`.
+        chosen: their numbers in the batch.
+    """
+    values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+    taken = {
+        name: value[chosen] if isinstance(value, np.ndarray) else [value[i] for i in chosen]
+        for name, value in values.items()
+    }
+    taken["image"] = np.rint(taken["image"]).astype(np.uint8)
+    return CropBatch(**taken)
+
+
+def _open(data: str, contract: Contract) -> tuple[RecordSet, np.ndarray]:
+    """Returns the records and the split of each face."""
+    records = open_records(find_shards(data))
+    check_fit(records, contract)
+    faces = read_faces(records, image=False, details=True).as_numpy_iterator()
+    return records, np.array([face["split"].decode() for face in faces])
+
+
+def _read(
+    records: RecordSet, contract: Contract, wanted: np.ndarray, count: int
+) -> Iterator[CropBatch]:
+    """Yields the crops of at most ``count`` of the wanted faces, spread evenly."""
+    if len(wanted) > count:
+        wanted = wanted[np.linspace(0, len(wanted) - 1, count).round().astype(int)]
+    first = 0
+    for batch in crop_batches(records, contract):
+        here = wanted[(wanted >= first) & (wanted < first + len(batch.key))] - first
+        first += len(batch.key)
+        if len(here):
+            yield as_bytes(batch, here)

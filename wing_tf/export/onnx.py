@@ -1,0 +1,168 @@
+"""Networks as ONNX files, for ONNX Runtime and what else reads them."""
+
+import logging
+import os
+import pathlib
+import tempfile
+from types import ModuleType
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+PRECISIONS = ("float32", "float16", "dynamic", "int8")
+
+_OPSET = 18
+_SMALLEST_HALVED = 256
+"""Values; shorter constants are grids, shapes and biases, where halving saves nothing."""
+
+_PRODUCTS = ("Conv", "Gemm", "MatMul")
+
+
+def write_onnx(
+    deployed: keras.Model,
+    path: str | pathlib.Path,
+    *,
+    precision: str = "float32",
+    calibration: np.ndarray | None = None,
+) -> None:
+    """Writes a network as one ONNX file of standard operations (opset 18).
+
+    The input is ``image`` uint8 [1, side, side, 3], the outputs are ``landmarks`` float32 [1, K, 2]
+    and, where the network has them, ``scores`` [1, K].
+
+    * float16: weights are stored in half of the space; they become float32 once, when the file is
+      loaded, and nothing is computed in float16.
+    * dynamic: weights are stored in 8 bits; the ranges of activations are taken as they come.
+    * int8: weights and the inputs of matrix products are 8 bits, in fixed ranges. All else
+      (scaling, alignment, warps, decoding of heatmaps) stays float32.
+
+    8 bits are unsigned, weights too: signed ones saturate on x86 processors without VNNI (errors of
+    6 px of 64 were seen).
+
+    Args:
+        deployed: as from `wing_tf.export.deployed.deployed_network`.
+        path: the file.
+        precision: one of `PRECISIONS`.
+        calibration: uint8 [N, side, side, 3], typical crops that int8's ranges are taken from.
+
+    Raises:
+        ModuleNotFoundError: if tf2onnx or onnxruntime is not installed; the message says how.
+        ValueError: on another precision, or if int8 has no calibration.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {precision!r}.")
+    if precision == "int8" and (calibration is None or not len(calibration)):
+        raise ValueError("int8 takes its ranges from typical crops: `calibration` must hold some.")
+    converter = _converter()
+
+    def serve(image):
+        outputs = deployed(image, training=False)
+        return {name: tf.identity(value, name) for name, value in outputs.items()}
+
+    signature = [tf.TensorSpec((1, *deployed.input_shape[1:]), tf.uint8, name="image")]
+    model, _ = converter.from_function(
+        tf.function(serve, input_signature=signature),
+        input_signature=signature,
+        opset=_OPSET,
+        # Its own handler multiplies by the condition, and what was not chosen may be NaN.
+        custom_op_handlers={"SelectV2": (lambda *_: None, ["Where"])},
+    )
+    if precision == "float16":
+        _halve_weights(model)
+    if precision in ("dynamic", "int8"):
+        model = _quantise(model, calibration if precision == "int8" else None)
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.writing")
+    temporary.write_bytes(model.SerializeToString())
+    os.replace(temporary, path)
+
+
+def _converter() -> ModuleType:
+    level = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
+    try:
+        import onnxruntime  # noqa: F401
+        import tf2onnx
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"ONNX files need {error.name}: pip install 'wing-tf[onnx]'."
+        ) from None
+    # tf2onnx sets it for the whole process, and reports what it does line by line.
+    if level is None:
+        os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    else:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = level
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    return tf2onnx.convert
+
+
+def _halve_weights(model) -> None:
+    """Stores the large float32 constants as float16, each with a cast behind it."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    casts = []
+    for constant in graph.initializer:
+        values = numpy_helper.to_array(constant)
+        if values.dtype != np.float32 or values.size < _SMALLEST_HALVED:
+            continue
+        name = constant.name
+        limit = float(np.finfo(np.float16).max)
+        constant.CopyFrom(
+            numpy_helper.from_array(
+                np.clip(values, -limit, limit).astype(np.float16), f"{name}_half"
+            )
+        )
+        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _quantise(model, calibration: np.ndarray | None):
+    """Returns the model with products of 8 bits, in the ranges of the crops if they are given."""
+    import onnx
+    from onnxruntime import quantization
+
+    weights = {constant.name for constant in model.graph.initializer}
+    # Products of two activations are geometry, not features.
+    geometry = [
+        node.name
+        for node in model.graph.node
+        if node.op_type in _PRODUCTS and node.input[1] not in weights
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "quantised.onnx")
+        if calibration is None:
+            quantization.quantize_dynamic(
+                model,
+                path,
+                op_types_to_quantize=list(_PRODUCTS),
+                nodes_to_exclude=geometry,
+                weight_type=quantization.QuantType.QUInt8,
+            )
+        else:
+            quantization.quantize_static(
+                model,
+                path,
+                _Crops(calibration),
+                op_types_to_quantize=[*_PRODUCTS, "MaxPool"],
+                nodes_to_exclude=geometry,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QUInt8,
+                # A coordinate in 256 steps over a picture is worth little.
+                extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
+            )
+        return onnx.load(path)
+
+
+class _Crops:
+    """Crops, as ONNX Runtime's calibration reads them."""
+
+    def __init__(self, crops: np.ndarray):
+        self._rest = iter(crops)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """Returns the next one as a batch, or None behind the last."""
+        crop = next(self._rest, None)
+        return None if crop is None else {"image": crop[None]}
