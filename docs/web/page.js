@@ -23,6 +23,7 @@ video.muted = video.playsInline = true;
 
 let landmarker = null;
 let pixels = null; // the ImageData that is shown
+let faces = []; // what is drawn
 let box = null; // where the face is, or null
 let drawnBox = null; // as the user drew it; where following the face begins again
 let pictureName = "landmarks";
@@ -56,8 +57,8 @@ function showPixels(source, width, height) {
   for (const layer of [canvas, find("drawing")]) layer.removeAttribute("hidden");
 }
 
-function redraw(faces, shownBox) {
-  wingTf.faces = faces;
+function redraw(shownFaces, shownBox) {
+  faces = wingTf.faces = shownFaces;
   find("save").disabled = !faces.length;
   draw(find("drawing"), {
     width: pixels.width,
@@ -71,9 +72,9 @@ function redraw(faces, shownBox) {
 /** Locates the face in `box` and draws it; returns how long that took, in ms. */
 async function locate() {
   const start = performance.now();
-  const faces = await landmarker.locate(pixels, [box]);
+  const located = await landmarker.locate(pixels, [box]);
   const duration = performance.now() - start;
-  redraw(faces, box);
+  redraw(located, box);
   return duration;
 }
 
@@ -84,7 +85,7 @@ async function locateInPicture() {
     return;
   }
   const duration = await locate();
-  const { scores, landmarksPx } = wingTf.faces[0];
+  const [{ scores, landmarksPx }] = faces;
   const sure = scores ? `, mean score ${(mean(scores) * 100).toFixed(0)} %` : "";
   const place = box.map((value) => value.toFixed(1)).join(", ");
   show(
@@ -152,9 +153,10 @@ async function followFace() {
   showPixels(video, video.videoWidth, video.videoHeight);
   const asked = drawnBox;
   const duration = await locate();
+  if (!video.srcObject) return; // a picture was opened meanwhile
   show("done", `${duration.toFixed(0)} ms a frame. Drag a box round your face if it is lost.`);
   if (asked === drawnBox) {
-    const next = landmarkBox(wingTf.faces[0].landmarksPx);
+    const next = landmarkBox(faces[0].landmarksPx);
     box = isPlausible(next) ? next : drawnBox;
   }
   requestAnimationFrame(() => attempt(followFace));
@@ -195,7 +197,7 @@ function listenForBoxes() {
     const [x0, y0, x1, y1] = boxTo(toPixels(event));
     corner = null;
     if (Math.min(x1 - x0, y1 - y0) >= SMALLEST_BOX_PX) box = drawnBox = [x0, y0, x1, y1];
-    else redraw(wingTf.faces, box);
+    else redraw(faces, box);
     attempt(locateInPicture);
   });
   surface.addEventListener("pointercancel", () => (corner = null));
@@ -227,12 +229,14 @@ function listenForPictures() {
 }
 
 function save() {
-  const faces = wingTf.faces.map(({ landmarksPx, box: faceBox, scores }) => ({
-    landmarks_px: landmarksPx,
-    box_xyxy_px: faceBox,
-    ...(scores && { scores }),
-  }));
-  const content = { scheme: landmarker.contract.scheme.name, faces };
+  const content = {
+    scheme: landmarker.contract.scheme.name,
+    faces: faces.map(({ landmarksPx, box: faceBox, scores }) => ({
+      landmarks_px: landmarksPx,
+      box_xyxy_px: faceBox,
+      ...(scores && { scores }),
+    })),
+  };
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([JSON.stringify(content, null, 1)]));
   link.download = `${pictureName}_landmarks.json`;

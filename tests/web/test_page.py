@@ -1,0 +1,212 @@
+"""The page in a real browser finds what Python finds, on the same pictures and boxes."""
+
+import json
+import pathlib
+import urllib.parse
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tfrecords_tools.synthetic import render_face
+from wing_tf.export.contract_file import contract_facts
+from wing_tf.export.deployed import deployed_network
+from wing_tf.export.litert import attach_files, write_litert
+from wing_tf.geometry import landmark_box
+from wing_tf.geometry.resample import crop_resample
+from wing_tf.inference import Landmarker
+from wing_tf.models import cnn6, two_stage
+from wing_tf.models.saving import Contract
+from wing_tf.models.two_stage import reference_in_crop
+from wing_tf.visualization.files import load_picture
+
+pytestmark = pytest.mark.slow
+
+REAL_FACES = pathlib.Path(__file__).parents[3] / "shared" / "data" / "300w"
+FACE = render_face(3, 1, size=420, wide_yaw=0.0)
+BOX = landmark_box(FACE.landmarks_px)
+BOXES = {
+    "shrunk": BOX.tolist(),
+    "outside": (BOX - [150.3, 90.7, 40.2, 30.1]).tolist(),  # its crop leaves the picture
+    "enlarged": (BOX[[0, 1, 0, 1]] + [30.25, 20.5, 70.0, 58.75]).tolist(),
+    "much_shrunk": [-700.0, -800.0, 900.0, 850.0],
+}
+
+
+def _shape(side):
+    return reference_in_crop(FACE.landmarks_px, side, 1.3)
+
+
+def _network(side, name):
+    network = cnn6(68, input_size=side, width=0.25, name=name)
+    # As of a trained one: near a face's shape, each picture a few pixels from the others.
+    network.get_layer("output").bias.assign(_shape(side).ravel())
+    return network
+
+
+def _with_scores():
+    network = _network(64, "cnn6")
+    scores = ops.sigmoid(network.output[..., 0] / 16 - 2)
+    outputs = {"landmarks": network.output, "scores": scores}
+    contract = Contract(
+        scheme_name="ibug_68", input_size=64, margin=1.3, trained_boxes=["landmark"]
+    )
+    return keras.Model(network.input, outputs), contract
+
+
+def _two_stage():
+    stages = _network(64, "first"), _network(96, "second")
+    network = two_stage(*stages, _shape(96), first_margin=1.2, second_margin=1.2)
+    side = network.input_shape[1]
+    return network, Contract(scheme_name="ibug_68", input_size=side, margin=1.6, square=False)
+
+
+def _export(network, contract, folder):
+    folder.mkdir()
+    deployed = deployed_network(network, contract)
+    write_litert(deployed, folder / "model.tflite")
+    facts = contract_facts(deployed, contract, format="litert", precision="float32")
+    text = json.dumps(facts)
+    attach_files(folder / "model.tflite", {"contract.json": text})
+    (folder / "contract.json").write_text(text)
+    return facts
+
+
+def _query(folder, image=None, box=None):
+    parts = {"model": f"files/{folder}/"}
+    if image is not None:
+        parts["image"] = f"files/{image}"
+    if box is not None:
+        parts["box"] = ",".join(map(str, box))
+    return urllib.parse.urlencode(parts)
+
+
+@pytest.fixture(scope="module")
+def localisers(tmp_path_factory):
+    """What Python runs, by name, and the folder of what the browser is given."""
+    files = tmp_path_factory.mktemp("web")
+    keras.utils.set_random_seed(0)
+    made = {"cnn6": _with_scores(), "two_stage": _two_stage()}
+    for name, (network, contract) in made.items():
+        facts = _export(network, contract, files / name)
+    for name, change in {"newer": {"version": 2}, "other": {"format": "onnx"}}.items():
+        (files / name).mkdir()
+        (files / name / "contract.json").write_text(json.dumps(facts | change))
+    (files / "broken").mkdir()
+    (files / "broken" / "contract.json").write_text(json.dumps(facts))
+    (files / "broken" / "model.tflite").write_bytes(b"not a model")
+    (files / "text.png").write_text("not a picture")
+    cv2.imwrite(str(files / "face.png"), FACE.image[..., ::-1])
+    return {name: Landmarker(net, contract=c) for name, (net, c) in made.items()}, files
+
+
+@pytest.fixture(scope="module")
+def said(localisers, browse):
+    """What the page said, by case: one browser for all."""
+    _, files = localisers
+    cases = {
+        f"crop_{name}": {"crop": "files/face.png", "box": box, "size": 64}
+        for name, box in BOXES.items()
+    }
+    for model in ("cnn6", "two_stage"):
+        for name in ("shrunk", "outside"):
+            cases[f"{model}_{name}"] = {"query": _query(model, "face.png", BOXES[name])}
+    cases["dragged"] = {"query": _query("cnn6", "face.png"), "dragged": BOXES["shrunk"]}
+    cases["camera"] = {"query": _query("cnn6"), "clicked": "camera", "faces": 3}
+    cases["no_model"] = {"query": _query("nothing")}
+    cases["newer"] = {"query": _query("newer")}
+    cases["other"] = {"query": _query("other")}
+    cases["broken"] = {"query": _query("broken")}
+    cases["no_picture"] = {"query": _query("cnn6", "nothing.png")}
+    cases["text"] = {"query": _query("cnn6", "text.png")}
+    cases["empty_box"] = {"query": _query("cnn6", "face.png", [9, 9, 9, 20])}
+    if REAL_FACES.is_dir():
+        picture = sorted((REAL_FACES / "helen" / "testset").glob("*.jpg"))[0]
+        (files / "real.jpg").write_bytes(picture.read_bytes())
+        cases["real"] = {"query": _query("two_stage", "real.jpg", [60, 90, 180, 230])}
+    return browse(cases, files)
+
+
+def _largest_difference(face, landmarks_px):
+    return np.abs(np.array(face["landmarksPx"]) - landmarks_px).max()
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_crops_are_those_of_python(said, name):
+    expected, _ = crop_resample(FACE.image, np.array(BOXES[name]), (64, 64))
+    crop = np.array(said[f"crop_{name}"]["crop"]).reshape(64, 64, 3)
+    difference = np.abs(crop - expected.astype(int))
+    assert difference.max() <= 1  # where a mean lies on a half, rounding may differ
+    assert difference.mean() < 0.01
+    assert expected.std() > 20
+
+
+@pytest.mark.parametrize("name", ["shrunk", "outside"])
+@pytest.mark.parametrize("model", ["cnn6", "two_stage"])
+def test_landmarks_are_those_of_python(said, localisers, model, name):
+    result = said[f"{model}_{name}"]
+    assert result["state"] == "done", result["message"]
+    (face,) = result["faces"]
+    expected = localisers[0][model](FACE.image, np.array([BOXES[name]]))[0]
+    assert _largest_difference(face, expected.landmarks_px) < 0.05
+    np.testing.assert_allclose(face["box"], BOXES[name])
+    assert result["drawn"] == 68
+    if model == "cnn6":
+        np.testing.assert_allclose(face["scores"], expected.scores, atol=1e-3)
+        assert "mean score" in result["message"]
+    else:
+        assert face["scores"] is None
+    # Another picture gives other landmarks: the bound above means something.
+    blank = localisers[0][model](np.zeros_like(FACE.image), np.array([BOXES[name]]))[0]
+    assert _largest_difference(face, blank.landmarks_px) > 1
+
+
+def test_a_box_is_drawn_with_the_mouse(said, localisers):
+    (face,) = said["dragged"]["faces"]
+    np.testing.assert_allclose(face["box"], BOXES["shrunk"], atol=0.01)
+    expected = localisers[0]["cnn6"](FACE.image, np.array([face["box"]]))[0]
+    assert _largest_difference(face, expected.landmarks_px) < 0.05
+
+
+def test_the_camera_is_followed_from_landmarks_to_box(said):
+    result = said["camera"]
+    assert result["state"] == "done", result["message"]
+    first, second, third = result["faces"][:3]
+    x0, y0, x1, y1 = first["box"]
+    assert x1 - x0 == pytest.approx(y1 - y0)  # the square in the middle of the first frame
+    for before, face in ((first, second), (second, third)):
+        tight = landmark_box(np.array(before["landmarksPx"]))
+        np.testing.assert_allclose(face["box"], tight, atol=1e-6)
+
+
+def test_a_real_photograph_gives_pythons_landmarks(said, localisers):
+    if "real" not in said:
+        pytest.skip(f"no real faces at {REAL_FACES}")
+    (face,) = said["real"]["faces"]
+    image = load_picture(localisers[1] / "real.jpg")
+    expected = localisers[0]["two_stage"](image, np.array([face["box"]]))[0]
+    assert _largest_difference(face, expected.landmarks_px) < 0.5  # JPEG decoders differ
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("no_model", "contract.json gave HTTP 404. Write a model with wing-export"),
+        ("newer", "contract.json must be of version 1. Received: version 2."),
+        ("other", "format must be litert. Received: onnx."),
+        ("broken", "model.tflite can't be run here"),
+        ("no_picture", "No picture at files/nothing.png: HTTP 404."),
+        ("text", "files/text.png is not a picture that this browser can read."),
+        ("empty_box", "with x0 < x1 and y0 < y1. Received: [9, 9, 9, 20]."),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(said, case, message):
+    assert said[case]["state"] == "error"
+    assert message in said[case]["message"]
+    assert "\n" not in said[case]["message"]
+
+
+def test_the_page_says_what_runs(said):
+    assert said["cnn6_shrunk"]["model"] == "ibug_68: 68 points, 64 × 64 input, float32"
