@@ -91,5 +91,8 @@ def test_from_a_folder_of_pictures_to_a_file_for_a_phone(tmp_path):
     assert np.array(found["faces"][0]["landmarks_px"]).shape == (12, 2)
     _command("wing_tf.cli.export", f"--model={tmp_path / 'one'}", f"--output={tmp_path / 'export'}")
     contract = json.loads((tmp_path / "export" / "contract.json").read_text())
-    assert contract["crop"] == {"centre": "of the face box", "margin": 1.1, "square": False}
+    assert contract["crop"] == {
+        "centre": "of the face box", "margin": 1.1, "square": False, "boxes": ["landmark"],
+        "outside": "black",
+    }  # fmt: skip
     assert (tmp_path / "export" / "model.tflite").stat().st_size > 10_000

@@ -7,8 +7,7 @@ import keras
 
 from wing_tf.landmarks import scheme_to_dict
 from wing_tf.models.saving import Contract
-
-VERSION = 1
+from wing_tf.runtime.contract import VERSION
 
 
 def contract_facts(

@@ -17,7 +17,6 @@ from wing_tf.export.deployed import deployed_network
 from wing_tf.export.faces import judged_faces, training_crops
 from wing_tf.export.litert import PRECISIONS, attach_files, write_litert
 from wing_tf.export.model_card import find_origin, model_card
-from wing_tf.export.onnx import PRECISIONS as ONNX_PRECISIONS
 from wing_tf.export.onnx import write_onnx
 from wing_tf.export.parity import (
     Parity,
@@ -82,11 +81,6 @@ def export_model(
             "A SavedModel is float32: TensorFlow has no shorter kernels for it on a processor. "
             f"Received: precision={precision!r}; take format='litert' for it."
         )
-    if format == "onnx" and precision not in ONNX_PRECISIONS:
-        raise ValueError(
-            f"An ONNX file is one of {ONNX_PRECISIONS} (int8 weights are LiteRT's). "
-            f"Received: precision={precision!r}."
-        )
     if precision == "int8" and data is None:
         raise ValueError("int8 is calibrated on training faces: `data` must name records.")
     if faces is None and data is None:
@@ -106,7 +100,7 @@ def export_model(
         if format == "litert":
             write_litert(deployed, path, precision=precision, calibration=calibration)
         elif format == "onnx":
-            write_onnx(deployed, path, precision=precision)
+            write_onnx(deployed, path, precision=precision, calibration=calibration)
         else:
             write_saved_model(deployed, contract, path)
         facts = contract_facts(deployed, contract, format=format, precision=precision)

@@ -49,8 +49,9 @@ def find_origin(file: pathlib.Path) -> Origin:
     scores = []
     if metrics.is_file():
         with metrics.open() as rows:
-            scores = [float(row["val_nme"]) for row in csv.DictReader(rows) if row.get("val_nme") not in (None, "", "nan")]
-    return Origin(run.name, json.loads(config.read_text()), min(scores, default=None))
+            scores = [float(row.get("val_nme") or "nan") for row in csv.DictReader(rows)]
+    judged = [score for score in scores if score == score]  # NaN in epochs without validation
+    return Origin(run.name, json.loads(config.read_text()), min(judged, default=None))
 
 
 def model_card(

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 
 from wing_tf.evaluation.predict import CropBatch, Predictions, compile_localiser, predict_batches
 from wing_tf.evaluation.report import face_errors
 from wing_tf.landmarks import LandmarkScheme
+from wing_tf.runtime.litert import LiteRtNetwork
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 """Crops uint8 [B, side, side, 3] to landmarks [B, K, 2] in their pixels and scores [B, K]."""
@@ -99,8 +99,8 @@ def keras_run(network: keras.Model) -> Run:
 
 def litert_run(path: str | pathlib.Path, num_threads: int = 2) -> Run:
     """Returns a LiteRT file as a function; it takes one crop after another."""
-    interpreter = Interpreter(str(path), num_threads=num_threads)
-    return _one_by_one(interpreter.get_signature_runner("serving_default"))
+    path = pathlib.Path(path)
+    return LiteRtNetwork(path.read_bytes(), path=path, num_threads=num_threads)
 
 
 def onnx_run(path: str | pathlib.Path, num_threads: int = 2) -> Run:
@@ -119,15 +119,10 @@ def onnx_run(path: str | pathlib.Path, num_threads: int = 2) -> Run:
     options.intra_op_num_threads = num_threads
     session = onnxruntime.InferenceSession(str(path), options)
     names = [output.name for output in session.get_outputs()]
-    return _one_by_one(
-        lambda image: dict(zip(names, session.run(names, {"image": image}), strict=True))
-    )
 
-
-def _one_by_one(call: Callable[..., dict[str, np.ndarray]]) -> Run:
     def run(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        found = [call(image=crop[None]) for crop in crops]
-        joined = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
+        found = [session.run(names, {"image": crop[None]}) for crop in crops]
+        joined = dict(zip(names, map(np.concatenate, zip(*found, strict=True)), strict=True))
         return joined["landmarks"], joined.get("scores")
 
     return run

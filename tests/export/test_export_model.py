@@ -1,0 +1,174 @@
+"""What leaves a model: files for programs and people, compared with the model itself."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from wing_tf.data.records import find_shards
+from wing_tf.export import export_model
+from wing_tf.landmarks import SCHEMES, register_scheme, scheme_from_dict, scheme_to_dict
+from wing_tf.models import cnn6
+from wing_tf.models.saving import Contract, save_network
+from wing_tf.runtime.litert import LiteRtNetwork
+
+FINGERS = {"name": "fingers_4", "points": 4, "pairs": [[0, 3], [1, 2]], "normaliser": [0, 3]}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A small network of 68 points that has learnt nothing, in a file."""
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    contract = Contract(
+        scheme_name="ibug_68", input_size=64, margin=1.2, trained_on={"synthetic": 144},
+        held_out={"synthetic": 16}, trained_crops=["landmark_box"], trained_boxes=["landmark"],
+    )  # fmt: skip
+    save_network(cnn6(68, input_size=64, width=0.25), path, contract)
+    return path
+
+
+def test_the_folder_says_all_and_so_does_the_file(model, synthetic_records, tmp_path):
+    report = export_model(model, tmp_path, data=str(synthetic_records))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"model.tflite", "contract.json", "model_card.md", "export.json"}
+    assert report == json.loads((tmp_path / "export.json").read_text())
+    assert report["size_bytes"] == (tmp_path / "model.tflite").stat().st_size
+    parity = report["parity"]
+    # Validation faces where there are some.
+    files = find_shards(synthetic_records, "validation")
+    assert parity["num_faces"] == sum(1 for _ in tf.data.TFRecordDataset(files)) < 160
+    assert parity["max_px"] < 1e-3
+    # Rendered faces have a truth; the network has learnt nothing, and the export neither.
+    assert parity["nme_before"] == pytest.approx(parity["nme_after"], abs=1e-5)
+    assert parity["nme_before"] > 0.2
+    assert set(report["latency_ms"]) == {"1", "2"}
+
+    facts = json.loads((tmp_path / "contract.json").read_text())
+    assert facts["input"] == {
+        "name": "image", "shape": [1, 64, 64, 3], "dtype": "uint8", "colour": "RGB"
+    }  # fmt: skip
+    assert facts["crop"]["margin"] == 1.2
+    assert facts["crop"]["boxes"] == ["landmark"]
+    assert facts["outputs"] == {"landmarks": {"shape": [1, 68, 2], "dtype": "float32"}}
+    assert facts["scheme"] == scheme_to_dict(SCHEMES["ibug_68"])
+    card = (tmp_path / "model_card.md").read_text()
+    assert "144 of synthetic" in card
+    assert "nobody's pictures" in card
+    assert "1.2 times" in card
+    with zipfile.ZipFile(tmp_path / "model.tflite") as archive:
+        assert json.loads(archive.read("contract.json")) == facts
+        assert archive.read("model_card.md").decode() == card
+
+
+def test_int8_is_calibrated_on_training_faces_only(model, synthetic_records, tmp_path):
+    with pytest.raises(ValueError, match=r"`data` must name records"):
+        export_model(model, tmp_path, precision="int8", faces=str(synthetic_records))
+    with pytest.raises(ValueError, match="holds no training face .*it has: test"):
+        export_model(model, tmp_path, precision="int8", data=f"{synthetic_records}/test-*.tfrecord")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_that_costs_too_much_is_an_error_unless_forced(
+    model, synthetic_records, tmp_path
+):
+    options = {"precision": "int8", "data": str(synthetic_records), "most_nme_cost": -1.0}
+    with pytest.raises(ValueError, match=r"int8 costs .* points of NME .*--force"):
+        export_model(model, tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+    report = export_model(model, tmp_path, **options, force=True)
+    files = find_shards(synthetic_records, "train")
+    assert report["calibration_faces"] == sum(1 for _ in tf.data.TFRecordDataset(files))
+    # More than half of a pixel of 64 would show that coordinates were rounded, not features.
+    assert 0 < report["parity"]["mean_px"] < 0.5
+    assert abs(report["parity"]["nme_cost"]) < 0.005
+
+
+def test_a_mark_up_of_ones_own_goes_with_the_model(synthetic_records, tmp_path):
+    keras.utils.set_random_seed(0)
+    fingers = register_scheme(scheme_from_dict(FINGERS))
+    try:
+        contract = Contract(scheme_name="fingers_4", input_size=64, margin=1.2)
+        save_network(cnn6(4, input_size=64, width=0.25), tmp_path / "m.keras", contract)
+        del SCHEMES["fingers_4"]  # as in another process
+        with pytest.raises(ValueError, match="predicts fingers_4, the records hold ibug_68"):
+            export_model(tmp_path / "m.keras", tmp_path, data=str(synthetic_records))
+        output = tmp_path / "export"
+        output.mkdir()
+        export_model(tmp_path / "m.keras", output, faces=_noise(4))
+        facts = json.loads((output / "contract.json").read_text())
+        assert scheme_from_dict(facts["scheme"]) == fingers
+        report = json.loads((output / "export.json").read_text())
+        assert report["parity"]["nme_before"] is None  # there is no truth
+        assert report["parity"]["nme_between"] < 1e-5
+    finally:
+        SCHEMES.pop("fingers_4", None)
+
+
+def _noise(num_landmarks, count=3):
+    """Faces without a truth."""
+    from wing_tf.evaluation.predict import CropBatch
+
+    image = np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3), np.uint8)
+    return [
+        CropBatch(
+            image=image, crop_to_source=np.tile([[1.0, 0, 0], [0, 1, 0]], (count, 1, 1)),
+            true_px=np.full((count, num_landmarks, 2), np.nan),
+            box_xyxy_px=np.tile([5.0, 5, 58, 58], (count, 1)),
+            dataset_box_xyxy_px=np.full((count, 4), np.nan),
+            key=[str(i) for i in range(count)], groups=[frozenset()] * count,
+        )
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "tflite"}, "`format` must be one of"),
+        ({"precision": "int4"}, "`precision` must be one of"),
+        ({"format": "saved_model", "precision": "int8"}, "A SavedModel is float32"),
+        ({"format": "onnx", "precision": "int8"}, "int8 is calibrated on training faces"),
+        ({}, "`faces` or `data` must say"),
+    ],
+)
+def test_what_does_not_exist_is_named_before_work_begins(model, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        export_model(model, tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_of_mixed_precision_leaves_as_float32(tmp_path):
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        network = cnn6(68, input_size=32, width=0.25)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    contract = Contract(scheme_name="ibug_68", input_size=32, margin=1.0)
+    from wing_tf.export import deployed_network, write_litert
+
+    write_litert(deployed_network(network, contract), tmp_path / "m.tflite")
+    plain = cnn6(68, input_size=32, width=0.25)
+    plain.set_weights(network.get_weights())
+    crops = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    path = tmp_path / "m.tflite"
+    found, _ = LiteRtNetwork(path.read_bytes(), path=path, num_threads=1)(crops)
+    np.testing.assert_allclose(found, plain(crops.astype(np.float32)), atol=1e-4)
+
+
+def test_an_operation_that_litert_lacks_is_named(tmp_path):
+    from wing_tf.export import write_litert
+
+    image = keras.Input((32, 32, 3), dtype="uint8", name="image")
+    x = keras.ops.image.affine_transform(
+        keras.ops.cast(image, "float32"), np.eye(3, dtype=np.float32).reshape(1, 9)[:, :8]
+    )
+    landmarks = keras.layers.Reshape((68, 2))(
+        keras.layers.Dense(136)(keras.layers.GlobalAveragePooling2D()(x))
+    )
+    with pytest.raises(ValueError, match="no built-in operation for tf.ImageProjectiveTransformV3"):
+        write_litert(keras.Model(image, {"landmarks": landmarks}), tmp_path / "m.tflite")
+    assert not (tmp_path / "m.tflite").exists()

@@ -1,0 +1,89 @@
+"""Every model of the registry in every precision that LiteRT files have."""
+
+import keras
+import numpy as np
+import pytest
+
+from wing_tf.codecs import HeatmapCodec
+from wing_tf.export import deployed_network, write_litert
+from wing_tf.export.litert import PRECISIONS
+from wing_tf.models import (
+    HEATMAP_MODELS,
+    MODELS,
+    correction,
+    heatmap_localiser,
+    two_stage,
+)
+from wing_tf.models.saving import Contract
+from wing_tf.models.two_stage import reference_in_crop
+from wing_tf.runtime.litert import LiteRtNetwork
+
+POINTS = 12
+SMALL = {
+    "cnn6": {"input_size": 64, "width": 0.25},
+    "cnn7": {"input_size": 64, "width": 0.25},
+    "mobilenet": {"input_size": 64, "width": 0.35},
+    "resnet50": {"input_size": 64},
+    "hourglass": {"input_size": 64, "num_stacks": 1, "features": 16, "depth": 2},
+    "smt_net": {
+        "input_size": 64, "num_stacks": 1, "features": 16, "inner_features": 16, "depth": 2,
+        "residual_features": 16,
+    },
+}  # fmt: skip
+NAMES = [*MODELS, *HEATMAP_MODELS, "two_stage", "correction"]
+
+# How far a landmark may go on average, in pixels of 64: half-floats are exact to .05, eight bits
+# to a pixel where noise decides between two peaks of a map that has learnt nothing.
+MOST_PX = {"float32": 1e-3, "float16": 0.05, "dynamic": 1.5, "int8": 2.5}
+MOST_SIZE = {"float32": 1.05, "float16": 0.62, "dynamic": 0.5, "int8": 0.55}
+
+
+def build(name):
+    """A small one of each, with the same weights every time."""
+    keras.utils.set_random_seed(0)
+    if name in MODELS:
+        return MODELS[name](POINTS, **SMALL[name])
+    if name in HEATMAP_MODELS:
+        network = HEATMAP_MODELS[name](POINTS, **SMALL[name])
+        codec = HeatmapCodec(input_size=64, heatmap_size=16)
+        return heatmap_localiser(network, POINTS, codec)
+    spread = np.random.default_rng(1).uniform(-0.5, 0.5, (POINTS, 2))
+    reference = reference_in_crop(spread, 64, 1.2)
+    first = MODELS["cnn6"](POINTS, input_size=32, width=0.25)
+    # Landmarks of a face, so that the second crop is cut by them.
+    first.get_layer("output").bias.assign((reference / 2).ravel())
+    second = MODELS["cnn6"](POINTS, input_size=64, width=0.25)
+    if name == "correction":
+        second = correction(second, reference)
+    return two_stage(
+        first, second, reference, input_size=80, margin=1.6, first_margin=1.2, second_margin=1.2
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_all_precisions(name, tmp_path):
+    network = build(name)
+    side = network.input_shape[1]
+    deployed = deployed_network(
+        network, Contract(scheme_name="ibug_68", input_size=side, margin=1.1)
+    )
+    crops = np.random.default_rng(0).integers(0, 256, (4, side, side, 3), np.uint8)
+    expected = network(crops.astype(np.float32))
+    expected = expected if isinstance(expected, dict) else {"landmarks": expected}
+    sizes = {}
+    for precision in PRECISIONS:
+        path = tmp_path / f"{precision}.tflite"
+        write_litert(deployed, path, precision=precision, calibration=crops)
+        landmarks, scores = LiteRtNetwork(path.read_bytes(), path=path, num_threads=1)(crops)
+        distance = np.linalg.norm(landmarks - expected["landmarks"], axis=-1)
+        assert np.mean(distance) <= MOST_PX[precision], precision
+        assert (scores is None) == ("scores" not in expected)
+        sizes[precision] = path.stat().st_size
+    if name in ("cnn6", "cnn7"):
+        for precision, size in sizes.items():
+            assert size <= MOST_SIZE[precision] * sizes["float32"], sizes
+
+
+def test_the_registry_is_whole():
+    assert set(SMALL) == set(MODELS) | set(HEATMAP_MODELS)
