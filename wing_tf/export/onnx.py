@@ -123,16 +123,20 @@ def _quantise(model, calibration: np.ndarray | None):
     """Returns the model with products of 8 bits, in the ranges of the crops if they are given."""
     import onnx
     from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    weights = {constant.name for constant in model.graph.initializer}
-    # Products of two activations are geometry, not features.
-    geometry = [
-        node.name
-        for node in model.graph.node
-        if node.op_type in _PRODUCTS and node.input[1] not in weights
-    ]
     with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, "quantised.onnx")
+        plain, prepared, path = (pathlib.Path(folder, f"{number}.onnx") for number in range(3))
+        plain.write_bytes(model.SerializeToString())
+        quant_pre_process(plain, prepared, skip_symbolic_shape=True)  # all shapes are fixed
+        model = onnx.load(prepared)
+        weights = {constant.name for constant in model.graph.initializer}
+        # Products of two activations are geometry, not features.
+        geometry = [
+            node.name
+            for node in model.graph.node
+            if node.op_type in _PRODUCTS and node.input[1] not in weights
+        ]
         if calibration is None:
             quantization.quantize_dynamic(
                 model,

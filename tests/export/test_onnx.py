@@ -1,0 +1,147 @@
+"""ONNX files: what leaves computes what the network does."""
+
+import importlib.util
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from wing_tf.codecs import HeatmapCodec
+from wing_tf.export import deployed_network, write_onnx
+from wing_tf.models import (
+    cnn6,
+    cnn7,
+    correction,
+    heatmap_localiser,
+    mobilenet,
+    resnet50,
+    smt_net,
+    stacked_hourglass,
+    two_stage,
+)
+from wing_tf.models.saving import Contract
+from wing_tf.models.two_stage import reference_in_crop
+
+POINTS = 5
+REFERENCE = reference_in_crop(np.random.default_rng(0).uniform(0, 1, (POINTS, 2)), 64, 1.2)
+
+needs_onnx = pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("tf2onnx", "onnxruntime")),
+    reason="ONNX is an extra",
+)
+
+
+def _two_stage(bias=REFERENCE / 2, correct=False):
+    first = cnn6(POINTS, input_size=32, width=0.1)
+    first.get_layer("output").bias.assign(np.ravel(bias))
+    second = cnn6(POINTS, input_size=64, width=0.1, name="second")
+    second.get_layer("output").bias.assign(REFERENCE.ravel())
+    return two_stage(
+        first, correction(second, REFERENCE) if correct else second, REFERENCE,
+        input_size=80, first_margin=1.2, second_margin=1.2,
+    )  # fmt: skip
+
+
+def _maps(build, decoder, **arguments):
+    network = build(POINTS, num_stacks=1, features=16, depth=2, input_size=64, **arguments)
+    codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder)
+    return heatmap_localiser(network, POINTS, codec)
+
+
+FAST = {
+    "cnn6": lambda: cnn6(POINTS, width=0.1),
+    # The first stage says NaN: the plain crop is taken, and no NaN comes out.
+    "two_stage_nan": lambda: _two_stage(np.full(2 * POINTS, np.nan)),
+}
+SLOW = {
+    "cnn7": lambda: cnn7(POINTS, width=0.1),
+    "two_stage": _two_stage,
+    "correction": lambda: _two_stage(correct=True),
+    "mobilenet": lambda: mobilenet(POINTS, input_size=64, width=0.35),
+    "resnet50": lambda: resnet50(POINTS, input_size=64),
+    "hourglass": lambda: _maps(stacked_hourglass, "dark"),
+    "smt_net": lambda: _maps(smt_net, "argmax", inner_features=16, residual_features=16),
+}
+
+
+def _deployed(build):
+    keras.utils.set_random_seed(0)
+    network = build()
+    side = network.input_shape[1]
+    contract = Contract(scheme_name="ibug_68", input_size=side, margin=1.2)
+    return deployed_network(network, contract)
+
+
+def _crops(deployed, count=3):
+    side = deployed.input_shape[1]
+    return np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
+
+
+def _run(path, crops):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (image,) = session.get_inputs()
+    assert (image.name, image.type, image.shape) == (
+        "image", "tensor(uint8)", [1, *crops.shape[1:]],
+    )  # fmt: skip
+    names = [output.name for output in session.get_outputs()]
+    found = [session.run(names, {"image": crop[None]}) for crop in crops]
+    return dict(zip(names, map(np.concatenate, zip(*found, strict=True)), strict=True))
+
+
+@needs_onnx
+@pytest.mark.parametrize(
+    "name", [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
+def test_it_computes_the_same(name, tmp_path):
+    deployed = _deployed((FAST | SLOW)[name])
+    crops = _crops(deployed)
+    write_onnx(deployed, tmp_path / "m.onnx")
+    found = _run(tmp_path / "m.onnx", crops)
+    expected = deployed(crops)
+    assert set(found) == set(expected)
+    assert np.isfinite(found["landmarks"]).all()
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, atol=1e-3)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+@needs_onnx
+@pytest.mark.slow
+@pytest.mark.parametrize("build", [FAST["cnn6"], _two_stage])
+def test_shorter_weights(build, tmp_path):
+    deployed = _deployed(build)
+    crops = _crops(deployed, 8)
+    expected = deployed(crops)["landmarks"]
+    sizes = {}
+    for precision, most_px in {"float32": 1e-3, "float16": 0.05, "dynamic": 1, "int8": 1}.items():
+        path = tmp_path / f"{precision}.onnx"
+        write_onnx(deployed, path, precision=precision, calibration=crops[:6])
+        distance = np.abs(_run(path, crops)["landmarks"] - expected)
+        assert distance.max() <= most_px, precision
+        sizes[precision] = path.stat().st_size
+    assert sizes["float16"] < 0.65 * sizes["float32"]
+    assert max(sizes["dynamic"], sizes["int8"]) < 0.7 * sizes["float32"]
+
+
+@needs_onnx
+def test_what_cannot_be_written(tmp_path):
+    deployed = _deployed(FAST["cnn6"])
+    with pytest.raises(ValueError, match=r"`precision` must be one of .* Received: 'int4'\."):
+        write_onnx(deployed, tmp_path / "m.onnx", precision="int4")
+    with pytest.raises(ValueError, match="`calibration` must hold some"):
+        write_onnx(deployed, tmp_path / "m.onnx", precision="int8")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("missing", ["tf2onnx", "onnxruntime"])
+def test_what_is_missing_is_named(missing, monkeypatch, tmp_path):
+    for name in ("tf2onnx", "onnxruntime"):
+        if name == missing:
+            monkeypatch.setitem(sys.modules, name, None)  # an import says that it is not there
+        elif importlib.util.find_spec(name) is None:
+            pytest.skip("ONNX is an extra")
+    with pytest.raises(ModuleNotFoundError, match=rf"{missing}: pip install 'wing-tf\[onnx\]'"):
+        write_onnx(_deployed(FAST["cnn6"]), tmp_path / "m.onnx")
