@@ -1,0 +1,129 @@
+"""What a file says of itself, and files that can't be used."""
+
+import json
+import shutil
+import zipfile
+
+import pytest
+
+from wing_tf.landmarks import SCHEMES, register_scheme, scheme_from_dict
+from wing_tf.models import cnn6
+from wing_tf.models.saving import Contract
+from wing_tf.runtime import Landmarker, read_contract
+
+FINGERS = {"name": "fingers_4", "points": 4, "pairs": [[0, 3], [1, 2]], "normaliser": [0, 3]}
+
+
+def _network_only(path):
+    """Returns a file's content without the archive behind the network, and the contract."""
+    with zipfile.ZipFile(path) as archive:
+        begin = min(info.header_offset for info in archive.infolist())
+        return path.read_bytes()[:begin], json.loads(archive.read("contract.json"))
+
+
+def test_the_contract_is_in_the_file(exported, tmp_path):
+    _, contract, path = exported("plain")
+    alone = shutil.copy(path, tmp_path / "renamed.tflite")
+    read = read_contract(alone)
+    assert (read.input_size, read.margin, read.square) == (64, contract.margin, True)
+    assert (read.boxes, read.precision, read.has_scores) == (("landmark",), "float32", False)
+    assert read.scheme == SCHEMES["ibug_68"]
+    assert Landmarker(alone).contract == read
+    heatmaps = read_contract(exported("heatmaps")[2])
+    assert (heatmaps.has_scores, heatmaps.square) == (True, False)
+
+
+def test_or_beside_it(exported, tmp_path, frame):
+    path = exported("plain")[2]
+    network, facts = _network_only(path)
+    (tmp_path / "model.tflite").write_bytes(network)
+    with pytest.raises(ValueError, match="holds no contract.json and none is beside it"):
+        Landmarker(tmp_path / "model.tflite")
+    (tmp_path / "contract.json").write_text(json.dumps(facts))
+    landmarker = Landmarker(tmp_path)
+    assert landmarker.contract == read_contract(path)
+    # What is inside counts more.
+    shutil.copy(path, tmp_path / "model.tflite")
+    (tmp_path / "contract.json").write_text("{}")
+    assert read_contract(tmp_path) == landmarker.contract
+
+
+def test_a_mark_up_of_ones_own_is_known_from_the_file(tmp_path, export):
+    scheme = register_scheme(scheme_from_dict(FINGERS))
+    try:
+        contract = Contract(scheme_name="fingers_4", input_size=64, margin=1.2)
+        path = export(cnn6(4, input_size=64, width=0.1), contract, tmp_path / "model.tflite")
+    finally:
+        del SCHEMES["fingers_4"]  # as in another process
+    assert Landmarker(path, scheme="fingers_4").scheme == scheme
+    assert "fingers_4" not in SCHEMES
+
+
+def test_files_that_were_cut_off_are_refused(exported, tmp_path):
+    path = exported("plain")[2]
+    content = path.read_bytes()
+    size = len(_network_only(path)[0])
+    cut = tmp_path / "model.tflite"
+    lengths = [8, 100, 1000, size // 2, size - 4000, size - 1, size + 60, len(content) - 1]
+    for length in lengths:
+        cut.write_bytes(content[:length])
+        with pytest.raises(ValueError, match="cut off"):
+            Landmarker(cut)
+        if length > size:
+            with pytest.raises(ValueError, match="cut off"):
+                read_contract(cut)
+    # A contract beside it makes nothing whole.
+    with zipfile.ZipFile(path) as archive:
+        archive.extract("contract.json", tmp_path)
+    for length in lengths:
+        cut.write_bytes(content[:length])
+        with pytest.raises(ValueError, match="cut off"):
+            Landmarker(cut)
+
+
+def test_other_files_are_refused(tmp_path):
+    for content in (b"", b"TFL3", b"\x89PNG\r\n\x1a\n" + bytes(1000), b"no model" * 100):
+        (tmp_path / "model.tflite").write_bytes(content)
+        with pytest.raises(ValueError, match="is no LiteRT model"):
+            Landmarker(tmp_path / "model.tflite")
+    with pytest.raises(ValueError, match=r"No model at .*nothing.tflite: expected a .tflite file"):
+        Landmarker(tmp_path / "nothing.tflite")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="No model at .*empty"):
+        read_contract(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 2}, "it is of version 2, this package reads version 1; update this package"),
+        ({"version": None}, "it is of version None, .* export the model again"),
+        ({"crop": {"margin": 1.2}}, "can't be used: no 'square'"),
+        ({"scheme": {"name": "x"}}, "can't be used: A mark-up has the keys"),
+        ({"input": {"shape": [1, 64, 64, 3], "dtype": "float32"}}, "input is not uint8"),
+        ({"input": {"shape": 64, "dtype": "uint8"}}, "can't be used"),
+    ],
+)
+def test_contracts_that_are_not_understood_are_refused(change, message, exported, tmp_path):
+    network, facts = _network_only(exported("plain")[2])
+    (tmp_path / "model.tflite").write_bytes(network)
+    (tmp_path / "contract.json").write_text(json.dumps(facts | change))
+    for read in (read_contract, Landmarker):
+        with pytest.raises(ValueError, match=rf"contract in .*contract.json .*{message}"):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"version"', "{}", "\xff"])
+def test_contracts_that_are_none_are_refused(text, exported, tmp_path):
+    (tmp_path / "model.tflite").write_bytes(_network_only(exported("plain")[2])[0])
+    (tmp_path / "contract.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match="contract in .*contract.json can't be used"):
+        Landmarker(tmp_path)
+
+
+def test_a_contract_of_another_file_is_refused(exported, tmp_path):
+    (tmp_path / "model.tflite").write_bytes(_network_only(exported("plain")[2])[0])
+    other = _network_only(exported("heatmaps")[2])[1]
+    (tmp_path / "contract.json").write_text(json.dumps(other))
+    with pytest.raises(ValueError, match="and its contract disagree"):
+        Landmarker(tmp_path)

@@ -1,0 +1,172 @@
+"""The landmarker of exported files against the one in Keras, and its manners."""
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from exported import noise_picture
+
+from wing_tf import inference
+from wing_tf.landmarks import find_map
+from wing_tf.runtime import Landmarker, LocatedFace
+
+
+@pytest.mark.parametrize("name", ["plain", "two-stage", "heatmaps"])
+def test_it_answers_as_the_landmarker_in_keras(name, exported, frame):
+    network, contract, path = exported(name)
+    image, boxes = frame
+    expected = inference.Landmarker(network, contract=contract)(image, boxes)
+    found = Landmarker(path)(image, boxes)
+    assert len(found) == len(expected) == 3
+    for face, other, box in zip(found, expected, boxes, strict=True):
+        assert isinstance(face, LocatedFace)
+        assert face.landmarks_px.dtype == np.float64
+        np.testing.assert_allclose(face.landmarks_px, other.landmarks_px, atol=0.02)
+        assert np.ptp(face.landmarks_px, axis=0).min() > 1
+        np.testing.assert_array_equal(face.box_xyxy_px, box)
+        assert (face.scores is None) == (name != "heatmaps")
+        if face.scores is not None:
+            np.testing.assert_allclose(face.scores, other.scores, atol=1e-3)
+
+
+def test_the_folder_of_an_export_is_its_file(exported, frame):
+    path = exported("plain")[2]
+    image, boxes = frame
+    np.testing.assert_array_equal(
+        Landmarker(path.parent)(image, boxes)[0].landmarks_px,
+        Landmarker(str(path))(image, boxes)[0].landmarks_px,
+    )
+
+
+def test_a_detector_finds_the_boxes(exported, frame):
+    path = exported("plain")[2]
+    image, boxes = frame
+    seen = []
+
+    def detector(picture):
+        seen.append(picture)
+        return boxes[:1]
+
+    found = Landmarker(path, detector=detector)(image)
+    assert seen[0] is image
+    np.testing.assert_array_equal(found[0].box_xyxy_px, boxes[0])
+    assert Landmarker(path, detector=lambda picture: np.zeros((0, 4)))(image) == []
+    assert Landmarker(path)(image, []) == []
+
+
+def test_other_landmarks_by_a_map(exported, frame):
+    path = exported("plain")[2]
+    mapping = find_map("ibug_68", "cofw_29")
+    landmarker = Landmarker(path, scheme_map=mapping, scheme="cofw_29")
+    assert landmarker.scheme.name == "cofw_29"
+    np.testing.assert_allclose(
+        landmarker(*frame)[0].landmarks_px, mapping(Landmarker(path)(*frame)[0].landmarks_px)
+    )
+
+
+def test_threads_that_share_one_get_their_own_answers(exported):
+    path = exported("plain")[2]
+    landmarker = Landmarker(path, num_threads=1)
+    images = [noise_picture(80, count=1)[0].astype(np.uint8) // (i + 1) for i in range(6)]
+    box = np.array([[8.0, 9.0, 70.0, 71.0]])
+    expected = [landmarker(image, box)[0].landmarks_px for image in images]
+    assert np.abs(expected[0] - expected[5]).max() > 1e-3
+    wrong = []
+
+    def work(number):
+        for _ in range(40):
+            found = landmarker(images[number], box)[0].landmarks_px
+            if not np.array_equal(found, expected[number]):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_the_steps_of_a_call_can_be_made_apart(exported, frame):
+    landmarker = Landmarker(exported("heatmaps")[2])
+    image, boxes = frame
+    crops, to_crop = landmarker.cut(image, boxes)
+    assert crops.shape == (3, 64, 64, 3)
+    assert crops.dtype == np.uint8
+    faces = landmarker.place(boxes, to_crop, *landmarker.run(crops))
+    for face, other in zip(faces, landmarker(image, boxes), strict=True):
+        np.testing.assert_array_equal(face.landmarks_px, other.landmarks_px)
+        np.testing.assert_array_equal(face.scores, other.scores)
+
+
+def test_bad_calls_are_refused(exported):
+    landmarker = Landmarker(exported("plain")[2])
+    image, box = np.zeros((50, 60, 3), np.uint8), np.array([[0.0, 0, 9, 9]])
+    for bad, received in (
+        (image.astype(np.float32), r"float32 \(50, 60, 3\)"),
+        (image[..., 0], r"uint8 \(50, 60\)"),
+        (np.zeros((5, 6, 4), np.uint8), r"uint8 \(5, 6, 4\)"),
+        (np.zeros((0, 6, 3), np.uint8), r"uint8 \(0, 6, 3\)"),
+        (None, "NoneType"),
+        ("frame.jpg", "str"),
+    ):
+        with pytest.raises(
+            ValueError, match=rf"must be uint8 RGB \[H, W, 3\]. Received: {received}"
+        ):
+            landmarker(bad, box)
+    for bad in (box[0], np.zeros((2, 5)), np.zeros((1, 1, 4)), np.float64(3)):
+        with pytest.raises(ValueError, match=r"`boxes_xyxy_px` must be \[N, 4\]. Received: shape="):
+            landmarker(image, bad)
+    for bad in ([[1, 2, 3, "wide"]], [[1, 2, 3], [1, 2, 3, 4]], [[None, 0, 1, 1]]):
+        with pytest.raises(ValueError, match=r"`boxes_xyxy_px` must be"):
+            landmarker(image, bad)
+    for bad in ([9, 0, 9, 9], [9, 0, 3, 9], [0, 0, 9, np.nan], [0, 0, np.inf, 9]):
+        with pytest.raises(ValueError, match="must be finite, with x0 < x1 and y0 < y1. Received"):
+            landmarker(image, np.array([bad], float))
+    with pytest.raises(ValueError, match="Without a detector"):
+        landmarker(image)
+
+
+def test_bad_landmarkers_are_refused(exported):
+    path = exported("plain")[2]
+    with pytest.raises(
+        ValueError, match="model of another scheme: wflw_98 is needed, it gives ibug"
+    ):
+        Landmarker(path, scheme="wflw_98")
+    network, contract, _ = exported("plain")
+    with pytest.raises(ValueError, match="model of another scheme"):
+        inference.Landmarker(network, contract=contract, scheme="wflw_98")
+    with pytest.raises(ValueError, match="The map is from wflw_98, the model predicts ibug_68"):
+        Landmarker(path, scheme_map=find_map("wflw_98", "ibug_68"))
+    for bad in (0, -1, 1.5, True):
+        with pytest.raises(ValueError, match="`num_threads` must be positive. Received"):
+            Landmarker(path, num_threads=bad)
+
+
+_ALONE = """
+import importlib.abc, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "keras", "cv2", "scipy", "matplotlib", "h5py"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+sys.meta_path.insert(0, Absent())
+import numpy as np
+from wing_tf.runtime import Landmarker
+data = np.load(sys.argv[2])
+faces = Landmarker(sys.argv[1])(data["image"], data["boxes"])
+np.save(sys.argv[3], [face.landmarks_px for face in faces])
+"""
+
+
+def test_it_needs_neither_tensorflow_nor_keras_nor_opencv(exported, frame, tmp_path):
+    path = exported("two-stage")[2]
+    np.savez(tmp_path / "in.npz", image=frame[0], boxes=frame[1])
+    subprocess.run(
+        [sys.executable, "-c", _ALONE, path, tmp_path / "in.npz", tmp_path / "out.npy"], check=True
+    )
+    expected = [face.landmarks_px for face in Landmarker(path)(*frame)]
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=1e-3)
