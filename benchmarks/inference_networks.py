@@ -1,0 +1,138 @@
+"""Writes one network in all forms that `inference.py` measures; runs in a process of its own.
+
+    python benchmarks/inference_networks.py '{"model": "cnn6", "folder": ..., "wanted": [...]}'
+
+A model is one of `NETWORKS` with random weights (the speed is the same), or a `.keras` file or a
+run folder. ``wanted`` holds names of files: ``float32.tflite``, ``int8.onnx``, ``network.keras``,
+``torch.pt``. The crop that all are run on and the network's own landmarks are in ``expected.npz``.
+"""
+
+import json
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+
+from wing_tf.codecs import HeatmapCodec
+from wing_tf.export import deployed_network, write_litert, write_onnx
+from wing_tf.export.contract_file import contract_facts
+from wing_tf.export.litert import attach_files
+from wing_tf.models import (
+    cnn6,
+    cnn7,
+    heatmap_localiser,
+    mobilenet,
+    resnet50,
+    smt_net,
+    stacked_hourglass,
+    two_stage,
+)
+from wing_tf.models.saving import Contract, load_network
+from wing_tf.models.two_stage import reference_in_crop
+
+POINTS = 68
+
+
+def _two_stage():
+    spread = np.random.default_rng(0).uniform(0, 1, (POINTS, 2))
+    reference = reference_in_crop(spread, 128, 1.1)
+    first = cnn6(POINTS)
+    first.get_layer("output").bias.assign((reference / 2).ravel())
+    second = cnn7(POINTS, width=0.5)
+    return two_stage(first, second, reference, first_margin=1.1, second_margin=1.1)
+
+
+def _maps(network, decoder):
+    codec = HeatmapCodec(input_size=128, heatmap_size=32, sigma=1.0, decoder=decoder)
+    return heatmap_localiser(network, POINTS, codec)
+
+
+NETWORKS = {
+    # As in the paper: 64 and 128 px, full width.
+    "cnn6": lambda: cnn6(POINTS),
+    "cnn7": lambda: cnn7(POINTS),
+    # As in configs/wing_two_stage_300w_cpu.py: 208 px; CNN-6 at 64, CNN-7 of half width at 128.
+    "two_stage": _two_stage,
+    # As in configs/wing_mobilenet_300w_cpu.py and wing_resnet50_300w.py.
+    "mobilenet": lambda: mobilenet(POINTS, input_size=112, width=0.5),
+    "resnet50": lambda: resnet50(POINTS, input_size=224),
+    # As in configs/awing_small_300w_cpu.py and smt_small_300w_cpu.py: 128 px.
+    "hourglass": lambda: _maps(
+        stacked_hourglass(
+            POINTS, num_stacks=1, features=128, input_size=128, boundary_coordinates=False
+        ),
+        "dark",
+    ),
+    "smt_net": lambda: _maps(
+        smt_net(POINTS, num_stacks=2, features=64, inner_features=128, input_size=128), "argmax"
+    ),
+}
+
+
+def main():
+    """Writes what is wanted."""
+    task = json.loads(sys.argv[1])
+    folder = pathlib.Path(task["folder"])
+    keras.utils.set_random_seed(0)
+    if task["model"] in NETWORKS:
+        network = NETWORKS[task["model"]]()
+        contract = Contract(scheme_name="ibug_68", input_size=network.input_shape[1], margin=1.2)
+    else:
+        network, contract = load_network(task["model"])
+    deployed = deployed_network(network, contract)
+    crops = _waves(contract.input_size, 12)
+    landmarks = deployed(crops[:1])["landmarks"]
+    np.savez(folder / "expected.npz", crop=crops[:1], landmarks=landmarks)
+    for name in task["wanted"]:
+        path = folder / name
+        precision, _, kind = name.partition(".")
+        if kind == "tflite":
+            write_litert(deployed, path, precision=precision, calibration=crops)
+            facts = contract_facts(deployed, contract, format="litert", precision=precision)
+            attach_files(path, {"contract.json": json.dumps(facts)})
+        elif kind == "onnx":
+            write_onnx(deployed, path, precision=precision, calibration=crops)
+        elif kind == "keras":
+            deployed.save(path)
+        else:
+            _write_torch(network, crops[:1], path)
+
+
+def _waves(side: int, count: int) -> np.ndarray:
+    """Returns smooth pictures, uint8 [count, side, side, 3]."""
+    phase = np.random.default_rng(0).uniform(0, 6, (count, 1, 1, 3))
+    rows, columns = np.mgrid[:side, :side] * (64 / side)
+    waves = np.sin(rows[..., None] / 5 + phase) * np.cos(columns[..., None] / 7 - phase)
+    return (127.5 + 127 * waves).astype(np.uint8)
+
+
+def _write_torch(network: keras.Model, crop: np.ndarray, path: pathlib.Path) -> None:
+    """Writes the PyTorch twin as TorchScript, if it has one; else writes nothing."""
+    import torch
+    from torch_twin import Twin
+
+    class Deployed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.twin = Twin(network)
+
+        def forward(self, image):
+            image = image.permute(0, 3, 1, 2).float()
+            return self.twin(image.contiguous(memory_format=torch.channels_last))
+
+    try:
+        module = Deployed().eval().to(memory_format=torch.channels_last)
+    except NotImplementedError as error:
+        print(f"PyTorch is left out: {error}", file=sys.stderr)
+        return
+    with torch.inference_mode():
+        traced = torch.jit.trace(module, torch.from_numpy(crop))
+        torch.jit.save(torch.jit.freeze(traced), str(path))
+
+
+if __name__ == "__main__":
+    main()
