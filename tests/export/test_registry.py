@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from wing_tf.codecs import HeatmapCodec
+from wing_tf.codecs.heatmap import DECODERS
 from wing_tf.export import deployed_network, write_litert
 from wing_tf.export.litert import PRECISIONS
+from wing_tf.layers import DecodeHeatmaps
 from wing_tf.models import (
     HEATMAP_MODELS,
     MODELS,
@@ -94,3 +96,18 @@ def test_all_precisions(name, tmp_path):
 
 def test_the_registry_is_whole():
     assert set(SMALL) == set(MODELS) | set(HEATMAP_MODELS)
+
+
+def test_an_empty_map_has_a_landmark_in_half_floats(tmp_path):
+    """The decoders' guards against 0 must not become 0 themselves."""
+    for decoder in DECODERS:
+        maps = keras.Input((16, 16, 2), dtype="uint8", name="image")
+        codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder)
+        decode = DecodeHeatmaps(2, codec.get_config())
+        landmarks, _ = decode(keras.ops.cast(maps, "float32") - 1.0)
+        path = tmp_path / f"{decoder}.tflite"
+        write_litert(keras.Model(maps, {"landmarks": landmarks}), path, precision="float16")
+        run = LiteRtNetwork(path.read_bytes(), path=path, num_threads=1)
+        for level in (0, 1):
+            landmarks, _ = run(np.full((1, 16, 16, 2), level, np.uint8))
+            assert np.all((landmarks >= -2) & (landmarks <= 66)), (decoder, level)

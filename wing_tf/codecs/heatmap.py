@@ -11,6 +11,7 @@ ACTIVATIONS = ("linear", "softmax", "sigmoid")
 _LEGACY_SIGMA_PX, _LEGACY_RADIUS_PX = 1.75, 3
 # Below this share of the peak DARK's logarithm sees noise only.
 _FLOOR = 1e-5
+_TINY = 1e-7  # not 0 as a half float, which constants of float16 exports are
 
 
 class HeatmapCodec:
@@ -228,7 +229,7 @@ def _dark(flat, column, row, side, sigma):
     """
     patch = _patches(flat, column, row, side, 1)
     highest = ops.max(flat, axis=-1)[:, None, None]
-    log = ops.log(ops.maximum(patch, ops.maximum(_FLOOR * highest, 1e-12)))
+    log = ops.log(ops.maximum(patch, ops.maximum(_FLOOR * highest, _TINY)))
     d_x, d_xx, inner_x = _derivatives(log[:, 1, 0], log[:, 1, 1], log[:, 1, 2], column, side, sigma)
     d_y, d_yy, inner_y = _derivatives(log[:, 0, 1], log[:, 1, 1], log[:, 2, 1], row, side, sigma)
     d_xy = 0.25 * (log[:, 2, 2] - log[:, 2, 0] - log[:, 0, 2] + log[:, 0, 0])
@@ -268,7 +269,7 @@ def _soft_argmax(flat, column, row, side, sigma):
         for at in (column, row)
     ]
     patch = patch * inside[1][:, :, None] * inside[0][:, None, :]
-    total = ops.maximum(ops.sum(patch, axis=(1, 2)), 1e-12)
+    total = ops.maximum(ops.sum(patch, axis=(1, 2)), _TINY)
     reach = ops.convert_to_tensor(reach.astype(np.float32))
     shift_x = ops.sum(patch * reach[None, None, :], axis=(1, 2)) / total
     shift_y = ops.sum(patch * reach[None, :, None], axis=(1, 2)) / total
