@@ -54,10 +54,14 @@ def main() -> None:
     faces = _FACES.value
     if faces is None and _DATA.value is None:
         faces = _rendered_faces(_MODEL.value)
-    report = export_model(
-        _MODEL.value, output, format=_FORMAT.value, precision=_PRECISION.value, data=_DATA.value,
-        faces=faces, most_nme_cost=_MOST_NME_COST.value / 100, force=_FORCE.value,
-    )  # fmt: skip
+    try:
+        report = export_model(
+            _MODEL.value, output, format=_FORMAT.value, precision=_PRECISION.value,
+            data=_DATA.value, faces=faces, most_nme_cost=_MOST_NME_COST.value / 100,
+            force=_FORCE.value,
+        )  # fmt: skip
+    except ModuleNotFoundError as error:  # an optional package, and the message names the extra
+        raise ValueError(str(error)) from error
     print(summary(report))
     print(f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}")
 
