@@ -47,6 +47,8 @@ def test_a_stranger_gets_the_same_landmarks(tmp_path, square):
     contract = Contract(scheme_name="ibug_68", input_size=64, margin=1.3, square=square)
     network = cnn6(68, input_size=64, width=0.25)
     write_saved_model(deployed_network(network, contract), contract, tmp_path / "saved_model")
+    (weights,) = (tmp_path / "saved_model" / "variables").glob("*.data-*")
+    assert weights.stat().st_size < 1.2 * 4 * network.count_params()  # each is there once
     source = SyntheticSource(count=3, size=240)
     faces = [source.load(item) for item in source.items()]
     # One box leaves its picture, one asks for a smaller crop than the input.

@@ -49,20 +49,23 @@ def write_saved_model(deployed: keras.Model, contract: Contract, folder: str | p
         landmarks = apply_affine(to_picture, found.pop("landmarks"), xp=keras.ops)
         return {"landmarks_px": landmarks, **found}
 
-    archive = keras.export.ExportArchive()
-    archive.track(deployed)
-    archive.add_endpoint(
-        "serving_default", crops, [tf.TensorSpec((None, side, side, 3), tf.uint8, name="image")]
-    )
-    archive.add_endpoint(
-        "pictures",
-        pictures,
-        [
-            tf.TensorSpec((None,), tf.string, name="jpeg"),
-            tf.TensorSpec((None, 4), tf.float32, name="boxes_xyxy_px"),
-        ],
-    )
-    archive.write_out(str(folder), verbose=False)
+    module = tf.Module()
+    # Keras' own archive writes every weight twice.
+    module.weights = [weight.value for weight in deployed.variables]
+    signatures = {
+        "serving_default": tf.function(
+            crops,
+            input_signature=[tf.TensorSpec((None, side, side, 3), tf.uint8, name="image")],
+        ),
+        "pictures": tf.function(
+            pictures,
+            input_signature=[
+                tf.TensorSpec((None,), tf.string, name="jpeg"),
+                tf.TensorSpec((None, 4), tf.float32, name="boxes_xyxy_px"),
+            ],
+        ),
+    }
+    tf.saved_model.save(module, str(folder), signatures)
 
 
 def _cut(jpeg: tf.Tensor, region: tf.Tensor, side: int) -> tf.Tensor:
