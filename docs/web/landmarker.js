@@ -133,6 +133,7 @@ async function fetchPart(folder, name) {
   return response;
 }
 
+/** Throws where this file can't do what a contract says. */
 function checkContract(contract) {
   if (contract.version !== CONTRACT_VERSION) {
     throw new Error(
@@ -140,12 +141,25 @@ function checkContract(contract) {
         `${contract.version ?? "unknown"}. Take the landmarker.js that came with its wing-export.`,
     );
   }
-  if (contract.format !== "litert") {
-    throw new Error(
-      `The model's format must be litert. Received: ${contract.format}. ` +
-        "Export it with --format=litert.",
-    );
+  const { format, input = {}, crop = {} } = contract;
+  const [batch, height, width, channels] = input.shape ?? [];
+  const wrong = (what, received) => {
+    // JSON has no `undefined`: it stands for what is missing.
+    throw new Error(`The model's ${what}. Received: ${JSON.stringify(received) ?? "nothing"}.`);
+  };
+  if (format !== "litert") wrong("format must be litert (wing-export --format=litert)", format);
+  const isCrop = batch === 1 && height > 0 && height === width && channels === 3;
+  if (!isCrop || input.dtype !== "uint8" || input.colour !== "RGB") {
+    wrong("input must be uint8 [1, S, S, 3] in RGB", input);
   }
+  if (!Number.isFinite(crop.margin) || crop.margin <= 0) {
+    wrong("crop margin must be a positive number", crop.margin);
+  }
+  if (typeof crop.square !== "boolean") wrong("crop.square must be true or false", crop.square);
+  if (!Array.isArray(crop.boxes) || !crop.boxes.every((kind) => typeof kind === "string")) {
+    wrong("crop.boxes must be a list of names", crop.boxes);
+  }
+  if (crop.outside !== "black") wrong("crop must be black outside of the picture", crop.outside);
 }
 
 function checkBox(box) {

@@ -69,12 +69,17 @@ function redraw(shownFaces, shownBox) {
   });
 }
 
-/** Locates the face in `box` and draws it; returns how long that took, in ms. */
+/**
+ * Locates the face in `box` and draws it; returns how long that took, in ms. Nothing is drawn and
+ * null is returned where another picture or box came meanwhile: that one's call draws.
+ */
 async function locate() {
+  const [asked, on] = [box, pixels];
   const start = performance.now();
-  const located = await landmarker.locate(pixels, [box]);
+  const located = await landmarker.locate(on, [asked]);
   const duration = performance.now() - start;
-  redraw(located, box);
+  if (box !== asked || pixels !== on) return null;
+  redraw(located, asked);
   return duration;
 }
 
@@ -85,9 +90,10 @@ async function locateInPicture() {
     return;
   }
   const duration = await locate();
-  const [{ scores, landmarksPx }] = faces;
+  if (duration === null) return;
+  const [{ scores, landmarksPx, box: asked }] = faces;
   const sure = scores ? `, mean score ${(mean(scores) * 100).toFixed(0)} %` : "";
-  const place = box.map((value) => value.toFixed(1)).join(", ");
+  const place = asked.map((value) => value.toFixed(1)).join(", ");
   show(
     "done",
     `${landmarksPx.length} landmarks in ${duration.toFixed(0)} ms${sure}. Box: ${place}. ` +
@@ -149,13 +155,13 @@ function stopCamera() {
 
 /** Locates the face of one frame; the tight box of its landmarks is the next frame's box. */
 async function followFace() {
-  if (!video.srcObject) return;
+  const stream = video.srcObject;
+  if (!stream) return;
   showPixels(video, video.videoWidth, video.videoHeight);
-  const asked = drawnBox;
   const duration = await locate();
-  if (!video.srcObject) return; // a picture was opened meanwhile
-  show("done", `${duration.toFixed(0)} ms a frame. Drag a box round your face if it is lost.`);
-  if (asked === drawnBox) {
+  if (video.srcObject !== stream) return; // a picture was opened meanwhile
+  if (duration !== null) {
+    show("done", `${duration.toFixed(0)} ms a frame. Drag a box round your face if it is lost.`);
     const next = landmarkBox(faces[0].landmarksPx);
     box = isPlausible(next) ? next : drawnBox;
   }

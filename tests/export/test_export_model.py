@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfrecords_tools.sources import SOURCES
 from wing_tf.data.records import find_shards
-from wing_tf.export import export_model
+from wing_tf.evaluation.predict import CropBatch
+from wing_tf.export import deployed_network, export_model, write_litert
+from wing_tf.export.contract_file import contract_facts
+from wing_tf.export.faces import judged_faces
+from wing_tf.export.model_card import LICENCES, find_origin, model_card
+from wing_tf.export.parity import Parity
 from wing_tf.landmarks import SCHEMES, register_scheme, scheme_from_dict, scheme_to_dict
 from wing_tf.models import cnn6
-from wing_tf.models.saving import Contract, save_network
+from wing_tf.models.saving import Contract, read_contract, save_network
 from wing_tf.runtime.litert import LiteRtNetwork
 
 FINGERS = {"name": "fingers_4", "points": 4, "pairs": [[0, 3], [1, 2]], "normaliser": [0, 3]}
@@ -110,8 +116,6 @@ def test_a_mark_up_of_ones_own_goes_with_the_model(synthetic_records, tmp_path):
 
 def _noise(num_landmarks, count=3):
     """Faces without a truth."""
-    from wing_tf.evaluation.predict import CropBatch
-
     image = np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3), np.uint8)
     return [
         CropBatch(
@@ -140,6 +144,63 @@ def test_what_does_not_exist_is_named_before_work_begins(model, tmp_path, option
     assert not list(tmp_path.iterdir())
 
 
+def test_without_a_truth_landmarks_may_not_move_either(model, synthetic_records, tmp_path):
+    # This network's landmarks lie close together: they move by much of the distance of its eyes.
+    options = {"precision": "int8", "data": str(synthetic_records), "faces": _noise(68)}
+    with pytest.raises(ValueError, match="moves landmarks by .* no truth .*--force"):
+        export_model(model, tmp_path / "new", **options)
+    assert not (tmp_path / "new").exists()
+    report = export_model(model, tmp_path / "new", **options, force=True)
+    assert report["compared_on"] == "given faces"
+    with pytest.raises(ValueError, match=r"holds model.tflite already"):
+        export_model(model, tmp_path / "new", **options, force=True)
+
+
+def test_faces_are_validation_faces_else_those_not_for_training(model, synthetic_records):
+    contract = read_contract(model)
+    for pattern, split, count in (
+        ("*", "validation", 8),
+        ("t*", "test", 24),
+        ("train*", "train", 9),
+    ):
+        batches, name = judged_faces(f"{synthetic_records}/{pattern}.tfrecord", contract, count)
+        assert name.startswith(f"{split} faces of")
+        assert {group for batch in batches for groups in batch.groups for group in groups} == {
+            split
+        }
+        assert sum(len(batch.key) for batch in batches) == count
+        assert all(batch.image.dtype == np.uint8 for batch in batches)
+
+
+@pytest.mark.parametrize("square", [True, False])
+def test_the_card_says_how_the_crop_is_cut(square, tmp_path):
+    contract = Contract(scheme_name="ibug_68", input_size=64, margin=1.2, square=square)
+    deployed = deployed_network(cnn6(68, input_size=64, width=0.25), contract)
+    facts = contract_facts(deployed, contract, format="saved_model", precision="float32")
+    parity = Parity(3, 0.1, 0.01, None, "inter_ocular", None, None, 0.001)
+    card = model_card(contract, facts, find_origin(tmp_path / "m.keras"), parity, "faces")
+    assert ("a square round the centre" in card) == square
+    assert ("stretched to a square" in card) != square
+    assert "landmarks_px" in card
+    assert facts["pictures"]["outputs"] == {
+        "landmarks_px": {"shape": [None, 68, 2], "dtype": "float32"}
+    }
+
+
+def test_every_source_has_a_licence_note():
+    own = {"csv", "coco"}  # anybody's pictures
+    assert set(SOURCES) - own <= set(LICENCES)
+
+
+def test_a_damaged_model_is_one_line(model, tmp_path):
+    content = bytearray(model.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 64] = bytes(255 - byte for byte in content[middle : middle + 64])
+    (tmp_path / "broken.keras").write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged .* Copy it again"):
+        export_model(tmp_path / "broken.keras", tmp_path / "out", faces=_noise(68))
+
+
 def test_a_network_of_mixed_precision_leaves_as_float32(tmp_path):
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy("mixed_float16")
@@ -148,8 +209,6 @@ def test_a_network_of_mixed_precision_leaves_as_float32(tmp_path):
     finally:
         keras.config.set_dtype_policy("float32")
     contract = Contract(scheme_name="ibug_68", input_size=32, margin=1.0)
-    from wing_tf.export import deployed_network, write_litert
-
     write_litert(deployed_network(network, contract), tmp_path / "m.tflite")
     plain = cnn6(68, input_size=32, width=0.25)
     plain.set_weights(network.get_weights())
@@ -160,8 +219,6 @@ def test_a_network_of_mixed_precision_leaves_as_float32(tmp_path):
 
 
 def test_an_operation_that_litert_lacks_is_named(tmp_path):
-    from wing_tf.export import write_litert
-
     image = keras.Input((32, 32, 3), dtype="uint8", name="image")
     x = keras.ops.image.affine_transform(
         keras.ops.cast(image, "float32"), np.eye(3, dtype=np.float32).reshape(1, 9)[:, :8]

@@ -143,5 +143,5 @@ def test_what_is_missing_is_named(missing, monkeypatch, tmp_path):
             monkeypatch.setitem(sys.modules, name, None)  # an import says that it is not there
         elif importlib.util.find_spec(name) is None:
             pytest.skip("ONNX is an extra")
-    with pytest.raises(ModuleNotFoundError, match=rf"{missing}: pip install 'wing-tf\[onnx\]'"):
+    with pytest.raises(ModuleNotFoundError, match=rf"{missing}: pip install .*\[onnx\]"):
         write_onnx(_deployed(FAST["cnn6"]), tmp_path / "m.onnx")

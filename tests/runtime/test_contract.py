@@ -98,19 +98,57 @@ def test_other_files_are_refused(tmp_path):
     [
         ({"version": 2}, "it is of version 2, this package reads version 1; update this package"),
         ({"version": None}, "it is of version None, .* export the model again"),
+        ({"format": "onnx"}, "the format must be 'litert'. Received: 'onnx'"),
         ({"crop": {"margin": 1.2}}, "can't be used: no 'square'"),
         ({"scheme": {"name": "x"}}, "can't be used: A mark-up has the keys"),
-        ({"input": {"shape": [1, 64, 64, 3], "dtype": "float32"}}, "input is not uint8"),
         ({"input": {"shape": 64, "dtype": "uint8"}}, "can't be used"),
     ],
 )
 def test_contracts_that_are_not_understood_are_refused(change, message, exported, tmp_path):
     network, facts = _network_only(exported("plain")[2])
     (tmp_path / "model.tflite").write_bytes(network)
-    (tmp_path / "contract.json").write_text(json.dumps(facts | change))
+    _refused(tmp_path, facts | change, message)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("input", {"dtype": "float32"}, r"the input is not uint8 \[1, S, S, 3\] in RGB"),
+        ("input", {"colour": "BGR"}, r"the input is not uint8 \[1, S, S, 3\] in RGB"),
+        ("input", {"shape": [1, 64, 48, 3]}, r"the input is not uint8 \[1, S, S, 3\] in RGB"),
+        ("input", {"shape": [1, None, None, 3]}, r"the input is not uint8 \[1, S, S, 3\] in RGB"),
+        ("crop", {"margin": 0}, "the crop's margin must be a positive number. Received: 0"),
+        ("crop", {"margin": -1.2}, "the crop's margin must be a positive number. Received: -1.2"),
+        ("crop", {"margin": float("nan")}, "margin must be a positive number. Received: nan"),
+        ("crop", {"margin": float("inf")}, "margin must be a positive number. Received: inf"),
+        ("crop", {"margin": "1.2"}, "margin must be a positive number. Received: '1.2'"),
+        ("crop", {"margin": True}, "margin must be a positive number. Received: True"),
+        ("crop", {"square": "false"}, "`square` must be true or false. Received: 'false'"),
+        ("crop", {"square": 1}, "`square` must be true or false. Received: 1"),
+        ("crop", {"boxes": "landmark"}, "boxes must be a list of names. Received: 'landmark'"),
+        ("crop", {"boxes": [1]}, r"boxes must be a list of names. Received: \[1\]"),
+        ("crop", {"outside": "edge"}, "must be black outside of the picture. Received: 'edge'"),
+    ],
+)
+def test_contracts_that_cant_be_honoured_are_refused(part, change, message, exported, tmp_path):
+    network, facts = _network_only(exported("plain")[2])
+    (tmp_path / "model.tflite").write_bytes(network)
+    _refused(tmp_path, facts | {part: facts[part] | change}, message)
+
+
+def test_what_it_says_of_the_training_is_not_needed(exported, tmp_path):
+    network, facts = _network_only(exported("plain")[2])
+    (tmp_path / "model.tflite").write_bytes(network)
+    used = ("version", "format", "precision", "input", "crop", "outputs", "scheme")
+    (tmp_path / "contract.json").write_text(json.dumps({key: facts[key] for key in used}))
+    assert read_contract(tmp_path) == read_contract(exported("plain")[2])
+
+
+def _refused(folder, facts, message):
+    (folder / "contract.json").write_text(json.dumps(facts))
     for read in (read_contract, Landmarker):
         with pytest.raises(ValueError, match=rf"contract in .*contract.json .*{message}"):
-            read(tmp_path)
+            read(folder)
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"version"', "{}", "\xff"])

@@ -122,8 +122,11 @@ def test_bad_calls_are_refused(exported):
     for bad in ([[1, 2, 3, "wide"]], [[1, 2, 3], [1, 2, 3, 4]], [[None, 0, 1, 1]]):
         with pytest.raises(ValueError, match=r"`boxes_xyxy_px` must be"):
             landmarker(image, bad)
-    for bad in ([9, 0, 9, 9], [9, 0, 3, 9], [0, 0, 9, np.nan], [0, 0, np.inf, 9]):
-        with pytest.raises(ValueError, match="must be finite, with x0 < x1 and y0 < y1. Received"):
+    for bad in (
+        [9, 0, 9, 9], [9, 0, 3, 9], [0, 0, 9, np.nan], [0, 0, np.inf, 9], [0, 0, 1e300, 1e300],
+        [-2e7, 0, 9, 9],
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"must be finite .*, with x0 < x1 and y0 < y1. Rec"):
             landmarker(image, np.array([bad], float))
     with pytest.raises(ValueError, match="Without a detector"):
         landmarker(image)

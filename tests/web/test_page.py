@@ -33,6 +33,16 @@ BOXES = {
     "enlarged": (BOX[[0, 1, 0, 1]] + [30.25, 20.5, 70.0, 58.75]).tolist(),
     "much_shrunk": [-700.0, -800.0, 900.0, 850.0],
 }
+REFUSED = {
+    "newer": {"version": 2},
+    "other": {"format": "onnx"},
+    "bgr": {"input": {"colour": "BGR"}},
+    "marginless": {"crop": {"margin": 0}},
+    "half_square": {"crop": {"square": "no"}},
+    "boxed": {"crop": {"boxes": "landmark"}},
+    "mirrored": {"crop": {"outside": "mirror"}},
+}
+"""Contracts that the page can't honour, as changes of a good one."""
 
 
 def _shape(side):
@@ -91,9 +101,11 @@ def localisers(tmp_path_factory):
     made = {"cnn6": _with_scores(), "two_stage": _two_stage()}
     for name, (network, contract) in made.items():
         facts = _export(network, contract, files / name)
-    for name, change in {"newer": {"version": 2}, "other": {"format": "onnx"}}.items():
+    for name, change in REFUSED.items():
         (files / name).mkdir()
-        (files / name / "contract.json").write_text(json.dumps(facts | change))
+        parts = {key: facts[key] | part if isinstance(part, dict) else part
+                 for key, part in change.items()}  # fmt: skip
+        (files / name / "contract.json").write_text(json.dumps(facts | parts))
     (files / "broken").mkdir()
     (files / "broken" / "contract.json").write_text(json.dumps(facts))
     (files / "broken" / "model.tflite").write_bytes(b"not a model")
@@ -114,10 +126,10 @@ def said(localisers, browse):
         for name in ("shrunk", "outside"):
             cases[f"{model}_{name}"] = {"query": _query(model, "face.png", BOXES[name])}
     cases["dragged"] = {"query": _query("cnn6", "face.png"), "dragged": BOXES["shrunk"]}
+    cases["two_drags"] = cases["dragged"] | {"dragged_meanwhile": BOXES["enlarged"]}
     cases["camera"] = {"query": _query("cnn6"), "clicked": "camera", "faces": 3}
     cases["no_model"] = {"query": _query("nothing")}
-    cases["newer"] = {"query": _query("newer")}
-    cases["other"] = {"query": _query("other")}
+    cases |= {name: {"query": _query(name)} for name in REFUSED}
     cases["broken"] = {"query": _query("broken")}
     cases["no_picture"] = {"query": _query("cnn6", "nothing.png")}
     cases["text"] = {"query": _query("cnn6", "text.png")}
@@ -170,6 +182,13 @@ def test_a_box_is_drawn_with_the_mouse(said, localisers):
     assert _largest_difference(face, expected.landmarks_px) < 0.05
 
 
+def test_an_answer_that_comes_late_is_not_drawn_over_the_next_boxs(said):
+    (face,) = said["two_drags"]["faces"]
+    np.testing.assert_allclose(face["box"], BOXES["enlarged"], atol=0.01)
+    place = ", ".join(f"{value:.1f}" for value in face["box"])
+    assert f"Box: {place}." in said["two_drags"]["message"]
+
+
 def test_the_camera_is_followed_from_landmarks_to_box(said):
     result = said["camera"]
     assert result["state"] == "done", result["message"]
@@ -195,7 +214,12 @@ def test_a_real_photograph_gives_pythons_landmarks(said, localisers):
     [
         ("no_model", "contract.json gave HTTP 404. Write a model with wing-export"),
         ("newer", "contract.json must be of version 1. Received: version 2."),
-        ("other", "format must be litert. Received: onnx."),
+        ("other", 'format must be litert (wing-export --format=litert). Received: "onnx".'),
+        ("bgr", "input must be uint8 [1, S, S, 3] in RGB. Received: {"),
+        ("marginless", "crop margin must be a positive number. Received: 0."),
+        ("half_square", 'crop.square must be true or false. Received: "no".'),
+        ("boxed", 'crop.boxes must be a list of names. Received: "landmark".'),
+        ("mirrored", 'crop must be black outside of the picture. Received: "mirror".'),
         ("broken", "model.tflite can't be run here"),
         ("no_picture", "No picture at files/nothing.png: HTTP 404."),
         ("text", "files/text.png is not a picture that this browser can read."),

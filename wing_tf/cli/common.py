@@ -75,8 +75,8 @@ def help_text(module_name: str) -> str:
     return "\n".join(lines)
 
 
-def new_folder(path: str) -> pathlib.Path:
-    """Makes a folder for output.
+def free_folder(path: str) -> pathlib.Path:
+    """Returns a folder for output, which need not exist yet.
 
     Raises:
         ValueError: if it holds something already: nothing is overwritten.
@@ -84,5 +84,11 @@ def new_folder(path: str) -> pathlib.Path:
     folder = pathlib.Path(path)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} must be a new or an empty folder.")
+    return folder
+
+
+def new_folder(path: str) -> pathlib.Path:
+    """Makes a folder for output; see `free_folder`."""
+    folder = free_folder(path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

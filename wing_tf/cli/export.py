@@ -19,7 +19,7 @@ _MODEL = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string("output", None, "The folder: new or empty.", required=True)
 _FORMAT = flags.DEFINE_enum(
     "format", "litert", ["litert", "saved_model", "onnx"],
-    "What is written; onnx needs pip install 'wing-tf[onnx]'.",
+    "What is written; onnx needs pip install -e '.[onnx]'.",
 )  # fmt: skip
 _PRECISION = flags.DEFINE_enum(
     "precision", "float32", ["float32", "float16", "dynamic", "int8"],
@@ -46,7 +46,7 @@ def main() -> None:
             "--precision=int8 is calibrated on training faces: name records that hold some with "
             "--data=RECORDS."
         )
-    output = common.new_folder(_OUTPUT.value)
+    output = common.free_folder(_OUTPUT.value)
     logging.set_verbosity(logging.WARNING)  # TensorFlow's writers report every file
 
     from wing_tf.export import export_model
@@ -57,11 +57,13 @@ def main() -> None:
     try:
         report = export_model(
             _MODEL.value, output, format=_FORMAT.value, precision=_PRECISION.value,
-            data=_DATA.value, faces=faces, most_nme_cost=_MOST_NME_COST.value / 100,
-            force=_FORCE.value,
+            data=_DATA.value, faces=faces, faces_name="rendered faces",
+            most_nme_cost=_MOST_NME_COST.value / 100, force=_FORCE.value,
         )  # fmt: skip
-    except ModuleNotFoundError as error:  # an optional package, and the message names the extra
-        raise ValueError(str(error)) from error
+    except ModuleNotFoundError as error:
+        if error.name is not None:  # a fault of ours
+            raise
+        raise ValueError(str(error)) from error  # an optional package: the message says which
     print(summary(report))
     print(f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}")
 
@@ -71,7 +73,7 @@ def summary(report: dict) -> str:
     parity, latency = report["parity"], report["latency_ms"]
     lines = [
         f"{report['format']}, {report['precision']}: {report['size_bytes'] / 2**20:.2f} MiB",
-        f"{parity['num_faces']} faces of {report['compared_on']}: landmarks differ by "
+        f"{parity['num_faces']} {report['compared_on']}: landmarks differ by "
         f"{parity['mean_px']:.4f} px on average, {parity['max_px']:.4f} px at most",
     ]
     if parity["nme_before"] is not None:

@@ -1,6 +1,5 @@
 """``contract.json``: what an exported network's input and output mean, for programs."""
 
-import dataclasses
 from typing import Any
 
 import keras
@@ -47,5 +46,33 @@ def contract_facts(
         },
         "landmarks_frame": "pixels of the input; pixel centres are integers",
         "scheme": scheme_to_dict(contract.scheme),
-        "contract": dataclasses.asdict(contract),
+        "training": {
+            "trained_on": dict(contract.trained_on),
+            "held_out": dict(contract.held_out),
+            "trained_crops": list(contract.trained_crops),
+        },
+    } | _signatures(deployed, format)
+
+
+def _signatures(deployed: keras.Model, format: str) -> dict[str, Any]:
+    """Returns what a format's file is called by."""
+    if format == "onnx":
+        return {}
+    if format == "litert":
+        return {"signature": "serving_default"}
+    (count,) = {tensor.shape[1] for tensor in deployed.output.values()}
+    outputs = {"landmarks_px": {"shape": [None, count, 2], "dtype": "float32"}}
+    if "scores" in deployed.output:
+        outputs["scores"] = {"shape": [None, count], "dtype": "float32"}
+    return {
+        "signature": "serving_default",
+        "pictures": {
+            "signature": "pictures",
+            "inputs": {
+                "jpeg": {"shape": [None], "dtype": "string"},
+                "boxes_xyxy_px": {"shape": [None, 4], "dtype": "float32"},
+            },
+            "outputs": outputs,
+            "landmarks_frame": "pixels of the pictures as stored, without EXIF rotation",
+        },
     }

@@ -40,8 +40,10 @@ def training_crops(data: str, contract: Contract, count: int = 200) -> np.ndarra
     return np.concatenate([batch.image for batch in _read(records, contract, wanted, count)])
 
 
-def judged_faces(data: str, contract: Contract, count: int = 500) -> list[CropBatch]:
-    """Returns the crops of the validation faces among the records, or of all where there are none.
+def judged_faces(data: str, contract: Contract, count: int = 500) -> tuple[list[CropBatch], str]:
+    """Returns the crops of the validation faces among the records, and how reports call them.
+
+    Where there are none, those that are not for training; where there are only those, all.
 
     Args:
         data: record files, as for `wing_tf.data.records.find_shards`.
@@ -49,15 +51,16 @@ def judged_faces(data: str, contract: Contract, count: int = 500) -> list[CropBa
         count: at most so many faces, spread over the records.
 
     Returns:
-        Batches whose images are uint8.
+        Batches whose images are uint8; a text such as "validation faces of records".
 
     Raises:
         ValueError: if the records don't fit the model.
     """
     records, splits = _open(data, contract)
-    validation = np.flatnonzero(splits == VALIDATION)
-    wanted = validation if len(validation) else np.arange(len(splits))
-    return list(_read(records, contract, wanted, count))
+    choices = (splits == VALIDATION, splits != TRAINING, splits == splits)
+    chosen = next(choice for choice in choices if choice.any())
+    name = f"{' and '.join(np.unique(splits[chosen]))} faces of {data}"
+    return list(_read(records, contract, np.flatnonzero(chosen), count)), name
 
 
 def as_bytes(batch: CropBatch, chosen: np.ndarray) -> CropBatch:

@@ -10,15 +10,17 @@ from typing import Any
 from wing_tf.export.parity import Parity
 from wing_tf.models.saving import Contract
 
-_LICENCES = {
+LICENCES = {
     "ibug_300w": "300-W: annotations for research, not for commercial use; LFPW's pictures may not "
     "be passed on.",
     "wflw": "WFLW: for research, not for commercial use.",
-    "cofw": "COFW: see its owners' page; pictures of Caltech's collection.",
+    "cofw": "COFW: its owners state no terms; ask them.",
+    "cofw68": "COFW-68: its owners state no terms; ask them.",
     "aflw": "AFLW: for research, not for commercial use.",
     "lapa": "LaPa: for research, not for commercial use.",
     "celeba": "CelebA: for research, not for commercial use.",
     "lsp": "LSP: pictures from Flickr, under their photographers' terms.",
+    "lsp_extended": "LSP-extended: pictures from Flickr, under their photographers' terms.",
     "imagenet": "ImageNet (weights that training began with): pictures for research, not for "
     "commercial use.",
     "synthetic": "Rendered faces: nobody's pictures.",
@@ -42,6 +44,7 @@ class Origin:
 
 def find_origin(file: pathlib.Path) -> Origin:
     """Reads what the run folder round a model file says; little is known of a file alone."""
+    file = file.resolve()
     run = file.parent.parent
     config, metrics = run / "config.json", run / "metrics.csv"
     if file.parent.name != "checkpoints" or not config.is_file():
@@ -67,7 +70,12 @@ def model_card(
         faces: what it was measured on.
     """
     side, scheme = contract.input_size, contract.scheme
-    region = "square on the longer side" if contract.square else "box itself, stretched to a square"
+    margin = f"{contract.margin:g}"
+    region = (
+        f"The crop is a square round the centre of the face box, {margin} times its longer side."
+        if contract.square
+        else f"The crop is the face box, each side {margin} times as long, stretched to a square."
+    )
     outputs = "\n".join(
         f"- `{name}` float32 {_shape(output['shape'])}: {_MEANING[name]}"
         for name, output in facts["outputs"].items()
@@ -82,18 +90,18 @@ Made with wing_tf: {facts["format"]}, {facts["precision"]}.
 - `image` uint8 RGB {_shape(facts["input"]["shape"])}: the face crop.
 {outputs}
 
-The crop is the {region} round the face box,
-centred on it, {contract.margin:g} times as large. Its edges (not the centres of its outer pixels)
-are the input's edges; it is black outside of the picture and antialiased where it shrinks.
-`contract.json` says the same for programs. Where a square crop spans x0 - 0.5 to x0 + s - 0.5 in
-the picture, an output x lies at x0 + (x + 0.5) s / {side} - 0.5; y likewise.
+{region}
+Its edges (not the centres of its outer pixels) are the input's edges; it is black outside of the
+picture and antialiased where it shrinks. `contract.json` says the same for programs. Where its
+edges are x0, y0, x1, y1 in the picture (pixel centres at integers), an output (u, v) lies at
+x = x0 + (u + 0.5) (x1 - x0) / {side}, y = y0 + (v + 0.5) (y1 - y0) / {side}.{_pictures(facts)}
 
 Face boxes in training: {"; ".join(contract.trained_crops) or "not recorded"}.
 Boxes of another kind cost accuracy.
 
 ## Scores
 
-Compared on {faces}: {parity.num_faces} faces, the recorded boxes,
+Compared on {parity.num_faces} {faces}, the recorded boxes,
 {parity.normaliser} NME: {_percent(parity.nme_before)} before the export,
 {_percent(parity.nme_after)} as exported. Landmarks differ by {parity.mean_px:.4f} px on average,
 {parity.max_px:.4f} px at most (pixels of the {side} px crop). {_best(origin)}
@@ -115,6 +123,15 @@ _MEANING = {
     "landmarks": "pixels of the crop, (x, y), pixel centres at integers.",
     "scores": "0 to 1, how sure the network is of each landmark.",
 }
+
+
+def _pictures(facts: Mapping[str, Any]) -> str:
+    if "pictures" not in facts:
+        return ""
+    return """
+
+The signature `pictures` takes JPEG bytes `jpeg` [B] and `boxes_xyxy_px` float32 [B, 4] instead and
+gives `landmarks_px` in the pixels of the pictures as they are stored (no EXIF rotation)."""
 
 
 def _shape(shape: list) -> str:
@@ -140,8 +157,10 @@ def _recipe(origin: Origin) -> str:
     if config is None:
         return "Recipe: not recorded (the model was not exported from a run folder)."
     loss, optimizer, model = config["loss"], config["optimizer"], config["model"]
+    first = config.get("two_stage", {}).get("first")
     return (
-        f"Recipe: {model['name']} at {model['input_size']} px, loss {loss['name']}, "
+        f"Recipe: {f'after the first stage {pathlib.Path(first).name}, ' if first else ''}"
+        f"{model['name']} at {model['input_size']} px, loss {loss['name']}, "
         f"{optimizer['name']} at {optimizer['learning_rate']:g}, {config['epochs']} epochs of "
         f"batches of {config['batch_size']}, seed {config['seed']}. The run's config.json holds "
         "the rest."
@@ -150,7 +169,7 @@ def _recipe(origin: Origin) -> str:
 
 def _licences(contract: Contract) -> str:
     notes = [
-        f"- {_LICENCES.get(name, f'{name}: ask the owner of the pictures.')}"
+        f"- {LICENCES.get(name, f'{name}: ask the owner of the pictures.')}"
         for name in contract.known_faces
     ]
     return "\n".join(notes) or "- The training data are not recorded: find out before you use it."

@@ -54,7 +54,7 @@ def write_onnx(
         raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {precision!r}.")
     if precision == "int8" and (calibration is None or not len(calibration)):
         raise ValueError("int8 takes its ranges from typical crops: `calibration` must hold some.")
-    converter = _converter()
+    converter = import_onnx()
 
     def serve(image):
         outputs = deployed(image, training=False)
@@ -78,14 +78,19 @@ def write_onnx(
     os.replace(temporary, path)
 
 
-def _converter() -> ModuleType:
+def import_onnx() -> ModuleType:
+    """Returns tf2onnx's converter.
+
+    Raises:
+        ModuleNotFoundError: if a package for ONNX is not installed; the message says how it is.
+    """
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
     try:
         import onnxruntime  # noqa: F401
         import tf2onnx
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"ONNX files need {error.name}: pip install 'wing-tf[onnx]'."
+            f"ONNX files need {error.name}: pip install -e '.[onnx]'."
         ) from None
     # tf2onnx sets it for the whole process, and reports what it does line by line.
     if level is None:

@@ -107,14 +107,10 @@ def onnx_run(path: str | pathlib.Path, num_threads: int = 2) -> Run:
     """Returns an ONNX file as a function; it takes one crop after another.
 
     Raises:
-        ModuleNotFoundError: if ONNX Runtime is not installed; the message says how it is.
+        ModuleNotFoundError: if ONNX Runtime is not installed.
     """
-    try:
-        import onnxruntime
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "Comparing an ONNX file needs onnxruntime: pip install 'wing-tf[onnx]'."
-        ) from None
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     session = onnxruntime.InferenceSession(str(path), options)

@@ -6,9 +6,8 @@ import keras
 import tensorflow as tf
 
 from wing_tf.geometry import apply_affine, box_to_size, crop_region, invert
+from wing_tf.geometry.resample import LARGEST_SAMPLED_SIDE
 from wing_tf.models.saving import Contract
-
-_LARGEST_SAMPLED_SIDE = 8192  # as in `wing_tf.geometry.resample`
 
 
 def write_saved_model(deployed: keras.Model, contract: Contract, folder: str | pathlib.Path):
@@ -71,20 +70,34 @@ def write_saved_model(deployed: keras.Model, contract: Contract, folder: str | p
 def _cut(jpeg: tf.Tensor, region: tf.Tensor, side: int) -> tf.Tensor:
     """Decodes a picture and cuts a region [4] out; as `wing_tf.geometry.resample.crop_resample`."""
     image = tf.io.decode_image(jpeg, channels=3, expand_animations=False)
-    # A frame of black, so that the picture fades out over one pixel as in all our warps.
-    image = tf.pad(image, [[1, 1], [1, 1], [0, 0]])
-    region = region + 1.0
-    shrink = tf.reduce_max(region[2:] - region[:2]) / side
-    factor = tf.cast(tf.math.ceil(shrink - 1e-6), tf.int32)
-    factor = tf.clip_by_value(factor, 1, _LARGEST_SAMPLED_SIDE // side)
-    fine = side * factor
-    # crop_and_resize puts its first and last sample on the box's edges: half a fine step inside.
-    inset = (region[2:] - region[:2]) / tf.cast(fine, tf.float32) / 2
-    first, last = region[:2] + inset, region[2:] - inset
-    last_pixel = tf.cast(tf.shape(image)[:2] - 1, tf.float32)[::-1]
-    corners = tf.stack([first, last]) / last_pixel
-    samples = tf.image.crop_and_resize(
-        image[None], tf.reshape(corners[:, ::-1], (1, 4)), [0], tf.stack([fine, fine])
-    )
-    blocks = tf.reshape(samples, (side, factor, side, factor, 3))
-    return tf.cast(tf.round(tf.reduce_mean(blocks, axis=(1, 3))), tf.uint8)
+    factor = tf.math.ceil(tf.reduce_max(region[2:] - region[:2]) / side - 1e-6)
+    factor = tf.clip_by_value(factor, 1.0, float(LARGEST_SAMPLED_SIDE // side))
+    height, width = tf.unstack(tf.shape(image)[:2])
+    rows, first, last = _band(region[1], region[3], height, side, factor)
+    image = tf.cast(image[first:last], tf.float32)
+    image = tf.reshape(rows @ tf.reshape(image, (last - first, -1)), (side, width, 3))
+    columns, first, last = _band(region[0], region[2], width, side, factor)
+    image = tf.einsum("xw,ywc->yxc", columns, image[:, first:last])
+    return tf.cast(tf.clip_by_value(tf.round(image), 0.0, 255.0), tf.uint8)
+
+
+def _band(low, high, length, side: int, factor):
+    """Returns what each of ``side`` pixels between two edges takes of an axis.
+
+    Returns:
+        Weights float32 [side, last - first] of the axis' pixels first to last, and both numbers.
+    """
+    step = (high - low) / (side * factor)
+    place = low + (tf.range(side * factor, dtype=tf.float32) + 0.5) * step
+    first = tf.clip_by_value(tf.cast(tf.floor(low), tf.int32) - 1, 0, length - 1)
+    last = tf.clip_by_value(tf.cast(tf.math.ceil(high), tf.int32) + 2, first + 1, length)
+    pixels = tf.range(first, last, dtype=tf.int32)
+    block = tf.cast(factor, tf.int32)
+
+    def one(number):  # a pixel's fine places: linear samples, and their mean
+        fine = place[number * block : (number + 1) * block]
+        distance = tf.abs(fine[:, None] - tf.cast(pixels, tf.float32))
+        return tf.reduce_mean(tf.maximum(1.0 - distance, 0.0), axis=0)
+
+    weights = tf.map_fn(one, tf.range(side), fn_output_signature=tf.float32)
+    return tf.reshape(weights, (side, last - first)), first, last

@@ -6,7 +6,7 @@ import numpy as np
 
 from wing_tf.geometry.affine import box_to_size
 
-_LARGEST_SAMPLED_SIDE = 8192
+LARGEST_SAMPLED_SIDE = 8192
 
 # Products of more multiplications are cut up. NumPy's usual BLAS spreads larger ones over all
 # cores, which gains nothing here and waits for cores that others use, such as a network's threads.
@@ -42,7 +42,7 @@ def crop_resample(
     height, width = size_hw
     channels = image.shape[2:]
     shrink = max((box[2] - box[0]) / width, (box[3] - box[1]) / height)
-    factor = min(max(1, int(np.ceil(shrink - 1e-6))), _LARGEST_SAMPLED_SIDE // max(size_hw))
+    factor = min(max(1, int(np.ceil(shrink - 1e-6))), LARGEST_SAMPLED_SIDE // max(size_hw))
     rows = _Band(box[1], box[3], height, factor, image.shape[0])
     columns = _Band(box[0], box[2], width, factor, image.shape[1])
     covered = image[rows.start : rows.stop, columns.start : columns.stop]

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 
 import keras
@@ -87,7 +88,10 @@ def load_network(
     """
     path = find_network(path)
     contract = contract or read_contract(path)
-    network = keras.saving.load_model(path, compile=False)
+    try:
+        network = keras.saving.load_model(path, compile=False)
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged ({error}). Copy it again.") from None
     expected = (None, contract.scheme.num_landmarks, 2)
     output = network.output
     landmarks = output.get("landmarks") if isinstance(output, dict) else output

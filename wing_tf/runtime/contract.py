@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import math
 import pathlib
 import zipfile
 from typing import Any
@@ -87,7 +88,7 @@ def contract_of(path: pathlib.Path, content: bytes) -> FileContract:
         source, text = beside, beside.read_bytes()
     try:
         return _parse(json.loads(text))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"The contract in {source} can't be used: {what.rstrip('.')}.") from error
 
@@ -100,15 +101,38 @@ def _parse(values: dict[str, Any]) -> FileContract:
             f"it is of version {version}, this package reads version {VERSION}; "
             f"{'update this package' if newer else 'export the model again'}"
         )
+    if values["format"] != "litert":
+        raise ValueError(f"the format must be 'litert'. Received: {values['format']!r}")
     side, crop = values["input"]["shape"][1], values["crop"]
-    if values["input"] | {"shape": [1, side, side, 3], "dtype": "uint8"} != values["input"]:
-        raise ValueError(f"the input is not uint8 [1, S, S, 3]: {values['input']}")
+    wanted = {"shape": [1, side, side, 3], "dtype": "uint8", "colour": "RGB"}
+    if not _is_number(side) or side != int(side) or values["input"] | wanted != values["input"]:
+        raise ValueError(f"the input is not uint8 [1, S, S, 3] in RGB: {values['input']}")
+    _check_crop(crop)
     return FileContract(
         input_size=int(side),
         margin=float(crop["margin"]),
-        square=bool(crop["square"]),
+        square=crop["square"],
         boxes=tuple(crop["boxes"]),
         scheme=scheme_from_dict(values["scheme"]),
         has_scores="scores" in values["outputs"],
         precision=str(values["precision"]),
     )
+
+
+def _check_crop(crop: dict[str, Any]) -> None:
+    """Raises ValueError if faces can't be cut as a contract says."""
+    margin, square, boxes, outside = (crop[k] for k in ("margin", "square", "boxes", "outside"))
+    if not _is_number(margin):
+        raise ValueError(f"the crop's margin must be a positive number. Received: {margin!r}")
+    if not isinstance(square, bool):
+        raise ValueError(f"the crop's `square` must be true or false. Received: {square!r}")
+    if not isinstance(boxes, list) or not all(isinstance(kind, str) for kind in boxes):
+        raise ValueError(f"the crop's boxes must be a list of names. Received: {boxes!r}")
+    if outside != "black":
+        raise ValueError(f"the crop must be black outside of the picture. Received: {outside!r}")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a finite number above 0; JSON's true is none."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value > 0

@@ -14,6 +14,9 @@ from wing_tf.geometry import apply_affine, crop_region, invert
 from wing_tf.geometry.resample import crop_resample
 from wing_tf.landmarks import LandmarkScheme, SchemeMap
 
+# Far beyond any picture, and small enough for the arithmetic of a crop to stay exact.
+_LARGEST_COORDINATE_PX = 1e7
+
 
 @dataclasses.dataclass(frozen=True)
 class LocatedFace:
@@ -172,8 +175,11 @@ def check_boxes(boxes_xyxy_px: Any) -> np.ndarray:
         boxes = boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"`boxes_xyxy_px` must be [N, 4]. Received: shape={boxes.shape}.")
-    if not np.all(np.isfinite(boxes)) or np.any(boxes[:, 2:] <= boxes[:, :2]):
+    # Written so that NaN is refused, too.
+    placed = np.all(np.abs(boxes) <= _LARGEST_COORDINATE_PX)
+    if not placed or np.any(boxes[:, 2:] <= boxes[:, :2]):
         raise ValueError(
-            f"`boxes_xyxy_px` must be finite, with x0 < x1 and y0 < y1. Received: {boxes.tolist()}."
+            "`boxes_xyxy_px` must be finite (at most 1e7 from 0), with x0 < x1 and y0 < y1. "
+            f"Received: {boxes.tolist()}."
         )
     return boxes

@@ -67,7 +67,9 @@ class OneStage:
         trained_on = dict(records.sources)
         for known in [_faces_of(config.init_from), *self._begun_with]:
             for name, count in known.items():
-                trained_on[name] = max(count, trained_on.get(name, 0))
+                # Those that are held out here are known by that name.
+                seen = count - self.held_out.get(name, 0)
+                trained_on[name] = max(seen, trained_on.get(name, 0))
         if config.model.weights:
             trained_on |= IMAGENET if config.model.weights == "imagenet" else {_UNKNOWN: 0}
         return {
