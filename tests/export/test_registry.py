@@ -1,12 +1,15 @@
 """Every model of the registry in every precision that LiteRT files have."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.codecs.heatmap import DECODERS
-from wing_tf.export import deployed_network, write_litert
+from wing_tf.export import deployed_network, write_litert, write_saved_model
 from wing_tf.export.litert import PRECISIONS
 from wing_tf.layers import DecodeHeatmaps
 from wing_tf.models import (
@@ -92,6 +95,48 @@ def test_all_precisions(name, tmp_path):
     if name in ("cnn6", "cnn7"):
         for precision, size in sizes.items():
             assert size <= MOST_SIZE[precision] * sizes["float32"], sizes
+
+
+_STRANGER = """
+import importlib.abc, sys
+import numpy as np
+import tensorflow as tf
+
+class Blocked(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("wing_tf", "tfrecords_tools"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Blocked())
+for folder in sys.argv[1:]:
+    served = tf.saved_model.load(folder + "/saved_model").signatures["serving_default"]
+    out = served(image=np.load(folder + "/crops.npy"))
+    np.savez(folder + "/found.npz", **{name: value.numpy() for name, value in out.items()})
+"""
+
+
+@pytest.mark.slow
+def test_saved_models_answer_where_this_package_is_not(tmp_path):
+    networks = {name: build(name) for name in NAMES}
+    for name, network in networks.items():
+        side = network.input_shape[1]
+        contract = Contract(scheme_name="ibug_68", input_size=side, margin=1.1)
+        folder = tmp_path / name
+        write_saved_model(deployed_network(network, contract), contract, folder / "saved_model")
+        crops = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), np.uint8)
+        np.save(folder / "crops.npy", crops)
+    run = subprocess.run(
+        [sys.executable, "-c", _STRANGER, *(tmp_path / name for name in NAMES)],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr[-2000:]
+    for name, network in networks.items():
+        expected = network(np.load(tmp_path / name / "crops.npy").astype(np.float32))
+        expected = expected if isinstance(expected, dict) else {"landmarks": expected}
+        found = np.load(tmp_path / name / "found.npz")
+        assert set(found) == set(expected)
+        distance = np.linalg.norm(found["landmarks"] - expected["landmarks"], axis=-1)
+        assert np.quantile(distance, 0.75) < 1e-3, name
 
 
 def test_the_registry_is_whole():
