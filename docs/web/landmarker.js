@@ -13,6 +13,7 @@ import { getGlobalLiteRtPromise, loadAndCompile, loadLiteRt, Tensor } from "@lit
 
 const CONTRACT_VERSION = 1;
 const LARGEST_SAMPLED_SIDE = 8192; // as in the Python package
+const LARGEST_COORDINATE_PX = 1e7; // likewise: far beyond any picture
 
 /**
  * What a network sees of a face: the box, larger by the margin, as a square on its longer side
@@ -166,12 +167,13 @@ function checkBox(box) {
   const numbers = Array.from(box ?? []);
   if (
     numbers.length !== 4 ||
-    !numbers.every(Number.isFinite) ||
+    !numbers.every((value) => Number.isFinite(value) && Math.abs(value) <= LARGEST_COORDINATE_PX) ||
     numbers[0] >= numbers[2] ||
     numbers[1] >= numbers[3]
   ) {
     throw new Error(
-      `A box must be four numbers, with x0 < x1 and y0 < y1. Received: [${numbers.join(", ")}].`,
+      "A box must be four finite numbers, with x0 < x1 and y0 < y1. " +
+        `Received: [${numbers.join(", ")}].`,
     );
   }
   return numbers;

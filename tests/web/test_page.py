@@ -134,6 +134,7 @@ def said(localisers, browse):
     cases["no_picture"] = {"query": _query("cnn6", "nothing.png")}
     cases["text"] = {"query": _query("cnn6", "text.png")}
     cases["empty_box"] = {"query": _query("cnn6", "face.png", [9, 9, 9, 20])}
+    cases["far_box"] = {"query": _query("cnn6", "face.png", [0, 0, 1e9, 1e9])}
     if REAL_FACES.is_dir():
         picture = sorted((REAL_FACES / "helen" / "testset").glob("*.jpg"))[0]
         (files / "real.jpg").write_bytes(picture.read_bytes())
@@ -223,6 +224,7 @@ def test_a_real_photograph_gives_pythons_landmarks(said, localisers):
         ("broken", "model.tflite can't be run here"),
         ("no_picture", "No picture at files/nothing.png: HTTP 404."),
         ("text", "files/text.png is not a picture that this browser can read."),
+        ("far_box", "A box must be four finite numbers, with x0 < x1 and y0 < y1. Received: [0, 0"),
         ("empty_box", "with x0 < x1 and y0 < y1. Received: [9, 9, 9, 20]."),
     ],
 )
