@@ -22,6 +22,9 @@ _FEATURES = _PRODUCTS | {
 }  # fmt: skip
 """Operations on features, which int8 may round; between two products only."""
 
+# A picture's three channels are padded to eight in int8: slower, and coarser, than in float32.
+_FEWEST_CHANNELS = 8
+
 
 def write_litert(
     deployed: keras.Model,
@@ -40,7 +43,8 @@ def write_litert(
     * dynamic: weights are stored as int8, activations are float32.
     * int8: weights and features are int8. What lies outside of the first and the last of a
       network's matrix products (scaling of the input, alignment, warps, decoding of heatmaps) stays
-      float32: a coordinate in 256 steps over a picture is worth nothing.
+      float32: a coordinate in 256 steps over a picture is worth nothing. So do convolutions of the
+      picture itself, which int8 makes slower.
 
     Args:
         deployed: as from `deployed_network`.
@@ -122,8 +126,12 @@ def _outside_of_products(content: bytes) -> list[str]:
     """Names the operations that don't lie between two matrix products of one chain of features."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     (graph,) = model.subgraphs
-    kinds = [_kind(model.operatorCodes[op.opcodeIndex]) for op in graph.operators]
-    steps = list(zip(kinds, graph.operators, strict=True))
+    steps = []
+    for op in graph.operators:
+        kind = _kind(model.operatorCodes[op.opcodeIndex])
+        if kind == "CONV_2D" and graph.tensors[op.inputs[1]].shape[-1] < _FEWEST_CHANNELS:
+            kind = "CONV_2D of a picture"
+        steps.append((kind, op))
     behind, before = set(), set()  # tensors with a product somewhere above, below
     for kind, op in steps:
         if kind in _PRODUCTS or kind in _FEATURES and behind.intersection(op.inputs):
