@@ -58,10 +58,11 @@ class Process:
         limits |= {"TF_NUM_INTRAOP_THREADS": str(threads), "TF_NUM_INTEROP_THREADS": "1"}
         environment = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
         command = [sys.executable, HERE / "inference_process.py"]
+        self._log = tempfile.TemporaryFile("w+")
         started = time.perf_counter()
         self._process = subprocess.Popen(
             [*command, json.dumps(task | {"threads": threads})],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True,
             env=environment | os.environ | limits,
         )  # fmt: skip
         self.start = self._answer()
@@ -113,7 +114,8 @@ class Process:
     def _answer(self) -> dict:
         line = self._process.stdout.readline()
         if not line:
-            errors = self._process.stderr.read().strip().splitlines()
+            self._log.seek(0)
+            errors = self._log.read().strip().splitlines()
             raise SystemExit(f"{self.name} ended: {errors[-1] if errors else 'no message'}")
         return json.loads(line)
 

@@ -10,7 +10,7 @@ import pytest
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.codecs.heatmap import DECODERS
 from wing_tf.export import deployed_network, write_litert, write_saved_model
-from wing_tf.export.litert import PRECISIONS
+from wing_tf.export.precision import PRECISIONS
 from wing_tf.layers import DecodeHeatmaps
 from wing_tf.models import (
     HEATMAP_MODELS,

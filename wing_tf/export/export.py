@@ -15,7 +15,7 @@ from wing_tf.evaluation.predict import CropBatch
 from wing_tf.export.contract_file import contract_facts
 from wing_tf.export.deployed import deployed_network
 from wing_tf.export.faces import judged_faces, training_crops
-from wing_tf.export.litert import PRECISIONS, attach_files, write_litert
+from wing_tf.export.litert import attach_files, write_litert
 from wing_tf.export.model_card import find_origin, model_card
 from wing_tf.export.onnx import import_onnx, write_onnx
 from wing_tf.export.parity import (
@@ -28,6 +28,7 @@ from wing_tf.export.parity import (
     onnx_run,
     saved_model_run,
 )
+from wing_tf.export.precision import PRECISIONS
 from wing_tf.export.saved_model import write_saved_model
 from wing_tf.models.saving import find_network, load_network
 
@@ -61,7 +62,7 @@ def export_model(
         model: a ``.keras`` file or a run folder.
         output: a folder; it is made if there is none, and may not hold an export.
         format: one of `FILES`.
-        precision: one of `wing_tf.export.litert.PRECISIONS`; a SavedModel is float32.
+        precision: one of `wing_tf.export.precision.PRECISIONS`; a SavedModel is float32.
         data: record files; int8 is calibrated on their training faces.
         faces: what the export is compared on: record files, or prepared batches of bytes (see
             `wing_tf.export.faces`); faces of ``data`` if None. Of records the validation faces are
@@ -132,6 +133,8 @@ def export_model(
             "format": format,
             "precision": precision,
             "compared_on": faces_name,
+            "data": data,
+            "faces": faces if isinstance(faces, str) else None,
             "parity": vars(parity) | {"nme_cost": parity.nme_cost},
             "most_nme_cost": most_nme_cost,
             "calibration_faces": 0 if calibration is None else len(calibration),

@@ -51,7 +51,7 @@ def judged_faces(data: str, contract: Contract, count: int = 500) -> tuple[list[
         count: at most so many faces, spread over the records.
 
     Returns:
-        Batches whose images are uint8; a text such as "validation faces of records".
+        Batches whose images are uint8; a text such as "validation faces of wflw".
 
     Raises:
         ValueError: if the records don't fit the model.
@@ -59,7 +59,7 @@ def judged_faces(data: str, contract: Contract, count: int = 500) -> tuple[list[
     records, splits = _open(data, contract)
     choices = (splits == VALIDATION, splits != TRAINING, splits == splits)
     chosen = next(choice for choice in choices if choice.any())
-    name = f"{' and '.join(np.unique(splits[chosen]))} faces of {data}"
+    name = f"{' and '.join(np.unique(splits[chosen]))} faces of {' and '.join(records.sources)}"
     return list(_read(records, contract, np.flatnonzero(chosen), count)), name
 
 

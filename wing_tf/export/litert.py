@@ -1,5 +1,6 @@
 """Networks as LiteRT (TFLite) files of four precisions."""
 
+import os
 import pathlib
 import re
 import tempfile
@@ -12,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-PRECISIONS = ("float32", "float16", "dynamic", "int8")
+from wing_tf.export.precision import check_precision
 
 _PRODUCTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 _FEATURES = _PRODUCTS | {
@@ -49,17 +50,14 @@ def write_litert(
     Args:
         deployed: as from `deployed_network`.
         path: the file.
-        precision: one of `PRECISIONS`.
+        precision: one of `wing_tf.export.precision.PRECISIONS`.
         calibration: uint8 [N, side, side, 3], typical crops that int8's ranges are taken from.
 
     Raises:
         ValueError: if int8 has no calibration, or if an operation of the network is not built into
             LiteRT; the message names it.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {precision!r}.")
-    if precision == "int8" and (calibration is None or not len(calibration)):
-        raise ValueError("int8 takes its ranges from typical crops: `calibration` must hold some.")
+    check_precision(precision, calibration)
     with tempfile.TemporaryDirectory() as folder:
         _write_batch_of_one(deployed, folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(
@@ -81,7 +79,10 @@ def write_litert(
             raise
     if custom := _custom_operations(content):
         raise ValueError(f"LiteRT has no built-in operation for {', '.join(custom)}.")
-    pathlib.Path(path).write_bytes(content)
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.writing")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
 
 
 def attach_files(path: str | pathlib.Path, files: Mapping[str, str]) -> None:

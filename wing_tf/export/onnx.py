@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-PRECISIONS = ("float32", "float16", "dynamic", "int8")
+from wing_tf.export.precision import check_precision
 
 _OPSET = 18
 _SMALLEST_HALVED = 256
@@ -43,17 +43,14 @@ def write_onnx(
     Args:
         deployed: as from `wing_tf.export.deployed.deployed_network`.
         path: the file.
-        precision: one of `PRECISIONS`.
+        precision: one of `wing_tf.export.precision.PRECISIONS`.
         calibration: uint8 [N, side, side, 3], typical crops that int8's ranges are taken from.
 
     Raises:
         ModuleNotFoundError: if tf2onnx or onnxruntime is not installed; the message says how.
         ValueError: on another precision, or if int8 has no calibration.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {precision!r}.")
-    if precision == "int8" and (calibration is None or not len(calibration)):
-        raise ValueError("int8 takes its ranges from typical crops: `calibration` must hold some.")
+    check_precision(precision, calibration)
     converter = import_onnx()
 
     def serve(image):
