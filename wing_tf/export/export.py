@@ -134,7 +134,7 @@ def export_model(
             "precision": precision,
             "compared_on": faces_name,
             "data": data,
-            "faces": faces if isinstance(faces, str) else None,
+            "faces": os.fspath(faces) if isinstance(faces, (str, os.PathLike)) else None,
             "parity": vars(parity) | {"nme_cost": parity.nme_cost},
             "most_nme_cost": most_nme_cost,
             "calibration_faces": 0 if calibration is None else len(calibration),

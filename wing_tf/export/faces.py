@@ -57,7 +57,7 @@ def judged_faces(data: str, contract: Contract, count: int = 500) -> tuple[list[
         ValueError: if the records don't fit the model.
     """
     records, splits = _open(data, contract)
-    choices = (splits == VALIDATION, splits != TRAINING, splits == splits)
+    choices = (splits == VALIDATION, splits != TRAINING, np.ones(len(splits), bool))
     chosen = next(choice for choice in choices if choice.any())
     name = f"{' and '.join(np.unique(splits[chosen]))} faces of {' and '.join(records.sources)}"
     return list(_read(records, contract, np.flatnonzero(chosen), count)), name

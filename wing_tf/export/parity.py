@@ -30,8 +30,8 @@ class Parity:
         normaliser: what NMEs are divided by.
         nme_before: the network's NME, a fraction; None where the faces have no truth.
         nme_after: the export's.
-        nme_between: that of the export with the network's landmarks as the truth; it bounds what
-            the NME can change by.
+        nme_between: that of the export with the network's landmarks as the truth: about the most
+            that the NME can change by.
     """
 
     num_faces: int
@@ -127,13 +127,12 @@ def onnx_run(path: str | pathlib.Path, num_threads: int = 2) -> Run:
 def saved_model_run(folder: str | pathlib.Path) -> Run:
     """Returns a SavedModel's crop signature as a function."""
     loaded = tf.saved_model.load(str(folder))
-    serve = loaded.signatures["serving_default"]
 
     def run(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        out = serve(image=tf.constant(crops))
+        # A signature alone does not keep the variables that it reads.
+        out = loaded.signatures["serving_default"](image=tf.constant(crops))
         return out["landmarks"].numpy(), out["scores"].numpy() if "scores" in out else None
 
-    run.model = loaded  # its variables live as long as it does
     return run
 
 

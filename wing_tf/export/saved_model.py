@@ -73,11 +73,11 @@ def _cut(jpeg: tf.Tensor, region: tf.Tensor, side: int) -> tf.Tensor:
     factor = tf.math.ceil(tf.reduce_max(region[2:] - region[:2]) / side - 1e-6)
     factor = tf.clip_by_value(factor, 1.0, float(LARGEST_SAMPLED_SIDE // side))
     height, width = tf.unstack(tf.shape(image)[:2])
-    rows, first, last = _band(region[1], region[3], height, side, factor)
-    image = tf.cast(image[first:last], tf.float32)
-    image = tf.reshape(rows @ tf.reshape(image, (last - first, -1)), (side, width, 3))
-    columns, first, last = _band(region[0], region[2], width, side, factor)
-    image = tf.einsum("xw,ywc->yxc", columns, image[:, first:last])
+    rows, top, bottom = _band(region[1], region[3], height, side, factor)
+    columns, left, right = _band(region[0], region[2], width, side, factor)
+    image = tf.cast(image[top:bottom, left:right], tf.float32)
+    image = tf.reshape(rows @ tf.reshape(image, (bottom - top, -1)), (side, right - left, 3))
+    image = tf.einsum("xw,ywc->yxc", columns, image)
     return tf.cast(tf.clip_by_value(tf.round(image), 0.0, 255.0), tf.uint8)
 
 
@@ -89,15 +89,13 @@ def _band(low, high, length, side: int, factor):
     """
     step = (high - low) / (side * factor)
     place = low + (tf.range(side * factor, dtype=tf.float32) + 0.5) * step
-    first = tf.clip_by_value(tf.cast(tf.floor(low), tf.int32) - 1, 0, length - 1)
+    first = tf.cast(tf.clip_by_value(tf.floor(low), 0.0, tf.cast(length - 1, tf.float32)), tf.int32)
     last = tf.clip_by_value(tf.cast(tf.math.ceil(high), tf.int32) + 2, first + 1, length)
-    pixels = tf.range(first, last, dtype=tf.int32)
-    block = tf.cast(factor, tf.int32)
-
-    def one(number):  # a pixel's fine places: linear samples, and their mean
-        fine = place[number * block : (number + 1) * block]
-        distance = tf.abs(fine[:, None] - tf.cast(pixels, tf.float32))
-        return tf.reduce_mean(tf.maximum(1.0 - distance, 0.0), axis=0)
-
-    weights = tf.map_fn(one, tf.range(side), fn_output_signature=tf.float32)
-    return tf.reshape(weights, (side, last - first)), first, last
+    # A linear sample takes of two pixels; those outside of the picture are black.
+    below = tf.floor(place)
+    pixel = tf.cast(tf.concat([below, below + 1], axis=0), tf.int32)
+    share = tf.concat([1 - (place - below), place - below], axis=0) / factor
+    share = tf.where((pixel >= first) & (pixel < last), share, 0.0)
+    result = tf.tile(tf.range(side * tf.cast(factor, tf.int32)) // tf.cast(factor, tf.int32), [2])
+    at = tf.stack([result, tf.clip_by_value(pixel, first, last - 1) - first], axis=1)
+    return tf.scatter_nd(at, share, tf.stack([side, last - first])), first, last
