@@ -1,6 +1,25 @@
 """Face detectors: pictures to boxes. OpenCV only, so that record writers start fast."""
 
+from wing_tf.detection.box_file import BoxFile
+from wing_tf.detection.calibrate import Calibration, calibrate
+from wing_tf.detection.correction import Correction
+from wing_tf.detection.detector import Detector
 from wing_tf.detection.haar import HaarDetector
+from wing_tf.detection.make import DETECTORS, make_detector
 from wing_tf.detection.match import matching_box
+from wing_tf.detection.whole_picture import WholePicture
+from wing_tf.detection.yunet import YuNetDetector
 
-__all__ = ["HaarDetector", "matching_box"]
+__all__ = [
+    "DETECTORS",
+    "BoxFile",
+    "Calibration",
+    "Correction",
+    "Detector",
+    "HaarDetector",
+    "WholePicture",
+    "YuNetDetector",
+    "calibrate",
+    "make_detector",
+    "matching_box",
+]

@@ -1,0 +1,154 @@
+"""Boxes that are known already."""
+
+import csv
+import io
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from wing_tf.detection.correction import Correction
+from wing_tf.detection.detector import Detector
+
+_COLUMNS = ("x0", "y0", "x1", "y1")
+_NAMES = ("path", "image", "picture")
+
+
+class BoxFile(Detector):
+    """A file's boxes, by the pictures' names.
+
+    Two kinds, told apart by their first letter; several lines may be of one picture:
+
+    * CSV with a header ``path,x0,y0,x1,y1``, in any order, other columns ignored.
+    * JSON lines: ``{"path": ..., "boxes_xyxy_px": [[x0, y0, x1, y1], ...]}``, or
+      ``"box_xyxy_px": [...]`` of one face, or ``"faces": [{"box_xyxy_px": [...]}, ...]`` as
+      wing-predict writes; a line without any of them is passed over. ``image`` and ``picture`` are
+      taken for ``path``.
+
+    A name is looked up as it is given, then relative to the file's folder, then as a bare file name
+    where only one picture is called so.
+
+    Args:
+        path: the file.
+        correction: from its boxes to landmark squares; none if None.
+
+    Raises:
+        ValueError: if the file can't be read, or a line is none of the above; it says which.
+    """
+
+    needs_name = True
+
+    def __init__(self, path: str | os.PathLike, *, correction: Correction | None = None):
+        super().__init__(correction=correction)
+        self.path = pathlib.Path(path)
+        try:
+            text = self.path.read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise ValueError(f"Cannot read box file {path}: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise ValueError(f"Cannot read box file {path}: not a UTF-8 text.") from None
+        lines = _json_lines if text.lstrip().startswith("{") else _csv_lines
+        boxes: dict[str, list] = {}
+        for number, name, found in lines(self.path, text):
+            known = boxes.setdefault(os.path.normpath(name), [])
+            known.extend(_box(f"{self.path}:{number}", values) for values in found)
+        self._boxes = {name: np.array(rows).reshape(-1, 4) for name, rows in boxes.items()}
+        self._places = {os.path.abspath(self.path.parent / name): name for name in boxes}
+        self._bare: dict[str, list[str]] = {}
+        for name in boxes:
+            self._bare.setdefault(os.path.basename(name), []).append(name)
+
+    def find(self, name: str | os.PathLike) -> str | None:
+        """Returns what the file calls a picture; None if it does not say anything of it.
+
+        Raises:
+            ValueError: if only the bare file name is known, of several pictures.
+        """
+        given = os.path.normpath(name)
+        if given in self._boxes:
+            return given
+        if place := self._places.get(os.path.abspath(given)):
+            return place
+        alike = self._bare.get(os.path.basename(given), [])
+        if len(alike) > 1:
+            raise ValueError(
+                f"{self.path} does not tell which of {', '.join(alike[:3])} is {name}. "
+                "Name pictures as the file does."
+            )
+        return alike[0] if alike else None
+
+    def raw_boxes(self, image: np.ndarray, name: str | os.PathLike = "") -> np.ndarray:
+        """Returns the file's boxes [N, 4]; none where it does not name the picture."""
+        found = self.find(name)
+        return np.zeros((0, 4)) if found is None else self._boxes[found]
+
+    def __call__(self, image: np.ndarray, name: str | os.PathLike = "") -> np.ndarray:
+        """Returns a picture's boxes [N, 4], largest first; see `find`."""
+        return self.corrected(self.raw_boxes(image, name))
+
+
+def _box(where: str, values: Any) -> list[float]:
+    try:
+        box = [float(value) for value in values]
+    except (TypeError, ValueError):
+        box = []
+    if len(box) != 4 or not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:
+        raise ValueError(
+            f"{where}: a box must be four numbers with x0 < x1 and y0 < y1. Received: {values}."
+        )
+    return box
+
+
+def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]:
+    """Yields the number of each line, its picture and its one box."""
+    rows = csv.DictReader(io.StringIO(text))
+    columns = [column.strip() for column in rows.fieldnames or ()]
+    rows.fieldnames = columns
+    named = [name for name in _NAMES if name in columns]
+    if not named or not set(_COLUMNS) <= set(columns):
+        raise ValueError(
+            f"{path}:1: expected a CSV header path,x0,y0,x1,y1 or JSON lines. "
+            f"Received: {text[:60].splitlines()[:1]}."
+        )
+    for row in rows:
+        name = row[named[0]]
+        if not name:
+            raise ValueError(f"{path}:{rows.line_num}: no picture is named.")
+        yield rows.line_num, name, [[row[column] for column in _COLUMNS]]
+
+
+def _json_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]:
+    """Yields the number of each line, its picture and its boxes."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            content = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: not a line of JSON ({error}).") from None
+        if not isinstance(content, dict):
+            raise ValueError(f"{path}:{number}: expected {{...}}. Received: {line[:60]}.")
+        name = next((content[name] for name in _NAMES if name in content), None)
+        found = _boxes_of(content)
+        if found is None:
+            continue
+        if not isinstance(name, str) or not name:
+            raise ValueError(f'{path}:{number}: no picture is named; expected "path".')
+        if not isinstance(found, list):
+            raise ValueError(f"{path}:{number}: boxes must be a list. Received: {found}.")
+        yield number, name, found
+
+
+def _boxes_of(content: dict) -> Any:
+    """Returns the boxes of a line, unchecked; None if it has none."""
+    if "boxes_xyxy_px" in content:
+        return content["boxes_xyxy_px"]
+    if "box_xyxy_px" in content:
+        return [content["box_xyxy_px"]]
+    faces = content.get("faces")
+    if not isinstance(faces, list):
+        return faces
+    return [face.get("box_xyxy_px") if isinstance(face, dict) else face for face in faces]
