@@ -2,10 +2,22 @@ import cv2
 import numpy as np
 import pytest
 
+from wing_tf.geometry import landmark_box
+from wing_tf.geometry.pose import head_pose
 from wing_tf.landmarks import get_scheme
-from wing_tf.visualization import contact_sheet, draw_landmarks
+from wing_tf.landmarks.head import AVERAGE_HEAD_MM
+from wing_tf.runtime.faces import LocatedFace
+from wing_tf.visualization import (
+    contact_sheet,
+    draw_faces,
+    draw_landmarks,
+    legible_scale,
+    pose_axes,
+)
+from wing_tf.visualization.draw import caption_of
 from wing_tf.visualization.files import load_picture, save_picture
 from wing_tf.visualization.plots import plot_ced
+from wing_tf.visualization.window import Window, why_no_window
 
 SCHEME = get_scheme("celeba_5")
 
@@ -42,10 +54,98 @@ def test_sheets():
     assert sheet.shape == (2 * 12 + 2, 3 * 22 + 2, 3)
     assert sheet[2 + 12 + 5, 2 + 22 + 5, 0] == 5
     assert contact_sheet(pictures[:1]).shape == (18, 28, 3)
-    with pytest.raises(ValueError, match="of one size"):
-        contact_sheet([pictures[0], pictures[1][:5]])
-    with pytest.raises(ValueError, match="of one size"):
+    with pytest.raises(ValueError, match="needs a picture"):
         contact_sheet([])
+
+
+def test_a_sheet_of_pictures_of_other_sizes_scales_and_pads_them():
+    wide, high = np.full((30, 90, 3), 255, np.uint8), np.full((400, 100, 3), 128, np.uint8)
+    sheet = contact_sheet([wide, high], cell_px=60, gap_px=0)
+    assert sheet.shape == (60, 120, 3)
+    white, grey = sheet[..., 0] == 255, sheet[..., 0] == 128
+    np.testing.assert_array_equal(np.argwhere(white).min(axis=0), [20, 0])
+    np.testing.assert_array_equal(np.argwhere(white).max(axis=0), [39, 59])
+    np.testing.assert_array_equal(np.argwhere(grey).min(axis=0), [0, 60 + 22])
+    np.testing.assert_array_equal(np.argwhere(grey).max(axis=0), [59, 60 + 36])
+    assert contact_sheet([wide, high]).shape == (264, 524, 3)
+
+
+def _face(shift_px=100.0, scale=1.0, **more):
+    scheme = get_scheme("ibug_68")
+    landmarks = AVERAGE_HEAD_MM[:, :2] * scale + shift_px
+    return LocatedFace(landmarks, landmark_box(landmarks), scheme=scheme, **more), scheme
+
+
+def test_every_part_of_a_drawn_face_is_drawn_where_it_is_asked_for():
+    face, scheme = _face(identity=3)
+    blank = np.zeros((240, 220, 3), np.uint8)
+    none = {"lines": False, "boxes": False, "numbers": False, "pose_axis": False, "captions": False}
+    plain = draw_faces(blank, [face], scheme, **none).astype(int)
+    assert plain.any()
+    assert not blank.any()
+    for part in none:
+        more = draw_faces(blank, [face], scheme, **none | {part: True}).astype(int)
+        assert np.abs(more - plain).any(axis=-1).sum() > 30, part
+    boxed = draw_faces(blank, [face], scheme, **none | {"boxes": True}).astype(int)
+    rows, columns = np.nonzero(np.abs(boxed - plain).sum(axis=-1))
+    reach = [columns.min(), rows.min(), columns.max(), rows.max()]
+    np.testing.assert_allclose(reach, face.box_xyxy_px, atol=1.5)
+    assert caption_of(face).startswith("#3 ")
+
+
+def test_a_scaled_drawing_is_the_scaled_face():
+    face, scheme = _face()
+    parts = {"lines": False, "captions": False}
+    drawn = draw_faces(np.zeros((240, 220, 3), np.uint8), [face], scheme, scale=2.5, **parts)
+    assert drawn.shape == (600, 550, 3)
+    rows, columns = np.nonzero((drawn == 255).all(axis=-1))  # the box
+    reach = np.array([columns.min(), rows.min(), columns.max(), rows.max()])
+    np.testing.assert_allclose((reach + 0.5) / 2.5 - 0.5, face.box_xyxy_px, atol=1.0)
+
+
+def test_pictures_are_drawn_as_large_as_can_be_read():
+    face, _ = _face()
+    assert legible_scale(np.zeros((400, 500, 3), np.uint8), [face]) == 1
+    assert legible_scale(np.zeros((1, 1, 3), np.uint8), []) == 200
+    assert legible_scale(np.zeros((20, 12000, 3), np.uint8), []) == 0.5
+    side = np.ptp(face.box_xyxy_px.reshape(2, 2), axis=0).max()
+    scale = legible_scale(np.zeros((300, 300, 3), np.uint8), [face], numbers=True)
+    assert scale == pytest.approx(800 / side)
+
+
+def test_axes_point_where_the_pose_says():
+    np.testing.assert_allclose(pose_axes([0, 0, 0]), [[1, 0], [0, -1], [0, 0]], atol=1e-12)
+    nose = pose_axes([30, 20, 0])[2]
+    assert nose[0] > 0.4  # positive yaw: to the picture's right
+    assert nose[1] < -0.25  # positive pitch: up
+    assert pose_axes([0, 0, 10])[1][0] > 0.1  # clockwise: the top leans to the right
+
+
+@pytest.mark.parametrize("angles", [(25.0, 0, 0), (0, -15, 0), (0, 0, 40), (20, 10, -30)])
+def test_axes_and_the_fitted_pose_have_one_convention(angles):
+    side, up, nose = pose_axes(angles)
+    seen = AVERAGE_HEAD_MM @ np.stack([side, -up, nose])
+    np.testing.assert_allclose(head_pose(seen, get_scheme("ibug_68")).angles_deg, angles, atol=0.1)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 700), (64, 48)])
+def test_a_face_is_drawn_on_a_picture_of_any_size(size):
+    image = np.zeros((*size, 3), np.uint8)
+    for face, scheme in (_face(), _face(-500.0), _face(0.5, 1e-3), _face(20, 50.0)):
+        drawn = draw_faces(image, [face], scheme, numbers=True, pose_axis=True)
+        assert drawn.shape == image.shape
+    unknown = LocatedFace(np.full((68, 2), np.nan), np.array([1.0, 1, 9, 9]), scheme=scheme)
+    draw_faces(image, [unknown], scheme, numbers=True, pose_axis=True)
+
+
+def test_no_screen_is_no_crash(monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert "no screen" in why_no_window()
+    with pytest.raises(OSError, match="No window"):
+        Window("face")
+    monkeypatch.setenv("DISPLAY", ":987")  # nobody is there
+    assert "can't open a window" in why_no_window()
 
 
 def test_pictures_keep_their_colours_and_bad_ones_are_named(tmp_path):

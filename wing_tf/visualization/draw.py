@@ -1,11 +1,13 @@
-"""Landmarks on pictures, and sheets of pictures."""
+"""Landmarks, boxes and poses on pictures."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
 
 from wing_tf.landmarks import LandmarkScheme
+from wing_tf.runtime.faces import LocatedFace
 
 _SUBPIXEL_BITS = 4
 # One colour a region, RGB, told apart on skin; left and right parts of a face differ.
@@ -13,13 +15,81 @@ _COLOURS = (
     (64, 160, 255), (255, 200, 0), (255, 110, 0), (0, 230, 118), (0, 229, 255), (213, 0, 249),
     (255, 23, 68), (170, 255, 0), (255, 255, 255),
 )  # fmt: skip
+_AXIS_COLOURS = ((255, 60, 60), (60, 230, 60), (70, 130, 255))  # to its side, up, along the nose
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_FONT_HEIGHT_PX = 22.0  # of a capital at scale 1
+# What a drawn picture is scaled to: from this side of a face on its numbers can be read.
+_NUMBERED_FACE_PX, _SMALLEST_PX, _LARGEST_PX = 800, 200, 6000
 
 
-def _fixed(point: np.ndarray) -> tuple[int, int]:
-    # What lies far outside is drawn nowhere, and OpenCV's integers are short.
-    near = np.clip(np.asarray(point, float), -1e5, 1e5)
-    x, y = np.round(near * 2**_SUBPIXEL_BITS).astype(int)
-    return int(x), int(y)
+def draw_faces(
+    image: np.ndarray,
+    faces: Iterable[LocatedFace],
+    scheme: LandmarkScheme,
+    *,
+    lines: bool = True,
+    boxes: bool = True,
+    numbers: bool = False,
+    pose_axis: bool = False,
+    captions: bool = True,
+    scale: float = 1.0,
+) -> np.ndarray:
+    """Returns a copy of a picture with all that was found in it.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        faces: in its pixels.
+        scheme: the mark-up of their landmarks.
+        lines: join the landmarks.
+        boxes: draw the boxes that the landmarks were looked for in.
+        numbers: write each landmark's index beside it.
+        pose_axis: draw three lines from the face's middle: red to the picture's right of a frontal
+            face, green up, blue where the nose points. Nothing for a face without a pose.
+        captions: write identity and score above the box.
+        scale: of the copy over the picture; see `legible_scale`.
+    """
+    canvas = np.ascontiguousarray(image)
+    if scale == 1.0:
+        canvas = canvas.copy()
+    else:
+        size_wh = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+        way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        canvas = cv2.resize(canvas, size_wh, interpolation=way)
+    for original in faces:
+        face = dataclasses.replace(
+            original,
+            landmarks_px=(original.landmarks_px + 0.5) * scale - 0.5,
+            box_xyxy_px=(original.box_xyxy_px + 0.5) * scale - 0.5,
+        )
+        box = face.box_xyxy_px if boxes else None
+        _mark(canvas, face.landmarks_px, scheme, box_xyxy_px=box, lines=lines, numbers=numbers)
+        if pose_axis and face.angles_deg is not None:
+            _mark_pose(canvas, face)
+        if captions and (text := caption_of(face)):
+            size_px = float(np.clip(np.ptp(face.box_xyxy_px[1::2]) / 14, 9, 60))
+            put_text(canvas, text, face.box_xyxy_px[:2] - [0, 0.4 * size_px], size_px=size_px)
+    return canvas
+
+
+def legible_scale(
+    image: np.ndarray, faces: Sequence[LocatedFace], *, numbers: bool = False
+) -> float:
+    """Returns how much to scale a picture so that what is drawn on it can be read, and stored.
+
+    1 for most pictures. Very small ones are drawn larger, and faces that get numbers so large that
+    these stay apart; very large pictures are drawn smaller.
+
+    Args:
+        image: [H, W, 3].
+        faces: in its pixels.
+        numbers: whether the landmarks' indices are written.
+    """
+    side = max(image.shape[:2])
+    scale = max(1.0, _SMALLEST_PX / side)
+    if numbers and faces:
+        sides = [np.ptp(face.box_xyxy_px.reshape(2, 2), axis=0).max() for face in faces]
+        scale = max(scale, _NUMBERED_FACE_PX / float(np.median(sides)))
+    return min(scale, _LARGEST_PX / side)
 
 
 def draw_landmarks(
@@ -31,6 +101,7 @@ def draw_landmarks(
     colour: tuple[int, int, int] | None = None,
     box_xyxy_px: np.ndarray | None = None,
     lines: bool = True,
+    numbers: bool = False,
 ) -> np.ndarray:
     """Returns a copy of a picture with landmarks, the scheme's lines and a box drawn on it.
 
@@ -42,14 +113,102 @@ def draw_landmarks(
         colour: RGB for all, instead of one a region.
         box_xyxy_px: [4], drawn in white.
         lines: join the landmarks.
+        numbers: write each landmark's index beside it.
     """
     canvas = np.ascontiguousarray(image).copy()
+    _mark(
+        canvas, landmarks_px, scheme, radius_px=radius_px, colour=colour, box_xyxy_px=box_xyxy_px,
+        lines=lines, numbers=numbers,
+    )  # fmt: skip
+    return canvas
+
+
+def pose_axes(angles_deg: np.ndarray) -> np.ndarray:
+    """Returns where a head's three axes point in the picture.
+
+    Args:
+        angles_deg: yaw, pitch and roll; see `wing_tf.geometry.pose.HeadPose`.
+
+    Returns:
+        float64 [3, 2], x right and y down, of length 1 where an axis lies in the picture's plane:
+        to the side (right in a frontal face), up, and along the nose.
+
+    Example:
+        >>> pose_axes([0, 0, 0])[1]
+        array([ 0., -1.])
+    """
+    yaw, pitch, roll = np.radians(angles_deg)
+    turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+    nod = np.array(
+        [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
+    )
+    lean = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0]])
+    side, down, nose = (lean @ nod @ turn).T
+    return np.stack([side, -down, nose])
+
+
+def caption_of(face: LocatedFace) -> str:
+    """Returns a face's identity and score as a short text."""
+    words = [] if face.identity is None else [f"#{face.identity}"]
+    if face.score is not None and np.isfinite(face.score):
+        words.append(f"{face.score:.2f}")
+    return " ".join(words)
+
+
+def put_text(
+    canvas: np.ndarray,
+    text: str,
+    at_px: np.ndarray,
+    *,
+    size_px: float,
+    colour: tuple[int, int, int] = (255, 255, 255),
+) -> None:
+    """Writes a text with a dark edge on a picture, kept inside where it can be.
+
+    Args:
+        canvas: uint8 RGB [H, W, 3]; changed.
+        text: printed as far as it is ASCII.
+        at_px: (x, y) of the lower left corner.
+        size_px: a capital's height.
+        colour: RGB.
+    """
+    text = text.encode("ascii", "replace").decode()
+    scale, weight = size_px / _FONT_HEIGHT_PX, max(1, round(size_px / 11))
+    (width, height), _ = cv2.getTextSize(text, _FONT, scale, weight)
+    high, wide = canvas.shape[:2]
+    x = max(min(float(at_px[0]), wide - width - 2.0), 1.0)
+    y = max(min(float(at_px[1]), high - 2.0), height + 1.0)
+    origin = round(x), round(y)
+    edge = weight + 2 * max(1, round(size_px / 14))
+    cv2.putText(canvas, text, origin, _FONT, scale, (0, 0, 0), edge, cv2.LINE_AA)
+    cv2.putText(canvas, text, origin, _FONT, scale, colour, weight, cv2.LINE_AA)
+
+
+def _fixed(point: np.ndarray) -> tuple[int, int]:
+    # What lies far outside is drawn nowhere, and OpenCV's integers are short.
+    near = np.clip(np.asarray(point, float), -1e5, 1e5)
+    x, y = np.round(near * 2**_SUBPIXEL_BITS).astype(int)
+    return int(x), int(y)
+
+
+def _mark(
+    canvas: np.ndarray,
+    landmarks_px: np.ndarray,
+    scheme: LandmarkScheme,
+    *,
+    radius_px: float | None = None,
+    colour: tuple[int, int, int] | None = None,
+    box_xyxy_px: np.ndarray | None = None,
+    lines: bool = True,
+    numbers: bool = False,
+) -> None:
+    """Draws on the canvas; see `draw_landmarks`."""
     side = max(canvas.shape[:2])
     # OpenCV fails on points that are far outside, as those of a training that goes wrong.
     landmarks_px = np.clip(np.asarray(landmarks_px, float), -8 * side, 8 * side)
     drawn = np.all(np.isfinite(landmarks_px), axis=1)
+    extent = np.ptp(landmarks_px[drawn], axis=0).max() if drawn.any() else 0.0
     if radius_px is None:
-        extent = np.ptp(landmarks_px[drawn], axis=0).max() if drawn.any() else 0.0
         radius_px = max(min(extent, side) / 80, 0.7)
     region_of = {i: r for r, region in enumerate(scheme.regions.values()) for i in region}
 
@@ -70,47 +229,24 @@ def draw_landmarks(
     if box_xyxy_px is not None:
         corners = _fixed(box_xyxy_px[:2]), _fixed(box_xyxy_px[2:])
         cv2.rectangle(canvas, *corners, (255, 255, 255), thickness, **style)
-    return canvas
+    if numbers:
+        size_px = max(min(extent, side) / 50, 6.0)
+        for index in np.flatnonzero(drawn):
+            beside = landmarks_px[index] + [1.3 * radius_px, -0.7 * radius_px]
+            if np.all(beside >= 0) and np.all(beside < canvas.shape[1::-1]):
+                tone = colour_of(int(index))
+                put_text(canvas, str(index), beside, size_px=size_px, colour=tone)
 
 
-def contact_sheet(
-    images: Sequence[np.ndarray],
-    *,
-    columns: int | None = None,
-    captions: Sequence[str] | None = None,
-    gap_px: int = 4,
-) -> np.ndarray:
-    """Returns pictures of one size side by side, row by row.
-
-    Args:
-        images: uint8 RGB, all [H, W, 3].
-        columns: how many stand in a row; about as many as rows if None.
-        captions: a short text for each.
-        gap_px: between pictures.
-
-    Raises:
-        ValueError: if there is no picture or their sizes differ.
-    """
-    shapes = {image.shape for image in images}
-    if len(shapes) != 1:
-        raise ValueError(f"Pictures must be some and of one size. Received: {sorted(shapes)}.")
-    ((height, width, _),) = shapes
-    columns = min(columns or int(np.ceil(np.sqrt(len(images)))), len(images))
-    rows = -(-len(images) // columns)
-    sheet = np.full(
-        (rows * (height + gap_px) + gap_px, columns * (width + gap_px) + gap_px, 3), 24, np.uint8
-    )
-    for index, image in enumerate(images):
-        row, column = divmod(index, columns)
-        top, left = gap_px + row * (height + gap_px), gap_px + column * (width + gap_px)
-        cell = sheet[top : top + height, left : left + width]
-        cell[:] = image
-        if captions:
-            scale = width / 400
-            origin = (left + 4, top + round(30 * scale) + 4)
-            for tone, weight in ((0, 3), (255, 1)):
-                cv2.putText(
-                    sheet, captions[index], origin, cv2.FONT_HERSHEY_SIMPLEX, scale,
-                    (tone, tone, tone), weight, cv2.LINE_AA,
-                )  # fmt: skip
-    return sheet
+def _mark_pose(canvas: np.ndarray, face: LocatedFace) -> None:
+    """Draws the three axes of a face that has a pose."""
+    points = face.landmarks_px[np.isfinite(face.landmarks_px).all(axis=1)]
+    box = face.box_xyxy_px if not len(points) else [*points.min(axis=0), *points.max(axis=0)]
+    low, high = np.array(box[:2]), np.array(box[2:])
+    middle, length = (low + high) / 2, 0.6 * float(np.max(high - low))
+    thickness = max(1, round(length / 60))
+    axes = pose_axes(face.angles_deg)
+    for axis, colour in zip(axes, _AXIS_COLOURS, strict=True):
+        ends = _fixed(middle), _fixed(middle + length * axis)
+        for tone, weight in (((0, 0, 0), thickness + 2), (colour, thickness)):
+            cv2.line(canvas, *ends, tone, weight, cv2.LINE_AA, _SUBPIXEL_BITS)

@@ -34,11 +34,16 @@ def load_picture(path: str | pathlib.Path) -> np.ndarray:
         raise ValueError(f"Cannot read picture {path}: {error.strerror}.") from None
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error:  # such as a header that claims more pixels than OpenCV takes
+    except cv2.error as error:  # such as a header that claims more pixels than OpenCV takes
+        if "CV_IO_MAX_IMAGE" in str(error):
+            raise ValueError(
+                f"Cannot decode picture {path}: too large for OpenCV, which takes 2^30 pixels and "
+                "2^20 a side."
+            ) from None
         image = None
     if image is None:
         raise ValueError(f"Cannot decode picture {path}: not a picture, or a damaged one.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # a large one is there once
 
 
 def write_text(path: str | pathlib.Path, text: str) -> None:

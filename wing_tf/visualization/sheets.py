@@ -1,0 +1,74 @@
+"""Sheets of pictures."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from wing_tf.visualization.draw import put_text
+
+_BACKGROUND = 24
+
+
+def contact_sheet(
+    images: Sequence[np.ndarray],
+    *,
+    columns: int | None = None,
+    captions: Sequence[str] | None = None,
+    gap_px: int = 4,
+    cell_px: int | None = None,
+) -> np.ndarray:
+    """Returns pictures side by side, row by row.
+
+    Args:
+        images: uint8 RGB [H, W, 3].
+        columns: how many stand in a row; about as many as rows if None.
+        captions: a short text for each.
+        gap_px: between pictures.
+        cell_px: scales each picture so that its longer side is this, and centres it in a square. If
+            None, pictures of one size stay as they are; others are scaled to 256.
+
+    Raises:
+        ValueError: if there is no picture.
+    """
+    if not len(images):
+        raise ValueError("A sheet needs a picture at least. Received: none.")
+    if cell_px is None and len({image.shape for image in images}) > 1:
+        cell_px = 256
+    if cell_px is not None:
+        images = [fit_picture(image, (cell_px, cell_px)) for image in images]
+    height, width = images[0].shape[:2]
+    columns = min(columns or int(np.ceil(np.sqrt(len(images)))), len(images))
+    rows = -(-len(images) // columns)
+    sheet = np.full(
+        (rows * (height + gap_px) + gap_px, columns * (width + gap_px) + gap_px, 3),
+        _BACKGROUND,
+        np.uint8,
+    )
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        top, left = gap_px + row * (height + gap_px), gap_px + column * (width + gap_px)
+        cell = sheet[top : top + height, left : left + width]
+        cell[:] = image
+        if captions:
+            size_px = max(width / 18, 7.0)
+            put_text(cell, captions[index], np.array([4, 4 + size_px]), size_px=size_px)
+    return sheet
+
+
+def fit_picture(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+    """Returns a picture scaled to fit into a size and centred in it, the rest dark.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        size_hw: of what comes out.
+    """
+    height, width = image.shape[:2]
+    scale = min(size_hw[0] / height, size_hw[1] / width)
+    fitted_h, fitted_w = (max(1, round(side * scale)) for side in (height, width))
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    fitted = cv2.resize(image, (fitted_w, fitted_h), interpolation=way)
+    cell = np.full((*size_hw, 3), _BACKGROUND, np.uint8)
+    top, left = (size_hw[0] - fitted_h) // 2, (size_hw[1] - fitted_w) // 2
+    cell[top : top + fitted_h, left : left + fitted_w] = fitted
+    return cell
