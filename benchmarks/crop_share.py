@@ -35,9 +35,9 @@ def main():
             times = [time.perf_counter()]
             crops, to_crop = landmarker.cut(frame, box)
             times.append(time.perf_counter())
-            landmarks, scores = landmarker.run(crops)
+            landmarks, _ = landmarker.run(crops)
             times.append(time.perf_counter())
-            landmarker.place(box, to_crop, landmarks, scores)
+            landmarker.place(to_crop, landmarks)
             times.append(time.perf_counter())
             cut, run, place = np.diff(times)
             own.append(cut + place)

@@ -6,6 +6,7 @@ from wing_tf.data.read import read_faces
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.predict import compile_network, crop_batches, predict_batches
 from wing_tf.geometry import box_iou, crop_square, landmark_box
+from wing_tf.geometry.pose import head_pose
 from wing_tf.inference import HaarDetector, Landmarker
 from wing_tf.landmarks import find_map
 from wing_tf.models import cnn6
@@ -64,15 +65,112 @@ def test_several_boxes_keep_their_order(network):
     assert landmarker(image, np.zeros((0, 4))) == []
 
 
+def test_a_picture_may_be_a_file_grey_bgr_or_have_alpha(network, tmp_path):
+    landmarker = Landmarker(network, contract=CONTRACT)
+    image = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 4)
+    boxes = np.array([[5.0, 8, 40, 50]])
+
+    def located(picture, **options):
+        return landmarker(picture, boxes, **options)[0].landmarks_px
+
+    expected = located(image)
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    np.testing.assert_array_equal(located(bgr, channels="bgr"), expected)
+    assert np.abs(located(bgr) - expected).max() > 0.01
+    alpha = np.random.default_rng(1).integers(0, 256, (60, 50, 1), np.uint8)
+    np.testing.assert_array_equal(located(np.concatenate([image, alpha], axis=2)), expected)
+    with_alpha = np.concatenate([bgr, alpha], axis=2)
+    np.testing.assert_array_equal(located(with_alpha, channels="bgr"), expected)
+    grey = image[..., 1]
+    same = located(np.stack([grey] * 3, axis=2))
+    np.testing.assert_array_equal(located(grey), same)
+    np.testing.assert_array_equal(located(grey[..., None]), same)
+    cv2.imwrite(str(tmp_path / "face.png"), bgr)
+    np.testing.assert_array_equal(located(tmp_path / "face.png"), expected)
+    np.testing.assert_array_equal(located(str(tmp_path / "face.png")), expected)
+
+
+def test_flip_averaging_is_the_mean_with_the_mirrored_picture(network):
+    image = np.random.default_rng(0).integers(0, 256, (60, 51, 3), np.uint8)
+    boxes = np.array([[5.0, 8, 40, 50]])
+    plain = Landmarker(network, contract=CONTRACT)
+    mirrored = plain(image[:, ::-1], np.array([[50 - 40.0, 8, 50 - 5, 50]]))[0].landmarks_px
+    mirrored = mirrored[list(plain.scheme.flip_permutation)] * [-1, 1] + [50, 0]
+    expected = (plain(image, boxes)[0].landmarks_px + mirrored) / 2
+    averaged = Landmarker(network, contract=CONTRACT, flip=True)(image, boxes)[0]
+    np.testing.assert_allclose(averaged.landmarks_px, expected, atol=0.05)
+
+
+def test_the_second_pass_cuts_round_the_landmarks_of_the_first(network):
+    image = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
+    boxes = np.array([[10.0, 10, 40, 40], [30, 30, 80, 80]])
+    once = Landmarker(network, contract=CONTRACT)
+    first = once(image, boxes)
+    again = once(image, landmark_box(np.stack([face.landmarks_px for face in first])))
+    both = Landmarker(network, contract=CONTRACT, passes=2)(image, boxes)
+    for face, expected in zip(both, again, strict=True):
+        np.testing.assert_array_equal(face.box_xyxy_px, expected.box_xyxy_px)
+        np.testing.assert_allclose(face.landmarks_px, expected.landmarks_px, atol=1e-4)
+
+
+def test_pictures_of_many_sizes_are_run_together(network):
+    landmarker = Landmarker(network, contract=CONTRACT)
+    generator = np.random.default_rng(0)
+    images = [generator.integers(0, 256, (40 + 9 * i, 50, 3), np.uint8) for i in range(3)]
+    boxes = [
+        np.array([[5.0, 5, 30, 30], [9, 9, 40, 40]]),
+        np.zeros((0, 4)),
+        np.array([[0.0, 0, 9, 9]]),
+    ]
+    together = landmarker.many(images, boxes)
+    assert [len(faces) for faces in together] == [2, 0, 1]
+    for image, own, faces in zip(images, boxes, together, strict=True):
+        for face, alone in zip(faces, landmarker(image, own), strict=True):
+            np.testing.assert_allclose(face.landmarks_px, alone.landmarks_px, atol=1e-3)
+
+
+def test_a_detector_may_go_by_names(network):
+    class ByName:
+        needs_name = True
+
+        def __call__(self, image, name):
+            return {"a.png": np.array([[2.0, 2, 20, 20]])}.get(name, np.zeros((0, 4)))
+
+    landmarker = Landmarker(network, contract=CONTRACT, detector=ByName())
+    image = np.zeros((30, 30, 3), np.uint8)
+    np.testing.assert_array_equal(landmarker.detect(image, "a.png"), [[2, 2, 20, 20]])
+    assert landmarker(image) == []
+
+
+def test_a_face_has_a_score_and_angles(network):
+    image = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
+    (face,) = Landmarker(network, contract=CONTRACT)(image, np.array([[5.0, 8, 40, 50]]))
+    assert face.scores is None
+    assert 0 <= face.score <= 1
+    assert face.identity is None
+    pose = head_pose(face.landmarks_px, Landmarker(network, contract=CONTRACT).scheme)
+    np.testing.assert_array_equal(face.angles_deg, pose.angles_deg)
+    assert face.score == pose.score
+
+
 def test_bad_calls_are_refused(network):
     landmarker = Landmarker(network, contract=CONTRACT)
     image = np.zeros((50, 50, 3), np.uint8)
-    with pytest.raises(ValueError, match="must be uint8 RGB"):
+    with pytest.raises(ValueError, match="must be uint8"):
         landmarker(image.astype(float), np.array([[0.0, 0, 9, 9]]))
-    with pytest.raises(ValueError, match="must be uint8 RGB"):
-        landmarker(image[..., 0], np.array([[0.0, 0, 9, 9]]))
+    with pytest.raises(ValueError, match="must be uint8"):
+        landmarker(image[..., :2], np.array([[0.0, 0, 9, 9]]))
+    with pytest.raises(ValueError, match='"rgb" or "bgr"'):
+        landmarker(image, np.array([[0.0, 0, 9, 9]]), channels="RGB")
+    with pytest.raises(ValueError, match="lies outside of the picture of 50 x 50"):
+        landmarker(image, np.array([[0.0, 0, 9, 9], [60, 0, 70, 9]]))
+    with pytest.raises(ValueError, match="passes=3"):
+        Landmarker(network, contract=CONTRACT, passes=3)
+    with pytest.raises(ValueError, match="detector='hog'"):
+        Landmarker(network, contract=CONTRACT, detector="hog")
     with pytest.raises(ValueError, match="Without a detector"):
-        landmarker(image)
+        Landmarker(network, contract=CONTRACT, detector=None)(image)
     with pytest.raises(ValueError, match=r"must be \[N, 4\]"):
         landmarker(image, np.array([0.0, 0, 9, 9]))
     with pytest.raises(ValueError, match="x0 < x1"):

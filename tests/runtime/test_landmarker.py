@@ -95,10 +95,11 @@ def test_the_steps_of_a_call_can_be_made_apart(exported, frame):
     crops, to_crop = landmarker.cut(image, boxes)
     assert crops.shape == (3, 64, 64, 3)
     assert crops.dtype == np.uint8
-    faces = landmarker.place(boxes, to_crop, *landmarker.run(crops))
-    for face, other in zip(faces, landmarker(image, boxes), strict=True):
-        np.testing.assert_array_equal(face.landmarks_px, other.landmarks_px)
-        np.testing.assert_array_equal(face.scores, other.scores)
+    landmarks, scores = landmarker.run(crops)
+    placed = landmarker.place(to_crop, landmarks)
+    for number, face in enumerate(landmarker(image, boxes)):
+        np.testing.assert_array_equal(face.landmarks_px, placed[number])
+        np.testing.assert_array_equal(face.scores, scores[number])
 
 
 def test_bad_calls_are_refused(exported):

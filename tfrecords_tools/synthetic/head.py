@@ -15,30 +15,12 @@ import cv2
 import numpy as np
 
 from tfrecords_tools.synthetic.exact import inverted, product
+from wing_tf.landmarks.head import AVERAGE_HEAD_MM
 
 CENTRE = np.array([0.0, 10.0, -80.0])
 RADII = np.array([76.0, 108.0, 94.0])
 GRID_SHAPE = (52, 61)  # elevation rows, azimuth columns; the first and last column coincide
 
-# The average face, symmetric: landmarks of the picture's left half and of the middle line, rounded
-# to half a millimetre from the 3-D mean shape over thousands of publicly annotated faces.
-_HALF_LANDMARKS = {
-    **{0: (-73, 2.5, -71), 1: (-72.5, 21.5, -68.5), 2: (-70.5, 40.5, -66), 3: (-66.5, 59, -63)},
-    **{4: (-59, 76.5, -58), 5: (-47.5, 91.5, -49.5), 6: (-33.5, 104.5, -39), 7: (-18, 114.5, -28)},
-    **{8: (0, 117.5, -24.5), 17: (-60, -11.5, -29.5), 18: (-51, -19.5, -19.5)},
-    **{19: (-38, -21.5, -11), 20: (-25, -20, -4.5), 21: (-12.5, -15.5, 0.5), 27: (0, 0, 0)},
-    **{28: (0, 12.5, 6.5), 29: (0, 24.5, 13.5), 30: (0, 37.5, 20.5), 31: (-15, 45.5, 0.5)},
-    **{32: (-7.5, 48, 4), 33: (0, 50.5, 6), 36: (-45, 2, -23), 37: (-37, -2.5, -18.5)},
-    **{38: (-27.5, -2.5, -16.5), 39: (-19.5, 3.5, -17), 40: (-28, 5, -17), 41: (-37.5, 5, -18.5)},
-    **{48: (-28.5, 68.5, -22), 49: (-18, 64.5, -8), 50: (-7.5, 62.5, -0.5), 51: (0, 64, 0.5)},
-    **{57: (0, 84, -5.5), 58: (-8, 83, -6.5), 59: (-18.5, 78.5, -13), 60: (-24, 69.5, -20)},
-    **{61: (-7.5, 68.5, -3), 62: (0, 69.5, -1.5), 66: (0, 74.5, -4.5), 67: (-7.5, 73.5, -6)},
-}
-MIRROR = np.array(
-    [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31]
-    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40, 54, 53, 52, 51, 50, 49, 48]
-    + [59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
-)
 # What the landmarks do not say: nose wings, eyeballs, cheeks, forehead, chin, the skull.
 _SIDE_EXTRAS = [
     *[(-17.5, 40, 2), (-16, 35, 2), (-23.5, 41, -11), (-10, 12.5, -6), (-11.5, 25, -1)],
@@ -81,13 +63,10 @@ class Head(NamedTuple):
 @cache
 def mean_controls() -> np.ndarray:
     """Control points of the average head, the 68 landmarks first; `[N, 3]` in millimetres."""
-    landmarks = np.full((68, 3), np.nan)
-    for number, point in _HALF_LANDMARKS.items():
-        landmarks[number] = point
-    missing = np.isnan(landmarks[:, 0])
-    landmarks[missing] = landmarks[MIRROR][missing] * [-1, 1, 1]
     side = np.array(_SIDE_EXTRAS, float)
-    return np.concatenate([landmarks, side, side * [-1, 1, 1], np.array(_MIDDLE_EXTRAS, float)])
+    return np.concatenate(
+        [AVERAGE_HEAD_MM, side, side * [-1, 1, 1], np.array(_MIDDLE_EXTRAS, float)]
+    )
 
 
 @cache

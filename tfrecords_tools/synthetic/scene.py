@@ -190,7 +190,7 @@ def occlude(
         direction = rng.normal(0, 1, 2)
         direction /= np.linalg.norm(direction)
         far = direction * size
-        _line(mask, edge - far, edge + far, [255], int(side * rng.uniform(0.06, 0.2)))
+        _line(mask, edge - far, edge + far, [255], max(1, int(side * rng.uniform(0.06, 0.2))))
     else:
         outline = _polygon(edge, side * rng.uniform(0.15, 0.36), rng)
         cv2.fillPoly(mask, [_fixed(outline)], 255, 16, _BITS)

@@ -5,7 +5,8 @@ from functools import cache
 import numpy as np
 
 from tfrecords_tools.synthetic.exact import product
-from tfrecords_tools.synthetic.head import GRID_SHAPE, MIRROR, Head, mean_controls, surface
+from tfrecords_tools.synthetic.head import GRID_SHAPE, Head, mean_controls, surface
+from wing_tf.landmarks import get_scheme
 
 _EYES = ((37, 41, 38, 40), (44, 46, 43, 47))  # upper lid, lower lid, twice per eye
 _UPPER_LIP, _LOWER_LIP = [61, 62, 63], [67, 66, 65]
@@ -69,7 +70,7 @@ def _mirror_all() -> np.ndarray:
     mean = mean_controls()
     flipped = mean * [-1, 1, 1]
     order = ((flipped[:, None] - mean[None]) ** 2).sum(-1).argmin(1)
-    order[:68] = MIRROR
+    order[:68] = get_scheme("ibug_68").flip_permutation
     return order
 
 

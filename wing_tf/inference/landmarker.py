@@ -1,69 +1,145 @@
-"""From pictures to landmarks in their pixels, with a network in Keras."""
+"""From pictures to landmarks in their pixels, with any of this package's models."""
 
+from __future__ import annotations
+
+import os
 import pathlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
-from wing_tf.evaluation.predict import compile_localiser
+from wing_tf.detection import HaarDetector
+from wing_tf.inference.pictures import Picture, as_rgb
 from wing_tf.landmarks import SchemeMap
-from wing_tf.models.saving import Contract, load_network
-from wing_tf.runtime.faces import FaceLandmarker
+from wing_tf.runtime import Landmarker as DeviceLandmarker
+from wing_tf.runtime.contract import FileContract, is_exported
+from wing_tf.runtime.faces import FaceLandmarker, LocatedFace
+
+if TYPE_CHECKING:
+    import keras
+
+    from wing_tf.models.saving import Contract
 
 
 class Landmarker(FaceLandmarker):
     """A network with its crop rule and a detector.
 
-    `wing_tf.runtime.Landmarker` is called alike and runs exported files, without TensorFlow.
+    `wing_tf.runtime.Landmarker` is called alike and runs exported files without OpenCV. TensorFlow
+    is loaded only where a network in Keras is given.
 
     Args:
-        model: a ``.keras`` file or a run folder, or a network; the latter needs ``contract``.
-        detector: pictures to boxes [N, 4], largest first; needed where no box is given.
-        contract: what the network's input and output mean; read from the file if None.
+        model: a ``.keras`` file or a run folder; a ``.tflite`` file or the folder of an export; a
+            Keras network, which needs ``contract``; the model that comes with this package if None.
+        detector: pictures to boxes [N, 4], largest first; "haar" for `wing_tf.detection`'s
+            `HaarDetector`; None where boxes are always given.
+        contract: what the network's input and output mean; the file's own if None.
         scheme: the name of the mark-up that is needed; a model of another one is refused.
         scheme_map: gives the landmarks of another mark-up than the network's; those that nothing
             stands for are NaN.
+        passes: 2 to cut each crop again round the landmarks that were found first.
+        flip: average with what the network says of the mirrored crop.
+        num_threads: that a ``.tflite`` file runs with.
 
     Attributes:
         contract: what the network's input and output mean.
         scheme: the mark-up of the landmarks that come out.
+        trained_boxes: the kinds of boxes that the network was trained with; none if not known.
 
     Raises:
         ValueError: if the file can't be used, or the mark-ups don't fit.
 
     Example:
-        >>> landmarker = Landmarker("runs/cnn6", detector=HaarDetector())  # doctest: +SKIP
-        >>> faces = landmarker(image_rgb)  # doctest: +SKIP
+        >>> landmarker = Landmarker("runs/cnn6")  # doctest: +SKIP
+        >>> for face in landmarker("family.jpg"):  # doctest: +SKIP
+        ...     print(face.landmarks_px, face.score, face.angles_deg)
     """
 
     def __init__(
         self,
-        model: str | pathlib.Path | keras.Model,
+        model: str | os.PathLike | keras.Model | None = None,
         *,
-        detector: Callable[[np.ndarray], np.ndarray] | None = None,
+        detector: Callable[..., np.ndarray] | str | None = "haar",
         contract: Contract | None = None,
         scheme: str | None = None,
         scheme_map: SchemeMap | None = None,
+        passes: int = 1,
+        flip: bool = False,
+        num_threads: int = 2,
     ):
-        if isinstance(model, keras.Model):
-            if contract is None:
-                raise ValueError("A network without a file needs `contract`.")
-            network = model
+        if isinstance(detector, str):
+            if detector != "haar":
+                raise ValueError(
+                    '`detector` must be "haar", a function or None. '
+                    f"Received: detector={detector!r}."
+                )
+            detector = HaarDetector()
+        self.contract: FileContract | Contract
+        if model is None or (isinstance(model, (str, os.PathLike)) and is_exported(model)):
+            if contract is not None:
+                raise ValueError("An exported file has a contract of its own; `contract` is none.")
+            device = DeviceLandmarker(model, num_threads=num_threads)
+            self._run, self.contract = device.run, device.contract
+            self.trained_boxes = device.contract.boxes
         else:
-            network, contract = load_network(model, contract)
-        self.contract = contract
+            self._run, self.contract = _open_keras(model, contract)
+            self.trained_boxes = tuple(self.contract.trained_boxes)
         super().__init__(
-            contract.scheme,
-            input_size=contract.input_size,
-            margin=contract.margin,
-            square=contract.square,
+            self.contract.scheme,
+            input_size=self.contract.input_size,
+            margin=self.contract.margin,
+            square=self.contract.square,
             detector=detector,
             scheme_map=scheme_map,
             needed_scheme=scheme,
+            passes=passes,
+            flip=flip,
         )
-        self._run = compile_localiser(network)
+
+    def __call__(
+        self,
+        image: Picture,
+        boxes_xyxy_px: np.ndarray | None = None,
+        *,
+        channels: str = "rgb",
+    ) -> list[LocatedFace]:
+        """Locates the landmarks of all faces of a picture.
+
+        Args:
+            image: a file, or a uint8 array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]; see
+                `wing_tf.inference.as_rgb`.
+            boxes_xyxy_px: as for `FaceLandmarker`.
+            channels: the order of an array's colours, "rgb" or "bgr".
+
+        Returns:
+            One entry a box, in their order; none where nothing is found.
+
+        Raises:
+            ValueError: as for `FaceLandmarker`, and if a file can't be read.
+        """
+        name = None if isinstance(image, np.ndarray) else os.fspath(image)
+        picture = as_rgb(image, channels=channels)
+        boxes = self.detect(picture, name) if boxes_xyxy_px is None else boxes_xyxy_px
+        return self.many([picture], [boxes])[0]
 
     def run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Runs the network on all crops at once; see `FaceLandmarker.run`."""
-        return self._run(crops.astype(np.float32))
+        """Runs the network on all crops; see `FaceLandmarker.run`."""
+        return self._run(crops)
+
+
+def _open_keras(
+    model: str | os.PathLike | keras.Model, contract: Contract | None
+) -> tuple[Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]], Contract]:
+    """Returns a network in Keras as a function of uint8 crops, and its contract."""
+    import keras
+
+    from wing_tf.evaluation.predict import compile_localiser
+    from wing_tf.models.saving import load_network
+
+    if isinstance(model, keras.Model):
+        if contract is None:
+            raise ValueError("A network without a file needs `contract`.")
+    else:
+        model, contract = load_network(pathlib.Path(model), contract)
+    run = compile_localiser(model)
+    return lambda crops: run(crops.astype(np.float32)), contract

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import math
+import os
 import pathlib
 import zipfile
 from typing import Any
@@ -41,7 +42,18 @@ class FileContract:
     precision: str
 
 
-def find_model(path: str | pathlib.Path) -> pathlib.Path:
+def shipped_model() -> pathlib.Path:
+    """Returns the file of the model that comes with this package, of 68 points (``ibug_68``)."""
+    return pathlib.Path(__file__).parent / "models" / "face_68.tflite"
+
+
+def is_exported(path: str | os.PathLike) -> bool:
+    """Whether a path names an exported file, or a folder with one."""
+    path = pathlib.Path(path)
+    return path.suffix == ".tflite" or (path / _FILE).is_file()
+
+
+def find_model(path: str | os.PathLike) -> pathlib.Path:
     """Returns the file that a path names: itself, or ``model.tflite`` in a folder.
 
     Raises:
@@ -54,7 +66,7 @@ def find_model(path: str | pathlib.Path) -> pathlib.Path:
     return file
 
 
-def read_contract(model: str | pathlib.Path) -> FileContract:
+def read_contract(model: str | os.PathLike) -> FileContract:
     """Reads the contract of an exported file.
 
     It is in the file itself, in the zip archive behind the network, and is read from there; where

@@ -5,17 +5,20 @@ One copy for every landmarker, on the host and on a device: they differ in what 
 
 import abc
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from wing_tf.geometry import apply_affine, crop_region, invert
+from wing_tf.geometry import apply_affine, crop_region, flip_x, invert, landmark_box
+from wing_tf.geometry.pose import HeadPose, head_pose
 from wing_tf.geometry.resample import crop_resample
 from wing_tf.landmarks import LandmarkScheme, SchemeMap
 
 # Far beyond any picture, and small enough for the arithmetic of a crop to stay exact.
 _LARGEST_COORDINATE_PX = 1e7
+_FACES_AT_ONCE = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,17 +30,47 @@ class LocatedFace:
         box_xyxy_px: float64 [4], the box that was used.
         scores: float32 [K] in 0..1, how sure the network is of each landmark; None where it does
             not say.
+        scheme: the mark-up of the landmarks.
+        identity: the same number for the same face in all frames of a video; None for a face that
+            was not tracked.
     """
 
     landmarks_px: np.ndarray
     box_xyxy_px: np.ndarray
     scores: np.ndarray | None = None
+    scheme: LandmarkScheme | None = None
+    identity: int | None = None
+
+    @cached_property
+    def pose(self) -> HeadPose | None:
+        """How the head is turned; None for a mark-up without places on the head.
+
+        See `wing_tf.geometry.pose.head_pose` for the method.
+        """
+        return None if self.scheme is None else head_pose(self.landmarks_px, self.scheme)
+
+    @property
+    def angles_deg(self) -> np.ndarray | None:
+        """Yaw, pitch and roll [3] of `pose`."""
+        return None if self.pose is None else self.pose.angles_deg
+
+    @property
+    def score(self) -> float | None:
+        """How far to trust the face, in 0..1.
+
+        The mean of ``scores``; for a network that has none, how much the landmarks are like a face
+        (`wing_tf.geometry.pose.HeadPose.score`); None where neither is known. Scores of different
+        networks can't be compared.
+        """
+        if self.scores is not None and np.isfinite(self.scores).any():
+            return float(np.nanmean(self.scores))
+        return None if self.pose is None else self.pose.score
 
 
 class FaceLandmarker(abc.ABC):
     """Everything of a landmarker but its network.
 
-    A call is `cut`, `run` and `place`, one after the other.
+    A call is `cut`, `run` and `place`, one after the other; twice with two passes.
 
     Args:
         scheme: the mark-up of the network's landmarks.
@@ -48,13 +81,16 @@ class FaceLandmarker(abc.ABC):
         scheme_map: gives the landmarks of another mark-up than the network's; those that nothing
             stands for are NaN.
         needed_scheme: the name of the mark-up that must come out; any if None.
+        passes: 2 to cut each crop again, round the landmarks that the first pass found: boxes of
+            a detector are off, the second crop is not.
+        flip: average with what the network says of the mirrored crop.
 
     Attributes:
         scheme: the mark-up of the landmarks that come out.
 
     Raises:
-        ValueError: if the map is from another mark-up than the network's, or another one than the
-            needed one comes out.
+        ValueError: if the map is from another mark-up than the network's, another one than the
+            needed one comes out, or ``passes`` is neither 1 nor 2.
     """
 
     def __init__(
@@ -64,10 +100,14 @@ class FaceLandmarker(abc.ABC):
         input_size: int,
         margin: float,
         square: bool,
-        detector: Callable[[np.ndarray], np.ndarray] | None = None,
+        detector: Callable[..., np.ndarray] | None = None,
         scheme_map: SchemeMap | None = None,
         needed_scheme: str | None = None,
+        passes: int = 1,
+        flip: bool = False,
     ):
+        if passes not in (1, 2):
+            raise ValueError(f"`passes` must be 1 or 2. Received: passes={passes}.")
         if scheme_map is not None and scheme_map.source.name != scheme.name:
             raise ValueError(
                 f"The map is from {scheme_map.source.name}, the model predicts {scheme.name}."
@@ -79,6 +119,8 @@ class FaceLandmarker(abc.ABC):
                 f"A model of another scheme: {needed_scheme} is needed, it gives "
                 f"{self.scheme.name}."
             )
+        self.passes, self.flip = passes, flip
+        self._flip_permutation = list(scheme.flip_permutation)
         self._input_size, self._margin, self._square = input_size, margin, square
 
     def __call__(
@@ -95,20 +137,111 @@ class FaceLandmarker(abc.ABC):
             One entry a box, in their order; none where nothing is found.
 
         Raises:
-            ValueError: on another kind of picture, a bad box, or where there is neither a box nor
-                a detector.
+            ValueError: on another kind of picture, a bad box, one that lies outside of the picture,
+                or where there is neither a box nor a detector.
         """
         check_image(image)
-        if boxes_xyxy_px is None:
-            if self.detector is None:
-                raise ValueError("Without a detector, `boxes_xyxy_px` [N, 4] must be given.")
-            boxes_xyxy_px = self.detector(image)
-        boxes = check_boxes(boxes_xyxy_px)
-        if not len(boxes):
-            return []
-        crops, to_crop = self.cut(image, boxes)
-        landmarks_crop_px, scores = self.run(crops)
-        return self.place(boxes, to_crop, landmarks_crop_px, scores)
+        boxes = self.detect(image) if boxes_xyxy_px is None else boxes_xyxy_px
+        return self.many([image], [boxes])[0]
+
+    def detect(self, image: np.ndarray, name: str | None = None) -> np.ndarray:
+        """Returns the detector's boxes [N, 4], which lie at least partly in the picture.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+            name: the picture's, for a detector that goes by names (its ``needs_name`` is true).
+
+        Raises:
+            ValueError: if there is no detector.
+        """
+        if self.detector is None:
+            raise ValueError("Without a detector, `boxes_xyxy_px` [N, 4] must be given.")
+        named = getattr(self.detector, "needs_name", False)
+        boxes = check_boxes(self.detector(image, name) if named else self.detector(image))
+        return boxes[_touching(boxes, image)]
+
+    def many(
+        self, images: Sequence[np.ndarray], boxes_xyxy_px: Sequence[np.ndarray]
+    ) -> list[list[LocatedFace]]:
+        """Locates the landmarks of the faces of several pictures, whose crops are run together.
+
+        Args:
+            images: uint8 RGB [H, W, 3] each, of any sizes.
+            boxes_xyxy_px: [N, 4] for each picture, N may be 0.
+
+        Returns:
+            For each picture what a call gives for it.
+
+        Raises:
+            ValueError: as for a call.
+        """
+        checked = []
+        for image, boxes in zip(images, boxes_xyxy_px, strict=True):
+            check_image(image)
+            boxes = check_boxes(boxes)
+            if not (inside := _touching(boxes, image)).all():
+                raise ValueError(
+                    f"A box lies outside of the picture of {image.shape[1]} x {image.shape[0]} "
+                    f"pixels. Received: {boxes[~inside][0].tolist()}."
+                )
+            checked.append(boxes)
+        owners = [number for number, boxes in enumerate(checked) for _ in boxes]
+        if not owners:
+            return [[] for _ in checked]
+        used = boxes = np.concatenate(checked)
+        landmarks, scores = self._locate(images, owners, boxes)
+        if self.passes == 2:
+            tight = landmark_box(landmarks)
+            again = np.isfinite(tight).all(axis=1) & (tight[:, 2:] - tight[:, :2] >= 1).all(axis=1)
+            again &= np.array(
+                [_touching(tight[i : i + 1], images[o])[0] for i, o in enumerate(owners)]
+            )
+            used = np.where(again[:, None], tight, boxes)
+            landmarks, scores = self._locate(images, owners, used)
+        if self.scheme_map is not None:
+            landmarks = self.scheme_map(landmarks)
+            scores = None if scores is None else self.scheme_map.mean_scores(scores)
+        faces: list[list[LocatedFace]] = [[] for _ in checked]
+        for number, owner in enumerate(owners):
+            faces[owner].append(
+                LocatedFace(
+                    landmarks[number],
+                    used[number],
+                    None if scores is None else scores[number],
+                    self.scheme,
+                )
+            )
+        return faces
+
+    def _locate(
+        self, images: Sequence[np.ndarray], owners: Sequence[int], boxes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns the landmarks [N, K, 2] in pictures' pixels and the scores of all faces."""
+        places, all_scores = [], []
+        for start in range(0, len(boxes), _FACES_AT_ONCE):
+            part = slice(start, start + _FACES_AT_ONCE)
+            pairs = [
+                self.cut(images[owner], box[None])
+                for owner, box in zip(owners[part], boxes[part], strict=True)
+            ]
+            crops, to_crop = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
+            landmarks_crop_px, scores = self.run_averaged(crops)
+            places.append(self.place(to_crop, landmarks_crop_px))
+            if scores is not None:
+                all_scores.append(scores)
+        return np.concatenate(places), np.concatenate(all_scores) if all_scores else None
+
+    def run_averaged(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Runs the network as `run` does, with ``flip`` on the crops and on their mirror images."""
+        landmarks, scores = self.run(crops)
+        if not self.flip:
+            return landmarks, scores
+        mirrored, mirrored_scores = self.run(np.ascontiguousarray(crops[:, :, ::-1]))
+        back = apply_affine(flip_x(crops.shape[2]), mirrored)[:, self._flip_permutation]
+        landmarks = (landmarks + back) / 2
+        if scores is not None and mirrored_scores is not None:
+            scores = (scores + mirrored_scores[:, self._flip_permutation]) / 2
+        return landmarks, scores
 
     def cut(self, image: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the network's inputs uint8 [N, side, side, 3], and the maps [N, 2, 3] to them.
@@ -134,23 +267,15 @@ class FaceLandmarker(abc.ABC):
             Landmarks [N, K, 2] in the crops' pixels and scores [N, K]; None where it has none.
         """
 
-    def place(
-        self,
-        boxes: np.ndarray,
-        to_crop: np.ndarray,
-        landmarks_crop_px: np.ndarray,
-        scores: np.ndarray | None,
-    ) -> list[LocatedFace]:
-        """Returns the faces in the frame's pixels; the inverse of `cut`."""
-        landmarks_px = apply_affine(invert(to_crop), landmarks_crop_px.astype(np.float64))
-        if self.scheme_map is not None:
-            landmarks_px = self.scheme_map(landmarks_px)
-            scores = None if scores is None else self.scheme_map.mean_scores(scores)
-        none = [None] * len(boxes)
-        return [
-            LocatedFace(*face)
-            for face in zip(landmarks_px, boxes, none if scores is None else scores, strict=True)
-        ]
+    def place(self, to_crop: np.ndarray, landmarks_crop_px: np.ndarray) -> np.ndarray:
+        """Returns the landmarks float64 [N, K, 2] in the picture's pixels; the inverse of `cut`."""
+        return apply_affine(invert(to_crop), landmarks_crop_px.astype(np.float64))
+
+
+def _touching(boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Returns whether each box [N, 4] shares a part with the picture."""
+    height, width = image.shape[:2]
+    return np.all((boxes[:, 2:] > -0.5) & (boxes[:, :2] < [width - 0.5, height - 0.5]), axis=1)
 
 
 def check_image(image: Any) -> None:

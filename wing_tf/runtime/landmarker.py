@@ -1,12 +1,12 @@
 """Landmarks from an exported file."""
 
-import pathlib
+import os
 from collections.abc import Callable
 
 import numpy as np
 
 from wing_tf.landmarks import SchemeMap
-from wing_tf.runtime.contract import contract_of, find_model
+from wing_tf.runtime.contract import contract_of, find_model, shipped_model
 from wing_tf.runtime.faces import FaceLandmarker
 from wing_tf.runtime.litert import LiteRtNetwork
 
@@ -20,12 +20,15 @@ class Landmarker(FaceLandmarker):
 
     Args:
         model: a ``.tflite`` file of wing-export, or the folder it wrote. Its contract is inside;
-            else it is read from ``contract.json`` beside it.
+            else it is read from ``contract.json`` beside it. None: the model that comes with this
+            package.
         detector: pictures to boxes [N, 4], largest first; needed where no box is given.
         num_threads: that one run of the network uses.
         scheme: the name of the mark-up that is needed; a model of another one is refused.
         scheme_map: gives the landmarks of another mark-up than the network's; those that nothing
             stands for are NaN.
+        passes: see `wing_tf.runtime.faces.FaceLandmarker`.
+        flip: see there.
 
     Attributes:
         contract: what the file says of itself.
@@ -42,14 +45,16 @@ class Landmarker(FaceLandmarker):
 
     def __init__(
         self,
-        model: str | pathlib.Path,
+        model: str | os.PathLike | None = None,
         *,
         detector: Callable[[np.ndarray], np.ndarray] | None = None,
         num_threads: int = 2,
         scheme: str | None = None,
         scheme_map: SchemeMap | None = None,
+        passes: int = 1,
+        flip: bool = False,
     ):
-        path = find_model(model)
+        path = shipped_model() if model is None else find_model(model)
         content = path.read_bytes()
         self._network = LiteRtNetwork(content, path=path, num_threads=num_threads)
         self.contract = contract_of(path, content)
@@ -61,6 +66,8 @@ class Landmarker(FaceLandmarker):
             detector=detector,
             scheme_map=scheme_map,
             needed_scheme=scheme,
+            passes=passes,
+            flip=flip,
         )
         side = self.contract.input_size
         said = ((1, side, side, 3), self.contract.scheme.num_landmarks, self.contract.has_scores)

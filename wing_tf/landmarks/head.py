@@ -1,0 +1,38 @@
+"""The average head, in three dimensions."""
+
+import numpy as np
+
+from wing_tf.landmarks.schemes import IBUG_68
+
+# Symmetric: landmarks of the picture's left half and of the middle line, rounded to half a
+# millimetre from the 3-D mean shape over thousands of publicly annotated faces.
+_HALF_MM = {
+    **{0: (-73, 2.5, -71), 1: (-72.5, 21.5, -68.5), 2: (-70.5, 40.5, -66), 3: (-66.5, 59, -63)},
+    **{4: (-59, 76.5, -58), 5: (-47.5, 91.5, -49.5), 6: (-33.5, 104.5, -39), 7: (-18, 114.5, -28)},
+    **{8: (0, 117.5, -24.5), 17: (-60, -11.5, -29.5), 18: (-51, -19.5, -19.5)},
+    **{19: (-38, -21.5, -11), 20: (-25, -20, -4.5), 21: (-12.5, -15.5, 0.5), 27: (0, 0, 0)},
+    **{28: (0, 12.5, 6.5), 29: (0, 24.5, 13.5), 30: (0, 37.5, 20.5), 31: (-15, 45.5, 0.5)},
+    **{32: (-7.5, 48, 4), 33: (0, 50.5, 6), 36: (-45, 2, -23), 37: (-37, -2.5, -18.5)},
+    **{38: (-27.5, -2.5, -16.5), 39: (-19.5, 3.5, -17), 40: (-28, 5, -17), 41: (-37.5, 5, -18.5)},
+    **{48: (-28.5, 68.5, -22), 49: (-18, 64.5, -8), 50: (-7.5, 62.5, -0.5), 51: (0, 64, 0.5)},
+    **{57: (0, 84, -5.5), 58: (-8, 83, -6.5), 59: (-18.5, 78.5, -13), 60: (-24, 69.5, -20)},
+    **{61: (-7.5, 68.5, -3), 62: (0, 69.5, -1.5), 66: (0, 74.5, -4.5), 67: (-7.5, 73.5, -6)},
+}
+
+
+def _whole_head() -> np.ndarray:
+    points = np.full((68, 3), np.nan)
+    for number, point in _HALF_MM.items():
+        points[number] = point
+    missing = np.isnan(points[:, 0])
+    points[missing] = points[list(IBUG_68.flip_permutation)][missing] * [-1, 1, 1]
+    points.setflags(write=False)
+    return points
+
+
+AVERAGE_HEAD_MM = _whole_head()
+"""The 68 landmarks of the average face, float64 [68, 3], in millimetres.
+
+Origin at the nasion (landmark 27); x to the right of the picture of a frontal face, y down, z
+towards the viewer.
+"""
