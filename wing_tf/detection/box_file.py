@@ -92,7 +92,7 @@ class BoxFile(Detector):
 
 def _box(where: str, values: Any) -> list[float]:
     try:
-        box = [float(value) for value in values]
+        box = [float(value) for value in values] if isinstance(values, list) else []
     except (TypeError, ValueError):
         box = []
     if len(box) != 4 or not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:

@@ -1,0 +1,119 @@
+import json
+
+import numpy as np
+import pytest
+
+from wing_tf.detection import BoxFile, Correction, make_detector
+
+IMAGE = np.zeros((50, 60, 3), np.uint8)
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_csv_in_any_order_of_columns(tmp_path):
+    path = write(
+        tmp_path / "boxes.csv",
+        "who, path ,x1,y1,x0,y0\nme,a.jpg,10,11,0,1\nyou,sub/b.jpg,5,5,1,1\nme,./a.jpg,40,41,2,3\n",
+    )
+    boxes = make_detector("boxes", box_file=path)
+    assert boxes.needs_name
+    np.testing.assert_array_equal(boxes(IMAGE, "a.jpg"), [[2, 3, 40, 41], [0, 1, 10, 11]])
+    np.testing.assert_array_equal(boxes(IMAGE, "sub/b.jpg"), [[1, 1, 5, 5]])
+    assert boxes(IMAGE, "c.jpg").shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"path": "a.jpg", "boxes_xyxy_px": [[0, 1, 10, 11], [2, 3, 40, 41]]},
+        {
+            "image": "a.jpg",
+            "size_hw": [50, 60],
+            "faces": [
+                {"box_xyxy_px": [0, 1, 10, 11], "landmarks_px": [[1, 2], None]},
+                {"box_xyxy_px": [2, 3, 40, 41], "landmarks_px": [[1, 2], None]},
+            ],
+        },
+    ],
+)
+def test_json_lines(tmp_path, content):
+    lines = [{"note": "of no picture"}, content, {"path": "empty.jpg", "faces": []}]
+    path = write(tmp_path / "boxes.jsonl", "\n\n".join(json.dumps(line) for line in lines) + "\n")
+    boxes = BoxFile(path)
+    np.testing.assert_array_equal(boxes(IMAGE, "a.jpg"), [[2, 3, 40, 41], [0, 1, 10, 11]])
+    assert boxes(IMAGE, "empty.jpg").shape == (0, 4)
+    assert boxes.find("empty.jpg") == "empty.jpg"
+    assert boxes.find("other.jpg") is None
+
+
+def test_json_lines_of_one_face_each(tmp_path):
+    path = write(
+        tmp_path / "boxes.jsonl",
+        '{"picture": "a.jpg", "box_xyxy_px": [0, 0, 4, 4]}\n'
+        '{"picture": "a.jpg", "box_xyxy_px": [0, 0, 8, 8]}\n',
+    )
+    np.testing.assert_array_equal(BoxFile(path)(IMAGE, "a.jpg"), [[0, 0, 8, 8], [0, 0, 4, 4]])
+
+
+def test_names_are_matched_from_near_to_far(tmp_path, monkeypatch):
+    path = write(
+        tmp_path / "lists" / "boxes.csv",
+        "path,x0,y0,x1,y1\na.jpg,0,0,1,1\none/b.jpg,0,0,2,2\ntwo/b.jpg,0,0,3,3\none/c.jpg,0,0,4,4\n",
+    )
+    monkeypatch.chdir(tmp_path)
+    boxes = BoxFile(path)
+
+    def side(name):
+        return boxes(IMAGE, name)[0, 2]
+
+    assert side("one/b.jpg") == 2  # as given
+    assert side(tmp_path / "lists" / "two" / "b.jpg") == 3  # relative to the file
+    assert side("lists/a.jpg") == 1
+    assert side("/elsewhere/c.jpg") == 4  # the bare name
+    with pytest.raises(ValueError, match="does not tell which of one/b.jpg, two/b.jpg"):
+        boxes(IMAGE, "/elsewhere/b.jpg")
+
+
+def test_its_boxes_may_be_corrected(tmp_path):
+    path = write(tmp_path / "boxes.csv", "path,x0,y0,x1,y1\na.jpg,0,0,10,10\n")
+    boxes = BoxFile(path, correction=Correction((0.0, 0.1), 0.5))
+    np.testing.assert_allclose(boxes(IMAGE, "a.jpg"), [[2.5, 3.5, 7.5, 8.5]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "boxes:1: expected a CSV header"),
+        ("path,x0,y0,x1\n", "boxes:1: expected a CSV header"),
+        ("path,x0,y0,x1,y1\na.jpg,0,0,1,1\na.jpg,0,0,1\n", "boxes:3: a box must be four"),
+        ("path,x0,y0,x1,y1\na.jpg,0,0,one,1\n", "boxes:2: a box must be four"),
+        ("path,x0,y0,x1,y1\na.jpg,5,0,1,1\n", "boxes:2: a box must be .* x0 < x1"),
+        ("path,x0,y0,x1,y1\na.jpg,0,0,inf,1\n", "boxes:2: a box must be four"),
+        ("path,x0,y0,x1,y1\n,0,0,1,1\n", "boxes:2: no picture is named"),
+        ('{"path": "a.jpg", "faces": []}\n{"path"\n', "boxes:2: not a line of JSON"),
+        ('{"path": "a.jpg", "faces": []}\n[1]\n', "boxes:2: expected {...}"),
+        ('{"faces": []}\n', "boxes:1: no picture is named"),
+        ('{"path": 3, "faces": []}\n', "boxes:1: no picture is named"),
+        ('{"path": "a.jpg", "faces": [{}]}\n', "boxes:1: a box must be four"),
+        ('{"path": "a.jpg", "faces": 3}\n', "boxes:1: boxes must be a list"),
+        ('{"path": "a.jpg", "boxes_xyxy_px": [1, 2, 3, 4]}\n', "boxes:1: a box must be four"),
+        ('{"path": "a.jpg", "box_xyxy_px": "0123"}\n', "boxes:1: a box must be four"),
+    ],
+)
+def test_a_bad_file_says_where(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message):
+        BoxFile(write(tmp_path / "boxes", text))
+
+
+def test_a_file_that_is_no_text(tmp_path):
+    with pytest.raises(ValueError, match="Cannot read box file .*No such file"):
+        BoxFile(tmp_path / "absent.csv")
+    with pytest.raises(ValueError, match="Cannot read box file .*directory"):
+        BoxFile(tmp_path)
+    (tmp_path / "boxes").write_bytes(b"\xff\xd8\xff\x00")
+    with pytest.raises(ValueError, match="not a UTF-8 text"):
+        BoxFile(tmp_path / "boxes")

@@ -1,0 +1,184 @@
+import pathlib
+import threading
+
+import cv2
+import numpy as np
+import pytest
+
+from wing_tf.detection import (
+    Correction,
+    Detector,
+    HaarDetector,
+    WholePicture,
+    YuNetDetector,
+    make_detector,
+    matching_box,
+)
+
+# Finds pure red squares on a grid of 8, 16 and 32 pixels; see make_blob_yunet.py beside it.
+BLOBS = pathlib.Path(__file__).parents[1] / "golden" / "blob_yunet.onnx"
+RED_XYXY = (128, 64, 160, 96)  # the pixels [64:96, 128:160]
+
+
+def red_square(size_hw, enlarged=1):
+    image = np.zeros((*size_hw, 3), np.uint8)
+    x0, y0, x1, y1 = RED_XYXY
+    image[y0:y1, x0:x1, 0] = 255
+    return image.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
+
+
+class Fixed(Detector):
+    own_correction = Correction((0.0, 0.5), 0.5)
+
+    def raw_boxes(self, image):
+        return np.array([[0.0, 0, 10, 10], [5, 5, 45, 25], [1, 1, 11, 11]])
+
+
+def test_boxes_are_corrected_largest_first_and_keep_their_shape():
+    # Shift by half the longer side (10: 5, 40: 20), halve the sides.
+    expected = [[15, 30, 35, 40], [2.5, 7.5, 7.5, 12.5], [3.5, 8.5, 8.5, 13.5]]
+    image = np.zeros((9, 9, 3), np.uint8)
+    np.testing.assert_allclose(Fixed()(image), expected)
+    none = Fixed(correction=Correction())
+    np.testing.assert_array_equal(none(image), none.raw_boxes(image)[[1, 0, 2]])
+
+
+def test_a_correction_is_saved_and_loaded(tmp_path):
+    correction = Correction((0.1, -0.25), 0.75)
+    correction.save(tmp_path / "c.json", notes={"num_faces": 3})
+    assert Correction.load(tmp_path / "c.json") == correction
+    assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+    assert make_detector("haar", correction=tmp_path / "c.json").correction == correction
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "Cannot read correction"),
+        ("no json", "not a JSON file"),
+        ("[1]", "must say centre_shift_xy and side_ratio"),
+        ('{"centre_shift_xy": [0, 0]}', "must say centre_shift_xy and side_ratio"),
+        ('{"centre_shift_xy": [0], "side_ratio": 1}', "two finite numbers"),
+        ('{"centre_shift_xy": [0, NaN], "side_ratio": 1}', "two finite numbers"),
+        ('{"centre_shift_xy": [0, 0], "side_ratio": 0}', "positive ratio"),
+    ],
+)
+def test_a_bad_correction_is_refused(tmp_path, content, message):
+    path = tmp_path / "c.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        Correction.load(path)
+
+
+def test_a_whole_picture_is_one_box_at_any_shape():
+    square = WholePicture(correction=Correction())
+    np.testing.assert_array_equal(
+        square(np.zeros((40, 100, 3), np.uint8)), [[29.5, -0.5, 69.5, 39.5]]
+    )
+    np.testing.assert_array_equal(square(np.zeros((1, 1, 3), np.uint8)), [[-0.5, -0.5, 0.5, 0.5]])
+    box = WholePicture()(np.zeros((100, 100, 3), np.uint8))
+    np.testing.assert_allclose(box, [[19.5, 29.5, 79.5, 89.5]])
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (1, 9), (23, 300), (24, 24), (25, 200_000), (9000, 2)])
+@pytest.mark.parametrize("name", ["haar", "yunet"])
+def test_odd_pictures_have_no_faces(name, size_hw):
+    detector = make_detector(name, model_path=BLOBS if name == "yunet" else None)
+    noise = np.random.default_rng(0).integers(0, 80, (*size_hw, 3), np.uint8)
+    found = detector(noise)
+    assert found.shape == (0, 4)
+    assert found.dtype == np.float64
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["haar", "yunet"])
+def test_a_very_large_picture_takes_no_longer_than_shrinking_it(name):
+    detector = make_detector(name, model_path=BLOBS if name == "yunet" else None)
+    assert detector(np.full((20_000, 20_000, 3), 128, np.uint8)).shape == (0, 4)
+
+
+def test_haar_finds_a_face_at_any_size_of_the_picture(real_faces):
+    path = sorted((real_faces / "helen" / "trainset").glob("*.jpg"))[0]
+    image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    box = HaarDetector()(image)[0]
+    large = cv2.resize(image, None, fx=10, fy=10)
+    scaled = HaarDetector(longest_px=max(image.shape[:2]))(large)[0]
+    side = box[2] - box[0]
+    np.testing.assert_allclose((scaled + 0.5) / 10 - 0.5, box, atol=0.1 * side)
+
+
+def test_one_detector_may_be_shared_by_threads(real_faces):
+    paths = sorted((real_faces / "helen" / "trainset").glob("*.jpg"))[:4]
+    images = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in paths]
+    detector = HaarDetector()
+    alone, shared = [detector(image) for image in images], [None] * len(images)
+
+    def detect(number):
+        for _ in range(3):
+            shared[number] = detector(images[number])
+
+    threads = [threading.Thread(target=detect, args=[i]) for i in range(len(images))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one, other in zip(alone, shared, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("size_hw", [(320, 480), (101, 163)])
+def test_yunet_boxes_are_in_the_pictures_pixels(size_hw):
+    """OpenCV's own decoding runs; that the square is found says RGB is given as it is meant."""
+    box = YuNetDetector(BLOBS)(red_square(size_hw))[0]
+    np.testing.assert_allclose(box, np.array(RED_XYXY) - 0.5, atol=1e-3)
+
+
+def test_yunet_boxes_of_a_picture_that_was_shrunk():
+    large = YuNetDetector(BLOBS, longest_px=320)(red_square((160, 320), enlarged=7))[0]
+    np.testing.assert_allclose((large + 0.5) / 7 - 0.5, np.array(RED_XYXY) - 0.5, atol=1e-3)
+
+
+def test_yunet_finds_nothing_below_its_score():
+    image = red_square((160, 320)) // 2
+    assert len(YuNetDetector(BLOBS, score_threshold=0.4)(image))
+    assert not len(YuNetDetector(BLOBS, score_threshold=0.6)(image))
+
+
+def test_a_bad_yunet_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="Cannot read detector model .*No such file"):
+        YuNetDetector(tmp_path / "absent.onnx")
+    path = tmp_path / "bad.onnx"
+    for content in (b"", b"hello", BLOBS.read_bytes()[:900]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="no YuNet model that OpenCV"):
+            YuNetDetector(path)
+    # The network without one of its outputs.
+    path.write_bytes(BLOBS.read_bytes().replace(b"kps_32", b"kqs_32"))
+    with pytest.raises(ValueError, match="no YuNet model that OpenCV"):
+        YuNetDetector(path)
+    with pytest.raises(ValueError, match="`score_threshold` must be 0 to 1"):
+        YuNetDetector(BLOBS, score_threshold=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "message"),
+    [
+        ("harr", {}, "No detector 'harr'. Did you mean 'haar'"),
+        ("yunet", {}, "needs its model"),
+        ("boxes", {}, "needs its file of boxes"),
+        ("haar", {"model_path": "m.onnx"}, "no use for `model_path`"),
+        ("whole", {"box_file": "b.csv"}, "no use for `box_file`"),
+    ],
+)
+def test_a_detector_by_name_says_what_it_needs(name, files, message):
+    with pytest.raises(ValueError, match=message):
+        make_detector(name, **files)
+
+
+def test_of_several_boxes_the_faces_own_is_taken():
+    landmarks = np.array([[40.0, 40], [60, 40], [50, 60], [np.nan, np.nan]])
+    boxes = np.array([[0.0, 0, 30, 30], [38, 36, 62, 64], [0, 0, 100, 100], [40, 40, 50, 50]])
+    np.testing.assert_array_equal(matching_box(boxes, landmarks), boxes[1])
+    assert matching_box(boxes[[0, 3]], landmarks) is None
+    assert matching_box(np.array([[-500.0, -500, 600, 600]]), landmarks) is None
