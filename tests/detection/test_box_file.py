@@ -76,6 +76,8 @@ def test_names_are_matched_from_near_to_far(tmp_path, monkeypatch):
     assert side("/elsewhere/c.jpg") == 4  # the bare name
     with pytest.raises(ValueError, match="does not tell which of one/b.jpg, two/b.jpg"):
         boxes(IMAGE, "/elsewhere/b.jpg")
+    with pytest.raises(ValueError, match="by the picture's name"):
+        boxes(IMAGE)
 
 
 def test_its_boxes_may_be_corrected(tmp_path):

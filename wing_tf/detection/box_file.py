@@ -80,13 +80,19 @@ class BoxFile(Detector):
             )
         return alike[0] if alike else None
 
-    def raw_boxes(self, image: np.ndarray, name: str | os.PathLike = "") -> np.ndarray:
+    def raw_boxes(self, image: np.ndarray, name: str | os.PathLike | None = None) -> np.ndarray:
         """Returns the file's boxes [N, 4]; none where it does not name the picture."""
+        if name is None:
+            raise ValueError("Boxes of a file are found by the picture's name, which is not known.")
         found = self.find(name)
         return np.zeros((0, 4)) if found is None else self._boxes[found]
 
-    def __call__(self, image: np.ndarray, name: str | os.PathLike = "") -> np.ndarray:
-        """Returns a picture's boxes [N, 4], largest first; see `find`."""
+    def __call__(self, image: np.ndarray, name: str | os.PathLike | None = None) -> np.ndarray:
+        """Returns a picture's boxes [N, 4], largest first; see `find`.
+
+        Raises:
+            ValueError: if no name is given, or it is one of several.
+        """
         return self.corrected(self.raw_boxes(image, name))
 
 

@@ -1,0 +1,103 @@
+"""Pictures of known faces through the Landmarker: what a detector costs against true boxes.
+
+    python benchmarks/landmarker.py RUN_OR_EXPORT --data=300W_TREE [--detector=haar]
+
+Each annotated face is looked for in its whole picture; of the boxes that a detector finds, the
+face's own is the one that `wing_tf.detection.matching_box` takes. A line each for one pass and two,
+flip averaging off and on: the share of the faces that are found, NME (over the distance of the
+outer eye corners) and FR8 of these faces by their detected and by their true boxes, the ratio of
+both NMEs, and how many pictures a second go through detection and network.
+"""
+
+import argparse
+import itertools
+import time
+
+import numpy as np
+import tqdm
+
+from tfrecords_tools.sources import Ibug300WSource
+from wing_tf.detection import DETECTORS, make_detector, matching_box
+from wing_tf.geometry import landmark_box
+from wing_tf.inference import Landmarker
+from wing_tf.metrics.functional import failure_rate, nme, normalising_distance
+
+_FAILED = 0.08
+
+
+def load(options):
+    """Returns pictures, their files and their landmarks [N, K, 2]."""
+    source = Ibug300WSource(options.data)
+    items = [item for item in source.items() if item.split == options.split]
+    if not items:
+        raise SystemExit(f"No faces of split {options.split} in {options.data}.")
+    faces = [source.load(item) for item in tqdm.tqdm(items, "reading", unit="face")]
+    names = [str(item.payload[0]) for item in items]
+    return [face.image for face in faces], names, np.stack([face.landmarks_px for face in faces])
+
+
+def locate(landmarker, images, boxes):
+    """Returns the landmarks [N, K, 2] of one box a picture."""
+    found = landmarker.many(images, [box[None] for box in boxes])
+    return np.stack([faces[0].landmarks_px for faces in found])
+
+
+def main():
+    """Prints a line a way."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--split", default="test_helen")
+    parser.add_argument("--detector", default="haar", choices=list(DETECTORS))
+    parser.add_argument("--detector_model")
+    parser.add_argument("--box_file")
+    parser.add_argument("--correction")
+    options = parser.parse_args()
+
+    images, names, true = load(options)
+    detector = make_detector(
+        options.detector,
+        model_path=options.detector_model,
+        box_file=options.box_file,
+        correction=options.correction,
+    )
+    first = Landmarker(options.model, detector=detector)
+    start = time.perf_counter()
+    all_boxes = [first.detect(image, name) for image, name in zip(images, names, strict=True)]
+    detecting = time.perf_counter() - start
+    boxes = [matching_box(found, points) for found, points in zip(all_boxes, true, strict=True)]
+    found = np.array([box is not None for box in boxes])
+    others = sum(len(some) for some in all_boxes) - found.sum()
+    print(
+        f"{len(images)} faces, {100 * found.mean():.1f} % found, "
+        f"{others / len(images):.3f} other boxes a picture"
+    )
+    distance = normalising_distance(true, first.scheme, "inter_ocular")
+    print("passes flip   by    faces   NME  median  FR8 %  ratio  pictures/s")
+    for passes, flip in itertools.product((1, 2), (False, True)):
+        landmarker = Landmarker(options.model, detector=detector, passes=passes, flip=flip)
+        start = time.perf_counter()
+        for image, some in zip(images, all_boxes, strict=True):
+            landmarker(image, some)
+        speed = len(images) / (detecting + time.perf_counter() - start)
+        by_true = nme(true, locate(landmarker, images, landmark_box(true)), distance)
+        picked = [image for image, box in zip(images, boxes, strict=True) if box is not None]
+        located = locate(landmarker, picked, [box for box in boxes if box is not None])
+        by_found = nme(true[found], located, distance[found])
+        rows = {
+            "true": (by_true, ""),
+            "same": (by_true[found], ""),
+            "found": (by_found, f"{by_found.mean() / by_true[found].mean():6.3f} {speed:10.1f}"),
+        }
+        for by, (errors, rest) in rows.items():
+            print(
+                f"{passes:6d} {'on' if flip else 'off':>4} {by:>5} {len(errors):7d} "
+                f"{100 * errors.mean():6.2f} {100 * np.median(errors):6.2f} "
+                f"{100 * failure_rate(errors, _FAILED):6.1f} {rest}"
+            )
+
+
+if __name__ == "__main__":
+    main()
