@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from wing_tf.cli.predict import format_pts, parse_box
+from wing_tf.inference.output import format_pts
 from wing_tf.models import cnn6
 from wing_tf.models.saving import Contract, save_network
 
@@ -81,7 +81,6 @@ def test_a_usage_error_does_not_wait_for_tensorflow():
         (["tfrecords", "write", "--output=x"], "--source is needed"),
         (["tfrecords", "write", "--source=csv", "--output=x", "--csv=y"], "needs --scheme"),
         (["tfrecords", "inspect", "--records=nowhere"], "error: No manifest at"),
-        (["predict", "--model=m", "--image=i", "--output=o", "--box=1,2,3"], "--box must be"),
         (["evaluate", "--model=m", "--data=d"], "--output"),
         (["train", "--config=configs/absent.py", "--workdir=w"], "absent.py"),
         (["train", "--config=configs/smoke.py", "--workdir=w", "--config.batchsize=3"],
@@ -98,20 +97,6 @@ def test_usage_errors_are_one_line(arguments, message):
     output = done.stdout + done.stderr
     assert message in output
     assert "Traceback" not in output
-
-
-@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "5,0,1,9", "1,2,3,nan"])
-def test_boxes_are_checked(text):
-    with pytest.raises(ValueError, match="--box must be"):
-        parse_box(text.split(","))
-
-
-def test_pts_counts_from_one(tmp_path):
-    from tfrecords_tools.sources.ibug_300w import read_pts
-
-    landmarks = np.random.default_rng(0).uniform(0, 99, (68, 2))
-    (tmp_path / "a.pts").write_text(format_pts(landmarks))
-    np.testing.assert_allclose(read_pts(tmp_path / "a.pts", 68), landmarks, atol=1e-3)
 
 
 @pytest.mark.slow
@@ -184,29 +169,6 @@ def test_the_whole_path_by_commands(tmp_path):
     result = json.loads((tmp_path / "out" / f"{image.stem}_landmarks.json").read_text())
     assert np.array(result["faces"][0]["landmarks_px"]).shape == (68, 2)
     assert cv2.imread(str(tmp_path / "out" / f"{image.stem}_landmarks.png")).shape == (192, 192, 3)
-
-
-@pytest.mark.slow
-def test_predict_faults_and_pts(model, tmp_path):
-    picture = tmp_path / "grey.png"
-    cv2.imwrite(str(picture), np.full((120, 100), 127, np.uint8))
-    common = [f"--model={model}", f"--output={tmp_path / 'out'}"]
-    done = _command("predict", *common, f"--image={picture}")
-    assert "error: No face found" in done.stderr
-    done = _command("predict", *common, f"--image={tmp_path / 'absent.png'}")
-    assert "error: Cannot read picture" in done.stderr
-    done = _command("predict", f"--model={tmp_path}", "--output=o", f"--image={picture}")
-    assert "error: No model at" in done.stderr
-    assert not (tmp_path / "out").exists()
-    done = _command("predict", *common, f"--image={picture}", "--box=10,20,80,90", "--format=pts")
-    assert done.returncode == 0, done.stderr
-    assert (
-        (tmp_path / "out" / "grey_landmarks.pts")
-        .read_text()
-        .startswith("version: 1\nn_points: 68\n{\n")
-    )
-    done = _command("predict", *common, f"--image={picture}", "--box=10,20,80,90", "--format=pts")
-    assert "exists already" in done.stderr
 
 
 @pytest.mark.slow

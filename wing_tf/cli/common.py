@@ -8,7 +8,13 @@ from collections.abc import Callable
 from absl import app, flags
 
 
-def run(main: Callable[..., None], module_name: str, *, commands: tuple[str, ...] = ()) -> None:
+def run(
+    main: Callable[..., None],
+    module_name: str,
+    *,
+    commands: tuple[str, ...] = (),
+    needs_command: bool = True,
+) -> None:
     """Runs a command: flags are parsed, and help is given, before TensorFlow is imported.
 
     A bad input (ValueError, OSError, FloatingPointError, an error of TensorFlow's or OpenCV's) ends
@@ -18,6 +24,7 @@ def run(main: Callable[..., None], module_name: str, *, commands: tuple[str, ...
         main: does the work by the flags; with ``commands``, takes the one that was named.
         module_name: whose docstring and flags ``--help`` shows.
         commands: the words of which one must be given.
+        needs_command: False where none of them is also good.
     """
     # The training and data parts are TensorFlow's, whatever backend Keras is set to.
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -32,7 +39,8 @@ def run(main: Callable[..., None], module_name: str, *, commands: tuple[str, ...
 
     def guarded(argv: list[str]) -> None:
         words = argv[1:]
-        if commands and (len(words) != 1 or words[0] not in commands):
+        wrong = len(words) > 1 or not set(words) <= set(commands)
+        if commands and (wrong or (needs_command and not words)):
             raise app.UsageError(f"Name one of: {', '.join(commands)}. Received: {words}.")
         if words and not commands:
             raise app.UsageError(f"Unexpected argument: {words[0]}")

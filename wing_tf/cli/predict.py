@@ -1,42 +1,93 @@
-"""Locate landmarks in a picture.
+"""Locate landmarks in a picture, a folder of pictures, a video or what a camera sees.
 
-  wing-predict --model=RUN --image=face.jpg --output=OUT [--box=x0,y0,x1,y1]
+  wing-predict --image=face.jpg                         [--box=x0,y0,x1,y1]
+  wing-predict --folder=pictures --output=OUT           stopped and called again, it goes on
+  wing-predict --video=film.mp4 | --camera=0            [--show]
+  wing-predict compare --model=A,B --folder=pictures    two models on the same faces
+  wing-predict calibrate --detector=yunet --data=RECORDS --output=correction.json
 
-Without --box, OpenCV's Haar cascade finds the faces. OUT gets NAME_landmarks.png and
-NAME_landmarks.json (or .pts), in pixels of the picture as shown (EXIF rotation applied), pixel
-centres at integers from 0. A landmark that a map has nothing for is null (.pts: nan).
+Without --model, the model of 68 points that comes with the package is used. Without --box, faces
+are found by --detector. OUT gets, of a picture, NAME_landmarks.png and NAME_landmarks.json; of a
+folder, landmarks.jsonl, skipped.csv (what can't be read, and why), run.json and drawn/; of a video,
+landmarks.jsonl and output.mp4. Landmarks are in pixels of the picture as shown (EXIF rotation
+applied), pixel centres at integers from 0 (.pts: from 1). What is not known is null (.csv: empty,
+.pts: nan). Angles are yaw, pitch and roll in degrees: positive yaw turns the nose to the picture's
+right, positive pitch up, positive roll leans the head clockwise.
 """
 
-import json
-import pathlib
-import sys
+import os
 
 from absl import app, flags
 
 from wing_tf.cli import common
 
+COMMANDS = ("compare", "calibrate")
+_SOURCES = ("image", "folder", "video", "camera")
+
 _MODEL = flags.DEFINE_string(
-    "model", None, "A .keras file or a run folder (its best model).", required=True
+    "model",
+    None,
+    "A .tflite file or the folder of an export, a .keras file or a run folder (its best model); "
+    "the model of 68 points that comes with the package if not given. compare: two, A,B.",
 )
-_IMAGE = flags.DEFINE_string("image", None, "The picture.", required=True)
+_IMAGE = flags.DEFINE_string("image", None, "A picture.")
+_FOLDER = flags.DEFINE_string("folder", None, "A folder of pictures, with those below it.")
+_VIDEO = flags.DEFINE_string("video", None, "A video file.")
+_CAMERA = flags.DEFINE_integer("camera", None, "A camera's number, from 0.", lower_bound=0)
+_OUTPUT = flags.DEFINE_string(
+    "output",
+    None,
+    "The folder for the results: wing_predict if not given, or a folder in it that is called like "
+    "the folder or video. calibrate: the file.",
+)
+_FORMAT = flags.DEFINE_enum(
+    "format",
+    None,
+    ["json", "jsonl", "csv", "pts"],
+    "How landmarks are written: json for a picture, jsonl (a line a picture or frame) for others "
+    "if not given. pts: for a picture, and for a folder besides jsonl; a file a face.",
+)
 _BOX = flags.DEFINE_list(
     "box",
     None,
-    "A face box x0,y0,x1,y1 in pixels, like those that the model was trained on: by default tight "
-    "round the landmarks (68 points: brows to chin).",
+    "With --image: a face box x0,y0,x1,y1 in pixels, like those that the model was trained on: by "
+    "default tight round the landmarks (68 points: brows to chin).",
 )
+_DETECTOR = flags.DEFINE_enum(
+    "detector",
+    "haar",
+    ["haar", "yunet", "boxes", "whole"],
+    "What finds faces. yunet needs --detector_model, boxes --box_file; whole: the picture is the "
+    "face.",
+)
+_DETECTOR_MODEL = flags.DEFINE_string("detector_model", None, "YuNet's .onnx file.")
+_BOX_FILE = flags.DEFINE_string(
+    "box_file", None, "CSV with path,x0,y0,x1,y1, or JSON lines with path and boxes_xyxy_px."
+)
+_CORRECTION = flags.DEFINE_string(
+    "correction", None, "The detector's correction, as `wing-predict calibrate` measures it."
+)
+_PASSES = flags.DEFINE_integer(
+    "passes", 1, "2: cut each face again round the landmarks found first.", 1, 2
+)
+_FLIP_AVERAGE = flags.DEFINE_bool("flip_average", False, "Average with the mirrored face.")
 _SCHEME = flags.DEFINE_string(
     "scheme", None, "Give the landmarks of another mark-up, through the built-in map to it."
 )
 _SCHEME_MAP = flags.DEFINE_string(
     "scheme_map", None, "The same through a map of your own: see wing-evaluate --help."
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The folder for the results.", required=True)
-_FORMAT = flags.DEFINE_enum(
-    "format", "json", ["json", "pts"], "How landmarks are written; .pts counts pixels from 1."
+_THREADS = flags.DEFINE_integer("threads", 2, "Of the processor that are used.", 1)
+_SMOOTH = flags.DEFINE_bool("smooth", True, "Smooth a video's landmarks over time.")
+_DRAW = flags.DEFINE_bool("draw", True, "Write pictures, or a video, with what was found.")
+_SHOW = flags.DEFINE_bool("show", False, "Open a window; q ends it.")
+_LINES = flags.DEFINE_bool("lines", True, "Draw lines between landmarks.")
+_BOXES = flags.DEFINE_bool("boxes", True, "Draw the face boxes.")
+_NUMBERS = flags.DEFINE_bool("numbers", False, "Draw the landmarks' numbers, on larger pictures.")
+_POSE_AXIS = flags.DEFINE_bool(
+    "pose_axis", False, "Draw the head's axes: red to its side, green up, blue along the nose."
 )
-
-_LIKE_DETECTED = {"landmark", "dataset_or_landmark", "detector"}
+_DATA = flags.DEFINE_string("data", None, "calibrate: records, DIR/SPLIT-*.")
 
 
 def parse_box(words: list[str]) -> list[float]:
@@ -50,87 +101,82 @@ def parse_box(words: list[str]) -> list[float]:
     return box
 
 
-def format_pts(landmarks_px) -> str:
-    """Returns a ``.pts`` file's text; its first pixel is 1."""
-    rows = "\n".join(f"{x + 1:.3f} {y + 1:.3f}" for x, y in landmarks_px)
-    return f"version: 1\nn_points: {len(landmarks_px)}\n{{\n{rows}\n}}\n"
-
-
-def main() -> None:
-    """Predicts by the flags."""
+def _check_flags(command: str | None) -> None:
+    """Raises UsageError for flags that don't go together, before anything slow is imported."""
+    values = {name: flags.FLAGS[name].value for name in _SOURCES}
+    given = [name for name, value in values.items() if value not in (None, "")]
+    allowed = {None: _SOURCES, "compare": ("image", "folder"), "calibrate": ()}[command]
+    wanted = f"one of {', '.join(f'--{name}' for name in allowed)}" if allowed else "none of them"
+    if not set(given) <= set(allowed) or len(given) != min(1, len(allowed)):
+        raise app.UsageError(
+            f"{command or 'wing-predict'} takes {wanted}. "
+            f"Received: {', '.join(f'--{name}' for name in given) or 'none'}."
+        )
     if _SCHEME.value and _SCHEME_MAP.value:
         raise app.UsageError("--scheme and --scheme_map: give one of them.")
+    if _BOX.value and given != ["image"]:
+        raise app.UsageError("--box goes with --image only; for several pictures use --box_file.")
+    if command == "calibrate" and not (_DATA.value and _OUTPUT.value):
+        raise app.UsageError("calibrate needs --data and --output.")
+    if command == "compare" and len((_MODEL.value or "").split(",")) != 2:
+        raise app.UsageError(f"compare needs two models, --model=A,B. Received: {_MODEL.value}.")
+    forms = {"image": ("json", "jsonl", "csv", "pts"), "folder": ("jsonl", "csv", "pts")}
+    if given and _FORMAT.value not in (None, *forms.get(given[0], ("jsonl", "csv"))):
+        good = ", ".join(forms.get(given[0], ("jsonl", "csv")))
+        raise app.UsageError(f"--format of a {given[0]} is one of {good}: not {_FORMAT.value}.")
+    if _SHOW.value and given == ["folder"]:
+        raise app.UsageError("--show goes with --image, --video and --camera.")
+
+
+def main(command: str | None = None) -> None:
+    """Predicts by the flags."""
+    _check_flags(command)
     box = parse_box(_BOX.value) if _BOX.value else None
-    image_path, output = pathlib.Path(_IMAGE.value), pathlib.Path(_OUTPUT.value)
+    # What can't be read gets one line of ours.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-    import numpy as np
+    from wing_tf.cli import predict_runs as runs
 
-    from wing_tf.inference import HaarDetector, Landmarker
-    from wing_tf.landmarks import find_map, load_map
-    from wing_tf.models.saving import load_network
-    from wing_tf.visualization import draw_landmarks
-    from wing_tf.visualization.files import load_picture, save_picture, write_text
-
-    image = load_picture(image_path)
-    network, contract = load_network(_MODEL.value)
-    scheme_map = load_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
-    if _SCHEME.value and _SCHEME.value != contract.scheme_name:
-        scheme_map = find_map(contract.scheme, _SCHEME.value)
-    if box is None and not set(contract.trained_boxes) <= _LIKE_DETECTED:
-        print(
-            "note: the model was trained on crops round "
-            f"{', '.join(contract.trained_crops)}; the detector's boxes are like landmark boxes. "
-            "Its landmarks may be worse for it.",
-            file=sys.stderr,
-        )
-    landmarker = Landmarker(
-        network, contract=contract, detector=HaarDetector(), scheme_map=scheme_map
+    find = runs.Finder(
+        detector=_DETECTOR.value,
+        detector_model=_DETECTOR_MODEL.value,
+        box_file=_BOX_FILE.value,
+        correction=_CORRECTION.value,
+        passes=_PASSES.value,
+        flip=_FLIP_AVERAGE.value,
+        scheme=_SCHEME.value,
+        scheme_map=_SCHEME_MAP.value,
+        threads=_THREADS.value,
     )
-    faces = landmarker(image, None if box is None else np.array([box]))
-    scheme = landmarker.scheme
-    if not faces:
-        raise ValueError(f"No face found in {image_path}. Give one with --box=x0,y0,x1,y1.")
-
-    drawn = image
-    for face in faces:
-        drawn = draw_landmarks(drawn, face.landmarks_px, scheme, box_xyxy_px=face.box_xyxy_px)
-    files = {}
-    if _FORMAT.value == "json":
-        files[output / f"{image_path.stem}_landmarks.json"] = json.dumps(
-            {
-                "image": str(image_path),
-                "size_hw": list(image.shape[:2]),
-                "scheme": scheme.name,
-                "faces": [
-                    {
-                        "landmarks_px": [
-                            None if np.isnan(point).any() else np.round(point, 3).tolist()
-                            for point in face.landmarks_px
-                        ],
-                        "box_xyxy_px": np.round(face.box_xyxy_px, 3).tolist(),
-                    }
-                    for face in faces
-                ],
-            },
-            indent=1,
-        )
+    look = runs.Look(
+        draw=_DRAW.value,
+        show=_SHOW.value,
+        lines=_LINES.value,
+        boxes=_BOXES.value,
+        numbers=_NUMBERS.value,
+        pose_axis=_POSE_AXIS.value,
+    )
+    if command == "calibrate":
+        runs.calibrate_detector(find, data=_DATA.value or "", output=_OUTPUT.value or "")
+    elif command == "compare":
+        models = (_MODEL.value or "").split(",")
+        runs.compare(find, models, image=_IMAGE.value, folder=_FOLDER.value, output=_OUTPUT.value)
+    elif _IMAGE.value:
+        form = _FORMAT.value or "json"
+        runs.predict_picture(find, look, _MODEL.value, _IMAGE.value, _OUTPUT.value, box, form)
+    elif _FOLDER.value:
+        form = _FORMAT.value or "jsonl"
+        runs.predict_folder(find, look, _MODEL.value, _FOLDER.value, _OUTPUT.value, form)
     else:
-        for number, face in enumerate(faces, start=1):
-            name = f"{image_path.stem}_landmarks" + (f"_{number}" if len(faces) > 1 else "")
-            files[output / f"{name}.pts"] = format_pts(face.landmarks_px)
-    picture = output / f"{image_path.stem}_landmarks.png"
-    if taken := [str(path) for path in (picture, *files) if path.exists()]:
-        raise ValueError(f"{taken[0]} exists already. Name another --output.")
-    output.mkdir(parents=True, exist_ok=True)
-    for path, text in files.items():
-        write_text(path, text)
-    save_picture(picture, drawn)
-    print(f"{len(faces)} face(s): {', '.join(str(p) for p in [picture, *files])}")
+        source = _CAMERA.value if _CAMERA.value is not None else _VIDEO.value or ""
+        form, smooth = _FORMAT.value or "jsonl", _SMOOTH.value
+        runs.predict_video(find, look, _MODEL.value, source, _OUTPUT.value, form, smooth)
 
 
 def entry() -> None:
     """The console command."""
-    common.run(main, __name__)
+    common.run(main, __name__, commands=COMMANDS, needs_command=False)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,252 @@
+"""wing-predict as people call it, mostly on an exported file, which needs no TensorFlow."""
+
+import csv
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from experiments import untrained_model
+
+from wing_tf.cli.predict import parse_box
+
+ROOT = pathlib.Path(__file__).parents[2]
+ENVIRONMENT = {
+    key: value for key, value in os.environ.items() if key not in ("DISPLAY", "WAYLAND_DISPLAY")
+} | {"PYTHONPATH": str(ROOT)}
+
+
+def _predict(*arguments, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "wing_tf.cli.predict", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def _rows(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def _error(done):
+    """The one line that a command ends with."""
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith("error: ")
+    return line
+
+
+@pytest.fixture(scope="module")
+def keras_model(tmp_path_factory):
+    return untrained_model(tmp_path_factory.mktemp("model") / "cnn6.keras", input_size=32)
+
+
+@pytest.fixture(scope="module")
+def model(keras_model, synthetic_records):
+    from wing_tf.export import export_model
+
+    folder = keras_model.with_name("export")
+    export_model(keras_model, folder, faces=f"{synthetic_records}/test-*")
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder with pictures, and with files that are none; one below it."""
+    folder = tmp_path / "pictures"
+    (folder / "below").mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    for number, name in enumerate(["a.png", "b.jpg", "below/c.png", "below/c.jpg", "z.png"]):
+        image = generator.integers(0, 256, (40 + number, 60, 3), np.uint8)
+        cv2.imwrite(str(folder / name), image)
+    cv2.imwrite(str(folder / "one.png"), np.zeros((1, 1), np.uint8))
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.jpg").write_text("no picture")
+    (folder / "half.png").write_bytes((folder / "a.png").read_bytes()[:2000])
+    (folder / "away.png").symlink_to("nowhere")
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "5,0,1,9", "1,2,3,nan"])
+def test_boxes_are_checked(text):
+    with pytest.raises(ValueError, match="--box must be"):
+        parse_box(text.split(","))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "takes one of --image, --folder, --video, --camera. Received: none."),
+        (["--image=a", "--folder=b"], "Received: --image, --folder."),
+        (["--image=a", "--box=1,2,3"], "--box must be"),
+        (["--folder=a", "--box=1,2,3,4"], "--box goes with --image only"),
+        (["--folder=a", "--format=json"], "--format of a folder is one of jsonl, csv, pts"),
+        (["--video=a", "--format=pts"], "--format of a video is one of jsonl, csv"),
+        (["--image=a", "--scheme=aflw_19", "--scheme_map=m"], "give one of them"),
+        (["compare", "--image=a", "--model=b"], "compare needs two models"),
+        (["compare", "--video=a", "--model=b,c"], "compare takes one of --image, --folder"),
+        (["calibrate", "--data=a"], "calibrate needs --data and --output"),
+        (["compose"], "Name one of: compare, calibrate"),
+        (["--image=a", "--passes=3"], "--passes"),
+        (["--camera=-1"], "--camera"),
+    ],
+)
+def test_flags_that_do_not_fit_are_told(arguments, message):
+    done = _predict(*arguments)
+    assert done.returncode == 1
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_picture_on_an_exported_file_needs_no_tensorflow(model, pictures, tmp_path):
+    script = (
+        "import sys\n"
+        f"sys.argv = ['wing-predict', '--model={model}', '--image={pictures / 'a.png'}', "
+        "'--box=5,5,50,38', '--pose_axis', '--numbers', '--show']\n"
+        "from wing_tf.cli import predict\n"
+        "try: predict.entry()\n"
+        "except SystemExit as end: print('end', end.code)\n"
+        "print([m for m in ('tensorflow', 'keras', 'matplotlib', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip().endswith("[]")
+    assert "note: No window: there is no screen" in done.stderr
+    output = tmp_path / "wing_predict"  # where nothing else is said
+    result = json.loads((output / "a_landmarks.json").read_text())
+    assert result["size_hw"] == [40, 60]
+    (face,) = result["faces"]
+    assert np.array(face["landmarks_px"]).shape == (68, 2)
+    assert face["box_xyxy_px"] == [5, 5, 50, 38]
+    assert len(face["angles_deg"]) == 3
+    assert 0 <= face["score"] <= 1
+    drawn = cv2.imread(str(output / "a_landmarks.png"))
+    assert drawn.shape[0] * 60 == pytest.approx(drawn.shape[1] * 40, rel=0.01)
+    assert drawn.shape[1] > 800  # so that the numbers can be read
+
+
+def test_one_picture_goes_wrong_in_one_line(model, pictures, tmp_path):
+    common = [f"--model={model}", f"--output={tmp_path / 'out'}"]
+    assert "Cannot read picture" in _error(_predict(*common, f"--image={tmp_path / 'absent.png'}"))
+    assert "not a picture" in _error(_predict(*common, f"--image={pictures / 'text.jpg'}"))
+    assert "No face found" in _error(_predict(*common, f"--image={pictures / 'one.png'}"))
+    image = f"--image={pictures / 'a.png'}"
+    assert "outside of the picture" in _error(_predict(*common, image, "--box=90,90,120,120"))
+    assert not (tmp_path / "out").exists()
+    done = _predict(*common, image, "--box=5,5,50,38", "--format=pts")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out" / "a_landmarks.pts").read_text()
+    assert text.startswith("version: 1\nn_points: 68\n{\n")
+    assert "exists already" in _error(_predict(*common, image, "--box=5,5,50,38", "--format=pts"))
+
+
+def test_a_box_that_reaches_out_of_the_picture_is_used(model, pictures, tmp_path):
+    done = _predict(f"--model={model}", f"--image={pictures / 'a.png'}", "--box=-20,-20,30,30",
+                    f"--output={tmp_path / 'out'}", "--scheme=aflw_19", "--format=csv",
+                    "--nodraw")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (row,) = _rows(tmp_path / "out" / "a_landmarks.csv")
+    assert row["box_x0_px"] == "-20.0"
+    assert sum(name.startswith("x_") for name in row) == 19
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_landmarks.csv"]
+
+
+def test_a_folder_is_done_as_a_whole_whatever_is_in_it(model, pictures, tmp_path):
+    out = tmp_path / "out"
+    arguments = [f"--model={model}", f"--folder={pictures}", "--detector=whole"]
+    done = _predict(*arguments, f"--output={out}", "--format=pts")
+    assert done.returncode == 0, done.stderr
+    assert "6 picture(s)" in done.stdout
+    lines = [json.loads(line) for line in (out / "landmarks.jsonl").read_text().splitlines()]
+    names = [line["image"] for line in lines]
+    assert names == ["a.png", "b.jpg", "below/c.jpg", "below/c.png", "one.png", "z.png"]
+    skipped = {row["image"]: row["reason"] for row in _rows(out / "skipped.csv")}
+    assert set(skipped) == {"away.png", "empty.png", "half.png", "text.jpg"}
+    assert "not a picture" in skipped["text.jpg"]
+    assert "No such file" in skipped["away.png"]
+    for name in ("a.pts", "below/c.jpg.pts", "below/c.png.pts", "drawn/below/c.png"):
+        assert (out / name).is_file(), name
+    assert not (out / "below/c.pts").exists()
+
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    text = before[out / "landmarks.jsonl"]
+    (out / "landmarks.jsonl").write_bytes(text[: len(text) // 2])  # as if killed while writing
+    done = _predict(*arguments, f"--output={out}", "--format=pts")
+    assert done.returncode == 0, done.stderr
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    done = _predict(*arguments, f"--output={out}", "--format=pts", "--flip_average")
+    assert "of a run with flip=False. Received: flip=True" in _error(done)
+
+
+def test_a_folder_without_faces_has_empty_entries(model, pictures, tmp_path):
+    out = pictures / "results"  # in the folder itself
+    for _ in range(2):
+        done = _predict(f"--model={model}", f"--folder={pictures}", f"--output={out}",
+                        "--format=csv")  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        rows = _rows(out / "landmarks.csv")
+        assert [row["faces"] for row in rows] == ["0"] * 6
+    assert "No folder at" in _error(_predict(f"--model={model}", "--folder=absent"))
+    (tmp_path / "nothing").mkdir()
+    line = _error(_predict(f"--model={model}", f"--folder={tmp_path / 'nothing'}"))
+    assert "No pictures in" in line
+
+
+@pytest.mark.slow
+def test_a_keras_model_gives_what_its_export_gives(keras_model, model, pictures, tmp_path):
+    found = []
+    for number, file in enumerate([keras_model, model]):
+        done = _predict(f"--model={file}", f"--image={pictures / 'a.png'}", "--box=5,5,50,38",
+                        f"--output={tmp_path / str(number)}")  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        text = (tmp_path / str(number) / "a_landmarks.json").read_text()
+        found.append(json.loads(text)["faces"][0]["landmarks_px"])
+    np.testing.assert_allclose(found[0], found[1], atol=0.02)
+    done = _predict(f"--model={tmp_path}", f"--image={pictures / 'a.png'}")
+    assert "No model at" in _error(done)
+
+
+def test_two_models_are_compared_on_the_same_faces(model, pictures, tmp_path):
+    out = tmp_path / "out"
+    done = _predict("compare", f"--model={model},{model / 'model.tflite'}", f"--folder={pictures}",
+                    "--detector=whole", f"--output={out}")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "6 face(s)" in done.stdout
+    assert "| all | 0.00 | 0.00 |" in done.stdout
+    assert done.stderr.count("skipped ") == 4
+    rows = _rows(out / "compare.csv")
+    assert len(rows) == 6
+    assert {row["max_px"] for row in rows} == {"0.0"}
+    assert cv2.imread(str(out / "compare.png")).shape[1] > 600
+    assert "must be a new or an empty folder" in _error(
+        _predict("compare", f"--model={model},{model}", f"--folder={pictures}", f"--output={out}")
+    )
+    assert "No face found" in _error(
+        _predict("compare", f"--model={model},{model}", f"--image={pictures / 'one.png'}",
+                 f"--output={tmp_path / 'none'}")
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_calibrate_writes_what_the_detector_reads(model, synthetic_records, pictures, tmp_path):
+    path = tmp_path / "whole.json"
+    done = _predict("calibrate", "--detector=whole", f"--data={synthetic_records}/test-*",
+                    f"--output={path}")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "side_ratio" in json.loads(path.read_text())
+    done = _predict(f"--model={model}", f"--image={pictures / 'a.png'}", "--detector=whole",
+                    f"--correction={path}", f"--output={tmp_path / 'out'}")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = _predict("calibrate", "--detector=whole", "--data=x", f"--output={path}")
+    assert "exists already" in _error(done)

@@ -1,0 +1,163 @@
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from wing_tf.inference.output import (
+    PictureFaces,
+    as_dict,
+    csv_columns,
+    csv_rows,
+    format_csv,
+    format_json,
+    format_json_line,
+    format_pts,
+    pts_bases,
+    single_files,
+)
+from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
+from wing_tf.landmarks import get_scheme
+from wing_tf.landmarks.head import AVERAGE_HEAD_MM
+from wing_tf.runtime.faces import LocatedFace
+
+SCHEME = get_scheme("ibug_68")
+
+
+def _face(shift=100.0, **more):
+    landmarks = AVERAGE_HEAD_MM[:, :2] + shift
+    return LocatedFace(landmarks, np.array([30.0, 80, 170.25, 220]), scheme=SCHEME, **more)
+
+
+def _found(name="a.jpg", count=1, **more):
+    return PictureFaces(name, (300, 200), [_face(100 + i) for i in range(count)], **more)
+
+
+def test_json_says_all_that_is_known_of_a_face():
+    scores = np.linspace(0, 1, 68, dtype=np.float32)
+    face = _face(scores=scores, identity=4)
+    face.landmarks_px[3] = np.nan
+    found = PictureFaces("v.mp4", (300, 200), [face], frame=7, time_s=0.28)
+    values = json.loads(format_json(found, SCHEME))
+    assert json.loads(format_json_line(found, SCHEME)) == values
+    assert (values["image"], values["frame"], values["time_s"]) == ("v.mp4", 7, 0.28)
+    assert (values["size_hw"], values["scheme"]) == ([300, 200], "ibug_68")
+    (one,) = values["faces"]
+    assert one["identity"] == 4
+    assert one["landmarks_px"][3] is None
+    assert one["landmarks_px"][27] == [100, 100]
+    assert one["box_xyxy_px"] == [30, 80, 170.25, 220]
+    assert one["score"] == pytest.approx(0.5)
+    np.testing.assert_allclose(one["scores"], scores, atol=1e-4)
+    np.testing.assert_allclose(one["angles_deg"], [0, 0, 0], atol=1)
+    plain = as_dict(PictureFaces("a", (1, 1), []), SCHEME)
+    assert plain == {"image": "a", "size_hw": [1, 1], "scheme": "ibug_68", "faces": []}
+
+
+def test_a_csv_row_reads_back_by_its_columns():
+    face = _face()
+    face.landmarks_px[3] = np.nan
+    found = PictureFaces('a "b",c.jpg', (300, 200), [face, _face(120)])
+    text = format_csv([csv_columns(SCHEME), *csv_rows(found, SCHEME)])
+    first, second = csv.DictReader(io.StringIO(text))
+    assert (first["image"], first["width_px"], first["height_px"]) == (found.image, "200", "300")
+    assert (first["faces"], first["face"], second["face"]) == ("2", "1", "2")
+    assert (first["x_3_px"], first["x_27_px"], second["y_27_px"]) == ("", "100.0", "120.0")
+    assert (first["box_x1_px"], first["score_0"]) == ("170.25", "")
+    assert float(second["yaw_deg"]) == pytest.approx(0, abs=1)
+    (none,) = csv_rows(PictureFaces("n.jpg", (3, 4), []), SCHEME)
+    assert len(none) == len(csv_columns(SCHEME))
+    assert none[:4] == ["n.jpg", 4, 3, 0]
+    assert set(none[4:]) == {None}
+
+
+def test_a_csv_of_a_video_has_frames_and_identities():
+    found = PictureFaces("v", (9, 9), [_face(identity=2)], frame=5, time_s=0.2)
+    text = format_csv([csv_columns(SCHEME, video=True), *csv_rows(found, SCHEME)])
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert (row["frame"], row["time_s"], row["identity"]) == ("5", "0.2", "2")
+
+
+def test_pts_counts_from_one(tmp_path):
+    from tfrecords_tools.sources.ibug_300w import read_pts
+
+    landmarks = np.random.default_rng(0).uniform(0, 99, (68, 2))
+    (tmp_path / "a.pts").write_text(format_pts(landmarks))
+    np.testing.assert_allclose(read_pts(tmp_path / "a.pts", 68), landmarks, atol=1e-3)
+
+
+def test_files_of_one_picture(tmp_path):
+    names = {
+        (form, count): [path.name for path in single_files(
+            _found(count=count), SCHEME, tmp_path / "a.b_landmarks", form)]
+        for form in ("json", "csv", "pts") for count in (1, 2)
+    }  # fmt: skip
+    assert names["json", 2] == ["a.b_landmarks.json"]
+    assert names["csv", 1] == ["a.b_landmarks.csv"]
+    assert names["pts", 1] == ["a.b_landmarks.pts"]
+    assert names["pts", 2] == ["a.b_landmarks_1.pts", "a.b_landmarks_2.pts"]
+
+
+def test_pts_files_of_two_pictures_never_have_one_name():
+    names = ["a.jpg", "a_1.jpg", "b.jpg", "b.png", "c/b.jpg", "300_2.jpg"]
+    bases = pts_bases(names)
+    assert bases["a.jpg"] == "a"
+    assert bases["c/b.jpg"] == "c/b"
+    assert bases["300_2.jpg"] == "300_2"
+    written = [f"{base}{end}" for base in bases.values() for end in ("", "_1", "_2")]
+    assert len(set(written)) == len(written)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_a_result_file_that_was_cut_anywhere_goes_on_to_the_same_text(tmp_path, ending):
+    pictures = [_found("a.jpg", 2), _found("ü\n,b.jpg", 0), _found("c\udcff.jpg", 1)]
+    whole = tmp_path / f"whole.{ending}"
+    with ResultFile(whole, SCHEME) as file:
+        file.write(pictures[:2])
+        file.write(pictures[2:])
+        assert file.done == {"a.jpg": 2, "ü\n,b.jpg": 0, "c\udcff.jpg": 1}
+    text = whole.read_bytes()
+    with ResultFile(whole, SCHEME) as file:
+        assert file.done == {one.image: len(one.faces) for one in pictures}
+    cut = tmp_path / f"cut.{ending}"
+    for length in [0, 5, *range(100, len(text), len(text) // 60), len(text) - 1]:
+        cut.write_bytes(text[:length])
+        with ResultFile(cut, SCHEME) as file:
+            file.write(one for one in pictures if one.image not in file.done)
+        assert cut.read_bytes() == text, length
+
+
+def test_a_result_file_of_something_else_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(ValueError, match="its columns differ"):
+        ResultFile(tmp_path / "a.csv", SCHEME)
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    with pytest.raises(ValueError, match="damaged"):
+        ResultFile(tmp_path / "a.jsonl", SCHEME)
+    assert (tmp_path / "a.csv").read_text() == "x,y\n1,2\n"
+
+
+def test_skipped_pictures_are_known_again(tmp_path):
+    path = tmp_path / "skipped.csv"
+    with SkippedFile(path) as file:
+        file.write({"a.jpg": "not a picture, or", "b": "x"})
+    text = path.read_text()
+    path.write_text(text + "half")
+    with SkippedFile(path) as file:
+        assert file.reasons == {"a.jpg": "not a picture, or", "b": "x"}
+    assert path.read_text() == text == 'image,reason\na.jpg,"not a picture, or"\nb,x\n'
+
+
+def test_a_folder_belongs_to_one_run(tmp_path):
+    out = tmp_path / "out" / "deep"
+    settings = {"model": "a", "passes": 1, "list": (1, 2)}
+    claim_output(out, settings)
+    claim_output(out, settings)
+    with pytest.raises(ValueError, match="of a run with passes=1. Received: passes=2"):
+        claim_output(out, settings | {"passes": 2})
+    with pytest.raises(ValueError, match="must be a new or an empty folder"):
+        claim_output(tmp_path, settings)
+    (out / "run.json").write_text("{")
+    with pytest.raises(ValueError, match="damaged"):
+        claim_output(out, settings)

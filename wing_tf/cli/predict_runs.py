@@ -1,0 +1,313 @@
+"""What wing-predict does once its flags are read."""
+
+import dataclasses
+import hashlib
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from absl import app
+
+from wing_tf.detection import make_detector
+from wing_tf.inference.landmarker import Landmarker
+from wing_tf.inference.output import PictureFaces, single_files
+from wing_tf.landmarks import LandmarkScheme, find_map, load_map
+from wing_tf.runtime.contract import find_model, is_exported, read_contract, shipped_model
+from wing_tf.runtime.faces import LocatedFace
+from wing_tf.visualization import draw_faces, legible_scale
+from wing_tf.visualization.files import load_picture, save_picture, write_text
+
+_LIKE_DETECTED = {"landmark", "dataset_or_landmark", "detector"}
+_DEFAULT_OUTPUT = pathlib.Path("wing_predict")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Finder:
+    """The flags that say how faces and landmarks are found."""
+
+    detector: str
+    detector_model: str | None
+    box_file: str | None
+    correction: str | None
+    passes: int
+    flip: bool
+    scheme: str | None
+    scheme_map: str | None
+    threads: int
+
+    def open_detector(self) -> Any:
+        """Returns the detector."""
+        return make_detector(
+            self.detector,
+            model_path=self.detector_model,
+            box_file=self.box_file,
+            correction=self.correction,
+        )
+
+    def open(self, model: str | None, *, with_detector: bool = True) -> Landmarker:
+        """Returns a landmarker; warns if its crops are not like the detector's."""
+        import cv2
+
+        cv2.setNumThreads(self.threads)
+        detector = self.open_detector() if with_detector else None
+        scheme_map = load_map(self.scheme_map) if self.scheme_map else None
+        if self.scheme and self.scheme != (own := _scheme_of(model)).name:
+            scheme_map = find_map(own, self.scheme)
+        landmarker = Landmarker(
+            model,
+            detector=detector,
+            scheme_map=scheme_map,
+            passes=self.passes,
+            flip=self.flip,
+            num_threads=self.threads,
+        )
+        finds = with_detector and self.detector in ("haar", "yunet")
+        if finds and not set(landmarker.trained_boxes) <= _LIKE_DETECTED:
+            print(
+                f"note: {model} was trained on boxes of another kind "
+                f"({', '.join(landmarker.trained_boxes)}) than the detector's, which are like "
+                "landmark boxes. Its landmarks may be worse for it.",
+                file=sys.stderr,
+            )
+        return landmarker
+
+    def settings(self, model: str | None) -> dict[str, Any]:
+        """Returns plain values that say what makes the results of a run."""
+        values = dataclasses.asdict(self)
+        del values["threads"]  # does not change them
+        file = _model_file(model)
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        return {"model": model or "shipped", "model_sha256": digest, **values}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Look:
+    """The flags that say what is drawn and shown."""
+
+    draw: bool
+    show: bool
+    lines: bool
+    boxes: bool
+    numbers: bool
+    pose_axis: bool
+
+    def drawn(
+        self,
+        image: np.ndarray,
+        faces: Sequence[LocatedFace],
+        scheme: LandmarkScheme,
+        *,
+        scale: float | None = None,
+    ) -> np.ndarray:
+        """Returns a picture with its faces; at a size that can be read if ``scale`` is None."""
+        if scale is None:
+            scale = legible_scale(image, faces, numbers=self.numbers)
+        return draw_faces(
+            image, faces, scheme, lines=self.lines, boxes=self.boxes, numbers=self.numbers,
+            pose_axis=self.pose_axis, scale=scale,
+        )  # fmt: skip
+
+
+def predict_picture(
+    find: Finder,
+    look: Look,
+    model: str | None,
+    image: str,
+    output: str | None,
+    box: list[float] | None,
+    form: str,
+) -> None:
+    """Writes the landmarks of one picture, and draws them."""
+    path = pathlib.Path(image)
+    picture = load_picture(path)
+    landmarker = find.open(model, with_detector=box is None)
+    if box is None:
+        faces = landmarker.many([picture], [landmarker.detect(picture, image)])[0]
+    else:
+        faces = landmarker(picture, np.array([box]))
+    if not faces:
+        raise ValueError(f"No face found in {path}. Give one with --box=x0,y0,x1,y1.")
+    folder = pathlib.Path(output) if output else _DEFAULT_OUTPUT
+    base = folder / f"{path.stem}_landmarks"
+    found = PictureFaces(image, (picture.shape[0], picture.shape[1]), faces)
+    files = single_files(found, landmarker.scheme, base, form)
+    drawing = [base.with_name(f"{base.name}.png")] if look.draw else []
+    if taken := [str(file) for file in (*drawing, *files) if file.exists()]:
+        raise ValueError(f"{taken[0]} exists already. Name another --output.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in files.items():
+        write_text(file, text)
+    drawn = look.drawn(picture, faces, landmarker.scheme) if look.draw or look.show else None
+    if drawn is not None and look.draw:
+        save_picture(drawing[0], drawn)
+    print(f"{len(faces)} face(s): {', '.join(str(file) for file in [*drawing, *files])}")
+    if drawn is not None and look.show and (show := _window(path.name)):
+        show(drawn, wait_ms=0)
+
+
+def predict_folder(
+    find: Finder, look: Look, model: str | None, folder: str, output: str | None, form: str
+) -> None:
+    """Writes the landmarks of all pictures of a folder."""
+    from wing_tf.inference.folder import run_folder
+
+    landmarker = find.open(model)
+    place = pathlib.Path(folder)
+    target = pathlib.Path(output) if output else _DEFAULT_OUTPUT / place.resolve().name
+
+    def draw(image: np.ndarray, faces: Sequence[LocatedFace]) -> np.ndarray:
+        return look.drawn(image, faces, landmarker.scheme)
+
+    drawing = dataclasses.asdict(look) if look.draw else {"draw": False}
+    drawing.pop("show", None)
+    summary = run_folder(
+        landmarker,
+        place,
+        target,
+        form=form,
+        settings={**find.settings(model), **drawing},
+        draw=draw if look.draw else None,
+    )
+    print(f"{summary.pictures} picture(s), {summary.faces} face(s): {summary.results}")
+    if summary.skipped:
+        print(
+            f"{len(summary.skipped)} skipped, see {target / 'skipped.csv'}: "
+            f"{', '.join(list(summary.skipped)[:3])}{' ...' if len(summary.skipped) > 3 else ''}",
+            file=sys.stderr,
+        )
+
+
+def predict_video(
+    find: Finder,
+    look: Look,
+    model: str | None,
+    source: str | int,
+    output: str | None,
+    form: str,
+    smooth: bool,
+) -> None:
+    """Writes the landmarks of a video's or a camera's frames."""
+    from wing_tf.inference.film import run_film
+    from wing_tf.inference.video import open_video
+    from wing_tf.runtime.tracking import Tracker
+
+    name = f"camera_{source}" if isinstance(source, int) else pathlib.Path(source).stem
+    video = open_video(source)
+    landmarker = find.open(model)
+    show = None
+    if look.show:
+        show = _window(name)
+
+    def draw(image: np.ndarray, faces: Sequence[LocatedFace]) -> np.ndarray:
+        return look.drawn(image, faces, landmarker.scheme, scale=1.0)
+
+    summary = run_film(
+        video,
+        Tracker(landmarker, smooth=smooth),
+        pathlib.Path(output) if output else _DEFAULT_OUTPUT / name,
+        name=name if isinstance(source, int) else source,
+        scheme=landmarker.scheme,
+        form=form,
+        draw=draw if look.draw else None,
+        show=show,
+    )
+    files = ", ".join(map(str, summary.files))
+    stopped = "stopped; " if summary.stopped else ""
+    print(f"{stopped}{summary.frames} frame(s), {summary.faces} face(s): {files}")
+    if summary.broken:
+        print(f"{summary.broken} frame(s) could not be read.", file=sys.stderr)
+
+
+def compare(
+    find: Finder,
+    models: Sequence[str],
+    *,
+    image: str | None,
+    folder: str | None,
+    output: str | None,
+) -> None:
+    """Writes how far two models' landmarks are apart on the same faces."""
+    from wing_tf.cli.common import free_folder
+    from wing_tf.inference import comparison
+    from wing_tf.inference.folder import readable_pictures
+
+    target = free_folder(output or str(_DEFAULT_OUTPUT / "compare"))
+    first, second = (find.open(model) for model in models)
+    if not first.scheme.means_the_same(second.scheme):
+        raise ValueError(
+            f"The models give {first.scheme.name} and {second.scheme.name}. Give --scheme to "
+            "compare them in one mark-up."
+        )
+    skipped: dict[str, str] = {}
+    differences: list[comparison.FaceDifference] = []
+    for name, path, picture in readable_pictures(image, folder, skipped, leave_out=target):
+        boxes = first.detect(picture, str(path))
+        differences += comparison.compare_faces(picture, name, boxes, (first, second), first.scheme)
+        differences = comparison.without_small_ones(differences)
+    if not differences:
+        raise ValueError(f"No face found in {image or folder}.")
+    target.mkdir(parents=True, exist_ok=True)
+    table = comparison.difference_table(differences, first.scheme)
+    text = f"{len(differences)} face(s). A: {models[0]}. B: {models[1]}.\n\n{table}"
+    write_text(target / "compare.md", text)
+    write_text(target / "compare.csv", comparison.difference_rows(differences, first.scheme))
+    save_picture(target / "compare.png", comparison.difference_sheet(differences))
+    print(f"{text}\n{target / 'compare.png'}")
+    for name, reason in skipped.items():
+        print(f"skipped {name}: {reason}", file=sys.stderr)
+
+
+def calibrate_detector(find: Finder, *, data: str, output: str) -> None:
+    """Measures a detector's correction on annotated faces."""
+    path = pathlib.Path(output)
+    if path.exists():
+        raise ValueError(f"{path} exists already. Name another --output.")
+    detector = find.open_detector()
+    if detector.needs_name:
+        raise app.UsageError("calibrate needs a detector that looks at pictures: records have none "
+                             "of the names of a box file.")  # fmt: skip
+
+    from tqdm import tqdm
+
+    from wing_tf.data.records import find_shards, open_records
+    from wing_tf.detection import calibrate
+    from wing_tf.inference.calibrate import record_faces
+
+    records = open_records(find_shards(data))
+    faces = tqdm(record_faces(records), total=records.num_faces, unit="face", disable=None)
+    calibration = calibrate(detector, faces)
+    print(calibration)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    calibration.save(path)
+    print(f"{path}: use it with --detector={find.detector} --correction={path}")
+
+
+def _window(title: str) -> Callable[..., bool] | None:
+    """Returns what shows pictures; where there is no screen None, and one line says so."""
+    from wing_tf.visualization.window import Window
+
+    try:
+        return Window(title).show
+    except OSError as error:
+        print(f"note: {error}", file=sys.stderr)
+        return None
+
+
+def _scheme_of(model: str | None) -> LandmarkScheme:
+    if model is None or is_exported(model):
+        return read_contract(_model_file(model)).scheme
+    from wing_tf.models import saving
+
+    return saving.read_contract(model).scheme
+
+
+def _model_file(model: str | None) -> pathlib.Path:
+    if model is None:
+        return shipped_model()
+    if is_exported(model):
+        return find_model(model)
+    from wing_tf.models.saving import find_network
+
+    return find_network(model)

@@ -1,0 +1,154 @@
+"""A video or a camera from its first frame to its last: landmarks, a drawn video, a window."""
+
+import dataclasses
+import pathlib
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+from tqdm import tqdm
+
+from wing_tf.inference.output import PictureFaces
+from wing_tf.inference.run_files import ResultFile
+from wing_tf.inference.video import VideoReader, VideoWriter
+from wing_tf.landmarks import LandmarkScheme
+from wing_tf.runtime.faces import LocatedFace
+
+_LONGEST_GAP_S = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class FilmSummary:
+    """What a run over a video came to.
+
+    Attributes:
+        frames: how many were read.
+        broken: how many could not be read.
+        faces: how many identities there were.
+        stopped: whether it was ended before the last frame.
+        files: that were written.
+    """
+
+    frames: int
+    broken: int
+    faces: int
+    stopped: bool
+    files: tuple[pathlib.Path, ...]
+
+
+def run_film(
+    video: VideoReader,
+    tracker: Callable[[np.ndarray, float], list[LocatedFace]],
+    output: pathlib.Path,
+    *,
+    name: str,
+    scheme: LandmarkScheme,
+    form: str = "jsonl",
+    draw: Callable[[np.ndarray, Sequence[LocatedFace]], np.ndarray] | None = None,
+    show: Callable[[np.ndarray], bool] | None = None,
+) -> FilmSummary:
+    """Locates the faces of all frames.
+
+    Ctrl-C ends it behind the frame at hand, with whole files of what there was.
+
+    Args:
+        video: is closed at the end.
+        tracker: RGB frames and their times to faces.
+        output: a new folder; gets ``landmarks.jsonl`` (``landmarks.csv``) and ``output.mp4``.
+        name: what the video is called in the results.
+        scheme: of the landmarks.
+        form: "jsonl" or "csv".
+        draw: a frame and its faces to the frame of the drawn video; no video if None.
+        show: takes each drawn frame, or the plain one; False ends the run.
+
+    Raises:
+        ValueError: if a file is there already.
+        OSError: if one can't be written.
+    """
+    results, drawn_video = output / f"landmarks.{form}", output / "output.mp4"
+    files = (results, drawn_video) if draw is not None else (results,)
+    for path in files:
+        if path.exists():
+            raise ValueError(f"{path} exists already. Name another --output.")
+    output.mkdir(parents=True, exist_ok=True)
+    frames, identities, stopped = 0, set(), False
+    with ExitStack() as stack:
+        stack.enter_context(video)
+        file = stack.enter_context(ResultFile(results, scheme, video=True))
+        writer = None
+        if draw is not None:
+            writer = stack.enter_context(_EvenVideo(drawn_video, video))
+        bar = stack.enter_context(tqdm(total=video.num_frames, unit="frame", disable=None))
+        asked_to_stop = stack.enter_context(_StopOnInterrupt())
+        for frame in video:
+            faces = tracker(frame.image, frame.time_s)
+            size_hw = (frame.image.shape[0], frame.image.shape[1])
+            file.write([PictureFaces(name, size_hw, faces, frame.index, frame.time_s)])
+            frames += 1
+            identities |= {face.identity for face in faces}
+            picture = frame.image if draw is None else draw(frame.image, faces)
+            if writer is not None:
+                writer.write(picture, frame.time_s)
+            bar.update()
+            stopped = asked_to_stop.is_set() or (show is not None and not show(picture))
+            if stopped:
+                break
+    return FilmSummary(frames, video.num_broken, len(identities), stopped, files)
+
+
+class _EvenVideo:
+    """A video whose frames are equally long, from frames at any times.
+
+    What a broken frame or a slow camera leaves out is filled with the frame before, so that the
+    video lasts as long as what it shows.
+    """
+
+    def __init__(self, path: pathlib.Path, video: VideoReader):
+        self._rate = video.frames_per_s
+        self._writer = VideoWriter(path, frames_per_s=self._rate, size_hw=video.size_hw)
+        self._start_s: float | None = None
+        self._written = 0
+        self._last: np.ndarray | None = None
+
+    def write(self, image: np.ndarray, time_s: float) -> None:
+        """Adds a frame, after as many repetitions of the last one as are missing."""
+        if self._start_s is None:
+            self._start_s = time_s
+        due = round((time_s - self._start_s) * self._rate)
+        missing = min(due - self._written, round(_LONGEST_GAP_S * self._rate))
+        for _ in range(missing if self._last is not None else 0):
+            self._writer.write(self._last)
+        if due >= self._written:
+            self._writer.write(image)
+            self._written = due + 1
+        self._last = image
+
+    def __enter__(self) -> "_EvenVideo":
+        self._writer.__enter__()
+        return self
+
+    def __exit__(self, *details) -> None:
+        self._writer.__exit__(*details)
+
+
+class _StopOnInterrupt:
+    """Turns the first Ctrl-C into a request; the second one ends as ever."""
+
+    def __enter__(self) -> threading.Event:
+        asked = threading.Event()
+        self._before = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.getsignal(signal.SIGINT)
+
+            def ask(*_: object) -> None:
+                asked.set()
+                signal.signal(signal.SIGINT, self._before)
+
+            signal.signal(signal.SIGINT, ask)
+        return asked
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)

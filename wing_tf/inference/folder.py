@@ -1,0 +1,231 @@
+"""All pictures of a folder, in a run that can be stopped and gone on with."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from wing_tf.inference.landmarker import Landmarker
+from wing_tf.inference.output import PictureFaces, pts_bases, write_pts
+from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
+from wing_tf.runtime.faces import LocatedFace
+from wing_tf.visualization.files import load_picture, save_picture
+
+ENDINGS = (".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""Files that are taken for pictures, whatever is in them."""
+
+_AT_ONCE, _PIXELS_AT_ONCE = 16, 24_000_000
+_FAULTS = (ValueError, OSError, MemoryError, cv2.error)
+_SKIPPED = "skipped.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderSummary:
+    """What a run over a folder came to, earlier parts of it included.
+
+    Attributes:
+        pictures: how many could be read.
+        faces: how many were found in them.
+        skipped: names and reasons of what could not be read.
+        results: the file of all results.
+    """
+
+    pictures: int
+    faces: int
+    skipped: dict[str, str]
+    results: pathlib.Path
+
+
+def find_pictures(
+    folder: pathlib.Path, *, leave_out: pathlib.Path | None = None
+) -> tuple[list[str], dict[str, str]]:
+    """Finds the pictures in a folder and in those below it.
+
+    Args:
+        folder: where to look. Links to other folders are not followed.
+        leave_out: a folder below it that is not looked into.
+
+    Returns:
+        Paths relative to the folder, sorted; and the folders that can't be read, with the reason.
+
+    Raises:
+        ValueError: if the folder is missing or can't be read.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"No folder at {folder}.")
+    closed: dict[str, str] = {}
+
+    def note(error: OSError) -> None:
+        closed[pathlib.Path(error.filename).relative_to(folder).as_posix()] = _reason(error)
+
+    left_out = None if leave_out is None else leave_out.resolve()
+    names = []
+    for place, below, files in os.walk(folder, onerror=note):
+        here = pathlib.Path(place)
+        below[:] = [name for name in below if (here / name).resolve() != left_out]
+        names += [
+            (here / name).relative_to(folder).as_posix()
+            for name in files
+            if name.lower().endswith(ENDINGS)
+        ]
+    if "." in closed:
+        raise ValueError(f"Cannot read folder {folder}: {closed['.']}.")
+    return sorted(names), closed
+
+
+def run_folder(
+    landmarker: Landmarker,
+    folder: pathlib.Path,
+    output: pathlib.Path,
+    *,
+    form: str = "jsonl",
+    settings: Mapping[str, Any],
+    draw: Callable[[np.ndarray, Sequence[LocatedFace]], np.ndarray] | None = None,
+) -> FolderSummary:
+    """Locates the faces of all pictures of a folder.
+
+    Results are on the disk batch by batch. Called again with the same settings, it goes on behind
+    the last whole picture, and the files become those of a run that was never stopped. What can't
+    be read is listed, and nothing of it ends the run.
+
+    Args:
+        landmarker: with a detector.
+        folder: of the pictures.
+        output: gets ``landmarks.jsonl`` (``landmarks.csv``), ``skipped.csv`` and ``run.json``; in
+            folders like those of the pictures, ``.pts`` files, and below ``drawn`` pictures.
+        form: "jsonl", "csv", or "pts" for JSON lines and one ``.pts`` file a face as well.
+        settings: plain values that say what makes the results, for `claim_output`.
+        draw: a picture and its faces to the picture that goes into ``drawn``; none if None.
+
+    Raises:
+        ValueError: if the folder is missing, or the output is of another run.
+    """
+    names, closed = find_pictures(folder, leave_out=output)
+    if not names and not closed:
+        raise ValueError(f"No pictures in {folder}: no file ends in {', '.join(ENDINGS)}.")
+    claim_output(output, {"folder": str(folder.resolve()), "format": form, **settings})
+    results = output / ("landmarks.csv" if form == "csv" else "landmarks.jsonl")
+    bases = pts_bases(names) if form == "pts" else {}
+    with ResultFile(results, landmarker.scheme) as file, SkippedFile(output / _SKIPPED) as skipped:
+        skipped.write({name: why for name, why in closed.items() if name not in skipped.reasons})
+        done = {*file.done, *skipped.reasons}
+        left = [name for name in names if name not in done]
+        with tqdm(
+            total=len(names), initial=len(names) - len(left), unit="picture", disable=None
+        ) as bar:
+            for images, faults in _batches(folder, left):
+                found = _locate(landmarker, folder, images, faults)
+                for name, faces in found.items():
+                    if form == "pts":
+                        write_pts(faces, output / bases[name])
+                    if draw is not None:
+                        _save_drawn(output / "drawn" / name, draw(images[name], faces))
+                skipped.write(faults)
+                file.write(
+                    PictureFaces(name, images[name].shape[:2], faces)
+                    for name, faces in found.items()
+                )
+                bar.update(len(found) + len(faults))
+        faces_found = sum(file.done.values())
+        return FolderSummary(len(file.done), faces_found, dict(skipped.reasons), results)
+
+
+def readable_pictures(
+    image: str | None,
+    folder: str | None,
+    skipped: dict[str, str],
+    *,
+    leave_out: pathlib.Path | None = None,
+) -> Iterator[tuple[str, pathlib.Path, np.ndarray]]:
+    """Yields the name, the path and the pixels of one picture, or of those of a folder.
+
+    Args:
+        image: a picture, which must be readable.
+        folder: a folder, if there is no picture.
+        skipped: gets what can't be read in the folder, and why.
+        leave_out: see `find_pictures`.
+
+    Raises:
+        ValueError: if the picture or the folder can't be read.
+    """
+    if image:
+        yield image, pathlib.Path(image), load_picture(image)
+        return
+    place = pathlib.Path(folder or ".")
+    names, closed = find_pictures(place, leave_out=leave_out)
+    skipped |= closed
+    for name in tqdm(names, unit="picture", disable=None):
+        try:
+            picture = load_picture(place / name)
+        except _FAULTS as error:
+            skipped[name] = _reason(error)
+            continue
+        yield name, place / name, picture
+
+
+def _batches(
+    folder: pathlib.Path, names: Sequence[str]
+) -> Iterator[tuple[dict[str, np.ndarray], dict[str, str]]]:
+    """Yields pictures by name, and why others can't be read; as many as fit into memory easily."""
+    images: dict[str, np.ndarray] = {}
+    faults: dict[str, str] = {}
+    pixels = 0
+    for name in names:
+        try:
+            images[name] = load_picture(folder / name)
+            pixels += images[name].size // 3
+        except _FAULTS as error:
+            faults[name] = _reason(error)
+        if len(images) + len(faults) >= _AT_ONCE or pixels >= _PIXELS_AT_ONCE:
+            yield images, faults
+            images, faults, pixels = {}, {}, 0
+    if images or faults:
+        yield images, faults
+
+
+def _locate(
+    landmarker: Landmarker,
+    folder: pathlib.Path,
+    images: Mapping[str, np.ndarray],
+    faults: dict[str, str],
+) -> dict[str, list[LocatedFace]]:
+    """Returns the faces of each picture; one that fails is added to the faults instead."""
+    boxes = {}
+    for name, image in images.items():
+        try:
+            boxes[name] = landmarker.detect(image, str(folder / name))
+        except _FAULTS as error:
+            faults[name] = _reason(error)
+    try:
+        located = landmarker.many([images[name] for name in boxes], list(boxes.values()))
+        return dict(zip(boxes, located, strict=True))
+    except _FAULTS:
+        if len(boxes) < 2:
+            raise
+    found = {}
+    for name, own in boxes.items():  # which of them is it
+        try:
+            (found[name],) = landmarker.many([images[name]], [own])
+        except _FAULTS as error:
+            faults[name] = _reason(error)
+    return found
+
+
+def _save_drawn(path: pathlib.Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    keeps = path.suffix.lower() in (".jpg", ".jpeg", ".png")
+    save_picture(path if keeps else path.with_name(f"{path.name}.jpg"), image)
+
+
+def _reason(error: BaseException) -> str:
+    """Returns an error as one line."""
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split())

@@ -1,0 +1,191 @@
+"""What was found in pictures, as JSON, JSON lines, CSV and ``.pts`` files."""
+
+import csv
+import dataclasses
+import io
+import json
+import pathlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from wing_tf.landmarks import LandmarkScheme
+from wing_tf.runtime.faces import LocatedFace
+from wing_tf.visualization.files import write_text
+
+_DIGITS_PX, _DIGITS = 3, 4
+
+
+@dataclasses.dataclass(frozen=True)
+class PictureFaces:
+    """What was found in one picture or frame.
+
+    Attributes:
+        image: the picture's name.
+        size_hw: of the picture in pixels.
+        faces: none where nothing was found.
+        frame: its number in a video, from 0; None for a picture.
+        time_s: its time in a video.
+    """
+
+    image: str
+    size_hw: tuple[int, int]
+    faces: Sequence[LocatedFace]
+    frame: int | None = None
+    time_s: float | None = None
+
+
+def as_dict(found: PictureFaces, scheme: LandmarkScheme) -> dict[str, Any]:
+    """Returns plain values for JSON; what is not known is None."""
+    values: dict[str, Any] = {"image": found.image}
+    if found.frame is not None:
+        values |= {"frame": found.frame, "time_s": _rounded(found.time_s, _DIGITS)}
+    values |= {"size_hw": [int(side) for side in found.size_hw], "scheme": scheme.name}
+    return values | {"faces": [_face_dict(face) for face in found.faces]}
+
+
+def _face_dict(face: LocatedFace) -> dict[str, Any]:
+    values: dict[str, Any] = {} if face.identity is None else {"identity": int(face.identity)}
+    points = [_rounded(point, _DIGITS_PX) for point in face.landmarks_px]
+    return values | {
+        "landmarks_px": [None if None in point else point for point in points],
+        "scores": _rounded(face.scores, _DIGITS),
+        "score": _rounded(face.score, _DIGITS),
+        "box_xyxy_px": _rounded(face.box_xyxy_px, _DIGITS_PX),
+        "angles_deg": _rounded(face.angles_deg, 2),
+    }
+
+
+def _rounded(values: Any, digits: int) -> Any:
+    """Returns a number or a list of numbers, None where they are not finite."""
+    if values is None:
+        return None
+    array = np.round(np.asarray(values, np.float64), digits)
+    plain = array.tolist()
+    if array.ndim == 0:
+        return plain if np.isfinite(array) else None
+    return [value if np.isfinite(value) else None for value in plain]
+
+
+def csv_columns(scheme: LandmarkScheme, *, video: bool = False) -> list[str]:
+    """Returns the names of a CSV file's columns.
+
+    A row is one face. ``faces`` is how many its picture has and ``face`` which of them it is, from
+    1; a picture without faces has one row, in which all after ``faces`` is empty.
+    """
+    columns = ["image", "frame", "time_s"] if video else ["image"]
+    columns += ["width_px", "height_px", "faces", "face", *(["identity"] if video else []), "score"]
+    columns += [f"box_{end}_px" for end in ("x0", "y0", "x1", "y1")]
+    columns += ["yaw_deg", "pitch_deg", "roll_deg"]
+    names = scheme.point_names or range(scheme.num_landmarks)
+    return columns + [f"{what}_{n}{unit}" for n in names for what, unit in
+                      (("x", "_px"), ("y", "_px"), ("score", ""))]  # fmt: skip
+
+
+def csv_rows(found: PictureFaces, scheme: LandmarkScheme) -> list[list[Any]]:
+    """Returns a picture's rows; see `csv_columns`. What is not known is None, written as empty."""
+    values = as_dict(found, scheme)
+    video = found.frame is not None
+    start = [found.image, *([values["frame"], values["time_s"]] if video else [])]
+    start += [found.size_hw[1], found.size_hw[0], len(found.faces)]
+    if not found.faces:
+        return [start + [None] * (len(csv_columns(scheme, video=video)) - len(start))]
+    rows = []
+    for number, face in enumerate(values["faces"], start=1):
+        row = [*start, number, *([face.get("identity")] if video else []), face["score"]]
+        row += [*face["box_xyxy_px"], *(face["angles_deg"] or [None] * 3)]
+        scores = face["scores"] or [None] * scheme.num_landmarks
+        for point, score in zip(face["landmarks_px"], scores, strict=True):
+            row += [*(point or [None, None]), score]
+        rows.append(row)
+    return rows
+
+
+def format_json(found: PictureFaces, scheme: LandmarkScheme) -> str:
+    """Returns a JSON file's text."""
+    return json.dumps(as_dict(found, scheme), indent=1, allow_nan=False)
+
+
+def format_json_line(found: PictureFaces, scheme: LandmarkScheme) -> str:
+    """Returns one line of JSON, with its end."""
+    values = as_dict(found, scheme)
+    return json.dumps(values, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def format_csv(rows: Iterable[Sequence[Any]]) -> str:
+    """Returns rows as CSV text."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def format_pts(landmarks_px: np.ndarray) -> str:
+    """Returns a ``.pts`` file's text; its first pixel is 1."""
+    rows = "\n".join(f"{x + 1:.3f} {y + 1:.3f}" for x, y in landmarks_px)
+    return f"version: 1\nn_points: {len(landmarks_px)}\n{{\n{rows}\n}}\n"
+
+
+def pts_files(faces: Sequence[LocatedFace], base: pathlib.Path) -> dict[pathlib.Path, str]:
+    """Returns one ``.pts`` file a face, by path, numbered from 1 if there are several.
+
+    Args:
+        faces: of a picture.
+        base: the files' path without an ending.
+    """
+    ends = [f"_{n}" for n in range(1, len(faces) + 1)] if len(faces) > 1 else [""]
+    return {
+        base.with_name(f"{base.name}{end}.pts"): format_pts(face.landmarks_px)
+        for end, face in zip(ends, faces, strict=False)
+    }
+
+
+def single_files(
+    found: PictureFaces, scheme: LandmarkScheme, base: pathlib.Path, form: str
+) -> dict[pathlib.Path, str]:
+    """Returns the files, by path, of a picture on its own.
+
+    Args:
+        found: what is in it.
+        scheme: of the landmarks.
+        base: the files' path without an ending.
+        form: "json", "jsonl", "csv" or "pts".
+    """
+    if form == "pts":
+        return pts_files(found.faces, base)
+    if form == "csv":
+        text = format_csv([csv_columns(scheme), *csv_rows(found, scheme)])
+    else:
+        text = (format_json if form == "json" else format_json_line)(found, scheme)
+    return {base.with_name(f"{base.name}.{form}"): text}
+
+
+def pts_bases(pictures: Sequence[str]) -> dict[str, str]:
+    """Returns the paths of pictures' ``.pts`` files without an ending, one for each picture.
+
+    The picture's own without its ending, as is the custom; with it where another picture's files
+    would have the same name.
+
+    Args:
+        pictures: relative paths.
+
+    Example:
+        >>> pts_bases(["a.jpg", "b.jpg", "b.png"])
+        {'a.jpg': 'a', 'b.jpg': 'b.jpg', 'b.png': 'b.png'}
+    """
+    plain = {name: str(pathlib.PurePosixPath(name).with_suffix("")) for name in pictures}
+    counts = Counter(plain.values())
+
+    def clashes(base: str) -> bool:
+        return counts[base] > 1 or re.sub(r"_\d+$", "", base) in counts.keys() - {base}
+
+    return {name: name if clashes(base) else base for name, base in plain.items()}
+
+
+def write_pts(faces: Sequence[LocatedFace], base: pathlib.Path) -> None:
+    """Writes one ``.pts`` file a face; see `pts_files`."""
+    base.parent.mkdir(parents=True, exist_ok=True)
+    for path, text in pts_files(faces, base).items():
+        write_text(path, text)
