@@ -1,0 +1,168 @@
+"""Films of rendered faces that move as told: every frame's truth is known exactly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from tfrecords_tools.synthetic.face import render_face
+from wing_tf.geometry import apply_affine, landmark_box
+
+_PORTRAIT = 320  # pixels; the landmarks span about half
+_SOFTNESS = 0.012  # of the mask's edge, in portraits
+_BROWS = slice(17, 27)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How one face moves over T frames.
+
+    Attributes:
+        centre_px: [T, 2], of the tight box of the landmarks of the upright face.
+        side_px: [T], the longer side of that box.
+        roll_deg: [T], clockwise as seen.
+    """
+
+    centre_px: np.ndarray
+    side_px: np.ndarray
+    roll_deg: np.ndarray
+
+
+class SyntheticClip:
+    """Cut-out portraits that move over a still background, with a sensor's noise.
+
+    The portraits are those of `render_face`. Each is warped once a frame by the similarity that its
+    motion says, to fractions of a pixel, and its landmarks are mapped by the same matrix. Frames
+    are made when they are asked for, and are the same each time.
+
+    Args:
+        motions: of the faces; a later face passes in front of an earlier one.
+        seed: of faces, background and noise.
+        portraits: which faces of the seed; the first ones if None.
+        size_hw: of the frames.
+        noise: standard deviation of the noise of each channel, in grey levels.
+
+    Attributes:
+        landmarks_px: float64 [T, N, 68, 2], the truth.
+        size_hw: of the frames.
+
+    Raises:
+        ValueError: if there is no motion, they differ in length, or there is not one portrait each.
+    """
+
+    def __init__(
+        self,
+        motions: list[Motion],
+        *,
+        seed: int,
+        portraits: Sequence[int] | None = None,
+        size_hw: tuple[int, int] = (480, 640),
+        noise: float = 3.0,
+    ):
+        lengths = {len(values) for m in motions for values in vars(m).values()}
+        if len(lengths) != 1:
+            raise ValueError(f"Motions must be some, of one length. Received: {sorted(lengths)}.")
+        self.size_hw, self._seed, self._noise = size_hw, seed, noise
+        portraits = range(len(motions)) if portraits is None else portraits
+        heads = [_cut_out(seed, index) for index in portraits]
+        self._layers = [layer for layer, _ in heads]
+        self._to_frame = [
+            _matrices(motion, landmarks)
+            for motion, (_, landmarks) in zip(motions, heads, strict=True)
+        ]
+        self.landmarks_px = np.stack(
+            [
+                apply_affine(matrices, landmarks[None])
+                for matrices, (_, landmarks) in zip(self._to_frame, heads, strict=True)
+            ],
+            axis=1,
+        )
+        self._background = _background(seed, size_hw)
+
+    def __len__(self) -> int:
+        return len(self.landmarks_px)
+
+    def frame(self, index: int) -> np.ndarray:
+        """Returns a frame, uint8 RGB [H, W, 3]."""
+        canvas = self._background.copy()
+        for layer, matrices in zip(self._layers, self._to_frame, strict=True):
+            x, y, width, height = self._span(layer, matrices[index])
+            if width <= 0 or height <= 0:
+                continue
+            matrix = matrices[index] - [[0, 0, x], [0, 0, y]]
+            # Pixel centres are integers for OpenCV, too.
+            warped = cv2.warpAffine(layer, matrix, (width, height), flags=cv2.INTER_LINEAR)
+            part = canvas[y : y + height, x : x + width]
+            part *= 1 - warped[..., 3:]
+            part += warped[..., :3]
+        rng = np.random.default_rng([self._seed, 2, index])
+        canvas += self._noise * rng.standard_normal(canvas.shape, np.float32)
+        return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
+
+    def hidden_share(self, index: int) -> np.ndarray:
+        """Returns which share of each face's landmarks others hide in a frame, float64 [N]."""
+        shares = np.zeros(len(self._layers))
+        for back in range(len(shares)):
+            points = self.landmarks_px[index, back]
+            hidden = np.zeros(len(points), bool)
+            for front in range(back + 1, len(shares)):
+                layer, matrix = self._layers[front], self._to_frame[front][index]
+                inverse = cv2.invertAffineTransform(matrix)
+                column, row = np.rint(apply_affine(inverse, points)).astype(int).T
+                inside = (row >= 0) & (row < len(layer)) & (column >= 0) & (column < len(layer))
+                row, column = np.clip([row, column], 0, len(layer) - 1)
+                hidden |= inside & (layer[row, column, 3] > 0.5)
+            shares[back] = hidden.mean()
+        return shares
+
+    def _span(self, layer: np.ndarray, matrix: np.ndarray) -> tuple[int, int, int, int]:
+        """Returns x, y, width and height of the part of the frame that a layer may touch."""
+        rows, columns = np.nonzero(layer[::4, ::4, 3])
+        corners = 4 * np.array(
+            [[x, y] for x in (columns.min() - 2, columns.max() + 2)
+             for y in (rows.min() - 2, rows.max() + 2)], float,
+        )  # fmt: skip
+        box = landmark_box(apply_affine(matrix, corners))
+        height, width = self.size_hw
+        low = np.clip(np.floor(box[:2]), 0, [width, height]).astype(int)
+        high = np.clip(np.ceil(box[2:]) + 1, 0, [width, height]).astype(int)
+        return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
+
+
+def _cut_out(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a head, float32 [S, S, 4] of colour times cover and cover, and its landmarks."""
+    face = render_face(seed, index, size=_PORTRAIT, wide_yaw=0.0, yaw_deg=8.0)
+    landmarks = face.landmarks_px.astype(np.float64)
+    low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+    # The forehead: brows moved up the face, which may lean.
+    up = landmarks[_BROWS].mean(axis=0) - landmarks[8]
+    edge = np.concatenate([landmarks, landmarks[_BROWS] + 0.55 * up])
+    middle = (low + high) / 2
+    edge = np.rint((edge - middle) * 1.06 + middle).astype(np.int32)
+    cover = np.zeros((_PORTRAIT, _PORTRAIT), np.float32)
+    cv2.fillConvexPoly(cover, cv2.convexHull(edge), 1.0)
+    soft = cv2.GaussianBlur(cover, (0, 0), _SOFTNESS * _PORTRAIT)
+    soft[[0, -1]], soft[:, [0, -1]] = 0, 0
+    return np.dstack([face.image * soft[..., None], soft]).astype(np.float32), landmarks
+
+
+def _matrices(motion: Motion, landmarks_px: np.ndarray) -> np.ndarray:
+    """Returns the maps [T, 2, 3] from the portrait to the frames."""
+    box = landmark_box(landmarks_px)
+    centre, side = (box[:2] + box[2:]) / 2, np.max(box[2:] - box[:2])
+    angle = np.radians(motion.roll_deg)
+    cos, sin = (motion.side_px / side * f(angle) for f in (np.cos, np.sin))
+    shift_x = motion.centre_px[:, 0] - cos * centre[0] + sin * centre[1]
+    shift_y = motion.centre_px[:, 1] - sin * centre[0] - cos * centre[1]
+    return np.stack([cos, -sin, shift_x, sin, cos, shift_y], axis=-1).reshape(-1, 2, 3)
+
+
+def _background(seed: int, size_hw: tuple[int, int]) -> np.ndarray:
+    """Returns a blurred wall with things on it, float32 [H, W, 3]."""
+    rng = np.random.default_rng([seed, 1])
+    coarse = rng.uniform(40, 200, (5, 6, 3)).astype(np.float32)
+    fine = rng.uniform(-12, 12, (size_hw[0] // 8, size_hw[1] // 8, 3)).astype(np.float32)
+    size_wh = size_hw[::-1]
+    wall = cv2.resize(coarse, size_wh, interpolation=cv2.INTER_CUBIC)
+    return np.clip(wall + cv2.resize(fine, size_wh, interpolation=cv2.INTER_LINEAR), 0, 255)

@@ -1,0 +1,127 @@
+"""One face of a film: where it is, where it goes and what it looks like."""
+
+import dataclasses
+
+import numpy as np
+
+from wing_tf.geometry import box_iou, crop_square, landmark_box
+from wing_tf.geometry.resample import crop_resample
+from wing_tf.runtime.faces import LocatedFace
+from wing_tf.runtime.smoothing import OneEuroFilter
+
+_VELOCITY_S = 0.15  # time constant of its mean
+_LONGEST_STEP_S = 0.2  # that a velocity is trusted for from one frame to the next
+_SIGNATURE_S = 0.2  # between two looks
+_CELLS = 8  # of a signature, along each side
+_SAMPLES = 32  # pixels along each side that it is the mean of
+
+
+@dataclasses.dataclass(eq=False)
+class Track:
+    """What is known of one face.
+
+    Attributes:
+        identity: its number; None until it is reported.
+        face: as it was last seen, not smoothed.
+        time_s: when that was.
+        found_s: when the detector last found it.
+        smoother: of its landmarks; None if they are not smoothed.
+        visible: False while it is hidden or lost.
+        velocity_px: [2], a second; that of the time when it was last apart from others.
+        apart: the square [4] round the face at that time.
+        apart_s: that time.
+        signature: what it looked like then.
+    """
+
+    face: LocatedFace
+    time_s: float
+    found_s: float
+    smoother: OneEuroFilter | None
+    signature: np.ndarray
+    identity: int | None = None
+    visible: bool = True
+    velocity_px: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(2))
+    apart: np.ndarray = dataclasses.field(init=False)
+    apart_s: float = dataclasses.field(init=False)
+    signature_s: float = dataclasses.field(init=False)
+
+    def __post_init__(self):
+        self.apart, self.apart_s = square_of(self.face), self.time_s
+        self.signature_s = self.time_s
+
+    def next_box(self, time_s: float) -> np.ndarray:
+        """Returns the box [4] of the landmarks, moved to where they should be by now."""
+        step = self.velocity_px * min(time_s - self.time_s, _LONGEST_STEP_S)
+        return landmark_box(self.face.landmarks_px) + np.tile(step, 2)
+
+    def hidden_square(self, time_s: float) -> np.ndarray:
+        """Returns the square [4] where a hidden face should be by now."""
+        return self.apart + np.tile(self.velocity_px * (time_s - self.apart_s), 2)
+
+    def see(self, face: LocatedFace, time_s: float) -> None:
+        """Takes in where the face is now."""
+        self.face, self.time_s, self.visible = face, time_s, True
+
+    def learn(self, image: np.ndarray, time_s: float) -> None:
+        """Learns velocity and looks of a face that no other one touches."""
+        square = square_of(self.face)
+        step_s = time_s - self.apart_s
+        if step_s > 0:
+            velocity = (centre_of(square) - centre_of(self.apart)) / step_s
+            share = 1 - np.exp(-step_s / _VELOCITY_S)
+            self.velocity_px = self.velocity_px + share * (velocity - self.velocity_px)
+        self.apart, self.apart_s = square, time_s
+        if time_s - self.signature_s >= _SIGNATURE_S:
+            self.signature_s = time_s
+            self.signature = (self.signature + signature_of(image, self.face)) / 2
+
+    def start_again(self, face: LocatedFace, time_s: float) -> None:
+        """Takes in a face that is found again after it was hidden."""
+        self.see(face, time_s)
+        self.found_s = time_s
+        self.apart, self.apart_s = square_of(face), time_s
+        if self.smoother is not None:
+            self.smoother.reset()
+
+
+def square_of(face: LocatedFace) -> np.ndarray:
+    """Returns the square [4] round the landmarks of a face."""
+    return crop_square(landmark_box(face.landmarks_px), 1.0)
+
+
+def centre_of(square: np.ndarray) -> np.ndarray:
+    """Returns the middle [..., 2] of squares [..., 4]."""
+    return (square[..., :2] + square[..., 2:]) / 2
+
+
+def side_of(square: np.ndarray) -> np.ndarray:
+    """Returns the side [...] of squares [..., 4]."""
+    return square[..., 2] - square[..., 0]
+
+
+def overlap(face: LocatedFace, other: LocatedFace) -> float:
+    """Returns the intersection over union of the squares round two faces."""
+    return float(box_iou(square_of(face), square_of(other)))
+
+
+def signature_of(image: np.ndarray, face: LocatedFace) -> np.ndarray:
+    """Returns what a face looks like from afar: colours float [8, 8, 3] in 0..1.
+
+    Args:
+        image: uint8 RGB [H, W, 3].
+        face: with its landmarks in the picture.
+    """
+    square = square_of(face)
+    step = max(1, int(side_of(square) // _SAMPLES))
+    # Every n-th pixel will do, and pixel n x is pixel x of what is left.
+    crop, _ = crop_resample(image[::step, ::step], square / step, (_CELLS, _CELLS))
+    return crop / 255
+
+
+def difference(signature: np.ndarray, other: np.ndarray) -> float:
+    """Returns how far two signatures are apart: the root mean square in the circle they fill."""
+    return float(np.sqrt(np.mean((signature - other)[_CIRCLE] ** 2)))
+
+
+_RADII = np.hypot(*(np.mgrid[:_CELLS, :_CELLS] - (_CELLS - 1) / 2))
+_CIRCLE = _RADII <= _CELLS / 2 - 0.4  # corners show what is behind the face
