@@ -105,6 +105,9 @@ _TEST_WIDE_YAW = flags.DEFINE_float("test_wide_yaw", 0.38, "synthetic: the same 
 _YAW = flags.DEFINE_float(
     "yaw_deg", 22.0, "synthetic: standard deviation of the nearly frontal faces' yaw."
 )
+_SIZE = flags.DEFINE_integer(
+    "size", 192, "synthetic: side of the rendered picture in pixels, of which the face takes half."
+)
 _SIDE = flags.DEFINE_integer("side", 256, "The stored square's side in pixels, a multiple of 8.")
 _CONTEXT = flags.DEFINE_float("context", 2.0, "The square's side over the face box's longer side.")
 _QUALITY = flags.DEFINE_integer("jpeg_quality", 95, "Of the stored squares.")
@@ -159,6 +162,7 @@ def _make_source():
         for flag in (
             _ROOT, _SCHEME, _CATEGORY, _SPLIT, _ORIGIN, _EXIF, _ALIGNED, _JOINTS, _HIDDEN,
             _PICTURES, _COUNT, _NUM_TEST, _SEED, _WIDE_YAW, _TEST_WIDE_YAW, _YAW,
+            _SIZE,
         )
     }  # fmt: skip
     parameters = inspect_module.signature(SOURCES[name]).parameters

@@ -72,7 +72,7 @@ def random_style(rng: np.random.Generator) -> Style:
     skin = _SKIN[low] + (tone - low) * (_SKIN[low + 1] - _SKIN[low])
     skin = skin * np.exp(rng.normal([0.02, 0, 0], 0.05)) * np.exp(rng.normal(0, 0.08))
     dark = tone > 2.2
-    hair = _HAIR[rng.integers(0, 3 if dark or rng.random() < 0.35 else len(_HAIR))]
+    hair = _HAIR[rng.integers(0, 3 if dark or rng.random() < 0.5 else len(_HAIR))]
     hair = hair * np.exp(rng.normal(0, 0.07, 3)) * np.exp(rng.normal(0, 0.2))
     age = rng.random() ** 1.6
     if age > 0.75 and rng.random() < 0.6:
@@ -177,7 +177,7 @@ def _skin(head: Head, style: Style, rng: np.random.Generator) -> tuple[np.ndarra
 
 def _brows(colour: np.ndarray, style: Style, rng: np.random.Generator) -> None:
     along, away = brow_chart()
-    thick, drop = rng.uniform(1.6, 4.2), rng.uniform(0.5, 2.6)
+    thick, drop = rng.uniform(2.2, 5.2), rng.uniform(0.5, 2.6)
     slot = slice(36, 76)
     along, away = along[slot], away[slot]
     inner = np.clip((along + rng.uniform(-0.02, 0.08)) / 0.10, 0, 1)
@@ -186,7 +186,7 @@ def _brows(colour: np.ndarray, style: Style, rng: np.random.Generator) -> None:
     hair = cut_noise("stubble", rng, away.shape[1], away.shape[0]).T
     strokes = cv2.GaussianBlur(hair, (3, 3), 0) * 0.45
     weight = np.clip((half - np.abs(away - drop)) / 1.3 + strokes, 0, 1) * inner * (outer > 0)
-    weight = np.clip(weight * rng.uniform(0.45, 1.0), 0, 1).astype(np.float32)
+    weight = np.clip(weight * rng.uniform(0.6, 1.05), 0, 1).astype(np.float32)
     tint = 0.8 * style.hair + 0.05 * style.skin
     if style.hat or rng.random() < 0.5:
         tint = 0.25 * style.skin * np.array([0.8, 0.65, 0.6])

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfrecords_tools.synthetic.appearance import grow_hair, paint, random_style
 from tfrecords_tools.synthetic.exact import product
-from tfrecords_tools.synthetic.head import GRID_SHAPE, chart_of_points, mean_controls
+from tfrecords_tools.synthetic.head import GRID_SHAPE, Head, chart_of_points, mean_controls
 from tfrecords_tools.synthetic.light import atlas_normals, shade
 from tfrecords_tools.synthetic.parts import (
     BLOCKS,
@@ -25,6 +25,7 @@ from tfrecords_tools.synthetic.scene import background, glasses, occlude
 from tfrecords_tools.synthetic.shape import random_head
 
 _SUPERSAMPLING = 2
+_OUTLINE, _OUTLINE_STEPS = slice(0, 17), 48
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class SyntheticFace:
     Attributes:
         image: uint8 RGB `[size, size, 3]`.
         landmarks_px: float32 `[68, 2]`, (x, y) in iBUG-68 order, pixel centres at integers; hidden
-            landmarks keep their true projected place.
+            landmarks keep their true projected place. Those of the outline (0 to 16) are on the
+            outline that is seen, as in annotated photographs: where the head's turn hides their
+            place on the jaw, the nearest place on the same level that is not behind the cheek.
         visibility: float32 `[68]`, 1 visible, 0 hidden by the head, its hair or an occluder.
         angles_deg: float32 `[3]`, yaw, pitch, roll. Positive yaw: the nose points to the picture's
             right, its right half of the face is hidden. Positive pitch: the nose points up.
@@ -85,6 +88,36 @@ def _landmark_vertices() -> np.ndarray:
     rows, columns = GRID_SHAPE
     s, t = chart_of_points(mean_controls()[:68]).T
     return np.rint(t * (rows - 1)).astype(int) * columns + np.rint(s * (columns - 1)).astype(int)
+
+
+@cache
+def _outline_paths() -> tuple[np.ndarray, np.ndarray]:
+    """Grid rows `[17, 1]` and columns `[17, S]` from each outline landmark over its cheek."""
+    rows, columns = GRID_SHAPE
+    s, t = chart_of_points(mean_controls()[_OUTLINE]).T
+    path = np.linspace(s, 0.5 + 0.3 * (s - 0.5), _OUTLINE_STEPS, axis=1)
+    return t[:, None] * (rows - 1), path * (columns - 1)
+
+
+def _seen_outline(head: Head, camera: Camera) -> np.ndarray:
+    """Moves outline landmarks that a turn hides along the face's parallels to where it ends.
+
+    Returns:
+        `[17, 3]`, in the head frame.
+
+    Reference:
+        Zhu et al., High-fidelity pose and expression normalization, CVPR 2015: landmark marching.
+    """
+    rows, columns = np.broadcast_arrays(*_outline_paths())
+    grid = head.vertices.astype(np.float32)
+    paths = cv2.remap(grid, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR)
+    # The grid is near the landmarks, not through them.
+    paths = paths.astype(np.float64) + (head.landmarks[_OUTLINE] - paths[:, 0])[:, None]
+    xy, _ = camera.project(paths.reshape(-1, 3))
+    sideways = camera.rotation[:2, 0] / np.linalg.norm(camera.rotation[:2, 0])
+    sides = np.sign(8 - np.arange(17))[:, None]  # the picture's left half looks to the left
+    outward = -sides * (xy @ sideways).reshape(17, -1)
+    return paths[np.arange(17), outward.argmax(axis=1)]
 
 
 def render_face(
@@ -155,13 +188,16 @@ def render_face(
     figure = cv2.remap(atlas, atlas_x, atlas_y, cv2.INTER_LINEAR)
     cv2.copyTo(figure, (frame.numbers > 0).astype(np.uint8), scene)
 
+    points = head.landmarks.copy()
+    points[_OUTLINE] = _seen_outline(head, camera)
     landmark_normals = grid_normals(head.vertices).reshape(-1, 3)[_landmark_vertices()]
-    visible = _visible(frame, fine, head.landmarks, landmark_normals, 2.0 * size / 192)
+    landmark_normals[(points != head.landmarks).any(axis=1)] = 0  # where it ends it faces aside
+    visible = _visible(frame, fine, points, landmark_normals, 2.0 * size / 192)
     if rng.random() < 0.17 and glasses(scene, head.landmarks, fine, frame, rng):
         visible[36:48] = False
     image = cv2.resize(scene, (size, size), interpolation=cv2.INTER_AREA)
 
-    landmarks = camera.project(head.landmarks)[0].astype(np.float32)
+    landmarks = camera.project(points)[0].astype(np.float32)
     box = np.concatenate([landmarks.min(0), landmarks.max(0)])
     if rng.random() < 0.18:
         cover = occlude(image, box, 255 * np.sqrt(style.skin), rng)

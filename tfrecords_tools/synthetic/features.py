@@ -51,7 +51,7 @@ def paint_eyes(
     white = rng.uniform(0.32, 0.62) * np.array([1.0, 0.95, 0.92]) * np.exp(rng.normal(0, 0.03, 3))
     iris_radius, pupil = rng.uniform(5.4, 6.3), rng.uniform(1.5, 3.0)
     makeup = rng.random() < 0.25
-    line = rng.uniform(0.45, 0.8) + 0.25 * makeup
+    line = rng.uniform(0.6, 0.95) + 0.25 * makeup
     lower_line = rng.uniform(0.05, 0.35) + 0.3 * makeup
     crease = rng.uniform(0.15, 0.75)
     shadow = rng.uniform(0.2, 0.7) if makeup else rng.uniform(0, 0.25)

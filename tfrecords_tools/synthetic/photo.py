@@ -49,8 +49,8 @@ def degrade(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
 
     steps = np.linspace(0, 1, 256)
-    gamma = np.exp(rng.normal(0, 0.16))
-    contrast, lift = np.exp(rng.normal(0, 0.14)), rng.normal(0, 0.04)
+    gamma = np.exp(rng.normal(0.05, 0.2))
+    contrast, lift = np.exp(rng.normal(0.08, 0.2)), rng.normal(0, 0.04)
     curve = np.clip((steps**gamma - 0.5) * contrast + 0.5 + lift, 0, 1)
     cast = np.exp(rng.normal(0, 0.03, 3))
     table = np.clip(255 * curve[:, None] * cast, 0, 255).astype(np.uint8)
