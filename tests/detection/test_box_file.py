@@ -4,6 +4,16 @@ import numpy as np
 import pytest
 
 from wing_tf.detection import BoxFile, Correction, make_detector
+from wing_tf.inference.output import (
+    PictureFaces,
+    csv_columns,
+    csv_rows,
+    format_csv,
+    format_json,
+    format_json_line,
+)
+from wing_tf.landmarks import get_scheme
+from wing_tf.runtime.faces import LocatedFace
 
 IMAGE = np.zeros((50, 60, 3), np.uint8)
 
@@ -86,6 +96,25 @@ def test_its_boxes_may_be_corrected(tmp_path):
     np.testing.assert_allclose(boxes(IMAGE, "a.jpg"), [[2.5, 3.5, 7.5, 8.5]])
 
 
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
+def test_what_wing_predict_writes(tmp_path, form):
+    scheme = get_scheme("ibug_68")
+    boxes = np.array([[0.0, 0, 40, 41], [1, 1, 20, 22]])
+    faces = [LocatedFace(np.full((68, 2), 3.0), box, None, scheme) for box in boxes]
+    pictures = [PictureFaces("a.jpg", (50, 60), faces), PictureFaces("b.jpg", (50, 60), [])]
+    if form == "json":
+        text = format_json(pictures[0], scheme)
+    elif form == "jsonl":
+        text = "".join(format_json_line(picture, scheme) for picture in pictures)
+    else:
+        rows = [row for picture in pictures for row in csv_rows(picture, scheme)]
+        text = format_csv([csv_columns(scheme), *rows])
+    detector = BoxFile(write(tmp_path / "landmarks", text))
+    np.testing.assert_array_equal(detector(IMAGE, "a.jpg"), boxes)
+    assert detector(IMAGE, "b.jpg").shape == (0, 4)
+    assert detector.find("b.jpg") == (None if form == "json" else "b.jpg")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -95,6 +124,8 @@ def test_its_boxes_may_be_corrected(tmp_path):
         ("path,x0,y0,x1,y1\na.jpg,0,0,one,1\n", "boxes:2: a box must be four"),
         ("path,x0,y0,x1,y1\na.jpg,5,0,1,1\n", "boxes:2: a box must be .* x0 < x1"),
         ("path,x0,y0,x1,y1\na.jpg,0,0,inf,1\n", "boxes:2: a box must be four"),
+        ("path,frame,x0,y0,x1,y1\na.mp4,0,0,0,1,1\n", "boxes:2: a video's frame"),
+        ('{"image": "a.mp4", "frame": 0, "faces": []}\n', "boxes:1: a video's frame"),
         ("path,x0,y0,x1,y1\n,0,0,1,1\n", "boxes:2: no picture is named"),
         ('{"path": "a.jpg", "faces": []}\n{"path"\n', "boxes:2: not a line of JSON"),
         ('{"path": "a.jpg", "faces": []}\n[1]\n', "boxes:2: expected {...}"),

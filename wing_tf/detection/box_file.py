@@ -13,23 +13,24 @@ import numpy as np
 from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector
 
-_COLUMNS = ("x0", "y0", "x1", "y1")
+_COLUMNS = (("x0", "y0", "x1", "y1"), ("box_x0_px", "box_y0_px", "box_x1_px", "box_y1_px"))
 _NAMES = ("path", "image", "picture")
 
 
 class BoxFile(Detector):
     """A file's boxes, by the pictures' names.
 
-    Two kinds, told apart by their first letter; several lines may be of one picture:
+    Two kinds, told apart by their first letter; several lines may be of one picture, and what
+    wing-predict writes of pictures is read as well:
 
-    * CSV with a header ``path,x0,y0,x1,y1``, in any order, other columns ignored.
-    * JSON lines: ``{"path": ..., "boxes_xyxy_px": [[x0, y0, x1, y1], ...]}``, or
-      ``"box_xyxy_px": [...]`` of one face, or ``"faces": [{"box_xyxy_px": [...]}, ...]`` as
-      wing-predict writes; a line without any of them is passed over. ``image`` and ``picture`` are
-      taken for ``path``.
+    * CSV with a header ``path,x0,y0,x1,y1`` (or ``box_x0_px``, ...), in any order, other columns
+      ignored; four empty fields are no box.
+    * JSON lines, or one JSON object: ``{"path": ..., "boxes_xyxy_px": [[x0, y0, x1, y1], ...]}``,
+      or ``"box_xyxy_px": [...]`` of one face, or ``"faces": [{"box_xyxy_px": [...]}, ...]``; a line
+      without any of them is passed over.
 
-    A name is looked up as it is given, then relative to the file's folder, then as a bare file name
-    where only one picture is called so.
+    ``image`` and ``picture`` are taken for ``path``. A name is looked up as it is given, then
+    relative to the file's folder, then as a bare file name where only one picture is called so.
 
     Args:
         path: the file.
@@ -114,29 +115,26 @@ def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]
     columns = [column.strip() for column in rows.fieldnames or ()]
     rows.fieldnames = columns
     named = [name for name in _NAMES if name in columns]
-    if not named or not set(_COLUMNS) <= set(columns):
+    corners = next((four for four in _COLUMNS if set(four) <= set(columns)), None)
+    if not named or corners is None:
         raise ValueError(
             f"{path}:1: expected a CSV header path,x0,y0,x1,y1 or JSON lines. "
             f"Received: {text[:60].splitlines()[:1]}."
         )
     for row in rows:
-        name = row[named[0]]
+        _check_still(f"{path}:{rows.line_num}", row)
+        name, box = row[named[0]], [row[column] for column in corners]
         if not name:
             raise ValueError(f"{path}:{rows.line_num}: no picture is named.")
-        yield rows.line_num, name, [[row[column] for column in _COLUMNS]]
+        yield rows.line_num, name, [box] if any(box) else []
 
 
 def _json_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]:
     """Yields the number of each line, its picture and its boxes."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            content = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{path}:{number}: not a line of JSON ({error}).") from None
+    for number, content in _parsed(path, text):
         if not isinstance(content, dict):
-            raise ValueError(f"{path}:{number}: expected {{...}}. Received: {line[:60]}.")
+            raise ValueError(f"{path}:{number}: expected {{...}}. Received: {content!r:.60}.")
+        _check_still(f"{path}:{number}", content)
         name = next((content[name] for name in _NAMES if name in content), None)
         found = _boxes_of(content)
         if found is None:
@@ -146,6 +144,28 @@ def _json_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]
         if not isinstance(found, list):
             raise ValueError(f"{path}:{number}: boxes must be a list. Received: {found}.")
         yield number, name, found
+
+
+def _parsed(path: pathlib.Path, text: str) -> Iterator[tuple[int, Any]]:
+    """Yields each line's number and content, or those of the whole text if it is one object."""
+    try:
+        yield 1, json.loads(text)
+        return
+    except ValueError:
+        pass
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            content = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: not a line of JSON ({error}).") from None
+        yield number, content
+
+
+def _check_still(where: str, row: dict) -> None:
+    if row.get("frame") not in (None, ""):
+        raise ValueError(f"{where}: a video's frame; boxes must be of pictures.")
 
 
 def _boxes_of(content: dict) -> Any:
