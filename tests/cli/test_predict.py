@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -50,12 +52,21 @@ def keras_model(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def model(keras_model, synthetic_records):
-    from wing_tf.export import export_model
+def model(keras_model):
+    """The same network as a LiteRT file with its contract, in a folder."""
+    from wing_tf.export import deployed_network, write_litert
+    from wing_tf.export.contract_file import contract_facts
+    from wing_tf.export.litert import attach_files
+    from wing_tf.models.saving import load_network
 
-    folder = keras_model.with_name("export")
-    export_model(keras_model, folder, faces=f"{synthetic_records}/test-*")
-    return folder
+    network, contract = load_network(keras_model)
+    deployed = deployed_network(network, contract)
+    file = keras_model.with_name("export") / "model.tflite"
+    file.parent.mkdir()
+    write_litert(deployed, file, precision="float32")
+    facts = contract_facts(deployed, contract, format="litert", precision="float32")
+    attach_files(file, {"contract.json": json.dumps(facts)})
+    return file.parent
 
 
 @pytest.fixture
@@ -201,6 +212,46 @@ def test_a_folder_without_faces_has_empty_entries(model, pictures, tmp_path):
     (tmp_path / "nothing").mkdir()
     line = _error(_predict(f"--model={model}", f"--folder={tmp_path / 'nothing'}"))
     assert "No pictures in" in line
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Of 3000 frames, so that it can be interrupted."""
+    from wing_tf.inference.video import VideoWriter
+
+    with VideoWriter(tmp_path / "film.avi", frames_per_s=25, size_hw=(48, 64)) as writer:
+        for number in range(3000):
+            writer.write(np.full((48, 64, 3), number % 200, np.uint8))
+    return tmp_path / "film.avi"
+
+
+def test_a_video_that_is_interrupted_leaves_whole_files(model, film, tmp_path):
+    out = tmp_path / "out"
+    arguments = [f"--model={model}", f"--video={film}", f"--output={out}", "--detector=whole"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "wing_tf.cli.predict", *arguments, "--format=csv"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+    ) as process:  # fmt: skip
+        results = out / "landmarks.csv"
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not (results.exists() and len(_rows(results)) > 3):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert stdout.startswith("stopped; ")
+    count = len({row["frame"] for row in _rows(results)})
+    assert 3 < count < 3000
+    assert f" {count} frame(s)" in stdout
+    drawn = cv2.VideoCapture(str(out / "output.mp4"))
+    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == count
+    assert "exists already" in _error(_predict(*arguments, "--format=csv"))
+
+
+def test_no_video_and_no_camera_are_one_line(model, pictures, tmp_path):
+    assert "Camera 63 can't be opened" in _error(_predict(f"--model={model}", "--camera=63"))
+    for name in ("absent.mp4", "text.jpg"):
+        assert name in _error(_predict(f"--model={model}", f"--video={pictures / name}"))
 
 
 @pytest.mark.slow

@@ -1,0 +1,110 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from wing_tf.inference.film import run_film
+from wing_tf.inference.video import VideoWriter, open_video
+from wing_tf.landmarks import get_scheme
+from wing_tf.landmarks.head import AVERAGE_HEAD_MM
+from wing_tf.runtime.faces import LocatedFace
+from wing_tf.visualization import draw_faces
+
+SCHEME = get_scheme("ibug_68")
+COUNT = 20
+
+
+def _track(image, time_s):
+    """One face that moves by 100 pixels a second, another one in the second half."""
+    shifts = [80 + 100 * time_s, *([200] if time_s > 0.39 else [])]
+    landmarks = [AVERAGE_HEAD_MM[:, :2] + [shift, 60] for shift in shifts]
+    box = np.array([10.0, 10, 90, 90])
+    return [LocatedFace(p, box, scheme=SCHEME, identity=i) for i, p in enumerate(landmarks)]
+
+
+def _draw(image, faces):
+    return draw_faces(image, faces, SCHEME)
+
+
+@pytest.fixture
+def film(tmp_path):
+    path = tmp_path / "film.avi"
+    generator = np.random.default_rng(0)
+    with VideoWriter(path, frames_per_s=25, size_hw=(120, 160)) as writer:
+        for _ in range(COUNT):
+            writer.write(generator.integers(0, 256, (120, 160, 3), np.uint8))
+    return path
+
+
+def _frames(path):
+    with open_video(path) as video:
+        return [frame.image for frame in video]
+
+
+def test_a_film_gives_a_line_and_a_drawn_frame_each(film, tmp_path):
+    summary = run_film(
+        open_video(film), _track, tmp_path / "out", name="film", scheme=SCHEME, draw=_draw
+    )
+    assert (summary.frames, summary.broken, summary.faces, summary.stopped) == (20, 0, 2, False)
+    lines = (tmp_path / "out/landmarks.jsonl").read_text().splitlines()
+    lines = [json.loads(line) for line in lines]
+    assert [line["frame"] for line in lines] == list(range(COUNT))
+    assert lines[5]["time_s"] == pytest.approx(0.2)
+    assert [face["identity"] for face in lines[15]["faces"]] == [0, 1]
+    assert lines[5]["faces"][0]["landmarks_px"][27] == pytest.approx([100, 60], abs=0.01)
+    drawn, plain = _frames(tmp_path / "out/output.mp4"), _frames(film)
+    assert len(drawn) == COUNT
+    assert drawn[3].shape == plain[3].shape
+    with pytest.raises(ValueError, match="landmarks.jsonl exists already"):
+        run_film(open_video(film), _track, tmp_path / "out", name="film", scheme=SCHEME)
+
+
+def test_what_a_broken_frame_leaves_out_is_filled_in_the_drawn_film(film, tmp_path):
+    data = bytearray(film.read_bytes())
+    starts = [i for i in range(len(data) - 4) if data[i : i + 4] == b"00dc"][:COUNT]
+    for number in (6, 7, 11):
+        data[starts[number] + 8 : starts[number + 1]] = bytes(
+            starts[number + 1] - starts[number] - 8
+        )
+    film.write_bytes(data)
+    summary = run_film(
+        open_video(film), _track, tmp_path / "out", name="film", scheme=SCHEME, form="csv",
+        draw=_draw,
+    )  # fmt: skip
+    assert (summary.frames, summary.broken) == (COUNT - 3, 3)
+    rows = list(csv.DictReader((tmp_path / "out/landmarks.csv").read_text().splitlines()))
+    frames = {int(row["frame"]) for row in rows}
+    assert len(frames) == COUNT - 3
+    assert {0, COUNT - 1} <= frames
+    assert len(_frames(tmp_path / "out/output.mp4")) == COUNT
+
+
+def test_a_closed_window_ends_the_run_with_whole_files(film, tmp_path):
+    shown = []
+
+    def show(image):
+        shown.append(image)
+        return len(shown) < 4
+
+    summary = run_film(
+        open_video(film), _track, tmp_path / "out", name="film", scheme=SCHEME, draw=_draw,
+        show=show,
+    )  # fmt: skip
+    assert (summary.frames, summary.stopped) == (4, True)
+    assert len(_frames(tmp_path / "out/output.mp4")) == 4
+    plain = run_film(open_video(film), _track, tmp_path / "plain", name="film", scheme=SCHEME)
+    assert [path.name for path in plain.files] == ["landmarks.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "plain").iterdir()) == ["landmarks.jsonl"]
+
+
+def test_a_fault_leaves_the_landmarks_so_far(film, tmp_path):
+    def track(image, time_s):
+        if time_s > 0.3:
+            raise OSError("no more")
+        return _track(image, time_s)
+
+    with pytest.raises(OSError, match="no more"):
+        run_film(open_video(film), track, tmp_path / "out", name="f", scheme=SCHEME, draw=_draw)
+    assert len((tmp_path / "out/landmarks.jsonl").read_text().splitlines()) == 8
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["landmarks.jsonl"]
