@@ -1,3 +1,7 @@
+import os
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -158,6 +162,25 @@ def test_pictures_keep_their_colours_and_bad_ones_are_named(tmp_path):
     (tmp_path / "b.png").write_bytes(b"text")
     with pytest.raises(ValueError, match="Cannot decode picture"):
         load_picture(tmp_path / "b.png")
+    os.mkfifo(tmp_path / "c.png")
+    with pytest.raises(ValueError, match="not a file"):
+        load_picture(tmp_path / "c.png")
+
+
+def _png(width, height):
+    """A PNG file that ends after its first row."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(width + 1))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def test_a_picture_that_is_too_large_is_called_so(tmp_path):
+    (tmp_path / "a.png").write_bytes(_png(40_000, 30_000))
+    with pytest.raises(ValueError, match="too large for OpenCV"):
+        load_picture(tmp_path / "a.png")
 
 
 def test_a_ced_plot_is_a_picture(tmp_path):

@@ -77,9 +77,10 @@ class Finder:
         """Returns plain values that say what makes the results of a run."""
         values = dataclasses.asdict(self)
         del values["threads"]  # does not change them
-        file = _model_file(model)
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        return {"model": model or "shipped", "model_sha256": digest, **values}
+        for name in ("detector_model", "box_file", "correction", "scheme_map"):
+            if values[name]:
+                values[f"{name}_sha256"] = _digest(pathlib.Path(values[name]))
+        return {"model": model or "shipped", "model_sha256": _digest(_model_file(model)), **values}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -231,7 +232,7 @@ def compare(
     """Writes how far two models' landmarks are apart on the same faces."""
     from wing_tf.cli.common import free_folder
     from wing_tf.inference import comparison
-    from wing_tf.inference.folder import readable_pictures
+    from wing_tf.inference.folder import FAULTS, readable_pictures, reason_of
 
     target = free_folder(output or str(_DEFAULT_OUTPUT / "compare"))
     first, second = (find.open(model) for model in models)
@@ -243,8 +244,15 @@ def compare(
     skipped: dict[str, str] = {}
     differences: list[comparison.FaceDifference] = []
     for name, path, picture in readable_pictures(image, folder, skipped, leave_out=target):
-        boxes = first.detect(picture, str(path))
-        differences += comparison.compare_faces(picture, name, boxes, (first, second), first.scheme)
+        try:
+            boxes = first.detect(picture, str(path))
+            differences += comparison.compare_faces(
+                picture, name, boxes, (first, second), first.scheme
+            )
+        except FAULTS as error:
+            if image:
+                raise
+            skipped[name] = reason_of(error)
         differences = comparison.without_small_ones(differences)
     if not differences:
         raise ValueError(f"No face found in {image or folder}.")
@@ -311,3 +319,7 @@ def _model_file(model: str | None) -> pathlib.Path:
     from wing_tf.models.saving import find_network
 
     return find_network(model)
+
+
+def _digest(file: pathlib.Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -19,8 +19,10 @@ from wing_tf.visualization.files import load_picture, save_picture
 ENDINGS = (".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Files that are taken for pictures, whatever is in them."""
 
+FAULTS = (ValueError, OSError, MemoryError, cv2.error)
+"""What one picture can raise, for which it is skipped."""
+
 _AT_ONCE, _PIXELS_AT_ONCE = 16, 24_000_000
-_FAULTS = (ValueError, OSError, MemoryError, cv2.error)
 _SKIPPED = "skipped.csv"
 
 
@@ -61,7 +63,7 @@ def find_pictures(
     closed: dict[str, str] = {}
 
     def note(error: OSError) -> None:
-        closed[pathlib.Path(error.filename).relative_to(folder).as_posix()] = _reason(error)
+        closed[pathlib.Path(error.filename).relative_to(folder).as_posix()] = reason_of(error)
 
     left_out = None if leave_out is None else leave_out.resolve()
     names = []
@@ -162,8 +164,8 @@ def readable_pictures(
     for name in tqdm(names, unit="picture", disable=None):
         try:
             picture = load_picture(place / name)
-        except _FAULTS as error:
-            skipped[name] = _reason(error)
+        except FAULTS as error:
+            skipped[name] = reason_of(error)
             continue
         yield name, place / name, picture
 
@@ -179,8 +181,8 @@ def _batches(
         try:
             images[name] = load_picture(folder / name)
             pixels += images[name].size // 3
-        except _FAULTS as error:
-            faults[name] = _reason(error)
+        except FAULTS as error:
+            faults[name] = reason_of(error)
         if len(images) + len(faults) >= _AT_ONCE or pixels >= _PIXELS_AT_ONCE:
             yield images, faults
             images, faults, pixels = {}, {}, 0
@@ -199,20 +201,20 @@ def _locate(
     for name, image in images.items():
         try:
             boxes[name] = landmarker.detect(image, str(folder / name))
-        except _FAULTS as error:
-            faults[name] = _reason(error)
+        except FAULTS as error:
+            faults[name] = reason_of(error)
     try:
         located = landmarker.many([images[name] for name in boxes], list(boxes.values()))
         return dict(zip(boxes, located, strict=True))
-    except _FAULTS:
+    except FAULTS:
         if len(boxes) < 2:
             raise
     found = {}
     for name, own in boxes.items():  # which of them is it
         try:
             (found[name],) = landmarker.many([images[name]], [own])
-        except _FAULTS as error:
-            faults[name] = _reason(error)
+        except FAULTS as error:
+            faults[name] = reason_of(error)
     return found
 
 
@@ -222,7 +224,7 @@ def _save_drawn(path: pathlib.Path, image: np.ndarray) -> None:
     save_picture(path if keeps else path.with_name(f"{path.name}.jpg"), image)
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Returns an error as one line."""
     if isinstance(error, MemoryError):
         return "needs more memory than there is"

@@ -28,8 +28,11 @@ def load_picture(path: str | pathlib.Path) -> np.ndarray:
     Raises:
         ValueError: if it is missing or can't be decoded.
     """
+    path = pathlib.Path(path)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"Cannot read picture {path}: not a file.")  # a pipe would be waited for
     try:
-        data = np.frombuffer(pathlib.Path(path).read_bytes(), np.uint8)
+        data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise ValueError(f"Cannot read picture {path}: {error.strerror}.") from None
     try:
