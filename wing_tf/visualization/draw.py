@@ -1,6 +1,5 @@
 """Landmarks, boxes and poses on pictures."""
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 
 import cv2
@@ -55,19 +54,16 @@ def draw_faces(
         size_wh = [max(1, round(side * scale)) for side in image.shape[1::-1]]
         way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         canvas = cv2.resize(canvas, size_wh, interpolation=way)
-    for original in faces:
-        face = dataclasses.replace(
-            original,
-            landmarks_px=(original.landmarks_px + 0.5) * scale - 0.5,
-            box_xyxy_px=(original.box_xyxy_px + 0.5) * scale - 0.5,
-        )
-        box = face.box_xyxy_px if boxes else None
-        _mark(canvas, face.landmarks_px, scheme, box_xyxy_px=box, lines=lines, numbers=numbers)
+    for face in faces:
+        landmarks_px = (np.asarray(face.landmarks_px) + 0.5) * scale - 0.5
+        box = (np.asarray(face.box_xyxy_px) + 0.5) * scale - 0.5
+        shown_box = box if boxes else None
+        _mark(canvas, landmarks_px, scheme, box_xyxy_px=shown_box, lines=lines, numbers=numbers)
         if pose_axis and face.angles_deg is not None:
-            _mark_pose(canvas, face)
+            _mark_pose(canvas, landmarks_px, box, face.angles_deg)
         if captions and (text := caption_of(face)):
-            size_px = float(np.clip(np.ptp(face.box_xyxy_px[1::2]) / 14, 9, 60))
-            put_text(canvas, text, face.box_xyxy_px[:2] - [0, 0.4 * size_px], size_px=size_px)
+            size_px = float(np.clip(np.ptp(box[1::2]) / 14, 9, 60))
+            put_text(canvas, text, box[:2] - [0, 0.4 * size_px], size_px=size_px)
     return canvas
 
 
@@ -184,11 +180,11 @@ def put_text(
     cv2.putText(canvas, text, origin, _FONT, scale, colour, weight, cv2.LINE_AA)
 
 
-def _fixed(point: np.ndarray) -> tuple[int, int]:
+def _fixed(points: np.ndarray) -> list:
+    """Returns points [..., 2] as OpenCV takes them with `_SUBPIXEL_BITS`, in lists of numbers."""
     # What lies far outside is drawn nowhere, and OpenCV's integers are short.
-    near = np.clip(np.asarray(point, float), -1e5, 1e5)
-    x, y = np.round(near * 2**_SUBPIXEL_BITS).astype(int)
-    return int(x), int(y)
+    near = np.clip(np.nan_to_num(np.asarray(points, float)), -1e5, 1e5)
+    return np.round(near * 2**_SUBPIXEL_BITS).astype(int).tolist()
 
 
 def _mark(
@@ -217,18 +213,17 @@ def _mark(
 
     style = {"lineType": cv2.LINE_AA, "shift": _SUBPIXEL_BITS}
     thickness = max(1, round(radius_px / 2))
+    places = _fixed(landmarks_px)
     for line in scheme.lines if lines else ():
         for a, b in zip(line[:-1], line[1:], strict=True):
             if drawn[a] and drawn[b]:
-                ends = _fixed(landmarks_px[a]), _fixed(landmarks_px[b])
-                cv2.line(canvas, *ends, colour_of(a), thickness, **style)
-    for index in np.flatnonzero(drawn):
-        centre = _fixed(landmarks_px[index])
-        radius = round(radius_px * 2**_SUBPIXEL_BITS)
-        cv2.circle(canvas, centre, radius, colour_of(int(index)), cv2.FILLED, **style)
+                cv2.line(canvas, places[a], places[b], colour_of(a), thickness, **style)
+    radius = round(radius_px * 2**_SUBPIXEL_BITS)
+    for index in map(int, np.flatnonzero(drawn)):
+        cv2.circle(canvas, places[index], radius, colour_of(index), cv2.FILLED, **style)
     if box_xyxy_px is not None:
-        corners = _fixed(box_xyxy_px[:2]), _fixed(box_xyxy_px[2:])
-        cv2.rectangle(canvas, *corners, (255, 255, 255), thickness, **style)
+        low, high = _fixed(np.reshape(box_xyxy_px, (2, 2)))
+        cv2.rectangle(canvas, low, high, (255, 255, 255), thickness, **style)
     if numbers:
         size_px = max(min(extent, side) / 50, 6.0)
         for index in np.flatnonzero(drawn):
@@ -238,15 +233,17 @@ def _mark(
                 put_text(canvas, str(index), beside, size_px=size_px, colour=tone)
 
 
-def _mark_pose(canvas: np.ndarray, face: LocatedFace) -> None:
-    """Draws the three axes of a face that has a pose."""
-    points = face.landmarks_px[np.isfinite(face.landmarks_px).all(axis=1)]
-    box = face.box_xyxy_px if not len(points) else [*points.min(axis=0), *points.max(axis=0)]
-    low, high = np.array(box[:2]), np.array(box[2:])
+def _mark_pose(
+    canvas: np.ndarray, landmarks_px: np.ndarray, box_xyxy_px: np.ndarray, angles_deg: np.ndarray
+) -> None:
+    """Draws the three axes of a head from the middle of its landmarks, or of its box."""
+    points = landmarks_px[np.isfinite(landmarks_px).all(axis=1)]
+    points = points if len(points) else np.reshape(box_xyxy_px, (2, 2))
+    low, high = points.min(axis=0), points.max(axis=0)
     middle, length = (low + high) / 2, 0.6 * float(np.max(high - low))
     thickness = max(1, round(length / 60))
-    axes = pose_axes(face.angles_deg)
+    axes = pose_axes(angles_deg)
     for axis, colour in zip(axes, _AXIS_COLOURS, strict=True):
-        ends = _fixed(middle), _fixed(middle + length * axis)
+        start, end = _fixed(np.stack([middle, middle + length * axis]))
         for tone, weight in (((0, 0, 0), thickness + 2), (colour, thickness)):
-            cv2.line(canvas, *ends, tone, weight, cv2.LINE_AA, _SUBPIXEL_BITS)
+            cv2.line(canvas, start, end, tone, weight, cv2.LINE_AA, _SUBPIXEL_BITS)
