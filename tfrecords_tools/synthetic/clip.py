@@ -159,10 +159,11 @@ def _matrices(motion: Motion, landmarks_px: np.ndarray) -> np.ndarray:
 
 
 def _background(seed: int, size_hw: tuple[int, int]) -> np.ndarray:
-    """Returns a blurred wall with things on it, float32 [H, W, 3]."""
+    """Returns a wall, float32 [H, W, 3]: what lies behind the faces is not what is tried here."""
     rng = np.random.default_rng([seed, 1])
-    coarse = rng.uniform(40, 200, (5, 6, 3)).astype(np.float32)
-    fine = rng.uniform(-12, 12, (size_hw[0] // 8, size_hw[1] // 8, 3)).astype(np.float32)
+    tone = rng.uniform(90, 150, 3)
+    coarse = (tone + rng.uniform(-30, 30, (3, 4, 1))).astype(np.float32)
+    fine = rng.uniform(-6, 6, (size_hw[0] // 4, size_hw[1] // 4, 1)).astype(np.float32)
     size_wh = size_hw[::-1]
-    wall = cv2.resize(coarse, size_wh, interpolation=cv2.INTER_CUBIC)
-    return np.clip(wall + cv2.resize(fine, size_wh, interpolation=cv2.INTER_LINEAR), 0, 255)
+    wall = cv2.resize(coarse, size_wh, interpolation=cv2.INTER_LINEAR)
+    return wall + cv2.resize(fine, size_wh, interpolation=cv2.INTER_LINEAR)[..., None]

@@ -4,13 +4,15 @@ import dataclasses
 
 import numpy as np
 
-from wing_tf.geometry import box_iou, crop_square, landmark_box
+from wing_tf.geometry import apply_affine, box_iou, crop_square, landmark_box
 from wing_tf.geometry.resample import crop_resample
+from wing_tf.geometry.shapes import similarity_to
 from wing_tf.runtime.faces import LocatedFace
 from wing_tf.runtime.smoothing import OneEuroFilter
 
 _VELOCITY_S = 0.15  # time constant of its mean
 _LONGEST_STEP_S = 0.2  # that a velocity is trusted for from one frame to the next
+_SAME_SHAPE = 0.05  # residual after alignment, over the face's spread
 _SIGNATURE_S = 0.2  # between two looks
 _CELLS = 8  # of a signature, along each side
 _SAMPLES = 32  # pixels along each side that it is the mean of
@@ -31,6 +33,7 @@ class Track:
         apart: the square [4] round the face at that time.
         apart_s: that time.
         signature: what it looked like then.
+        checked: landmarks [K, 2] of the last face whose shape was found to be one.
     """
 
     face: LocatedFace
@@ -44,10 +47,11 @@ class Track:
     apart: np.ndarray = dataclasses.field(init=False)
     apart_s: float = dataclasses.field(init=False)
     signature_s: float = dataclasses.field(init=False)
+    checked: np.ndarray = dataclasses.field(init=False)
 
     def __post_init__(self):
         self.apart, self.apart_s = square_of(self.face), self.time_s
-        self.signature_s = self.time_s
+        self.signature_s, self.checked = self.time_s, self.face.landmarks_px
 
     def next_box(self, time_s: float) -> np.ndarray:
         """Returns the box [4] of the landmarks, moved to where they should be by now."""
@@ -57,6 +61,15 @@ class Track:
     def hidden_square(self, time_s: float) -> np.ndarray:
         """Returns the square [4] where a hidden face should be by now."""
         return self.apart + np.tile(self.velocity_px * (time_s - self.apart_s), 2)
+
+    def has_kept_shape(self, face: LocatedFace) -> bool:
+        """Returns whether a face's shape is nearly the one that was checked.
+
+        This takes far less time than another check.
+        """
+        moved = apply_affine(similarity_to(face.landmarks_px, self.checked), face.landmarks_px)
+        spread = np.linalg.norm(self.checked - self.checked.mean(axis=0))
+        return bool(np.linalg.norm(moved - self.checked) < _SAME_SHAPE * spread)
 
     def see(self, face: LocatedFace, time_s: float) -> None:
         """Takes in where the face is now."""

@@ -23,13 +23,14 @@ from wing_tf.runtime.track import (
 )
 
 _SAME = 0.4  # overlap above which two are one face
+_TOO_NEAR = 0.2  # overlap with a known face above which there is no new one
 _TOUCHING = 0.02  # overlap above which faces may hide each other
 _LARGEST_JUMP = 0.6  # of a face from where it should be, in sides
 _LARGEST_GROWTH = 1.6  # of a face from frame to frame
 _LEAST_INSIDE = 0.5  # share of the landmarks in the picture
 _REACH, _REACH_PER_S = 1.0, 1.5  # of a hidden face from where it should be, in sides
 _LARGEST_RESIZE = 1.6  # of a face while it is hidden
-_LARGEST_DIFFERENCE = 0.2  # of its looks
+_LARGEST_DIFFERENCE = 0.15  # of its looks
 
 
 class Tracker:
@@ -40,7 +41,8 @@ class Tracker:
     now and then for new ones. A face is lost where scores, shape, size or place make no sense, or
     where its landmarks slide onto another face, which hides it. It is then expected where its
     speed takes it, and is known again by place, size and looks. A new face is reported when the
-    detector has found it twice, in two frames in a row; those of the first frame, at once.
+    detector has found it twice, in two frames in a row; those of the first frame, at once. A gap
+    in time of more than ``hidden_seconds`` is a new start.
 
     A network without scores can't tell a face from a wall by shape alone; what it follows is
     given up where the detector finds no face there for ``unseen_seconds``.
@@ -136,8 +138,7 @@ class Tracker:
                 f"`time_s` must go on: the last frame's was {self._time_s}. "
                 f"Received: time_s={time_s}."
             )
-        first = not math.isfinite(self._time_s)
-        if time_s - self._time_s > self._hidden_seconds:
+        if first := time_s - self._time_s > self._hidden_seconds:  # or none at all before
             self._tracks = []
         self._time_s = time_s
         lost = self._follow(image)
@@ -164,7 +165,11 @@ class Tracker:
         faces = iter(self._landmarker(image, np.array(chosen)) if chosen else [])
         for track, box, fits in zip(before, boxes, inside, strict=True):
             track.visible = False
-            if fits and self._is_face(face := next(faces), image) and _continues(face, box):
+            if fits and self._is_seen(face := next(faces), image) and _continues(face, box):
+                if not track.has_kept_shape(face):
+                    if not self._is_shaped(face):
+                        continue
+                    track.checked = face.landmarks_px
                 track.see(face, self._time_s)
         for one, other in itertools.combinations(before, 2):
             if one.visible and other.visible:
@@ -189,16 +194,18 @@ class Tracker:
                 if rival_difference < self_difference and all(t.visible for t in pair):
                     track.visible = False
 
-    def _is_face(self, face: LocatedFace, image: np.ndarray) -> bool:
-        """Returns whether what the network found makes sense."""
+    def _is_seen(self, face: LocatedFace, image: np.ndarray) -> bool:
+        """Returns whether a face is in the picture, and the network is sure enough."""
         known = np.isfinite(face.landmarks_px).all(axis=1)
         points = face.landmarks_px[known]
         height, width = image.shape[:2]
         inside = ((points > -0.5) & (points < [width - 0.5, height - 0.5])).all(axis=1)
         if len(points) < 2 or inside.mean() < _LEAST_INSIDE or not side_of(square_of(face)) >= 1:
             return False
-        if face.scores is not None and not np.nanmean(face.scores) >= self._lost_score:
-            return False
+        return face.scores is None or bool(np.nanmean(face.scores) >= self._lost_score)
+
+    def _is_shaped(self, face: LocatedFace) -> bool:
+        """Returns whether landmarks are like a face's."""
         return face.pose is None or face.pose.residual <= self._lost_residual
 
     def _detect(self, image: np.ndarray, first: bool) -> None:
@@ -213,15 +220,18 @@ class Tracker:
             if not same:
                 free.append(box)
         new = self._landmarker(image, np.array(free)) if free else []
-        new = [face for face in new if self._is_face(face, image)]
+        new = [face for face in new if self._is_seen(face, image) and self._is_shaped(face)]
+        # A detector may hit one face twice: what is most where it was said to be comes first.
         kept: list[LocatedFace] = []
-        for face in new:
-            same = [t for t in seen if overlap(face, t.face) > _SAME]
-            for track in same:
-                self._confirm(track)
-            if not same and all(overlap(face, other) <= _SAME for other in kept):
+        for face in sorted(new, key=lambda f: -float(box_iou(f.box_xyxy_px, square_of(f)))):
+            near = [t for t in seen if overlap(face, t.face) > _TOO_NEAR]
+            for track in near:
+                if overlap(face, track.face) > _SAME:
+                    self._confirm(track)
+            if not near and all(overlap(face, other) <= _TOO_NEAR for other in kept):
                 kept.append(face)
         self._tracks = [t for t in self._tracks if t.identity is not None]
+        kept.sort(key=lambda face: -side_of(square_of(face)))
         for face in self._know_again(image, kept):
             if self.max_faces is None or len(self._tracks) < self.max_faces:
                 track = Track(
@@ -272,7 +282,7 @@ class Tracker:
         if not track.visible:
             return track.identity is None or self._time_s - track.time_s > self._hidden_seconds
         unsure = track.face.scores is None
-        return unsure and self._time_s - track.found_s > self._unseen_seconds
+        return unsure and self._detected_s - track.found_s > self._unseen_seconds
 
     def _learn(self, image: np.ndarray) -> None:
         """Lets the faces that no other one touches learn how they move and look."""

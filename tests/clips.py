@@ -1,0 +1,120 @@
+"""Films for tests: rendered faces that move as told, and a landmarker that knows the truth."""
+
+import numpy as np
+
+from tfrecords_tools.synthetic.clip import Motion, SyntheticClip
+from wing_tf.geometry import apply_affine, box_iou, box_to_size, crop_square, landmark_box
+from wing_tf.geometry.shapes import mean_shape, shape_in_box
+from wing_tf.landmarks import get_scheme
+from wing_tf.runtime.faces import FaceLandmarker
+
+RATE = 30.0
+
+
+def motion(x_px, *, y_px=120.0, side_px=70.0):
+    """A face that goes through x [T], all else still."""
+    x = np.asarray(x_px, float)
+    centre = np.stack([x, np.full_like(x, y_px)], axis=1)
+    return Motion(centre, np.full_like(x, side_px), np.zeros_like(x))
+
+
+def small_clip(motions, *, seed=0):
+    return SyntheticClip(motions, seed=seed, size_hw=(240, 320))
+
+
+def crossing_clip(*, seed=0, turn_back=False, frames=50):
+    """Two faces meet: the second passes in front, or both turn back where one hides the other."""
+    step = np.linspace(0, 1, frames)
+    if turn_back:
+        step = np.minimum(step, 1 - step)
+    left = 60 + 200 * step
+    return small_clip([motion(left), motion(320 - left, y_px=112, side_px=80)], seed=seed)
+
+
+class TrueLandmarker(FaceLandmarker):
+    """Finds the face that a box shows, as a network does: the truth and some noise.
+
+    It knows no doubt: where a box shows no face it finds the mean shape, and where one face hides
+    most of another it finds the one in front.
+
+    Attributes:
+        index: which frame is shown.
+        detected: [N], which faces its detector finds, if they are seen.
+        wrong: [N], of which faces the network makes nonsense.
+        false_boxes: [M, 4], where the detector finds faces that are none.
+        score: of all landmarks; None for a network without.
+        num_detections: how often the detector ran.
+        batches: how many faces were in each run of the network.
+    """
+
+    def __init__(self, clip, *, noise_px=0.3, **options):
+        super().__init__(
+            get_scheme("ibug_68"),
+            input_size=64,
+            margin=1.2,
+            square=True,
+            detector=self.find,
+            **options,
+        )
+        self.clip, self.index, self.noise_px = clip, 0, noise_px
+        self.detected = np.ones(clip.landmarks_px.shape[1], bool)
+        self.wrong = ~self.detected
+        self.false_boxes, self.score = np.zeros((0, 4)), None
+        self.num_detections, self.batches = 0, []
+        first = clip.landmarks_px[0]
+        self._mean = mean_shape(first, landmark_box(first))
+        self._regions, self._rng = [], np.random.default_rng(0)
+
+    def find(self, image):
+        self.num_detections += 1
+        squares, seen = self._squares()
+        found = np.concatenate([squares[seen & self.detected], self.false_boxes])
+        return found + self._rng.normal(0, 1.0, found.shape)
+
+    def cut(self, image, boxes):
+        self._regions.extend(boxes)
+        return super().cut(image, boxes)
+
+    def run(self, crops):
+        boxes = np.array(self._regions)
+        self._regions = []
+        self.batches.append(len(boxes))
+        assert len(boxes) == len(crops)
+        squares, seen = self._squares()
+        found = shape_in_box(self._mean, boxes)
+        for number, box in enumerate(boxes):
+            overlaps = box_iou(box, squares) * seen
+            best = int(np.argmax(overlaps))
+            if overlaps[best] > 0.1:
+                found[number] = self.clip.landmarks_px[self.index, best]
+                if self.wrong[best]:
+                    found[number] = self._rng.permutation(found[number])
+        found += self._rng.normal(0, self.noise_px, found.shape)
+        to_crop = box_to_size(crop_square(boxes, 1.2), crops.shape[1:3])
+        scores = None if self.score is None else np.full(found.shape[:2], self.score)
+        return apply_affine(to_crop, found), scores
+
+    def _squares(self):
+        seen = self.clip.hidden_share(self.index) < 0.5
+        return crop_square(landmark_box(self.clip.landmarks_px[self.index]), 1.0), seen
+
+
+def show(tracker, landmarker, *, frames=None):
+    """Shows frames of the landmarker's film to a tracker; returns the faces of each."""
+    faces = []
+    for index in range(len(landmarker.clip)) if frames is None else frames:
+        landmarker.index = index
+        faces.append(tracker(landmarker.clip.frame(index), index / RATE))
+    return faces
+
+
+def numbers_of(faces, clip, *, frames=None):
+    """The numbers that each true face had, in order, while it was seen: [N] lists."""
+    numbers = [[] for _ in range(clip.landmarks_px.shape[1])]
+    for index, found in zip(frames or range(len(clip)), faces, strict=True):
+        for face in found:
+            gaps = np.linalg.norm(face.landmarks_px - clip.landmarks_px[index], axis=-1)
+            best = int(np.argmin(gaps.mean(axis=1)))
+            if gaps[best].mean() < 8 and clip.hidden_share(index)[best] < 0.3:
+                numbers[best].append(face.identity)
+    return numbers

@@ -1,0 +1,173 @@
+"""Films are read frame by frame, damaged ones too, and written whole or not at all."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from wing_tf.inference.video import VideoWriter, open_video
+
+SIZE_HW = (120, 160)
+FRAMES = 60
+
+
+def picture(index):
+    """A bright square that moves 2 pixels a frame over something with structure."""
+    rows, columns = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]]
+    image = np.stack([rows, columns // 2, (rows + columns) // 3], axis=-1).astype(np.uint8)
+    image[40:80, 10 + 2 * index : 30 + 2 * index] = (250, 120, 10)
+    return image
+
+
+def place(image):
+    """Where the square begins."""
+    return int(np.flatnonzero(image[60, :, 0].astype(int) - image[60, :, 2] > 100)[0])
+
+
+def write(path, *, rate=25.0):
+    with VideoWriter(path, frames_per_s=rate, size_hw=SIZE_HW) as writer:
+        for index in range(FRAMES):
+            writer.write(picture(index))
+    return path
+
+
+def damage(path, target, start, stop):
+    """Noise in a part of a copy, given in shares of its length."""
+    content = bytearray(path.read_bytes())
+    a, b = int(start * len(content)), int(stop * len(content))
+    content[a:b] = np.random.default_rng(0).integers(0, 256, b - a, np.uint8).tobytes()
+    target.write_bytes(content)
+    return target
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".avi", ".MOV"])
+def test_a_film_comes_back(tmp_path, ending):
+    path = write(tmp_path / f"film{ending}")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    with open_video(path) as video:
+        frames = list(video)
+        assert video.size_hw == SIZE_HW
+        assert video.frames_per_s == 25.0
+        assert (video.num_frames, video.num_broken, video.is_camera) == (FRAMES, 0, False)
+    assert [frame.index for frame in frames] == list(range(FRAMES))
+    np.testing.assert_allclose([f.time_s for f in frames], np.arange(FRAMES) / 25, atol=2e-3)
+    for frame in frames:
+        assert frame.image.dtype == np.uint8
+        assert abs(place(frame.image) - 10 - 2 * frame.index) <= 1
+    red, green, blue = frames[5].image[60, 30].astype(int)  # channels in this order
+    assert red > green + 60 > blue + 100
+    assert list(open_video(path))[-1].index == FRAMES - 1
+    video.close()
+    assert list(video) == []
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".avi"])
+def test_broken_frames_are_left_out_and_counted(tmp_path, ending):
+    path = write(tmp_path / f"film{ending}")
+    with open_video(damage(path, tmp_path / f"broken{ending}", 0.5, 0.6)) as video:
+        frames = list(video)
+        assert 1 <= video.num_broken <= 20
+        assert len(frames) + video.num_broken == FRAMES
+    times = [frame.time_s for frame in frames]
+    assert np.all(np.diff(times) > 0)
+    assert np.all(np.diff([frame.index for frame in frames]) > 0)
+    assert abs(place(frames[10].image) - 30) <= 1
+    assert abs(place(frames[-1].image) - 10 - 2 * (FRAMES - 1)) <= 1  # it went on behind the hole
+
+
+def test_a_film_that_is_cut_off_ends_early(tmp_path):
+    content = write(tmp_path / "film.avi").read_bytes()
+    (tmp_path / "short.avi").write_bytes(content[: len(content) // 2])
+    with open_video(tmp_path / "short.avi") as video:
+        assert 10 < len(list(video)) < FRAMES
+
+
+def test_what_is_no_film_is_said_in_one_line(tmp_path):
+    text = tmp_path / "text.mp4"
+    text.write_text("not a film\n" * 100)
+    empty = tmp_path / "empty.avi"
+    empty.touch()
+    whole = write(tmp_path / "film.mp4").read_bytes()
+    headless = tmp_path / "cut.mp4"  # the index is at the end of this kind
+    headless.write_bytes(whole[: len(whole) // 2])
+    for path in (text, empty, headless):
+        with pytest.raises(ValueError, match=rf"{path.name} is no film that can be read\.$"):
+            open_video(path)
+    with pytest.raises(ValueError, match=r"^No film at .*absent\.mp4\.$"):
+        open_video(str(tmp_path / "absent.mp4"))
+    with pytest.raises(ValueError, match="is a folder, not a film"):
+        open_video(tmp_path)
+    for camera in (93, "93"):
+        with pytest.raises(ValueError, match=r"^Camera 93 can't be opened\.$"):
+            open_video(camera)
+
+
+def test_nothing_is_printed_about_damage(tmp_path):
+    broken = damage(write(tmp_path / "film.mp4"), tmp_path / "broken.mp4", 0.4, 0.6)
+    (tmp_path / "text.mp4").write_text("no film\n" * 50)
+    code = (
+        "import sys\n"
+        "from wing_tf.inference.video import open_video\n"
+        "for source in sys.argv[1:]:\n"
+        "    try:\n"
+        "        print(sum(1 for _ in open_video(source)))\n"
+        "    except ValueError as error:\n"
+        "        print(error)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(broken), str(tmp_path / "text.mp4"), "93"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stderr == ""
+    assert run.stdout.splitlines()[1:] == [
+        f"{tmp_path / 'text.mp4'} is no film that can be read.",
+        "Camera 93 can't be opened.",
+    ]
+
+
+def test_an_interrupted_film_leaves_nothing(tmp_path):
+    path = tmp_path / "film.mp4"
+
+    def interrupted():
+        with VideoWriter(path, frames_per_s=25, size_hw=SIZE_HW) as writer:
+            writer.write(picture(0))
+            assert not path.exists()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+    writer = VideoWriter(path, frames_per_s=25, size_hw=SIZE_HW)
+    with pytest.raises(ValueError, match="No frame was written"):
+        writer.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_film_of_odd_size_can_be_written(tmp_path):
+    path = tmp_path / "odd.mp4"
+    with VideoWriter(path, frames_per_s=29.97, size_hw=(121, 161)) as writer:
+        for _ in range(5):
+            writer.write(np.full((121, 161, 3), 90, np.uint8))
+    with open_video(path) as video:
+        assert len(list(video)) == 5
+        assert video.frames_per_s == pytest.approx(29.97, abs=0.01)
+
+
+def test_bad_arguments_of_a_writer(tmp_path):
+    good = {"frames_per_s": 25, "size_hw": SIZE_HW}
+    for path, change, message in (
+        ("film.gif", {}, r"must be one of \.avi, \.m4v, \.mov, \.mp4"),
+        ("film.mp4", {"frames_per_s": 0}, "`frames_per_s` must be positive"),
+        ("film.mp4", {"size_hw": (1, 50)}, "at least 2 x 2"),
+        ("absent/film.mp4", {}, "No folder .*absent to write film.mp4 to"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            VideoWriter(tmp_path / path, **good | change)
+    with VideoWriter(tmp_path / "film.avi", **good) as writer:
+        writer.write(picture(0))
+        for image in (picture(0)[1:], picture(0).astype(float), picture(0)[..., 0]):
+            with pytest.raises(ValueError, match="A frame must be uint8"):
+                writer.write(image)
