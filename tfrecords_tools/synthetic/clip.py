@@ -33,8 +33,8 @@ class SyntheticClip:
     """Cut-out portraits that move over a still background, with a sensor's noise.
 
     The portraits are those of `render_face`. Each is warped once a frame by the similarity that its
-    motion says, to fractions of a pixel, and its landmarks are mapped by the same matrix. Frames
-    are made when they are asked for, and are the same each time.
+    motion says, to 1/32 pixel of the portrait, and its landmarks are mapped by the same matrix.
+    Frames are made when they are asked for, and are the same each time.
 
     Args:
         motions: of the faces; a later face passes in front of an earlier one.

@@ -16,6 +16,10 @@ _SAME_SHAPE = 0.05  # residual after alignment, over the face's spread
 _SIGNATURE_S = 0.2  # between two looks
 _CELLS = 8  # of a signature, along each side
 _SAMPLES = 32  # pixels along each side that it is the mean of
+_LARGEST_JUMP, _LARGEST_GROWTH = 0.6, 1.6  # from frame to frame, in sides and times
+_REACH, _REACH_PER_S = 1.0, 1.5  # of a hidden face from where it should be, in sides
+_LARGEST_RESIZE = 1.6  # of a face while it is hidden
+_LARGEST_DIFFERENCE = 0.15  # of its looks
 
 
 @dataclasses.dataclass(eq=False)
@@ -61,6 +65,23 @@ class Track:
     def hidden_square(self, time_s: float) -> np.ndarray:
         """Returns the square [4] where a hidden face should be by now."""
         return self.apart + np.tile(self.velocity_px * (time_s - self.apart_s), 2)
+
+    def cost_of(self, face: LocatedFace, signature: np.ndarray, time_s: float) -> float | None:
+        """Returns how badly a face that is found fits this one, which is hidden; None: not at all.
+
+        Args:
+            face: as it is found.
+            signature: of it.
+            time_s: of the frame.
+        """
+        expected, found = self.hidden_square(time_s), square_of(face)
+        distance = np.linalg.norm(centre_of(found) - centre_of(expected)) / side_of(expected)
+        reach = _REACH + _REACH_PER_S * (time_s - self.apart_s)
+        other = difference(signature, self.signature)
+        resize = abs(np.log(side_of(found) / side_of(expected)))
+        if distance > reach or other > _LARGEST_DIFFERENCE or resize > np.log(_LARGEST_RESIZE):
+            return None
+        return float(distance / reach + other / _LARGEST_DIFFERENCE)
 
     def has_kept_shape(self, face: LocatedFace) -> bool:
         """Returns whether a face's shape is nearly the one that was checked.
@@ -115,6 +136,22 @@ def side_of(square: np.ndarray) -> np.ndarray:
 def overlap(face: LocatedFace, other: LocatedFace) -> float:
     """Returns the intersection over union of the squares round two faces."""
     return float(box_iou(square_of(face), square_of(other)))
+
+
+def is_in(box: np.ndarray, image: np.ndarray) -> bool:
+    """Returns whether a box [4] has a part in the picture, and is one at all."""
+    height, width = image.shape[:2]
+    starts = np.all(box[:2] < [width - 0.5, height - 0.5])
+    return bool(starts and np.all(box[2:] > -0.5) and np.all(box[2:] > box[:2]))
+
+
+def continues(face: LocatedFace, box: np.ndarray) -> bool:
+    """Returns whether a face is about where and as large as the box [4] that was expected."""
+    square = square_of(face)
+    side = np.max(box[2:] - box[:2])
+    jump = np.linalg.norm(centre_of(square) - centre_of(box))
+    growth = abs(np.log(side_of(square) / side))
+    return bool(jump <= _LARGEST_JUMP * side and growth <= np.log(_LARGEST_GROWTH))
 
 
 def signature_of(image: np.ndarray, face: LocatedFace) -> np.ndarray:

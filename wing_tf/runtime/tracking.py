@@ -14,8 +14,9 @@ from wing_tf.runtime.faces import FaceLandmarker, LocatedFace, check_image
 from wing_tf.runtime.smoothing import OneEuroFilter
 from wing_tf.runtime.track import (
     Track,
-    centre_of,
+    continues,
     difference,
+    is_in,
     overlap,
     side_of,
     signature_of,
@@ -25,12 +26,7 @@ from wing_tf.runtime.track import (
 _SAME = 0.4  # overlap above which two are one face
 _TOO_NEAR = 0.2  # overlap with a known face above which there is no new one
 _TOUCHING = 0.02  # overlap above which faces may hide each other
-_LARGEST_JUMP = 0.6  # of a face from where it should be, in sides
-_LARGEST_GROWTH = 1.6  # of a face from frame to frame
 _LEAST_INSIDE = 0.5  # share of the landmarks in the picture
-_REACH, _REACH_PER_S = 1.0, 1.5  # of a hidden face from where it should be, in sides
-_LARGEST_RESIZE = 1.6  # of a face while it is hidden
-_LARGEST_DIFFERENCE = 0.15  # of its looks
 
 
 class Tracker:
@@ -160,12 +156,12 @@ class Tracker:
         """Looks for the known faces; returns whether one was lost."""
         before = [t for t in self._tracks if t.visible]
         boxes = [t.next_box(self._time_s) for t in before]
-        inside = [_touches(box, image) for box in boxes]
+        inside = [is_in(box, image) for box in boxes]
         chosen = [box for box, fits in zip(boxes, inside, strict=True) if fits]
         faces = iter(self._landmarker(image, np.array(chosen)) if chosen else [])
         for track, box, fits in zip(before, boxes, inside, strict=True):
             track.visible = False
-            if fits and self._is_seen(face := next(faces), image) and _continues(face, box):
+            if fits and self._is_seen(face := next(faces), image) and continues(face, box):
                 if not track.has_kept_shape(face):
                     if not self._is_shaped(face):
                         continue
@@ -253,24 +249,13 @@ class Tracker:
     def _know_again(self, image: np.ndarray, faces: list[LocatedFace]) -> list[LocatedFace]:
         """Gives faces to the hidden ones that they fit, best first; returns those left."""
         looks = [signature_of(image, face) for face in faces]
-        fits = []
-        for track in self._tracks:
-            if track.visible:
-                continue
-            square = track.hidden_square(self._time_s)
-            reach = _REACH + _REACH_PER_S * (self._time_s - track.apart_s)
-            for number, face in enumerate(faces):
-                found = square_of(face)
-                distance = np.linalg.norm(centre_of(found) - centre_of(square)) / side_of(square)
-                resize = abs(np.log(side_of(found) / side_of(square)))
-                other = difference(looks[number], track.signature)
-                if (
-                    distance <= reach
-                    and resize <= np.log(_LARGEST_RESIZE)
-                    and other <= _LARGEST_DIFFERENCE
-                ):
-                    cost = distance / reach + other / _LARGEST_DIFFERENCE
-                    fits.append((cost, number, track))
+        fits = [
+            (cost, number, track)
+            for track in self._tracks
+            for number, face in enumerate(faces)
+            if not track.visible
+            and (cost := track.cost_of(face, looks[number], self._time_s)) is not None
+        ]
         taken: set[int] = set()
         for _, number, track in sorted(fits, key=lambda fit: fit[0]):
             if not track.visible and number not in taken:
@@ -311,19 +296,3 @@ class Tracker:
             scheme=self.scheme,
             identity=track.identity,
         )
-
-
-def _touches(box: np.ndarray, image: np.ndarray) -> bool:
-    """Returns whether a box has a part in the picture, and is one at all."""
-    height, width = image.shape[:2]
-    starts = np.all(box[:2] < [width - 0.5, height - 0.5])
-    return bool(starts and np.all(box[2:] > -0.5) and np.all(box[2:] > box[:2]))
-
-
-def _continues(face: LocatedFace, box: np.ndarray) -> bool:
-    """Returns whether a face is about where and as large as it was expected."""
-    square = square_of(face)
-    side = np.max(box[2:] - box[:2])
-    jump = np.linalg.norm(centre_of(square) - centre_of(box))
-    growth = abs(np.log(side_of(square) / side))
-    return bool(jump <= _LARGEST_JUMP * side and growth <= np.log(_LARGEST_GROWTH))
