@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tfrecords_tools.sources import Ibug300WSource
 from wing_tf.detection import (
     Correction,
     Detector,
@@ -14,6 +15,8 @@ from wing_tf.detection import (
     make_detector,
     matching_box,
 )
+from wing_tf.detection.haar import faces_of
+from wing_tf.geometry import box_iou, crop_square, landmark_box
 
 # Finds pure red squares on a grid of 8, 16 and 32 pixels; see make_blob_yunet.py beside it.
 BLOBS = pathlib.Path(__file__).parents[1] / "golden" / "blob_yunet.onnx"
@@ -106,6 +109,38 @@ def test_haar_finds_a_face_at_any_size_of_the_picture(real_faces):
     scaled = HaarDetector(longest_px=max(image.shape[:2]))(large)[0]
     side = box[2] - box[0]
     np.testing.assert_allclose((scaled + 0.5) / 10 - 0.5, box, atol=0.1 * side)
+
+
+def test_haar_finds_faces_that_fill_the_picture_and_all_of_a_group(real_faces):
+    source = Ibug300WSource(real_faces)
+    items = [item for item in source.items() if item.key.startswith("helen/trainset")][:9]
+    tiles = []
+    for item in items:
+        face = source.load(item)
+        x0, y0, x1, y1 = crop_square(landmark_box(face.landmarks_px), 1.1).round().astype(int)
+        tile = face.image[max(0, y0) : y1, max(0, x0) : x1]
+        tiles.append(cv2.resize(tile, (150, 150), interpolation=cv2.INTER_AREA))
+    boxes = [HaarDetector()(tile) for tile in tiles]
+    expected = np.array([[6.0, 6, 143, 143]])  # of 150 pixels, 1 / 1.1
+    alike = [len(some) == 1 and box_iou(some, expected)[0] > 0.6 for some in boxes]
+    assert np.mean(alike) >= 0.75
+    grid = np.concatenate([np.concatenate(tiles[i : i + 3], axis=1) for i in (0, 3, 6)])
+    assert len(HaarDetector()(grid)) >= 0.75 * len(tiles)
+
+
+def test_of_a_cascades_hits_faces_are_kept():
+    boxes = np.array(
+        [
+            [0.0, 0, 100, 100],  # the strongest
+            [10, 10, 110, 110],  # the same face
+            [200, 0, 290, 90],  # as weak as the next, but as large as the first
+            [200, 200, 230, 230],  # weak and small
+            [300, 300, 330, 330],  # small, but not weak
+        ]
+    )
+    kept = faces_of(boxes[::-1], np.array([20, 9, 9, 30, 50]))
+    np.testing.assert_array_equal(kept, boxes[[0, 4, 2]])
+    assert faces_of(np.zeros((0, 4)), np.zeros(0)).shape == (0, 4)
 
 
 def test_one_detector_may_be_shared_by_threads(real_faces):
