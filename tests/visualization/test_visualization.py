@@ -110,7 +110,7 @@ def test_a_scaled_drawing_is_the_scaled_face():
 def test_pictures_are_drawn_as_large_as_can_be_read():
     face, _ = _face()
     assert legible_scale(np.zeros((400, 500, 3), np.uint8), [face]) == 1
-    assert legible_scale(np.zeros((1, 1, 3), np.uint8), []) == 200
+    assert legible_scale(np.zeros((1, 1, 3), np.uint8), []) == 160
     assert legible_scale(np.zeros((20, 12000, 3), np.uint8), []) == 0.5
     side = np.ptp(face.box_xyxy_px.reshape(2, 2), axis=0).max()
     scale = legible_scale(np.zeros((300, 300, 3), np.uint8), [face], numbers=True)

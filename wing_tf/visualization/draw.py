@@ -18,7 +18,7 @@ _AXIS_COLOURS = ((255, 60, 60), (60, 230, 60), (70, 130, 255))  # to its side, u
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_HEIGHT_PX = 22.0  # of a capital at scale 1
 # What a drawn picture is scaled to: from this side of a face on its numbers can be read.
-_NUMBERED_FACE_PX, _SMALLEST_PX, _LARGEST_PX = 800, 200, 6000
+_NUMBERED_FACE_PX, _SMALLEST_PX, _LARGEST_PX = 800, 160, 6000
 
 
 def draw_faces(
