@@ -105,6 +105,8 @@ def test_boxes_are_checked(text):
         (["--image=a", "--scheme=aflw_19", "--scheme_map=m"], "give one of them"),
         (["compare", "--image=a", "--model=b"], "compare needs two models"),
         (["compare", "--video=a", "--model=b,c"], "compare takes one of --image, --folder"),
+        (["--image=a", "--detector=yunet"], "--detector=yunet needs --detector_model."),
+        (["--folder=a", "--detector=boxes"], "--detector=boxes needs --box_file."),
         (["calibrate", "--data=a"], "calibrate needs --data and --output"),
         (["compose"], "Name one of: compare, calibrate"),
         (["--image=a", "--passes=3"], "--passes"),

@@ -116,6 +116,9 @@ def _check_flags(command: str | None) -> None:
         raise app.UsageError("--scheme and --scheme_map: give one of them.")
     if _BOX.value and given != ["image"]:
         raise app.UsageError("--box goes with --image only; for several pictures use --box_file.")
+    for name, file in (("yunet", "detector_model"), ("boxes", "box_file")):
+        if _DETECTOR.value == name and not flags.FLAGS[file].value:
+            raise app.UsageError(f"--detector={name} needs --{file}.")
     if command == "calibrate" and not (_DATA.value and _OUTPUT.value):
         raise app.UsageError("calibrate needs --data and --output.")
     if command == "compare" and len((_MODEL.value or "").split(",")) != 2:
