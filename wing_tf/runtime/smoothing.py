@@ -7,7 +7,8 @@ import numpy as np
 MIN_CUTOFF_HZ = 0.5
 BETA = 20.0
 DERIVATIVE_CUTOFF_HZ = 2.0
-"""Chosen with ``benchmarks/video.py --choose``."""
+"""Chosen with ``benchmarks/video.py --choose``: CNN-6's jitter falls to .16, at a lag of .2 frames
+more than without. Lower cut-offs are steadier still, but drag along what moves slowly."""
 
 
 class OneEuroFilter:
