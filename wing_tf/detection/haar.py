@@ -22,6 +22,10 @@ class HaarDetector(Detector):
     one that is both much weaker and much smaller than another is none: texture, not a face. Faces
     of a group are of like sizes and all stay.
 
+    The correction was measured by `calibrate` on the pictures of 2012 training faces of 300-W, of
+    which 94 % are found with 0.11 other boxes a picture. What stays is scatter: centres .09 of the
+    side off on average (.19 at 95 %), scale .86 to 1.15 (5 to 95 %).
+
     Args:
         scale_factor: between two sizes that are searched.
         min_neighbours: how many raw hits are needed beside a first one.
@@ -31,7 +35,7 @@ class HaarDetector(Detector):
         correction: from raw boxes to landmark squares; the measured one if None.
     """
 
-    own_correction = Correction((0.0, 0.146), 0.869)
+    own_correction = Correction((0.0, 0.149), 0.872)
 
     def __init__(
         self,
