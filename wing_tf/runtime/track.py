@@ -18,6 +18,7 @@ _CELLS = 8  # of a signature, along each side
 _SAMPLES = 32  # pixels along each side that it is the mean of
 _LARGEST_JUMP, _LARGEST_GROWTH = 0.6, 1.6  # from frame to frame, in sides and times
 _REACH, _REACH_PER_S = 1.0, 1.5  # of a hidden face from where it should be, in sides
+_MOST = 0.6  # of a face
 _LARGEST_RESIZE = 1.6  # of a face while it is hidden
 _LARGEST_DIFFERENCE = 0.15  # of its looks
 
@@ -136,6 +137,13 @@ def side_of(square: np.ndarray) -> np.ndarray:
 def overlap(face: LocatedFace, other: LocatedFace) -> float:
     """Returns the intersection over union of the squares round two faces."""
     return float(box_iou(square_of(face), square_of(other)))
+
+
+def is_within(face: LocatedFace, other: LocatedFace) -> bool:
+    """Returns whether most of a face lies in the square round another one."""
+    square, outer = square_of(face), square_of(other)
+    low, high = np.maximum(square[:2], outer[:2]), np.minimum(square[2:], outer[2:])
+    return bool(np.prod(np.maximum(high - low, 0)) > _MOST * side_of(square) ** 2)
 
 
 def is_in(box: np.ndarray, image: np.ndarray) -> bool:

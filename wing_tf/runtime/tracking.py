@@ -17,6 +17,7 @@ from wing_tf.runtime.track import (
     continues,
     difference,
     is_in,
+    is_within,
     overlap,
     side_of,
     signature_of,
@@ -24,6 +25,8 @@ from wing_tf.runtime.track import (
 )
 
 _SAME = 0.4  # overlap above which two are one face
+_AGREEING = 0.6  # overlap of a known face with a detection that has nothing to add
+_MUCH_BETTER = 0.6  # residual of a shape over that of another
 _TOO_NEAR = 0.2  # overlap with a known face above which there is no new one
 _TOUCHING = 0.02  # overlap above which faces may hide each other
 _LEAST_INSIDE = 0.5  # share of the landmarks in the picture
@@ -210,18 +213,21 @@ class Tracker:
         seen = [t for t in self._tracks if t.visible]
         free = []
         for box in boxes:
-            same = [t for t in seen if box_iou(box, square_of(t.face)) > _SAME]
-            for track in same:
-                self._confirm(track)
-            if not same:
+            overlaps = [float(box_iou(box, square_of(t.face))) for t in seen]
+            for track, share in zip(seen, overlaps, strict=True):
+                if share > _SAME:
+                    self._confirm(track)
+            if max(overlaps, default=0.0) < _AGREEING:
                 free.append(box)
         new = self._landmarker(image, np.array(free)) if free else []
         new = [face for face in new if self._is_seen(face, image) and self._is_shaped(face)]
         # A detector may hit one face twice: what is most where it was said to be comes first.
         kept: list[LocatedFace] = []
         for face in sorted(new, key=lambda f: -float(box_iou(f.box_xyxy_px, square_of(f)))):
-            near = [t for t in seen if overlap(face, t.face) > _TOO_NEAR]
+            near = [t for t in seen if overlap(face, t.face) > _TOO_NEAR or is_within(t.face, face)]
             for track in near:
+                if len(near) == 1 and _is_better(face, track.face):
+                    track.start_again(face, self._time_s)
                 if overlap(face, track.face) > _SAME:
                     self._confirm(track)
             if not near and all(overlap(face, other) <= _TOO_NEAR for other in kept):
@@ -296,3 +302,10 @@ class Tracker:
             scheme=self.scheme,
             identity=track.identity,
         )
+
+
+def _is_better(face: LocatedFace, known: LocatedFace) -> bool:
+    """Returns whether a face from a detection shows that a known one has gone astray."""
+    if face.pose is None or known.pose is None:
+        return False
+    return face.pose.residual < _MUCH_BETTER * known.pose.residual
