@@ -167,7 +167,7 @@ def test_bad_calls_are_refused(network):
         landmarker(image, np.array([[0.0, 0, 9, 9], [60, 0, 70, 9]]))
     with pytest.raises(ValueError, match="passes=3"):
         Landmarker(network, contract=CONTRACT, passes=3)
-    with pytest.raises(ValueError, match="detector='hog'"):
+    with pytest.raises(ValueError, match="No detector 'hog'"):
         Landmarker(network, contract=CONTRACT, detector="hog")
     with pytest.raises(ValueError, match="Without a detector"):
         Landmarker(network, contract=CONTRACT, detector=None)(image)

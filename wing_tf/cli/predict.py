@@ -68,7 +68,12 @@ _CORRECTION = flags.DEFINE_string(
     "correction", None, "The detector's correction, as `wing-predict calibrate` measures it."
 )
 _PASSES = flags.DEFINE_integer(
-    "passes", 1, "2: cut each face again round the landmarks found first.", 1, 2
+    "passes",
+    None,
+    "2: cut each face again round the landmarks found first; 2 for pictures if not given, 1 where "
+    "boxes are given, and for videos, whose faces are cut round those of the frame before.",
+    1,
+    2,
 )
 _FLIP_AVERAGE = flags.DEFINE_bool("flip_average", False, "Average with the mirrored face.")
 _SCHEME = flags.DEFINE_string(
@@ -131,6 +136,11 @@ def _check_flags(command: str | None) -> None:
         raise app.UsageError("--show goes with --image, --video and --camera.")
 
 
+def _default_passes(command: str | None) -> int:
+    own_boxes = bool(_BOX.value) or _DETECTOR.value == "boxes" or command == "compare"
+    return 1 if own_boxes or not (_IMAGE.value or _FOLDER.value) else 2
+
+
 def main(command: str | None = None) -> None:
     """Predicts by the flags."""
     _check_flags(command)
@@ -146,7 +156,7 @@ def main(command: str | None = None) -> None:
         detector_model=_DETECTOR_MODEL.value,
         box_file=_BOX_FILE.value,
         correction=_CORRECTION.value,
-        passes=_PASSES.value,
+        passes=_PASSES.value or _default_passes(command),
         flip=_FLIP_AVERAGE.value,
         scheme=_SCHEME.value,
         scheme_map=_SCHEME_MAP.value,

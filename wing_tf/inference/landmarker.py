@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wing_tf.detection import HaarDetector
+from wing_tf.detection import make_detector
 from wing_tf.inference.pictures import Picture, as_rgb
 from wing_tf.landmarks import SchemeMap
 from wing_tf.runtime import Landmarker as DeviceLandmarker
@@ -31,8 +31,8 @@ class Landmarker(FaceLandmarker):
     Args:
         model: a ``.keras`` file or a run folder; a ``.tflite`` file or the folder of an export; a
             Keras network, which needs ``contract``; the model that comes with this package if None.
-        detector: pictures to boxes [N, 4], largest first; "haar" for `wing_tf.detection`'s
-            `HaarDetector`; None where boxes are always given.
+        detector: pictures to boxes [N, 4], largest first; the name of one for
+            `wing_tf.detection.make_detector`; None where boxes are always given.
         contract: what the network's input and output mean; the file's own if None.
         scheme: the name of the mark-up that is needed; a model of another one is refused.
         scheme_map: gives the landmarks of another mark-up than the network's; those that nothing
@@ -68,12 +68,7 @@ class Landmarker(FaceLandmarker):
         num_threads: int = 2,
     ):
         if isinstance(detector, str):
-            if detector != "haar":
-                raise ValueError(
-                    '`detector` must be "haar", a function or None. '
-                    f"Received: detector={detector!r}."
-                )
-            detector = HaarDetector()
+            detector = make_detector(detector)
         self.contract: FileContract | Contract
         if model is None or (isinstance(model, (str, os.PathLike)) and is_exported(model)):
             if contract is not None:

@@ -8,5 +8,14 @@ their own, ``wing-tf-runtime``.
 from wing_tf.runtime.contract import FileContract, read_contract
 from wing_tf.runtime.faces import LocatedFace
 from wing_tf.runtime.landmarker import Landmarker
+from wing_tf.runtime.smoothing import OneEuroFilter
+from wing_tf.runtime.tracking import Tracker
 
-__all__ = ["FileContract", "Landmarker", "LocatedFace", "read_contract"]
+__all__ = [
+    "FileContract",
+    "Landmarker",
+    "LocatedFace",
+    "OneEuroFilter",
+    "Tracker",
+    "read_contract",
+]
