@@ -1,5 +1,7 @@
 import os
 import struct
+import subprocess
+import sys
 import zlib
 
 import cv2
@@ -19,7 +21,7 @@ from wing_tf.visualization import (
     pose_axes,
 )
 from wing_tf.visualization.draw import caption_of
-from wing_tf.visualization.files import load_picture, save_picture
+from wing_tf.visualization.files import load_picture, save_picture, write_text
 from wing_tf.visualization.plots import plot_ced
 from wing_tf.visualization.window import Window, why_no_window
 
@@ -181,6 +183,48 @@ def test_a_picture_that_is_too_large_is_called_so(tmp_path):
     (tmp_path / "a.png").write_bytes(_png(40_000, 30_000))
     with pytest.raises(ValueError, match="too large for OpenCV"):
         load_picture(tmp_path / "a.png")
+
+
+_WITH_LITTLE_MEMORY = """
+import resource, sys
+from wing_tf.visualization.files import load_picture
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000,) * 2)
+try: load_picture(sys.argv[1])
+except ValueError as error: print(error)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_a_picture_that_needs_more_memory_is_called_so(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    cv2.imwrite(str(path), np.zeros((8000, 8000), np.uint8))
+    done = subprocess.run(
+        [sys.executable, "-c", _WITH_LITTLE_MEMORY, path],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "needs more memory than there is" in done.stdout
+
+
+def test_a_text_may_hold_names_in_no_encoding(tmp_path):
+    write_text(tmp_path / "a.csv", "\udcffü\n")
+    assert (tmp_path / "a.csv").read_bytes() == b"\xff\xc3\xbc\n"
+
+
+def test_what_can_not_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "taken.png").mkdir()
+    with pytest.raises(OSError, match=r"taken\.png"):
+        write_text(tmp_path / "taken.png", "text")
+    with pytest.raises(OSError, match=r"taken\.png"):
+        save_picture(tmp_path / "taken.png", np.zeros((3, 3, 3), np.uint8))
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
+
+
+def test_a_name_may_be_as_long_as_any(tmp_path):
+    path = tmp_path / f"{'n' * 251}.png"
+    save_picture(path, np.zeros((3, 3, 3), np.uint8))
+    assert load_picture(path).shape == (3, 3, 3)
 
 
 def test_a_ced_plot_is_a_picture(tmp_path):

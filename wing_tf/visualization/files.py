@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import uuid
 
 import cv2
 import numpy as np
@@ -17,16 +18,14 @@ def save_picture(path: str | pathlib.Path, image: np.ndarray) -> None:
     ok, data = cv2.imencode(path.suffix or ".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not ok:
         raise OSError(f"OpenCV could not compress the picture for {path}.")
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_bytes(data.tobytes())
-    os.replace(temporary, path)
+    _write(path, data.tobytes())
 
 
 def load_picture(path: str | pathlib.Path) -> np.ndarray:
     """Reads a picture as people see it: uint8 RGB [H, W, 3], EXIF rotation applied.
 
     Raises:
-        ValueError: if it is missing or can't be decoded.
+        ValueError: if it is missing, can't be decoded, or needs more memory than there is.
     """
     path = pathlib.Path(path)
     if path.exists() and not path.is_file() and not path.is_dir():
@@ -37,21 +36,54 @@ def load_picture(path: str | pathlib.Path) -> np.ndarray:
         raise ValueError(f"Cannot read picture {path}: {error.strerror}.") from None
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error as error:  # such as a header that claims more pixels than OpenCV takes
-        if "CV_IO_MAX_IMAGE" in str(error):
+    except cv2.error as error:
+        if "CV_IO_MAX_IMAGE" in str(error):  # what its header claims
             raise ValueError(
                 f"Cannot decode picture {path}: too large for OpenCV, which takes 2^30 pixels and "
                 "2^20 a side."
             ) from None
+        if error.code == cv2.Error.StsNoMem:
+            raise ValueError(_more_memory(path)) from None
         image = None
     if image is None:
+        if data.size and _decodes_if_small(data):
+            raise ValueError(_more_memory(path))
         raise ValueError(f"Cannot decode picture {path}: not a picture, or a damaged one.")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # a large one is there once
 
 
+def text_bytes(text: str) -> bytes:
+    """Returns a text as a file has it; names of files in it need not be text in any encoding."""
+    return text.encode(errors="surrogateescape")
+
+
 def write_text(path: str | pathlib.Path, text: str) -> None:
-    """Writes a text file, at once or not at all."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    """Writes a text file, at once or not at all.
+
+    Raises:
+        OSError: if it can't be written.
+    """
+    _write(pathlib.Path(path), text_bytes(text))
+
+
+def _more_memory(path: pathlib.Path) -> str:
+    return f"Cannot decode picture {path}: it needs more memory than there is."
+
+
+def _decodes_if_small(data: np.ndarray) -> bool:
+    # Decoders that run out of memory inside give nothing, as they do for a damaged file.
+    try:
+        return cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_8) is not None
+    except cv2.error as error:
+        return error.code == cv2.Error.StsNoMem
+
+
+def _write(path: pathlib.Path, data: bytes) -> None:
+    # Short, as the longest name that is allowed has no room for more.
+    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.writing")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
