@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from wing_tf.inference.output import (
     as_dict,
     csv_columns,
     csv_rows,
+    drawn_names,
     format_csv,
     format_json,
     format_json_line,
@@ -109,6 +111,33 @@ def test_pts_files_of_two_pictures_never_have_one_name():
     assert len(set(written)) == len(written)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a.jpg", "a.png", "a.jpg.png"],
+        ["a.jpg.png", "a.jpg", "a.png"],
+        ["a.jpg", "a.jpg_1", "a.jpg_", "a.jpg_2_1"],
+        ["a_1.png", "a.png", "a_1_1.jpg", "a_1_2.png"],
+        ["b.jpg", "b.pts/a.jpg", "c.png", "c_2.pts/a.png"],
+    ],
+)
+def test_files_of_pictures_are_apart_whatever_their_names(names):
+    bases = pts_bases(names)
+    assert list(bases) == names
+    written = [f"{base}{end}.pts" for base in bases.values() for end in ("", "_1", "_2")]
+    assert len(set(written)) == len(written)
+    assert not {str(pathlib.PurePosixPath(name).parent) for name in names} & set(written)
+
+
+def test_drawn_pictures_never_have_one_name():
+    names = ["a.bmp", "a.bmp.jpg", "a.bmp_.jpg", "b.PNG", "c.tif", "c.tif.jpg/d.webp"]
+    drawn = drawn_names(names)
+    assert set(drawn) == set(names)
+    assert (drawn["a.bmp.jpg"], drawn["b.PNG"]) == ("a.bmp.jpg", "b.PNG")
+    assert drawn["c.tif.jpg/d.webp"] == "c.tif.jpg/d.webp.jpg"
+    assert len({*drawn.values(), "c.tif.jpg"}) == len(names) + 1
+
+
 @pytest.mark.parametrize("ending", ["jsonl", "csv"])
 def test_a_result_file_that_was_cut_anywhere_goes_on_to_the_same_text(tmp_path, ending):
     pictures = [_found("a.jpg", 2), _found("ü\n,b.jpg", 0), _found("c\udcff.jpg", 1)]
@@ -147,6 +176,25 @@ def test_skipped_pictures_are_known_again(tmp_path):
     with SkippedFile(path) as file:
         assert file.reasons == {"a.jpg": "not a picture, or", "b": "x"}
     assert path.read_text() == text == 'image,reason\na.jpg,"not a picture, or"\nb,x\n'
+
+
+@pytest.mark.parametrize("text", ["image;reason\na.jpg;x\n", "a.jpg,x\n"])
+def test_a_file_of_skipped_pictures_that_was_saved_otherwise_is_refused(tmp_path, text):
+    path = tmp_path / "skipped.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="its columns differ"):
+        SkippedFile(path)
+    assert path.read_text() == text
+
+
+def test_files_that_are_no_tables_are_refused(tmp_path):
+    long = "x" * 200_000  # more than a field may have
+    (tmp_path / "a.csv").write_text(format_csv([csv_columns(SCHEME), [long]]))
+    with pytest.raises(ValueError, match="damaged"):
+        ResultFile(tmp_path / "a.csv", SCHEME)
+    (tmp_path / "skipped.csv").write_text(f"image,reason\n{long}\n")
+    with pytest.raises(ValueError, match="damaged"):
+        SkippedFile(tmp_path / "skipped.csv")
 
 
 def test_a_folder_belongs_to_one_run(tmp_path):

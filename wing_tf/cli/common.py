@@ -1,5 +1,6 @@
 """What all commands share: help, errors as one line, and a Keras backend that fits."""
 
+import io
 import os
 import pathlib
 import sys
@@ -17,8 +18,8 @@ def run(
 ) -> None:
     """Runs a command: flags are parsed, and help is given, before TensorFlow is imported.
 
-    A bad input (ValueError, OSError, FloatingPointError, an error of TensorFlow's or OpenCV's) ends
-    it with one line and status 1.
+    A bad input (ValueError, OSError, FloatingPointError, an error of TensorFlow's or OpenCV's) or
+    too little memory ends it with one line and status 1.
 
     Args:
         main: does the work by the flags; with ``commands``, takes the one that was named.
@@ -34,6 +35,9 @@ def run(
     if {"--help", "-help", "-h", "--helpshort"} & set(sys.argv[1:]):
         print(help_text(module_name))
         return
+    # Names of files need not be text in the encoding of what is printed to.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     # absl takes the usage text of its errors from here; with an entry point it would be empty.
     sys.modules["__main__"].__doc__ = sys.modules[module_name].__doc__
 
@@ -50,6 +54,8 @@ def run(
             sys.exit("stopped")
         except (ValueError, OSError, FloatingPointError) as error:
             sys.exit(f"error: {_one_line(error)}")
+        except MemoryError as error:
+            sys.exit(f"error: more memory is needed than there is. {_one_line(error)}".strip())
         except Exception as error:
             # Errors of TensorFlow and OpenCV are theirs; neither is imported here.
             if type(error).__module__.partition(".")[0] not in ("tensorflow", "cv2"):

@@ -1,6 +1,7 @@
 """All pictures of a folder, in a run that can be stopped and gone on with."""
 
 import dataclasses
+import errno
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from wing_tf.inference.landmarker import Landmarker
-from wing_tf.inference.output import PictureFaces, pts_bases, write_pts
+from wing_tf.inference.output import PictureFaces, drawn_names, pts_bases, write_pts
 from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
 from wing_tf.runtime.faces import LocatedFace
 from wing_tf.visualization.files import load_picture, save_picture
@@ -22,6 +23,7 @@ ENDINGS = (".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".ti
 FAULTS = (ValueError, OSError, MemoryError, cv2.error)
 """What one picture can raise, for which it is skipped."""
 
+_NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 _AT_ONCE, _PIXELS_AT_ONCE = 16, 24_000_000
 _SKIPPED = "skipped.csv"
 
@@ -93,7 +95,7 @@ def run_folder(
 
     Results are on the disk batch by batch. Called again with the same settings, it goes on behind
     the last whole picture, and the files become those of a run that was never stopped. What can't
-    be read is listed, and nothing of it ends the run.
+    be read, located or drawn is listed, and nothing of it ends the run.
 
     Args:
         landmarker: with a detector.
@@ -106,6 +108,7 @@ def run_folder(
 
     Raises:
         ValueError: if the folder is missing, or the output is of another run.
+        OSError: if the output can't be written: the disk is full, or rights are missing.
     """
     names, closed = find_pictures(folder, leave_out=output)
     if not names and not closed:
@@ -113,6 +116,7 @@ def run_folder(
     claim_output(output, {"folder": str(folder.resolve()), "format": form, **settings})
     results = output / ("landmarks.csv" if form == "csv" else "landmarks.jsonl")
     bases = pts_bases(names) if form == "pts" else {}
+    drawings = drawn_names(names) if draw is not None else {}
     with ResultFile(results, landmarker.scheme) as file, SkippedFile(output / _SKIPPED) as skipped:
         skipped.write({name: why for name, why in closed.items() if name not in skipped.reasons})
         done = {*file.done, *skipped.reasons}
@@ -122,11 +126,20 @@ def run_folder(
         ) as bar:
             for images, faults in _batches(folder, left):
                 found = _locate(landmarker, folder, images, faults)
-                for name, faces in found.items():
-                    if form == "pts":
-                        write_pts(faces, output / bases[name])
-                    if draw is not None:
-                        _save_drawn(output / "drawn" / name, draw(images[name], faces))
+                for name, faces in list(found.items()):
+                    try:
+                        if draw is not None:
+                            place = output / "drawn" / drawings[name]
+                            drawn = draw(images[name], faces)
+                            place.parent.mkdir(parents=True, exist_ok=True)
+                            save_picture(place, drawn)
+                        if form == "pts":
+                            write_pts(faces, output / bases[name])
+                    except FAULTS as error:
+                        if _is_the_outputs(error):
+                            raise
+                        faults[name] = reason_of(error)
+                        del found[name]
                 skipped.write(faults)
                 file.write(
                     PictureFaces(name, images[name].shape[:2], faces)
@@ -207,9 +220,7 @@ def _locate(
         located = landmarker.many([images[name] for name in boxes], list(boxes.values()))
         return dict(zip(boxes, located, strict=True))
     except FAULTS:
-        if len(boxes) < 2:
-            raise
-    found = {}
+        found = {}
     for name, own in boxes.items():  # which of them is it
         try:
             (found[name],) = landmarker.many([images[name]], [own])
@@ -218,15 +229,16 @@ def _locate(
     return found
 
 
-def _save_drawn(path: pathlib.Path, image: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    keeps = path.suffix.lower() in (".jpg", ".jpeg", ".png")
-    save_picture(path if keeps else path.with_name(f"{path.name}.jpg"), image)
+def _is_the_outputs(error: BaseException) -> bool:
+    """Whether no other picture could be written either: not if it is this one's name or pixels."""
+    return (
+        isinstance(error, OSError) and error.errno is not None and error.errno not in _NAME_ERRORS
+    )
 
 
 def reason_of(error: BaseException) -> str:
     """Returns an error as one line."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem:
         return "needs more memory than there is"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

@@ -7,7 +7,7 @@ import json
 import pathlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -165,8 +165,8 @@ def single_files(
 def pts_bases(pictures: Sequence[str]) -> dict[str, str]:
     """Returns the paths of pictures' ``.pts`` files without an ending, one for each picture.
 
-    The picture's own without its ending, as is the custom; with it where another picture's files
-    would have the same name.
+    The picture's own without its ending, as is the custom; with it, and a mark behind it if need
+    be, where another picture's files would have the same name.
 
     Args:
         pictures: relative paths.
@@ -177,11 +177,57 @@ def pts_bases(pictures: Sequence[str]) -> dict[str, str]:
     """
     plain = {name: str(pathlib.PurePosixPath(name).with_suffix("")) for name in pictures}
     counts = Counter(plain.values())
+    # What is taken, and what those files would be called of which a number is left out.
+    taken = {folder.removesuffix(".pts") for folder in _folders_of(pictures)}
+    numbered = {_without_number(base) for base in taken}
+    bases = {}
+    for name, base in plain.items():
+        for choice in _choices(name, () if counts[base] > 1 else (base,)):
+            if not ({choice, _without_number(choice)} & taken or choice in numbered):
+                break
+        bases[name] = choice
+        taken.add(choice)
+        numbered.add(_without_number(choice))
+    return bases
 
-    def clashes(base: str) -> bool:
-        return counts[base] > 1 or re.sub(r"_\d+$", "", base) in counts.keys() - {base}
 
-    return {name: name if clashes(base) else base for name, base in plain.items()}
+def drawn_names(pictures: Sequence[str]) -> dict[str, str]:
+    """Returns the paths of drawn pictures, one for each picture.
+
+    The picture's own; with ``.jpg`` behind it where it is of a kind that is not written.
+
+    Args:
+        pictures: relative paths.
+
+    Example:
+        >>> drawn_names(["a.png", "a.bmp"])
+        {'a.png': 'a.png', 'a.bmp': 'a.bmp.jpg'}
+    """
+    names = {name: name for name in pictures if name.lower().endswith((".jpg", ".jpeg", ".png"))}
+    taken = {*names, *_folders_of(pictures)}
+    for name in pictures:
+        if name not in names:
+            names[name] = next(
+                path for choice in _choices(name) if (path := f"{choice}.jpg") not in taken
+            )
+            taken.add(names[name])
+    return names
+
+
+def _folders_of(pictures: Iterable[str]) -> set[str]:
+    return {str(folder) for name in pictures for folder in pathlib.PurePosixPath(name).parents}
+
+
+def _without_number(base: str) -> str:
+    return re.sub(r"_\d+$", "", base)
+
+
+def _choices(name: str, first: Sequence[str] = ()) -> Iterator[str]:
+    """Yields names to choose from, without an end."""
+    yield from first
+    while True:
+        yield name
+        name += "_"
 
 
 def write_pts(faces: Sequence[LocatedFace], base: pathlib.Path) -> None:

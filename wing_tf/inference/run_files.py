@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,7 +17,7 @@ from wing_tf.inference.output import (
     format_json_line,
 )
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.visualization.files import write_text
+from wing_tf.visualization.files import text_bytes, write_text
 
 _SETTINGS = "run.json"
 
@@ -53,9 +54,10 @@ def claim_output(output: pathlib.Path, settings: Mapping[str, Any]) -> None:
 
 
 class _GrowingFile:
-    """A text that is added to; each `append` is with the system when it returns."""
+    """A text that is added to; with ``durable``, each `append` is on the disk when it returns."""
 
-    def __init__(self, path: pathlib.Path, *, length: int, header: str = ""):
+    def __init__(self, path: pathlib.Path, *, length: int, header: str = "", durable: bool = True):
+        self._durable = durable
         self._file = path.open("ab")
         self._file.truncate(length)
         if not length:
@@ -63,8 +65,10 @@ class _GrowingFile:
 
     def append(self, text: str) -> None:
         """Adds a text."""
-        self._file.write(_encoded(text))
+        self._file.write(text_bytes(text))
         self._file.flush()
+        if self._durable:
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Closes the file."""
@@ -80,8 +84,9 @@ class _GrowingFile:
 class ResultFile(_GrowingFile):
     """A file of results that grows, and that a later run goes on with.
 
-    Every `write` is on the disk when it returns. A run that was killed leaves a picture half
-    written at most, which is cut off when the file is opened again.
+    What `write` adds of pictures is on the disk when it returns. Of a video, whose frames come one
+    by one, the system has it: it outlives the program, but not the machine. A run that was killed
+    leaves a picture half written at most, which is cut off when the file is opened again.
 
     Args:
         path: the file, ``.jsonl`` or ``.csv``; made if it is missing.
@@ -100,7 +105,7 @@ class ResultFile(_GrowingFile):
         self._as_csv = path.suffix == ".csv"
         header = format_csv([csv_columns(scheme, video=video)]) if self._as_csv else ""
         self.done, length = self._read(_whole_lines(path), header)
-        super().__init__(path, length=length, header=header)
+        super().__init__(path, length=length, header=header, durable=not video)
 
     def write(self, found: Iterable[PictureFaces]) -> None:
         """Adds pictures, all of them in one write."""
@@ -120,14 +125,14 @@ class ResultFile(_GrowingFile):
             return {}, 0
         if not text.startswith(header):
             raise ValueError(f"{self.path} is of another run: its columns differ.")
-        if self._as_csv:
-            return _whole_pictures(text)
         try:
+            if self._as_csv:
+                return _whole_pictures(text)
             entries = [json.loads(line) for line in _lines(text)]
             done = {entry["image"]: len(entry["faces"]) for entry in entries}
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, csv.Error):
             raise ValueError(f"{self.path} is damaged: a line is no picture of a run.") from None
-        return done, len(_encoded(text))
+        return done, len(text_bytes(text))
 
 
 class SkippedFile(_GrowingFile):
@@ -138,15 +143,25 @@ class SkippedFile(_GrowingFile):
 
     Attributes:
         reasons: why, by the picture's name.
+
+    Raises:
+        ValueError: if the file is there and is not such a file.
     """
 
     def __init__(self, path: pathlib.Path):
-        text = _whole_lines(path)
-        self.reasons = {row["image"]: row["reason"] for row in csv.DictReader(_lines(text))}
-        super().__init__(path, length=len(_encoded(text)), header="image,reason\n")
+        text, header = _whole_lines(path), "image,reason\n"
+        if text and not text.startswith(header):
+            raise ValueError(f"{path} is of another run: its columns differ.")
+        try:
+            self.reasons = {row["image"]: row["reason"] for row in csv.DictReader(_lines(text))}
+        except csv.Error:
+            raise ValueError(f"{path} is damaged: it is no table.") from None
+        super().__init__(path, length=len(text_bytes(text)), header=header)
 
     def write(self, reasons: Mapping[str, str]) -> None:
         """Adds pictures."""
+        if not reasons:
+            return
         self.append(format_csv(list(reasons.items())))
         self.reasons |= reasons
 
@@ -154,7 +169,7 @@ class SkippedFile(_GrowingFile):
 def _whole_pictures(text: str) -> tuple[dict[str, int], int]:
     """Returns the pictures of a CSV text that have all their rows, and the bytes up to the last."""
     lines = _lines(text)
-    ends = np.cumsum([len(_encoded(line)) for line in lines])
+    ends = np.cumsum([len(text_bytes(line)) for line in lines])
     reader = csv.DictReader(lines)
     done: dict[str, int] = {}
     length = int(ends[0])
@@ -163,11 +178,6 @@ def _whole_pictures(text: str) -> tuple[dict[str, int], int]:
             done[row["image"]] = int(row["faces"])
             length = int(ends[reader.line_num - 1])
     return done, length
-
-
-def _encoded(text: str) -> bytes:
-    # Names of files need not be text in any encoding.
-    return text.encode(errors="surrogateescape")
 
 
 def _whole_lines(path: pathlib.Path) -> str:

@@ -1,0 +1,94 @@
+"""A run over a folder goes on whatever one picture does, and ends where none can be written."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from wing_tf.inference import Landmarker
+from wing_tf.inference.folder import run_folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, shade in (("a.png", 90), ("b.png", 180)):
+        cv2.imwrite(str(folder / name), np.full((40, 50, 3), shade, np.uint8))
+    return folder
+
+
+class FailsOnBright(Landmarker):
+    """Runs out of memory on a crop that is bright."""
+
+    def run(self, crops):
+        if crops.mean(axis=(1, 2, 3)).max() > 100:
+            raise MemoryError
+        return super().run(crops)
+
+
+def _run(folder, output, *, draw=None, form="jsonl"):
+    landmarker = Landmarker(detector="whole")
+    return run_folder(landmarker, folder, output, form=form, settings={}, draw=draw)
+
+
+def _names(output):
+    lines = (output / "landmarks.jsonl").read_text().splitlines()
+    return [json.loads(line)["image"] for line in lines]
+
+
+def _skipped(output):
+    rows = csv.DictReader((output / "skipped.csv").read_text().splitlines())
+    return {row["image"]: row["reason"] for row in rows}
+
+
+def _plain(image, faces):
+    return image
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_picture_on_which_the_landmarker_fails_is_skipped(folder, tmp_path, alone):
+    if alone:
+        (folder / "a.png").unlink()
+
+    summary = run_folder(FailsOnBright(detector="whole"), folder, tmp_path / "out", settings={})
+    assert summary.pictures == (0 if alone else 1)
+    assert _names(tmp_path / "out") == ([] if alone else ["a.png"])
+    assert _skipped(tmp_path / "out") == {"b.png": "needs more memory than there is"}
+
+
+@pytest.mark.parametrize("error", [MemoryError(), cv2.error("drawing"), ValueError("a size")])
+def test_a_picture_that_can_not_be_drawn_is_skipped(folder, tmp_path, error):
+    def draw(image, faces):
+        if image.mean() < 100:
+            raise error
+        return image
+
+    out = tmp_path / "out"
+    assert _run(folder, out, draw=draw, form="pts").pictures == 1
+    assert _names(out) == ["b.png"]
+    assert list(_skipped(out)) == ["a.png"]
+    assert [path.name for path in out.glob("*.pts")] == ["b.pts"]
+
+
+def test_a_name_that_has_no_room_for_an_ending_is_skipped(folder, tmp_path):
+    long = "n" * 251 + ".bmp"
+    cv2.imwrite(str(folder / long), np.zeros((9, 9, 3), np.uint8))
+    out = tmp_path / "out"
+    assert _run(folder, out, draw=_plain).pictures == 2
+    assert "too long" in _skipped(out)[long]
+
+
+def test_an_output_that_can_not_be_written_ends_the_run(folder, tmp_path):
+    out = tmp_path / "out"
+    _run(folder, out)
+    (out / "drawn").write_text("in the way")
+    cv2.imwrite(str(folder / "c.png"), np.zeros((40, 50, 3), np.uint8))
+    with pytest.raises(OSError, match="drawn"):
+        _run(folder, out, draw=_plain)
+    assert _names(out) == ["a.png", "b.png"]
+    assert _skipped(out) == {}
+    (out / "drawn").unlink()
+    assert _run(folder, out, draw=_plain).pictures == 3
