@@ -5,11 +5,11 @@ import pytest
 
 from wing_tf.inference.comparison import (
     SHOWN,
+    KeptDifferences,
     compare_faces,
     difference_rows,
     difference_sheet,
     difference_table,
-    without_small_ones,
 )
 from wing_tf.landmarks import get_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
@@ -64,21 +64,28 @@ def test_tables_have_the_largest_difference_first():
 
 
 def test_a_sheet_shows_both_models_and_keeps_the_largest_only():
-    differences = []
-    for number in range(SHOWN + 5):
-        differences += _compare(_model(float(number)), name=f"{number}.jpg")
-        differences = without_small_ones(differences)
-    assert len(differences) == SHOWN + 5
-    assert sorted(one.image for one in differences if one.tile is None) == sorted(
-        f"{number}.jpg" for number in range(5)
-    )
-    tile = differences[0].tile
+    kept = KeptDifferences()
+    for number in [*range(3, SHOWN + 5), 0, 1, 2]:
+        kept.add(_compare(_model(float(number)), name=f"{number}.jpg"))
+        assert sum(one.tile is not None for one in kept.all) == min(len(kept.all), SHOWN)
+    differences = kept.all
+    assert [one.image for one in differences if one.tile is None] == [
+        f"{number}.jpg" for number in [3, 4, 0, 1, 2]
+    ]
+    tile = differences[-4].tile
     assert tile.shape == (300, 602, 3)
     assert np.abs(tile[:, :300].astype(int) - tile[:, 302:]).sum() > 0
     same = _compare(_model())[0].tile
     difference = np.abs(same[:, :300].astype(int) - same[:, 302:]).any(axis=-1)
     assert np.flatnonzero(difference.any(axis=1)).max() < 40  # the letters A and B only
     assert difference_sheet(differences).shape[1] > 1200
+
+
+def test_a_sheet_of_equal_differences_is_full():
+    kept = KeptDifferences()
+    for number in range(SHOWN + 5):
+        kept.add(_compare(_model(1.0), name=f"{number}.jpg"))
+    assert difference_sheet(kept.all).shape == difference_sheet(kept.all[:SHOWN]).shape
 
 
 @pytest.mark.parametrize("box", [(-90.0, -90, 5, 5), (255, 295, 900, 900), (0, 0, 3, 3)])

@@ -12,7 +12,8 @@ folder, landmarks.jsonl, skipped.csv (what can't be read, and why), run.json and
 landmarks.jsonl and output.mp4. Landmarks are in pixels of the picture as shown (EXIF rotation
 applied), pixel centres at integers from 0 (.pts: from 1). What is not known is null (.csv: empty,
 .pts: nan). Angles are yaw, pitch and roll in degrees: positive yaw turns the nose to the picture's
-right, positive pitch up, positive roll leans the head clockwise.
+right, positive pitch up, positive roll leans the head clockwise. calibrate measures on the squares
+that records keep, in which the face is in the middle: see docs/use.md.
 """
 
 import os
@@ -70,8 +71,9 @@ _CORRECTION = flags.DEFINE_string(
 _PASSES = flags.DEFINE_integer(
     "passes",
     None,
-    "2: cut each face again round the landmarks found first; 2 for pictures if not given, 1 where "
-    "boxes are given, and for videos, whose faces are cut round those of the frame before.",
+    "2: cut each face again round the landmarks found first. If not given: 2 for pictures whose "
+    "faces a detector finds; 1 where boxes are given, for compare (both models see the same crops) "
+    "and for videos, whose faces are cut round those of the frame before.",
     1,
     2,
 )
@@ -92,7 +94,12 @@ _NUMBERS = flags.DEFINE_bool("numbers", False, "Draw the landmarks' numbers, on 
 _POSE_AXIS = flags.DEFINE_bool(
     "pose_axis", False, "Draw the head's axes: red to its side, green up, blue along the nose."
 )
-_DATA = flags.DEFINE_string("data", None, "calibrate: records, DIR/SPLIT-*.")
+_DATA = flags.DEFINE_string(
+    "data",
+    None,
+    "calibrate: records, DIR/SPLIT-*. Their faces are in the middle of "
+    "squares, where a detector may find more than in whole pictures, and other boxes.",
+)
 
 
 def parse_box(words: list[str]) -> list[float]:
@@ -149,6 +156,7 @@ def main(command: str | None = None) -> None:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
+    from wing_tf.cli import predict_commands as commands
     from wing_tf.cli import predict_runs as runs
 
     find = runs.Finder(
@@ -171,10 +179,12 @@ def main(command: str | None = None) -> None:
         pose_axis=_POSE_AXIS.value,
     )
     if command == "calibrate":
-        runs.calibrate_detector(find, data=_DATA.value or "", output=_OUTPUT.value or "")
+        commands.calibrate_detector(find, data=_DATA.value or "", output=_OUTPUT.value or "")
     elif command == "compare":
         models = (_MODEL.value or "").split(",")
-        runs.compare(find, models, image=_IMAGE.value, folder=_FOLDER.value, output=_OUTPUT.value)
+        commands.compare(
+            find, models, image=_IMAGE.value, folder=_FOLDER.value, output=_OUTPUT.value
+        )
     elif _IMAGE.value:
         form = _FORMAT.value or "json"
         runs.predict_picture(find, look, _MODEL.value, _IMAGE.value, _OUTPUT.value, box, form)

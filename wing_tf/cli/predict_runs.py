@@ -1,14 +1,14 @@
-"""What wing-predict does once its flags are read."""
+"""What wing-predict does with pictures and films once its flags are read."""
 
 import dataclasses
 import hashlib
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from absl import app
 
 from wing_tf.detection import make_detector
 from wing_tf.inference.landmarker import Landmarker
@@ -20,7 +20,7 @@ from wing_tf.visualization import draw_faces, legible_scale
 from wing_tf.visualization.files import load_picture, save_picture, write_text
 
 _LIKE_DETECTED = {"landmark", "dataset_or_landmark", "detector"}
-_DEFAULT_OUTPUT = pathlib.Path("wing_predict")
+DEFAULT_OUTPUT = pathlib.Path("wing_predict")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ def predict_picture(
         faces = landmarker(picture, np.array([box]))
     if not faces:
         raise ValueError(f"No face found in {path}. Give one with --box=x0,y0,x1,y1.")
-    folder = pathlib.Path(output) if output else _DEFAULT_OUTPUT
+    folder = pathlib.Path(output) if output else DEFAULT_OUTPUT
     base = folder / f"{path.stem}_landmarks"
     found = PictureFaces(image, (picture.shape[0], picture.shape[1]), faces)
     files = single_files(found, landmarker.scheme, base, form)
@@ -144,8 +144,10 @@ def predict_picture(
     if drawn is not None and look.draw:
         save_picture(drawing[0], drawn)
     print(f"{len(faces)} face(s): {', '.join(str(file) for file in [*drawing, *files])}")
-    if drawn is not None and look.show and (show := _window(path.name)):
-        show(drawn, wait_ms=0)
+    if drawn is not None:
+        with _window(path.name, wanted=look.show) as show:
+            if show:
+                show(drawn, wait_ms=0)
 
 
 def predict_folder(
@@ -156,7 +158,7 @@ def predict_folder(
 
     landmarker = find.open(model)
     place = pathlib.Path(folder)
-    target = pathlib.Path(output) if output else _DEFAULT_OUTPUT / place.resolve().name
+    target = pathlib.Path(output) if output else DEFAULT_OUTPUT / place.resolve().name
 
     def draw(image: np.ndarray, faces: Sequence[LocatedFace]) -> np.ndarray:
         return look.drawn(image, faces, landmarker.scheme)
@@ -197,23 +199,21 @@ def predict_video(
     name = f"camera_{source}" if isinstance(source, int) else pathlib.Path(source).stem
     video = open_video(source)
     landmarker = find.open(model)
-    show = None
-    if look.show:
-        show = _window(name)
 
     def draw(image: np.ndarray, faces: Sequence[LocatedFace]) -> np.ndarray:
         return look.drawn(image, faces, landmarker.scheme, scale=1.0)
 
-    summary = run_film(
-        video,
-        Tracker(landmarker, smooth=smooth),
-        pathlib.Path(output) if output else _DEFAULT_OUTPUT / name,
-        name=name if isinstance(source, int) else source,
-        scheme=landmarker.scheme,
-        form=form,
-        draw=draw if look.draw else None,
-        show=show,
-    )
+    with _window(name, wanted=look.show) as show:
+        summary = run_film(
+            video,
+            Tracker(landmarker, smooth=smooth),
+            pathlib.Path(output) if output else DEFAULT_OUTPUT / name,
+            name=name if isinstance(source, int) else source,
+            scheme=landmarker.scheme,
+            form=form,
+            draw=draw if look.draw else None,
+            show=show,
+        )
     files = ", ".join(map(str, summary.files))
     stopped = "stopped; " if summary.stopped else ""
     print(f"{stopped}{summary.frames} frame(s), {summary.faces} face(s): {files}")
@@ -221,86 +221,21 @@ def predict_video(
         print(f"{summary.broken} frame(s) could not be read.", file=sys.stderr)
 
 
-def compare(
-    find: Finder,
-    models: Sequence[str],
-    *,
-    image: str | None,
-    folder: str | None,
-    output: str | None,
-) -> None:
-    """Writes how far two models' landmarks are apart on the same faces."""
-    from wing_tf.cli.common import free_folder
-    from wing_tf.inference import comparison
-    from wing_tf.inference.folder import FAULTS, readable_pictures, reason_of
-
-    target = free_folder(output or str(_DEFAULT_OUTPUT / "compare"))
-    first, second = (find.open(model) for model in models)
-    if not first.scheme.means_the_same(second.scheme):
-        raise ValueError(
-            f"The models give {first.scheme.name} and {second.scheme.name}. Give --scheme to "
-            "compare them in one mark-up."
-        )
-    skipped: dict[str, str] = {}
-    differences: list[comparison.FaceDifference] = []
-    for name, path, picture in readable_pictures(image, folder, skipped, leave_out=target):
-        try:
-            boxes = first.detect(picture, str(path))
-            differences += comparison.compare_faces(
-                picture, name, boxes, (first, second), first.scheme
-            )
-        except FAULTS as error:
-            if image:
-                raise
-            skipped[name] = reason_of(error)
-        differences = comparison.without_small_ones(differences)
-    if not differences:
-        raise ValueError(f"No face found in {image or folder}.")
-    target.mkdir(parents=True, exist_ok=True)
-    table = comparison.difference_table(differences, first.scheme)
-    text = f"{len(differences)} face(s). A: {models[0]}. B: {models[1]}.\n\n{table}"
-    write_text(target / "compare.md", text)
-    write_text(target / "compare.csv", comparison.difference_rows(differences, first.scheme))
-    save_picture(target / "compare.png", comparison.difference_sheet(differences))
-    print(f"{text}\n{target / 'compare.png'}")
-    for name, reason in skipped.items():
-        print(f"skipped {name}: {reason}", file=sys.stderr)
-
-
-def calibrate_detector(find: Finder, *, data: str, output: str) -> None:
-    """Measures a detector's correction on annotated faces."""
-    path = pathlib.Path(output)
-    if path.exists():
-        raise ValueError(f"{path} exists already. Name another --output.")
-    detector = find.open_detector()
-    if detector.needs_name:
-        raise app.UsageError("calibrate needs a detector that looks at pictures: records have none "
-                             "of the names of a box file.")  # fmt: skip
-
-    from tqdm import tqdm
-
-    from wing_tf.data.records import find_shards, open_records
-    from wing_tf.detection import calibrate
-    from wing_tf.inference.calibrate import record_faces
-
-    records = open_records(find_shards(data))
-    faces = tqdm(record_faces(records), total=records.num_faces, unit="face", disable=None)
-    calibration = calibrate(detector, faces)
-    print(calibration)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    calibration.save(path)
-    print(f"{path}: use it with --detector={find.detector} --correction={path}")
-
-
-def _window(title: str) -> Callable[..., bool] | None:
-    """Returns what shows pictures; where there is no screen None, and one line says so."""
+@contextmanager
+def _window(title: str, *, wanted: bool) -> Iterator[Callable[..., bool] | None]:
+    """Gives what shows pictures; None if not wanted, and where one line says there is no screen."""
     from wing_tf.visualization.window import Window
 
+    window = None
     try:
-        return Window(title).show
+        window = Window(title) if wanted else None
     except OSError as error:
         print(f"note: {error}", file=sys.stderr)
-        return None
+    try:
+        yield window and window.show
+    finally:
+        if window:
+            window.close()
 
 
 def _scheme_of(model: str | None) -> LandmarkScheme:

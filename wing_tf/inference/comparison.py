@@ -1,6 +1,7 @@
 """Two models on the same faces: how far their landmarks are apart, and pictures of it."""
 
 import dataclasses
+import heapq
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -43,6 +44,27 @@ class FaceDifference:
     def mean_percent(self) -> float:
         """The mean distance in per cent of the face's size."""
         return 100 * float(np.nanmean(self.distances_px)) / self.size_px
+
+
+class KeptDifferences:
+    """Differences that come one by one; the `SHOWN` largest keep their tiles, to save memory.
+
+    Attributes:
+        all: in the order in which they came.
+    """
+
+    def __init__(self):
+        self.all: list[FaceDifference] = []
+        self._shown: list[tuple[float, int]] = []  # a heap of sizes and minus the places in `all`
+
+    def add(self, differences: Iterable[FaceDifference]) -> None:
+        """Adds some."""
+        for one in differences:
+            heapq.heappush(self._shown, (one.mean_percent, -len(self.all)))
+            self.all.append(one)
+            if len(self._shown) > SHOWN:
+                place = -heapq.heappop(self._shown)[1]
+                self.all[place] = dataclasses.replace(self.all[place], tile=None)
 
 
 def compare_faces(
@@ -108,21 +130,14 @@ def difference_table(differences: Sequence[FaceDifference], scheme: LandmarkSche
 
 def difference_sheet(differences: Sequence[FaceDifference]) -> np.ndarray:
     """Returns faces side by side by both models, the largest difference first."""
-    ordered = sorted(differences, key=lambda one: -one.mean_percent)[:SHOWN]
-    tiles = []
-    for one in ordered:
-        if one.tile is not None:
-            tile = one.tile.copy()
-            text = f"{np.nanmean(one.distances_px):.1f} px, {one.mean_percent:.1f} %  {one.image}"
-            put_text(tile, text[:60], np.array([4, tile.shape[0] - 6]), size_px=10)
-            tiles.append(tile)
-    return contact_sheet(tiles, columns=max(1, round(np.sqrt(len(tiles) / 2))), gap_px=8)
-
-
-def without_small_ones(differences: Sequence[FaceDifference]) -> list[FaceDifference]:
-    """Returns the same, with the tiles of the largest differences only, to save memory."""
     ordered = sorted(differences, key=lambda one: -one.mean_percent)
-    return ordered[:SHOWN] + [dataclasses.replace(one, tile=None) for one in ordered[SHOWN:]]
+    tiles = []
+    for one in [one for one in ordered if one.tile is not None][:SHOWN]:
+        tile = one.tile.copy()
+        text = f"{np.nanmean(one.distances_px):.1f} px, {one.mean_percent:.1f} %  {one.image}"
+        put_text(tile, text[:60], np.array([4, tile.shape[0] - 6]), size_px=10)
+        tiles.append(tile)
+    return contact_sheet(tiles, columns=max(1, round(np.sqrt(len(tiles) / 2))), gap_px=8)
 
 
 def _tile(image: np.ndarray, faces: Sequence[LocatedFace], scheme: LandmarkScheme) -> np.ndarray:
