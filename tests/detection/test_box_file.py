@@ -83,9 +83,14 @@ def test_names_are_matched_from_near_to_far(tmp_path, monkeypatch):
     assert side("one/b.jpg") == 2  # as given
     assert side(tmp_path / "lists" / "two" / "b.jpg") == 3  # relative to the file
     assert side("lists/a.jpg") == 1
-    assert side("/elsewhere/c.jpg") == 4  # the bare name
-    with pytest.raises(ValueError, match="does not tell which of one/b.jpg, two/b.jpg"):
-        boxes(IMAGE, "/elsewhere/b.jpg")
+    assert side("/elsewhere/one/b.jpg") == 2  # its end
+    assert side("/elsewhere/two/b.jpg") == 3
+    assert side("/elsewhere/a.jpg") == 1  # the bare name, where the file has no folder
+    monkeypatch.chdir(tmp_path / "lists")
+    (tmp_path / "one").mkdir()
+    assert side("../one/c.jpg") == 4
+    for other in ("/elsewhere/b.jpg", "/elsewhere/c.jpg", "two/c.jpg", "/some/zone/c.jpg"):
+        assert boxes.find(other) is None  # another picture of the same bare name
     with pytest.raises(ValueError, match="by the picture's name"):
         boxes(IMAGE)
 
@@ -120,7 +125,12 @@ def test_what_wing_predict_writes(tmp_path, form):
     [
         ("", "boxes:1: expected a CSV header"),
         ("path,x0,y0,x1\n", "boxes:1: expected a CSV header"),
-        ("path,x0,y0,x1,y1\na.jpg,0,0,1,1\na.jpg,0,0,1\n", "boxes:3: a box must be four"),
+        ("path,x0,y0,x1,y1\na.jpg,0,0,1,1\na.jpg,0,0,1\n", "boxes:3: expected 5 fields"),
+        ("path,x0,y0,x1,y1\na.jpg\n", "boxes:2: expected 5 fields"),
+        ("path,x0,y0,x1,y1\na,b.jpg,0,0,1,1\n", "boxes:2: expected 5 fields"),
+        ('path,x0,y0,x1,y1\na.jpg,,,,\n"b.jpg,0,0,1,1\nc.jpg,0,0,1,1\n', "boxes:3: not a line of"),
+        ('path,x0,y0,x1,y1\n"b.jpg,0,0,1,1\n"c.jpg",0,0,1,1\n', "boxes:2: not a line of CSV"),
+        ('path,x0,y0,x1,"y1\na.jpg,0,0,1,1\n', "boxes:1: not a line of CSV"),
         ("path,x0,y0,x1,y1\na.jpg,0,0,one,1\n", "boxes:2: a box must be four"),
         ("path,x0,y0,x1,y1\na.jpg,5,0,1,1\n", "boxes:2: a box must be .* x0 < x1"),
         ("path,x0,y0,x1,y1\na.jpg,0,0,inf,1\n", "boxes:2: a box must be four"),

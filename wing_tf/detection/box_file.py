@@ -30,7 +30,8 @@ class BoxFile(Detector):
       without any of them is passed over.
 
     ``image`` and ``picture`` are taken for ``path``. A name is looked up as it is given, then
-    relative to the file's folder, then as a bare file name where only one picture is called so.
+    relative to the file's folder, then without its first folders: ``/pics/s1/1.jpg`` is
+    ``s1/1.jpg`` of the file, or else ``1.jpg``, but never ``s2/1.jpg``.
 
     Args:
         path: the file.
@@ -58,28 +59,18 @@ class BoxFile(Detector):
             known.extend(_box(f"{self.path}:{number}", values) for values in found)
         self._boxes = {name: np.array(rows).reshape(-1, 4) for name, rows in boxes.items()}
         self._places = {os.path.abspath(self.path.parent / name): name for name in boxes}
-        self._bare: dict[str, list[str]] = {}
-        for name in boxes:
-            self._bare.setdefault(os.path.basename(name), []).append(name)
 
     def find(self, name: str | os.PathLike) -> str | None:
-        """Returns what the file calls a picture; None if it does not say anything of it.
-
-        Raises:
-            ValueError: if only the bare file name is known, of several pictures.
-        """
+        """Returns what the file calls a picture; None if it does not say anything of it."""
         given = os.path.normpath(name)
         if given in self._boxes:
             return given
-        if place := self._places.get(os.path.abspath(given)):
-            return place
-        alike = self._bare.get(os.path.basename(given), [])
-        if len(alike) > 1:
-            raise ValueError(
-                f"{self.path} does not tell which of {', '.join(alike[:3])} is {name}. "
-                "Name pictures as the file does."
-            )
-        return alike[0] if alike else None
+        place = os.path.abspath(given)
+        if place in self._places:
+            return self._places[place]
+        parts = pathlib.PurePath(place).parts
+        ends = (os.path.join(*parts[first:]) for first in range(len(parts)))
+        return next((end for end in ends if end in self._boxes), None)
 
     def raw_boxes(self, image: np.ndarray, name: str | os.PathLike | None = None) -> np.ndarray:
         """Returns the file's boxes [N, 4]; none where it does not name the picture."""
@@ -92,7 +83,7 @@ class BoxFile(Detector):
         """Returns a picture's boxes [N, 4], largest first; see `find`.
 
         Raises:
-            ValueError: if no name is given, or it is one of several.
+            ValueError: if no name is given.
         """
         return self.corrected(self.raw_boxes(image, name))
 
@@ -111,22 +102,31 @@ def _box(where: str, values: Any) -> list[float]:
 
 def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]:
     """Yields the number of each line, its picture and its one box."""
-    rows = csv.DictReader(io.StringIO(text))
-    columns = [column.strip() for column in rows.fieldnames or ()]
-    rows.fieldnames = columns
-    named = [name for name in _NAMES if name in columns]
-    corners = next((four for four in _COLUMNS if set(four) <= set(columns)), None)
-    if not named or corners is None:
-        raise ValueError(
-            f"{path}:1: expected a CSV header path,x0,y0,x1,y1 or JSON lines. "
-            f"Received: {text[:60].splitlines()[:1]}."
-        )
-    for row in rows:
-        _check_still(f"{path}:{rows.line_num}", row)
-        name, box = row[named[0]], [row[column] for column in corners]
-        if not name:
-            raise ValueError(f"{path}:{rows.line_num}: no picture is named.")
-        yield rows.line_num, name, [box] if any(box) else []
+    rows = csv.DictReader(io.StringIO(text), strict=True)
+    start = 1
+    try:
+        columns = [column.strip() for column in rows.fieldnames or ()]
+        rows.fieldnames = columns
+        named = [name for name in _NAMES if name in columns]
+        corners = next((four for four in _COLUMNS if set(four) <= set(columns)), None)
+        if not named or corners is None:
+            raise ValueError(
+                f"{path}:1: expected a CSV header path,x0,y0,x1,y1 or JSON lines. "
+                f"Received: {text[:60].splitlines()[:1]}."
+            )
+        start = rows.line_num + 1
+        for row in rows:
+            where = f"{path}:{rows.line_num}"
+            if None in row or None in row.values():  # how `csv` tells of too many and too few
+                raise ValueError(f"{where}: expected {len(columns)} fields, as in the first line.")
+            _check_still(where, row)
+            name, box = row[named[0]], [row[column] for column in corners]
+            if not name:
+                raise ValueError(f"{where}: no picture is named.")
+            yield rows.line_num, name, [box] if any(box) else []
+            start = rows.line_num + 1
+    except csv.Error as error:
+        raise ValueError(f"{path}:{start}: not a line of CSV ({error}).") from None
 
 
 def _json_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]:
