@@ -48,6 +48,18 @@ def test_what_stays_is_scatter():
     assert "found 0.667" in str(result)
 
 
+def test_faces_of_no_size_are_not_counted():
+    faces = [(IMAGE, face((100, 90), 40))]
+    for points in ([[100.0, 90]], [[100.0, 90], [100, 90]], []):
+        landmarks = np.full((5, 2), np.nan)
+        landmarks[: len(points)] = np.reshape(points, (-1, 2))
+        faces.append((IMAGE, landmarks))
+    detector = shifted((0.1, 0.0), 0.8)
+    assert calibrate(detector, faces) == calibrate(detector, faces[:1])
+    with pytest.raises(ValueError, match="finds none of 0 faces"):
+        calibrate(detector, faces[1:])
+
+
 def test_the_present_correction_does_not_matter():
     faces = [(IMAGE, face((100, 110), 100))]
     plain = calibrate(WholePicture(), faces)

@@ -63,6 +63,8 @@ def test_a_correction_is_saved_and_loaded(tmp_path):
         ('{"centre_shift_xy": [0, 0]}', "must say centre_shift_xy and side_ratio"),
         ('{"centre_shift_xy": [0], "side_ratio": 1}', "two finite numbers"),
         ('{"centre_shift_xy": [0, NaN], "side_ratio": 1}', "two finite numbers"),
+        ('{"centre_shift_xy": "12", "side_ratio": 1}', "two finite numbers"),
+        ('{"centre_shift_xy": [0, 0], "side_ratio": "1"}', "positive ratio"),
         ('{"centre_shift_xy": [0, 0], "side_ratio": 0}', "positive ratio"),
     ],
 )
@@ -94,11 +96,36 @@ def test_odd_pictures_have_no_faces(name, size_hw):
     assert found.dtype == np.float64
 
 
+class Watched:
+    """OpenCV's detector, which notes the sizes of the pictures that it is given."""
+
+    def __init__(self, detector):
+        self.detector, self.sizes_hw = detector, []
+
+    def detectMultiScale2(self, image, **options):  # noqa: N802
+        self.sizes_hw.append(image.shape)
+        return self.detector.detectMultiScale2(image, **options)
+
+    def setInputSize(self, size):  # noqa: N802
+        self.detector.setInputSize(size)
+
+    def detect(self, image):
+        self.sizes_hw.append(image.shape[:2])
+        return self.detector.detect(image)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["haar", "yunet"])
-def test_a_very_large_picture_takes_no_longer_than_shrinking_it(name):
+@pytest.mark.parametrize(
+    ("name", "attribute", "searched_hw"),
+    # Haar's border: .15 of 1024 at each side.
+    [("haar", "_cascade", (1332, 1332)), ("yunet", "_network", (640, 640))],
+)
+def test_a_very_large_picture_is_searched_at_a_bounded_size(name, attribute, searched_hw):
     detector = make_detector(name, model_path=BLOBS if name == "yunet" else None)
+    watched = Watched(getattr(detector, attribute))
+    setattr(detector, attribute, watched)
     assert detector(np.full((20_000, 20_000, 3), 128, np.uint8)).shape == (0, 4)
+    assert watched.sizes_hw == [searched_hw]
 
 
 def test_haar_finds_a_face_at_any_size_of_the_picture(real_faces):
@@ -217,3 +244,11 @@ def test_of_several_boxes_the_faces_own_is_taken():
     np.testing.assert_array_equal(matching_box(boxes, landmarks), boxes[1])
     assert matching_box(boxes[[0, 3]], landmarks) is None
     assert matching_box(np.array([[-500.0, -500, 600, 600]]), landmarks) is None
+
+
+def test_the_box_of_a_face_of_one_known_landmark_or_none():
+    boxes = np.array([[0.0, 0, 100, 100], [60, 60, 90, 90]])
+    landmarks = np.full((5, 2), np.nan)
+    assert matching_box(boxes, landmarks) is None
+    landmarks[3] = 50.0
+    np.testing.assert_array_equal(matching_box(boxes, landmarks), boxes[0])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from wing_tf.detection.correction import Correction
-from wing_tf.detection.match import matching_box
+from wing_tf.detection.match import has_size, matching_box
 from wing_tf.geometry import crop_square, landmark_box
 
 
@@ -17,7 +17,7 @@ class Calibration:
 
     Attributes:
         correction: from its raw boxes to tight landmark squares, on average.
-        num_faces: annotated ones.
+        num_faces: annotated ones, of two known landmarks at least.
         num_found: of these; see `matching_box`.
         others_per_picture: boxes that were not the annotated face's; not all are wrong, as pictures
             may show faces that nobody annotated.
@@ -63,7 +63,8 @@ def calibrate(
         detector: a `Detector`, whose present correction does not matter; or any callable from
             pictures to boxes.
         faces: of each the picture (uint8 RGB [H, W, 3]), the landmarks [K, 2] in its pixels, NaN
-            where missing, and the picture's name where the detector needs it.
+            where missing, and the picture's name where the detector needs it. Faces whose known
+            landmarks have no size (one point, or none) are passed over and not counted.
 
     Raises:
         ValueError: if there is no face, or none is found.
@@ -72,6 +73,8 @@ def calibrate(
     needs_name = getattr(detector, "needs_name", False)
     shifts, ratios, num_faces, num_boxes = [], [], 0, 0
     for image, landmarks_px, *name in faces:
+        if not has_size(landmarks_px):
+            continue
         raw = find(image, *name) if needs_name else find(image)
         num_faces += 1
         num_boxes += len(raw)

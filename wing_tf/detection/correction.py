@@ -37,8 +37,8 @@ class Correction:
 
     def __post_init__(self):
         try:
-            x, y = (float(value) for value in self.centre_shift_xy)
-            ratio = float(self.side_ratio)
+            x, y = (_number(value) for value in self.centre_shift_xy)
+            ratio = _number(self.side_ratio)
         except (TypeError, ValueError):
             x = y = ratio = float("nan")
         if not np.isfinite([x, y, ratio]).all() or ratio <= 0:
@@ -88,3 +88,10 @@ class Correction:
             return cls(*(content[name] for name in _FIELDS))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+
+
+def _number(value: Any) -> float:
+    """Returns a number; a text that says one is none, or "12" would be a shift of 1, 2."""
+    if isinstance(value, str):
+        raise TypeError
+    return float(value)
