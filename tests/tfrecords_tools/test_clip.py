@@ -88,5 +88,5 @@ def test_clear_errors():
         clip_of()
     with pytest.raises(ValueError, match="must be some, of one length"):
         clip_of(motion([[1, 2]]), motion([[1, 2]] * 2))
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="`portraits` must be one for each of 1 motions"):
         clip_of(motion([[1, 2]]), portraits=[0, 1])

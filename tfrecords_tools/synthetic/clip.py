@@ -65,6 +65,11 @@ class SyntheticClip:
             raise ValueError(f"Motions must be some, of one length. Received: {sorted(lengths)}.")
         self.size_hw, self._seed, self._noise = size_hw, seed, noise
         portraits = range(len(motions)) if portraits is None else portraits
+        if len(portraits) != len(motions):
+            raise ValueError(
+                f"`portraits` must be one for each of {len(motions)} motions. "
+                f"Received: portraits={list(portraits)}."
+            )
         heads = [_cut_out(seed, index) for index in portraits]
         self._layers = [layer for layer, _ in heads]
         self._to_frame = [
