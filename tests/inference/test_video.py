@@ -1,5 +1,6 @@
 """Films are read frame by frame, damaged ones too, and written whole or not at all."""
 
+import struct
 import subprocess
 import sys
 
@@ -87,6 +88,38 @@ def test_a_film_that_is_cut_off_ends_early(tmp_path):
         assert 10 < len(list(video)) < FRAMES
 
 
+def test_a_film_that_was_trimmed_is_not_broken(tmp_path):
+    """An edit list shows the first half; the file says that it holds all frames, and does."""
+    content = bytearray(write(tmp_path / "film.mp4").read_bytes())
+    start = content.index(b"elst") + 12  # behind the kind, the version and the number of entries
+    (length,) = struct.unpack_from(">I", content, start)
+    struct.pack_into(">I", content, start, length // 2)
+    (tmp_path / "trimmed.mp4").write_bytes(content)
+    with open_video(tmp_path / "trimmed.mp4") as video:
+        assert len(list(video)) == FRAMES // 2
+        assert (video.num_frames, video.num_broken) == (FRAMES, 0)
+
+
+def test_what_is_missing_of_a_film_whose_index_comes_first_is_counted(tmp_path):
+    content = write(tmp_path / "film.mp4").read_bytes()
+    data, index = content.index(b"mdat") - 4, content.index(b"moov") - 4
+    moved = bytearray(content[index:])
+    start = moved.index(b"stco") + 8  # places of the parts of the film, which move on
+    (count,) = struct.unpack_from(">I", moved, start)
+    for place in range(start + 4, start + 4 + 4 * count, 4):
+        struct.pack_into(">I", moved, place, struct.unpack_from(">I", moved, place)[0] + len(moved))
+    streamed = content[:data] + bytes(moved) + content[data:index]
+    path = tmp_path / "streamed.mp4"
+    path.write_bytes(streamed)
+    with open_video(path) as video:
+        assert (len(list(video)), video.num_broken) == (FRAMES, 0)
+    path.write_bytes(streamed[: int(0.7 * len(streamed))])
+    with open_video(path) as video:
+        read = len(list(video))
+        assert 20 < read < FRAMES
+        assert video.num_broken == FRAMES - read
+
+
 def test_what_is_no_film_is_said_in_one_line(tmp_path):
     text = tmp_path / "text.mp4"
     text.write_text("not a film\n" * 100)
@@ -112,7 +145,10 @@ def test_nothing_is_printed_about_damage(tmp_path):
     (tmp_path / "text.mp4").write_text("no film\n" * 50)
     code = (
         "import sys\n"
-        "from wing_tf.inference.video import open_video\n"
+        "import numpy as np\n"
+        "from wing_tf.inference.video import VideoWriter, open_video\n"
+        "with VideoWriter(sys.argv[1], frames_per_s=65.537, size_hw=(121, 160)) as writer:\n"
+        "    writer.write(np.zeros((121, 160, 3), np.uint8))\n"
         "for source in sys.argv[1:]:\n"
         "    try:\n"
         "        print(sum(1 for _ in open_video(source)))\n"
@@ -120,13 +156,21 @@ def test_nothing_is_printed_about_damage(tmp_path):
         "        print(error)\n"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code, str(broken), str(tmp_path / "text.mp4"), "93"],
+        [
+            sys.executable,
+            "-c",
+            code,
+            *(str(tmp_path / "new.mp4"), str(broken)),
+            str(tmp_path / "text.mp4"),
+            "93",
+        ],
         capture_output=True,
         text=True,
         check=True,
     )
     assert run.stderr == ""
-    assert run.stdout.splitlines()[1:] == [
+    assert run.stdout.splitlines()[0] == "1"
+    assert run.stdout.splitlines()[2:] == [
         f"{tmp_path / 'text.mp4'} is no film that can be read.",
         "Camera 93 can't be opened.",
     ]
@@ -160,11 +204,27 @@ def test_a_film_of_odd_size_can_be_written(tmp_path):
         assert video.frames_per_s == pytest.approx(29.97, abs=0.01)
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".avi"])
+@pytest.mark.parametrize(
+    ("rate", "written"),
+    [(0.01, 0.01), (23.976, 23.976), (65.537, 65.54), (240.123, 240.12), (999.99, 1000.0)],
+)
+def test_any_rate_can_be_written(tmp_path, rate, written, ending):
+    path = tmp_path / f"film{ending}"
+    with VideoWriter(path, frames_per_s=rate, size_hw=SIZE_HW) as writer:
+        assert writer.frames_per_s == written
+        writer.write(picture(0))
+        writer.write(picture(1))
+    with open_video(path) as video:
+        assert video.frames_per_s == pytest.approx(written, rel=1e-4)
+
+
 def test_bad_arguments_of_a_writer(tmp_path):
     good = {"frames_per_s": 25, "size_hw": SIZE_HW}
     for path, change, message in (
         ("film.gif", {}, r"must be one of \.avi, \.m4v, \.mov, \.mp4"),
         ("film.mp4", {"frames_per_s": 0}, "`frames_per_s` must be positive"),
+        ("film.mp4", {"frames_per_s": 0.001}, "`frames_per_s` must be positive, 0.01 to 1000"),
         ("film.mp4", {"size_hw": (1, 50)}, "at least 2 x 2"),
         ("absent/film.mp4", {}, "No folder .*absent to write film.mp4 to"),
     ):

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 _USUAL_RATE = 30.0
-_FASTEST_RATE = 1000.0
+_SLOWEST_RATE, _FASTEST_RATE = 0.01, 1000.0
+_MOST_TICKS = 65535  # MPEG-4's for a second
 # Containers that say how many frames they hold; others say how long they last.
 _COUNTED = {".avi", ".m4v", ".mov", ".mp4"}
 _MOST_FAILURES_FILE, _MOST_FAILURES_CAMERA = 3000, 30
@@ -64,21 +65,22 @@ class VideoReader:
         frames_per_s: as the film states it; 30 where it states nothing that makes sense.
         num_frames: as a file states it; an estimate for some containers; None for a camera and
             where nothing is stated.
-        num_broken: how many frames could not be read so far; frames that a file states but does not
-            hold are in it at the end.
+        num_broken: how many frames could not be read so far. At the end, frames that a file states
+            but does not hold are in it. Where MPEG-4 ends before its stated frames it may be
+            trimmed: these are taken for lost only if the file itself is cut off.
         is_camera: whether it is one.
     """
 
     def __init__(self, source: str | os.PathLike | int):
         self.is_camera = isinstance(source, int)
         self._name = f"Camera {source}" if self.is_camera else str(source)
-        self._counted = not self.is_camera and pathlib.Path(source).suffix.lower() in _COUNTED
-        if not self.is_camera:
-            path = pathlib.Path(source)
-            if not path.exists():
-                raise ValueError(f"No film at {path}.")
-            if path.is_dir():
-                raise ValueError(f"{path} is a folder, not a film.")
+        self._path = None if self.is_camera else pathlib.Path(source)
+        self._counted = self._path is not None and self._path.suffix.lower() in _COUNTED
+        if self._path is not None:
+            if not self._path.exists():
+                raise ValueError(f"No film at {self._path}.")
+            if self._path.is_dir():
+                raise ValueError(f"{self._path} is a folder, not a film.")
         with _quiet():
             self._capture = (
                 cv2.VideoCapture(source)
@@ -133,8 +135,11 @@ class VideoReader:
             elif self._counted and self.num_frames is not None:
                 if self._num_read + self.num_broken + failures + 1 >= self.num_frames:
                     break
-        if self._counted and self.num_frames is not None:
-            self.num_broken = max(self.num_broken, self.num_frames - self._num_read)
+        missing = self.num_frames - self._num_read if self._counted and self.num_frames else 0
+        if missing > self.num_broken and (
+            self._path.suffix.lower() == ".avi" or _is_cut_off(self._path)
+        ):
+            self.num_broken = missing
         return None
 
     def _placed(self, image: np.ndarray, skipped: int) -> VideoFrame:
@@ -161,12 +166,16 @@ class VideoWriter:
     Args:
         path: the ending tells the kind: ``.mp4``, ``.m4v`` and ``.mov`` are MPEG-4, ``.avi`` is
             Motion JPEG: larger, and every frame stands alone.
-        frames_per_s: the rate.
+        frames_per_s: the rate, 0.01 to 1000.
         size_hw: height and width of the frames.
 
+    Attributes:
+        frames_per_s: the rate that is written: MPEG-4 can't hold all of them, so that it is rounded
+            to 3 decimals below 65.5, to 2 below 655, to 1 above.
+
     Raises:
-        ValueError: on another ending, a rate or a size that is not positive, or if the file can't
-            be written.
+        ValueError: on another ending, another rate, a size below 2, or if the file can't be
+            written.
     """
 
     def __init__(self, path: str | os.PathLike, *, frames_per_s: float, size_hw: tuple[int, int]):
@@ -176,15 +185,16 @@ class VideoWriter:
             raise ValueError(
                 f"A film must be one of {', '.join(sorted(_CODECS))}. Received: {self.path}."
             )
-        if not 0 < frames_per_s <= _FASTEST_RATE:
+        if not _SLOWEST_RATE <= frames_per_s <= _FASTEST_RATE:
             raise ValueError(
-                f"`frames_per_s` must be positive, at most 1000. "
+                f"`frames_per_s` must be positive, 0.01 to 1000. "
                 f"Received: frames_per_s={frames_per_s}."
             )
         if min(size_hw) < 2:
             raise ValueError(f"A film must be at least 2 x 2 pixels. Received: {tuple(size_hw)}.")
         if not self.path.parent.is_dir():
             raise ValueError(f"No folder {self.path.parent} to write {self.path.name} to.")
+        self.frames_per_s = _writable_rate(frames_per_s)
         self._size_hw, self._num_written = tuple(size_hw), 0
         self._partial = self.path.with_name(f".{self.path.stem}.partial{suffix}")
         with _quiet():
@@ -192,7 +202,7 @@ class VideoWriter:
                 str(self._partial),
                 cv2.CAP_FFMPEG,
                 cv2.VideoWriter_fourcc(*_CODECS[suffix]),
-                float(frames_per_s),
+                self.frames_per_s,
                 self._size_hw[::-1],
             )
         if not self._writer.isOpened():
@@ -239,6 +249,28 @@ class VideoWriter:
         else:
             self._writer.release()
             self._partial.unlink(missing_ok=True)
+
+
+def _writable_rate(frames_per_s: float) -> float:
+    """Returns a rate as near as MPEG-4 can hold: OpenCV states it in decimals."""
+    digits = next(n for n in (3, 2, 1) if round(frames_per_s * 10**n) <= _MOST_TICKS)
+    return round(float(frames_per_s), digits)
+
+
+def _is_cut_off(path: pathlib.Path) -> bool:
+    """Returns whether an MPEG-4 file ends before the last of its parts does."""
+    size, start = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while start < size:
+            file.seek(start)
+            head = file.read(16)  # length and kind; the length behind them where it is a long one
+            length = int.from_bytes(head[:4], "big")
+            if length == 1:
+                length = int.from_bytes(head[8:], "big")
+            if length < 8:  # 0: the last part, of any length; else no such file
+                return False
+            start += length
+    return start > size
 
 
 @contextlib.contextmanager
