@@ -27,14 +27,18 @@ def _draw(image, faces):
     return draw_faces(image, faces, SCHEME)
 
 
-@pytest.fixture
-def film(tmp_path):
-    path = tmp_path / "film.avi"
+def _noise_film(folder, *, rate):
+    path = folder / "film.avi"
     generator = np.random.default_rng(0)
-    with VideoWriter(path, frames_per_s=25, size_hw=(120, 160)) as writer:
+    with VideoWriter(path, frames_per_s=rate, size_hw=(120, 160)) as writer:
         for _ in range(COUNT):
             writer.write(generator.integers(0, 256, (120, 160, 3), np.uint8))
     return path
+
+
+@pytest.fixture
+def film(tmp_path):
+    return _noise_film(tmp_path, rate=25)
 
 
 def _frames(path):
@@ -98,6 +102,44 @@ def test_a_closed_window_ends_the_run_with_whole_files(film, tmp_path):
     assert sorted(path.name for path in (tmp_path / "plain").iterdir()) == ["landmarks.jsonl"]
 
 
+def test_what_is_drawn_may_be_shown_only(film, tmp_path):
+    shown = []
+    summary = run_film(
+        open_video(film), _track, tmp_path / "out", name="film", scheme=SCHEME, draw=_draw,
+        write_video=False, show=lambda image: shown.append(image) is None,
+    )  # fmt: skip
+    assert sorted((tmp_path / "out").iterdir()) == list(summary.files)
+    assert [path.name for path in summary.files] == ["landmarks.jsonl"]
+    for image, plain in zip(shown, _frames(film), strict=True):
+        assert (image != plain).any()
+
+
+def test_a_wrongly_stated_rate_does_not_multiply_the_drawn_film(tmp_path):
+    """As a browser's: times are of 30 frames a second, 1000 are stated."""
+    with open_video(_noise_film(tmp_path, rate=30)) as video:
+        video.frames_per_s = 1000.0
+        run_film(video, _track, tmp_path / "out", name="film", scheme=SCHEME, draw=_draw)
+    with open_video(tmp_path / "out/output.mp4") as drawn:
+        assert drawn.frames_per_s == 60
+        assert len(list(drawn)) == 2 * COUNT - 1
+
+
+def test_results_get_their_name_at_the_end(film, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "landmarks.partial.jsonl").write_text("what a killed run left\n")
+    seen = []
+
+    def track(image, time_s):
+        seen.append({path.name for path in out.iterdir()})
+        return _track(image, time_s)
+
+    run_film(open_video(film), track, out, name="f", scheme=SCHEME)
+    assert seen == [{"landmarks.partial.jsonl"}] * COUNT
+    assert [path.name for path in out.iterdir()] == ["landmarks.jsonl"]
+    assert len((out / "landmarks.jsonl").read_text().splitlines()) == COUNT
+
+
 def test_a_fault_leaves_the_landmarks_so_far(film, tmp_path):
     def track(image, time_s):
         if time_s > 0.3:
@@ -108,3 +150,20 @@ def test_a_fault_leaves_the_landmarks_so_far(film, tmp_path):
         run_film(open_video(film), track, tmp_path / "out", name="f", scheme=SCHEME, draw=_draw)
     assert len((tmp_path / "out/landmarks.jsonl").read_text().splitlines()) == 8
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["landmarks.jsonl"]
+
+
+def test_a_failed_start_leaves_nothing_in_the_way(film, tmp_path):
+    def broken(image, time_s):
+        raise OSError("at once")
+
+    video = open_video(film)
+    video.frames_per_s = 0.001
+    with pytest.raises(ValueError, match="`frames_per_s` must be"):
+        run_film(video, _track, tmp_path / "out", name="f", scheme=SCHEME, draw=_draw)
+    for form in ("jsonl", "csv"):
+        with pytest.raises(OSError, match="at once"):
+            run_film(
+                open_video(film), broken, tmp_path / "out", name="f", scheme=SCHEME, form=form,
+                draw=_draw,
+            )  # fmt: skip
+        assert list((tmp_path / "out").iterdir()) == []

@@ -1,11 +1,12 @@
 """A video or a camera from its first frame to its last: landmarks, a drawn video, a window."""
 
 import dataclasses
+import os
 import pathlib
 import signal
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 from tqdm import tqdm
@@ -17,6 +18,8 @@ from wing_tf.landmarks import LandmarkScheme
 from wing_tf.runtime.faces import LocatedFace
 
 _LONGEST_GAP_S = 5.0
+# A browser's films state 1000 frames a second, the unit of their times.
+_FASTEST_RATE, _USUAL_RATE = 240.0, 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +50,14 @@ def run_film(
     scheme: LandmarkScheme,
     form: str = "jsonl",
     draw: Callable[[np.ndarray, Sequence[LocatedFace]], np.ndarray] | None = None,
+    write_video: bool = True,
     show: Callable[[np.ndarray], bool] | None = None,
 ) -> FilmSummary:
     """Locates the faces of all frames.
 
-    Ctrl-C ends it behind the frame at hand, with whole files of what there was.
+    Ctrl-C ends it behind the frame at hand, with whole files of what there was. A fault leaves the
+    landmarks up to it. Until the end they are in ``landmarks.partial.jsonl``, which is all that is
+    left of a run that was killed; the next run into the same folder begins it anew.
 
     Args:
         video: is closed at the end.
@@ -60,7 +66,8 @@ def run_film(
         name: what the video is called in the results.
         scheme: of the landmarks.
         form: "jsonl" or "csv".
-        draw: a frame and its faces to the frame of the drawn video; no video if None.
+        draw: a frame and its faces to the drawn frame; nothing is drawn if None.
+        write_video: whether drawn frames are written; if not, they are only shown.
         show: takes each drawn frame, or the plain one; False ends the run.
 
     Raises:
@@ -68,7 +75,8 @@ def run_film(
         OSError: if one can't be written.
     """
     results, drawn_video = output / f"landmarks.{form}", output / "output.mp4"
-    files = (results, drawn_video) if draw is not None else (results,)
+    write_video = write_video and draw is not None
+    files = (results, drawn_video) if write_video else (results,)
     for path in files:
         if path.exists():
             raise ValueError(f"{path} exists already. Name another --output.")
@@ -76,10 +84,9 @@ def run_film(
     frames, identities, stopped = 0, set(), False
     with ExitStack() as stack:
         stack.enter_context(video)
-        file = stack.enter_context(ResultFile(results, scheme, video=True))
-        writer = None
-        if draw is not None:
-            writer = stack.enter_context(_EvenVideo(drawn_video, video))
+        # First, as it may fail: no results are begun then.
+        writer = stack.enter_context(_EvenVideo(drawn_video, video)) if write_video else None
+        file = stack.enter_context(_new_results(results, scheme))
         bar = stack.enter_context(tqdm(total=video.num_frames, unit="frame", disable=None))
         asked_to_stop = stack.enter_context(_StopOnInterrupt())
         for frame in video:
@@ -88,7 +95,9 @@ def run_film(
             file.write([PictureFaces(name, size_hw, faces, frame.index, frame.time_s)])
             frames += 1
             identities |= {face.identity for face in faces}
-            picture = frame.image if draw is None else draw(frame.image, faces)
+            picture = frame.image
+            if draw is not None and (writer is not None or show is not None):
+                picture = draw(frame.image, faces)
             if writer is not None:
                 writer.write(picture, frame.time_s)
             bar.update()
@@ -98,16 +107,35 @@ def run_film(
     return FilmSummary(frames, video.num_broken, len(identities), stopped, files)
 
 
+@contextmanager
+def _new_results(path: pathlib.Path, scheme: LandmarkScheme) -> Iterator[ResultFile]:
+    """Opens a file of results that gets its name when all is in it, or all up to a fault."""
+    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    partial.unlink(missing_ok=True)
+    file = ResultFile(partial, scheme, video=True)
+    try:
+        with file:
+            yield file
+    finally:
+        if file.done:
+            os.replace(partial, path)
+        else:  # nothing that a second try should have to be moved away for
+            partial.unlink()
+
+
 class _EvenVideo:
     """A video whose frames are equally long, from frames at any times.
 
     What a broken frame or a slow camera leaves out is filled with the frame before, so that the
-    video lasts as long as what it shows.
+    video lasts as long as what it shows. Its rate is the one that is stated, or 60 where that is
+    above 240 and so hardly a rate at all.
     """
 
     def __init__(self, path: pathlib.Path, video: VideoReader):
-        self._rate = video.frames_per_s
-        self._writer = VideoWriter(path, frames_per_s=self._rate, size_hw=video.size_hw)
+        stated = video.frames_per_s
+        rate = stated if stated <= _FASTEST_RATE else _USUAL_RATE
+        self._writer = VideoWriter(path, frames_per_s=rate, size_hw=video.size_hw)
+        self._rate = self._writer.frames_per_s
         self._start_s: float | None = None
         self._written = 0
         self._last: np.ndarray | None = None
