@@ -1,4 +1,4 @@
-"""wing-predict as people call it, mostly on an exported file, which needs no TensorFlow."""
+"""wing-predict as people call it, mostly on the model that comes with it: without TensorFlow."""
 
 import csv
 import json
@@ -14,7 +14,12 @@ import numpy as np
 import pytest
 from experiments import untrained_model
 
+from tfrecords_tools.sources import SyntheticSource
+from wing_tf.cli import predict_runs
 from wing_tf.cli.predict import parse_box
+from wing_tf.inference import Landmarker
+from wing_tf.inference.video import VideoWriter, open_video
+from wing_tf.runtime.contract import shipped_model
 
 ROOT = pathlib.Path(__file__).parents[2]
 ENVIRONMENT = {
@@ -46,27 +51,19 @@ def _error(done):
     return line
 
 
-@pytest.fixture(scope="module")
-def keras_model(tmp_path_factory):
-    return untrained_model(tmp_path_factory.mktemp("model") / "cnn6.keras", input_size=32)
+@pytest.fixture
+def model():
+    return shipped_model()
 
 
 @pytest.fixture(scope="module")
-def model(keras_model):
-    """The same network as a LiteRT file with its contract, in a folder."""
-    from wing_tf.export import deployed_network, write_litert
-    from wing_tf.export.contract_file import contract_facts
-    from wing_tf.export.litert import attach_files
-    from wing_tf.models.saving import load_network
-
-    network, contract = load_network(keras_model)
-    deployed = deployed_network(network, contract)
-    file = keras_model.with_name("export") / "model.tflite"
-    file.parent.mkdir()
-    write_litert(deployed, file, precision="float32")
-    facts = contract_facts(deployed, contract, format="litert", precision="float32")
-    attach_files(file, {"contract.json": json.dumps(facts)})
-    return file.parent
+def face(tmp_path_factory):
+    """A picture with a face that is found, and its landmarks."""
+    source = SyntheticSource(count=0, num_test=8, seed=77, size=240, test_wide_yaw=0.0)
+    loaded = source.load(list(source.items())[-1])
+    path = tmp_path_factory.mktemp("face") / "face.png"
+    cv2.imwrite(str(path), np.ascontiguousarray(loaded.image[..., ::-1]))
+    return path, loaded.landmarks_px
 
 
 @pytest.fixture
@@ -120,11 +117,11 @@ def test_flags_that_do_not_fit_are_told(arguments, message):
     assert "Traceback" not in done.stderr
 
 
-def test_a_picture_on_an_exported_file_needs_no_tensorflow(model, pictures, tmp_path):
+def _without_tensorflow(*arguments, cwd):
+    """Runs wing-predict and makes sure that nothing large was imported."""
     script = (
         "import sys\n"
-        f"sys.argv = ['wing-predict', '--model={model}', '--image={pictures / 'a.png'}', "
-        "'--box=5,5,50,38', '--pose_axis', '--numbers', '--show']\n"
+        f"sys.argv = ['wing-predict', *{list(map(str, arguments))!r}]\n"
         "from wing_tf.cli import predict\n"
         "try: predict.entry()\n"
         "except SystemExit as end: print('end', end.code)\n"
@@ -132,15 +129,61 @@ def test_a_picture_on_an_exported_file_needs_no_tensorflow(model, pictures, tmp_
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
-        capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT, check=True,
+        capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, check=True,
     )  # fmt: skip
     assert done.stdout.strip().endswith("[]")
+    return done
+
+
+def test_a_picture_alone_is_enough(face, tmp_path):
+    path, truth = face
+    done = _without_tensorflow(f"--image={path}", cwd=tmp_path)
+    assert done.stdout.startswith("1 face(s): wing_predict/face_landmarks.png, ")
+    (found,) = json.loads((tmp_path / "wing_predict/face_landmarks.json").read_text())["faces"]
+    errors = np.linalg.norm(np.array(found["landmarks_px"]) - truth, axis=1)
+    assert errors.mean() < 0.05 * np.ptp(truth, axis=0).max()
+    once, twice = (Landmarker(passes=passes)(path)[0].landmarks_px for passes in (1, 2))
+    np.testing.assert_allclose(found["landmarks_px"], twice, atol=1e-3)
+    assert np.abs(once - twice).max() > 0.1
+    assert (tmp_path / "wing_predict/face_landmarks.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "passes"),
+    [(["--detector=haar"], 2), (["--detector=boxes", "--box_file={boxes}"], 1)],
+)
+def test_a_folders_passes_go_by_where_its_boxes_are_from(pictures, tmp_path, arguments, passes):
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("path,x0,y0,x1,y1\na.png,5,5,50,38\n")
+    out = tmp_path / "out"
+    done = _predict(f"--folder={pictures / 'below'}", f"--output={out}", "--nodraw",
+                    *(one.format(boxes=boxes) for one in arguments))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads((out / "run.json").read_text())["passes"] == passes
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names are text elsewhere")
+def test_a_name_in_no_encoding_is_written_as_it_is(face, tmp_path):
+    path = tmp_path / "\udcff.png"
+    path.write_bytes(face[0].read_bytes())
+    done = _predict(f"--image={path}", f"--output={tmp_path / 'out'}", "--format=csv")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out" / "\udcff_landmarks.csv").read_bytes()
+    assert text.splitlines()[1].startswith(os.fsencode(path))
+
+
+def test_a_picture_on_a_file_needs_no_tensorflow(model, pictures, tmp_path):
+    done = _without_tensorflow(
+        f"--model={model}", f"--image={pictures / 'a.png'}", "--box=5,5,50,38", "--pose_axis",
+        "--numbers", "--show", cwd=tmp_path,
+    )  # fmt: skip
     assert "note: No window: there is no screen" in done.stderr
-    output = tmp_path / "wing_predict"  # where nothing else is said
+    output = tmp_path / "wing_predict"
     result = json.loads((output / "a_landmarks.json").read_text())
     assert result["size_hw"] == [40, 60]
     (face,) = result["faces"]
-    assert np.array(face["landmarks_px"]).shape == (68, 2)
+    (once,) = Landmarker(model)(pictures / "a.png", np.array([[5.0, 5, 50, 38]]))
+    np.testing.assert_allclose(face["landmarks_px"], once.landmarks_px, atol=1e-3)
     assert face["box_xyxy_px"] == [5, 5, 50, 38]
     assert len(face["angles_deg"]) == 3
     assert 0 <= face["score"] <= 1
@@ -219,8 +262,6 @@ def test_a_folder_without_faces_has_empty_entries(model, pictures, tmp_path):
 @pytest.fixture
 def film(tmp_path):
     """Of 3000 frames, so that it can be interrupted."""
-    from wing_tf.inference.video import VideoWriter
-
     with VideoWriter(tmp_path / "film.avi", frames_per_s=25, size_hw=(48, 64)) as writer:
         for number in range(3000):
             writer.write(np.full((48, 64, 3), number % 200, np.uint8))
@@ -234,7 +275,7 @@ def test_a_video_that_is_interrupted_leaves_whole_files(model, film, tmp_path):
         [sys.executable, "-m", "wing_tf.cli.predict", *arguments, "--format=csv"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
     ) as process:  # fmt: skip
-        results = out / "landmarks.csv"
+        results = out / "landmarks.partial.csv"
         until = time.monotonic() + 60
         while time.monotonic() < until and not (results.exists() and len(_rows(results)) > 3):
             time.sleep(0.02)
@@ -242,12 +283,51 @@ def test_a_video_that_is_interrupted_leaves_whole_files(model, film, tmp_path):
         stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert stdout.startswith("stopped; ")
-    count = len({row["frame"] for row in _rows(results)})
+    count = len({row["frame"] for row in _rows(out / "landmarks.csv")})
     assert 3 < count < 3000
     assert f" {count} frame(s)" in stdout
     drawn = cv2.VideoCapture(str(out / "output.mp4"))
     assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == count
     assert "exists already" in _error(_predict(*arguments, "--format=csv"))
+
+
+class Screen:
+    """Stands for a window, as there need not be a screen: keeps what it is shown."""
+
+    shown: list
+    closed: bool
+
+    def __init__(self, title):
+        Screen.shown, Screen.closed = [], False
+
+    def show(self, image, *, wait_ms=1):
+        self.shown.append(image)
+        return len(self.shown) < 3
+
+    def close(self):
+        Screen.closed = True
+
+
+@pytest.mark.parametrize("draw", [True, False])
+def test_a_window_shows_landmarks_whether_they_are_written_or_not(
+    model, film, tmp_path, monkeypatch, draw
+):
+    monkeypatch.setattr("wing_tf.visualization.window.Window", Screen)
+    find = predict_runs.Finder(
+        detector="whole", detector_model=None, box_file=None, correction=None, passes=1,
+        flip=False, scheme=None, scheme_map=None, threads=1,
+    )  # fmt: skip
+    look = predict_runs.Look(
+        draw=draw, show=True, lines=True, boxes=True, numbers=False, pose_axis=False
+    )
+    out = tmp_path / "out"
+    predict_runs.predict_video(find, look, model, str(film), str(out), "jsonl", True)
+    assert Screen.closed
+    with open_video(film) as video:
+        for shown, frame in zip(Screen.shown, video, strict=False):
+            assert np.abs(shown.astype(int) - frame.image).max() > 100
+    assert len(Screen.shown) == 3
+    assert (out / "output.mp4").exists() == draw
 
 
 def test_no_video_and_no_camera_are_one_line(model, pictures, tmp_path):
@@ -257,22 +337,22 @@ def test_no_video_and_no_camera_are_one_line(model, pictures, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_keras_model_gives_what_its_export_gives(keras_model, model, pictures, tmp_path):
-    found = []
-    for number, file in enumerate([keras_model, model]):
-        done = _predict(f"--model={file}", f"--image={pictures / 'a.png'}", "--box=5,5,50,38",
-                        f"--output={tmp_path / str(number)}")  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        text = (tmp_path / str(number) / "a_landmarks.json").read_text()
-        found.append(json.loads(text)["faces"][0]["landmarks_px"])
-    np.testing.assert_allclose(found[0], found[1], atol=0.02)
-    done = _predict(f"--model={tmp_path}", f"--image={pictures / 'a.png'}")
+def test_a_keras_model_gives_what_it_gives_in_python(pictures, tmp_path):
+    file = untrained_model(tmp_path / "cnn6.keras", input_size=32)
+    done = _predict(f"--model={file}", f"--image={pictures / 'a.png'}", "--box=5,5,50,38",
+                    f"--output={tmp_path / 'out'}")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "out/a_landmarks.json").read_text())
+    (face,) = Landmarker(file)(pictures / "a.png", np.array([[5.0, 5, 50, 38]]))
+    np.testing.assert_allclose(result["faces"][0]["landmarks_px"], face.landmarks_px, atol=0.02)
+    (tmp_path / "nothing").mkdir()
+    done = _predict(f"--model={tmp_path / 'nothing'}", f"--image={pictures / 'a.png'}")
     assert "No model at" in _error(done)
 
 
 def test_two_models_are_compared_on_the_same_faces(model, pictures, tmp_path):
     out = tmp_path / "out"
-    done = _predict("compare", f"--model={model},{model / 'model.tflite'}", f"--folder={pictures}",
+    done = _predict("compare", f"--model={model},{model}", f"--folder={pictures}",
                     "--detector=whole", f"--output={out}")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "6 face(s)" in done.stdout

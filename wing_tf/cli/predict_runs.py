@@ -211,7 +211,8 @@ def predict_video(
             name=name if isinstance(source, int) else source,
             scheme=landmarker.scheme,
             form=form,
-            draw=draw if look.draw else None,
+            draw=draw if look.draw or show else None,
+            write_video=look.draw,
             show=show,
         )
     files = ", ".join(map(str, summary.files))
@@ -232,7 +233,7 @@ def _window(title: str, *, wanted: bool) -> Iterator[Callable[..., bool] | None]
     except OSError as error:
         print(f"note: {error}", file=sys.stderr)
     try:
-        yield window and window.show
+        yield window.show if window else None
     finally:
         if window:
             window.close()

@@ -53,7 +53,7 @@ class KeptDifferences:
         all: in the order in which they came.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.all: list[FaceDifference] = []
         self._shown: list[tuple[float, int]] = []  # a heap of sizes and minus the places in `all`
 
@@ -132,8 +132,8 @@ def difference_sheet(differences: Sequence[FaceDifference]) -> np.ndarray:
     """Returns faces side by side by both models, the largest difference first."""
     ordered = sorted(differences, key=lambda one: -one.mean_percent)
     tiles = []
-    for one in [one for one in ordered if one.tile is not None][:SHOWN]:
-        tile = one.tile.copy()
+    for one, kept in [(one, one.tile) for one in ordered if one.tile is not None][:SHOWN]:
+        tile = kept.copy()
         text = f"{np.nanmean(one.distances_px):.1f} px, {one.mean_percent:.1f} %  {one.image}"
         put_text(tile, text[:60], np.array([4, tile.shape[0] - 6]), size_px=10)
         tiles.append(tile)
