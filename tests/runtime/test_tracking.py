@@ -1,12 +1,15 @@
 """Faces keep their numbers, are found again, and are given up where nothing speaks for them."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from clips import RATE, TrueLandmarker, crossing_clip, motion, numbers_of, show, small_clip
 
 from wing_tf.inference import HaarDetector
 from wing_tf.landmarks import find_map
-from wing_tf.runtime.track import difference, signature_of
+from wing_tf.runtime.faces import LocatedFace
+from wing_tf.runtime.track import Track, difference, is_within, overlap, signature_of
 from wing_tf.runtime.tracking import Tracker
 
 
@@ -157,6 +160,112 @@ def test_at_most_so_many_faces():
     faces = show(Tracker(landmarker, max_faces=1), landmarker)
     assert [len(found) for found in faces] == [1] * 20
     assert {found[0].identity for found in faces} == {0}
+
+
+def test_hidden_faces_take_no_place_of_those_that_are_followed():
+    landmarker = TrueLandmarker(still_clip(40))
+    tracker = Tracker(landmarker, max_faces=1)
+    landmarker.detected[:] = True, False
+    assert len(show(tracker, landmarker, frames=range(5))[-1]) == 1
+    landmarker.wrong[:] = True, False
+    landmarker.detected[:] = False, True
+    faces = show(tracker, landmarker, frames=range(5, 15))
+    assert [face.identity for face in faces[-1]] == [1]  # long before the first is forgotten
+    landmarker.wrong[:] = False
+    landmarker.detected[:] = True
+    faces = show(tracker, landmarker, frames=range(15, 40))
+    assert [[face.identity for face in found] for found in faces] == [[1]] * 25
+
+
+def test_scores_that_are_not_known_speak_for_nothing():
+    landmarker = TrueLandmarker(still_clip(5))
+    landmarker.score = np.nan
+    assert [len(found) for found in show(Tracker(landmarker), landmarker)] == [2] * 5
+
+
+def flattened(face, scale):
+    """A face whose landmarks are in a part of it, and of no face's shape."""
+    middle = face.landmarks_px.mean(axis=0)
+    moved = middle + (face.landmarks_px - middle) * [scale, 0.4 * scale]
+    return dataclasses.replace(face, landmarks_px=moved)
+
+
+@pytest.mark.parametrize("has_learnt", [False, True])
+def test_a_face_that_went_astray_is_put_right(has_learnt):
+    clip = small_clip([motion(np.full(6, 120.0))], seed=2)
+    landmarker = TrueLandmarker(clip)
+    tracker = Tracker(landmarker)
+    show(tracker, landmarker, frames=range(5))
+    (track,) = tracker._tracks
+    track.face = flattened(track.face, 0.5)
+    if has_learnt:
+        track.signature = signature_of(clip.frame(5), track.face)
+    tracker._detect(clip.frame(5), False)
+    assert [t.identity for t in tracker._tracks] == [0]
+    np.testing.assert_allclose(track.face.landmarks_px, clip.landmarks_px[5, 0], atol=2)
+
+
+def test_a_neighbour_is_another_face_and_takes_over_no_number():
+    clip = small_clip([motion(np.full(8, 90.0)), motion(np.full(8, 132.0))], seed=1)
+    landmarker = TrueLandmarker(clip)
+    tracker = Tracker(landmarker)
+    landmarker.detected[:] = True, False
+    show(tracker, landmarker, frames=range(5))
+    (track,) = tracker._tracks
+    track.face = astray = flattened(track.face, 1.0)
+    landmarker.detected[:] = False, True
+    landmarker.index = 5
+    tracker._detect(clip.frame(5), False)
+    assert track.face is astray
+    known, new = tracker._tracks
+    assert 0.2 < overlap(known.face, new.face) < 0.4
+    np.testing.assert_allclose(new.face.landmarks_px, clip.landmarks_px[5, 1], atol=2)
+
+
+def test_who_looks_another_puts_nothing_right():
+    clip = still_clip(2)
+    image = clip.frame(0)
+    one, other = (located(clip.landmarks_px[0, n]) for n in range(2))
+    track = Track(flattened(one, 1.0), 0.0, 0.0, None, signature_of(image, one))
+    assert track.is_put_right_by(one, signature_of(image, one))
+    assert not track.is_put_right_by(one, 1 - signature_of(image, one))  # a negative
+    track.face = one
+    assert not track.is_put_right_by(other, track.signature)  # no better
+
+
+def test_most_of_a_face_may_lie_within_another():
+    points = still_clip(1).landmarks_px[0, 0]
+    face, middle = located(points), points.mean(axis=0)
+    half = located(middle + (points - middle) / 2)
+    assert is_within(half, face)
+    assert not is_within(face, half)
+    assert is_within(located(half.landmarks_px + [15, 0]), face)
+    assert not is_within(located(half.landmarks_px + [40, 0]), face)
+
+
+def located(landmarks_px):
+    return LocatedFace(landmarks_px, np.zeros(4), scheme=find_map("ibug_68", "celeba_5").source)
+
+
+@pytest.mark.parametrize(("shift", "on_red"), [(45, True), (45, False), (75, True)])
+def test_of_faces_that_touch_the_one_that_slides_onto_the_other_is_hidden(shift, on_red):
+    """A red face, and a blue one beside it whose landmarks are on red, too, or where it is."""
+    points = still_clip(1).landmarks_px[0, 0]
+    red, blue = (
+        Track(located(points + [move, 0]), 0.0, 0.0, None, np.tile(np.float64(colour), (8, 8, 1)))
+        for move, colour in ((0, [1, 0, 0]), (shift, [0, 0, 1]))
+    )
+    image = np.zeros((240, 320, 3), np.uint8)
+    image[..., 0] = 255
+    if not on_red:
+        image[:, int(points[:, 0].max()) :] = 0, 0, 255
+    touching = shift == 45
+    assert (
+        0.02 < overlap(red.face, blue.face) < 0.4 if touching else not overlap(red.face, blue.face)
+    )
+    Tracker(TrueLandmarker(still_clip(1)))._part(red, blue, image)
+    assert red.visible
+    assert blue.visible == (not (on_red and touching))
 
 
 def test_other_landmarks_by_a_map_are_followed_by_the_networks_own():

@@ -21,6 +21,9 @@ _REACH, _REACH_PER_S = 1.0, 1.5  # of a hidden face from where it should be, in 
 _MOST = 0.6  # of a face
 _LARGEST_RESIZE = 1.6  # of a face while it is hidden
 _LARGEST_DIFFERENCE = 0.15  # of its looks
+# Half of a face differs from the whole by .16, .25 at most (95 %); two persons differ by .24.
+_LARGEST_DIFFERENCE_ASTRAY = 0.25
+_MUCH_BETTER = 0.6  # residual of a shape over that of another
 
 
 @dataclasses.dataclass(eq=False)
@@ -80,9 +83,25 @@ class Track:
         reach = _REACH + _REACH_PER_S * (time_s - self.apart_s)
         other = difference(signature, self.signature)
         resize = abs(np.log(side_of(found) / side_of(expected)))
-        if distance > reach or other > _LARGEST_DIFFERENCE or resize > np.log(_LARGEST_RESIZE):
+        if distance > reach or not self.looks_like(signature) or resize > np.log(_LARGEST_RESIZE):
             return None
         return float(distance / reach + other / _LARGEST_DIFFERENCE)
+
+    def is_put_right_by(self, face: LocatedFace, signature: np.ndarray) -> bool:
+        """Returns whether a face that was found at this one's place shows that it has gone astray.
+
+        Args:
+            face: as it is found, over this one or round it.
+            signature: of it.
+        """
+        if face.pose is None or self.face.pose is None:
+            return False
+        better = face.pose.residual < _MUCH_BETTER * self.face.pose.residual
+        return better and difference(signature, self.signature) <= _LARGEST_DIFFERENCE_ASTRAY
+
+    def looks_like(self, signature: np.ndarray) -> bool:
+        """Returns whether this may be the face that a signature is of."""
+        return difference(signature, self.signature) <= _LARGEST_DIFFERENCE
 
     def has_kept_shape(self, face: LocatedFace) -> bool:
         """Returns whether a face's shape is nearly the one that was checked.

@@ -26,8 +26,7 @@ from wing_tf.runtime.track import (
 
 _SAME = 0.4  # overlap above which two are one face
 _AGREEING = 0.6  # overlap of a known face with a detection that has nothing to add
-_MUCH_BETTER = 0.6  # residual of a shape over that of another
-_TOO_NEAR = 0.2  # overlap with a known face above which there is no new one
+_TOO_NEAR = 0.2  # overlap with a known face above which a new one must be clearly another
 _TOUCHING = 0.02  # overlap above which faces may hide each other
 _LEAST_INSIDE = 0.5  # share of the landmarks in the picture
 
@@ -201,7 +200,8 @@ class Tracker:
         inside = ((points > -0.5) & (points < [width - 0.5, height - 0.5])).all(axis=1)
         if len(points) < 2 or inside.mean() < _LEAST_INSIDE or not side_of(square_of(face)) >= 1:
             return False
-        return face.scores is None or bool(np.nanmean(face.scores) >= self._lost_score)
+        unknown = face.scores is None or not np.isfinite(face.scores).any()
+        return unknown or bool(np.nanmean(face.scores) >= self._lost_score)
 
     def _is_shaped(self, face: LocatedFace) -> bool:
         """Returns whether landmarks are like a face's."""
@@ -211,6 +211,7 @@ class Tracker:
         """Looks for faces everywhere: known ones, lost ones and new ones."""
         boxes = self._landmarker.detect(image)
         seen = [t for t in self._tracks if t.visible]
+        hiding = len(seen) < len(self._tracks)
         free = []
         for box in boxes:
             overlaps = [float(box_iou(box, square_of(t.face))) for t in seen]
@@ -224,9 +225,11 @@ class Tracker:
         # A detector may hit one face twice: what is most where it was said to be comes first.
         kept: list[LocatedFace] = []
         for face in sorted(new, key=lambda f: -float(box_iou(f.box_xyxy_px, square_of(f)))):
-            near = [t for t in seen if overlap(face, t.face) > _TOO_NEAR or is_within(t.face, face)]
+            looks = signature_of(image, face)
+            near = [t for t in seen if _is_near(t, face, None if hiding else looks)]
             for track in near:
-                if len(near) == 1 and _is_better(face, track.face):
+                over = overlap(face, track.face) > _SAME or is_within(track.face, face)
+                if len(near) == 1 and over and track.is_put_right_by(face, looks):
                     track.start_again(face, self._time_s)
                 if overlap(face, track.face) > _SAME:
                     self._confirm(track)
@@ -235,7 +238,7 @@ class Tracker:
         self._tracks = [t for t in self._tracks if t.identity is not None]
         kept.sort(key=lambda face: -side_of(square_of(face)))
         for face in self._know_again(image, kept):
-            if self.max_faces is None or len(self._tracks) < self.max_faces:
+            if self._has_room():
                 track = Track(
                     face=face,
                     time_s=self._time_s,
@@ -246,6 +249,9 @@ class Tracker:
                 if first:
                     self._confirm(track)
                 self._tracks.append(track)
+
+    def _has_room(self) -> bool:
+        return self.max_faces is None or sum(t.visible for t in self._tracks) < self.max_faces
 
     def _confirm(self, track: Track) -> None:
         track.found_s = self._time_s
@@ -264,7 +270,7 @@ class Tracker:
         ]
         taken: set[int] = set()
         for _, number, track in sorted(fits, key=lambda fit: fit[0]):
-            if not track.visible and number not in taken:
+            if not track.visible and number not in taken and self._has_room():
                 taken.add(number)
                 track.start_again(faces[number], self._time_s)
         return [face for number, face in enumerate(faces) if number not in taken]
@@ -304,8 +310,20 @@ class Tracker:
         )
 
 
-def _is_better(face: LocatedFace, known: LocatedFace) -> bool:
-    """Returns whether a face from a detection shows that a known one has gone astray."""
-    if face.pose is None or known.pose is None:
-        return False
-    return face.pose.residual < _MUCH_BETTER * known.pose.residual
+def _is_near(track: Track, face: LocatedFace, looks: np.ndarray | None) -> bool:
+    """Returns whether a detected face is a known one, or too near to it to be told apart.
+
+    What overlaps a known face by less than a half is a neighbour of it where it is just where the
+    detector says and looks another.
+
+    Args:
+        track: of the known face.
+        face: as it is detected.
+        looks: its signature; None while a face is hidden, whose edge a neighbour may be.
+    """
+    share = overlap(face, track.face)
+    if share > _SAME or is_within(track.face, face) or is_within(face, track.face):
+        return True
+    placed = box_iou(face.box_xyxy_px, square_of(face)) > _AGREEING
+    other = looks is not None and placed and not track.looks_like(looks)
+    return share > _TOO_NEAR and not other
