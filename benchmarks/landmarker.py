@@ -1,12 +1,16 @@
 """Pictures of known faces through the Landmarker: what a detector costs against true boxes.
 
     python benchmarks/landmarker.py RUN_OR_EXPORT --data=300W_TREE [--detector=haar]
+    python benchmarks/landmarker.py --calibrate --data=300W_TREE --split=train
 
 Each annotated face is looked for in its whole picture; of the boxes that a detector finds, the
 face's own is the one that `wing_tf.detection.matching_box` takes. A line each for one pass and two,
 flip averaging off and on: the share of the faces that are found, NME (over the distance of the
 outer eye corners) and FR8 of these faces by their detected and by their true boxes, the ratio of
 both NMEs, and how many pictures a second go through detection and network.
+
+The second command needs no network: it measures a detector's correction on whole pictures, as it is
+used, where records hold squares round faces (`wing_tf.detection.calibrate`).
 """
 
 import argparse
@@ -17,7 +21,7 @@ import numpy as np
 import tqdm
 
 from tfrecords_tools.sources import Ibug300WSource
-from wing_tf.detection import DETECTORS, make_detector, matching_box
+from wing_tf.detection import DETECTORS, calibrate, make_detector, matching_box
 from wing_tf.geometry import landmark_box
 from wing_tf.inference import Landmarker
 from wing_tf.metrics.functional import failure_rate, nme, normalising_distance
@@ -25,15 +29,15 @@ from wing_tf.metrics.functional import failure_rate, nme, normalising_distance
 _FAILED = 0.08
 
 
-def load(options):
-    """Returns pictures, their files and their landmarks [N, K, 2]."""
+def faces_of(options):
+    """Yields pictures, their landmarks [K, 2] and their files."""
     source = Ibug300WSource(options.data)
     items = [item for item in source.items() if item.split == options.split]
     if not items:
         raise SystemExit(f"No faces of split {options.split} in {options.data}.")
-    faces = [source.load(item) for item in tqdm.tqdm(items, "reading", unit="face")]
-    names = [str(item.payload[0]) for item in items]
-    return [face.image for face in faces], names, np.stack([face.landmarks_px for face in faces])
+    for item in tqdm.tqdm(items, "reading", unit="face"):
+        face = source.load(item)
+        yield face.image, face.landmarks_px, str(item.payload[0])
 
 
 def locate(landmarker, images, boxes):
@@ -47,7 +51,8 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model")
+    parser.add_argument("model", nargs="?")
+    parser.add_argument("--calibrate", action="store_true")
     parser.add_argument("--data", required=True)
     parser.add_argument("--split", default="test_helen")
     parser.add_argument("--detector", default="haar", choices=list(DETECTORS))
@@ -55,14 +60,20 @@ def main():
     parser.add_argument("--box_file")
     parser.add_argument("--correction")
     options = parser.parse_args()
+    if (options.model is None) != options.calibrate:
+        parser.error("either a model or --calibrate")
 
-    images, names, true = load(options)
     detector = make_detector(
         options.detector,
         model_path=options.detector_model,
         box_file=options.box_file,
         correction=options.correction,
     )
+    if options.calibrate:
+        print(calibrate(detector, faces_of(options)))
+        return
+    images, landmarks, names = zip(*faces_of(options), strict=True)
+    true = np.stack(landmarks)
     first = Landmarker(options.model, detector=detector)
     start = time.perf_counter()
     all_boxes = [first.detect(image, name) for image, name in zip(images, names, strict=True)]
