@@ -200,8 +200,9 @@ class Tracker:
         inside = ((points > -0.5) & (points < [width - 0.5, height - 0.5])).all(axis=1)
         if len(points) < 2 or inside.mean() < _LEAST_INSIDE or not side_of(square_of(face)) >= 1:
             return False
-        unknown = face.scores is None or not np.isfinite(face.scores).any()
-        return unknown or bool(np.nanmean(face.scores) >= self._lost_score)
+        if face.scores is None or not np.isfinite(face.scores).any():
+            return True
+        return bool(np.nanmean(face.scores) >= self._lost_score)
 
     def _is_shaped(self, face: LocatedFace) -> bool:
         """Returns whether landmarks are like a face's."""
