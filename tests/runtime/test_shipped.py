@@ -1,0 +1,49 @@
+"""The model that comes with the package: small, whole, and of use on faces it has not seen."""
+
+import numpy as np
+
+from tfrecords_tools.sources import Ibug300WSource, SyntheticSource
+from wing_tf.geometry import landmark_box
+from wing_tf.runtime import Landmarker
+from wing_tf.runtime.contract import shipped_model
+
+MOST_BYTES = 4_000_000
+
+
+def _nme(predicted, true):
+    """Errors over the distance of the outer eye corners."""
+    errors = np.linalg.norm(predicted - true, axis=1).mean()
+    return errors / np.linalg.norm(true[36] - true[45])
+
+
+def test_it_is_small_and_says_what_it_is():
+    assert shipped_model().stat().st_size < MOST_BYTES
+    landmarker = Landmarker()
+    assert landmarker.scheme.name == "ibug_68"
+    assert landmarker.contract.has_scores
+    assert landmarker.contract.boxes == ("landmark",)
+
+
+def test_it_finds_the_landmarks_of_rendered_faces():
+    landmarker = Landmarker(scheme="ibug_68")
+    source = SyntheticSource(count=0, num_test=12, seed=77, size=240, test_wide_yaw=0.0)
+    errors = []
+    for item in source.items():
+        face = source.load(item)
+        (located,) = landmarker(face.image, landmark_box(face.landmarks_px)[None])
+        errors.append(_nme(located.landmarks_px, face.landmarks_px))
+    assert np.median(errors) < 0.06
+
+
+def test_it_is_of_use_on_real_faces_it_has_not_seen(real_faces):
+    """Twenty of Helen's test faces by their true boxes; the whole set is in docs/use.md."""
+    source = Ibug300WSource(root=real_faces)
+    items = [item for item in source.items() if item.split == "test_helen"][::17]
+    landmarker = Landmarker()
+    errors = []
+    for item in items:
+        face = source.load(item)
+        (located,) = landmarker(face.image, landmark_box(face.landmarks_px)[None])
+        errors.append(_nme(located.landmarks_px, face.landmarks_px))
+    assert len(errors) >= 19
+    assert np.mean(errors) < 0.08
