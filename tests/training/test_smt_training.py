@@ -49,7 +49,7 @@ def test_a_schedule_that_has_ended_stays_ended(synthetic_records, tmp_path, caps
     config = smoke_smt(synthetic_records)
     config.update_from_flattened_dict(
         {"epochs": 12, "kernel.patience": 1, "kernel.stage_epochs": 0, "kernel.last_sigma": 1.0,
-         "optimizer.learning_rate": 0.3}
+         "optimizer.learning_rate": 1e-12}
     )  # fmt: skip
     run = fit.train(config, tmp_path / "run")
     length = len(_sigmas(run))
