@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from tfrecords_tools.synthetic import render_face
-from tfrecords_tools.synthetic.render import rotation_matrix
-from wing_tf.geometry.pose import head_pose
+from wing_tf.geometry.pose import head_pose, rotation_matrix
 from wing_tf.landmarks import find_map, get_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
 

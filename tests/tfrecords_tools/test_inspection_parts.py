@@ -12,9 +12,10 @@ from tfrecords_tools.inspection.duplicates import MOST_DISTANCE, find_duplicates
 from tfrecords_tools.inspection.sheets import number_places
 from tfrecords_tools.inspection.swaps import Swaps, find_swaps, symmetric_pairs
 from tfrecords_tools.sources import Item, SyntheticSource
-from tfrecords_tools.synthetic.render import Camera, rotation_matrix
+from tfrecords_tools.synthetic.render import Camera
 from tfrecords_tools.synthetic.shape import random_head
 from wing_tf.geometry import procrustes
+from wing_tf.geometry.pose import rotation_matrix
 from wing_tf.landmarks import get_scheme, scheme_from_dict
 
 

@@ -12,8 +12,9 @@ import pytest
 from tfrecords_tools.synthetic import SyntheticFace, render_face
 from tfrecords_tools.synthetic import face as face_module
 from tfrecords_tools.synthetic.head import GRID_SHAPE, mean_controls, surface
-from tfrecords_tools.synthetic.render import Camera, rotation_matrix
+from tfrecords_tools.synthetic.render import Camera
 from tfrecords_tools.synthetic.shape import random_head
+from wing_tf.geometry.pose import rotation_matrix
 from wing_tf.landmarks import get_scheme
 
 SEED = 7
@@ -141,6 +142,18 @@ def test_positive_yaw_shows_the_left_half_and_hides_the_right(faces):
     left = np.mean([face.visibility[[36, 37, 41, 17, 18]].mean() for face in turned])
     right = np.mean([face.visibility[[45, 44, 46, 26, 25]].mean() for face in turned])
     assert left > right + 0.3
+
+
+@pytest.mark.parametrize("yaw", [-90, -75, 75, 90])
+def test_the_outline_goes_sideways_only_whatever_the_nod(yaw):
+    """Where the axis to the head's side points at the camera, what is left of it is a nod."""
+    head = random_head(np.random.default_rng(0))
+    camera = Camera(rotation_matrix(yaw, 25, 0), 1000.0, 1000.0, np.zeros(2))
+    seen, _ = camera.project(face_module._seen_outline(head, camera))
+    own, _ = camera.project(head.landmarks[:17])
+    assert np.isfinite(seen).all()
+    assert (seen[:8, 0] <= own[:8, 0] + 1e-6).all()
+    assert (seen[9:, 0] >= own[9:, 0] - 1e-6).all()
 
 
 def test_the_outline_is_where_the_head_ends(faces):

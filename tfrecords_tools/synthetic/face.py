@@ -20,9 +20,10 @@ from tfrecords_tools.synthetic.parts import (
     topology,
 )
 from tfrecords_tools.synthetic.photo import cast_shadow, degrade
-from tfrecords_tools.synthetic.render import Camera, Frame, rasterise, rotation_matrix
+from tfrecords_tools.synthetic.render import Camera, Frame, rasterise
 from tfrecords_tools.synthetic.scene import background, glasses, occlude
 from tfrecords_tools.synthetic.shape import random_head
+from wing_tf.geometry.pose import rotation_matrix
 
 _SUPERSAMPLING = 2
 _OUTLINE, _OUTLINE_STEPS = slice(0, 17), 48
@@ -114,7 +115,8 @@ def _seen_outline(head: Head, camera: Camera) -> np.ndarray:
     # The grid is near the landmarks, not through them.
     paths = paths.astype(np.float64) + (head.landmarks[_OUTLINE] - paths[:, 0])[:, None]
     xy, _ = camera.project(paths.reshape(-1, 3))
-    sideways = camera.rotation[:2, 0] / np.linalg.norm(camera.rotation[:2, 0])
+    # Across the head's upright axis as it is seen; the axis to its side may point at the camera.
+    sideways = np.array([camera.rotation[1, 1], -camera.rotation[0, 1]])
     sides = np.sign(8 - np.arange(17))[:, None]  # the picture's left half looks to the left
     outward = -sides * (xy @ sideways).reshape(17, -1)
     return paths[np.arange(17), outward.argmax(axis=1)]

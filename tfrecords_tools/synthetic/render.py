@@ -44,20 +44,6 @@ class Camera(NamedTuple):
         return self._replace(scale=self.scale * factor, shift=(self.shift + 0.5) * factor - 0.5)
 
 
-def rotation_matrix(yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """Rotation for angles in degrees: yaw first, then pitch, then roll.
-
-    Positive yaw moves the nose towards the right border of the picture (and hides the half of the
-    face that is on the picture's right), positive pitch lifts the nose towards the upper border,
-    positive roll turns the picture of the face clockwise.
-    """
-    a, b, c = np.radians([yaw, pitch, roll])
-    turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
-    nod = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
-    lean = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
-    return lean @ nod @ turn
-
-
 class Frame(NamedTuple):
     """What the rasteriser leaves behind.
 

@@ -79,6 +79,15 @@ def head_pose(landmarks_px: np.ndarray, scheme: LandmarkScheme) -> HeadPose | No
     return HeadPose(_angles_deg(rotation), residual)
 
 
+def rotation_matrix(yaw_deg: float, pitch_deg: float, roll_deg: float) -> np.ndarray:
+    """Returns the rotation [3, 3] of a head (x right, y down, z to the viewer); see `HeadPose`."""
+    a, b, c = np.radians([yaw_deg, pitch_deg, roll_deg])
+    turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+    nod = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    lean = np.array([[np.cos(c), -np.sin(c), 0], [np.sin(c), np.cos(c), 0], [0, 0, 1]])
+    return lean @ nod @ turn
+
+
 def _fit(seen: np.ndarray, head: np.ndarray) -> tuple[np.ndarray, float]:
     """Returns the rotation [3, 3] and the scale; points [N, 2] and [N, 3] have no mean."""
     affine, *_ = np.linalg.lstsq(head, seen, rcond=None)
@@ -126,7 +135,7 @@ def _completed(two_rows: np.ndarray) -> np.ndarray:
 
 
 def _angles_deg(rotation: np.ndarray) -> np.ndarray:
-    """Returns yaw, pitch and roll of lean @ nod @ turn; see `HeadPose`."""
+    """Returns yaw, pitch and roll; the inverse of `rotation_matrix`."""
     pitch = np.arcsin(np.clip(rotation[2, 1], -1, 1))
     yaw = np.arctan2(-rotation[2, 0], rotation[2, 2])
     roll = np.arctan2(-rotation[0, 1], rotation[1, 1])

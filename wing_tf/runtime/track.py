@@ -10,6 +10,9 @@ from wing_tf.geometry.shapes import similarity_to
 from wing_tf.runtime.faces import LocatedFace
 from wing_tf.runtime.smoothing import OneEuroFilter
 
+SAME = 0.4  # overlap above which two are one face
+AGREEING = 0.6  # overlap of a known face with a detection that has nothing to add
+TOO_NEAR = 0.2  # overlap with a known face above which a new one must be clearly another
 _VELOCITY_S = 0.15  # time constant of its mean
 _LONGEST_STEP_S = 0.2  # that a velocity is trusted for from one frame to the next
 _SAME_SHAPE = 0.05  # residual after alignment, over the face's spread
@@ -98,6 +101,23 @@ class Track:
             return False
         better = face.pose.residual < _MUCH_BETTER * self.face.pose.residual
         return better and difference(signature, self.signature) <= _LARGEST_DIFFERENCE_ASTRAY
+
+    def is_near(self, face: LocatedFace, looks: np.ndarray | None) -> bool:
+        """Returns whether a detected face is this one, or too near to it to be told apart.
+
+        What overlaps this one by less than a half is a neighbour of it where it is just where the
+        detector says and looks another.
+
+        Args:
+            face: as it is detected.
+            looks: its signature; None while a face is hidden, whose edge a neighbour may be.
+        """
+        share = overlap(face, self.face)
+        if share > SAME or is_within(self.face, face) or is_within(face, self.face):
+            return True
+        placed = box_iou(face.box_xyxy_px, square_of(face)) > AGREEING
+        other = looks is not None and placed and not self.looks_like(looks)
+        return share > TOO_NEAR and not other
 
     def looks_like(self, signature: np.ndarray) -> bool:
         """Returns whether this may be the face that a signature is of."""

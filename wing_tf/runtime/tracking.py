@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 
 from wing_tf.geometry import box_iou
-from wing_tf.runtime.faces import FaceLandmarker, LocatedFace, check_image
+from wing_tf.runtime.checks import check_image
+from wing_tf.runtime.faces import FaceLandmarker, LocatedFace
 from wing_tf.runtime.smoothing import OneEuroFilter
 from wing_tf.runtime.track import (
+    AGREEING,
+    SAME,
+    TOO_NEAR,
     Track,
     continues,
     difference,
@@ -24,9 +28,6 @@ from wing_tf.runtime.track import (
     square_of,
 )
 
-_SAME = 0.4  # overlap above which two are one face
-_AGREEING = 0.6  # overlap of a known face with a detection that has nothing to add
-_TOO_NEAR = 0.2  # overlap with a known face above which a new one must be clearly another
 _TOUCHING = 0.02  # overlap above which faces may hide each other
 _LEAST_INSIDE = 0.5  # share of the landmarks in the picture
 
@@ -185,7 +186,7 @@ class Tracker:
             own.append(difference(seen, track.signature))
             foreign.append(difference(seen, rival.signature))
         pair = (one, other)
-        if shared > _SAME:
+        if shared > SAME:
             pair[int(own[1] > own[0])].visible = False
         else:
             for track, self_difference, rival_difference in zip(pair, own, foreign, strict=True):
@@ -217,9 +218,9 @@ class Tracker:
         for box in boxes:
             overlaps = [float(box_iou(box, square_of(t.face))) for t in seen]
             for track, share in zip(seen, overlaps, strict=True):
-                if share > _SAME:
+                if share > SAME:
                     self._confirm(track)
-            if max(overlaps, default=0.0) < _AGREEING:
+            if max(overlaps, default=0.0) < AGREEING:
                 free.append(box)
         new = self._landmarker(image, np.array(free)) if free else []
         new = [face for face in new if self._is_seen(face, image) and self._is_shaped(face)]
@@ -227,14 +228,14 @@ class Tracker:
         kept: list[LocatedFace] = []
         for face in sorted(new, key=lambda f: -float(box_iou(f.box_xyxy_px, square_of(f)))):
             looks = signature_of(image, face)
-            near = [t for t in seen if _is_near(t, face, None if hiding else looks)]
+            near = [t for t in seen if t.is_near(face, None if hiding else looks)]
             for track in near:
-                over = overlap(face, track.face) > _SAME or is_within(track.face, face)
+                over = overlap(face, track.face) > SAME or is_within(track.face, face)
                 if len(near) == 1 and over and track.is_put_right_by(face, looks):
                     track.start_again(face, self._time_s)
-                if overlap(face, track.face) > _SAME:
+                if overlap(face, track.face) > SAME:
                     self._confirm(track)
-            if not near and all(overlap(face, other) <= _TOO_NEAR for other in kept):
+            if not near and all(overlap(face, other) <= TOO_NEAR for other in kept):
                 kept.append(face)
         self._tracks = [t for t in self._tracks if t.identity is not None]
         kept.sort(key=lambda face: -side_of(square_of(face)))
@@ -309,22 +310,3 @@ class Tracker:
             scheme=self.scheme,
             identity=track.identity,
         )
-
-
-def _is_near(track: Track, face: LocatedFace, looks: np.ndarray | None) -> bool:
-    """Returns whether a detected face is a known one, or too near to it to be told apart.
-
-    What overlaps a known face by less than a half is a neighbour of it where it is just where the
-    detector says and looks another.
-
-    Args:
-        track: of the known face.
-        face: as it is detected.
-        looks: its signature; None while a face is hidden, whose edge a neighbour may be.
-    """
-    share = overlap(face, track.face)
-    if share > _SAME or is_within(track.face, face) or is_within(face, track.face):
-        return True
-    placed = box_iou(face.box_xyxy_px, square_of(face)) > _AGREEING
-    other = looks is not None and placed and not track.looks_like(looks)
-    return share > _TOO_NEAR and not other

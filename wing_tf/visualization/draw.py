@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
+from wing_tf.geometry.pose import rotation_matrix
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.runtime.faces import LocatedFace
 
@@ -133,13 +134,7 @@ def pose_axes(angles_deg: np.ndarray) -> np.ndarray:
         >>> pose_axes([0, 0, 0])[1]
         array([ 0., -1.])
     """
-    yaw, pitch, roll = np.radians(angles_deg)
-    turn = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
-    nod = np.array(
-        [[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]]
-    )
-    lean = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0]])
-    side, down, nose = (lean @ nod @ turn).T
+    side, down, nose = rotation_matrix(*angles_deg)[:2].T
     return np.stack([side, -down, nose])
 
 

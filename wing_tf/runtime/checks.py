@@ -1,0 +1,40 @@
+"""What a picture and boxes must be."""
+
+from typing import Any
+
+import numpy as np
+
+# Far beyond any picture, and small enough for the arithmetic of a crop to stay exact.
+_LARGEST_COORDINATE_PX = 1e7
+
+
+def check_image(image: Any) -> None:
+    """Raises ValueError if a picture is not uint8 RGB [H, W, 3]."""
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"`image` must be uint8 RGB [H, W, 3]. Received: {type(image).__name__}.")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise ValueError(
+            f"`image` must be uint8 RGB [H, W, 3]. Received: {image.dtype} {image.shape}."
+        )
+
+
+def check_boxes(boxes_xyxy_px: Any) -> np.ndarray:
+    """Returns boxes as float64 [N, 4]; raises ValueError if they are none."""
+    try:
+        boxes = np.asarray(boxes_xyxy_px, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`boxes_xyxy_px` must be [N, 4] numbers. Received: {boxes_xyxy_px!r}."
+        ) from None
+    if boxes.shape == (0,):  # an empty list
+        boxes = boxes.reshape(0, 4)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"`boxes_xyxy_px` must be [N, 4]. Received: shape={boxes.shape}.")
+    # Written so that NaN is refused, too.
+    placed = np.all(np.abs(boxes) <= _LARGEST_COORDINATE_PX)
+    if not placed or np.any(boxes[:, 2:] <= boxes[:, :2]):
+        raise ValueError(
+            "`boxes_xyxy_px` must be finite (at most 1e7 from 0), with x0 < x1 and y0 < y1. "
+            f"Received: {boxes.tolist()}."
+        )
+    return boxes
