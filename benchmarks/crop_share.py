@@ -30,8 +30,8 @@ def main():
     for side in (120, 200, 320, 450):
         own, network = [], []
         for _ in range(options.repeats):
-            centre = np.array([640.0, 360.0]) + generator.uniform(-3, 3, 2)
-            box = np.concatenate([centre - side / 2, centre + side / 2])[None]
+            center = np.array([640.0, 360.0]) + generator.uniform(-3, 3, 2)
+            box = np.concatenate([center - side / 2, center + side / 2])[None]
             times = [time.perf_counter()]
             crops, to_crop = landmarker.cut(frame, box)
             times.append(time.perf_counter())

@@ -22,7 +22,7 @@ from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.predict import compile_network
-from wing_tf.metrics import nme, normalising_distance
+from wing_tf.metrics import nme, normalizing_distance
 from wing_tf.training.build import make_trainer
 from wing_tf.training.config import complete_config
 from wing_tf.training.stages import make_stage
@@ -93,7 +93,7 @@ def main():
     network = stage.network()
     network.set_weights(trainer.network.get_weights())
     found = np.asarray(compile_network(stage.whole(network))(image))
-    distance = normalising_distance(landmarks, records.scheme)
+    distance = normalizing_distance(landmarks, records.scheme)
     errors = nme(landmarks, found, distance)
     print(f"NME {100 * errors.mean():.2f} %, worst {100 * errors.max():.2f} %")
     print(f"{np.median(times):.2f} s a step, peak memory {peak:.2f} GiB")

@@ -6,7 +6,7 @@
 
 Each engine with each file and number of threads is a process of its own, with the number in its
 environment. The processes of one model are asked in turn, one at a time, for several rounds, so
-that what drifts, drifts for all; a ratio is the median of the rounds' ratios. One picture at a
+that what drifts, drifts for all; a ratio is the median of the rounds' ratios. One image at a
 time, from uint8 to landmarks.
 
 * cold start: from starting the process until its first landmarks are there, the file being in the

@@ -19,19 +19,19 @@ import numpy as np
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.export import deployed_network, write_litert, write_onnx
-from wing_tf.export.contract_file import contract_facts
 from wing_tf.export.litert import attach_files
+from wing_tf.export.model_spec_file import export_model_spec
 from wing_tf.models import (
     cnn6,
     cnn7,
-    heatmap_localiser,
+    heatmap_localizer,
     mobilenet,
     resnet50,
     smt_net,
     stacked_hourglass,
     two_stage,
 )
-from wing_tf.models.saving import Contract, load_network
+from wing_tf.models.saving import ModelSpec, load_network
 from wing_tf.models.two_stage import reference_in_crop
 
 POINTS = 68
@@ -48,7 +48,7 @@ def _two_stage():
 
 def _maps(network, decoder):
     codec = HeatmapCodec(input_size=128, heatmap_size=32, sigma=1.0, decoder=decoder)
-    return heatmap_localiser(network, POINTS, codec)
+    return heatmap_localizer(network, POINTS, codec)
 
 
 NETWORKS = {
@@ -80,11 +80,11 @@ def main():
     keras.utils.set_random_seed(0)
     if task["model"] in NETWORKS:
         network = NETWORKS[task["model"]]()
-        contract = Contract(scheme_name="ibug_68", input_size=network.input_shape[1], margin=1.2)
+        spec = ModelSpec(scheme_name="ibug_68", input_size=network.input_shape[1], margin=1.2)
     else:
-        network, contract = load_network(task["model"])
-    deployed = deployed_network(network, contract)
-    crops = _waves(contract.input_size, 12)
+        network, spec = load_network(task["model"])
+    deployed = deployed_network(network, spec)
+    crops = _waves(spec.input_size, 12)
     landmarks = deployed(crops[:1])["landmarks"]
     np.savez(folder / "expected.npz", crop=crops[:1], landmarks=landmarks)
     for name in task["wanted"]:
@@ -92,8 +92,8 @@ def main():
         precision, _, kind = name.partition(".")
         if kind == "tflite":
             write_litert(deployed, path, precision=precision, calibration=crops)
-            facts = contract_facts(deployed, contract, format="litert", precision=precision)
-            attach_files(path, {"contract.json": json.dumps(facts)})
+            facts = export_model_spec(deployed, spec, format="litert", precision=precision)
+            attach_files(path, {"model_spec.json": json.dumps(facts)})
         elif kind == "onnx":
             write_onnx(deployed, path, precision=precision, calibration=crops)
         elif kind == "keras":
@@ -103,7 +103,7 @@ def main():
 
 
 def _waves(side: int, count: int) -> np.ndarray:
-    """Returns smooth pictures, uint8 [count, side, side, 3]."""
+    """Returns smooth images, uint8 [count, side, side, 3]."""
     phase = np.random.default_rng(0).uniform(0, 6, (count, 1, 1, 3))
     rows, columns = np.mgrid[:side, :side] * (64 / side)
     waves = np.sin(rows[..., None] / 5 + phase) * np.cos(columns[..., None] / 7 - phase)

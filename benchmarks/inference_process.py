@@ -82,16 +82,16 @@ def keras_predict(task):
 
 
 def dlib(task):
-    """dlib's ensemble of trees, in a box that fills most of a picture; it has one thread."""
+    """dlib's ensemble of trees, in a box that fills most of an image; it has one thread."""
     import dlib
     import numpy as np
 
     predictor = dlib.shape_predictor(task["path"])
-    picture = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
     box = dlib.rectangle(10, 10, 117, 117)
 
     def step():
-        points = predictor(picture, box).parts()
+        points = predictor(image, box).parts()
         return np.array([[(point.x, point.y) for point in points]], np.float32)
 
     return step

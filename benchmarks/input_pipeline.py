@@ -210,7 +210,7 @@ def _albumentations(path: str, cores: int) -> dict:
             A.GaussianBlur(blur_limit=(7, 7), sigma_limit=(sigma, sigma), p=a["blur"]),
             A.RandomBrightnessContrast(a["brightness"], a["contrast"], p=1.0),
             A.MultiplicativeNoise(
-                multiplier=(1 - a["colour"], 1 + a["colour"]), per_channel=True, p=1.0
+                multiplier=(1 - a["color"], 1 + a["color"]), per_channel=True, p=1.0
             ),
             A.GaussNoise(std_range=(0.0, a["noise"]), p=1.0),
             A.CoarseDropout(
@@ -254,7 +254,7 @@ def _faces_in_memory(path: str):
     import numpy as np
     import tensorflow as tf
 
-    from wing_tf.data import example_schema as schema
+    from wing_tf.data import record_schema as schema
     from wing_tf.data.read import decode_ratio
     from wing_tf.data.records import find_shards, open_records
     from wing_tf.geometry import crop_square

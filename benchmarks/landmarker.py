@@ -1,15 +1,15 @@
-"""Pictures of known faces through the Landmarker: what a detector costs against true boxes.
+"""Images of known faces through the Landmarker: what a detector costs against true boxes.
 
     python benchmarks/landmarker.py RUN_OR_EXPORT --data=300W_TREE [--detector=haar]
     python benchmarks/landmarker.py --calibrate --data=300W_TREE --split=train
 
-Each annotated face is looked for in its whole picture; of the boxes that a detector finds, the
+Each annotated face is looked for in its whole image; of the boxes that a detector finds, the
 face's own is the one that `wing_tf.detection.matching_box` takes. A line each for one pass and two,
 flip averaging off and on: the share of the faces that are found, NME (over the distance of the
 outer eye corners) and FR8 of these faces by their detected and by their true boxes, the ratio of
-both NMEs, and how many pictures a second go through detection and network.
+both NMEs, and how many images a second go through detection and network.
 
-The second command needs no network: it measures a detector's correction on whole pictures, as it is
+The second command needs no network: it measures a detector's correction on whole images, as it is
 used, where records hold squares round faces (`wing_tf.detection.calibrate`).
 """
 
@@ -24,13 +24,13 @@ from tfrecords_tools.sources import Ibug300WSource
 from wing_tf.detection import DETECTORS, calibrate, make_detector, matching_box
 from wing_tf.geometry import landmark_box
 from wing_tf.inference import Landmarker
-from wing_tf.metrics.functional import failure_rate, nme, normalising_distance
+from wing_tf.metrics.functional import failure_rate, nme, normalizing_distance
 
 _FAILED = 0.08
 
 
 def faces_of(options):
-    """Yields pictures, their landmarks [K, 2] and their files."""
+    """Yields images, their landmarks [K, 2] and their files."""
     source = Ibug300WSource(options.data)
     items = [item for item in source.items() if item.split == options.split]
     if not items:
@@ -41,7 +41,7 @@ def faces_of(options):
 
 
 def locate(landmarker, images, boxes):
-    """Returns the landmarks [N, K, 2] of one box a picture."""
+    """Returns the landmarks [N, K, 2] of one box an image."""
     found = landmarker.many(images, [box[None] for box in boxes])
     return np.stack([faces[0].landmarks_px for faces in found])
 
@@ -83,10 +83,10 @@ def main():
     others = sum(len(some) for some in all_boxes) - found.sum()
     print(
         f"{len(images)} faces, {100 * found.mean():.1f} % found, "
-        f"{others / len(images):.3f} other boxes a picture"
+        f"{others / len(images):.3f} other boxes an image"
     )
-    distance = normalising_distance(true, first.scheme, "inter_ocular")
-    print("passes flip   by    faces   NME  median  FR8 %  ratio  pictures/s")
+    distance = normalizing_distance(true, first.scheme, "inter_ocular")
+    print("passes flip   by    faces   NME  median  FR8 %  ratio  images/s")
     for passes, flip in itertools.product((1, 2), (False, True)):
         landmarker = Landmarker(options.model, detector=detector, passes=passes, flip=flip)
         start = time.perf_counter()

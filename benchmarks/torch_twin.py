@@ -10,7 +10,7 @@ class Twin(nn.Module):
     """A functional Keras network of the layers below, as a PyTorch module.
 
     Args:
-        network: pictures [B, side, side, 3], 0..255, to landmarks [B, K, 2].
+        network: images [B, side, side, 3], 0..255, to landmarks [B, K, 2].
 
     Raises:
         NotImplementedError: on a layer that has no counterpart here.

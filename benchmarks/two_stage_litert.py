@@ -3,7 +3,7 @@
     pip install -e '.[bench]'
     python benchmarks/two_stage_litert.py [--threads=2] [--second_width=1.0] [--correct]
 
-What the one file does besides: it cuts both crops out of the context picture, aligns and maps back.
+What the one file does besides: it cuts both crops out of the context image, aligns and maps back.
 Random weights, one face at a time, float32, built-in operations only. `ratio:` is the speed of the
 one file over that of the two networks (target .85).
 """

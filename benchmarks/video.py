@@ -1,10 +1,10 @@
-"""Faces followed through films whose truth is known: identities, jitter, lag and speed.
+"""Faces followed through videos whose truth is known: identities, jitter, lag and speed.
 
     python benchmarks/video.py --model=model.tflite --output=video.json
     python benchmarks/video.py --model=model.tflite --still=face.jpg
     python benchmarks/video.py --model=model.tflite --choose
 
-The film: 30 s of 30 frames, 640 x 480, two rendered faces (`tfrecords_tools.synthetic.clip`) with
+The video: 30 s of 30 frames, 640 x 480, two rendered faces (`tfrecords_tools.synthetic.clip`) with
 sensor noise, written as Motion JPEG and read again. They rest, move as a sine and at constant speed
 to and fro, cross twice, each time one hides the other, and rest. The portraits are the first two of
 a seed that the detector finds: tracking is measured here, not detection.
@@ -15,7 +15,7 @@ a seed that the detector finds: tracking is measured here, not detection.
 * switches: how often a face's number changes.
 * frames/s of a stage: frames over the seconds that all of them took.
 
-``--still`` films a picture with the same noise. ``--choose`` tries filters on other seeds than
+``--still`` videos an image with the same noise. ``--choose`` tries filters on other seeds than
 those reported.
 """
 
@@ -41,13 +41,13 @@ from wing_tf.visualization import draw_landmarks
 
 RATE = 30.0
 SEEDS, OTHER_SEEDS = (101, 102, 103), (201, 202, 203)
-# Seconds of the film; each part starts where the one before ends.
+# Seconds of the video; each part starts where the one before ends.
 PARTS = {"rest": (0.5, 5.0), "sine": (6.0, 12.0), "constant": (13.0, 19.0), "end": (28.5, 30.0)}
 CROSSINGS = ((20.0, 22.5), (25.0, 27.5))
 SIDE_PX, GROWTH = (130.0, 145.0), 0.1
 
 
-def film() -> list[Motion]:
+def motions() -> list[Motion]:
     """Returns the motions of the two faces."""
     t = np.arange(round(30 * RATE)) / RATE
     moves = []
@@ -71,7 +71,7 @@ def found_portraits(seed: int, detector) -> list[int]:
     """Returns the first two portraits of a seed that the detector finds, where each will be."""
     chosen: list[int] = []
     for index in range(40):
-        motion = film()[len(chosen)]
+        motion = motions()[len(chosen)]
         clip = SyntheticClip([motion], seed=seed, portraits=[index])
         square = crop_square(landmark_box(clip.landmarks_px[0, 0]), 1.0)
         if any(box_iou(box, square) > 0.5 for box in detector(clip.frame(0))):
@@ -100,7 +100,7 @@ class Stopwatch:
 
 
 def follow(path, model, detector, *, draw=False, **options):
-    """Runs a tracker over a film; returns its faces frame by frame and seconds by stage."""
+    """Runs a tracker over a video; returns its faces frame by frame and seconds by stage."""
     watch = Stopwatch()
     landmarker = Landmarker(model, detector=watch.timed("detect", detector))
     landmarker.cut = watch.timed("cut", landmarker.cut)
@@ -237,8 +237,8 @@ def filtered(found, **options):
     return result
 
 
-def make_film(seed, folder, detector):
-    clip = SyntheticClip(film(), seed=seed, portraits=found_portraits(seed, detector))
+def make_video(seed, folder, detector):
+    clip = SyntheticClip(motions(), seed=seed, portraits=found_portraits(seed, detector))
     path = pathlib.Path(folder) / f"{seed}.avi"
     if not path.exists():
         with VideoWriter(path, frames_per_s=RATE, size_hw=clip.size_hw) as writer:
@@ -247,10 +247,10 @@ def make_film(seed, folder, detector):
     return clip, path
 
 
-def film_still(picture, path, *, seconds=5, noise=3.0):
-    image = cv2.imread(str(picture), cv2.IMREAD_COLOR_RGB)
+def video_still(image, path, *, seconds=5, noise=3.0):
+    image = cv2.imread(str(image), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise SystemExit(f"{picture} is no picture.")
+        raise SystemExit(f"{image} is no image.")
     scale = min(1.0, 640 / max(image.shape[:2]))
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
@@ -262,9 +262,9 @@ def film_still(picture, path, *, seconds=5, noise=3.0):
 
 
 def still(arguments, folder, detector):
-    """Returns the jitter on a filmed picture, with and without the filter."""
+    """Returns the jitter on a videoed image, with and without the filter."""
     path = pathlib.Path(folder) / "still.avi"
-    film_still(arguments.still, path)
+    video_still(arguments.still, path)
     result = {}
     for name, smooth in (("unsmoothed", False), ("smoothed", True)):
         faces, _ = follow(path, arguments.model, detector, smooth=smooth)
@@ -284,7 +284,7 @@ def choose(arguments, folder, detector):
     """Prints jitter (% of unsmoothed) and lags of many filters, on other seeds."""
     runs = []
     for seed in OTHER_SEEDS:
-        clip, path = make_film(seed, folder, detector)
+        clip, path = make_video(seed, folder, detector)
         faces, _ = follow(path, arguments.model, detector, smooth=False)
         found, facts = matched(faces, clip)
         print(seed, facts, judge(found, clip.landmarks_px), flush=True)
@@ -309,20 +309,20 @@ def choose(arguments, folder, detector):
 
 
 def report(arguments, folder, detector):
-    """Returns the figures of the films of all seeds."""
-    films = {}
-    for seed in SEEDS[: arguments.films]:
-        clip, path = make_film(seed, folder, detector)
-        films[seed] = {}
+    """Returns the figures of the videos of all seeds."""
+    videos = {}
+    for seed in SEEDS[: arguments.videos]:
+        clip, path = make_video(seed, folder, detector)
+        videos[seed] = {}
         for name, smooth in (("unsmoothed", False), ("smoothed", True)):
             faces, seconds = follow(path, arguments.model, detector, smooth=smooth, draw=True)
             found, facts = matched(faces, clip)
-            films[seed][name] = judge(found, clip.landmarks_px) | facts
-            films[seed][name]["frames_per_s"] = {
+            videos[seed][name] = judge(found, clip.landmarks_px) | facts
+            videos[seed][name]["frames_per_s"] = {
                 stage: len(faces) / taken for stage, taken in seconds.items()
             } | {"all": len(faces) / sum(seconds.values())}
-        both = films[seed]
-        print(f"film {seed}")
+        both = videos[seed]
+        print(f"video {seed}")
         for name, run in both.items():
             lags = run["lag_frames"]
             print(
@@ -340,16 +340,16 @@ def report(arguments, folder, detector):
         speeds = both["smoothed"]["frames_per_s"]
         print(f"  jitter ratio {ratio:.3f}")
         print("  frames/s: " + ", ".join(f"{k} {v:.0f}" for k, v in speeds.items()), flush=True)
-    return films
+    return videos
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, help="an exported LiteRT file, ibug_68")
-    parser.add_argument("--films", type=int, default=len(SEEDS), help="how many")
-    parser.add_argument("--still", help="a picture with a face, filmed instead")
+    parser.add_argument("--videos", type=int, default=len(SEEDS), help="how many")
+    parser.add_argument("--still", help="an image with a face, videoed instead")
     parser.add_argument("--choose", action="store_true", help="try filters instead")
-    parser.add_argument("--folder", help="keeps the films; a temporary folder by default")
+    parser.add_argument("--folder", help="keeps the videos; a temporary folder by default")
     parser.add_argument("--output", help="a JSON file")
     arguments = parser.parse_args()
     detector = HaarDetector()
@@ -364,7 +364,7 @@ def main():
             result = {"still": still(arguments, folder, detector)}
             print(json.dumps(result["still"], indent=1))
         else:
-            result = {"films": report(arguments, folder, detector)}
+            result = {"videos": report(arguments, folder, detector)}
     if arguments.output:
         pathlib.Path(arguments.output).write_text(json.dumps(result, indent=1) + "\n")
     return None

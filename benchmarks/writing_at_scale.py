@@ -5,13 +5,13 @@
     python benchmarks/writing_at_scale.py --root=300W --faces=2000 --beam
 
 The faces are those of a 300-W tree, again and again under new names, so that 200,000 are to be had
-without a data set of that size; pictures therefore come from the page cache. Measures
+without a data set of that size; images therefore come from the page cache. Measures
 
 * writing by `tfrecords_tools.writer` in as many processes as are asked for, the listing of the
   source and the sorting of names included,
 * the resident memory of the parent and of its processes (their sum) meanwhile, every two seconds:
   flat if it is at the end what it was when a tenth was written,
-* reading: `read_faces` with pictures decoded, and `training_batches` without cache,
+* reading: `read_faces` with images decoded, and `training_batches` without cache,
 * with ``--beam`` writing by Apache Beam on this machine, in one and in several processes, of
   ``--beam_faces`` faces, and whether the files are the same.
 
@@ -47,13 +47,15 @@ class Repeated(Ibug300WSource):
         self.count = count
 
     def items(self):
-        """Returns faces named ``NNNNNN/key``; faces of one picture stay together."""
+        """Returns faces named ``NNNNNN/key``; faces of one image stay together."""
         items = super().items()
         return [
             dataclasses.replace(
                 items[number % len(items)],
                 key=f"{number:06d}/{items[number % len(items)].key}",
-                picture=f"{number // len(items):06d}/{items[number % len(items)].picture}",
+                source_image=(
+                    f"{number // len(items):06d}/{items[number % len(items)].source_image}"
+                ),
             )
             for number in range(self.count)
         ]
@@ -165,7 +167,7 @@ def read(folder: pathlib.Path) -> dict[str, float]:
     trained = timed(lambda: drain(batches.take(steps)))
     return {
         "reading: checking the files (`open_records`)": records.num_faces / checked,
-        "reading: `read_faces`, pictures decoded": records.num_faces / whole,
+        "reading: `read_faces`, images decoded": records.num_faces / whole,
         "reading: `training_batches`, no cache": steps * BATCH / trained,
     }
 

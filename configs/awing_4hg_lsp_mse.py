@@ -55,7 +55,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "stage_epochs": 0,
             },
             "balance": {"path": "", "use": "duplicate"},
-            "normaliser": "",
+            "normalizer": "",
             "label_noise": {"share": 0.0, "distance": 0.0},
             "crop_margin": 1.25,
             "augment": {
@@ -68,7 +68,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "blur_sigma_px": 1.0,
                 "brightness": 0.0,
                 "contrast": 0.0,
-                "colour": 0.0,
+                "color": 0.0,
                 "noise": 0.05,
                 "occlusion": 0.5,
                 "occlusion_size": 0.4,
@@ -107,6 +107,6 @@ def get_config() -> ml_collections.ConfigDict:
             "jit_compile": "auto",
             "validation_epochs": 1,
             "checkpoint_epochs": 1,
-            "num_pictures": 8,
+            "num_images": 8,
         }
     )

@@ -50,7 +50,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "stage_epochs": 0,
             },
             "balance": {"path": "", "use": "duplicate"},
-            "normaliser": "",
+            "normalizer": "",
             "label_noise": {"share": 0.2, "distance": 0.2},
             "crop_margin": 1.15,
             "augment": {
@@ -63,7 +63,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "blur_sigma_px": 1.0,
                 "brightness": 0.1,
                 "contrast": 0.2,
-                "colour": 0.1,
+                "color": 0.1,
                 "noise": 0.02,
                 "occlusion": 0.4,
                 "occlusion_size": 0.4,
@@ -102,6 +102,6 @@ def get_config() -> ml_collections.ConfigDict:
             "jit_compile": "auto",
             "validation_epochs": 5,
             "checkpoint_epochs": 5,
-            "num_pictures": 8,
+            "num_images": 8,
         }
     )

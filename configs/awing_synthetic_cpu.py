@@ -1,7 +1,7 @@
 """A small hourglass with Adaptive Wing loss on rendered faces alone: the model that is shipped.
 
 Not the paper's recipe: that of awing_small_300w_cpu.py with 96 channels, more context round the
-face and stronger augmentation, for boxes of any detector and for pictures unlike the rendered ones.
+face and stronger augmentation, for boxes of any detector and for images unlike the rendered ones.
 
 Measured: on the 330 Helen test faces (it has seen no real face at all), as exported, true boxes,
 inter-ocular NME 5.38 %, median 5.08 %, FR8 7.0 %, after 63.9 minutes beside other jobs (2026-11-26,
@@ -53,7 +53,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "stage_epochs": 0,
             },
             "balance": {"path": "", "use": "duplicate"},
-            "normaliser": "box",
+            "normalizer": "box",
             "label_noise": {"share": 0.0, "distance": 0.0},
             "crop_margin": 1.25,
             "augment": {
@@ -66,7 +66,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "blur_sigma_px": 1.0,
                 "brightness": 0.2,
                 "contrast": 0.4,
-                "colour": 0.2,
+                "color": 0.2,
                 "noise": 0.04,
                 "occlusion": 0.5,
                 "occlusion_size": 0.4,
@@ -105,6 +105,6 @@ def get_config() -> ml_collections.ConfigDict:
             "jit_compile": "auto",
             "validation_epochs": 2,
             "checkpoint_epochs": 1,
-            "num_pictures": 8,
+            "num_images": 8,
         }
     )

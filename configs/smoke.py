@@ -32,7 +32,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "augment": {},
             },
             "balance": {"path": "", "use": "duplicate"},
-            "normaliser": "box",
+            "normalizer": "box",
             "label_noise": {"share": 0.0, "distance": 0.0},
             "crop_margin": 1.15,
             "augment": {
@@ -45,7 +45,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "blur_sigma_px": 1.0,
                 "brightness": 0.1,
                 "contrast": 0.1,
-                "colour": 0.1,
+                "color": 0.1,
                 "noise": 0.02,
                 "occlusion": 0.2,
                 "occlusion_size": 0.4,
@@ -76,6 +76,6 @@ def get_config() -> ml_collections.ConfigDict:
             "jit_compile": "auto",
             "validation_epochs": 1,
             "checkpoint_epochs": 1,
-            "num_pictures": 4,
+            "num_images": 4,
         }
     )

@@ -1,6 +1,6 @@
 """SMT-Net on 300-W: the paper's full network, with its kernel that shrinks in time.
 
-Paper: Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localisation, CVPR
+Paper: Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localization, CVPR
 Workshops 2019, section 5.3: two hourglasses at 256 px, 512 channels down and 256 up, BICE with
 spatial softmax, hinged residuals (theta .5), sigma 4 and delta 1; Adam 1e-2, weight decay 5e-4 as a
 gradient term; rotation +-30 degrees, flips, translation +-5 % of the box, scale +-7 %, blur of
@@ -58,7 +58,7 @@ def get_config() -> ml_collections.ConfigDict:
             },
             "residual": {"theta": 0.5, "weight": 1.0},
             "balance": {"path": "", "use": "duplicate"},
-            "normaliser": "",
+            "normalizer": "",
             "label_noise": {"share": 0.0, "distance": 0.0},
             "crop_margin": 1.15,
             "augment": {
@@ -71,7 +71,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "blur_sigma_px": 1.0,
                 "brightness": 0.0,
                 "contrast": 0.0,
-                "colour": 0.0,
+                "color": 0.0,
                 "noise": 0.0,
                 "occlusion": 0.0,
                 "occlusion_size": 0.4,
@@ -110,6 +110,6 @@ def get_config() -> ml_collections.ConfigDict:
             "jit_compile": "auto",
             "validation_epochs": 1,
             "checkpoint_epochs": 1,
-            "num_pictures": 8,
+            "num_images": 8,
         }
     )

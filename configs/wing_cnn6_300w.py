@@ -16,7 +16,7 @@ Weight decay is the coupled kind: a term of the gradient that passes through mom
     epochs        120,000 iterations * 8 faces = 960,000 faces. On 300-W's 3148 training faces, less
                   a tenth held out for validation, an epoch has 354 whole batches: 339 epochs.
 
-The paper is silent on how the rate falls between its ends (here: exponentially), on initialisation
+The paper is silent on how the rate falls between its ends (here: exponentially), on initialization
 (here: He normal), on the crop (here: the tight landmark box as a square, side x 1.15, instead of a
 detector's box) and on how the best iteration is chosen (here: held-out training faces).
 # Deviates from the paper: the output layer starts from the training shapes (output_init).
@@ -50,7 +50,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "augment": {},
             },
             "balance": {"path": "", "use": "duplicate"},
-            "normaliser": "",
+            "normalizer": "",
             "label_noise": {"share": 0.0, "distance": 0.0},
             "crop_margin": 1.15,
             "augment": {
@@ -63,7 +63,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "blur_sigma_px": 1.0,
                 "brightness": 0.0,
                 "contrast": 0.0,
-                "colour": 0.0,
+                "color": 0.0,
                 "noise": 0.0,
                 "occlusion": 0.0,
                 "occlusion_size": 0.4,
@@ -94,6 +94,6 @@ def get_config() -> ml_collections.ConfigDict:
             "jit_compile": "auto",
             "validation_epochs": 1,
             "checkpoint_epochs": 10,
-            "num_pictures": 8,
+            "num_images": 8,
         }
     )

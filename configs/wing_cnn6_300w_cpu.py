@@ -1,13 +1,13 @@
 """CNN-6 with Wing loss on 300-W: the best half hour on two CPU cores.
 
 Not the paper's recipe (that is wing_cnn6_300w.py): 96 px instead of 64, AdamW, a cosine, an
-average of the weights, and more augmentation of colours and occlusion. Chosen on held-out training
+average of the weights, and more augmentation of colors and occlusion. Chosen on held-out training
 faces, by validation NME after 40 epochs with --config.optimizer.ema=0.99:
 
 * at 64 px in float32: rotation +-30 degrees and margin 1.15 5.40 %; +-20 degrees 5.19 %, a margin
   of 1.05 5.25 %; here 1.1, which leaves room for a detector's boxes.
 * since bfloat16 has doubled the speed: 64 px 5.08 %, 80 px 5.02 %, 96 px 4.95 %; 96 px with Wing's
-  width and curvature as the same share of the picture (15 and 3) 4.81 %; the same 15 and 3 at 64
+  width and curvature as the same share of the image (15 and 3) 4.81 %; the same 15 and 3 at 64
   and 80 px 5.08 % and 5.05 %. Batches of 64 5.15 % (rate 1e-3) and 5.49 % (2e-3) at 64 px, 5.20 %
   at 96 px; a weight decay of .1 5.10 %. Single runs.
 
@@ -44,7 +44,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "augment": {},
             },
             "balance": {"path": "", "use": "duplicate"},
-            "normaliser": "",
+            "normalizer": "",
             "label_noise": {"share": 0.0, "distance": 0.0},
             "crop_margin": 1.1,
             "augment": {
@@ -57,7 +57,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "blur_sigma_px": 1.0,
                 "brightness": 0.1,
                 "contrast": 0.2,
-                "colour": 0.1,
+                "color": 0.1,
                 "noise": 0.02,
                 "occlusion": 0.3,
                 "occlusion_size": 0.4,
@@ -88,6 +88,6 @@ def get_config() -> ml_collections.ConfigDict:
             "jit_compile": "auto",
             "validation_epochs": 10,
             "checkpoint_epochs": 10,
-            "num_pictures": 8,
+            "num_images": 8,
         }
     )

@@ -1,6 +1,6 @@
 """MobileNetV2 at half width with Wing loss on 300-W: a network for phones, on two CPU cores.
 
-No paper's recipe: that of wing_cnn6_300w_cpu.py, with w and epsilon the same share of the picture.
+No paper's recipe: that of wing_cnn6_300w_cpu.py, with w and epsilon the same share of the image.
 844,600 parameters.
 
 Expected: not run whole here.
@@ -33,7 +33,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "augment": {},
             },
             "balance": {"path": "", "use": "duplicate"},
-            "normaliser": "",
+            "normalizer": "",
             "label_noise": {"share": 0.0, "distance": 0.0},
             "crop_margin": 1.1,
             "augment": {
@@ -46,7 +46,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "blur_sigma_px": 1.0,
                 "brightness": 0.1,
                 "contrast": 0.2,
-                "colour": 0.1,
+                "color": 0.1,
                 "noise": 0.02,
                 "occlusion": 0.3,
                 "occlusion_size": 0.4,
@@ -77,6 +77,6 @@ def get_config() -> ml_collections.ConfigDict:
             "jit_compile": "auto",
             "validation_epochs": 10,
             "checkpoint_epochs": 10,
-            "num_pictures": 8,
+            "num_images": 8,
         }
     )

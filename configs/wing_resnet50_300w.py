@@ -5,7 +5,7 @@ NME x 1e-2: common 3.01, challenge 6.01, full 3.60.
 
 # The paper is silent on the recipe but for 224 px and "fine-tuned". Here: AdamW, the new head alone
 for two epochs, then the body at a tenth of the head's rate; w and epsilon the same share of the
-picture as CNN-7's (15 and 3 of 128 px).
+image as CNN-7's (15 and 3 of 128 px).
 
 Keras downloads the weights; --config.model.weights=FILE.weights.h5 takes them from a file (only
 that could be tried here), --config.model.weights= starts from random ones.
@@ -40,7 +40,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "augment": {},
             },
             "balance": {"path": "", "use": "duplicate"},
-            "normaliser": "",
+            "normalizer": "",
             "label_noise": {"share": 0.0, "distance": 0.0},
             "crop_margin": 1.15,
             "augment": {
@@ -53,7 +53,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "blur_sigma_px": 1.0,
                 "brightness": 0.0,
                 "contrast": 0.0,
-                "colour": 0.0,
+                "color": 0.0,
                 "noise": 0.0,
                 "occlusion": 0.0,
                 "occlusion_size": 0.4,
@@ -84,6 +84,6 @@ def get_config() -> ml_collections.ConfigDict:
             "jit_compile": "auto",
             "validation_epochs": 1,
             "checkpoint_epochs": 10,
-            "num_pictures": 8,
+            "num_images": 8,
         }
     )

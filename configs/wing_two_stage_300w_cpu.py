@@ -3,7 +3,7 @@
 Not the paper's recipe (that is wing_two_stage_300w.py): CNN-7 at half width on crops aligned by the
 trained first stage of wing_cnn6_300w_cpu.py, whose first four convolutions it starts from
 (--config.init_from); AdamW, a cosine, averaged weights; Wing's width and curvature as the same
-share of the picture as there.
+share of the image as there.
 
 Chosen on held-out training faces, by validation NME after 40 epochs with
 --config.optimizer.ema=0.99 (single runs, beside other jobs; the first stage alone has 3.85 %):
@@ -59,7 +59,7 @@ def get_config() -> ml_collections.ConfigDict:
                 },
             },
             "balance": {"path": "", "use": "duplicate"},
-            "normaliser": "",
+            "normalizer": "",
             "label_noise": {"share": 0.0, "distance": 0.0},
             "crop_margin": 1.1,
             "augment": {
@@ -72,7 +72,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "blur_sigma_px": 1.0,
                 "brightness": 0.1,
                 "contrast": 0.2,
-                "colour": 0.1,
+                "color": 0.1,
                 "noise": 0.02,
                 "occlusion": 0.4,
                 "occlusion_size": 0.4,
@@ -103,6 +103,6 @@ def get_config() -> ml_collections.ConfigDict:
             "jit_compile": "auto",
             "validation_epochs": 10,
             "checkpoint_epochs": 10,
-            "num_pictures": 8,
+            "num_images": 8,
         }
     )

@@ -1,4 +1,4 @@
-"""Films for tests: rendered faces that move as told, and a landmarker that knows the truth."""
+"""Videos for tests: rendered faces that move as told, and a landmarker that knows the truth."""
 
 import numpy as np
 
@@ -14,8 +14,8 @@ RATE = 30.0
 def motion(x_px, *, y_px=120.0, side_px=70.0):
     """A face that goes through x [T], all else still."""
     x = np.asarray(x_px, float)
-    centre = np.stack([x, np.full_like(x, y_px)], axis=1)
-    return Motion(centre, np.full_like(x, side_px), np.zeros_like(x))
+    center = np.stack([x, np.full_like(x, y_px)], axis=1)
+    return Motion(center, np.full_like(x, side_px), np.zeros_like(x))
 
 
 def small_clip(motions, *, seed=0):
@@ -100,7 +100,7 @@ class TrueLandmarker(FaceLandmarker):
 
 
 def show(tracker, landmarker, *, frames=None):
-    """Shows frames of the landmarker's film to a tracker; returns the faces of each."""
+    """Shows frames of the landmarker's video to a tracker; returns the faces of each."""
     faces = []
     for index in range(len(landmarker.clip)) if frames is None else frames:
         landmarker.index = index

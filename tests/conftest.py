@@ -15,7 +15,7 @@ REAL_FACES = pathlib.Path(__file__).parents[2] / "shared" / "data" / "300w"
 
 @pytest.fixture(scope="session")
 def real_faces() -> pathlib.Path:
-    """The 300-W tree, where the machine has it: its pictures may not be shipped."""
+    """The 300-W tree, where the machine has it: its images may not be shipped."""
     if not REAL_FACES.is_dir():
         pytest.skip(f"no real faces at {REAL_FACES}")
     return REAL_FACES

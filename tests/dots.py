@@ -1,4 +1,4 @@
-"""Pictures whose landmark is a visible dot, and a network that finds it: a truth for every path."""
+"""Images whose landmark is a visible dot, and a network that finds it: a truth for every path."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ DOT = 2  # the nose, on the mirror line: it stays itself in a flip
 
 
 class DotSource(Source):
-    """Pictures of any size with one Gaussian dot on the landmark `DOT`; some are bad on purpose."""
+    """Images of any size with one Gaussian dot on the landmark `DOT`; some are bad on purpose."""
 
     name, scheme = "dots", SCHEME
 
@@ -38,7 +38,7 @@ class DotSource(Source):
 
 
 def centroids(images):
-    """The dots' places [B, 2] in pictures [B, H, W, C]; the faint ringing of JPEG is cut off."""
+    """The dots' places [B, 2] in images [B, H, W, C]; the faint ringing of JPEG is cut off."""
     weight = ops.maximum(ops.cast(images, "float32")[..., 0] - 12.0, 0.0)
     total = ops.sum(weight, axis=(1, 2))
     x = ops.sum(weight * ops.arange(weight.shape[2], dtype="float32"), axis=(1, 2)) / total

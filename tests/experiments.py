@@ -19,12 +19,12 @@ def load_config(path):
 def untrained_model(path, input_size=64):
     """The file of a CNN-6 for 68 landmarks that knows the middle of its input only."""
     from wing_tf.models import cnn6
-    from wing_tf.models.saving import Contract, save_network
+    from wing_tf.models.saving import ModelSpec, save_network
 
     network = cnn6(68, input_size=input_size, width=0.1)
     spread = np.random.default_rng(0).uniform(0.2, 0.8, 136)
     network.get_layer("output").bias.assign(spread * input_size)
-    save_network(network, path, Contract(scheme_name="ibug_68", input_size=input_size, margin=1.2))
+    save_network(network, path, ModelSpec(scheme_name="ibug_68", input_size=input_size, margin=1.2))
     return path
 
 
@@ -42,8 +42,8 @@ def smoke_smt(records, **changes):
     config.data.path = str(records)
     small = {
         "model.input_size": 64, "model.features": 8, "model.inner_features": 16, "model.depth": 2,
-        "normaliser": "box", "epochs": 3, "validation_epochs": 1, "checkpoint_epochs": 1,
-        "num_pictures": 2, "optimizer.ema": 0.9, "heatmap.sigma": 1.5, "kernel.temporal_step": 0.5,
+        "normalizer": "box", "epochs": 3, "validation_epochs": 1, "checkpoint_epochs": 1,
+        "num_images": 2, "optimizer.ema": 0.9, "heatmap.sigma": 1.5, "kernel.temporal_step": 0.5,
         "kernel.last_sigma": 0.5, "kernel.stage_epochs": 1,
     }  # fmt: skip
     config.update_from_flattened_dict(small | changes)
@@ -56,8 +56,8 @@ def smoke_hourglass(records, **changes):
     config.data.path = str(records)
     small = {
         "model.input_size": 64, "model.features": 16, "model.depth": 2, "model.num_stacks": 2,
-        "model.boundary_coordinates": True, "normaliser": "box", "epochs": 3,
-        "validation_epochs": 1, "checkpoint_epochs": 1, "num_pictures": 2, "optimizer.ema": 0.9,
+        "model.boundary_coordinates": True, "normalizer": "box", "epochs": 3,
+        "validation_epochs": 1, "checkpoint_epochs": 1, "num_images": 2, "optimizer.ema": 0.9,
     }  # fmt: skip
     config.update_from_flattened_dict(small | changes)
     return config

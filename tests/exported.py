@@ -1,15 +1,15 @@
-"""What a localiser of heatmaps becomes as a LiteRT file, for tests."""
+"""What a localizer of heatmaps becomes as a LiteRT file, for tests."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 
-def litert_outputs(localiser, image, path):
+def litert_outputs(localizer, image, path):
     """Exports with built-in operations only and runs the file; returns landmarks and scores."""
     from ai_edge_litert.interpreter import Interpreter
 
-    localiser.export(
+    localizer.export(
         path,
         format="litert",
         verbose=False,
@@ -29,7 +29,7 @@ def litert_outputs(localiser, image, path):
     return out[3], out[2]
 
 
-def noise_picture(side, count=1):
-    """Pictures of noise, float32."""
+def noise_image(side, count=1):
+    """Images of noise, float32."""
     generator = np.random.default_rng(0)
     return generator.uniform(0, 255, (count, side, side, 3)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Pictures with dots at their landmarks, and files as MATLAB writes them."""
+"""Images with dots at their landmarks, and files as MATLAB writes them."""
 
 import cv2
 import h5py
@@ -19,15 +19,15 @@ def spread_points(count, seed=0, size_hw=(60, 80)):
 
 
 def dotted(points, size_hw=(60, 80)):
-    """A grey RGB picture with one coloured pixel at each point."""
+    """A gray RGB image with one colored pixel at each point."""
     image = np.full((*size_hw, 3), 40, np.uint8)
     for x, y in np.asarray(points, int):
         image[y, x] = DOT
     return image
 
 
-def write_picture(path, image):
-    """Writes a picture without loss, whatever its suffix: readers go by the content."""
+def write_image(path, image):
+    """Writes an image without loss, whatever its suffix: readers go by the content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ok, data = cv2.imencode(".png", image[..., ::-1])
     assert ok
@@ -35,14 +35,14 @@ def write_picture(path, image):
 
 
 def assert_dots(face, points, size_hw=(60, 80)):
-    """The points are as expected, and the coloured pixels are exactly there."""
+    """The points are as expected, and the colored pixels are exactly there."""
     np.testing.assert_allclose(face.landmarks_px, points, atol=1e-9)
     assert face.image.dtype == np.uint8
     np.testing.assert_array_equal(face.image, dotted(points, size_hw))
 
 
 def write_mat73(path, cells=None, **arrays):
-    """Writes arrays, and lists of pictures as a cell array, as MATLAB's save -v7.3 does.
+    """Writes arrays, and lists of images as a cell array, as MATLAB's save -v7.3 does.
 
     MATLAB's memory is column-major: HDF5 sees each array with its axes turned round. A cell array
     is a matrix of references to what lies in the group #refs#.
@@ -50,10 +50,10 @@ def write_mat73(path, cells=None, **arrays):
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w", userblock_size=512) as file:
         stored = file.create_group("#refs#")
-        for name, pictures in (cells or {}).items():
-            references = np.empty((1, len(pictures)), h5py.ref_dtype)  # N x 1 in MATLAB
-            for index, picture in enumerate(pictures):
-                data = stored.create_dataset(f"{name}{index}", data=np.transpose(picture))
+        for name, images in (cells or {}).items():
+            references = np.empty((1, len(images)), h5py.ref_dtype)  # N x 1 in MATLAB
+            for index, image in enumerate(images):
+                data = stored.create_dataset(f"{name}{index}", data=np.transpose(image))
                 data.attrs["MATLAB_class"] = np.bytes_("uint8")
                 references[0, index] = data.ref
             file.create_dataset(name, data=references, dtype=h5py.ref_dtype)
@@ -70,13 +70,13 @@ def _phi(points, occluded):
     return np.concatenate([points[:, 0] + 1, points[:, 1] + 1, occluded])
 
 
-def write_cofw(path, suffix, seeds, picture=dotted):
+def write_cofw(path, suffix, seeds, image=dotted):
     """Writes one of COFW's two files; every third point is occluded. Returns the points."""
     points = [spread_points(29, seed) for seed in seeds]
     occluded = np.arange(29) % 3 == 0
     write_mat73(
         path,
-        {f"Is{suffix}": [picture(p) for p in points]},
+        {f"Is{suffix}": [image(p) for p in points]},
         **{
             f"phis{suffix}": np.stack([_phi(p, occluded) for p in points]),
             f"bboxes{suffix}": np.stack([BOX + n for n in range(len(points))]),
@@ -116,18 +116,18 @@ def write_aflw(root, count=20003, flickr="data/flickr", **changed):
     }
     scipy.io.savemat(root / "AFLWinfo_release.mat", variables | changed)
     for row in range(2):
-        write_picture(root / flickr / names[row, 0], dotted(points[row]))
+        write_image(root / flickr / names[row, 0], dotted(points[row]))
     return points
 
 
-def wflw_line(points, box, flags, picture):
+def wflw_line(points, box, flags, image):
     """A line of WFLW's lists."""
     coordinates = " ".join(f"{value:.6f}" for value in np.ravel(points))
-    return f"{coordinates} {' '.join(map(str, box))} {flags} {picture}\n"
+    return f"{coordinates} {' '.join(map(str, box))} {flags} {image}\n"
 
 
 def write_ibug_boxes(path, boxes):
-    """Writes boxes by picture as 300-W's organisers do: a 1 x N cell array of structs."""
+    """Writes boxes by image as 300-W's organizers do: a 1 x N cell array of structs."""
     cells = np.empty((1, len(boxes)), object)
     for index, (name, box) in enumerate(boxes.items()):
         cells[0, index] = {

@@ -1,1 +1,1 @@
-"""Annotated pictures to TFRecords: sources, the writer and the ``wing-tfrecords`` command."""
+"""Annotated images to TFRecords: sources, the writer and the ``wing-tfrecords`` command."""

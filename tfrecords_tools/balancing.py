@@ -1,4 +1,4 @@
-"""The pose balance of records: its file, and pictures to check it by."""
+"""The pose balance of records: its file, and images to check it by."""
 
 import pathlib
 
@@ -6,7 +6,7 @@ from tfrecords_tools.inspection.sheets import draw_numbers
 from wing_tf.data.balance import fit_balance
 from wing_tf.data.read import read_landmarks
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.visualization.files import save_picture
+from wing_tf.utils.image_files import save_image
 from wing_tf.visualization.plots import plot_balance
 
 
@@ -35,7 +35,7 @@ def write_balance(data: str, folder: pathlib.Path, **options) -> str:
     middle = abs(pose).argsort()[:8]
     numbers = [*order[:8], *middle, *order[-8:]]
     sheet = draw_numbers(records, numbers, [f"{pose[number]:+.2f}" for number in numbers])
-    save_picture(folder / "extremes.png", sheet)
+    save_image(folder / "extremes.png", sheet)
     # Last: where it is, all the rest is there too.
     model.save(folder / "balance.json", data=data, num_faces=records.num_faces)
     lines = [

@@ -16,7 +16,7 @@ from tfrecords_tools.job import Job, Task, make_job, place_faces
 from tfrecords_tools.shards import Common, Shard, Square, serialize
 from tfrecords_tools.sources.base import Source
 from tfrecords_tools.squares import StoredSquare, cut_square
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import CropRule
 
 _ON_THIS_MACHINE = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -40,7 +40,7 @@ def write_records_with_beam(
 
     Every worker lists the source, reads its files and writes whole shards to the output's folder,
     under the same paths: both must be on storage that all of them have mounted, and the package be
-    installed where they run. A shard is the unit of work, so no pictures pass between workers, and
+    installed where they run. A shard is the unit of work, so no images pass between workers, and
     memory does not grow with the data set but for the list of its faces; of one split, at most 256
     shards can be written at a time.
 
@@ -49,7 +49,7 @@ def write_records_with_beam(
         output: a folder that does not exist or is empty.
         stored: how squares are cut.
         crop: a crop rule or its name (`wing_tf.data.crop_rules`); the source's own if None.
-        validation_fraction: the share of training pictures that is held out.
+        validation_fraction: the share of training images that is held out.
         faces_per_shard: about how many faces a shard holds (more where there would be more than
             256 shards).
         strict: write nothing if a face can't be used. A pipeline has no order in which it could

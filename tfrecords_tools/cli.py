@@ -1,4 +1,4 @@
-"""Write annotated pictures as TFRecords, look at records, balance poses, measure maps.
+"""Write annotated images as TFRecords, look at records, balance poses, measure maps.
 
 wing-tfrecords write --source=ibug_300w --root=300W --output=RECORDS
 wing-tfrecords write --source=wflw --root=WFLW --crop=hrnet --output=RECORDS
@@ -39,32 +39,32 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "write: a new or empty folder. inspect: a folder [RECORDS_inspection]."
 )
 _ROOT = flags.DEFINE_string(
-    "root", None, "The data set's folder. csv, coco: what the pictures' paths are relative to."
+    "root", None, "The data set's folder. csv, coco: what the images' paths are relative to."
 )
 _CSV = flags.DEFINE_string("csv", None, "csv: the file.")
 _COCO = flags.DEFINE_string("coco", None, "coco: the JSON file.")
 _SCHEME = flags.DEFINE_string(
     "scheme",
     None,
-    "csv, coco: the mark-up: a name such as ibug_68 or wflw_98, or a JSON file with one of your "
+    "csv, coco: the scheme: a name such as ibug_68 or wflw_98, or a JSON file with one of your "
     "own (docs/your_own_data.md).",
 )
 _CATEGORY = flags.DEFINE_string("category", None, "coco: which one, where several have key points.")
-_SPLIT = flags.DEFINE_string("split", None, "coco: of pictures that name none; default train.")
+_SPLIT = flags.DEFINE_string("split", None, "coco: of images that name none; default train.")
 _ORIGIN = flags.DEFINE_float(
     "origin",
     None,
-    "The coordinate of the first pixel's centre in the annotations; by default what the data set "
+    "The coordinate of the first pixel's center in the annotations; by default what the data set "
     "has: 1 for ibug_300w, cofw, cofw68, lsp and lsp_extended, 0 for the others.",
 )
 _EXIF = flags.DEFINE_enum(
     "exif",
     None,
     ["refuse", "apply", "ignore"],
-    "csv, coco: pictures that their EXIF data turns: were they annotated as shown (apply) or as "
+    "csv, coco: images that their EXIF data turns: were they annotated as shown (apply) or as "
     "stored (ignore)? By default they are not taken.",
 )
-_ALIGNED = flags.DEFINE_bool("aligned", None, "celeba: the aligned pictures instead of the wild.")
+_ALIGNED = flags.DEFINE_bool("aligned", None, "celeba: the aligned images instead of the wild.")
 _JOINTS = flags.DEFINE_string("joints", None, "lsp: another file than joints.mat in the folder.")
 _HIDDEN = flags.DEFINE_enum(
     "hidden",
@@ -72,8 +72,8 @@ _HIDDEN = flags.DEFINE_enum(
     ["missing", "keep"],
     "lsp: what hidden joints are; by default missing in training, kept in the test.",
 )
-_PICTURES = flags.DEFINE_string(
-    "pictures", None, "cofw68: the folder of COFW_test_color.mat, if it is another one."
+_IMAGES = flags.DEFINE_string(
+    "images", None, "cofw68: the folder of COFW_test_color.mat, if it is another one."
 )
 _CROP = flags.DEFINE_string(
     "crop",
@@ -106,30 +106,30 @@ _YAW = flags.DEFINE_float(
     "yaw_deg", 22.0, "synthetic: standard deviation of the nearly frontal faces' yaw."
 )
 _SIZE = flags.DEFINE_integer(
-    "size", 192, "synthetic: side of the rendered picture in pixels, of which the face takes half."
+    "size", 192, "synthetic: side of the rendered image in pixels, of which the face takes half."
 )
 _SIDE = flags.DEFINE_integer("side", 256, "The stored square's side in pixels, a multiple of 8.")
 _CONTEXT = flags.DEFINE_float("context", 2.0, "The square's side over the face box's longer side.")
 _QUALITY = flags.DEFINE_integer("jpeg_quality", 95, "Of the stored squares.")
 _VALIDATION = flags.DEFINE_float(
-    "validation_fraction", 0.1, "Share of training pictures held out, by a hash of their names."
+    "validation_fraction", 0.1, "Share of training images held out, by a hash of their names."
 )
 _PER_SHARD = flags.DEFINE_integer("faces_per_shard", 512, "About how many faces a file holds.")
 _PROCESSES = flags.DEFINE_integer("processes", None, "How many read and cut; default: one a core.")
 _STRICT = flags.DEFINE_bool("strict", False, "Stop at the first bad face instead of skipping it.")
 _RECORDS = flags.DEFINE_string("records", None, "inspect, residual: a record folder.")
-_NUM_PICTURES = flags.DEFINE_integer("num_pictures", 36, "inspect: faces on the contact sheet.")
+_NUM_IMAGES = flags.DEFINE_integer("num_images", 36, "inspect: faces on the contact sheet.")
 _OTHER = flags.DEFINE_string(
     "other",
     None,
     "inspect: other records of the same faces: are pixels counted alike? residual: records of the "
-    "same faces in the mark-up that the map leads to.",
+    "same faces in the scheme that the map leads to.",
 )
 _SCHEME_MAP = flags.DEFINE_string(
     "scheme_map", None, "residual: a map of your own (wing-evaluate --help) for the built-in one."
 )
-_NORMALISER = flags.DEFINE_string(
-    "normaliser", None, "residual: what distances are divided by, if not the mark-up's own."
+_NORMALIZER = flags.DEFINE_string(
+    "normalizer", None, "residual: what distances are divided by, if not the scheme's own."
 )
 _DATA = flags.DEFINE_string(
     "data", None, "balance: training records: a glob, or a folder (its split train)."
@@ -161,7 +161,7 @@ def _make_source():
         flag.name: flag
         for flag in (
             _ROOT, _SCHEME, _CATEGORY, _SPLIT, _ORIGIN, _EXIF, _ALIGNED, _JOINTS, _HIDDEN,
-            _PICTURES, _COUNT, _NUM_TEST, _SEED, _WIDE_YAW, _TEST_WIDE_YAW, _YAW,
+            _IMAGES, _COUNT, _NUM_TEST, _SEED, _WIDE_YAW, _TEST_WIDE_YAW, _YAW,
             _SIZE,
         )
     }  # fmt: skip
@@ -236,7 +236,7 @@ def print_manifest(manifest: dict, most_skipped: int = 20) -> None:
 
 
 def inspect() -> None:
-    """Prints the manifest, and pictures, figures and warnings of what the records hold."""
+    """Prints the manifest, and images, figures and warnings of what the records hold."""
     _require(records=_RECORDS.value)
     folder = pathlib.Path(_RECORDS.value or "")
     path = folder / "manifest.json"
@@ -248,8 +248,8 @@ def inspect() -> None:
 
     beside = folder.with_name(f"{folder.resolve().name}_inspection")
     output = pathlib.Path(_OUTPUT.value or beside)
-    report = inspect_records(folder, output, num_pictures=_NUM_PICTURES.value, other=_OTHER.value)
-    print(f"\n{describe(report)}\n\nPictures and inspection.json: {output}")
+    report = inspect_records(folder, output, num_images=_NUM_IMAGES.value, other=_OTHER.value)
+    print(f"\n{describe(report)}\n\nImages and inspection.json: {output}")
 
 
 def balance() -> None:
@@ -270,7 +270,7 @@ def balance() -> None:
 
 
 def residual() -> None:
-    """Prints how far a map between two mark-ups is off."""
+    """Prints how far a map between two schemes is off."""
     _require(records=_RECORDS.value, other=_OTHER.value)
     from tfrecords_tools.inspection.residual import describe_residual, map_residual
 
@@ -279,7 +279,7 @@ def residual() -> None:
         _RECORDS.value or "",
         _OTHER.value or "",
         scheme_map=scheme_map,
-        normaliser=_NORMALISER.value,
+        normalizer=_NORMALIZER.value,
     )
     print(describe_residual(result))
 

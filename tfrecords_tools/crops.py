@@ -14,7 +14,7 @@ _own = threading.local()  # a detector for each thread, made when needed: cascad
 
 
 def face_box(face: Face, rule: CropRule) -> np.ndarray:
-    """Returns the box [4] that a rule takes of a face, in pixels of its picture.
+    """Returns the box [4] that a rule takes of a face, in pixels of its image.
 
     Raises:
         BadRecordError: if the rule needs a data set's box and there is none, if the detector does
@@ -53,7 +53,7 @@ def awing_box(box_xyxy_px: np.ndarray, landmarks_px: np.ndarray | None = None) -
     """Returns the square crop [4] of Adaptive Wing's published code.
 
     The box is padded by a fortieth of its width and height on each side (whole pixels, not beyond
-    the picture's left and top edges); a square of side .8 (w + h) about its centre becomes 450
+    the image's left and top edges); a square of side .8 (w + h) about its center becomes 450
     pixels wide, of which the network sees the central 360.
 
     Args:
@@ -66,12 +66,12 @@ def awing_box(box_xyxy_px: np.ndarray, landmarks_px: np.ndarray | None = None) -
     pad_x, pad_y = int(0.05 * (right - left) / 2), int(0.05 * (bottom - top) / 2)
     left, top = max(0.0, left - pad_x), max(0.0, top - pad_y)
     right, bottom = right + pad_x, bottom + pad_y
-    centre = np.array([left + right, top + bottom]) / 2
+    center = np.array([left + right, top + bottom]) / 2
     size = (right - left) + (bottom - top)
     side, share = 0.8 * size, 360 / 450
     if landmarks_px is not None:
         known = landmarks_px[np.isfinite(landmarks_px).all(axis=-1)]
-        reach_low, reach_high = np.min(known - centre), np.max(known - centre)
+        reach_low, reach_high = np.min(known - center), np.max(known - center)
         factor = 250.0
 
         def in_square(value, side, pixels):
@@ -86,4 +86,4 @@ def awing_box(box_xyxy_px: np.ndarray, landmarks_px: np.ndarray | None = None) -
         if in_square(reach_high, inner, 256) > 250 or in_square(reach_low, inner, 256) < 5:
             share = 1.0
     half = side * share / 2
-    return np.concatenate([centre - half, centre + half])
+    return np.concatenate([center - half, center + half])

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from tfrecords_tools.shards import Common
 from tfrecords_tools.sources.base import Item, Source
 from tfrecords_tools.squares import StoredSquare
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import NEEDS_DATASET_BOX, CropRule, get_crop_rule
 from wing_tf.landmarks import custom_json, scheme_to_dict
 
@@ -45,7 +45,7 @@ class Job:
         source: the annotated faces.
         stored: how squares are cut.
         crop: which boxes they are cut round.
-        validation_fraction: the share of training pictures that is held out.
+        validation_fraction: the share of training images that is held out.
         tasks: all faces, in the order in which shards hold them; faces are dealt out to a split's
             shards in turn.
         output: where the records come to be.
@@ -201,7 +201,7 @@ def make_job(
         output: a folder that does not exist or is empty.
         stored: how squares are cut.
         crop: a crop rule or its name (`wing_tf.data.crop_rules`); the source's own if None.
-        validation_fraction: the share of training pictures that is held out.
+        validation_fraction: the share of training images that is held out.
         faces_per_shard: about how many faces a shard holds (more where there would be more than
             256 shards).
         strict: refuse a source with faces that it could not list.
@@ -263,7 +263,7 @@ def place_faces(
 def assign_splits(items: list[Item], validation_fraction: float) -> dict[str, list[Item]]:
     """Groups faces by split and moves a share of "train" to "validation".
 
-    A picture goes to validation by a hash of its name: all its faces together, whatever else the
+    An image goes to validation by a hash of its name: all its faces together, whatever else the
     data set holds. Within a split, faces are ordered by a hash of their keys, so that each shard is
     a fair sample.
     """
@@ -273,7 +273,7 @@ def assign_splits(items: list[Item], validation_fraction: float) -> dict[str, li
 
     splits: dict[str, list[Item]] = collections.defaultdict(list)
     for item in items:
-        held_out = digest("validation:" + item.picture) < validation_fraction * 2**64
+        held_out = digest("validation:" + item.source_image) < validation_fraction * 2**64
         split = "validation" if item.split == "train" and held_out else item.split
         splits[split].append(item)
     return {

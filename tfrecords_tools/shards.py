@@ -9,7 +9,7 @@ import hashlib
 import pathlib
 
 from tfrecords_tools.sources.base import Item
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Common:
 
     Attributes:
         source: the data set's name.
-        scheme: the mark-up's name.
-        scheme_json: the mark-up, where it is not built in.
+        scheme: the scheme's name.
+        scheme_json: the scheme, where it is not built in.
         crop_rule: as JSON.
         side: of the squares.
     """
@@ -46,7 +46,7 @@ class Common:
 
 
 def serialize(square: Square, split: str, common: Common) -> bytes:
-    """Returns a face as the bytes of a ``tf.train.Example``; see `wing_tf.data.example_schema`."""
+    """Returns a face as the bytes of a ``tf.train.Example``; see `wing_tf.data.record_schema`."""
     import tensorflow as tf
 
     def of_bytes(*values):
@@ -69,7 +69,7 @@ def serialize(square: Square, split: str, common: Common) -> bytes:
         schema.BOX: of_floats(square.box),
         schema.SQUARE_TO_SOURCE: of_floats(square.square_to_source),
         schema.KEY: of_text(square.item.key),
-        schema.PICTURE: of_text(square.item.picture),
+        schema.SOURCE_IMAGE: of_text(square.item.source_image),
         schema.SPLIT: of_text(split),
         schema.ATTRIBUTES: of_text(",".join(square.item.attributes)),
         schema.SCHEME: of_text(common.scheme),

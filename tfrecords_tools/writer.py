@@ -44,7 +44,7 @@ def write_records(
         output: a folder that does not exist or is empty.
         stored: how squares are cut.
         crop: a crop rule or its name (`wing_tf.data.crop_rules`); the source's own if None.
-        validation_fraction: the share of training pictures that is held out.
+        validation_fraction: the share of training images that is held out.
         faces_per_shard: about how many faces a shard holds (more where there would be more than
             256 shards).
         num_processes: how many processes read and cut; one for each core if None, none if 0.

@@ -1,7 +1,7 @@
-/** Landmarks and boxes as SVG over a picture. */
+/** Landmarks and boxes as SVG over an image. */
 
-// One colour a region, told apart on skin: those of the Python package's drawings.
-const COLOURS = [
+// One color a region, told apart on skin: those of the Python package's drawings.
+const COLORS = [
   "#40a0ff", "#ffc800", "#ff6e00", "#00e676", "#00e5ff", "#d500f9", "#ff1744", "#aaff00", "#fff",
 ]; // prettier-ignore
 
@@ -11,26 +11,26 @@ function element(name, attributes) {
   return made;
 }
 
-function regionColours(scheme) {
-  const colours = new Map();
+function regionColors(scheme) {
+  const colors = new Map();
   Object.values(scheme.regions).forEach((region, number) => {
-    for (const index of region) colours.set(index, COLOURS[number % COLOURS.length]);
+    for (const index of region) colors.set(index, COLORS[number % COLORS.length]);
   });
-  return (index) => colours.get(index) ?? COLOURS[0];
+  return (index) => colors.get(index) ?? COLORS[0];
 }
 
 /**
- * Draws faces into an SVG element that lies over a picture, instead of what was there.
+ * Draws faces into an SVG element that lies over an image, instead of what was there.
  *
- * @param {SVGElement} svg covers the picture exactly.
+ * @param {SVGElement} svg covers the image exactly.
  * @param {object} content
- * @param {number} content.width, content.height the picture's size in its pixels.
+ * @param {number} content.width, content.height the image's size in its pixels.
  * @param {number[] | null} content.box x0, y0, x1, y1.
  * @param {object[]} content.faces as from `Landmarker.locate`; points that are NaN aren't drawn.
- * @param {object} content.scheme contract.json's mark-up: what is joined, and the regions.
+ * @param {object} content.scheme model_spec.json's scheme: what is joined, and the regions.
  */
 export function draw(svg, { width, height, box, faces, scheme }) {
-  // A pixel's centre is an integer, so the picture begins half a pixel before 0.
+  // A pixel's center is an integer, so the image begins half a pixel before 0.
   svg.setAttribute("viewBox", `-0.5 -0.5 ${width} ${height}`);
   const parts = [];
   if (box?.every(Number.isFinite)) {
@@ -38,7 +38,7 @@ export function draw(svg, { width, height, box, faces, scheme }) {
     parts.push(element("rect", { class: "box", x, y, width: right - x, height: bottom - y }));
   }
   for (const { landmarksPx } of faces) {
-    const colourOf = regionColours(scheme);
+    const colorOf = regionColors(scheme);
     const known = (index) => landmarksPx[index].every(Number.isFinite);
     const joined = scheme.lines.length ? scheme.lines : scheme.curves;
     for (const line of joined) {
@@ -46,13 +46,13 @@ export function draw(svg, { width, height, box, faces, scheme }) {
         const start = line[place];
         if (!known(start) || !known(end)) return;
         const d = `M ${landmarksPx[start].join(" ")} L ${landmarksPx[end].join(" ")}`;
-        parts.push(element("path", { class: "line", d, stroke: colourOf(start) }));
+        parts.push(element("path", { class: "line", d, stroke: colorOf(start) }));
       });
     }
     landmarksPx.forEach((point, index) => {
       if (!known(index)) return;
       const d = `M ${point.join(" ")} h 0`;
-      parts.push(element("path", { class: "point", d, stroke: colourOf(index) }));
+      parts.push(element("path", { class: "point", d, stroke: colorOf(index) }));
     });
   }
   svg.replaceChildren(...parts);

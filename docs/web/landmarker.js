@@ -4,16 +4,16 @@
  *     const landmarker = await Landmarker.load("export/");
  *     const faces = await landmarker.locate(imageData, [[x0, y0, x1, y1]]);
  *
- * Conventions are those of the Python package: points are (x, y), pixel centres are integers, so a
- * picture that is W pixels wide spans x from -0.5 to W - 0.5; a box is x0, y0, x1, y1 in the same
+ * Conventions are those of the Python package: points are (x, y), pixel centers are integers, so a
+ * image that is W pixels wide spans x from -0.5 to W - 0.5; a box is x0, y0, x1, y1 in the same
  * continuous coordinates.
  */
 
 import { getGlobalLiteRtPromise, loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 
-const CONTRACT_VERSION = 1;
+const MODEL_SPEC_VERSION = 1;
 const LARGEST_SAMPLED_SIDE = 8192; // as in the Python package
-const LARGEST_COORDINATE_PX = 1e7; // likewise: far beyond any picture
+const LARGEST_COORDINATE_PX = 1e7; // likewise: far beyond any image
 
 /**
  * What a network sees of a face: the box, larger by the margin, as a square on its longer side
@@ -36,9 +36,9 @@ export function landmarkBox(landmarksPx) {
 }
 
 /**
- * How one axis of a crop is made of the picture's pixels: for each of `size` results, the first
+ * How one axis of a crop is made of the image's pixels: for each of `size` results, the first
  * pixel and the weights from there on. The mean of `factor` linear samples a result is one weighted
- * sum; what lies outside of the picture is black, so its weight is left out.
+ * sum; what lies outside of the image is black, so its weight is left out.
  */
 function axisWeights({ low, high, size, factor, length }) {
   const step = (high - low) / (size * factor);
@@ -62,12 +62,12 @@ function axisWeights({ low, high, size, factor, length }) {
 }
 
 /**
- * Cuts a box out of a picture and scales it, exactly placed and antialiased: to shrink by s, the
- * picture is sampled linearly on a grid ceil(s) times as fine as the result and blocks are averaged.
+ * Cuts a box out of an image and scales it, exactly placed and antialiased: to shrink by s, the
+ * image is sampled linearly on a grid ceil(s) times as fine as the result and blocks are averaged.
  * A canvas' own scaling does neither in a way that one can rely on.
  *
- * @param {ImageData} imageData the picture; its alpha is ignored.
- * @param {number[]} box x0, y0, x1, y1; may leave the picture: what lies outside is black.
+ * @param {ImageData} imageData the image; its alpha is ignored.
+ * @param {number[]} box x0, y0, x1, y1; may leave the image: what lies outside is black.
  * @param {number} size the result's side.
  * @returns {Uint8Array} RGB, size * size * 3 values.
  */
@@ -113,8 +113,8 @@ export function cropResample(imageData, box, size) {
   return crop;
 }
 
-/** Maps points [x, y, x, y, ...] of a crop of `size` pixels back to the picture it was cut from. */
-function toPicture(points, [x0, y0, x1, y1], size) {
+/** Maps points [x, y, x, y, ...] of a crop of `size` pixels back to the image it was cut from. */
+function toImage(points, [x0, y0, x1, y1], size) {
   const back = (value, low, high) => low + ((value + 0.5) * (high - low)) / size;
   return Array.from({ length: points.length / 2 }, (_, k) => [
     back(points[2 * k], x0, x1),
@@ -134,15 +134,15 @@ async function fetchPart(folder, name) {
   return response;
 }
 
-/** Throws where this file can't do what a contract says. */
-function checkContract(contract) {
-  if (contract.version !== CONTRACT_VERSION) {
+/** Throws where this file can't do what a spec says. */
+function checkModelSpec(spec) {
+  if (spec.version !== MODEL_SPEC_VERSION) {
     throw new Error(
-      `contract.json must be of version ${CONTRACT_VERSION}. Received: version ` +
-        `${contract.version ?? "unknown"}. Take the landmarker.js that came with its wing-export.`,
+      `model_spec.json must be of version ${MODEL_SPEC_VERSION}. Received: version ` +
+        `${spec.version ?? "unknown"}. Take the landmarker.js that came with its wing-export.`,
     );
   }
-  const { format, input = {}, crop = {} } = contract;
+  const { format, input = {}, crop = {} } = spec;
   const [batch, height, width, channels] = input.shape ?? [];
   const wrong = (what, received) => {
     // JSON has no `undefined`: it stands for what is missing.
@@ -150,7 +150,7 @@ function checkContract(contract) {
   };
   if (format !== "litert") wrong("format must be litert (wing-export --format=litert)", format);
   const isCrop = batch === 1 && height > 0 && height === width && channels === 3;
-  if (!isCrop || input.dtype !== "uint8" || input.colour !== "RGB") {
+  if (!isCrop || input.dtype !== "uint8" || input.color !== "RGB") {
     wrong("input must be uint8 [1, S, S, 3] in RGB", input);
   }
   if (!Number.isFinite(crop.margin) || crop.margin <= 0) {
@@ -160,7 +160,7 @@ function checkContract(contract) {
   if (!Array.isArray(crop.boxes) || !crop.boxes.every((kind) => typeof kind === "string")) {
     wrong("crop.boxes must be a list of names", crop.boxes);
   }
-  if (crop.outside !== "black") wrong("crop must be black outside of the picture", crop.outside);
+  if (crop.outside !== "black") wrong("crop must be black outside of the image", crop.outside);
 }
 
 function checkBox(box) {
@@ -183,14 +183,14 @@ function checkBox(box) {
 export class Landmarker {
   #model;
 
-  constructor(model, contract) {
+  constructor(model, spec) {
     this.#model = model;
-    /** What contract.json says: input, crop rule, outputs and mark-up. */
-    this.contract = contract;
+    /** What model_spec.json says: input, crop rule, outputs and scheme. */
+    this.spec = spec;
   }
 
   /**
-   * Loads model.tflite and contract.json.
+   * Loads model.tflite and model_spec.json.
    *
    * @param {string | URL} folder where both are served.
    * @param {object} [options]
@@ -204,14 +204,14 @@ export class Landmarker {
   static async load(folder, { wasm, accelerator = "wasm" } = {}) {
     const base = new URL(folder, globalThis.document?.baseURI ?? import.meta.url);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
-    const text = await (await fetchPart(base, "contract.json")).text();
-    let contract;
+    const text = await (await fetchPart(base, "model_spec.json")).text();
+    let spec;
     try {
-      contract = JSON.parse(text);
+      spec = JSON.parse(text);
     } catch {
-      throw new Error(`${base}contract.json is not JSON.`);
+      throw new Error(`${base}model_spec.json is not JSON.`);
     }
-    checkContract(contract);
+    checkModelSpec(spec);
     const bytes = new Uint8Array(await (await fetchPart(base, "model.tflite")).arrayBuffer());
     // The runtime is one a page.
     wasm ??= new URL("../wasm/", import.meta.resolve("@litertjs/core"));
@@ -222,19 +222,19 @@ export class Landmarker {
     } catch (error) {
       throw new Error(`${base}model.tflite can't be run here: ${error.message ?? error}.`);
     }
-    return new Landmarker(model, contract);
+    return new Landmarker(model, spec);
   }
 
   /**
    * Locates the landmarks of faces.
    *
-   * @param {ImageData} imageData a picture, as of `context.getImageData`; alpha is ignored.
+   * @param {ImageData} imageData an image, as of `context.getImageData`; alpha is ignored.
    * @param {number[][]} boxes face boxes [x0, y0, x1, y1] like those of the training: see
-   *     `contract.crop.boxes`; "landmark" is the tight box of the landmarks.
+   *     `spec.crop.boxes`; "landmark" is the tight box of the landmarks.
    * @returns {Promise<{landmarksPx: number[][], box: number[], scores: number[] | null}[]>} one
-   *     entry a box: K points [x, y] in the picture's pixels, the box, and K scores in 0..1 where
+   *     entry a box: K points [x, y] in the image's pixels, the box, and K scores in 0..1 where
    *     the model gives them.
-   * @throws {Error} on another kind of picture or a bad box.
+   * @throws {Error} on another kind of image or a bad box.
    */
   async locate(imageData, boxes) {
     const { data, width, height } = imageData ?? {};
@@ -242,13 +242,13 @@ export class Landmarker {
       throw new Error("`imageData` must be ImageData with 8 bits a channel.");
     }
     const checked = Array.from(boxes, checkBox);
-    const size = this.contract.input.shape[1];
+    const size = this.spec.input.shape[1];
     const faces = [];
     for (const box of checked) {
-      const region = cropRegion(box, this.contract.crop);
+      const region = cropRegion(box, this.spec.crop);
       const outputs = await this.#run(cropResample(imageData, region, size));
       faces.push({
-        landmarksPx: toPicture(outputs.landmarks, region, size),
+        landmarksPx: toImage(outputs.landmarks, region, size),
         box,
         scores: outputs.scores ? Array.from(outputs.scores) : null,
       });
@@ -263,7 +263,7 @@ export class Landmarker {
 
   /** Runs one crop; returns the outputs' values by name. */
   async #run(crop) {
-    const { name, shape } = this.contract.input;
+    const { name, shape } = this.spec.input;
     const input = new Tensor(crop, shape);
     let outputs = {};
     try {

@@ -1,8 +1,8 @@
 /**
- * The page round `landmarker.js`: a picture or the camera in, landmarks drawn on it.
+ * The page round `landmarker.js`: an image or the camera in, landmarks drawn on it.
  *
- * The address may say ?model=FOLDER (with model.tflite and contract.json; "model/" if left out),
- * ?image=URL and &box=x0,y0,x1,y1 in the picture's pixels.
+ * The address may say ?model=FOLDER (with model.tflite and model_spec.json; "model/" if left out),
+ * ?image=URL and &box=x0,y0,x1,y1 in the image's pixels.
  *
  * For programs, `wingTf` holds `Landmarker`, `landmarker` and the last `faces`, and the body's
  * `data-state` is loading, ready (a model, no face yet), done or error.
@@ -14,8 +14,8 @@ import { landmarkBox, Landmarker } from "./landmarker.js";
 const SMALLEST_BOX_PX = 4; // a click is no box
 
 const find = (id) => document.getElementById(id);
-const canvas = find("picture");
-// No alpha: what is transparent in a picture stands on black.
+const canvas = find("image");
+// No alpha: what is transparent in an image stands on black.
 const context = canvas.getContext("2d", { willReadFrequently: true, alpha: false });
 const parameters = new URLSearchParams(location.search);
 const video = document.createElement("video");
@@ -26,7 +26,7 @@ let pixels = null; // the ImageData that is shown
 let faces = []; // what is drawn
 let box = null; // where the face is, or null
 let drawnBox = null; // as the user drew it; where following the face begins again
-let pictureName = "landmarks";
+let imageName = "landmarks";
 
 globalThis.wingTf = { Landmarker, landmarker: null, faces: [] };
 
@@ -65,13 +65,13 @@ function redraw(shownFaces, shownBox) {
     height: pixels.height,
     box: shownBox,
     faces,
-    scheme: landmarker?.contract.scheme,
+    scheme: landmarker?.spec.scheme,
   });
 }
 
 /**
  * Locates the face in `box` and draws it; returns how long that took, in ms. Nothing is drawn and
- * null is returned where another picture or box came meanwhile: that one's call draws.
+ * null is returned where another image or box came meanwhile: that one's call draws.
  */
 async function locate() {
   const [asked, on] = [box, pixels];
@@ -83,7 +83,7 @@ async function locate() {
   return duration;
 }
 
-async function locateInPicture() {
+async function locateInImage() {
   if (!landmarker || !pixels || video.srcObject) return;
   if (!box) {
     show("ready", "Drag a box round the face: from the brows to the chin, from side to side.");
@@ -103,28 +103,28 @@ async function locateInPicture() {
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** Shows a picture file as people see it: EXIF rotation applied, colours as stored. */
-async function openPicture(blob, name) {
+/** Shows an image file as people see it: EXIF rotation applied, colors as stored. */
+async function openImage(blob, name) {
   stopCamera();
   const bitmap = await createImageBitmap(blob, {
     colorSpaceConversion: "none",
     imageOrientation: "from-image",
   }).catch(() => {
-    throw new Error(`${name} is not a picture that this browser can read.`);
+    throw new Error(`${name} is not an image that this browser can read.`);
   });
   showPixels(bitmap, bitmap.width, bitmap.height);
   bitmap.close();
-  pictureName = name.replace(/.*\//, "").replace(/\.[^.]*$/, "");
+  imageName = name.replace(/.*\//, "").replace(/\.[^.]*$/, "");
   box = drawnBox = null;
   redraw([], null);
 }
 
 async function openUrl(url) {
   const response = await fetch(url).catch((error) => {
-    throw new Error(`No picture at ${url}: ${error.message}.`);
+    throw new Error(`No image at ${url}: ${error.message}.`);
   });
-  if (!response.ok) throw new Error(`No picture at ${url}: HTTP ${response.status}.`);
-  await openPicture(await response.blob(), url);
+  if (!response.ok) throw new Error(`No image at ${url}: HTTP ${response.status}.`);
+  await openImage(await response.blob(), url);
 }
 
 async function startCamera() {
@@ -139,7 +139,7 @@ async function startCamera() {
     });
   await video.play();
   find("camera").textContent = "Stop the camera";
-  pictureName = "camera";
+  imageName = "camera";
   const [width, height] = [video.videoWidth, video.videoHeight];
   const half = Math.min(width, height) / 4;
   const [x, y] = [(width - 1) / 2, (height - 1) / 2];
@@ -159,7 +159,7 @@ async function followFace() {
   if (!stream) return;
   showPixels(video, video.videoWidth, video.videoHeight);
   const duration = await locate();
-  if (video.srcObject !== stream) return; // a picture was opened meanwhile
+  if (video.srcObject !== stream) return; // an image was opened meanwhile
   if (duration !== null) {
     show("done", `${duration.toFixed(0)} ms a frame. Drag a box round your face if it is lost.`);
     const next = landmarkBox(faces[0].landmarksPx);
@@ -176,7 +176,7 @@ function isPlausible([x0, y0, x1, y1]) {
   return inside && side > 16 && side < 1.5 * Math.max(width, height);
 }
 
-/** Where a pointer is in the picture: pixel centres are integers. */
+/** Where a pointer is in the image: pixel centers are integers. */
 function toPixels(event) {
   const shown = canvas.getBoundingClientRect();
   return [
@@ -204,17 +204,17 @@ function listenForBoxes() {
     corner = null;
     if (Math.min(x1 - x0, y1 - y0) >= SMALLEST_BOX_PX) box = drawnBox = [x0, y0, x1, y1];
     else redraw(faces, box);
-    attempt(locateInPicture);
+    attempt(locateInImage);
   });
   surface.addEventListener("pointercancel", () => (corner = null));
 }
 
-function listenForPictures() {
+function listenForImages() {
   const stage = find("stage");
   const open = (file) =>
     attempt(async () => {
-      await openPicture(file, file.name);
-      await locateInPicture();
+      await openImage(file, file.name);
+      await locateInImage();
     });
   find("file").addEventListener("change", ({ target }) => {
     if (target.files[0]) open(target.files[0]);
@@ -230,13 +230,13 @@ function listenForPictures() {
     stage.classList.remove("dropping");
     const file = event.dataTransfer.files[0];
     if (file) open(file);
-    else show("error", "Drop a picture file.");
+    else show("error", "Drop an image file.");
   });
 }
 
 function save() {
   const content = {
-    scheme: landmarker.contract.scheme.name,
+    scheme: landmarker.spec.scheme.name,
     faces: faces.map(({ landmarksPx, box: faceBox, scores }) => ({
       landmarks_px: landmarksPx,
       box_xyxy_px: faceBox,
@@ -245,7 +245,7 @@ function save() {
   };
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([JSON.stringify(content, null, 1)]));
-  link.download = `${pictureName}_landmarks.json`;
+  link.download = `${imageName}_landmarks.json`;
   link.click();
   URL.revokeObjectURL(link.href);
 }
@@ -258,7 +258,7 @@ async function loadModel() {
     find("model").textContent = "No model";
     throw error;
   }
-  const { scheme, input, precision } = landmarker.contract;
+  const { scheme, input, precision } = landmarker.spec;
   const count = Array.isArray(scheme.points) ? scheme.points.length : scheme.points;
   const side = input.shape[1];
   find("model").textContent =
@@ -267,12 +267,12 @@ async function loadModel() {
 
 async function begin() {
   listenForBoxes();
-  listenForPictures();
+  listenForImages();
   find("camera").addEventListener("click", () =>
     attempt(async () => {
       if (!video.srcObject) return startCamera();
       stopCamera();
-      show("ready", "Drag a box round a face, choose a picture, or use the camera.");
+      show("ready", "Drag a box round a face, choose an image, or use the camera.");
     }),
   );
   find("save").addEventListener("click", save);
@@ -280,7 +280,7 @@ async function begin() {
   show("ready", "");
   if (parameters.has("image")) await openUrl(parameters.get("image"));
   if (parameters.has("box")) box = parameters.get("box").split(",").map(Number);
-  await locateInPicture();
+  await locateInImage();
 }
 
 attempt(begin);

@@ -12,7 +12,7 @@ import pytest
 
 from wing_tf.inference.output import format_pts
 from wing_tf.models import cnn6
-from wing_tf.models.saving import Contract, save_network
+from wing_tf.models.saving import ModelSpec, save_network
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODULES = {
@@ -41,8 +41,8 @@ def _command(name, *arguments, cwd=ROOT):
 def model(tmp_path_factory):
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("model") / "cnn6.keras"
-    contract = Contract(scheme_name="ibug_68", input_size=32, margin=1.2)
-    save_network(cnn6(68, input_size=32), path, contract)
+    spec = ModelSpec(scheme_name="ibug_68", input_size=32, margin=1.2)
+    save_network(cnn6(68, input_size=32), path, spec)
     return path
 
 
@@ -101,7 +101,7 @@ def test_usage_errors_are_one_line(arguments, message):
 
 @pytest.mark.slow
 def test_the_whole_path_by_commands(tmp_path):
-    """Records from a folder of pictures, a training, a report, a prediction; as in the README."""
+    """Records from a folder of images, a training, a report, a prediction; as in the README."""
     from tfrecords_tools.synthetic import render_face
 
     tree = tmp_path / "300w"
@@ -112,7 +112,7 @@ def test_the_whole_path_by_commands(tmp_path):
             path = tree / folder / f"{index}_1.png"
             cv2.imwrite(str(path), face.image[..., ::-1])
             path.with_suffix(".pts").write_text(format_pts(face.landmarks_px))
-    (tree / "helen/trainset/000 broken.jpg").write_bytes(b"no picture")
+    (tree / "helen/trainset/000 broken.jpg").write_bytes(b"no image")
     (tree / "helen/trainset/000 broken.pts").write_text(format_pts(face.landmarks_px))
     records, run, report = tmp_path / "records", tmp_path / "run", tmp_path / "report"
 
@@ -121,7 +121,7 @@ def test_the_whole_path_by_commands(tmp_path):
         "--side=96", "--validation_fraction=0.2",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "skipped helen/trainset/000 broken: cannot decode picture" in done.stdout
+    assert "skipped helen/trainset/000 broken: cannot decode image" in done.stdout
     manifest = json.loads((records / "manifest.json").read_text())
     assert manifest["counts"]["test_helen"] == 8
     assert set(manifest["counts"]) == {"train", "validation", "test_helen"}
@@ -152,7 +152,7 @@ def test_the_whole_path_by_commands(tmp_path):
     data = f"{records}/test_helen-*"
     done = _command(
         "evaluate", f"--model={run}", f"--data={data}", f"--output={report}", "--box_noise=0.1",
-        "--normaliser=box",
+        "--normalizer=box",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "helen/testset" in done.stdout
@@ -176,9 +176,9 @@ def test_the_demo_runs_and_goes_on_where_it_was(tmp_path):
     arguments = ["--num_faces=96", "--epochs=1", f"--output={tmp_path / 'demo'}"]
     done = _command("demo", *arguments)
     assert done.returncode == 0, done.stderr
-    assert "Pictures:" in done.stdout
+    assert "Images:" in done.stdout
     for name in ("records/manifest.json", "run/checkpoints/best.keras", "report/report.json",
-                 "pictures.png"):  # fmt: skip
+                 "images.png"):  # fmt: skip
         assert (tmp_path / "demo" / name).is_file()
     done = _command("demo", *arguments)
     assert done.returncode == 0, done.stderr
@@ -209,7 +209,7 @@ def test_balance_and_reproduce(synthetic_records, tmp_path):
     assert len(json.loads((tmp_path / "balance" / "balance.json").read_text())["weights"]) == 5
     arguments = [
         "--table=wing_losses", f"--data={synthetic_records}", f"--output={tmp_path / 'table'}",
-        "--epochs=1", "--only=cnn6 wing", "--normaliser=box",
+        "--epochs=1", "--only=cnn6 wing", "--normalizer=box",
     ]  # fmt: skip
     done = _command("reproduce", *arguments)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Twelve points that no built-in mark-up has: from a CSV file to an exported model, by commands."""
+"""Twelve points that no built-in scheme has: from a CSV file to an exported model, by commands."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ SCHEME = {
     "name": "face_12",
     "points": 12,
     "pairs": [[0, 3], [1, 2], [5, 6], [7, 8]],
-    "normaliser": [0, 3],
+    "normalizer": [0, 3],
     "curves": [[7, 9, 8], [7, 10, 8]],
 }
 
@@ -38,7 +38,7 @@ def _command(module, *arguments):
 
 
 @pytest.mark.slow
-def test_from_a_folder_of_pictures_to_a_file_for_a_phone(tmp_path):
+def test_from_a_folder_of_images_to_a_file_for_a_phone(tmp_path):
     rows = []
     for index in range(64):
         face = render_face(0, index, wide_yaw=0.0)
@@ -90,9 +90,9 @@ def test_from_a_folder_of_pictures_to_a_file_for_a_phone(tmp_path):
     assert found["scheme"] == "face_12"
     assert np.array(found["faces"][0]["landmarks_px"]).shape == (12, 2)
     _command("wing_tf.cli.export", f"--model={tmp_path / 'one'}", f"--output={tmp_path / 'export'}")
-    contract = json.loads((tmp_path / "export" / "contract.json").read_text())
-    assert contract["crop"] == {
-        "centre": "of the face box", "margin": 1.1, "square": False, "boxes": ["landmark"],
+    spec = json.loads((tmp_path / "export" / "model_spec.json").read_text())
+    assert spec["crop"] == {
+        "center": "of the face box", "margin": 1.1, "square": False, "boxes": ["landmark"],
         "outside": "black",
     }  # fmt: skip
     assert (tmp_path / "export" / "model.tflite").stat().st_size > 10_000

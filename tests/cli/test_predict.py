@@ -19,7 +19,7 @@ from wing_tf.cli import predict_runs
 from wing_tf.cli.predict import parse_box
 from wing_tf.inference import Landmarker
 from wing_tf.inference.video import VideoWriter, open_video
-from wing_tf.runtime.contract import shipped_model
+from wing_tf.runtime.model_spec import shipped_model
 
 ROOT = pathlib.Path(__file__).parents[2]
 ENVIRONMENT = {
@@ -58,7 +58,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def face(tmp_path_factory):
-    """A picture with a face that is found, and its landmarks."""
+    """An image with a face that is found, and its landmarks."""
     source = SyntheticSource(count=0, num_test=8, seed=77, size=240, test_wide_yaw=0.0)
     loaded = source.load(list(source.items())[-1])
     path = tmp_path_factory.mktemp("face") / "face.png"
@@ -67,9 +67,9 @@ def face(tmp_path_factory):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """A folder with pictures, and with files that are none; one below it."""
-    folder = tmp_path / "pictures"
+def images(tmp_path):
+    """A folder with images, and with files that are none; one below it."""
+    folder = tmp_path / "images"
     (folder / "below").mkdir(parents=True)
     generator = np.random.default_rng(0)
     for number, name in enumerate(["a.png", "b.jpg", "below/c.png", "below/c.jpg", "z.png"]):
@@ -77,7 +77,7 @@ def pictures(tmp_path):
         cv2.imwrite(str(folder / name), image)
     cv2.imwrite(str(folder / "one.png"), np.zeros((1, 1), np.uint8))
     (folder / "empty.png").write_bytes(b"")
-    (folder / "text.jpg").write_text("no picture")
+    (folder / "text.jpg").write_text("no image")
     (folder / "half.png").write_bytes((folder / "a.png").read_bytes()[:2000])
     (folder / "away.png").symlink_to("nowhere")
     (folder / "notes.txt").write_text("not looked at")
@@ -135,7 +135,7 @@ def _without_tensorflow(*arguments, cwd):
     return done
 
 
-def test_a_picture_alone_is_enough(face, tmp_path):
+def test_a_image_alone_is_enough(face, tmp_path):
     path, truth = face
     done = _without_tensorflow(f"--image={path}", cwd=tmp_path)
     assert done.stdout.startswith("1 face(s): wing_predict/face_landmarks.png, ")
@@ -152,11 +152,11 @@ def test_a_picture_alone_is_enough(face, tmp_path):
     ("arguments", "passes"),
     [(["--detector=haar"], 2), (["--detector=boxes", "--box_file={boxes}"], 1)],
 )
-def test_a_folders_passes_go_by_where_its_boxes_are_from(pictures, tmp_path, arguments, passes):
+def test_a_folders_passes_go_by_where_its_boxes_are_from(images, tmp_path, arguments, passes):
     boxes = tmp_path / "boxes.csv"
     boxes.write_text("path,x0,y0,x1,y1\na.png,5,5,50,38\n")
     out = tmp_path / "out"
-    done = _predict(f"--folder={pictures / 'below'}", f"--output={out}", "--nodraw",
+    done = _predict(f"--folder={images / 'below'}", f"--output={out}", "--nodraw",
                     *(one.format(boxes=boxes) for one in arguments))  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads((out / "run.json").read_text())["passes"] == passes
@@ -172,9 +172,9 @@ def test_a_name_in_no_encoding_is_written_as_it_is(face, tmp_path):
     assert text.splitlines()[1].startswith(os.fsencode(path))
 
 
-def test_a_picture_on_a_file_needs_no_tensorflow(model, pictures, tmp_path):
+def test_a_image_on_a_file_needs_no_tensorflow(model, images, tmp_path):
     done = _without_tensorflow(
-        f"--model={model}", f"--image={pictures / 'a.png'}", "--box=5,5,50,38", "--pose_axis",
+        f"--model={model}", f"--image={images / 'a.png'}", "--box=5,5,50,38", "--pose_axis",
         "--numbers", "--show", cwd=tmp_path,
     )  # fmt: skip
     assert "note: No window: there is no screen" in done.stderr
@@ -182,7 +182,7 @@ def test_a_picture_on_a_file_needs_no_tensorflow(model, pictures, tmp_path):
     result = json.loads((output / "a_landmarks.json").read_text())
     assert result["size_hw"] == [40, 60]
     (face,) = result["faces"]
-    (once,) = Landmarker(model)(pictures / "a.png", np.array([[5.0, 5, 50, 38]]))
+    (once,) = Landmarker(model)(images / "a.png", np.array([[5.0, 5, 50, 38]]))
     np.testing.assert_allclose(face["landmarks_px"], once.landmarks_px, atol=1e-3)
     assert face["box_xyxy_px"] == [5, 5, 50, 38]
     assert len(face["angles_deg"]) == 3
@@ -192,13 +192,13 @@ def test_a_picture_on_a_file_needs_no_tensorflow(model, pictures, tmp_path):
     assert drawn.shape[1] > 800  # so that the numbers can be read
 
 
-def test_one_picture_goes_wrong_in_one_line(model, pictures, tmp_path):
+def test_one_image_goes_wrong_in_one_line(model, images, tmp_path):
     common = [f"--model={model}", f"--output={tmp_path / 'out'}"]
-    assert "Cannot read picture" in _error(_predict(*common, f"--image={tmp_path / 'absent.png'}"))
-    assert "not a picture" in _error(_predict(*common, f"--image={pictures / 'text.jpg'}"))
-    assert "No face found" in _error(_predict(*common, f"--image={pictures / 'one.png'}"))
-    image = f"--image={pictures / 'a.png'}"
-    assert "outside of the picture" in _error(_predict(*common, image, "--box=90,90,120,120"))
+    assert "Cannot read image" in _error(_predict(*common, f"--image={tmp_path / 'absent.png'}"))
+    assert "not an image" in _error(_predict(*common, f"--image={images / 'text.jpg'}"))
+    assert "No face found" in _error(_predict(*common, f"--image={images / 'one.png'}"))
+    image = f"--image={images / 'a.png'}"
+    assert "outside of the image" in _error(_predict(*common, image, "--box=90,90,120,120"))
     assert not (tmp_path / "out").exists()
     done = _predict(*common, image, "--box=5,5,50,38", "--format=pts")
     assert done.returncode == 0, done.stderr
@@ -207,8 +207,8 @@ def test_one_picture_goes_wrong_in_one_line(model, pictures, tmp_path):
     assert "exists already" in _error(_predict(*common, image, "--box=5,5,50,38", "--format=pts"))
 
 
-def test_a_box_that_reaches_out_of_the_picture_is_used(model, pictures, tmp_path):
-    done = _predict(f"--model={model}", f"--image={pictures / 'a.png'}", "--box=-20,-20,30,30",
+def test_a_box_that_reaches_out_of_the_image_is_used(model, images, tmp_path):
+    done = _predict(f"--model={model}", f"--image={images / 'a.png'}", "--box=-20,-20,30,30",
                     f"--output={tmp_path / 'out'}", "--scheme=aflw_19", "--format=csv",
                     "--nodraw")  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -218,18 +218,18 @@ def test_a_box_that_reaches_out_of_the_picture_is_used(model, pictures, tmp_path
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_landmarks.csv"]
 
 
-def test_a_folder_is_done_as_a_whole_whatever_is_in_it(model, pictures, tmp_path):
+def test_a_folder_is_done_as_a_whole_whatever_is_in_it(model, images, tmp_path):
     out = tmp_path / "out"
-    arguments = [f"--model={model}", f"--folder={pictures}", "--detector=whole"]
+    arguments = [f"--model={model}", f"--folder={images}", "--detector=whole"]
     done = _predict(*arguments, f"--output={out}", "--format=pts")
     assert done.returncode == 0, done.stderr
-    assert "6 picture(s)" in done.stdout
+    assert "6 image(s)" in done.stdout
     lines = [json.loads(line) for line in (out / "landmarks.jsonl").read_text().splitlines()]
     names = [line["image"] for line in lines]
     assert names == ["a.png", "b.jpg", "below/c.jpg", "below/c.png", "one.png", "z.png"]
     skipped = {row["image"]: row["reason"] for row in _rows(out / "skipped.csv")}
     assert set(skipped) == {"away.png", "empty.png", "half.png", "text.jpg"}
-    assert "not a picture" in skipped["text.jpg"]
+    assert "not an image" in skipped["text.jpg"]
     assert "No such file" in skipped["away.png"]
     for name in ("a.pts", "below/c.jpg.pts", "below/c.png.pts", "drawn/below/c.png"):
         assert (out / name).is_file(), name
@@ -245,10 +245,10 @@ def test_a_folder_is_done_as_a_whole_whatever_is_in_it(model, pictures, tmp_path
     assert "of a run with flip=False. Received: flip=True" in _error(done)
 
 
-def test_a_folder_without_faces_has_empty_entries(model, pictures, tmp_path):
-    out = pictures / "results"  # in the folder itself
+def test_a_folder_without_faces_has_empty_entries(model, images, tmp_path):
+    out = images / "results"  # in the folder itself
     for _ in range(2):
-        done = _predict(f"--model={model}", f"--folder={pictures}", f"--output={out}",
+        done = _predict(f"--model={model}", f"--folder={images}", f"--output={out}",
                         "--format=csv")  # fmt: skip
         assert done.returncode == 0, done.stderr
         rows = _rows(out / "landmarks.csv")
@@ -256,21 +256,21 @@ def test_a_folder_without_faces_has_empty_entries(model, pictures, tmp_path):
     assert "No folder at" in _error(_predict(f"--model={model}", "--folder=absent"))
     (tmp_path / "nothing").mkdir()
     line = _error(_predict(f"--model={model}", f"--folder={tmp_path / 'nothing'}"))
-    assert "No pictures in" in line
+    assert "No images in" in line
 
 
 @pytest.fixture
-def film(tmp_path):
+def video_file(tmp_path):
     """Of 3000 frames, so that it can be interrupted."""
-    with VideoWriter(tmp_path / "film.avi", frames_per_s=25, size_hw=(48, 64)) as writer:
+    with VideoWriter(tmp_path / "video.avi", frames_per_s=25, size_hw=(48, 64)) as writer:
         for number in range(3000):
             writer.write(np.full((48, 64, 3), number % 200, np.uint8))
-    return tmp_path / "film.avi"
+    return tmp_path / "video.avi"
 
 
-def test_a_video_that_is_interrupted_leaves_whole_files(model, film, tmp_path):
+def test_a_video_that_is_interrupted_leaves_whole_files(model, video_file, tmp_path):
     out = tmp_path / "out"
-    arguments = [f"--model={model}", f"--video={film}", f"--output={out}", "--detector=whole"]
+    arguments = [f"--model={model}", f"--video={video_file}", f"--output={out}", "--detector=whole"]
     with subprocess.Popen(
         [sys.executable, "-m", "wing_tf.cli.predict", *arguments, "--format=csv"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
@@ -310,7 +310,7 @@ class Screen:
 
 @pytest.mark.parametrize("draw", [True, False])
 def test_a_window_shows_landmarks_whether_they_are_written_or_not(
-    model, film, tmp_path, monkeypatch, draw
+    model, video_file, tmp_path, monkeypatch, draw
 ):
     monkeypatch.setattr("wing_tf.visualization.window.Window", Screen)
     find = predict_runs.Finder(
@@ -321,38 +321,38 @@ def test_a_window_shows_landmarks_whether_they_are_written_or_not(
         draw=draw, show=True, lines=True, boxes=True, numbers=False, pose_axis=False
     )
     out = tmp_path / "out"
-    predict_runs.predict_video(find, look, model, str(film), str(out), "jsonl", True)
+    predict_runs.predict_video(find, look, model, str(video_file), str(out), "jsonl", True)
     assert Screen.closed
-    with open_video(film) as video:
+    with open_video(video_file) as video:
         for shown, frame in zip(Screen.shown, video, strict=False):
             assert np.abs(shown.astype(int) - frame.image).max() > 100
     assert len(Screen.shown) == 3
     assert (out / "output.mp4").exists() == draw
 
 
-def test_no_video_and_no_camera_are_one_line(model, pictures, tmp_path):
+def test_no_video_and_no_camera_are_one_line(model, images, tmp_path):
     assert "Camera 63 can't be opened" in _error(_predict(f"--model={model}", "--camera=63"))
     for name in ("absent.mp4", "text.jpg"):
-        assert name in _error(_predict(f"--model={model}", f"--video={pictures / name}"))
+        assert name in _error(_predict(f"--model={model}", f"--video={images / name}"))
 
 
 @pytest.mark.slow
-def test_a_keras_model_gives_what_it_gives_in_python(pictures, tmp_path):
+def test_a_keras_model_gives_what_it_gives_in_python(images, tmp_path):
     file = untrained_model(tmp_path / "cnn6.keras", input_size=32)
-    done = _predict(f"--model={file}", f"--image={pictures / 'a.png'}", "--box=5,5,50,38",
+    done = _predict(f"--model={file}", f"--image={images / 'a.png'}", "--box=5,5,50,38",
                     f"--output={tmp_path / 'out'}")  # fmt: skip
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "out/a_landmarks.json").read_text())
-    (face,) = Landmarker(file)(pictures / "a.png", np.array([[5.0, 5, 50, 38]]))
+    (face,) = Landmarker(file)(images / "a.png", np.array([[5.0, 5, 50, 38]]))
     np.testing.assert_allclose(result["faces"][0]["landmarks_px"], face.landmarks_px, atol=0.02)
     (tmp_path / "nothing").mkdir()
-    done = _predict(f"--model={tmp_path / 'nothing'}", f"--image={pictures / 'a.png'}")
+    done = _predict(f"--model={tmp_path / 'nothing'}", f"--image={images / 'a.png'}")
     assert "No model at" in _error(done)
 
 
-def test_two_models_are_compared_on_the_same_faces(model, pictures, tmp_path):
+def test_two_models_are_compared_on_the_same_faces(model, images, tmp_path):
     out = tmp_path / "out"
-    done = _predict("compare", f"--model={model},{model}", f"--folder={pictures}",
+    done = _predict("compare", f"--model={model},{model}", f"--folder={images}",
                     "--detector=whole", f"--output={out}")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "6 face(s)" in done.stdout
@@ -363,22 +363,22 @@ def test_two_models_are_compared_on_the_same_faces(model, pictures, tmp_path):
     assert {row["max_px"] for row in rows} == {"0.0"}
     assert cv2.imread(str(out / "compare.png")).shape[1] > 600
     assert "must be a new or an empty folder" in _error(
-        _predict("compare", f"--model={model},{model}", f"--folder={pictures}", f"--output={out}")
+        _predict("compare", f"--model={model},{model}", f"--folder={images}", f"--output={out}")
     )
     assert "No face found" in _error(
-        _predict("compare", f"--model={model},{model}", f"--image={pictures / 'one.png'}",
+        _predict("compare", f"--model={model},{model}", f"--image={images / 'one.png'}",
                  f"--output={tmp_path / 'none'}")
     )  # fmt: skip
 
 
 @pytest.mark.slow
-def test_calibrate_writes_what_the_detector_reads(model, synthetic_records, pictures, tmp_path):
+def test_calibrate_writes_what_the_detector_reads(model, synthetic_records, images, tmp_path):
     path = tmp_path / "whole.json"
     done = _predict("calibrate", "--detector=whole", f"--data={synthetic_records}/test-*",
                     f"--output={path}")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "side_ratio" in json.loads(path.read_text())
-    done = _predict(f"--model={model}", f"--image={pictures / 'a.png'}", "--detector=whole",
+    done = _predict(f"--model={model}", f"--image={images / 'a.png'}", "--detector=whole",
                     f"--correction={path}", f"--output={tmp_path / 'out'}")  # fmt: skip
     assert done.returncode == 0, done.stderr
     done = _predict("calibrate", "--detector=whole", "--data=x", f"--output={path}")

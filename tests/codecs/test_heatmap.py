@@ -38,18 +38,18 @@ def test_round_trip_at_the_border(decoder, sigma):
     assert _round_trip(codec, along[..., ::-1]).max() <= BORDER_LIMIT[decoder]
 
 
-def test_the_picture_of_a_drawn_dot_is_where_its_map_is():
+def test_the_image_of_a_drawn_dot_is_where_its_map_is():
     """A blob in the input, averaged over blocks of 4 x 4, against what `decode` finds."""
     codec = HeatmapCodec(input_size=64, heatmap_size=16)
     rows, columns = np.mgrid[:64, :64]
     for x, y in ((25.3, 16.9), (31.0, 40.7), (42.6, 33.2)):
-        picture = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 3.0**2))
-        blocks = picture.reshape(16, 4, 16, 4).mean(axis=(1, 3)).astype(np.float32)
+        image = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 3.0**2))
+        blocks = image.reshape(16, 4, 16, 4).mean(axis=(1, 3)).astype(np.float32)
         found, _ = codec.decode(blocks[None, :, :, None] / blocks.max())
         np.testing.assert_allclose(np.asarray(found)[0, 0], [x, y], atol=0.25)  # .06 of a pixel
         share = blocks / blocks.sum()
-        centre = [(share.sum(axis=axis) * np.arange(16)).sum() for axis in (0, 1)]
-        np.testing.assert_allclose(codec.to_heatmap(np.array([x, y])), centre, atol=0.02)
+        center = [(share.sum(axis=axis) * np.arange(16)).sum() for axis in (0, 1)]
+        np.testing.assert_allclose(codec.to_heatmap(np.array([x, y])), center, atol=0.02)
 
 
 def test_maps_equal_a_loop():

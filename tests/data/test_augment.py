@@ -12,7 +12,7 @@ GEOMETRY = Augmentation(flip=0.5, rotation_deg=30, scale=0.1, translation=0.05, 
 
 
 def _batch(count=8, seed=0, **fixed):
-    """Pictures with a Gaussian dot at landmark 36 of a random shape."""
+    """Images with a Gaussian dot at landmark 36 of a random shape."""
     generator = np.random.default_rng(seed)
     landmarks = generator.uniform(30, 66, (count, 68, 2)).astype(np.float32)
     rows, columns = np.mgrid[:SIDE, :SIDE]
@@ -43,7 +43,7 @@ def _centroids(images):
     )
 
 
-def test_picture_and_landmarks_move_together():
+def test_image_and_landmarks_move_together():
     batch = _batch(64)
     image, landmarks, _ = _augmenter()(batch)
     flipped = batch["draws"][:, 0] < 0.5
@@ -58,7 +58,7 @@ def test_a_flip_moves_the_left_eye_to_the_right():
     batch["landmarks_square_px"][:, 45] = [60, 45]
     _, landmarks, _ = _augmenter(Augmentation(flip=1.0))(batch)
     _, straight, _ = _augmenter(Augmentation())(batch)
-    # The point that was the picture's left eye corner is now its right one ...
+    # The point that was the image's left eye corner is now its right one ...
     np.testing.assert_allclose(landmarks[:, 45, 0], 63 - straight[:, 36, 0], atol=1e-4)
     # ... and the left one still stands left of it.
     assert np.all(landmarks[:, 36, 0] < landmarks[:, 45, 0])
@@ -112,8 +112,8 @@ def test_each_draw_does_what_it_says(name, low, high):
         elif name == "scale":
             values.append(a / base)
         else:
-            centre = apply_affine(np.asarray(matrix[0]), np.array([[48.0, 48.0]]))[0]
-            values.append(centre[0] - 31.5)
+            center = apply_affine(np.asarray(matrix[0]), np.array([[48.0, 48.0]]))[0]
+            values.append(center[0] - 31.5)
     np.testing.assert_allclose(values, [low, high], atol=1e-3)
 
 
@@ -144,12 +144,12 @@ def test_missing_landmarks_weigh_nothing_and_follow_the_flip():
         Augmentation(blur=1.0),
         Augmentation(brightness=0.3),
         Augmentation(contrast=0.5),
-        Augmentation(colour=0.3),
+        Augmentation(color=0.3),
         Augmentation(noise=0.1),
         Augmentation(occlusion=1.0),
     ],
 )
-def test_recolouring_changes_the_picture_and_not_the_landmarks(augmentation):
+def test_recoloring_changes_the_image_and_not_the_landmarks(augmentation):
     batch = _batch(6, occluder_x=0.5, occluder_y=0.5)
     image, landmarks, _ = _augmenter(augmentation)(batch)
     plain, same, _ = _augmenter(Augmentation())(batch)
@@ -196,7 +196,7 @@ def test_noise_is_nearly_normal_and_its_key_decides():
 def test_compiled_and_plain_agree():
     everything = Augmentation(
         flip=0.5, rotation_deg=30, scale=0.1, translation=0.05, box_jitter=0.05, blur=0.5,
-        brightness=0.2, contrast=0.2, colour=0.2, noise=0.05, occlusion=0.5,
+        brightness=0.2, contrast=0.2, color=0.2, noise=0.05, occlusion=0.5,
     )  # fmt: skip
     augmenter = _augmenter(everything)
     batch = {name: tf.constant(value) for name, value in _batch(16).items()}

@@ -6,7 +6,7 @@ import tensorflow as tf
 from experiments import smoke_config
 from keras import ops
 
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.balance import PoseBalance, fit_balance
 from wing_tf.data.read import read_faces, read_landmarks, training_batches

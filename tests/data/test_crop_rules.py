@@ -42,7 +42,7 @@ def test_the_presets_are_those_of_the_public_systems():
         ("hrnet", [40, 50, 100, 130]),  # the margin comes on top, in the network's crop
         ("dataset_box", BOX),
         ("dataset_or_landmark_box", BOX),
-        # Padded by int(2.5) and int(3.5) px to 104 x 146: .64 * 250 = 160, centre (80, 90).
+        # Padded by int(2.5) and int(3.5) px to 104 x 146: .64 * 250 = 160, center (80, 90).
         ("awing_official", [0, 10, 160, 170]),
     ],
 )
@@ -61,7 +61,7 @@ def test_without_a_box_of_the_data_set():
 def test_test_crops_are_widened_by_the_truth_only_where_the_name_says_so():
     inside = awing_box(BOX, np.array([[80.0, 90.0]]))
     np.testing.assert_allclose(inside, awing_box(BOX))
-    # A landmark at x = 161 is 81 px from the centre, beyond the 80 px of the crop: all 200 px.
+    # A landmark at x = 161 is 81 px from the center, beyond the 80 px of the crop: all 200 px.
     near = awing_box(BOX, np.array([[161.0, 90.0]]))
     np.testing.assert_allclose(near, [-20, -10, 180, 190])
     # At 181 it is beyond those, too: 250 -> 240 ... until (101 / side + .5) * 450 <= 440, at
@@ -120,6 +120,6 @@ def test_wrong_rules_are_refused():
         CropRule(name="x", box="face")
     with pytest.raises(ValueError, match="`margin` must be in"):
         CropRule(name="x", box="landmark", margin=0.5)
-    for text in ("[", "{}", '{"name": "x", "colour": 1}'):
+    for text in ("[", "{}", '{"name": "x", "color": 1}'):
         with pytest.raises(ValueError, match="no crop rule"):
             CropRule.from_json(text)

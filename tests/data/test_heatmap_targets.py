@@ -57,7 +57,7 @@ def test_the_boundary_moves_with_the_face():
     face, landmark = np.nonzero(inside)
     column, row = positions[face, landmark].round().astype(int).T
     boundary = np.asarray(maps)[face, row, column, 68]
-    # A landmark is at most half a diagonal from its pixel's centre.
+    # A landmark is at most half a diagonal from its pixel's center.
     assert boundary.min() > np.exp(-0.25) - 0.02
     compiled = HeatmapAugmenter(SCHEME, codec=CODEC, boundary_sigma=1.0, jit_compile=True, **CROPS)(
         {name: tf.constant(value) for name, value in batch.items()}

@@ -55,6 +55,6 @@ def test_missing_points_stay():
 
 
 def test_a_box_is_no_distance_between_landmarks():
-    boxed = dataclasses.replace(SCHEME, default_normaliser="box")
-    with pytest.raises(ValueError, match="normalised by box"):
+    boxed = dataclasses.replace(SCHEME, default_normalizer="box")
+    with pytest.raises(ValueError, match="normalized by box"):
         LabelNoise(boxed, share=0.1, distance=0.1)

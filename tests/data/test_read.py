@@ -69,7 +69,7 @@ def test_an_epoch_shows_each_face_once_and_each_epoch_another_order(train, cache
     assert 0.99 < draws.max() < 1
 
 
-def test_shrunk_reading_keeps_points_on_the_picture(train):
+def test_shrunk_reading_keeps_points_on_the_image(train):
     full, half = (next(read_faces(train, ratio).as_numpy_iterator()) for ratio in (1, 2))
     assert half["image"].shape == (48, 48, 3)
     np.testing.assert_allclose(

@@ -33,7 +33,7 @@ def records(tmp_path_factory):
 
 
 def _always(turn=0.3, size=48):
-    """A first stage that says the same turned shape for every picture."""
+    """A first stage that says the same turned shape for every image."""
     cos, sin = np.cos(turn), np.sin(turn)
     place = reference_in_crop(SHAPE, size, FIRST_MARGIN) - (size - 1) / 2
     place = place @ np.array([[cos, sin], [-sin, cos]]) + (size - 1) / 2
@@ -65,7 +65,7 @@ def _batch(records, batch_size=12):
 
 @pytest.mark.parametrize("simulated", [False, True])
 @pytest.mark.parametrize("jit_compile", [False, True])
-def test_picture_and_landmarks_move_together(records, simulated, jit_compile):
+def test_image_and_landmarks_move_together(records, simulated, jit_compile):
     options = {"simulated_error": 0.02} if simulated else {"network": _always()}
     augmenter = _augmenter(records, jit_compile=jit_compile, **options)
     image, landmarks, weights = augmenter(_batch(records))

@@ -5,7 +5,7 @@ import pytest
 
 from wing_tf.detection import BoxFile, Correction, make_detector
 from wing_tf.inference.output import (
-    PictureFaces,
+    ImageFaces,
     csv_columns,
     csv_rows,
     format_csv,
@@ -51,7 +51,7 @@ def test_csv_in_any_order_of_columns(tmp_path):
     ],
 )
 def test_json_lines(tmp_path, content):
-    lines = [{"note": "of no picture"}, content, {"path": "empty.jpg", "faces": []}]
+    lines = [{"note": "of no image"}, content, {"path": "empty.jpg", "faces": []}]
     path = write(tmp_path / "boxes.jsonl", "\n\n".join(json.dumps(line) for line in lines) + "\n")
     boxes = BoxFile(path)
     np.testing.assert_array_equal(boxes(IMAGE, "a.jpg"), [[2, 3, 40, 41], [0, 1, 10, 11]])
@@ -63,8 +63,8 @@ def test_json_lines(tmp_path, content):
 def test_json_lines_of_one_face_each(tmp_path):
     path = write(
         tmp_path / "boxes.jsonl",
-        '{"picture": "a.jpg", "box_xyxy_px": [0, 0, 4, 4]}\n'
-        '{"picture": "a.jpg", "box_xyxy_px": [0, 0, 8, 8]}\n',
+        '{"image": "a.jpg", "box_xyxy_px": [0, 0, 4, 4]}\n'
+        '{"image": "a.jpg", "box_xyxy_px": [0, 0, 8, 8]}\n',
     )
     np.testing.assert_array_equal(BoxFile(path)(IMAGE, "a.jpg"), [[0, 0, 8, 8], [0, 0, 4, 4]])
 
@@ -90,8 +90,8 @@ def test_names_are_matched_from_near_to_far(tmp_path, monkeypatch):
     (tmp_path / "one").mkdir()
     assert side("../one/c.jpg") == 4
     for other in ("/elsewhere/b.jpg", "/elsewhere/c.jpg", "two/c.jpg", "/some/zone/c.jpg"):
-        assert boxes.find(other) is None  # another picture of the same bare name
-    with pytest.raises(ValueError, match="by the picture's name"):
+        assert boxes.find(other) is None  # another image of the same bare name
+    with pytest.raises(ValueError, match="by the image's name"):
         boxes(IMAGE)
 
 
@@ -106,13 +106,13 @@ def test_what_wing_predict_writes(tmp_path, form):
     scheme = get_scheme("ibug_68")
     boxes = np.array([[0.0, 0, 40, 41], [1, 1, 20, 22]])
     faces = [LocatedFace(np.full((68, 2), 3.0), box, None, scheme) for box in boxes]
-    pictures = [PictureFaces("a.jpg", (50, 60), faces), PictureFaces("b.jpg", (50, 60), [])]
+    images = [ImageFaces("a.jpg", (50, 60), faces), ImageFaces("b.jpg", (50, 60), [])]
     if form == "json":
-        text = format_json(pictures[0], scheme)
+        text = format_json(images[0], scheme)
     elif form == "jsonl":
-        text = "".join(format_json_line(picture, scheme) for picture in pictures)
+        text = "".join(format_json_line(image, scheme) for image in images)
     else:
-        rows = [row for picture in pictures for row in csv_rows(picture, scheme)]
+        rows = [row for image in images for row in csv_rows(image, scheme)]
         text = format_csv([csv_columns(scheme), *rows])
     detector = BoxFile(write(tmp_path / "landmarks", text))
     np.testing.assert_array_equal(detector(IMAGE, "a.jpg"), boxes)
@@ -136,11 +136,11 @@ def test_what_wing_predict_writes(tmp_path, form):
         ("path,x0,y0,x1,y1\na.jpg,0,0,inf,1\n", "boxes:2: a box must be four"),
         ("path,frame,x0,y0,x1,y1\na.mp4,0,0,0,1,1\n", "boxes:2: a video's frame"),
         ('{"image": "a.mp4", "frame": 0, "faces": []}\n', "boxes:1: a video's frame"),
-        ("path,x0,y0,x1,y1\n,0,0,1,1\n", "boxes:2: no picture is named"),
+        ("path,x0,y0,x1,y1\n,0,0,1,1\n", "boxes:2: no image is named"),
         ('{"path": "a.jpg", "faces": []}\n{"path"\n', "boxes:2: not a line of JSON"),
         ('{"path": "a.jpg", "faces": []}\n[1]\n', "boxes:2: expected {...}"),
-        ('{"faces": []}\n', "boxes:1: no picture is named"),
-        ('{"path": 3, "faces": []}\n', "boxes:1: no picture is named"),
+        ('{"faces": []}\n', "boxes:1: no image is named"),
+        ('{"path": 3, "faces": []}\n', "boxes:1: no image is named"),
         ('{"path": "a.jpg", "faces": [{}]}\n', "boxes:1: a box must be four"),
         ('{"path": "a.jpg", "faces": 3}\n', "boxes:1: boxes must be a list"),
         ('{"path": "a.jpg", "boxes_xyxy_px": [1, 2, 3, 4]}\n', "boxes:1: a box must be four"),

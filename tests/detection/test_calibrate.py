@@ -4,32 +4,32 @@ import numpy as np
 import pytest
 
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.detection import BoxFile, Correction, HaarDetector, WholePicture, calibrate
+from wing_tf.detection import BoxFile, Correction, HaarDetector, WholeImage, calibrate
 from wing_tf.inference.calibrate import record_faces
 
 IMAGE = np.zeros((200, 200, 3), np.uint8)
 
 
-def face(centre_xy, side):
+def face(center_xy, side):
     """Four corners of a square and a point that nobody marked."""
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * side / 2
-    return np.concatenate([corners + centre_xy, [[np.nan, np.nan]]])
+    return np.concatenate([corners + center_xy, [[np.nan, np.nan]]])
 
 
 def shifted(shift_xy, ratio):
     """A detector whose boxes must be moved by ``shift_xy`` and scaled by ``ratio``."""
     side = 40 / ratio
-    centre = np.array([100.0, 90.0]) - np.array(shift_xy) * side
+    center = np.array([100.0, 90.0]) - np.array(shift_xy) * side
     far = [0.0, 0, 20, 20]
-    return lambda image: np.array([far, [*(centre - side / 2), *(centre + side / 2)]])
+    return lambda image: np.array([far, [*(center - side / 2), *(center + side / 2)]])
 
 
 def test_a_known_difference_is_measured(tmp_path):
     result = calibrate(shifted((0.1, -0.05), 0.8), [(IMAGE, face((100, 90), 40))] * 3)
-    np.testing.assert_allclose(result.correction.centre_shift_xy, (0.1, -0.05))
+    np.testing.assert_allclose(result.correction.center_shift_xy, (0.1, -0.05))
     assert result.correction.side_ratio == pytest.approx(0.8)
-    assert (result.num_faces, result.num_found, result.others_per_picture) == (3, 3, 1.0)
-    np.testing.assert_allclose(result.centre_off, 0, atol=1e-9)
+    assert (result.num_faces, result.num_found, result.others_per_image) == (3, 3, 1.0)
+    np.testing.assert_allclose(result.center_off, 0, atol=1e-9)
     np.testing.assert_allclose(result.scale, 1)
     result.save(tmp_path / "c.json")
     assert Correction.load(tmp_path / "c.json") == result.correction
@@ -41,9 +41,9 @@ def test_what_stays_is_scatter():
     faces = [(IMAGE, face((104, 90), 36)), (IMAGE, face((96, 90), 44)), (IMAGE, face((30, 180), 9))]
     result = calibrate(shifted((0.0, 0.0), 0.8), faces)
     assert result.recall == pytest.approx(2 / 3)
-    assert result.others_per_picture == pytest.approx(4 / 3)
-    np.testing.assert_allclose(result.correction.centre_shift_xy, 0, atol=1e-12)
-    assert result.centre_off[0] == pytest.approx((4 / 36 + 4 / 44) / 2)
+    assert result.others_per_image == pytest.approx(4 / 3)
+    np.testing.assert_allclose(result.correction.center_shift_xy, 0, atol=1e-12)
+    assert result.center_off[0] == pytest.approx((4 / 36 + 4 / 44) / 2)
     np.testing.assert_allclose(result.scale, np.quantile([40 / 36, 40 / 44], [0.05, 0.95]))
     assert "found 0.667" in str(result)
 
@@ -62,9 +62,9 @@ def test_faces_of_no_size_are_not_counted():
 
 def test_the_present_correction_does_not_matter():
     faces = [(IMAGE, face((100, 110), 100))]
-    plain = calibrate(WholePicture(), faces)
-    assert plain == calibrate(WholePicture(correction=Correction((0.3, 0.3), 2.0)), faces)
-    np.testing.assert_allclose(plain.correction.centre_shift_xy, [0.5 / 200, 10.5 / 200])
+    plain = calibrate(WholeImage(), faces)
+    assert plain == calibrate(WholeImage(correction=Correction((0.3, 0.3), 2.0)), faces)
+    np.testing.assert_allclose(plain.correction.center_shift_xy, [0.5 / 200, 10.5 / 200])
     assert plain.correction.side_ratio == 0.5
 
 
@@ -83,10 +83,10 @@ def test_nothing_found_is_said():
 
 
 def test_faces_come_from_records(synthetic_records):
-    """Squares are cut round the faces: the whole picture is off by nothing, and scaled alike."""
+    """Squares are cut round the faces: the whole image is off by nothing, and scaled alike."""
     records = open_records(find_shards(str(synthetic_records), "test"))
-    result = calibrate(WholePicture(), record_faces(records))
+    result = calibrate(WholeImage(), record_faces(records))
     assert result.num_found == result.num_faces == records.num_faces
-    np.testing.assert_allclose(result.correction.centre_shift_xy, 0, atol=0.01)
+    np.testing.assert_allclose(result.correction.center_shift_xy, 0, atol=0.01)
     assert result.correction.side_ratio == pytest.approx(1 / records.context, rel=0.01)
-    assert result.centre_off[1] < 0.02
+    assert result.center_off[1] < 0.02

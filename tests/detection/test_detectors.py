@@ -10,7 +10,7 @@ from wing_tf.detection import (
     Correction,
     Detector,
     HaarDetector,
-    WholePicture,
+    WholeImage,
     YuNetDetector,
     make_detector,
     matching_box,
@@ -59,13 +59,13 @@ def test_a_correction_is_saved_and_loaded(tmp_path):
     [
         (None, "Cannot read correction"),
         ("no json", "not a JSON file"),
-        ("[1]", "must say centre_shift_xy and side_ratio"),
-        ('{"centre_shift_xy": [0, 0]}', "must say centre_shift_xy and side_ratio"),
-        ('{"centre_shift_xy": [0], "side_ratio": 1}', "two finite numbers"),
-        ('{"centre_shift_xy": [0, NaN], "side_ratio": 1}', "two finite numbers"),
-        ('{"centre_shift_xy": "12", "side_ratio": 1}', "two finite numbers"),
-        ('{"centre_shift_xy": [0, 0], "side_ratio": "1"}', "positive ratio"),
-        ('{"centre_shift_xy": [0, 0], "side_ratio": 0}', "positive ratio"),
+        ("[1]", "must say center_shift_xy and side_ratio"),
+        ('{"center_shift_xy": [0, 0]}', "must say center_shift_xy and side_ratio"),
+        ('{"center_shift_xy": [0], "side_ratio": 1}', "two finite numbers"),
+        ('{"center_shift_xy": [0, NaN], "side_ratio": 1}', "two finite numbers"),
+        ('{"center_shift_xy": "12", "side_ratio": 1}', "two finite numbers"),
+        ('{"center_shift_xy": [0, 0], "side_ratio": "1"}', "positive ratio"),
+        ('{"center_shift_xy": [0, 0], "side_ratio": 0}', "positive ratio"),
     ],
 )
 def test_a_bad_correction_is_refused(tmp_path, content, message):
@@ -76,19 +76,19 @@ def test_a_bad_correction_is_refused(tmp_path, content, message):
         Correction.load(path)
 
 
-def test_a_whole_picture_is_one_box_at_any_shape():
-    square = WholePicture(correction=Correction())
+def test_a_whole_image_is_one_box_at_any_shape():
+    square = WholeImage(correction=Correction())
     np.testing.assert_array_equal(
         square(np.zeros((40, 100, 3), np.uint8)), [[29.5, -0.5, 69.5, 39.5]]
     )
     np.testing.assert_array_equal(square(np.zeros((1, 1, 3), np.uint8)), [[-0.5, -0.5, 0.5, 0.5]])
-    box = WholePicture()(np.zeros((100, 100, 3), np.uint8))
+    box = WholeImage()(np.zeros((100, 100, 3), np.uint8))
     np.testing.assert_allclose(box, [[19.5, 29.5, 79.5, 89.5]])
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 9), (23, 300), (24, 24), (25, 200_000), (9000, 2)])
 @pytest.mark.parametrize("name", ["haar", "yunet"])
-def test_odd_pictures_have_no_faces(name, size_hw):
+def test_odd_images_have_no_faces(name, size_hw):
     detector = make_detector(name, model_path=BLOBS if name == "yunet" else None)
     noise = np.random.default_rng(0).integers(0, 80, (*size_hw, 3), np.uint8)
     found = detector(noise)
@@ -97,7 +97,7 @@ def test_odd_pictures_have_no_faces(name, size_hw):
 
 
 class Watched:
-    """OpenCV's detector, which notes the sizes of the pictures that it is given."""
+    """OpenCV's detector, which notes the sizes of the images that it is given."""
 
     def __init__(self, detector):
         self.detector, self.sizes_hw = detector, []
@@ -120,7 +120,7 @@ class Watched:
     # Haar's border: .15 of 1024 at each side.
     [("haar", "_cascade", (1332, 1332)), ("yunet", "_network", (640, 640))],
 )
-def test_a_very_large_picture_is_searched_at_a_bounded_size(name, attribute, searched_hw):
+def test_a_very_large_image_is_searched_at_a_bounded_size(name, attribute, searched_hw):
     detector = make_detector(name, model_path=BLOBS if name == "yunet" else None)
     watched = Watched(getattr(detector, attribute))
     setattr(detector, attribute, watched)
@@ -128,7 +128,7 @@ def test_a_very_large_picture_is_searched_at_a_bounded_size(name, attribute, sea
     assert watched.sizes_hw == [searched_hw]
 
 
-def test_haar_finds_a_face_at_any_size_of_the_picture(real_faces):
+def test_haar_finds_a_face_at_any_size_of_the_image(real_faces):
     path = sorted((real_faces / "helen" / "trainset").glob("*.jpg"))[0]
     image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     box = HaarDetector()(image)[0]
@@ -138,7 +138,7 @@ def test_haar_finds_a_face_at_any_size_of_the_picture(real_faces):
     np.testing.assert_allclose((scaled + 0.5) / 10 - 0.5, box, atol=0.1 * side)
 
 
-def test_haar_finds_faces_that_fill_the_picture_and_all_of_a_group(real_faces):
+def test_haar_finds_faces_that_fill_the_image_and_all_of_a_group(real_faces):
     source = Ibug300WSource(real_faces)
     items = [item for item in source.items() if item.key.startswith("helen/trainset")][:9]
     tiles = []
@@ -190,13 +190,13 @@ def test_one_detector_may_be_shared_by_threads(real_faces):
 
 
 @pytest.mark.parametrize("size_hw", [(320, 480), (101, 163)])
-def test_yunet_boxes_are_in_the_pictures_pixels(size_hw):
+def test_yunet_boxes_are_in_the_images_pixels(size_hw):
     """OpenCV's own decoding runs; that the square is found says RGB is given as it is meant."""
     box = YuNetDetector(BLOBS)(red_square(size_hw))[0]
     np.testing.assert_allclose(box, np.array(RED_XYXY) - 0.5, atol=1e-3)
 
 
-def test_yunet_boxes_of_a_picture_that_was_shrunk():
+def test_yunet_boxes_of_a_image_that_was_shrunk():
     large = YuNetDetector(BLOBS, longest_px=320)(red_square((160, 320), enlarged=7))[0]
     np.testing.assert_allclose((large + 0.5) / 7 - 0.5, np.array(RED_XYXY) - 0.5, atol=1e-3)
 

@@ -9,12 +9,12 @@ from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation import conditions
 from wing_tf.evaluation.evaluate import evaluate
 from wing_tf.evaluation.predict import compile_network, crop_batches, predict_batches
-from wing_tf.evaluation.report import format_report, make_report, summarise
+from wing_tf.evaluation.report import format_report, make_report, summarize
 from wing_tf.landmarks import SchemeMap, find_map
 from wing_tf.models import cnn6
-from wing_tf.models.saving import Contract, save_network
+from wing_tf.models.saving import ModelSpec, save_network
 
-CONTRACT = Contract(scheme_name="ibug_68", input_size=32, margin=1.2)
+MODEL_SPEC = ModelSpec(scheme_name="ibug_68", input_size=32, margin=1.2)
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +26,15 @@ def records(synthetic_records):
 def model(tmp_path_factory):
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("model") / "cnn6.keras"
-    save_network(cnn6(68, input_size=32), path, CONTRACT)
+    save_network(cnn6(68, input_size=32), path, MODEL_SPEC)
     return path
 
 
-def _perfect(records, contract=CONTRACT, **options):
+def _perfect(records, spec=MODEL_SPEC, **options):
     """What a network that knows the truth would emit, in its input's pixels."""
     from wing_tf.geometry import apply_affine, invert
 
-    batches = list(crop_batches(records, contract, **options))
+    batches = list(crop_batches(records, spec, **options))
     answers = iter([apply_affine(invert(b.crop_to_source), b.true_px) for b in batches])
     return predict_batches(lambda _: next(answers), batches)
 
@@ -59,8 +59,8 @@ def test_moved_boxes_change_the_crop_and_not_the_truth(records):
 def test_batches_do_not_matter(records, model):
     network = keras.saving.load_model(model)
     run = compile_network(network)
-    one = predict_batches(run, crop_batches(records, CONTRACT, batch_size=24))
-    other = predict_batches(run, crop_batches(records, CONTRACT, batch_size=5))
+    one = predict_batches(run, crop_batches(records, MODEL_SPEC, batch_size=24))
+    other = predict_batches(run, crop_batches(records, MODEL_SPEC, batch_size=5))
     np.testing.assert_allclose(one.predicted_px, other.predicted_px, atol=1e-3)
 
 
@@ -69,7 +69,7 @@ def test_a_report_folder_says_all(records, model, synthetic_records, tmp_path):
         model,
         f"{synthetic_records}/test-*",
         tmp_path,
-        normaliser="box",
+        normalizer="box",
         box_noise=0.1,
         detectors={"whole": lambda image: np.array([[23.5, 23.5, 71.5, 71.5]])},
     )
@@ -107,8 +107,8 @@ def test_a_report_folder_says_all(records, model, synthetic_records, tmp_path):
 
 def test_a_model_that_does_not_fit_the_records_is_refused(synthetic_records, tmp_path):
     path = tmp_path / "celeba.keras"
-    contract = Contract(scheme_name="celeba_5", input_size=32, margin=1.2)
-    save_network(cnn6(5, input_size=32), path, contract)
+    spec = ModelSpec(scheme_name="celeba_5", input_size=32, margin=1.2)
+    save_network(cnn6(5, input_size=32), path, spec)
     with pytest.raises(ValueError, match="no map from celeba_5 to ibug_68"):
         evaluate(path, str(synthetic_records), tmp_path)
     wrong = find_map("ibug_68", "aflw_19")
@@ -118,17 +118,17 @@ def test_a_model_that_does_not_fit_the_records_is_refused(synthetic_records, tmp
 
 def test_a_model_is_judged_on_another_mark_up(synthetic_records, tmp_path):
     path = tmp_path / "wflw.keras"
-    contract = Contract(scheme_name="wflw_98", input_size=32, margin=1.2)
+    spec = ModelSpec(scheme_name="wflw_98", input_size=32, margin=1.2)
     network = cnn6(98, input_size=32)
-    save_network(network, path, contract)
+    save_network(network, path, spec)
     (tmp_path / "out").mkdir()
-    report = evaluate(path, str(synthetic_records), tmp_path / "out", normaliser="box")
+    report = evaluate(path, str(synthetic_records), tmp_path / "out", normalizer="box")
     assert report["protocol"].startswith("wflw_98 as ibug_68 (68 landmarks), box NME")
     assert "whose own error has not been measured" in report["warnings"][0]
     records = open_records(find_shards(str(synthetic_records)))
     mapping = find_map("wflw_98", "ibug_68")
     plain = predict_batches(
-        compile_network(network), crop_batches(records, contract), mapping
+        compile_network(network), crop_batches(records, spec), mapping
     ).predicted_px
     true = _perfect(records).true_px
     corners = true.min(axis=1), true.max(axis=1)
@@ -147,16 +147,16 @@ def test_landmarks_that_a_map_leaves_out_are_not_judged(
     reports = []
     for name, scheme_map in (("all", None), ("inner", inner)):
         (tmp_path / name).mkdir()
-        options = {"normaliser": "inter_ocular", "scheme_map": scheme_map}
+        options = {"normalizer": "inter_ocular", "scheme_map": scheme_map}
         reports.append(evaluate(model, data, tmp_path / name, **options))
     assert reports[1]["nme_mean"] == pytest.approx(reports[0]["nme_by_subset"]["inner_51"])
     assert reports[1]["nme_by_region"]["outline"] is None
     assert "(51 landmarks)" in reports[1]["protocol"]
-    # The normaliser's landmarks count also where they are not judged.
+    # The normalizer's landmarks count also where they are not judged.
     groups = tuple((i,) if i in scheme.regions["mouth"] else () for i in range(68))
     mouth = SchemeMap(source=scheme, target=scheme, groups=groups)
     (tmp_path / "mouth").mkdir()
-    report = evaluate(model, data, tmp_path / "mouth", normaliser="inter_ocular", scheme_map=mouth)
+    report = evaluate(model, data, tmp_path / "mouth", normalizer="inter_ocular", scheme_map=mouth)
     assert report["nme_mean"] == pytest.approx(reports[0]["nme_by_region"]["mouth"])
     assert report["num_unscored"] == 0
     gap = reports[0]["nme_median"] - reports[0]["nmde_by_subset"]["inner_49"]
@@ -165,7 +165,7 @@ def test_landmarks_that_a_map_leaves_out_are_not_judged(
 
 
 def test_detected_boxes_are_matched_to_the_faces(records):
-    truth = np.concatenate([b.box_xyxy_px for b in crop_batches(records, CONTRACT)])
+    truth = np.concatenate([b.box_xyxy_px for b in crop_batches(records, MODEL_SPEC)])
     calls = []
 
     def detector(image):
@@ -180,8 +180,8 @@ def test_detected_boxes_are_matched_to_the_faces(records):
     kept = conditions.keep(_perfect(records), found)
     assert len(kept.key) == len(kept.true_px) == found.sum()
     # Full-size boxes go into the shrunk frame that the network's crop is read at.
-    contract = Contract(scheme_name="ibug_68", input_size=8, margin=1.2)
-    move = conditions.detected_boxes(records, contract, boxes)
+    spec = ModelSpec(scheme_name="ibug_68", input_size=8, margin=1.2)
+    move = conditions.detected_boxes(records, spec, boxes)
     ratio = 4
     np.testing.assert_allclose(move(np.zeros((2, 4)))[1], (boxes[1] + 0.5) / ratio - 0.5)
 
@@ -204,7 +204,7 @@ def test_points_without_truth_leave_a_gap_and_not_a_number(records):
 
 
 def test_summary_of_known_errors():
-    summary = summarise(np.array([0.01, 0.03, 0.05, 0.2]))
+    summary = summarize(np.array([0.01, 0.03, 0.05, 0.2]))
     assert summary["auc_08"] == pytest.approx(0.46875)
     assert summary["fr_08"] == 0.25
     assert summary["nme_median"] == pytest.approx(0.04)

@@ -8,33 +8,33 @@ from wing_tf.evaluation.heatmaps import compare_maps, draw_maps, face_maps, peak
 from wing_tf.evaluation.predict import crop_batches
 from wing_tf.models import (
     cnn6,
-    heatmap_localiser,
-    open_localiser,
+    heatmap_localizer,
+    open_localizer,
     open_residuals,
     smt_net,
     stacked_hourglass,
 )
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 
 
 @pytest.fixture(scope="module")
-def localiser():
+def localizer():
     keras.utils.set_random_seed(0)
     network = stacked_hourglass(68, num_stacks=2, features=8, depth=1, input_size=64)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, sigma=1.0)
-    return heatmap_localiser(network, 68, codec)
+    return heatmap_localizer(network, 68, codec)
 
 
-def test_maps_of_faces(synthetic_records, localiser):
+def test_maps_of_faces(synthetic_records, localizer):
     records = open_records(find_shards(f"{synthetic_records}/validation-*"))
-    contract = Contract(scheme_name="ibug_68", input_size=64, margin=1.2)
-    batches = list(crop_batches(records, contract, batch_size=4))
+    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.2)
+    batches = list(crop_batches(records, spec, batch_size=4))
     last = records.num_faces - 1
-    faces = face_maps(localiser, iter(batches), [last, 0])
-    network, codec = open_localiser(localiser)
+    faces = face_maps(localizer, iter(batches), [last, 0])
+    network, codec = open_localizer(localizer)
     expected = np.asarray(network(batches[0].image[:1]))[0, ..., :68]
     np.testing.assert_allclose(faces[1].predicted, expected, atol=1e-4)
-    # The truth in the maps is the truth in the picture.
+    # The truth in the maps is the truth in the image.
     for face in faces:
         found, scores = codec.decode(face.true[None])
         inside = np.asarray(scores)[0] > 0
@@ -48,16 +48,16 @@ def test_maps_of_faces(synthetic_records, localiser):
     compared = compare_maps(faces[0].true, {"a": faces[0].predicted}, records.scheme)
     assert compared.shape[0] * 3 < compared.shape[1]  # two rows of seven
     with pytest.raises(ValueError, match="There are"):
-        face_maps(localiser, iter(batches), [10**6])
+        face_maps(localizer, iter(batches), [10**6])
 
 
-def test_a_network_without_maps(localiser):
-    assert open_localiser(cnn6(5, width=0.1)) is None
+def test_a_network_without_maps(localizer):
+    assert open_localizer(cnn6(5, width=0.1)) is None
     with pytest.raises(ValueError, match="decodes no heatmaps"):
         face_maps(cnn6(5, width=0.1), [], [0])
     with pytest.raises(ValueError, match="decodes no heatmaps"):
         peak_margins(cnn6(5, width=0.1), [], [1])
-    assert open_residuals(localiser) is None
+    assert open_residuals(localizer) is None
 
 
 def test_margins_of_drawn_and_of_predicted_maps(synthetic_records):
@@ -68,23 +68,23 @@ def test_margins_of_drawn_and_of_predicted_maps(synthetic_records):
     head = network.get_layer("stack1_maps")
     head.kernel.assign(head.kernel * 0)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, sigma=1.0, activation="softmax")
-    localiser = heatmap_localiser(network, 68, codec)
-    contract = Contract(scheme_name="ibug_68", input_size=64, margin=1.2)
+    localizer = heatmap_localizer(network, 68, codec)
+    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.2)
     records = open_records(find_shards(f"{synthetic_records}/validation-*"))
-    batches = list(crop_batches(records, contract, batch_size=4))
-    true, predicted = peak_margins(localiser, batches, [1, 2, 4])
+    batches = list(crop_batches(records, spec, batch_size=4))
+    true, predicted = peak_margins(localizer, batches, [1, 2, 4])
     assert true.shape == predicted.shape == (records.num_faces, 3)
     np.testing.assert_allclose(predicted, 0, atol=1e-6)  # flat maps have no margin
-    # A Gaussian off its pixel's centre by (x, y), up to half a pixel each, against the neighbour
+    # A Gaussian off its pixel's center by (x, y), up to half a pixel each, against the neighbor
     # on its side: 1 - exp(-(1 - 2 max(x, y)) / 2), uniform x and y.
     offset = np.max(np.random.default_rng(0).uniform(0, 0.5, (100_000, 2)), axis=1)
     assert true[:, 0].mean() == pytest.approx(np.mean(1 - np.exp(offset - 0.5)), abs=0.01)
     assert (np.diff(true, axis=1) > 0).all()
     head.bias.assign(np.full(68, -1.0))  # below nothing: empty
     linear = HeatmapCodec(input_size=64, heatmap_size=16)
-    _, predicted = peak_margins(heatmap_localiser(network, 68, linear), batches, [1, 30])
+    _, predicted = peak_margins(heatmap_localizer(network, 68, linear), batches, [1, 30])
     np.testing.assert_array_equal(predicted, 0)
     head.bias.assign(np.zeros(68))
     assert true[:, 2].min() > 0.99
-    residuals = np.asarray(open_residuals(localiser)(batches[0].image))
+    residuals = np.asarray(open_residuals(localizer)(batches[0].image))
     np.testing.assert_allclose(residuals, network(batches[0].image)["residuals"], atol=1e-5)

@@ -25,11 +25,11 @@ from wing_tf.evaluation.report import face_errors
 from wing_tf.geometry import landmark_box
 from wing_tf.landmarks import get_scheme
 from wing_tf.models import cnn6
-from wing_tf.models.saving import Contract, load_network, save_network
+from wing_tf.models.saving import ModelSpec, load_network, save_network
 
 
 class Drawn(Source):
-    """Landmarks without faces: noise pictures, some splits, sub-sets and boxes."""
+    """Landmarks without faces: noise images, some splits, sub-sets and boxes."""
 
     def __init__(self, name, scheme, places, box=None):
         self.name, self.scheme, self.places, self.box = name, get_scheme(scheme), places, box
@@ -62,8 +62,8 @@ def _write(folder, source, **options):
 
 
 def _save(path, scheme, **options):
-    contract = Contract(scheme_name=scheme, input_size=32, margin=1.2, **options)
-    save_network(cnn6(get_scheme(scheme).num_landmarks, input_size=32, width=0.1), path, contract)
+    spec = ModelSpec(scheme_name=scheme, input_size=32, margin=1.2, **options)
+    save_network(cnn6(get_scheme(scheme).num_landmarks, input_size=32, width=0.1), path, spec)
     return path
 
 
@@ -78,8 +78,8 @@ def test_protocols_name_what_there_is():
     for name, protocol in PROTOCOLS.items():
         if protocol.scheme:
             scheme = get_scheme(protocol.scheme)
-            known = {*scheme.normalisers, "box", "box_width", "diagonal"}
-            assert protocol.normaliser in known
+            known = {*scheme.normalizers, "box", "box_width", "diagonal"}
+            assert protocol.normalizer in known
         assert set(protocol.counts) <= {*protocol.groups, "each"}
         for entry in PUBLISHED.get(name, ()):
             joints = {"head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "mean"}
@@ -167,7 +167,7 @@ def test_wflw_in_one_table(tmp_path):
         "blur": 2,
     }  # fmt: skip
     assert report["num_faces"] == 4  # not the training faces
-    assert report["normaliser"] == "inter_ocular"
+    assert report["normalizer"] == "inter_ocular"
     table = (tmp_path / "out" / "report.txt").read_text().partition("published:")[0]
     rows = {row.split()[0]: row.split()[1:] for row in table.splitlines() if row}
     assert rows["full"][:3] == ["4", "of", "2500"]
@@ -190,11 +190,11 @@ def test_conditions_that_differ_are_named(tmp_path):
     folder = _write(tmp_path / "records", Drawn("ibug_300w", "ibug_68", places))
     records = open_records(find_shards(str(folder)))
     protocol = get_protocol("300w_interocular")
-    contract = Contract(
+    spec = ModelSpec(
         scheme_name="ibug_68", input_size=32, margin=1.2, trained_on={"ibug_300w": 1816}
     )
 
-    def beside(changed=contract, number=689, landmarks=68, data=records):
+    def beside(changed=spec, number=689, landmarks=68, data=records):
         groups = {"full": {"num_faces": number}}
         return set_beside(protocol, groups, data, changed, landmarks)
 
@@ -208,9 +208,7 @@ def test_conditions_that_differ_are_named(tmp_path):
     assert not beside(landmarks=51)[0]["landmarks_match"]
     other = dataclasses.replace(records, sources={"synthetic": 689})
     assert not beside(data=other)[0]["faces_match"]
-    whole = dataclasses.replace(
-        contract, trained_on={"ibug_300w": 2833}, held_out={"ibug_300w": 315}
-    )
+    whole = dataclasses.replace(spec, trained_on={"ibug_300w": 2833}, held_out={"ibug_300w": 315})
     awing, _, hrnet = beside(whole)
     assert awing["training_data_match"]
     assert not hrnet["training_data_match"]  # began with ImageNet's weights
@@ -228,9 +226,9 @@ def test_aflw_divides_by_its_own_box_whatever_was_cropped(tmp_path):
         out = _new(tmp_path / f"{crop}_out")
         report = evaluate(model, str(folder), out, protocol=get_protocol("aflw_frontal"))
         records = open_records(find_shards(str(folder)))
-        network, contract = load_network(model)
+        network, spec = load_network(model)
         run = compile_network(network)
-        predictions = predict_batches(run, crop_batches(records, contract))
+        predictions = predict_batches(run, crop_batches(records, spec))
         np.testing.assert_allclose(
             predictions.dataset_box_xyxy_px, [[5, 5, 105, 105]] * 2, atol=1e-3
         )
@@ -245,7 +243,7 @@ def test_aflw_divides_by_its_own_box_whatever_was_cropped(tmp_path):
     with pytest.raises(ValueError, match="No face can be scored"):
         evaluate(model, str(bare), _new(tmp_path / "x"), protocol=get_protocol("aflw_full"))
     menpo = evaluate(model, str(folder), _new(tmp_path / "me"), protocol=get_protocol("menpo_box"))
-    plain = evaluate(model, str(folder), _new(tmp_path / "plain"), normaliser="box")
+    plain = evaluate(model, str(folder), _new(tmp_path / "plain"), normalizer="box")
     assert menpo["num_faces"] == plain["num_faces"] == 2
     assert menpo["nme_mean"] > 1.1 * plain["nme_mean"]  # the landmarks' box is the smaller one
     assert "box NME (the landmarks' box)" in menpo["protocol"]
@@ -287,7 +285,7 @@ def test_old_records_are_divided_by_the_box_that_they_hold(tmp_path):
     folder = _write(tmp_path / "new", source)
     old = _new(tmp_path / "old")
     kept = {"image/encoded", "image/side", "landmarks", "visibility", "box", "square_to_source",
-            "key", "picture", "split", "scheme"}  # fmt: skip
+            "key", "source_image", "split", "scheme"}  # fmt: skip
     for file in folder.glob("*.tfrecord"):
         with tf.io.TFRecordWriter(str(old / file.name)) as writer:
             for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
@@ -301,7 +299,7 @@ def test_old_records_are_divided_by_the_box_that_they_hold(tmp_path):
     ]
     assert reports[1]["nme_mean"] == pytest.approx(reports[0]["nme_mean"], rel=1e-6)
     assert "not recorded" in reports[1]["protocol"]
-    (batch,) = crop_batches(open_records(find_shards(str(old))), Contract(
+    (batch,) = crop_batches(open_records(find_shards(str(old))), ModelSpec(
         scheme_name="aflw_19", input_size=32, margin=1.2))  # fmt: skip
     np.testing.assert_allclose(batch.dataset_box_xyxy_px, [[0, 0, 80, 80]] * 3, atol=1e-3)
 
@@ -343,8 +341,8 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ValueError, match="wflw is for records of wflw_98. Received: ibug_68"):
         evaluate(model, str(tmp_path / "test"), tmp_path, protocol=get_protocol("wflw"))
     test, protocol = str(tmp_path / "test"), get_protocol("menpo_diagonal")
-    with pytest.raises(ValueError, match="divides by diagonal. Received: normaliser='box'"):
-        evaluate(model, test, tmp_path, protocol=protocol, normaliser="box")
+    with pytest.raises(ValueError, match="divides by diagonal. Received: normalizer='box'"):
+        evaluate(model, test, tmp_path, protocol=protocol, normalizer="box")
 
 
 def test_pupils_are_nearer_than_corners_on_real_faces(real_faces, tmp_path):

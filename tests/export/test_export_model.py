@@ -12,16 +12,16 @@ from tfrecords_tools.sources import SOURCES
 from wing_tf.data.records import find_shards
 from wing_tf.evaluation.predict import CropBatch
 from wing_tf.export import deployed_network, export_model, write_litert
-from wing_tf.export.contract_file import contract_facts
 from wing_tf.export.faces import judged_faces
-from wing_tf.export.model_card import LICENCES, find_origin, model_card
+from wing_tf.export.model_card import LICENSES, find_origin, model_card
+from wing_tf.export.model_spec_file import export_model_spec
 from wing_tf.export.parity import Parity
 from wing_tf.landmarks import SCHEMES, register_scheme, scheme_from_dict, scheme_to_dict
 from wing_tf.models import cnn6
-from wing_tf.models.saving import Contract, read_contract, save_network
+from wing_tf.models.saving import ModelSpec, read_model_spec, save_network
 from wing_tf.runtime.litert import LiteRtNetwork
 
-FINGERS = {"name": "fingers_4", "points": 4, "pairs": [[0, 3], [1, 2]], "normaliser": [0, 3]}
+FINGERS = {"name": "fingers_4", "points": 4, "pairs": [[0, 3], [1, 2]], "normalizer": [0, 3]}
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +29,18 @@ def model(tmp_path_factory):
     """A small network of 68 points that has learnt nothing, in a file."""
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("model") / "model.keras"
-    contract = Contract(
+    spec = ModelSpec(
         scheme_name="ibug_68", input_size=64, margin=1.2, trained_on={"synthetic": 144},
         held_out={"synthetic": 16}, trained_crops=["landmark_box"], trained_boxes=["landmark"],
     )  # fmt: skip
-    save_network(cnn6(68, input_size=64, width=0.25), path, contract)
+    save_network(cnn6(68, input_size=64, width=0.25), path, spec)
     return path
 
 
 def test_the_folder_says_all_and_so_does_the_file(model, synthetic_records, tmp_path):
     report = export_model(model, tmp_path, data=str(synthetic_records))
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"model.tflite", "contract.json", "model_card.md", "export.json"}
+    assert names == {"model.tflite", "model_spec.json", "model_card.md", "export.json"}
     assert report == json.loads((tmp_path / "export.json").read_text())
     assert report["size_bytes"] == (tmp_path / "model.tflite").stat().st_size
     parity = report["parity"]
@@ -53,9 +53,9 @@ def test_the_folder_says_all_and_so_does_the_file(model, synthetic_records, tmp_
     assert parity["nme_before"] > 0.2
     assert set(report["latency_ms"]) == {"1", "2"}
 
-    facts = json.loads((tmp_path / "contract.json").read_text())
+    facts = json.loads((tmp_path / "model_spec.json").read_text())
     assert facts["input"] == {
-        "name": "image", "shape": [1, 64, 64, 3], "dtype": "uint8", "colour": "RGB"
+        "name": "image", "shape": [1, 64, 64, 3], "dtype": "uint8", "color": "RGB"
     }  # fmt: skip
     assert facts["crop"]["margin"] == 1.2
     assert facts["crop"]["boxes"] == ["landmark"]
@@ -63,10 +63,10 @@ def test_the_folder_says_all_and_so_does_the_file(model, synthetic_records, tmp_
     assert facts["scheme"] == scheme_to_dict(SCHEMES["ibug_68"])
     card = (tmp_path / "model_card.md").read_text()
     assert "144 of synthetic" in card
-    assert "nobody's pictures" in card
+    assert "nobody's images" in card
     assert "1.2 times" in card
     with zipfile.ZipFile(tmp_path / "model.tflite") as archive:
-        assert json.loads(archive.read("contract.json")) == facts
+        assert json.loads(archive.read("model_spec.json")) == facts
         assert archive.read("model_card.md").decode() == card
 
 
@@ -97,15 +97,15 @@ def test_a_mark_up_of_ones_own_goes_with_the_model(synthetic_records, tmp_path):
     keras.utils.set_random_seed(0)
     fingers = register_scheme(scheme_from_dict(FINGERS))
     try:
-        contract = Contract(scheme_name="fingers_4", input_size=64, margin=1.2)
-        save_network(cnn6(4, input_size=64, width=0.25), tmp_path / "m.keras", contract)
+        spec = ModelSpec(scheme_name="fingers_4", input_size=64, margin=1.2)
+        save_network(cnn6(4, input_size=64, width=0.25), tmp_path / "m.keras", spec)
         del SCHEMES["fingers_4"]  # as in another process
         with pytest.raises(ValueError, match="predicts fingers_4, the records hold ibug_68"):
             export_model(tmp_path / "m.keras", tmp_path, data=str(synthetic_records))
         output = tmp_path / "export"
         output.mkdir()
         export_model(tmp_path / "m.keras", output, faces=_noise(4))
-        facts = json.loads((output / "contract.json").read_text())
+        facts = json.loads((output / "model_spec.json").read_text())
         assert scheme_from_dict(facts["scheme"]) == fingers
         report = json.loads((output / "export.json").read_text())
         assert report["parity"]["nme_before"] is None  # there is no truth
@@ -157,13 +157,13 @@ def test_without_a_truth_landmarks_may_not_move_either(model, synthetic_records,
 
 
 def test_faces_are_validation_faces_else_those_not_for_training(model, synthetic_records):
-    contract = read_contract(model)
+    spec = read_model_spec(model)
     for pattern, split, count in (
         ("*", "validation", 8),
         ("t*", "test", 24),
         ("train*", "train", 9),
     ):
-        batches, name = judged_faces(f"{synthetic_records}/{pattern}.tfrecord", contract, count)
+        batches, name = judged_faces(f"{synthetic_records}/{pattern}.tfrecord", spec, count)
         assert name.startswith(f"{split} faces of")
         assert {group for batch in batches for groups in batch.groups for group in groups} == {
             split
@@ -174,22 +174,22 @@ def test_faces_are_validation_faces_else_those_not_for_training(model, synthetic
 
 @pytest.mark.parametrize("square", [True, False])
 def test_the_card_says_how_the_crop_is_cut(square, tmp_path):
-    contract = Contract(scheme_name="ibug_68", input_size=64, margin=1.2, square=square)
-    deployed = deployed_network(cnn6(68, input_size=64, width=0.25), contract)
-    facts = contract_facts(deployed, contract, format="saved_model", precision="float32")
+    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.2, square=square)
+    deployed = deployed_network(cnn6(68, input_size=64, width=0.25), spec)
+    facts = export_model_spec(deployed, spec, format="saved_model", precision="float32")
     parity = Parity(3, 0.1, 0.01, None, "inter_ocular", None, None, 0.001)
-    card = model_card(contract, facts, find_origin(tmp_path / "m.keras"), parity, "faces")
-    assert ("a square round the centre" in card) == square
+    card = model_card(spec, facts, find_origin(tmp_path / "m.keras"), parity, "faces")
+    assert ("a square round the center" in card) == square
     assert ("stretched to a square" in card) != square
     assert "landmarks_px" in card
-    assert facts["pictures"]["outputs"] == {
+    assert facts["images"]["outputs"] == {
         "landmarks_px": {"shape": [None, 68, 2], "dtype": "float32"}
     }
 
 
-def test_every_source_has_a_licence_note():
-    own = {"csv", "coco"}  # anybody's pictures
-    assert set(SOURCES) - own <= set(LICENCES)
+def test_every_source_has_a_license_note():
+    own = {"csv", "coco"}  # anybody's images
+    assert set(SOURCES) - own <= set(LICENSES)
 
 
 def test_a_damaged_model_is_one_line(model, tmp_path):
@@ -208,8 +208,8 @@ def test_a_network_of_mixed_precision_leaves_as_float32(tmp_path):
         network = cnn6(68, input_size=32, width=0.25)
     finally:
         keras.config.set_dtype_policy("float32")
-    contract = Contract(scheme_name="ibug_68", input_size=32, margin=1.0)
-    write_litert(deployed_network(network, contract), tmp_path / "m.tflite")
+    spec = ModelSpec(scheme_name="ibug_68", input_size=32, margin=1.0)
+    write_litert(deployed_network(network, spec), tmp_path / "m.tflite")
     plain = cnn6(68, input_size=32, width=0.25)
     plain.set_weights(network.get_weights())
     crops = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)

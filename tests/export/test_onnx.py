@@ -13,14 +13,14 @@ from wing_tf.models import (
     cnn6,
     cnn7,
     correction,
-    heatmap_localiser,
+    heatmap_localizer,
     mobilenet,
     resnet50,
     smt_net,
     stacked_hourglass,
     two_stage,
 )
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 from wing_tf.models.two_stage import reference_in_crop
 
 POINTS = 5
@@ -46,7 +46,7 @@ def _two_stage(bias=REFERENCE / 2, correct=False):
 def _maps(build, decoder, **arguments):
     network = build(POINTS, num_stacks=1, features=16, depth=2, input_size=64, **arguments)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder)
-    return heatmap_localiser(network, POINTS, codec)
+    return heatmap_localizer(network, POINTS, codec)
 
 
 FAST = {
@@ -69,8 +69,8 @@ def _deployed(build):
     keras.utils.set_random_seed(0)
     network = build()
     side = network.input_shape[1]
-    contract = Contract(scheme_name="ibug_68", input_size=side, margin=1.2)
-    return deployed_network(network, contract)
+    spec = ModelSpec(scheme_name="ibug_68", input_size=side, margin=1.2)
+    return deployed_network(network, spec)
 
 
 def _crops(deployed, count=3):

@@ -16,10 +16,10 @@ from wing_tf.models import (
     HEATMAP_MODELS,
     MODELS,
     correction,
-    heatmap_localiser,
+    heatmap_localizer,
     two_stage,
 )
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.runtime.litert import LiteRtNetwork
 
@@ -50,7 +50,7 @@ def build(name):
     if name in HEATMAP_MODELS:
         network = HEATMAP_MODELS[name](POINTS, **SMALL[name])
         codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder="quarter")
-        return heatmap_localiser(network, POINTS, codec)
+        return heatmap_localizer(network, POINTS, codec)
     spread = np.random.default_rng(1).uniform(-0.5, 0.5, (POINTS, 2))
     reference = reference_in_crop(spread, 64, 1.2)
     first = MODELS["cnn6"](POINTS, input_size=32, width=0.25)
@@ -70,7 +70,7 @@ def test_all_precisions(name, tmp_path):
     network = build(name)
     side = network.input_shape[1]
     deployed = deployed_network(
-        network, Contract(scheme_name="ibug_68", input_size=side, margin=1.1)
+        network, ModelSpec(scheme_name="ibug_68", input_size=side, margin=1.1)
     )
     crops = np.random.default_rng(0).integers(0, 256, (4, side, side, 3), np.uint8)
     expected = network(crops.astype(np.float32))
@@ -120,9 +120,9 @@ def test_saved_models_answer_where_this_package_is_not(tmp_path):
     networks = {name: build(name) for name in NAMES}
     for name, network in networks.items():
         side = network.input_shape[1]
-        contract = Contract(scheme_name="ibug_68", input_size=side, margin=1.1)
+        spec = ModelSpec(scheme_name="ibug_68", input_size=side, margin=1.1)
         folder = tmp_path / name
-        write_saved_model(deployed_network(network, contract), contract, folder / "saved_model")
+        write_saved_model(deployed_network(network, spec), spec, folder / "saved_model")
         crops = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), np.uint8)
         np.save(folder / "crops.npy", crops)
     run = subprocess.run(

@@ -1,4 +1,4 @@
-"""A SavedModel answers for crops and for pictures, in a process that knows only TensorFlow."""
+"""A SavedModel answers for crops and for images, in a process that knows only TensorFlow."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from wing_tf.export import deployed_network, write_saved_model
 from wing_tf.geometry import landmark_box
 from wing_tf.inference import Landmarker
 from wing_tf.models import cnn6
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 
 _STRANGER = """
 import json, sys
@@ -27,12 +27,12 @@ served = tf.saved_model.load(folder + "/saved_model")
 crops = np.load(folder + "/crops.npy")
 landmarks = served.signatures["serving_default"](image=crops)["landmarks"]
 jpeg = [open(f"{folder}/{i}.jpg", "rb").read() for i in range(3)]
-pictures = served.signatures["pictures"]
+images = served.signatures["images"]
 boxes = np.load(folder + "/boxes.npy").astype(np.float32)
-found = pictures(jpeg=tf.constant(jpeg), boxes_xyxy_px=tf.constant(boxes))["landmarks_px"]
+found = images(jpeg=tf.constant(jpeg), boxes_xyxy_px=tf.constant(boxes))["landmarks_px"]
 np.savez(folder + "/found.npz", landmarks=landmarks, landmarks_px=found)
 try:
-    pictures(jpeg=tf.constant(jpeg), boxes_xyxy_px=tf.constant(boxes[:, ::-1]))
+    images(jpeg=tf.constant(jpeg), boxes_xyxy_px=tf.constant(boxes[:, ::-1]))
 except tf.errors.InvalidArgumentError as error:
     print(json.dumps(str(error)))
 assert "wing_tf" not in sys.modules, "TensorFlow alone must do"
@@ -44,22 +44,22 @@ assert "wing_tf" not in sys.modules, "TensorFlow alone must do"
 )
 def test_a_stranger_gets_the_same_landmarks(tmp_path, square):
     keras.utils.set_random_seed(0)
-    contract = Contract(scheme_name="ibug_68", input_size=64, margin=1.3, square=square)
+    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.3, square=square)
     network = cnn6(68, input_size=64, width=0.25)
-    write_saved_model(deployed_network(network, contract), contract, tmp_path / "saved_model")
+    write_saved_model(deployed_network(network, spec), spec, tmp_path / "saved_model")
     (weights,) = (tmp_path / "saved_model" / "variables").glob("*.data-*")
     assert weights.stat().st_size < 1.2 * 4 * network.count_params()  # each is there once
     source = SyntheticSource(count=3, size=240)
     faces = [source.load(item) for item in source.items()]
-    # One box leaves its picture, one asks for a smaller crop than the input.
+    # One box leaves its image, one asks for a smaller crop than the input.
     boxes = np.stack([landmark_box(face.landmarks_px) for face in faces])
     boxes[1] += [-60, -20, -60, -20]
     boxes[2, 2:] = boxes[2, :2] + 30
-    pictures = []
+    images = []
     for number, face in enumerate(faces):
         cv2.imwrite(str(tmp_path / f"{number}.jpg"), face.image[..., ::-1])
-        # As TensorFlow decodes it: JPEG decoders differ by a grey level or two.
-        pictures.append(tf.io.decode_jpeg((tmp_path / f"{number}.jpg").read_bytes()).numpy())
+        # As TensorFlow decodes it: JPEG decoders differ by a gray level or two.
+        images.append(tf.io.decode_jpeg((tmp_path / f"{number}.jpg").read_bytes()).numpy())
     crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     np.save(tmp_path / "crops.npy", crops)
     np.save(tmp_path / "boxes.npy", boxes)
@@ -71,8 +71,8 @@ def test_a_stranger_gets_the_same_landmarks(tmp_path, square):
     assert "x0 < x1" in json.loads(run.stdout)
     found = np.load(tmp_path / "found.npz")
     np.testing.assert_allclose(found["landmarks"], network(crops.astype(np.float32)), atol=1e-3)
-    landmarker = Landmarker(network, contract=contract)
-    for number, picture in enumerate(pictures):
-        (face,) = landmarker(picture, boxes[number : number + 1])
+    landmarker = Landmarker(network, spec=spec)
+    for number, image in enumerate(images):
+        (face,) = landmarker(image, boxes[number : number + 1])
         difference = np.abs(found["landmarks_px"][number] - face.landmarks_px)
         assert difference.max() < 0.02, number

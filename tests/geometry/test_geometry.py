@@ -43,7 +43,7 @@ def test_numpy_and_keras_agree(matrix, some):
     )
 
 
-def test_whole_picture_keeps_its_edges():
+def test_whole_image_keeps_its_edges():
     matrix = g.box_to_size(np.array([-0.5, -0.5, 99.5, 49.5]), (25, 50))
     np.testing.assert_allclose(matrix, g.resize_matrix(0.5))
     corners = np.array([[-0.5, -0.5], [99.5, 49.5]])
@@ -56,10 +56,10 @@ def test_flip_is_an_involution_that_moves_the_first_pixel_to_the_last():
     np.testing.assert_array_equal(g.compose(flip, flip), [[1, 0, 0], [0, 1, 0]])
 
 
-def test_rotation_keeps_the_centre_and_turns_clockwise_as_seen():
-    centre = np.array([5.0, 7.0])
-    matrix = g.rotation_about(centre, np.pi / 2, 2.0, np.zeros(2))
-    np.testing.assert_allclose(g.apply_affine(matrix, centre[None]), centre[None])
+def test_rotation_keeps_the_center_and_turns_clockwise_as_seen():
+    center = np.array([5.0, 7.0])
+    matrix = g.rotation_about(center, np.pi / 2, 2.0, np.zeros(2))
+    np.testing.assert_allclose(g.apply_affine(matrix, center[None]), center[None])
     right_of_it = g.apply_affine(matrix, np.array([[6.0, 7.0]]))
     np.testing.assert_allclose(right_of_it, [[5.0, 9.0]])  # now below, twice as far
 
@@ -79,9 +79,9 @@ def test_iou():
 def test_perturbed_boxes_stay_within_the_amount():
     boxes = np.tile([[10.0, 20, 50, 100]], (500, 1))
     moved = g.perturb_box(boxes, 0.1, np.random.default_rng(0))
-    centre = (moved[:, :2] + moved[:, 2:]) / 2 - [30, 60]
-    assert np.abs(centre).max() <= 8
-    assert np.abs(centre).max() > 7
+    center = (moved[:, :2] + moved[:, 2:]) / 2 - [30, 60]
+    assert np.abs(center).max() <= 8
+    assert np.abs(center).max() > 7
     ratio = (moved[:, 2] - moved[:, 0]) / 40
     assert 0.9 <= ratio.min() < 0.91
     assert 1.09 < ratio.max() <= 1.1
@@ -108,8 +108,8 @@ def _centroid(image):
 @pytest.mark.parametrize("side", [32, 64, 96, 200])
 @pytest.mark.parametrize("offset", [0.0, 0.3])
 def test_crop_keeps_a_dot_in_its_place_at_any_scale(side, offset):
-    picture = _dot(240, 320, 150.25, 110.5, sigma=6)
-    crop, matrix = crop_resample(picture, np.array([70, 30, 230, 190.0]) + offset, (side, side))
+    image = _dot(240, 320, 150.25, 110.5, sigma=6)
+    crop, matrix = crop_resample(image, np.array([70, 30, 230, 190.0]) + offset, (side, side))
     expected = g.apply_affine(matrix, np.array([[150.25, 110.5]]))[0]
     np.testing.assert_allclose(_centroid(crop), expected, atol=0.03)
 
@@ -129,12 +129,12 @@ def test_crop_is_black_outside():
     assert crop[:, :-1].max() == 0
 
 
-def test_same_size_crop_is_the_picture():
-    picture = cv2.GaussianBlur(
+def test_same_size_crop_is_the_image():
+    image = cv2.GaussianBlur(
         np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8), (3, 3), 0
     )
-    crop, matrix = crop_resample(picture, np.array([-0.5, -0.5, 29.5, 19.5]), (20, 30))
-    np.testing.assert_array_equal(crop, picture)
+    crop, matrix = crop_resample(image, np.array([-0.5, -0.5, 29.5, 19.5]), (20, 30))
+    np.testing.assert_array_equal(crop, image)
     np.testing.assert_allclose(matrix, [[1, 0, 0], [0, 1, 0]])
 
 

@@ -10,8 +10,8 @@ from wing_tf.geometry.resample import crop_resample
 
 def _smooth(height, width, sigma=3.0):
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    picture = cv2.GaussianBlur(noise, (0, 0), sigma).astype(float)
-    return np.clip((picture - 127) * 6 + 127, 0, 255).astype(np.uint8)
+    image = cv2.GaussianBlur(noise, (0, 0), sigma).astype(float)
+    return np.clip((image - 127) * 6 + 127, 0, 255).astype(np.uint8)
 
 
 def _by_definition(image, box, size_hw):
@@ -47,49 +47,49 @@ BOXES = {
     "shrunk much": ([-30.2, -20.0, 230.0, 260.5], (16, 24)),
     "stretched": ([33.3, 8.1, 60.0, 170.9], (40, 33)),
     "over a corner": ([150.5, 140.2, 260.0, 230.0], (51, 49)),
-    "wider than the picture": ([-400.0, 60.0, 700.0, 64.0], (20, 20)),
+    "wider than the image": ([-400.0, 60.0, 700.0, 64.0], (20, 20)),
 }
 
 
 @pytest.mark.parametrize("case", BOXES)
 def test_the_crop_is_its_definition(case):
     box, size = BOXES[case]
-    picture = np.random.default_rng(1).integers(0, 256, (180, 200, 3), np.uint8)
-    crop, matrix = crop_resample(picture, np.array(box), size)
+    image = np.random.default_rng(1).integers(0, 256, (180, 200, 3), np.uint8)
+    crop, matrix = crop_resample(image, np.array(box), size)
     assert crop.shape == (*size, 3)
     assert crop.dtype == np.uint8
-    # Rounded once: half a grey level, and what float32 leaves.
-    assert np.abs(crop - _by_definition(picture, box, size)).max() <= 0.501
+    # Rounded once: half a gray level, and what float32 leaves.
+    assert np.abs(crop - _by_definition(image, box, size)).max() <= 0.501
     np.testing.assert_array_equal(matrix, box_to_size(np.array(box), size))
 
 
 @pytest.mark.parametrize("side", [60.0, 150.0, 333.3, 520.7])
 def test_opencv_gives_the_same_within_its_rounding(side):
-    picture = _smooth(600, 640)
+    image = _smooth(600, 640)
     box = np.array([40.3, 17.7, 40.3 + side, 17.7 + side])
-    crop, _ = crop_resample(picture, box, (128, 128))
+    crop, _ = crop_resample(image, box, (128, 128))
     assert np.ptp(crop) > 150
-    assert np.abs(crop.astype(int) - _by_opencv(picture, box, (128, 128))).max() <= 2
+    assert np.abs(crop.astype(int) - _by_opencv(image, box, (128, 128))).max() <= 2
 
 
-def test_views_and_grey_pictures_are_cut_alike():
-    picture, box = _smooth(90, 80), np.array([10.2, 12.0, 71.0, 85.5])
-    crop, _ = crop_resample(picture, box, (32, 32))
-    swapped, _ = crop_resample(picture[..., ::-1], box, (32, 32))
+def test_views_and_gray_images_are_cut_alike():
+    image, box = _smooth(90, 80), np.array([10.2, 12.0, 71.0, 85.5])
+    crop, _ = crop_resample(image, box, (32, 32))
+    swapped, _ = crop_resample(image[..., ::-1], box, (32, 32))
     np.testing.assert_array_equal(swapped, crop[..., ::-1])
-    grey, _ = crop_resample(picture[..., 1], box, (32, 32))
-    np.testing.assert_array_equal(grey, crop[..., 1])
-    turned, _ = crop_resample(picture.transpose(1, 0, 2), box[[1, 0, 3, 2]], (32, 32))
+    gray, _ = crop_resample(image[..., 1], box, (32, 32))
+    np.testing.assert_array_equal(gray, crop[..., 1])
+    turned, _ = crop_resample(image.transpose(1, 0, 2), box[[1, 0, 3, 2]], (32, 32))
     np.testing.assert_array_equal(turned, crop.transpose(1, 0, 2))
 
 
 @pytest.mark.parametrize("box", [[300, 0, 340, 40], [-90, -90, -50, -50], [0, 99, 40, 140]])
-def test_a_box_beside_the_picture_is_black(box):
+def test_a_box_beside_the_image_is_black(box):
     crop, _ = crop_resample(np.full((90, 80, 3), 255, np.uint8), np.array(box, float), (16, 16))
     assert not crop.any()
 
 
-def test_one_colour_stays_one_colour():
+def test_one_color_stays_one_color():
     for side in np.linspace(20, 300, 40):
         crop, _ = crop_resample(
             np.full((400, 400, 3), 255, np.uint8),

@@ -1,9 +1,9 @@
 """Make `addons_warp_blur.npz`: warps and blurs by tensorflow-addons 0.23.0, which isn't ours.
 
-Why: our warp and blur replace `tfa.image.transform`, `rotate` and `gaussian_filter2d`. Pictures
-made by the original show that pixel centres, direction of the matrix, border and kernel agree.
+Why: our warp and blur replace `tfa.image.transform`, `rotate` and `gaussian_filter2d`. Images
+made by the original show that pixel centers, direction of the matrix, border and kernel agree.
 tensorflow-addons doesn't import beside Keras 3, so the arrays are made once and kept.
-`transform` and `rotate` only wrap `tf.raw_ops.ImageProjectiveTransformV3`: their pictures check a
+`transform` and `rotate` only wrap `tf.raw_ops.ImageProjectiveTransformV3`: their images check a
 warp written without that op, and only the wrapping of one written with it.
 
 Environment (CPU, about a minute) and run; the npz is written beside this file, and two runs on one
@@ -13,12 +13,12 @@ machine give the same bytes:
     /tmp/tfa_env/bin/pip install tensorflow-cpu==2.15.1 tensorflow-addons==0.23.0 'numpy<2'
     /tmp/tfa_env/bin/python tests/golden/make_addons_golden.py
 
-Conventions: every matrix [2, 3] maps an OUTPUT pixel (x, y) to an INPUT pixel (x, y); pixel centres
-are integers. Bilinear, and each of the four taps outside of the picture counts as 0, so the border
-fades over one pixel. Blur: weights exp(-k^2 / 2 sigma^2), normalised over the window;
+Conventions: every matrix [2, 3] maps an OUTPUT pixel (x, y) to an INPUT pixel (x, y); pixel centers
+are integers. Bilinear, and each of the four taps outside of the image counts as 0, so the border
+fades over one pixel. Blur: weights exp(-k^2 / 2 sigma^2), normalized over the window;
 REFLECT does not repeat the edge pixel.
 
-Arrays, float32 (pictures 0..255):
+Arrays, float32 (images 0..255):
     image             [3, 40, 48, 3]
     matrices          [3, 2, 3]       sub-pixel shift; rotation and scale; affine with a flip
     warped            [3, 32, 36, 3]  `transform` of image by matrices
@@ -40,31 +40,31 @@ OUTPUT_HEIGHT, OUTPUT_WIDTH = 32, 36
 
 
 def make_image(rng: np.random.Generator) -> np.ndarray:
-    """Return smooth noise with three hard-edged rectangles a picture; whole grey levels."""
+    """Return smooth noise with three hard-edged rectangles an image; whole gray levels."""
     coarse = rng.uniform(0, 255, (3, 6, 7, 3))
     rows, columns = np.linspace(0, 5, HEIGHT), np.linspace(0, 6, WIDTH)
     # A tent over the coarse grid is linear interpolation.
     tent_y = np.maximum(0, 1 - np.abs(rows[:, None] - np.arange(6)))
     tent_x = np.maximum(0, 1 - np.abs(columns[:, None] - np.arange(7)))
     image = np.einsum("yi,xj,bijc->byxc", tent_y, tent_x, coarse)
-    for picture in image:
+    for one in image:
         for _ in range(3):
             top, left = rng.integers(0, HEIGHT - 8), rng.integers(0, WIDTH - 8)
             height, width = rng.integers(4, 14, 2)
-            picture[top : top + height, left : left + width] = rng.uniform(0, 255, 3)
+            one[top : top + height, left : left + width] = rng.uniform(0, 255, 3)
     return np.round(image).astype(np.float32)
 
 
 def make_matrices() -> np.ndarray:
-    """Return the three output -> input maps; each reaches outside of the picture."""
+    """Return the three output -> input maps; each reaches outside of the image."""
     shift = [[1, 0, -0.4], [0, 1, -0.7]]
 
-    # 1.3 input pixels for one output pixel, the output's centre on the input's centre.
+    # 1.3 input pixels for one output pixel, the output's center on the input's center.
     cos, sin = 1.3 * np.cos(np.deg2rad(23)), 1.3 * np.sin(np.deg2rad(23))
     linear = np.array([[cos, -sin], [sin, cos]])
-    input_centre = np.array([(WIDTH - 1) / 2, (HEIGHT - 1) / 2])
-    output_centre = np.array([(OUTPUT_WIDTH - 1) / 2, (OUTPUT_HEIGHT - 1) / 2])
-    offset = input_centre - linear @ output_centre
+    input_center = np.array([(WIDTH - 1) / 2, (HEIGHT - 1) / 2])
+    output_center = np.array([(OUTPUT_WIDTH - 1) / 2, (OUTPUT_HEIGHT - 1) / 2])
+    offset = input_center - linear @ output_center
     rotation = np.concatenate([linear, offset[:, None]], axis=1)
 
     flip = [[-1.15, 0.22, 44.3], [0.17, 0.93, 3.6]]  # determinant -1.107

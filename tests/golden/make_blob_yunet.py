@@ -38,7 +38,7 @@ def main():
                 strides=[stride, stride],
             )
         )
-        # A face's centre is (cell + offset) * stride, its side exp(log side) * stride.
+        # A face's center is (cell + offset) * stride, its side exp(log side) * stride.
         heads = {"cls": ([1.0], [0.0]), "obj": ([1.0], [0.0])}
         heads["bbox"] = ([0.0] * 4, [0.5, 0.5, 0.0, 0.0])
         heads["kps"] = ([0.0] * 10, [0.5] * 10)

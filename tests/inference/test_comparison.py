@@ -89,6 +89,6 @@ def test_a_sheet_of_equal_differences_is_full():
 
 
 @pytest.mark.parametrize("box", [(-90.0, -90, 5, 5), (255, 295, 900, 900), (0, 0, 3, 3)])
-def test_faces_at_a_pictures_edge_are_shown_too(box):
+def test_faces_at_a_images_edge_are_shown_too(box):
     (one,) = _compare(_model(4.0), [box])
     assert one.tile.shape == (300, 602, 3)

@@ -1,4 +1,4 @@
-"""A run over a folder goes on whatever one picture does, and ends where none can be written."""
+"""A run over a folder goes on whatever one image does, and ends where none can be written."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from wing_tf.inference.folder import run_folder
 
 @pytest.fixture
 def folder(tmp_path):
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for name, shade in (("a.png", 90), ("b.png", 180)):
         cv2.imwrite(str(folder / name), np.full((40, 50, 3), shade, np.uint8))
@@ -49,25 +49,25 @@ def _plain(image, faces):
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_a_picture_on_which_the_landmarker_fails_is_skipped(folder, tmp_path, alone):
+def test_a_image_on_which_the_landmarker_fails_is_skipped(folder, tmp_path, alone):
     if alone:
         (folder / "a.png").unlink()
 
     summary = run_folder(FailsOnBright(detector="whole"), folder, tmp_path / "out", settings={})
-    assert summary.pictures == (0 if alone else 1)
+    assert summary.images == (0 if alone else 1)
     assert _names(tmp_path / "out") == ([] if alone else ["a.png"])
     assert _skipped(tmp_path / "out") == {"b.png": "needs more memory than there is"}
 
 
 @pytest.mark.parametrize("error", [MemoryError(), cv2.error("drawing"), ValueError("a size")])
-def test_a_picture_that_can_not_be_drawn_is_skipped(folder, tmp_path, error):
+def test_a_image_that_can_not_be_drawn_is_skipped(folder, tmp_path, error):
     def draw(image, faces):
         if image.mean() < 100:
             raise error
         return image
 
     out = tmp_path / "out"
-    assert _run(folder, out, draw=draw, form="pts").pictures == 1
+    assert _run(folder, out, draw=draw, form="pts").images == 1
     assert _names(out) == ["b.png"]
     assert list(_skipped(out)) == ["a.png"]
     assert [path.name for path in out.glob("*.pts")] == ["b.pts"]
@@ -77,7 +77,7 @@ def test_a_name_that_has_no_room_for_an_ending_is_skipped(folder, tmp_path):
     long = "n" * 251 + ".bmp"
     cv2.imwrite(str(folder / long), np.zeros((9, 9, 3), np.uint8))
     out = tmp_path / "out"
-    assert _run(folder, out, draw=_plain).pictures == 2
+    assert _run(folder, out, draw=_plain).images == 2
     assert "too long" in _skipped(out)[long]
 
 
@@ -91,4 +91,4 @@ def test_an_output_that_can_not_be_written_ends_the_run(folder, tmp_path):
     assert _names(out) == ["a.png", "b.png"]
     assert _skipped(out) == {}
     (out / "drawn").unlink()
-    assert _run(folder, out, draw=_plain).pictures == 3
+    assert _run(folder, out, draw=_plain).images == 3

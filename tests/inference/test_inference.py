@@ -10,9 +10,9 @@ from wing_tf.geometry.pose import head_pose
 from wing_tf.inference import HaarDetector, Landmarker
 from wing_tf.landmarks import find_map
 from wing_tf.models import cnn6
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 
-CONTRACT = Contract(scheme_name="ibug_68", input_size=32, margin=1.2)
+MODEL_SPEC = ModelSpec(scheme_name="ibug_68", input_size=32, margin=1.2)
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def network():
     return cnn6(68, input_size=32)
 
 
-def test_landmarks_are_in_the_pictures_pixels(network):
-    """The untrained network emits what it emits; moved and scaled pictures must move it along."""
-    landmarker = Landmarker(network, contract=CONTRACT)
+def test_landmarks_are_in_the_images_pixels(network):
+    """The untrained network emits what it emits; moved and scaled images must move it along."""
+    landmarker = Landmarker(network, spec=MODEL_SPEC)
     generator = np.random.default_rng(0)
     small = cv2.GaussianBlur(generator.integers(0, 256, (80, 90, 3), np.uint8), (0, 0), 3)
     box = np.array([[20.0, 15, 60, 62]])
@@ -36,13 +36,13 @@ def test_landmarks_are_in_the_pictures_pixels(network):
     np.testing.assert_allclose(large, (first + 0.5) * 2 - 0.5, atol=0.2)
 
 
-def test_a_source_picture_and_its_record_agree(network, synthetic_records):
+def test_a_source_image_and_its_record_agree(network, synthetic_records):
     from tfrecords_tools.sources import SyntheticSource
 
     records = open_records(find_shards(str(synthetic_records), "test"))
-    by_record = predict_batches(compile_network(network), crop_batches(records, CONTRACT))
+    by_record = predict_batches(compile_network(network), crop_batches(records, MODEL_SPEC))
     source = SyntheticSource(count=160, num_test=24, seed=1)
-    landmarker = Landmarker(network, contract=CONTRACT)
+    landmarker = Landmarker(network, spec=MODEL_SPEC)
     items = {item.key: item for item in source.items()}
     for key, box, landmarks in list(
         zip(by_record.key, by_record.box_xyxy_px, by_record.predicted_px, strict=True)
@@ -54,7 +54,7 @@ def test_a_source_picture_and_its_record_agree(network, synthetic_records):
 
 
 def test_several_boxes_keep_their_order(network):
-    landmarker = Landmarker(network, contract=CONTRACT)
+    landmarker = Landmarker(network, spec=MODEL_SPEC)
     image = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
     boxes = np.array([[10.0, 10, 40, 40], [30, 30, 80, 80]])
     both = landmarker(image, boxes)
@@ -65,14 +65,14 @@ def test_several_boxes_keep_their_order(network):
     assert landmarker(image, np.zeros((0, 4))) == []
 
 
-def test_a_picture_may_be_a_file_grey_bgr_or_have_alpha(network, tmp_path):
-    landmarker = Landmarker(network, contract=CONTRACT)
+def test_a_image_may_be_a_file_gray_bgr_or_have_alpha(network, tmp_path):
+    landmarker = Landmarker(network, spec=MODEL_SPEC)
     image = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
     image = cv2.GaussianBlur(image, (0, 0), 4)
     boxes = np.array([[5.0, 8, 40, 50]])
 
-    def located(picture, **options):
-        return landmarker(picture, boxes, **options)[0].landmarks_px
+    def located(value, **options):
+        return landmarker(value, boxes, **options)[0].landmarks_px
 
     expected = located(image)
     bgr = np.ascontiguousarray(image[..., ::-1])
@@ -82,40 +82,40 @@ def test_a_picture_may_be_a_file_grey_bgr_or_have_alpha(network, tmp_path):
     np.testing.assert_array_equal(located(np.concatenate([image, alpha], axis=2)), expected)
     with_alpha = np.concatenate([bgr, alpha], axis=2)
     np.testing.assert_array_equal(located(with_alpha, channels="bgr"), expected)
-    grey = image[..., 1]
-    same = located(np.stack([grey] * 3, axis=2))
-    np.testing.assert_array_equal(located(grey), same)
-    np.testing.assert_array_equal(located(grey[..., None]), same)
+    gray = image[..., 1]
+    same = located(np.stack([gray] * 3, axis=2))
+    np.testing.assert_array_equal(located(gray), same)
+    np.testing.assert_array_equal(located(gray[..., None]), same)
     cv2.imwrite(str(tmp_path / "face.png"), bgr)
     np.testing.assert_array_equal(located(tmp_path / "face.png"), expected)
     np.testing.assert_array_equal(located(str(tmp_path / "face.png")), expected)
 
 
-def test_flip_averaging_is_the_mean_with_the_mirrored_picture(network):
+def test_flip_averaging_is_the_mean_with_the_mirrored_image(network):
     image = np.random.default_rng(0).integers(0, 256, (60, 51, 3), np.uint8)
     boxes = np.array([[5.0, 8, 40, 50]])
-    plain = Landmarker(network, contract=CONTRACT)
+    plain = Landmarker(network, spec=MODEL_SPEC)
     mirrored = plain(image[:, ::-1], np.array([[50 - 40.0, 8, 50 - 5, 50]]))[0].landmarks_px
     mirrored = mirrored[list(plain.scheme.flip_permutation)] * [-1, 1] + [50, 0]
     expected = (plain(image, boxes)[0].landmarks_px + mirrored) / 2
-    averaged = Landmarker(network, contract=CONTRACT, flip=True)(image, boxes)[0]
+    averaged = Landmarker(network, spec=MODEL_SPEC, flip=True)(image, boxes)[0]
     np.testing.assert_allclose(averaged.landmarks_px, expected, atol=0.05)
 
 
 def test_the_second_pass_cuts_round_the_landmarks_of_the_first(network):
     image = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
     boxes = np.array([[10.0, 10, 40, 40], [30, 30, 80, 80]])
-    once = Landmarker(network, contract=CONTRACT)
+    once = Landmarker(network, spec=MODEL_SPEC)
     first = once(image, boxes)
     again = once(image, landmark_box(np.stack([face.landmarks_px for face in first])))
-    both = Landmarker(network, contract=CONTRACT, passes=2)(image, boxes)
+    both = Landmarker(network, spec=MODEL_SPEC, passes=2)(image, boxes)
     for face, expected in zip(both, again, strict=True):
         np.testing.assert_array_equal(face.box_xyxy_px, expected.box_xyxy_px)
         np.testing.assert_allclose(face.landmarks_px, expected.landmarks_px, atol=1e-4)
 
 
-def test_pictures_of_many_sizes_are_run_together(network):
-    landmarker = Landmarker(network, contract=CONTRACT)
+def test_images_of_many_sizes_are_run_together(network):
+    landmarker = Landmarker(network, spec=MODEL_SPEC)
     generator = np.random.default_rng(0)
     images = [generator.integers(0, 256, (40 + 9 * i, 50, 3), np.uint8) for i in range(3)]
     boxes = [
@@ -137,7 +137,7 @@ def test_a_detector_may_go_by_names(network):
         def __call__(self, image, name):
             return {"a.png": np.array([[2.0, 2, 20, 20]])}.get(name, np.zeros((0, 4)))
 
-    landmarker = Landmarker(network, contract=CONTRACT, detector=ByName())
+    landmarker = Landmarker(network, spec=MODEL_SPEC, detector=ByName())
     image = np.zeros((30, 30, 3), np.uint8)
     np.testing.assert_array_equal(landmarker.detect(image, "a.png"), [[2, 2, 20, 20]])
     assert landmarker(image) == []
@@ -145,17 +145,17 @@ def test_a_detector_may_go_by_names(network):
 
 def test_a_face_has_a_score_and_angles(network):
     image = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
-    (face,) = Landmarker(network, contract=CONTRACT)(image, np.array([[5.0, 8, 40, 50]]))
+    (face,) = Landmarker(network, spec=MODEL_SPEC)(image, np.array([[5.0, 8, 40, 50]]))
     assert face.scores is None
     assert 0 <= face.score <= 1
     assert face.identity is None
-    pose = head_pose(face.landmarks_px, Landmarker(network, contract=CONTRACT).scheme)
+    pose = head_pose(face.landmarks_px, Landmarker(network, spec=MODEL_SPEC).scheme)
     np.testing.assert_array_equal(face.angles_deg, pose.angles_deg)
     assert face.score == pose.score
 
 
 def test_bad_calls_are_refused(network):
-    landmarker = Landmarker(network, contract=CONTRACT)
+    landmarker = Landmarker(network, spec=MODEL_SPEC)
     image = np.zeros((50, 50, 3), np.uint8)
     with pytest.raises(ValueError, match="must be uint8"):
         landmarker(image.astype(float), np.array([[0.0, 0, 9, 9]]))
@@ -163,19 +163,19 @@ def test_bad_calls_are_refused(network):
         landmarker(image[..., :2], np.array([[0.0, 0, 9, 9]]))
     with pytest.raises(ValueError, match='"rgb" or "bgr"'):
         landmarker(image, np.array([[0.0, 0, 9, 9]]), channels="RGB")
-    with pytest.raises(ValueError, match="lies outside of the picture of 50 x 50"):
+    with pytest.raises(ValueError, match="lies outside of the image of 50 x 50"):
         landmarker(image, np.array([[0.0, 0, 9, 9], [60, 0, 70, 9]]))
     with pytest.raises(ValueError, match="passes=3"):
-        Landmarker(network, contract=CONTRACT, passes=3)
+        Landmarker(network, spec=MODEL_SPEC, passes=3)
     with pytest.raises(ValueError, match="No detector 'hog'"):
-        Landmarker(network, contract=CONTRACT, detector="hog")
+        Landmarker(network, spec=MODEL_SPEC, detector="hog")
     with pytest.raises(ValueError, match="Without a detector"):
-        Landmarker(network, contract=CONTRACT, detector=None)(image)
+        Landmarker(network, spec=MODEL_SPEC, detector=None)(image)
     with pytest.raises(ValueError, match=r"must be \[N, 4\]"):
         landmarker(image, np.array([0.0, 0, 9, 9]))
     with pytest.raises(ValueError, match="x0 < x1"):
         landmarker(image, np.array([[9.0, 0, 9, 9]]))
-    with pytest.raises(ValueError, match="needs `contract`"):
+    with pytest.raises(ValueError, match="needs `spec`"):
         Landmarker(network)
 
 
@@ -216,9 +216,9 @@ def test_records_can_be_read_back_for_the_detector(synthetic_records):
 def test_landmarks_of_another_mark_up(network):
     image = np.random.default_rng(0).integers(0, 256, (90, 80, 3), np.uint8)
     box = np.array([[10.0, 12.0, 60.0, 70.0]])
-    plain = Landmarker(network, contract=CONTRACT)(image, box)[0]
+    plain = Landmarker(network, spec=MODEL_SPEC)(image, box)[0]
     mapping = find_map("ibug_68", "cofw_29")
-    mapped = Landmarker(network, contract=CONTRACT, scheme_map=mapping)
+    mapped = Landmarker(network, spec=MODEL_SPEC, scheme_map=mapping)
     assert mapped.scheme.name == "cofw_29"
     np.testing.assert_allclose(mapped(image, box)[0].landmarks_px, mapping(plain.landmarks_px))
     scores = np.linspace(0, 1, 68)
@@ -226,4 +226,4 @@ def test_landmarks_of_another_mark_up(network):
     np.testing.assert_allclose(found, [scores[17], scores[37:39].mean()])
     assert np.isnan(mapping.mean_scores(scores)[5])
     with pytest.raises(ValueError, match="The map is from wflw_98, the model predicts ibug_68"):
-        Landmarker(network, contract=CONTRACT, scheme_map=find_map("wflw_98", "ibug_68"))
+        Landmarker(network, spec=MODEL_SPEC, scheme_map=find_map("wflw_98", "ibug_68"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wing_tf.inference.output import (
-    PictureFaces,
+    ImageFaces,
     as_dict,
     csv_columns,
     csv_rows,
@@ -33,14 +33,14 @@ def _face(shift=100.0, **more):
 
 
 def _found(name="a.jpg", count=1, **more):
-    return PictureFaces(name, (300, 200), [_face(100 + i) for i in range(count)], **more)
+    return ImageFaces(name, (300, 200), [_face(100 + i) for i in range(count)], **more)
 
 
 def test_json_says_all_that_is_known_of_a_face():
     scores = np.linspace(0, 1, 68, dtype=np.float32)
     face = _face(scores=scores, identity=4)
     face.landmarks_px[3] = np.nan
-    found = PictureFaces("v.mp4", (300, 200), [face], frame=7, time_s=0.28)
+    found = ImageFaces("v.mp4", (300, 200), [face], frame=7, time_s=0.28)
     values = json.loads(format_json(found, SCHEME))
     assert json.loads(format_json_line(found, SCHEME)) == values
     assert (values["image"], values["frame"], values["time_s"]) == ("v.mp4", 7, 0.28)
@@ -53,14 +53,14 @@ def test_json_says_all_that_is_known_of_a_face():
     assert one["score"] == pytest.approx(0.5)
     np.testing.assert_allclose(one["scores"], scores, atol=1e-4)
     np.testing.assert_allclose(one["angles_deg"], [0, 0, 0], atol=1)
-    plain = as_dict(PictureFaces("a", (1, 1), []), SCHEME)
+    plain = as_dict(ImageFaces("a", (1, 1), []), SCHEME)
     assert plain == {"image": "a", "size_hw": [1, 1], "scheme": "ibug_68", "faces": []}
 
 
 def test_a_csv_row_reads_back_by_its_columns():
     face = _face()
     face.landmarks_px[3] = np.nan
-    found = PictureFaces('a "b",c.jpg', (300, 200), [face, _face(120)])
+    found = ImageFaces('a "b",c.jpg', (300, 200), [face, _face(120)])
     text = format_csv([csv_columns(SCHEME), *csv_rows(found, SCHEME)])
     first, second = csv.DictReader(io.StringIO(text))
     assert (first["image"], first["width_px"], first["height_px"]) == (found.image, "200", "300")
@@ -68,14 +68,14 @@ def test_a_csv_row_reads_back_by_its_columns():
     assert (first["x_3_px"], first["x_27_px"], second["y_27_px"]) == ("", "100.0", "120.0")
     assert (first["box_x1_px"], first["score_0"]) == ("170.25", "")
     assert float(second["yaw_deg"]) == pytest.approx(0, abs=1)
-    (none,) = csv_rows(PictureFaces("n.jpg", (3, 4), []), SCHEME)
+    (none,) = csv_rows(ImageFaces("n.jpg", (3, 4), []), SCHEME)
     assert len(none) == len(csv_columns(SCHEME))
     assert none[:4] == ["n.jpg", 4, 3, 0]
     assert set(none[4:]) == {None}
 
 
 def test_a_csv_of_a_video_has_frames_and_identities():
-    found = PictureFaces("v", (9, 9), [_face(identity=2)], frame=5, time_s=0.2)
+    found = ImageFaces("v", (9, 9), [_face(identity=2)], frame=5, time_s=0.2)
     text = format_csv([csv_columns(SCHEME, video=True), *csv_rows(found, SCHEME)])
     (row,) = csv.DictReader(io.StringIO(text))
     assert (row["frame"], row["time_s"], row["identity"]) == ("5", "0.2", "2")
@@ -89,7 +89,7 @@ def test_pts_counts_from_one(tmp_path):
     np.testing.assert_allclose(read_pts(tmp_path / "a.pts", 68), landmarks, atol=1e-3)
 
 
-def test_files_of_one_picture(tmp_path):
+def test_files_of_one_image(tmp_path):
     names = {
         (form, count): [path.name for path in single_files(
             _found(count=count), SCHEME, tmp_path / "a.b_landmarks", form)]
@@ -101,7 +101,7 @@ def test_files_of_one_picture(tmp_path):
     assert names["pts", 2] == ["a.b_landmarks_1.pts", "a.b_landmarks_2.pts"]
 
 
-def test_pts_files_of_two_pictures_never_have_one_name():
+def test_pts_files_of_two_images_never_have_one_name():
     names = ["a.jpg", "a_1.jpg", "b.jpg", "b.png", "c/b.jpg", "300_2.jpg"]
     bases = pts_bases(names)
     assert bases["a.jpg"] == "a"
@@ -121,7 +121,7 @@ def test_pts_files_of_two_pictures_never_have_one_name():
         ["b.jpg", "b.pts/a.jpg", "c.png", "c_2.pts/a.png"],
     ],
 )
-def test_files_of_pictures_are_apart_whatever_their_names(names):
+def test_files_of_images_are_apart_whatever_their_names(names):
     bases = pts_bases(names)
     assert list(bases) == names
     written = [f"{base}{end}.pts" for base in bases.values() for end in ("", "_1", "_2")]
@@ -129,7 +129,7 @@ def test_files_of_pictures_are_apart_whatever_their_names(names):
     assert not {str(pathlib.PurePosixPath(name).parent) for name in names} & set(written)
 
 
-def test_drawn_pictures_never_have_one_name():
+def test_drawn_images_never_have_one_name():
     names = ["a.bmp", "a.bmp.jpg", "a.bmp_.jpg", "b.PNG", "c.tif", "c.tif.jpg/d.webp"]
     drawn = drawn_names(names)
     assert set(drawn) == set(names)
@@ -140,20 +140,20 @@ def test_drawn_pictures_never_have_one_name():
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv"])
 def test_a_result_file_that_was_cut_anywhere_goes_on_to_the_same_text(tmp_path, ending):
-    pictures = [_found("a.jpg", 2), _found("ü\n,b.jpg", 0), _found("c\udcff.jpg", 1)]
+    images = [_found("a.jpg", 2), _found("ü\n,b.jpg", 0), _found("c\udcff.jpg", 1)]
     whole = tmp_path / f"whole.{ending}"
     with ResultFile(whole, SCHEME) as file:
-        file.write(pictures[:2])
-        file.write(pictures[2:])
+        file.write(images[:2])
+        file.write(images[2:])
         assert file.done == {"a.jpg": 2, "ü\n,b.jpg": 0, "c\udcff.jpg": 1}
     text = whole.read_bytes()
     with ResultFile(whole, SCHEME) as file:
-        assert file.done == {one.image: len(one.faces) for one in pictures}
+        assert file.done == {one.image: len(one.faces) for one in images}
     cut = tmp_path / f"cut.{ending}"
     for length in [0, 5, *range(100, len(text), len(text) // 60), len(text) - 1]:
         cut.write_bytes(text[:length])
         with ResultFile(cut, SCHEME) as file:
-            file.write(one for one in pictures if one.image not in file.done)
+            file.write(one for one in images if one.image not in file.done)
         assert cut.read_bytes() == text, length
 
 
@@ -167,19 +167,19 @@ def test_a_result_file_of_something_else_is_refused(tmp_path):
     assert (tmp_path / "a.csv").read_text() == "x,y\n1,2\n"
 
 
-def test_skipped_pictures_are_known_again(tmp_path):
+def test_skipped_images_are_known_again(tmp_path):
     path = tmp_path / "skipped.csv"
     with SkippedFile(path) as file:
-        file.write({"a.jpg": "not a picture, or", "b": "x"})
+        file.write({"a.jpg": "not an image, or", "b": "x"})
     text = path.read_text()
     path.write_text(text + "half")
     with SkippedFile(path) as file:
-        assert file.reasons == {"a.jpg": "not a picture, or", "b": "x"}
-    assert path.read_text() == text == 'image,reason\na.jpg,"not a picture, or"\nb,x\n'
+        assert file.reasons == {"a.jpg": "not an image, or", "b": "x"}
+    assert path.read_text() == text == 'image,reason\na.jpg,"not an image, or"\nb,x\n'
 
 
 @pytest.mark.parametrize("text", ["image;reason\na.jpg;x\n", "a.jpg,x\n"])
-def test_a_file_of_skipped_pictures_that_was_saved_otherwise_is_refused(tmp_path, text):
+def test_a_file_of_skipped_images_that_was_saved_otherwise_is_refused(tmp_path, text):
     path = tmp_path / "skipped.csv"
     path.write_text(text)
     with pytest.raises(ValueError, match="its columns differ"):

@@ -1,4 +1,4 @@
-"""Films are read frame by frame, damaged ones too, and written whole or not at all."""
+"""Videos are read frame by frame, damaged ones too, and written whole or not at all."""
 
 import struct
 import subprocess
@@ -13,7 +13,7 @@ SIZE_HW = (120, 160)
 FRAMES = 60
 
 
-def picture(index):
+def noise_frame(index):
     """A bright square that moves 2 pixels a frame over something with structure."""
     rows, columns = np.mgrid[: SIZE_HW[0], : SIZE_HW[1]]
     image = np.stack([rows, columns // 2, (rows + columns) // 3], axis=-1).astype(np.uint8)
@@ -29,7 +29,7 @@ def place(image):
 def write(path, *, rate=25.0):
     with VideoWriter(path, frames_per_s=rate, size_hw=SIZE_HW) as writer:
         for index in range(FRAMES):
-            writer.write(picture(index))
+            writer.write(noise_frame(index))
     return path
 
 
@@ -43,8 +43,8 @@ def damage(path, target, start, stop):
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".avi", ".MOV"])
-def test_a_film_comes_back(tmp_path, ending):
-    path = write(tmp_path / f"film{ending}")
+def test_a_video_comes_back(tmp_path, ending):
+    path = write(tmp_path / f"video{ending}")
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     with open_video(path) as video:
         frames = list(video)
@@ -65,7 +65,7 @@ def test_a_film_comes_back(tmp_path, ending):
 
 @pytest.mark.parametrize("ending", [".mp4", ".avi"])
 def test_broken_frames_are_left_out_and_counted(tmp_path, ending):
-    path = write(tmp_path / f"film{ending}")
+    path = write(tmp_path / f"video{ending}")
     with open_video(damage(path, tmp_path / f"broken{ending}", 0.4, 0.5)) as video:
         frames = [next(iter(video)) for _ in range(40)]
         if ending == ".mp4":  # it says where frames are; the other kind only how many
@@ -81,16 +81,16 @@ def test_broken_frames_are_left_out_and_counted(tmp_path, ending):
     assert abs(place(frames[-1].image) - 10 - 2 * (FRAMES - 1)) <= 1  # it went on behind the hole
 
 
-def test_a_film_that_is_cut_off_ends_early(tmp_path):
-    content = write(tmp_path / "film.avi").read_bytes()
+def test_a_video_that_is_cut_off_ends_early(tmp_path):
+    content = write(tmp_path / "video.avi").read_bytes()
     (tmp_path / "short.avi").write_bytes(content[: len(content) // 2])
     with open_video(tmp_path / "short.avi") as video:
         assert 10 < len(list(video)) < FRAMES
 
 
-def test_a_film_that_was_trimmed_is_not_broken(tmp_path):
+def test_a_video_that_was_trimmed_is_not_broken(tmp_path):
     """An edit list shows the first half; the file says that it holds all frames, and does."""
-    content = bytearray(write(tmp_path / "film.mp4").read_bytes())
+    content = bytearray(write(tmp_path / "video.mp4").read_bytes())
     start = content.index(b"elst") + 12  # behind the kind, the version and the number of entries
     (length,) = struct.unpack_from(">I", content, start)
     struct.pack_into(">I", content, start, length // 2)
@@ -100,11 +100,11 @@ def test_a_film_that_was_trimmed_is_not_broken(tmp_path):
         assert (video.num_frames, video.num_broken) == (FRAMES, 0)
 
 
-def test_what_is_missing_of_a_film_whose_index_comes_first_is_counted(tmp_path):
-    content = write(tmp_path / "film.mp4").read_bytes()
+def test_what_is_missing_of_a_video_whose_index_comes_first_is_counted(tmp_path):
+    content = write(tmp_path / "video.mp4").read_bytes()
     data, index = content.index(b"mdat") - 4, content.index(b"moov") - 4
     moved = bytearray(content[index:])
-    start = moved.index(b"stco") + 8  # places of the parts of the film, which move on
+    start = moved.index(b"stco") + 8  # places of the parts of the video, which move on
     (count,) = struct.unpack_from(">I", moved, start)
     for place in range(start + 4, start + 4 + 4 * count, 4):
         struct.pack_into(">I", moved, place, struct.unpack_from(">I", moved, place)[0] + len(moved))
@@ -120,20 +120,20 @@ def test_what_is_missing_of_a_film_whose_index_comes_first_is_counted(tmp_path):
         assert video.num_broken == FRAMES - read
 
 
-def test_what_is_no_film_is_said_in_one_line(tmp_path):
+def test_what_is_no_video_is_said_in_one_line(tmp_path):
     text = tmp_path / "text.mp4"
-    text.write_text("not a film\n" * 100)
+    text.write_text("not a video\n" * 100)
     empty = tmp_path / "empty.avi"
     empty.touch()
-    whole = write(tmp_path / "film.mp4").read_bytes()
+    whole = write(tmp_path / "video.mp4").read_bytes()
     headless = tmp_path / "cut.mp4"  # the index is at the end of this kind
     headless.write_bytes(whole[: len(whole) // 2])
     for path in (text, empty, headless):
-        with pytest.raises(ValueError, match=rf"{path.name} is no film that can be read\.$"):
+        with pytest.raises(ValueError, match=rf"{path.name} is no video that can be read\.$"):
             open_video(path)
-    with pytest.raises(ValueError, match=r"^No film at .*absent\.mp4\.$"):
+    with pytest.raises(ValueError, match=r"^No video at .*absent\.mp4\.$"):
         open_video(str(tmp_path / "absent.mp4"))
-    with pytest.raises(ValueError, match="is a folder, not a film"):
+    with pytest.raises(ValueError, match="is a folder, not a video"):
         open_video(tmp_path)
     for camera in (93, "93"):
         with pytest.raises(ValueError, match=r"^Camera 93 can't be opened\.$"):
@@ -141,8 +141,8 @@ def test_what_is_no_film_is_said_in_one_line(tmp_path):
 
 
 def test_nothing_is_printed_about_damage(tmp_path):
-    broken = damage(write(tmp_path / "film.mp4"), tmp_path / "broken.mp4", 0.4, 0.6)
-    (tmp_path / "text.mp4").write_text("no film\n" * 50)
+    broken = damage(write(tmp_path / "video.mp4"), tmp_path / "broken.mp4", 0.4, 0.6)
+    (tmp_path / "text.mp4").write_text("no video\n" * 50)
     code = (
         "import sys\n"
         "import numpy as np\n"
@@ -171,17 +171,17 @@ def test_nothing_is_printed_about_damage(tmp_path):
     assert run.stderr == ""
     assert run.stdout.splitlines()[0] == "1"
     assert run.stdout.splitlines()[2:] == [
-        f"{tmp_path / 'text.mp4'} is no film that can be read.",
+        f"{tmp_path / 'text.mp4'} is no video that can be read.",
         "Camera 93 can't be opened.",
     ]
 
 
-def test_an_interrupted_film_leaves_nothing(tmp_path):
-    path = tmp_path / "film.mp4"
+def test_an_interrupted_video_leaves_nothing(tmp_path):
+    path = tmp_path / "video.mp4"
 
     def interrupted():
         with VideoWriter(path, frames_per_s=25, size_hw=SIZE_HW) as writer:
-            writer.write(picture(0))
+            writer.write(noise_frame(0))
             assert not path.exists()
             raise KeyboardInterrupt
 
@@ -194,7 +194,7 @@ def test_an_interrupted_film_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_film_of_odd_size_can_be_written(tmp_path):
+def test_a_video_of_odd_size_can_be_written(tmp_path):
     path = tmp_path / "odd.mp4"
     with VideoWriter(path, frames_per_s=29.97, size_hw=(121, 161)) as writer:
         for _ in range(5):
@@ -210,11 +210,11 @@ def test_a_film_of_odd_size_can_be_written(tmp_path):
     [(0.01, 0.01), (23.976, 23.976), (65.537, 65.54), (240.123, 240.12), (999.99, 1000.0)],
 )
 def test_any_rate_can_be_written(tmp_path, rate, written, ending):
-    path = tmp_path / f"film{ending}"
+    path = tmp_path / f"video{ending}"
     with VideoWriter(path, frames_per_s=rate, size_hw=SIZE_HW) as writer:
         assert writer.frames_per_s == written
-        writer.write(picture(0))
-        writer.write(picture(1))
+        writer.write(noise_frame(0))
+        writer.write(noise_frame(1))
     with open_video(path) as video:
         assert video.frames_per_s == pytest.approx(written, rel=1e-4)
 
@@ -222,16 +222,16 @@ def test_any_rate_can_be_written(tmp_path, rate, written, ending):
 def test_bad_arguments_of_a_writer(tmp_path):
     good = {"frames_per_s": 25, "size_hw": SIZE_HW}
     for path, change, message in (
-        ("film.gif", {}, r"must be one of \.avi, \.m4v, \.mov, \.mp4"),
-        ("film.mp4", {"frames_per_s": 0}, "`frames_per_s` must be positive"),
-        ("film.mp4", {"frames_per_s": 0.001}, "`frames_per_s` must be positive, 0.01 to 1000"),
-        ("film.mp4", {"size_hw": (1, 50)}, "at least 2 x 2"),
-        ("absent/film.mp4", {}, "No folder .*absent to write film.mp4 to"),
+        ("video.gif", {}, r"must be one of \.avi, \.m4v, \.mov, \.mp4"),
+        ("video.mp4", {"frames_per_s": 0}, "`frames_per_s` must be positive"),
+        ("video.mp4", {"frames_per_s": 0.001}, "`frames_per_s` must be positive, 0.01 to 1000"),
+        ("video.mp4", {"size_hw": (1, 50)}, "at least 2 x 2"),
+        ("absent/video.mp4", {}, "No folder .*absent to write video.mp4 to"),
     ):
         with pytest.raises(ValueError, match=message):
             VideoWriter(tmp_path / path, **good | change)
-    with VideoWriter(tmp_path / "film.avi", **good) as writer:
-        writer.write(picture(0))
-        for image in (picture(0)[1:], picture(0).astype(float), picture(0)[..., 0]):
+    with VideoWriter(tmp_path / "video.avi", **good) as writer:
+        writer.write(noise_frame(0))
+        for image in (noise_frame(0)[1:], noise_frame(0).astype(float), noise_frame(0)[..., 0]):
             with pytest.raises(ValueError, match="A frame must be uint8"):
                 writer.write(image)

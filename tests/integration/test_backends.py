@@ -11,7 +11,7 @@ from wing_tf.layers import gaussian_blur, warp_affine
 from wing_tf.codecs import DECODERS, HeatmapCodec, boundary_map
 from wing_tf.losses import LOSSES, AdaptiveWingLoss, WeightedLossMap, WingLoss
 from wing_tf.metrics.keras_metrics import NormalizedMeanError
-from wing_tf.models import cnn6, heatmap_localiser, stacked_hourglass
+from wing_tf.models import cnn6, heatmap_localizer, stacked_hourglass
 
 model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)])
 model.compile("sgd", loss=WingLoss(width=10, curvature=2))
@@ -24,10 +24,10 @@ np.testing.assert_allclose(float(value), 13.486123, rtol=1e-6)
 for loss in LOSSES.values():
     assert loss(reduction="none")(np.zeros((2, 3, 2)), np.ones((2, 3, 2))).shape == (2, 3)
 
-pictures = np.arange(2 * 8 * 8 * 3, dtype="float32").reshape(2, 8, 8, 3)
+images = np.arange(2 * 8 * 8 * 3, dtype="float32").reshape(2, 8, 8, 3)
 shift = np.array([[[1, 0, 1], [0, 1, 0]]] * 2, "float32")
-moved = keras.ops.convert_to_numpy(warp_affine(pictures, shift, (8, 8)))
-np.testing.assert_allclose(moved[:, :, :-1], pictures[:, :, 1:])
+moved = keras.ops.convert_to_numpy(warp_affine(images, shift, (8, 8)))
+np.testing.assert_allclose(moved[:, :, :-1], images[:, :, 1:])
 assert not moved[:, :, -1].any()
 flat = np.full((2, 8, 8, 3), 7.0, "float32")
 blurred = gaussian_blur(flat, np.array([0.0, 1.0], "float32"))
@@ -55,7 +55,7 @@ hourglass = stacked_hourglass(3, num_stacks=2, features=8, depth=1, input_size=3
 loss = WeightedLossMap(AdaptiveWingLoss())
 hourglass.compile("sgd", loss=[loss, loss])
 hourglass.fit(images, [maps] * 2, sample_weight=[weights] * 2, verbose=0)
-assert heatmap_localiser(hourglass, 3, codec)(images)["landmarks"].shape == (4, 3, 2)
+assert heatmap_localizer(hourglass, 3, codec)(images)["landmarks"].shape == (4, 3, 2)
 print(keras.backend.backend())
 """
 

@@ -1,6 +1,6 @@
-"""A dot drawn in a source picture comes back within .05 px of its place, through every path.
+"""A dot drawn in a source image comes back within .05 px of its place, through every path.
 
-The tolerance is .05 px of the picture in which the dot is measured: a network pixel may be several
+The tolerance is .05 px of the image in which the dot is measured: a network pixel may be several
 of the source's.
 """
 
@@ -17,7 +17,7 @@ from wing_tf.evaluation.conditions import noisy_boxes
 from wing_tf.evaluation.predict import crop_batches, predict_batches
 from wing_tf.geometry import apply_affine, compose, invert, landmark_box
 from wing_tf.inference import Landmarker
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 
 SOURCE = DotSource(16)
 TRUTH = {item.key: SOURCE.load(item) for item in SOURCE.items()}
@@ -88,9 +88,9 @@ def test_write_read_augment_invert(records, ratio):
 @pytest.mark.parametrize("input_size", [48, 64, 128])
 @pytest.mark.parametrize("noise", [0.0, 0.15])
 def test_evaluate(records, input_size, noise):
-    contract = Contract(scheme_name="celeba_5", input_size=input_size, margin=1.3)
+    spec = ModelSpec(scheme_name="celeba_5", input_size=input_size, margin=1.3)
     network = dot_network(input_size)
-    batches = crop_batches(records, contract, move_boxes=noisy_boxes(noise) if noise else None)
+    batches = crop_batches(records, spec, move_boxes=noisy_boxes(noise) if noise else None)
     for batch in batches:
         predictions = predict_batches(lambda image: np.asarray(network(image)), [batch])
         errors = np.abs(predictions.predicted_px[:, DOT] - predictions.true_px[:, DOT]).max(axis=1)
@@ -100,8 +100,8 @@ def test_evaluate(records, input_size, noise):
 
 @pytest.mark.parametrize("input_size", [48, 64, 128])
 def test_predict(input_size):
-    contract = Contract(scheme_name="celeba_5", input_size=input_size, margin=1.3)
-    landmarker = Landmarker(dot_network(input_size), contract=contract)
+    spec = ModelSpec(scheme_name="celeba_5", input_size=input_size, margin=1.3)
+    landmarker = Landmarker(dot_network(input_size), spec=spec)
     for truth in TRUTH.values():
         face = landmarker(truth.image, landmark_box(truth.landmarks_px)[None])[0]
         side = 1.3 * np.ptp(truth.landmarks_px, axis=0).max()

@@ -14,11 +14,11 @@ from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches, predict_batches
 from wing_tf.geometry import crop_region, landmark_box
 from wing_tf.inference import Landmarker
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 
 TOLERANCE = 0.05
 SIZE = 96
-CONTRACT = Contract(scheme_name="celeba_5", input_size=SIZE, margin=1.1, square=False)
+MODEL_SPEC = ModelSpec(scheme_name="celeba_5", input_size=SIZE, margin=1.1, square=False)
 
 
 class WideDotSource(DotSource):
@@ -27,8 +27,8 @@ class WideDotSource(DotSource):
     def load(self, item):
         face = super().load(item)
         landmarks = face.landmarks_px.copy()
-        centre = landmarks[DOT, 1]
-        landmarks[:, 1] = centre + 0.5 * (landmarks[:, 1] - centre)
+        center = landmarks[DOT, 1]
+        landmarks[:, 1] = center + 0.5 * (landmarks[:, 1] - center)
         return dataclasses.replace(face, landmarks_px=landmarks)
 
 
@@ -49,7 +49,7 @@ def test_the_records_say_so(records):
     assert not records.square
     assert records.margin == 1.1
     assert str(records.crops[0]) == "pipnet (landmark box x 1.1, not square)"
-    square = Contract(scheme_name="celeba_5", input_size=SIZE, margin=1.1)
+    square = ModelSpec(scheme_name="celeba_5", input_size=SIZE, margin=1.1)
     with pytest.raises(ValueError, match="The network takes square crops, the records'"):
         check_fit(records, square)
 
@@ -70,7 +70,7 @@ def test_augmented(records):
 
 def test_judged(records):
     network = dot_network(SIZE)
-    (batch,) = crop_batches(records, CONTRACT)
+    (batch,) = crop_batches(records, MODEL_SPEC)
     predictions = predict_batches(lambda image: np.asarray(network(image)), [batch])
     errors = np.abs(predictions.predicted_px[:, DOT] - predictions.true_px[:, DOT])
     # A crop's pixel is so large in the source, in x and in y.
@@ -79,7 +79,7 @@ def test_judged(records):
 
 
 def test_used():
-    landmarker = Landmarker(dot_network(SIZE), contract=CONTRACT)
+    landmarker = Landmarker(dot_network(SIZE), spec=MODEL_SPEC)
     for item in SOURCE.items():
         truth = SOURCE.load(item)
         box = landmark_box(truth.landmarks_px)

@@ -19,7 +19,7 @@ HAND = {
     "name": "hand_4",
     "points": ["wrist", "thumb", "little", "middle"],
     "pairs": [["thumb", "little"]],
-    "normaliser": ["wrist", "middle"],
+    "normalizer": ["wrist", "middle"],
     "curves": [["thumb", "wrist", "little"]],
 }
 
@@ -35,12 +35,12 @@ def _forget():
 def test_names_or_indices():
     scheme = scheme_from_dict(HAND)
     assert scheme.flip_permutation == (0, 2, 1, 3)
-    assert scheme.normalisers["own"] == ((0,), (3,))
-    assert scheme.default_normaliser == "own"
+    assert scheme.normalizers["own"] == ((0,), (3,))
+    assert scheme.default_normalizer == "own"
     assert scheme.regions == {"all": (0, 1, 2, 3)}
     assert scheme.boundary_curves == ((1, 0, 2),)
     by_index = HAND | {
-        "points": 4, "pairs": [[1, 2]], "normaliser": [0, 3], "curves": [[1, 0, 2]],
+        "points": 4, "pairs": [[1, 2]], "normalizer": [0, 3], "curves": [[1, 0, 2]],
     }  # fmt: skip
     assert scheme.means_the_same(scheme_from_dict(by_index))
     assert scheme.point_names == ("wrist", "thumb", "little", "middle")
@@ -50,12 +50,12 @@ def test_names_or_indices():
 def test_a_name_and_a_number_of_points_and_pairs_are_enough():
     scheme = scheme_from_dict({"name": "dots_2", "points": 2, "pairs": []})
     assert scheme.flip_permutation == (0, 1)
-    assert scheme.default_normaliser == "box"
+    assert scheme.default_normalizer == "box"
     groups = scheme_from_dict(
-        {"name": "dots_4", "points": 4, "pairs": [[0, 1], [2, 3]], "normaliser": "inter_eye",
-         "normalisers": {"inter_eye": [[0, 2], [1, 3]]}, "subsets": {"upper": [0, 1]}}
+        {"name": "dots_4", "points": 4, "pairs": [[0, 1], [2, 3]], "normalizer": "inter_eye",
+         "normalizers": {"inter_eye": [[0, 2], [1, 3]]}, "subsets": {"upper": [0, 1]}}
     )  # fmt: skip
-    assert groups.normalisers == {"inter_eye": ((0, 2), (1, 3))}
+    assert groups.normalizers == {"inter_eye": ((0, 2), (1, 3))}
     assert groups.subset("upper") == (0, 1)
 
 
@@ -76,10 +76,10 @@ def test_there_and_back(scheme):
         ({"pairs": [["thumb"]]}, "must hold pairs"),
         ({"points": 0}, "must be a number or a list"),
         ({"points": ["a", "a"], "pairs": []}, "names that differ"),
-        ({"colour": 3}, r"unknown \['colour'\]"),
+        ({"color": 3}, r"unknown \['color'\]"),
         ({"name": "my hand"}, "letters, digits and _ only"),
-        ({"normaliser": ["wrist"]}, "two points or two lists"),
-        ({"normaliser": "size"}, "`default_normaliser` must be one of"),
+        ({"normalizer": ["wrist"]}, "two points or two lists"),
+        ({"normalizer": "size"}, "`default_normalizer` must be one of"),
         ({"curves": [["thumb", "wrist"]]}, "must be mirrored"),
     ],
 )
@@ -99,7 +99,7 @@ def test_files(tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match="hand.json: "):
             load_scheme(path)
-    with pytest.raises(ValueError, match="Cannot read the mark-up"):
+    with pytest.raises(ValueError, match="Cannot read the scheme"):
         load_scheme(tmp_path / "absent.json")
 
 
@@ -109,9 +109,9 @@ def test_a_name_means_one_thing():
     drawn = scheme_from_dict(HAND | {"lines": [["wrist", "middle"]], "subsets": {"tip": [3]}})
     assert register_scheme(drawn) is drawn  # the same points: the later one's lines are taken
     assert get_scheme("hand_4").lines == ((0, 3),)
-    with pytest.raises(ValueError, match="Another mark-up named 'hand_4' is in use"):
+    with pytest.raises(ValueError, match="Another scheme named 'hand_4' is in use"):
         register_scheme(scheme_from_dict(HAND | {"pairs": [], "curves": []}))
-    with pytest.raises(ValueError, match="Another mark-up named 'ibug_68' is built in"):
+    with pytest.raises(ValueError, match="Another scheme named 'ibug_68' is built in"):
         register_scheme(scheme_from_dict(HAND | {"name": "ibug_68"}))
 
 

@@ -1,4 +1,4 @@
-"""Tests of the mark-ups: golden indices, agreement of the parts, and the checks themselves."""
+"""Tests of the schemes: golden indices, agreement of the parts, and the checks themselves."""
 
 import copy
 import dataclasses
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import wing_tf.landmarks
-from wing_tf.landmarks import BOX_NORMALISERS, SCHEMES, LandmarkScheme, get_scheme
+from wing_tf.landmarks import BOX_NORMALIZERS, SCHEMES, LandmarkScheme, get_scheme
 
 # Written out as published, independently of the compact notation of the source.
 GOLDEN_FLIPS = {
@@ -116,8 +116,8 @@ def test_curves_stay_within_a_region(scheme):
 
 
 @every_scheme
-def test_default_normaliser_exists(scheme):
-    assert scheme.default_normaliser in {*scheme.normalisers, *BOX_NORMALISERS}
+def test_default_normalizer_exists(scheme):
+    assert scheme.default_normalizer in {*scheme.normalizers, *BOX_NORMALIZERS}
 
 
 @every_scheme
@@ -132,7 +132,7 @@ def test_pickle_and_deepcopy_round_trip(scheme):
 def test_is_immutable(scheme):
     with pytest.raises(dataclasses.FrozenInstanceError):
         scheme.name = "other"
-    for mapping in (scheme.regions, scheme.normalisers, scheme.subsets):
+    for mapping in (scheme.regions, scheme.normalizers, scheme.subsets):
         with pytest.raises(TypeError):
             mapping["new"] = (0,)
         assert all(isinstance(value, tuple) for value in mapping.values())
@@ -149,7 +149,7 @@ def test_flip_of_68_pairs_the_known_landmarks():
 
 
 @pytest.mark.parametrize(
-    ("name", "normaliser", "expected"),
+    ("name", "normalizer", "expected"),
     [
         ("ibug_68", "inter_ocular", ((36,), (45,))),
         ("ibug_68", "inter_pupil", ((36, 37, 38, 39, 40, 41), (42, 43, 44, 45, 46, 47))),
@@ -162,12 +162,12 @@ def test_flip_of_68_pairs_the_known_landmarks():
         ("lsp_14", "torso", ((9,), (2,))),  # left shoulder, right hip
     ],
 )
-def test_normalisers_use_the_published_landmarks(name, normaliser, expected):
-    assert SCHEMES[name].normalisers[normaliser] == expected
+def test_normalizers_use_the_published_landmarks(name, normalizer, expected):
+    assert SCHEMES[name].normalizers[normalizer] == expected
 
 
-def test_defaults_of_the_normalisers():
-    assert {name: scheme.default_normaliser for name, scheme in SCHEMES.items()} == {
+def test_defaults_of_the_normalizers():
+    assert {name: scheme.default_normalizer for name, scheme in SCHEMES.items()} == {
         "ibug_68": "inter_ocular",
         "wflw_98": "inter_ocular",
         "cofw_29": "inter_ocular",
@@ -229,8 +229,8 @@ def toy(**changes):
         "num_landmarks": 3,
         "flip_permutation": (1, 0, 2),
         "regions": {"left_eye": (0,), "right_eye": (1,), "nose": (2,)},
-        "normalisers": {"inter_ocular": ((0,), (1,))},
-        "default_normaliser": "inter_ocular",
+        "normalizers": {"inter_ocular": ((0,), (1,))},
+        "default_normalizer": "inter_ocular",
         "subsets": {"eyes": (0, 1)},
         "boundary_curves": ((0, 2), (1, 2)),
         "lines": ((0, 2, 1),),
@@ -241,7 +241,7 @@ def toy(**changes):
 
 def test_a_scheme_of_ones_own_needs_only_the_essentials():
     scheme = toy(
-        flip_permutation=np.array([1, 0, 2]), normalisers={}, default_normaliser="box",
+        flip_permutation=np.array([1, 0, 2]), normalizers={}, default_normalizer="box",
         subsets={"eyes": [1, 0]}, lines=(),
     )  # fmt: skip
     assert scheme.flip_permutation == (1, 0, 2)
@@ -283,14 +283,14 @@ EYES = {"left_eye": (0,), "right_eye": (1,)}
         ({"regions": {**EYES, "": (2,)}}, "`regions` must have non-empty names"),
         ({"regions": {"left_eye": (0,), "right_brow": (1,), "nose": (2,)}}, "to 'right_eye'"),
         ({"regions": {"eye": (0,), "other": (1,), "nose": (2,)}}, "'eye' must map to 'eye'"),
-        ({"normalisers": {"inter_ocular": ((0,), (2,))}}, "that the flip swaps"),
-        ({"normalisers": {"inter_ocular": ((0,),)}}, "must be two groups of indices. Received: 1"),
-        ({"normalisers": {"inter_ocular": ((0,), ())}}, "must not be empty"),
-        ({"normalisers": {"inter_ocular": ((0,), (3,))}}, r"indices in 0\.\.2"),
-        ({"normalisers": {"depth": ((0, 1), (1, 2))}}, "two disjoint groups"),
-        ({"normalisers": {"": ((0,), (1,))}}, "`normalisers` must have non-empty names"),
-        ({"normalisers": {"box": ((0,), (1,))}}, "must not redefine"),
-        ({"default_normaliser": "inter_pupil"}, "`default_normaliser` must be one of"),
+        ({"normalizers": {"inter_ocular": ((0,), (2,))}}, "that the flip swaps"),
+        ({"normalizers": {"inter_ocular": ((0,),)}}, "must be two groups of indices. Received: 1"),
+        ({"normalizers": {"inter_ocular": ((0,), ())}}, "must not be empty"),
+        ({"normalizers": {"inter_ocular": ((0,), (3,))}}, r"indices in 0\.\.2"),
+        ({"normalizers": {"depth": ((0, 1), (1, 2))}}, "two disjoint groups"),
+        ({"normalizers": {"": ((0,), (1,))}}, "`normalizers` must have non-empty names"),
+        ({"normalizers": {"box": ((0,), (1,))}}, "must not redefine"),
+        ({"default_normalizer": "inter_pupil"}, "`default_normalizer` must be one of"),
         ({"subsets": {"eyes": (0, 5)}}, r"`subsets\['eyes'\]` must hold indices in 0\.\.2"),
         ({"subsets": {"eyes": ()}}, "must not be empty"),
         ({"subsets": {"": (0,)}}, "`subsets` must have non-empty names"),
@@ -308,8 +308,8 @@ def test_a_broken_scheme_is_refused(changes, message):
         toy(**changes)
 
 
-def test_a_normaliser_that_is_not_between_mirrored_parts_may_be_one_diagonal():
-    assert toy(normalisers={"depth": ((0,), (2,))}, default_normaliser="depth").normalisers
+def test_a_normalizer_that_is_not_between_mirrored_parts_may_be_one_diagonal():
+    assert toy(normalizers={"depth": ((0,), (2,))}, default_normalizer="depth").normalizers
 
 
 def test_get_scheme_takes_names_and_schemes():

@@ -5,7 +5,7 @@ import tensorflow as tf
 from dots import centroids
 
 from wing_tf.geometry import apply_affine, box_to_size, crop_square, invert, rotation_about
-from wing_tf.layers import AlignToShape, CentreCrop, CropByMap, MapPointsBack, warp_affine
+from wing_tf.layers import AlignToShape, CenterCrop, CropByMap, MapPointsBack, warp_affine
 
 
 def _dot(x, y, side=208, sigma=5.0):
@@ -16,21 +16,21 @@ def _dot(x, y, side=208, sigma=5.0):
 
 @pytest.mark.parametrize("size", [96, 64, 24])  # sampled as it is, halved, quartered
 @pytest.mark.parametrize("span", [143.0, 146.7])
-def test_centre_crop_places_the_dot(size, span):
+def test_center_crop_places_the_dot(size, span):
     image = _dot(95.3, 120.8)
-    crop = CentreCrop(span, size)(image)
+    crop = CenterCrop(span, size)(image)
     box = crop_square(np.array([-0.5, -0.5, 207.5, 207.5]), span / 208)
     expected = apply_affine(box_to_size(box, (size, size)), np.array([[95.3, 120.8]]))
     np.testing.assert_allclose(centroids(crop), expected, atol=0.05)
 
 
-def test_centre_crop_is_the_warp():
+def test_center_crop_is_the_warp():
     image = np.random.default_rng(0).uniform(0, 255, (2, 40, 40, 3)).astype(np.float32)
     matrix = box_to_size(np.array([4.2, 4.2, 34.8, 34.8]), (30, 30))
     expected = warp_affine(image, np.tile(invert(matrix)[None], (2, 1, 1)), (30, 30))
-    np.testing.assert_allclose(CentreCrop(30.6, 30)(image), expected, atol=2e-2)
+    np.testing.assert_allclose(CenterCrop(30.6, 30)(image), expected, atol=2e-2)
     with pytest.raises(ValueError, match="must fit"):
-        CentreCrop(41, 30)(image)
+        CenterCrop(41, 30)(image)
 
 
 def test_crop_by_map_is_exact_and_differentiable():
@@ -45,7 +45,7 @@ def test_crop_by_map_is_exact_and_differentiable():
     expected = apply_affine(turn, np.array([[[95.3, 120.8]]]))[:, 0]
     np.testing.assert_allclose(centroids(crop), expected, atol=0.05)
     gradient = tape.gradient(total, image).numpy()
-    # Linear in the picture: the gradient is what the sum takes of each pixel.
+    # Linear in the image: the gradient is what the sum takes of each pixel.
     np.testing.assert_allclose(np.sum(gradient * image), total, rtol=1e-4)
     assert np.count_nonzero(gradient) < 300
 
@@ -75,7 +75,7 @@ def test_align_has_finite_gradients_for_any_landmarks():
 
 @pytest.mark.parametrize(
     "layer",
-    [CentreCrop(20, 10), CropByMap(8), MapPointsBack(),
+    [CenterCrop(20, 10), CropByMap(8), MapPointsBack(),
      AlignToShape(np.ones((5, 2)), np.eye(2, 3))],
 )  # fmt: skip
 def test_layers_survive_their_config(layer):

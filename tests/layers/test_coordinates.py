@@ -26,7 +26,7 @@ def test_coordinates_on_the_boundary_only():
 
 
 @pytest.mark.parametrize("with_boundary", [False, True])
-def test_shapes_are_known_before_there_is_a_picture(with_boundary):
+def test_shapes_are_known_before_there_is_a_image(with_boundary):
     import keras
 
     maps = keras.Input((8, 8, 6))

@@ -26,16 +26,16 @@ def test_blur_agrees_with_tensorflow_addons(sigma, radius):
     np.testing.assert_allclose(ours, GOLDEN[f"blurred_sigma{sigma}"], atol=1e-3)
 
 
-def test_blur_has_a_sigma_for_each_picture_and_zero_changes_nothing():
+def test_blur_has_a_sigma_for_each_image_and_zero_changes_nothing():
     ours = gaussian_blur(image, np.array([0.0, 1.0, 0.0], np.float32)[: len(image)], radius=3)
     np.testing.assert_array_equal(ours[0], image[0])
     np.testing.assert_allclose(ours[1], GOLDEN["blurred_sigma1"][1], atol=1e-3)
 
 
 def test_identity_is_exact_for_uint8():
-    pictures = np.random.default_rng(0).integers(0, 256, (2, 9, 7, 3), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (2, 9, 7, 3), np.uint8)
     identity = np.tile(np.eye(2, 3, dtype=np.float32), (2, 1, 1))
-    np.testing.assert_array_equal(warp_affine(pictures, identity, (9, 7)), pictures)
+    np.testing.assert_array_equal(warp_affine(images, identity, (9, 7)), images)
 
 
 def test_wild_matrices_stay_finite_and_black():
@@ -50,6 +50,6 @@ def test_xla_agrees():
     np.testing.assert_allclose(compiled, GOLDEN["warped"], atol=0.02)
 
 
-def test_blur_refuses_a_radius_beyond_the_picture():
+def test_blur_refuses_a_radius_beyond_the_image():
     with pytest.raises(ValueError, match="`radius` must be below"):
         gaussian_blur(np.zeros((1, 4, 4, 3), np.float32), np.ones(1, np.float32), radius=4)

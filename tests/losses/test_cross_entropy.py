@@ -96,7 +96,7 @@ def test_gradients_of_confident_maps(loss):
 
 
 @pytest.mark.parametrize("q", [(0.9, 0.3), (0.2, 0.1), (1.0, 0.9), (0.7, 0.3)])
-def test_toy_minimisers_by_optimisation(q):
+def test_toy_minimizers_by_optimization(q):
     """Equations 10 and 13, and the margins of 11 and 14."""
     expected = {UCE: q[0] / sum(q), BICE: (1 + q[0] - q[1]) / 2}
     for loss, minimum in expected.items():

@@ -107,7 +107,7 @@ def test_half_precision_is_computed_in_float32():
     assert not np.asarray(tape.gradient(values, half)).any()  # NaN is
 
 
-def test_the_map_covers_a_landmark_and_its_neighbours():
+def test_the_map_covers_a_landmark_and_its_neighbors():
     y = np.zeros((1, 7, 7, 2), np.float32)
     y[0, 0, 3, 0], y[0, 3, 3, 1], y[0, 3, 4, 1] = 1.0, 0.2, 0.19
     weights = np.asarray(loss_map(y, weight=10, threshold=0.2))

@@ -22,7 +22,7 @@ def test_nme_by_hand():
     true[0, 36], true[0, 45] = [10, 0], [70, 80]  # 100 apart
     predicted = true.copy()
     predicted[0, 0] = [3, 4]  # 5 off
-    distance = m.normalising_distance(true, IBUG, "inter_ocular")
+    distance = m.normalizing_distance(true, IBUG, "inter_ocular")
     np.testing.assert_allclose(distance, [100])
     np.testing.assert_allclose(m.nme(true, predicted, distance), [5 / 68 / 100])
     np.testing.assert_allclose(m.nme(true, predicted, distance, (0, 1)), [5 / 2 / 100])
@@ -32,27 +32,27 @@ def test_pupils_are_the_means_of_the_eyes():
     true, _ = _faces(3)
     left, right = true[:, 36:42].mean(axis=1), true[:, 42:48].mean(axis=1)
     np.testing.assert_allclose(
-        m.normalising_distance(true, IBUG, "inter_pupil"), np.linalg.norm(left - right, axis=1)
+        m.normalizing_distance(true, IBUG, "inter_pupil"), np.linalg.norm(left - right, axis=1)
     )
 
 
-def test_box_normalisers():
+def test_box_normalizers():
     true = np.zeros((1, 68, 2))
     true[0, 1] = [30, 40]
     for name, expected in {"box": np.sqrt(1200), "box_width": 30, "diagonal": 50}.items():
-        np.testing.assert_allclose(m.normalising_distance(true, IBUG, name), [expected])
-    given_box = m.normalising_distance(
+        np.testing.assert_allclose(m.normalizing_distance(true, IBUG, name), [expected])
+    given_box = m.normalizing_distance(
         true, IBUG, "box_width", box_xyxy_px=np.array([[0.0, 0, 7, 9]])
     )
     assert given_box == [7]
-    scale = m.normalising_distance(true, IBUG, "given", scale_px=np.array([12.0]))
+    scale = m.normalizing_distance(true, IBUG, "given", scale_px=np.array([12.0]))
     assert scale == [12]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=lambda s: s.name)
 def test_every_scheme_has_a_working_default(scheme):
     true, predicted = _faces(4, scheme)
-    distance = m.normalising_distance(true, scheme)
+    distance = m.normalizing_distance(true, scheme)
     assert (m.nme(true, predicted, distance) > 0).all()
 
 
@@ -70,13 +70,13 @@ def test_missing_points_do_not_count():
 def test_faults_are_refused():
     true, predicted = _faces(2)
     with pytest.raises(ValueError, match="must be one of"):
-        m.normalising_distance(true, IBUG, "interocular")
+        m.normalizing_distance(true, IBUG, "interocular")
     with pytest.raises(ValueError, match=r"`distance_px` must be \[2\]"):
         m.nme(true, predicted, np.ones(1))
     with pytest.raises(ValueError, match="needs `scale_px`"):
-        m.normalising_distance(true, IBUG, "given")
+        m.normalizing_distance(true, IBUG, "given")
     with pytest.raises(ValueError, match="one entry a face"):
-        m.normalising_distance(true, IBUG, "given", scale_px=np.ones(3))
+        m.normalizing_distance(true, IBUG, "given", scale_px=np.ones(3))
     with pytest.raises(ValueError, match="one shape"):
         m.nme(true, predicted[:1], np.ones(2))
     predicted[0, 0] = np.nan
@@ -90,12 +90,12 @@ def test_faults_are_refused():
         m.ced_auc(np.array([0.1]), 0.0)
 
 
-def test_faces_that_cannot_be_normalised_have_no_score():
+def test_faces_that_cannot_be_normalized_have_no_score():
     true, predicted = _faces(3)
     true[1] = 7.0  # all landmarks in one place
     true[2, 36] = np.nan
-    for normaliser, scored in {"inter_ocular": [1, 0, 0], "box": [1, 0, 1]}.items():
-        distance = m.normalising_distance(true, IBUG, normaliser)
+    for normalizer, scored in {"inter_ocular": [1, 0, 0], "box": [1, 0, 1]}.items():
+        distance = m.normalizing_distance(true, IBUG, normalizer)
         errors = m.nme(true, predicted, distance)
         np.testing.assert_array_equal(np.isfinite(errors), np.array(scored, bool))
         assert m.nmde(true, predicted, distance) == pytest.approx(np.median(errors[errors > 0]))
@@ -156,22 +156,22 @@ def test_intervals():
 
 
 @pytest.mark.parametrize(
-    "normaliser", ["inter_ocular", "inter_pupil", "box", "box_width", "diagonal"]
+    "normalizer", ["inter_ocular", "inter_pupil", "box", "box_width", "diagonal"]
 )
-def test_streamed_scores_are_the_exact_ones(normaliser):
+def test_streamed_scores_are_the_exact_ones(normalizer):
     true, predicted = _faces(23)
     present = np.random.default_rng(1).uniform(size=true.shape[:2]) > 0.2
     present[:12, 36:48] = True  # the others can't be scored by the eyes
     present[3] = False  # a face without any truth
     true = np.where(present[..., None], true, np.nan)
-    errors = m.nme(true, predicted, m.normalising_distance(true, IBUG, normaliser))
+    errors = m.nme(true, predicted, m.normalizing_distance(true, IBUG, normalizer))
     assert 10 < np.isfinite(errors).sum() < 23
     errors = errors[np.isfinite(errors)]
     threshold = float(np.sort(errors)[4:6].mean())  # between two faces: float32 can't tip it
     streamed = {
-        NormalizedMeanError(normaliser=normaliser): errors.mean(),
-        FailureRate(threshold=threshold, normaliser=normaliser): m.failure_rate(errors, threshold),
-        CEDAreaUnderCurve(threshold=threshold, normaliser=normaliser): m.ced_auc(errors, threshold),
+        NormalizedMeanError(normalizer=normalizer): errors.mean(),
+        FailureRate(threshold=threshold, normalizer=normalizer): m.failure_rate(errors, threshold),
+        CEDAreaUnderCurve(threshold=threshold, normalizer=normalizer): m.ced_auc(errors, threshold),
     }
     for metric, expected in streamed.items():
         for part in (slice(0, 16), slice(16, 23)):  # batches of unequal size
@@ -181,7 +181,7 @@ def test_streamed_scores_are_the_exact_ones(normaliser):
             expected, rel=1e-4, abs=0.03 * (metric.name == "fr")
         )
         again = type(metric).from_config(metric.get_config())
-        assert (again.scheme.name, again.normaliser) == ("ibug_68", normaliser)
+        assert (again.scheme.name, again.normalizer) == ("ibug_68", normalizer)
 
 
 def test_streamed_scores_in_fit():
@@ -192,7 +192,7 @@ def test_streamed_scores_in_fit():
     model.compile("sgd", "mae", metrics=[NormalizedMeanError(), FailureRate(), CEDAreaUnderCurve()])
     scores = model.evaluate(np.zeros((16, 4)), true, batch_size=5, verbose=0, return_dict=True)
     predicted = np.asarray(model(np.zeros((16, 4))))
-    expected = m.nme(true, predicted, m.normalising_distance(true, IBUG)).mean()
+    expected = m.nme(true, predicted, m.normalizing_distance(true, IBUG)).mean()
     assert scores["nme"] == pytest.approx(expected, rel=1e-4)
     assert scores["fr"] == 1
 
@@ -202,8 +202,8 @@ def test_streamed_faults_are_refused():
         NormalizedMeanError().update_state(
             np.zeros((68, 68, 2)), np.zeros((68, 68, 2)), np.ones(68)
         )
-    with pytest.raises(ValueError, match="`normaliser` must be one of"):
-        NormalizedMeanError(normaliser="interocular")
+    with pytest.raises(ValueError, match="`normalizer` must be one of"):
+        NormalizedMeanError(normalizer="interocular")
     with pytest.raises(ValueError, match="`threshold` must be positive"):
         FailureRate(threshold=0)
     with pytest.raises(ValueError, match=r"Expected \[B, 68, 2\]"):

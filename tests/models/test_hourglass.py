@@ -1,10 +1,10 @@
 import keras
 import numpy as np
 import pytest
-from exported import litert_outputs, noise_picture
+from exported import litert_outputs, noise_image
 
 from wing_tf.codecs import DECODERS, HeatmapCodec
-from wing_tf.models import heatmap_localiser, stacked_hourglass
+from wing_tf.models import heatmap_localizer, stacked_hourglass
 
 SMALL = {"features": 16, "depth": 2, "input_size": 64}
 
@@ -48,7 +48,7 @@ def test_each_module_can_be_left_out():
 def test_a_later_stack_sees_the_earlier_ones_boundary():
     keras.utils.set_random_seed(0)
     network = stacked_hourglass(5, num_stacks=2, **SMALL)
-    image = noise_picture(64)
+    image = noise_image(64)
     first, second = (np.asarray(maps) for maps in network(image))
     head = network.get_layer("stack1_maps")
     # The boundary's map alone, at full strength everywhere; not through the maps' own way back.
@@ -66,8 +66,8 @@ def test_what_is_saved_emits_landmarks_and_scores(decoder, tmp_path):
     keras.utils.set_random_seed(0)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder, sigma=1.2)
     network = stacked_hourglass(5, num_stacks=2, **SMALL)
-    whole = heatmap_localiser(network, 5, codec)
-    image = noise_picture(64, count=3)
+    whole = heatmap_localizer(network, 5, codec)
+    image = noise_image(64, count=3)
     out = {name: np.asarray(value) for name, value in whole(image).items()}
     landmarks, scores = codec.decode(network(image)[-1][..., :5])
     np.testing.assert_array_equal(out["landmarks"], landmarks)
@@ -85,8 +85,8 @@ def test_litert_is_the_same_with_builtin_operations(decoder, tmp_path):
     pytest.importorskip("ai_edge_litert")
     keras.utils.set_random_seed(0)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder)
-    whole = heatmap_localiser(stacked_hourglass(5, num_stacks=2, **SMALL), 5, codec)
-    image = noise_picture(64)
+    whole = heatmap_localizer(stacked_hourglass(5, num_stacks=2, **SMALL), 5, codec)
+    image = noise_image(64)
     landmarks, scores = litert_outputs(whole, image, tmp_path / "hourglass.tflite")
     expected = whole(image)
     np.testing.assert_allclose(landmarks, expected["landmarks"], atol=0.1)
@@ -97,11 +97,11 @@ def test_a_decoder_that_does_not_fit_is_refused():
     network = stacked_hourglass(5, num_stacks=1, **SMALL, boundary_coordinates=False)
     fits = {"input_size": 64, "heatmap_size": 16}
     with pytest.raises(ValueError, match="must emit 7 or more maps of 16 x 16"):
-        heatmap_localiser(network, 7, HeatmapCodec(**fits))
+        heatmap_localizer(network, 7, HeatmapCodec(**fits))
     with pytest.raises(ValueError, match="must emit 5 or more maps of 32 x 32"):
-        heatmap_localiser(network, 5, HeatmapCodec(input_size=64, heatmap_size=32))
+        heatmap_localizer(network, 5, HeatmapCodec(input_size=64, heatmap_size=32))
     with pytest.raises(ValueError, match="for inputs of 128 pixels"):
-        heatmap_localiser(network, 5, HeatmapCodec(input_size=128, heatmap_size=16))
+        heatmap_localizer(network, 5, HeatmapCodec(input_size=128, heatmap_size=16))
 
 
 @pytest.mark.parametrize(

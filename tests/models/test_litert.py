@@ -27,17 +27,17 @@ def _run(content, *inputs):
 
 
 def test_the_warp_is_the_same():
-    picture = np.random.default_rng(0).uniform(0, 1, (1, 40, 40, 3)).astype(np.float32)
+    inputs = np.random.default_rng(0).uniform(0, 1, (1, 40, 40, 3)).astype(np.float32)
     matrix = rotation_about(np.array([[20.0, 20.0]]), np.array([0.5]), np.array([0.8]),
                             np.array([[-8.0, -9.0]])).astype(np.float32)  # fmt: skip
     layer = CropByMap(24)
     graph = tf.function(lambda image, to_crop: layer(image, to_crop)).get_concrete_function(
-        tf.TensorSpec(picture.shape), tf.TensorSpec(matrix.shape)
+        tf.TensorSpec(inputs.shape), tf.TensorSpec(matrix.shape)
     )
     converter = tf.lite.TFLiteConverter.from_concrete_functions([graph], layer)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    out = _run(converter.convert(), picture, matrix)
-    np.testing.assert_allclose(out, layer(picture, matrix), atol=1e-5)
+    out = _run(converter.convert(), inputs, matrix)
+    np.testing.assert_allclose(out, layer(inputs, matrix), atol=1e-5)
 
 
 @pytest.mark.parametrize("broken", [False, True])
@@ -53,16 +53,16 @@ def test_the_two_stage_network_is_the_same(correct, broken, tmp_path):
     network = two_stage(first, second, reference, first_margin=1.2, second_margin=1.2)
     rows, columns = np.mgrid[:208, :208]
     waves = 127 + 127 * np.sin(rows / 17 + 1) * np.cos(columns / 23)
-    picture = np.repeat(waves[None, ..., None], 3, axis=3).astype(np.float32)
+    inputs = np.repeat(waves[None, ..., None], 3, axis=3).astype(np.float32)
     path = tmp_path / "two_stage.tflite"
     network.export(
         path,
         format="litert",
         verbose=False,
-        input_signature=[keras.InputSpec(shape=picture.shape, dtype="float32")],
+        input_signature=[keras.InputSpec(shape=inputs.shape, dtype="float32")],
         target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]},
     )
-    out = _run(path.read_bytes(), picture)
-    expected = np.asarray(network(picture))
+    out = _run(path.read_bytes(), inputs)
+    expected = np.asarray(network(inputs))
     assert np.isfinite(expected).all()  # also with a first stage that says NaN
     np.testing.assert_allclose(out, expected, atol=2e-3)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from wing_tf.models import MODELS, cnn6, cnn7, mobilenet, resnet50
-from wing_tf.models.saving import Contract, find_network, load_network, save_network
+from wing_tf.models.saving import ModelSpec, find_network, load_network, save_network
 
-CONTRACT = Contract(scheme_name="ibug_68", input_size=64, margin=1.15)
+MODEL_SPEC = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.15)
 
 
 @pytest.mark.parametrize(("landmarks", "parameters"), [(19, 3705702), (68, 3806152), (98, 3867652)])
@@ -20,7 +20,7 @@ def test_cnn7_has_the_papers_parameters(landmarks, parameters):
     assert cnn7(landmarks).count_params() == parameters
 
 
-def test_resnet50_prepares_pictures_as_keras_does(tmp_path):
+def test_resnet50_prepares_images_as_keras_does(tmp_path):
     keras.utils.set_random_seed(0)
     body = keras.applications.ResNet50(
         include_top=False, weights=None, pooling="avg", input_shape=(64, 64, 3)
@@ -59,10 +59,10 @@ def test_every_model_emits_landmarks_and_survives_a_file(name, tmp_path):
     out = network(image)
     assert out.shape == (2, 68, 2)
     path = tmp_path / "model.keras"
-    contract = Contract(scheme_name="ibug_68", input_size=side, margin=1.2)
-    save_network(network, path, contract)
+    spec = ModelSpec(scheme_name="ibug_68", input_size=side, margin=1.2)
+    save_network(network, path, spec)
     again, read = load_network(path)
-    assert read == contract
+    assert read == spec
     np.testing.assert_array_equal(again(image), out)
     assert list(tmp_path.iterdir()) == [path]
     plain = keras.saving.load_model(path)  # without wing_tf's loader
@@ -99,9 +99,9 @@ def test_loading_says_what_is_wrong(tmp_path):
     bare = tmp_path / "bare.keras"
     with zipfile.ZipFile(bare, "w") as archive:
         archive.writestr("config.json", "{}")
-    with pytest.raises(ValueError, match="no wing_tf contract"):
+    with pytest.raises(ValueError, match="no wing_tf model spec"):
         load_network(bare)
     wrong = tmp_path / "wrong.keras"
-    save_network(cnn6(5), wrong, CONTRACT)
+    save_network(cnn6(5), wrong, MODEL_SPEC)
     with pytest.raises(ValueError, match="must emit"):
         load_network(wrong)

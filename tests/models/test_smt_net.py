@@ -1,10 +1,10 @@
 import keras
 import numpy as np
 import pytest
-from exported import litert_outputs, noise_picture
+from exported import litert_outputs, noise_image
 
 from wing_tf.codecs import HeatmapCodec
-from wing_tf.models import heatmap_localiser, smt_net
+from wing_tf.models import heatmap_localizer, smt_net
 
 SMALL = {
     "features": 8, "inner_features": 16, "depth": 2, "input_size": 64, "residual_features": 12,
@@ -19,8 +19,8 @@ def test_the_full_networks_size():
     for stack in network.output:
         assert stack["maps"].shape == (None, 64, 64, 68)
         assert stack["residuals"].shape == (None, 68, 2)
-    centre = network.get_layer("stack1_centre_sum").output
-    assert centre.shape == (None, 4, 4, 512)
+    center = network.get_layer("stack1_center_sum").output
+    assert center.shape == (None, 4, 4, 512)
     assert network.get_layer("stack1_top_sum").output.shape == (None, 64, 64, 256)
 
 
@@ -51,8 +51,8 @@ def test_what_is_used_adds_residuals_to_the_highest_pixel(tmp_path):
         layer = network.get_layer(f"stack{stack}_residual_fc2")
         layer.kernel.assign(layer.kernel * 0)
         layer.bias.assign(np.full(10, value))
-    whole = heatmap_localiser(network, 5, codec)
-    image = noise_picture(64, count=3)
+    whole = heatmap_localizer(network, 5, codec)
+    image = noise_image(64, count=3)
     out = {name: np.asarray(value) for name, value in whole(image).items()}
     maps = np.asarray(network(image)[-1]["maps"])
     rows, columns = np.divmod(maps.reshape(3, 256, 5).argmax(axis=1), 16)
@@ -71,8 +71,8 @@ def test_litert_is_the_same_with_builtin_operations(tmp_path):
     pytest.importorskip("ai_edge_litert")
     keras.utils.set_random_seed(0)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder="argmax", activation="softmax")
-    whole = heatmap_localiser(smt_net(5, **SMALL), 5, codec)
-    image = noise_picture(64)
+    whole = heatmap_localizer(smt_net(5, **SMALL), 5, codec)
+    image = noise_image(64)
     landmarks, scores = litert_outputs(whole, image, tmp_path / "smt_net.tflite")
     expected = whole(image)
     np.testing.assert_allclose(landmarks, expected["landmarks"], atol=0.1)

@@ -51,7 +51,7 @@ def test_cells_of_heatmaps_keep_maps_and_errors(synthetic_records, tmp_path):
         seeds=(0,),
         minutes=0.02,
         epochs=4,
-        normaliser="box",
+        normalizer="box",
         changes={
             "model.input_size": 64, "model.features": 8, "model.depth": 2, "jit_compile": "off"
         },

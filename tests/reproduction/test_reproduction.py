@@ -47,7 +47,7 @@ def settings(tmp_path_factory, synthetic_records):
         tests={"test": f"{synthetic_records}/test-*"},
         seeds=(0, 1),
         minutes=0.02,
-        normaliser="box",
+        normalizer="box",
         balance=str(folder / "balance.json"),
         changes=SMALL | {"two_stage.margin": 1.8, "two_stage.input_size": 64},
     )
@@ -102,7 +102,7 @@ def test_finished_cells_are_not_trained_again(cells, settings, monkeypatch):
         CellRunner(settings).run(TABLE)
     path.write_text(text)
     for change, named in (
-        ({"normaliser": "diagonal"}, "normaliser"),
+        ({"normalizer": "diagonal"}, "normalizer"),
         ({"minutes": 3.0}, "budget"),
         ({"changes": settings.changes | {"crop_margin": 1.3}}, "config"),
         ({"tests": {"other": settings.tests["test"]}}, "test_data"),
@@ -117,8 +117,8 @@ def test_what_can_not_work_is_said_before_training(settings):
 
     with pytest.raises(ValueError, match="No cell 'cnn9'"):
         runner().run(TABLE, ("cnn9",))
-    with pytest.raises(ValueError, match="normaliser must be one of"):
-        runner(normaliser="nose")
+    with pytest.raises(ValueError, match="normalizer must be one of"):
+        runner(normalizer="nose")
     with pytest.raises(ValueError, match="must be a word"):
         runner(tests={"a/b": settings.tests["test"]})
     with pytest.raises(ValueError, match="holds training faces"):

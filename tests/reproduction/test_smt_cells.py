@@ -67,7 +67,7 @@ def test_cells_have_margins_and_residuals_and_are_reused(synthetic_records, tmp_
             seeds=(0,),
             minutes=1.0,
             epochs=2,
-            normaliser="box",
+            normalizer="box",
             reuse=reuse,
             changes={
                 "model.input_size": 64, "model.features": 8, "model.inner_features": 8,

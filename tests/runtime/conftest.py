@@ -8,35 +8,33 @@ import pytest
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.export import deployed_network, write_litert
-from wing_tf.export.contract_file import contract_facts
 from wing_tf.export.litert import attach_files
-from wing_tf.models import cnn6, heatmap_localiser, two_stage
-from wing_tf.models.saving import Contract
+from wing_tf.export.model_spec_file import export_model_spec
+from wing_tf.models import cnn6, heatmap_localizer, two_stage
+from wing_tf.models.saving import ModelSpec
 from wing_tf.models.two_stage import reference_in_crop
 
 
-def _export(network, contract, path, precision="float32"):
-    deployed = deployed_network(network, contract)
+def _export(network, spec, path, precision="float32"):
+    deployed = deployed_network(network, spec)
     write_litert(deployed, path, precision=precision)
-    facts = contract_facts(deployed, contract, format="litert", precision=precision)
-    attach_files(path, {"contract.json": json.dumps(facts), "model_card.md": "# A card\n"})
+    facts = export_model_spec(deployed, spec, format="litert", precision=precision)
+    attach_files(path, {"model_spec.json": json.dumps(facts), "model_card.md": "# A card\n"})
     return path
 
 
 @pytest.fixture(scope="session")
 def export():
-    """A function of network, contract, path: writes a file with its contract, returns its path."""
+    """A function of network, model spec, path: writes a file, returns its path."""
     return _export
 
 
 def _plain():
-    contract = Contract(
-        scheme_name="ibug_68", input_size=64, margin=1.2, trained_boxes=["landmark"]
-    )
+    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.2, trained_boxes=["landmark"])
     network = cnn6(68, input_size=64, width=0.25)
     spread = np.random.default_rng(0).uniform(10, 54, 136)
     network.get_layer("output").bias.assign(spread)  # landmarks all over the crop
-    return network, contract
+    return network, spec
 
 
 def _two_stage():
@@ -45,15 +43,15 @@ def _two_stage():
     first.get_layer("output").bias.assign(reference.ravel() / 2)
     second.get_layer("output").bias.assign(reference.ravel())
     network = two_stage(first, second, reference, first_margin=1.2, second_margin=1.2)
-    return network, Contract(scheme_name="celeba_5", input_size=208, margin=1.6)
+    return network, ModelSpec(scheme_name="celeba_5", input_size=208, margin=1.6)
 
 
 def _heatmaps():
     image = keras.Input((64, 64, 3))
     maps = keras.layers.Conv2D(5, 9, strides=4, padding="same")(image / 255)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, sigma=1.2)
-    network = heatmap_localiser(keras.Model(image, maps), 5, codec)
-    return network, Contract(scheme_name="celeba_5", input_size=64, margin=1.3, square=False)
+    network = heatmap_localizer(keras.Model(image, maps), 5, codec)
+    return network, ModelSpec(scheme_name="celeba_5", input_size=64, margin=1.3, square=False)
 
 
 BUILDERS = {"plain": _plain, "two-stage": _two_stage, "heatmaps": _heatmaps}
@@ -61,15 +59,15 @@ BUILDERS = {"plain": _plain, "two-stage": _two_stage, "heatmaps": _heatmaps}
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """A function from a name to (network, contract, file), each made once."""
+    """A function from a name to (network, model spec, file), each made once."""
     made = {}
 
     def get(name):
         if name not in made:
             keras.utils.set_random_seed(0)
-            network, contract = BUILDERS[name]()
+            network, spec = BUILDERS[name]()
             path = tmp_path_factory.mktemp("exported") / "model.tflite"
-            made[name] = (network, contract, _export(network, contract, path))
+            made[name] = (network, spec, _export(network, spec, path))
         return made[name]
 
     return get
@@ -77,7 +75,7 @@ def exported(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def frame():
-    """A picture of 320 x 240 with something at every scale, and three boxes; one leaves it."""
+    """An image of 320 x 240 with something at every scale, and three boxes; one leaves it."""
     rows, columns = np.mgrid[:240, :320]
     waves = [127 + 120 * np.sin(rows / a) * np.cos(columns / b) for a, b in
              ((9, 14), (23, 17), (40, 31))]  # fmt: skip

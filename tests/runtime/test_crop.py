@@ -11,29 +11,29 @@ from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.predict import crop_batches
 from wing_tf.geometry import apply_affine, landmark_box
 from wing_tf.models import cnn6
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 from wing_tf.runtime import Landmarker
 
 
-def _crops_of_records(source, folder, contract):
+def _crops_of_records(source, folder, spec):
     """Yields key, crop, map to the source and box of each face, by way of records."""
     write_records(
         source, folder, stored=StoredSquare(side=256, jpeg_quality=98), validation_fraction=0,
         progress=False, num_processes=0,
     )  # fmt: skip
-    for batch in crop_batches(open_records(find_shards(str(folder))), contract):
+    for batch in crop_batches(open_records(find_shards(str(folder))), spec):
         yield from zip(batch.key, batch.image, batch.crop_to_source, batch.box_xyxy_px, strict=True)
 
 
 def test_it_shows_the_same_as_the_records_crop(export, tmp_path):
-    contract = Contract(scheme_name="ibug_68", input_size=64, margin=1.2)
+    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.2)
     keras.utils.set_random_seed(0)
     network = cnn6(68, input_size=64, width=0.1)
-    landmarker = Landmarker(export(network, contract, tmp_path / "model.tflite"))
+    landmarker = Landmarker(export(network, spec, tmp_path / "model.tflite"))
     source = SyntheticSource(count=6, seed=1, size=700)
     items = {item.key: item for item in source.items()}
     differences, moves = [], []
-    for key, crop, to_source, box in _crops_of_records(source, tmp_path / "records", contract):
+    for key, crop, to_source, box in _crops_of_records(source, tmp_path / "records", spec):
         image = source.load(items[key]).image
         own, _ = landmarker.cut(image, box[None])
         differences.append(own[0].astype(float) - crop)
@@ -50,11 +50,11 @@ def test_it_shows_the_same_as_the_records_crop(export, tmp_path):
 
 
 def test_a_dot_is_where_it_was_drawn_and_where_evaluation_finds_it(export, tmp_path):
-    contract = Contract(scheme_name="celeba_5", input_size=64, margin=1.3)
-    landmarker = Landmarker(export(dot_network(64), contract, tmp_path / "model.tflite"))
+    spec = ModelSpec(scheme_name="celeba_5", input_size=64, margin=1.3)
+    landmarker = Landmarker(export(dot_network(64), spec, tmp_path / "model.tflite"))
     source = DotSource(8)
     truth = {item.key: source.load(item) for item in source.items()}
-    for key, crop, to_source, _ in _crops_of_records(source, tmp_path / "records", contract):
+    for key, crop, to_source, _ in _crops_of_records(source, tmp_path / "records", spec):
         box = landmark_box(truth[key].landmarks_px)
         found = landmarker(truth[key].image, box[None])[0].landmarks_px[DOT]
         scale = max(1.0, np.abs(to_source[0, 0]))

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from exported import noise_picture
+from exported import noise_image
 
 from wing_tf import inference
 from wing_tf.landmarks import find_map
@@ -15,9 +15,9 @@ from wing_tf.runtime import Landmarker, LocatedFace
 
 @pytest.mark.parametrize("name", ["plain", "two-stage", "heatmaps"])
 def test_it_answers_as_the_landmarker_in_keras(name, exported, frame):
-    network, contract, path = exported(name)
+    network, spec, path = exported(name)
     image, boxes = frame
-    expected = inference.Landmarker(network, contract=contract)(image, boxes)
+    expected = inference.Landmarker(network, spec=spec)(image, boxes)
     found = Landmarker(path)(image, boxes)
     assert len(found) == len(expected) == 3
     for face, other, box in zip(found, expected, boxes, strict=True):
@@ -45,14 +45,14 @@ def test_a_detector_finds_the_boxes(exported, frame):
     image, boxes = frame
     seen = []
 
-    def detector(picture):
-        seen.append(picture)
+    def detector(frame):
+        seen.append(frame)
         return boxes[:1]
 
     found = Landmarker(path, detector=detector)(image)
     assert seen[0] is image
     np.testing.assert_array_equal(found[0].box_xyxy_px, boxes[0])
-    assert Landmarker(path, detector=lambda picture: np.zeros((0, 4)))(image) == []
+    assert Landmarker(path, detector=lambda frame: np.zeros((0, 4)))(image) == []
     assert Landmarker(path)(image, []) == []
 
 
@@ -69,7 +69,7 @@ def test_other_landmarks_by_a_map(exported, frame):
 def test_threads_that_share_one_get_their_own_answers(exported):
     path = exported("plain")[2]
     landmarker = Landmarker(path, num_threads=1)
-    images = [noise_picture(80, count=1)[0].astype(np.uint8) // (i + 1) for i in range(6)]
+    images = [noise_image(80, count=1)[0].astype(np.uint8) // (i + 1) for i in range(6)]
     box = np.array([[8.0, 9.0, 70.0, 71.0]])
     expected = [landmarker(image, box)[0].landmarks_px for image in images]
     assert np.abs(expected[0] - expected[5]).max() > 1e-3
@@ -139,9 +139,9 @@ def test_bad_landmarkers_are_refused(exported):
         ValueError, match="model of another scheme: wflw_98 is needed, it gives ibug"
     ):
         Landmarker(path, scheme="wflw_98")
-    network, contract, _ = exported("plain")
+    network, spec, _ = exported("plain")
     with pytest.raises(ValueError, match="model of another scheme"):
-        inference.Landmarker(network, contract=contract, scheme="wflw_98")
+        inference.Landmarker(network, spec=spec, scheme="wflw_98")
     with pytest.raises(ValueError, match="The map is from wflw_98, the model predicts ibug_68"):
         Landmarker(path, scheme_map=find_map("wflw_98", "ibug_68"))
     for bad in (0, -1, 1.5, True):

@@ -5,7 +5,7 @@ import numpy as np
 from tfrecords_tools.sources import Ibug300WSource, SyntheticSource
 from wing_tf.geometry import landmark_box
 from wing_tf.runtime import Landmarker
-from wing_tf.runtime.contract import shipped_model
+from wing_tf.runtime.model_spec import shipped_model
 
 MOST_BYTES = 4_000_000
 
@@ -20,8 +20,8 @@ def test_it_is_small_and_says_what_it_is():
     assert shipped_model().stat().st_size < MOST_BYTES
     landmarker = Landmarker()
     assert landmarker.scheme.name == "ibug_68"
-    assert landmarker.contract.has_scores
-    assert landmarker.contract.boxes == ("landmark",)
+    assert landmarker.spec.has_scores
+    assert landmarker.spec.boxes == ("landmark",)
 
 
 def test_it_finds_the_landmarks_of_rendered_faces():

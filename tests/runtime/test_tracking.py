@@ -133,7 +133,7 @@ def test_numbers_are_not_used_again():
     faces = show(tracker, landmarker)
     numbers = [[face.identity for face in found] for found in faces]
     assert numbers[0] == [0]
-    assert numbers[29] == []  # it has left the picture
+    assert numbers[29] == []  # it has left the image
     assert numbers[-1] == [1]
     tracker.reset()
     assert tracker(clip.frame(79), 0.0)[0].identity == 2  # time may start again, too
@@ -205,7 +205,7 @@ def test_a_face_that_went_astray_is_put_right(has_learnt):
     np.testing.assert_allclose(track.face.landmarks_px, clip.landmarks_px[5, 0], atol=2)
 
 
-def test_a_neighbour_is_another_face_and_takes_over_no_number():
+def test_a_neighbor_is_another_face_and_takes_over_no_number():
     clip = small_clip([motion(np.full(8, 90.0)), motion(np.full(8, 132.0))], seed=1)
     landmarker = TrueLandmarker(clip)
     tracker = Tracker(landmarker)
@@ -252,8 +252,8 @@ def test_of_faces_that_touch_the_one_that_slides_onto_the_other_is_hidden(shift,
     """A red face, and a blue one beside it whose landmarks are on red, too, or where it is."""
     points = still_clip(1).landmarks_px[0, 0]
     red, blue = (
-        Track(located(points + [move, 0]), 0.0, 0.0, None, np.tile(np.float64(colour), (8, 8, 1)))
-        for move, colour in ((0, [1, 0, 0]), (shift, [0, 0, 1]))
+        Track(located(points + [move, 0]), 0.0, 0.0, None, np.tile(np.float64(color), (8, 8, 1)))
+        for move, color in ((0, [1, 0, 0]), (shift, [0, 0, 1]))
     )
     image = np.zeros((240, 320, 3), np.uint8)
     image[..., 0] = 255
@@ -318,5 +318,5 @@ def test_clear_errors():
         Tracker(landmarker)
     landmarker.detector = HaarDetector()
     landmarker.detector.needs_name = True
-    with pytest.raises(ValueError, match="needs the names of pictures"):
+    with pytest.raises(ValueError, match="needs the names of images"):
         Tracker(landmarker)

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import scipy.io
-from official_files import assert_dots, dotted, spread_points, write_picture
+from official_files import assert_dots, dotted, spread_points, write_image
 
 from tfrecords_tools.sources import BadRecordError, LspExtendedSource, LspSource
 
@@ -18,7 +18,7 @@ def _write_lsp(root, count=1002, name="joints.mat"):
     for index in {0, 1, count - 2, count - 1}:
         points[index] = spread_points(14, index)
         joints[:2, :, index] = points[index].T + 1
-        write_picture(root / "images" / f"im{index + 1:04d}.jpg", dotted(points[index]))
+        write_image(root / "images" / f"im{index + 1:04d}.jpg", dotted(points[index]))
     joints[2, 3] = joints[2, 5, -1] = 1
     scipy.io.savemat(root / name, {"joints": joints})
     return points
@@ -76,7 +76,7 @@ def test_lsp_other_joints_and_faults(tmp_path):
         LspSource(tmp_path).items()
     with pytest.raises(ValueError, match="`hidden` must be 'missing', 'keep' or None"):
         LspSource(tmp_path, hidden="drop")
-    (tmp_path / "images").rename(tmp_path / "pictures")
+    (tmp_path / "images").rename(tmp_path / "images")
     with pytest.raises(ValueError, match="no .*images"):
         LspSource(tmp_path)
 
@@ -91,7 +91,7 @@ def test_lsp_extended(tmp_path):
     scipy.io.savemat(tmp_path / "joints.mat", {"joints": joints})
     marked = np.arange(14) != 4
     for number in (1, 2):
-        write_picture(tmp_path / f"images/im0000{number}.jpg", dotted(points[marked]))
+        write_image(tmp_path / f"images/im0000{number}.jpg", dotted(points[marked]))
     source = pickle.loads(pickle.dumps(LspExtendedSource(tmp_path)))
     items = source.items()
     assert [(item.key, item.split) for item in items] == [

@@ -1,4 +1,4 @@
-"""Films of rendered faces: pixels and truth move together, later faces hide earlier ones."""
+"""Videos of rendered faces: pixels and truth move together, later faces hide earlier ones."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,10 @@ from tfrecords_tools.synthetic.clip import Motion, SyntheticClip
 from wing_tf.geometry import landmark_box
 
 
-def motion(centres_px, *, side_px=80.0, rolls_deg=0.0):
-    centres = np.array(centres_px, float)
-    fill = np.zeros(len(centres))
-    return Motion(centres, fill + side_px, fill + rolls_deg)
+def motion(centers_px, *, side_px=80.0, rolls_deg=0.0):
+    centers = np.array(centers_px, float)
+    fill = np.zeros(len(centers))
+    return Motion(centers, fill + side_px, fill + rolls_deg)
 
 
 def clip_of(*motions, **options):
@@ -76,7 +76,7 @@ def test_frames_are_the_same_each_time_and_their_noise_differs():
     assert spread == pytest.approx(3.0, abs=0.15)
 
 
-def test_a_face_may_leave_the_picture():
+def test_a_face_may_leave_the_image():
     clip = clip_of(motion([[100, 100], [230, 190], [900, 900]]), noise=0.0)
     empty = clip.frame(2)
     assert (clip.frame(1) != empty).any()

@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from official_files import assert_dots, dotted, spread_points, write_picture
+from official_files import assert_dots, dotted, spread_points, write_image
 
 from tfrecords_tools.sources import BadRecordError, CocoSource, CsvSource, Ibug300WSource
 
@@ -25,7 +25,7 @@ def _annotation(identifier, **fields):
 def _write(folder, *annotations, images=None, categories=None, name="faces.json"):
     content = {
         "info": {},
-        "images": images or [{"id": 7, "file_name": "my pictures/a.jpg", "width": 80}],
+        "images": images or [{"id": 7, "file_name": "my images/a.jpg", "width": 80}],
         "annotations": annotations,
         "categories": categories
         or [
@@ -39,10 +39,10 @@ def _write(folder, *annotations, images=None, categories=None, name="faces.json"
 
 
 def test_coco(tmp_path):
-    write_picture(tmp_path / "my pictures/a.jpg", dotted(POINTS))
+    write_image(tmp_path / "my images/a.jpg", dotted(POINTS))
     images = [
-        {"id": 7, "file_name": "my pictures/a.jpg"},
-        {"id": 8, "file_name": "./my pictures/a.jpg", "split": "test"},
+        {"id": 7, "file_name": "my images/a.jpg"},
+        {"id": 8, "file_name": "./my images/a.jpg", "split": "test"},
         {"id": 9, "file_name": "lost.jpg"},
     ]
     path = _write(
@@ -55,18 +55,18 @@ def test_coco(tmp_path):
     )
     source = pickle.loads(pickle.dumps(CocoSource(path, scheme="celeba_5")))
     items = pickle.loads(pickle.dumps(source.items()))
-    assert [(i.key, i.picture, i.split, i.attributes) for i in items] == [
-        ("my pictures/a.jpg#11", "my pictures/a.jpg", "train", ()),
-        ("my pictures/a.jpg#12", "my pictures/a.jpg", "test", ("pose", "blur")),
+    assert [(i.key, i.source_image, i.split, i.attributes) for i in items] == [
+        ("my images/a.jpg#11", "my images/a.jpg", "train", ()),
+        ("my images/a.jpg#12", "my images/a.jpg", "test", ("pose", "blur")),
         ("lost.jpg#13", "lost.jpg", "train", ()),
-        ("my pictures/a.jpg#14", "my pictures/a.jpg", "train", ()),
+        ("my images/a.jpg#14", "my images/a.jpg", "train", ()),
     ]
     face = source.load(items[0])
     assert_dots(face, POINTS)
     np.testing.assert_array_equal(face.box_xyxy_px, [3, 4, 53.5, 44])
     assert (face.visibility == 2).all()
     assert source.load(items[1]).box_xyxy_px is None
-    with pytest.raises(BadRecordError, match=r"cannot read picture .*lost\.jpg"):
+    with pytest.raises(BadRecordError, match=r"cannot read image .*lost\.jpg"):
         source.load(items[2])
     last = source.load(items[3])
     assert last.visibility.tolist() == [2, 1, 2, 0, 1]
@@ -81,10 +81,10 @@ def test_coco(tmp_path):
     np.testing.assert_array_equal(shifted.load(items[0]).box_xyxy_px, [2.5, 3.5, 53, 43.5])
 
 
-def test_coco_pictures_lie_elsewhere(tmp_path):
-    write_picture(tmp_path / "pictures/my pictures/a.jpg", dotted(POINTS))
+def test_coco_images_lie_elsewhere(tmp_path):
+    write_image(tmp_path / "images/my images/a.jpg", dotted(POINTS))
     path = _write(tmp_path, _annotation(1))
-    source = CocoSource(path, scheme="celeba_5", root=tmp_path / "pictures")
+    source = CocoSource(path, scheme="celeba_5", root=tmp_path / "images")
     assert_dots(source.load(source.items()[0]), POINTS)
 
 
@@ -108,7 +108,7 @@ def test_coco_annotations_that_are_no_faces_are_counted_or_named(tmp_path):
         _annotation(15, attributes="pose"),
     )
     source = CocoSource(path, scheme="celeba_5")
-    assert [item.key for item in source.items()] == ["my pictures/a.jpg#1"]
+    assert [item.key for item in source.items()] == ["my images/a.jpg#1"]
     assert source.skipped == {
         "annotation 7": "expected 5 points, found 4",
         "annotation 8": "no image 99 with a file_name",
@@ -126,7 +126,7 @@ def test_coco_annotations_that_are_no_faces_are_counted_or_named(tmp_path):
 
 
 def test_coco_boxes_of_zeros_are_none(tmp_path):
-    write_picture(tmp_path / "my pictures/a.jpg", dotted(POINTS))
+    write_image(tmp_path / "my images/a.jpg", dotted(POINTS))
     path = _write(tmp_path, _annotation(1, bbox=[0, 0, 0, 0]), _annotation(2, bbox=[3, 4, 0, 9]))
     source = CocoSource(path, scheme="celeba_5")
     assert [source.load(item).box_xyxy_px for item in source.items()] == [None, None]

@@ -7,7 +7,7 @@ import pytest
 from tfrecords_tools.sources import BadRecordError, CsvSource
 
 
-def _picture(path, size=(120, 110)):
+def _image(path, size=(120, 110)):
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.zeros((*size, 3), np.uint8))
 
@@ -22,18 +22,18 @@ FIVE = "path," + ",".join(f"{a}{i}" for i in range(5) for a in "xy")
 
 
 def test_csv(tmp_path):
-    _picture(tmp_path / "my pictures" / "a.jpg")
+    _image(tmp_path / "my images" / "a.jpg")
     header = FIVE + ",split,box_x0,box_y0,box_x1,box_y1," + ",".join(f"v{i}" for i in range(5))
     path = _csv(
         tmp_path,
         header,
-        "my pictures/a.jpg,10,20,30,20,20,30,12,40,28,40,test,5,10,35,50,2,2,1,2,2",
-        "my pictures/a.jpg,10,20,30,20,,,12,40,28,40,,,,,,2,2,0,2,1",
+        "my images/a.jpg,10,20,30,20,20,30,12,40,28,40,test,5,10,35,50,2,2,1,2,2",
+        "my images/a.jpg,10,20,30,20,,,12,40,28,40,,,,,,2,2,0,2,1",
     )
     source = CsvSource(path, scheme="celeba_5")
     first, second = source.items()
     assert (first.split, second.split) == ("test", "train")
-    assert first.picture == second.picture
+    assert first.source_image == second.source_image
     face = source.load(first)
     np.testing.assert_array_equal(face.landmarks_px[2], [20, 30])
     np.testing.assert_array_equal(face.box_xyxy_px, [5, 10, 35, 50])
@@ -64,7 +64,10 @@ def test_csv_rows_that_can_not_be_placed_are_named(tmp_path):
     )
     source = CsvSource(path, scheme="celeba_5")
     items = source.items()
-    assert [(item.picture, item.split) for item in items] == [("a.jpg", "train"), ("a.jpg", "test")]
+    assert [(item.source_image, item.split) for item in items] == [
+        ("a.jpg", "train"),
+        ("a.jpg", "test"),
+    ]
     assert list(source.skipped) == ["line 3", "line 4"]
     assert "split 'test/hard'" in source.skipped["line 4"]
 
@@ -95,11 +98,11 @@ GOOD = "a.jpg,10,20,30,20,20,30,12,40,28,40"
         ("a.jpg,.1,.2,.3,.2,.2,.3,.12,.4,.28,.4", r"scaled to \[0, 1\]"),
         (GOOD + ",60,10,20,70", "not x0, y0, x1, y1"),
         (GOOD + ",60,10,,70", "not x0, y0, x1, y1"),
-        ("b.jpg,10,20,30,20,20,30,12,40,28,40", "cannot read picture"),
+        ("b.jpg,10,20,30,20,20,30,12,40,28,40", "cannot read image"),
     ],
 )
 def test_bad_faces_are_refused(tmp_path, row, message):
-    _picture(tmp_path / "a.jpg")
+    _image(tmp_path / "a.jpg")
     header = FIVE + (BOX_COLUMNS if row.count(",") > 10 else "")
     source = CsvSource(_csv(tmp_path, header, row), scheme="celeba_5")
     with pytest.raises(BadRecordError, match=message):
@@ -160,7 +163,7 @@ def test_files_that_are_no_csv_of_faces(tmp_path, content, message):
 
 
 def test_a_box_of_zeros_is_none(tmp_path):
-    _picture(tmp_path / "a.jpg")
+    _image(tmp_path / "a.jpg")
     rows = (GOOD + ",0,0,0,0", GOOD + ",,,,", GOOD + ",5,6,50,6")
     source = CsvSource(_csv(tmp_path, FIVE + BOX_COLUMNS, *rows), scheme="celeba_5")
     items = source.items()
@@ -172,15 +175,15 @@ def test_a_box_of_zeros_is_none(tmp_path):
     assert source.has_boxes
 
 
-def test_faces_of_one_photograph_by_the_column_picture(tmp_path):
+def test_faces_of_one_photograph_by_the_column_image(tmp_path):
     path = _csv(
         tmp_path,
-        FIVE + ",picture",
+        FIVE + ",image",
         GOOD + ",photo 1",
         GOOD.replace("a", "b", 1) + ",photo 1",
         GOOD + ",",
     )
     items = CsvSource(path, scheme="celeba_5").items()
-    assert [(i.key, i.picture) for i in items] == [
+    assert [(i.key, i.source_image) for i in items] == [
         ("a.jpg#2", "photo 1"), ("b.jpg#3", "photo 1"), ("a.jpg#4", "a.jpg"),
     ]  # fmt: skip

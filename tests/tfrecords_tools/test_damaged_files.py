@@ -95,7 +95,7 @@ def _cofw68(root):
     return Cofw68Source(root), root / "cofw68_test_bboxes.mat"
 
 
-def _cofw68_pictures(root):
+def _cofw68_images(root):
     return _cofw68(root)[0], root / "COFW_test_color.mat"
 
 
@@ -106,7 +106,7 @@ def _cofw(root):
 
 
 @pytest.mark.parametrize("damage", ["empty", "100 bytes", "half"])
-@pytest.mark.parametrize("make", [_lsp, _lsp_extended, _aflw, _cofw68, _cofw68_pictures, _cofw])
+@pytest.mark.parametrize("make", [_lsp, _lsp_extended, _aflw, _cofw68, _cofw68_images, _cofw])
 def test_a_damaged_list_is_named(tmp_path, make, damage):
     source, path = make(tmp_path)
     assert source.items()
@@ -131,16 +131,16 @@ def test_one_damaged_file_of_cofw68_costs_one_face(tmp_path, damage):
     assert manifest["differences_from_official_counts"] == ["test: 2 faces, officially 507"]
 
 
-def test_a_damaged_picture_of_cofw_costs_one_face(tmp_path):
+def test_a_damaged_image_of_cofw_costs_one_face(tmp_path):
     """Its compressed chunk does not unpack; the others do."""
     write_cofw(tmp_path / "COFW_train_color.mat", "Tr", (0, 1))
     write_cofw(tmp_path / "COFW_test_color.mat", "T", (2,))
     path = tmp_path / "COFW_train_color.mat"
     with h5py.File(path, "a") as file:
         del file["#refs#/IsTr1"]
-        picture = np.transpose(dotted(spread_points(29, 1)))
+        image = np.transpose(dotted(spread_points(29, 1)))
         data = file.create_dataset(
-            "#refs#/packed", data=picture, compression="gzip", chunks=picture.shape
+            "#refs#/packed", data=image, compression="gzip", chunks=image.shape
         )
         file["IsTr"][0, 1] = data.ref
         chunk = data.id.get_chunk_info(0)
@@ -151,7 +151,7 @@ def test_a_damaged_picture_of_cofw_costs_one_face(tmp_path):
     content = bytearray(path.read_bytes())
     content[at + 10 : at + size - 10] = bytes(255 - v for v in content[at + 10 : at + size - 10])
     path.write_bytes(bytes(content))
-    with pytest.raises(BadRecordError, match="no picture 2"):
+    with pytest.raises(BadRecordError, match="no image 2"):
         source.load(items[1])
     manifest = write_records(
         source, tmp_path / "r", stored=StoredSquare(side=64), validation_fraction=0,

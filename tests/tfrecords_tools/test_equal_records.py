@@ -10,13 +10,13 @@ import tensorflow as tf
 from tfrecords_tools.sources import CocoSource, CsvSource, Ibug300WSource
 from tfrecords_tools.squares import StoredSquare
 from tfrecords_tools.writer import write_records
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 
 NAMES = {schema.KEY, schema.SOURCE}
 
 
 def _records(folder):
-    """Returns each record's features but for key and source, by its picture's file."""
+    """Returns each record's features but for key and source, by its image's file."""
     found = {}
     for file in folder.glob("*.tfrecord"):
         for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
@@ -36,16 +36,21 @@ def _write_three(root, folder, items, load):
     for number, item in enumerate(items):
         path = item.payload[0].relative_to(root).as_posix()
         points = load(item).landmarks_px
-        rows.append([path, item.split, item.picture, *map(repr, points.ravel().tolist())])
+        rows.append([path, item.split, item.source_image, *map(repr, points.ravel().tolist())])
         images.append(
-            {"id": number, "file_name": path, "split": item.split, "picture": item.picture}
+            {
+                "id": number,
+                "file_name": path,
+                "split": item.split,
+                "source_image": item.source_image,
+            }
         )
         flat = np.column_stack([points, np.full(len(points), 2)]).ravel().tolist()
         annotations.append(
             {"id": number, "image_id": number, "category_id": 1, "keypoints": flat,
              "num_keypoints": len(points)}
         )  # fmt: skip
-    header = ["path", "split", "picture", *(f"{a}{i}" for i in range(68) for a in "xy")]
+    header = ["path", "split", "source_image", *(f"{a}{i}" for i in range(68) for a in "xy")]
     with (folder / "faces.csv").open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     categories = [{"id": 1, "name": "face", "keypoints": [str(i) for i in range(68)]}]
@@ -70,7 +75,7 @@ def test_real_faces_through_three_sources(real_faces, tmp_path):
     source = Ibug300WSource(real_faces)
     faces = collections.defaultdict(list)
     for item in source.items():
-        faces[item.picture].append(item)
+        faces[item.source_image].append(item)
     several = [some for some in faces.values() if len(some) > 1][:16]
     others = [some[0] for some in faces.values()][:: len(faces) // 24]
     items = list(dict.fromkeys(sum(several, []) + others))
@@ -80,11 +85,11 @@ def test_real_faces_through_three_sources(real_faces, tmp_path):
     assert set(through_csv) == set(coco)
     assert {path.rpartition(".")[0] for path in coco} == set(ibug)
     for path, record in coco.items():
-        assert record.keys() >= {schema.IMAGE, schema.PICTURE, schema.SPLIT, schema.CROP_RULE}
+        assert record.keys() >= {schema.IMAGE, schema.SOURCE_IMAGE, schema.SPLIT, schema.CROP_RULE}
         assert through_csv[path] == record
         assert ibug[path.rpartition(".")[0]] == record
 
-    # Pictures of several faces are on one side, as their names alone would not have it.
+    # Images of several faces are on one side, as their names alone would not have it.
     held_out = {key for key, record in ibug.items() if b"validation" in record[schema.SPLIT]}
     assert 0 < len(held_out) < len(items) / 2
     for some in several:

@@ -1,4 +1,4 @@
-"""Pictures that their EXIF data turns: which pixels the annotations mean must be asked."""
+"""Images that their EXIF data turns: which pixels the annotations mean must be asked."""
 
 import struct
 import zlib
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tfrecords_tools.sources import BadRecordError, CocoSource, CsvSource
-from tfrecords_tools.sources.base import read_picture
+from tfrecords_tools.sources.base import read_image
 
-# A picture of smooth colours, 80 x 48, whose first pixel is the reddest.
+# An image of smooth colors, 80 x 48, whose first pixel is the reddest.
 ROWS, COLUMNS = np.mgrid[:48, :80]
 STORED = np.stack([255 - 2 * ROWS - COLUMNS, 3 * COLUMNS, 5 * ROWS], axis=-1).astype(np.uint8)
 TURNED = np.rot90(STORED, -1)  # orientation 6: show it a quarter turn clockwise
@@ -38,7 +38,7 @@ def _jpeg(orientation, before=b""):
 
 
 def _late_jpeg(orientation):
-    """The same after two long APP2 segments, as a colour profile is."""
+    """The same after two long APP2 segments, as a color profile is."""
     return _jpeg(orientation, 2 * (b"\xff\xe2" + struct.pack(">H", 60_002) + bytes(60_000)))
 
 
@@ -62,24 +62,24 @@ FORMATS = {"jpg": _jpeg, "late.jpg": _late_jpeg, "png": _png, "webp": _webp}
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_turned_pictures(tmp_path, name):
+def test_turned_images(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(FORMATS[name](6))
     with pytest.raises(BadRecordError, match=REFUSED):
-        read_picture(path, exif="refuse")
+        read_image(path, exif="refuse")
     near = 4 if name.endswith("jpg") else 0
     for exif, expected in (("apply", TURNED), ("ignore", STORED)):
-        image = read_picture(path, exif=exif)
+        image = read_image(path, exif=exif)
         assert image.shape == expected.shape
         assert np.abs(image.astype(int) - expected).max() <= near
-    np.testing.assert_array_equal(read_picture(path), read_picture(path, exif="ignore"))
+    np.testing.assert_array_equal(read_image(path), read_image(path, exif="ignore"))
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_pictures_that_are_shown_as_stored(tmp_path, name):
+def test_images_that_are_shown_as_stored(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(FORMATS[name](1))
-    images = [read_picture(path, exif=exif) for exif in ("refuse", "apply", "ignore")]
+    images = [read_image(path, exif=exif) for exif in ("refuse", "apply", "ignore")]
     for image in images:
         assert image.shape == STORED.shape
         np.testing.assert_array_equal(image, images[0])
@@ -87,7 +87,7 @@ def test_pictures_that_are_shown_as_stored(tmp_path, name):
 
 def _sources(folder, exif):
     points = [[5, 6], [70, 8], [40, 20], [10, 40], [72, 44]]
-    if exif == "apply":  # the same corners, where the turned picture has them
+    if exif == "apply":  # the same corners, where the turned image has them
         points = [[47 - y, x] for x, y in points]
     header = "path," + ",".join(f"{a}{i}" for i in range(5) for a in "xy")
     row = "a.jpg," + ",".join(str(v) for point in points for v in point)

@@ -1,9 +1,9 @@
-"""The boxes of 300-W's organisers, found by folder and name."""
+"""The boxes of 300-W's organizers, found by folder and name."""
 
 import numpy as np
 import pytest
 import scipy.io
-from official_files import dotted, spread_points, write_ibug_boxes, write_picture
+from official_files import dotted, spread_points, write_ibug_boxes, write_image
 
 from tfrecords_tools.sources import Ibug300WSource
 from tfrecords_tools.squares import StoredSquare
@@ -19,7 +19,7 @@ FACES = (
 def _tree(root):
     for number, name in enumerate(FACES):
         points = spread_points(68, number)
-        write_picture(root / name, dotted(points))
+        write_image(root / name, dotted(points))
         rows = "\n".join(f"{x + 1:.3f} {y + 1:.3f}" for x, y in points)
         (root / name).with_suffix(".pts").write_text(f"version: 1\nn_points:  68\n{{\n{rows}\n}}\n")
     return root
@@ -45,7 +45,7 @@ def _less_one(box):
 def test_boxes_are_read_where_they_stand(tmp_path, place):
     root = _tree(tmp_path)
     assert not set(_boxes(Ibug300WSource(root)).values()) - {None}
-    for number, (name, pictures) in enumerate(
+    for number, (name, images) in enumerate(
         {
             "afw": ["11_1.jpg", "11_2.jpg"],
             "helen_trainset": ["22_1.jpg", "99_1.jpg"],
@@ -55,7 +55,7 @@ def test_boxes_are_read_where_they_stand(tmp_path, place):
             "ibug": ["image_003_1.jpg", "image_004_01.jpg", "image 004 01.jpg"],
         }.items()
     ):
-        boxes = {picture: _box(10 * number + i) for i, picture in enumerate(pictures)}
+        boxes = {image: _box(10 * number + i) for i, image in enumerate(images)}
         write_ibug_boxes(root / place / f"bounding_boxes_{name}.mat", boxes)
     source = Ibug300WSource(root)
     assert _boxes(source) == {
@@ -65,7 +65,7 @@ def test_boxes_are_read_where_they_stand(tmp_path, place):
         "helen/testset/33_1": _less_one(_box(20)),
         "lfpw/trainset/image_0001": _less_one(_box(30)),
         "lfpw/testset/image_0001": _less_one(_box(40)),
-        "lfpw/testset/image_0002": None,  # that one is another picture's
+        "lfpw/testset/image_0002": None,  # that one is another image's
         "ibug/image_003_1": _less_one(_box(50)),
         "ibug/image 004 01": _less_one(_box(52)),
         "01_Indoor/indoor_001": None,

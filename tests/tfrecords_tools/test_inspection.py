@@ -28,7 +28,7 @@ from wing_tf.landmarks import get_scheme, scheme_from_dict
 
 SCHEME = get_scheme("ibug_68")
 FLIP = list(SCHEME.flip_permutation)
-PICTURES = ("contact_sheet", "mean_shape", "pose", "boxes", "visibility")
+IMAGES = ("contact_sheet", "mean_shape", "pose", "boxes", "visibility")
 
 
 @functools.cache
@@ -66,7 +66,7 @@ def _write(path, source, **options):
 
 
 def _check(folder, other=None):
-    """All checks of `inspect_records`, without its pictures."""
+    """All checks of `inspect_records`, without its images."""
     survey, warnings = survey_records(folder), []
     mean, _ = procrustes(survey.landmarks_square_px, survey.records.scheme.flip_permutation)
     check_boxes(survey, warnings)
@@ -75,7 +75,7 @@ def _check(folder, other=None):
     check_duplicates(survey, warnings)
     if other is None:
         return _kinds(warnings)
-    second = survey_records(other, pictures=False)
+    second = survey_records(other, images=False)
     return _kinds(warnings) | {"figures": check_origin(survey, second, "other", warnings)}
 
 
@@ -97,12 +97,12 @@ def clean(tmp_path_factory):
     return _write(tmp_path_factory.mktemp("clean") / "r", Altered())
 
 
-def test_clean_records_give_pictures_and_figures_but_no_warning(clean, tmp_path):
-    report = inspect_records(clean, tmp_path / "seen", num_pictures=9)
+def test_clean_records_give_images_and_figures_but_no_warning(clean, tmp_path):
+    report = inspect_records(clean, tmp_path / "seen", num_images=9)
     assert report["warnings"] == []
     assert report["faces"] == 40
     assert report["splits"].keys() == {"train", "validation", "test"}
-    for name in PICTURES:
+    for name in IMAGES:
         assert min(cv2.imread(str(tmp_path / "seen" / f"{name}.png")).shape[:2]) > 300
     assert json.loads((tmp_path / "seen/inspection.json").read_text()) == report
     text = (tmp_path / "seen/inspection.txt").read_text()
@@ -152,8 +152,8 @@ def test_all_faces_in_another_order_of_points(tmp_path):
     assert "36-45" in found["reversed_mean"].message
 
 
-class OwnMarkUp(Altered):
-    """Twelve of the points, under a mark-up of one's own without regions."""
+class OwnScheme(Altered):
+    """Twelve of the points, under a scheme of one's own without regions."""
 
     picked = (36, 39, 42, 45, 30, 31, 35, 48, 54, 51, 57, 8)
 
@@ -170,8 +170,8 @@ class OwnMarkUp(Altered):
 
 
 def test_a_mark_up_of_ones_own_with_a_pair_too_few(tmp_path):
-    folder = _write(tmp_path / "r", OwnMarkUp([[0, 3], [1, 2], [5, 6]]))
-    report = inspect_records(folder, tmp_path / "seen", num_pictures=4)
+    folder = _write(tmp_path / "r", OwnScheme([[0, 3], [1, 2], [5, 6]]))
+    report = inspect_records(folder, tmp_path / "seen", num_images=4)
     (warning,) = report["warnings"]
     assert warning["kind"] == "forgotten_pairs"
     assert warning["message"].startswith("points 7 and 8 are in no pair, but mirror each other in")
@@ -179,8 +179,8 @@ def test_a_mark_up_of_ones_own_with_a_pair_too_few(tmp_path):
 
 
 def test_a_mark_up_of_ones_own_that_counts_from_one(tmp_path):
-    folder = _write(tmp_path / "r", OwnMarkUp([[1, 4], [2, 3], [6, 7], [8, 9], [10, 11]]))
-    survey, warnings = survey_records(folder, pictures=False), []
+    folder = _write(tmp_path / "r", OwnScheme([[1, 4], [2, 3], [6, 7], [8, 9], [10, 11]]))
+    survey, warnings = survey_records(folder, images=False), []
     check_pairs(survey, np.arange(len(survey)), warnings)
     (warning,) = warnings
     assert warning.kind == "wrong_pairs"
@@ -189,20 +189,20 @@ def test_a_mark_up_of_ones_own_that_counts_from_one(tmp_path):
 
 def test_a_mark_up_of_ones_own_with_faults(tmp_path):
     pairs = [[0, 3], [1, 2], [5, 6], [7, 8]]
-    assert _check(_write(tmp_path / "right", OwnMarkUp(pairs))) == {}
+    assert _check(_write(tmp_path / "right", OwnScheme(pairs))) == {}
     wrong = _frontal()[2]
 
     def one(item, face):
         return _moved(face, face.landmarks_px[FLIP]) if item.payload == wrong else face
 
-    found = _check(_write(tmp_path / "one", OwnMarkUp(pairs, one)))
+    found = _check(_write(tmp_path / "one", OwnScheme(pairs, one)))
     assert set(found) == {"swapped_faces"}
     assert found["swapped_faces"].first == [_key(wrong)]
 
     def many(item, face):
         return _moved(face, face.landmarks_px[FLIP]) if item.payload % 3 == 0 else face
 
-    found = _check(_write(tmp_path / "many", OwnMarkUp(pairs, many)))
+    found = _check(_write(tmp_path / "many", OwnScheme(pairs, many)))
     assert set(found) == {"turned_round"}
     assert found["turned_round"].first == []
     assert "the objects turn round, or the order of points is reversed" in (
@@ -228,7 +228,7 @@ class Copied(Altered):
         )
 
 
-def test_one_picture_in_two_splits(tmp_path):
+def test_one_image_in_two_splits(tmp_path):
     found = _check(_write(tmp_path / "r", Copied()))
     assert set(found) == {"duplicates_across_splits"}
     assert found["duplicates_across_splits"].count == 3
@@ -240,7 +240,7 @@ def test_one_picture_in_two_splits(tmp_path):
     ("shift", "words"),
     [
         ((1.0, 1.0), ["x: -1.000 px, as where one counts", "y: -1.000 px, as where one counts"]),
-        ((-0.5, 0.0), ["x: +0.500 px, as where one has pixels' centres at .0"]),
+        ((-0.5, 0.0), ["x: +0.500 px, as where one has pixels' centers at .0"]),
         ((0.0, 0.25), ["y: -0.250 px, a shift that faces share"]),
         ((0.02, 0.0), []),
     ],
@@ -258,13 +258,13 @@ def test_an_origin_that_is_off(clean, tmp_path, shift, words):
         assert verdict.startswith(expected)
 
 
-def test_faces_are_matched_by_picture_where_keys_differ(clean, tmp_path):
+def test_faces_are_matched_by_image_where_keys_differ(clean, tmp_path):
     class Renamed(Altered):
         def items(self):
             return [
-                dataclasses.replace(item, key=f"other/{item.payload}", picture=f"x/{name}.jpg")
+                dataclasses.replace(item, key=f"other/{item.payload}", source_image=f"x/{name}.jpg")
                 for item in super().items()
-                for name in [item.picture.rpartition("/")[2]]
+                for name in [item.source_image.rpartition("/")[2]]
             ]
 
     source = Renamed(lambda item, face: _moved(face, face.landmarks_px + 1.0), count=8)
@@ -352,12 +352,12 @@ def test_one_face_with_missing_points(tmp_path):
     assert (tmp_path / "seen/contact_sheet.png").is_file()
 
 
-def test_hashing_on_small_pictures_leaves_landmarks_where_they_are(tmp_path):
+def test_hashing_on_small_images_leaves_landmarks_where_they_are(tmp_path):
     write_records(
         Altered(count=1), tmp_path / "r", stored=StoredSquare(side=256),
         num_processes=0, progress=False,
     )  # fmt: skip
-    small, full = survey_records(tmp_path / "r"), survey_records(tmp_path / "r", pictures=False)
+    small, full = survey_records(tmp_path / "r"), survey_records(tmp_path / "r", images=False)
     for name in ("landmarks_square_px", "box_square_px", "square_to_source"):
         np.testing.assert_allclose(getattr(small, name), getattr(full, name), atol=1e-4)
     everyone = np.arange(13)

@@ -8,7 +8,7 @@ import pytest
 from dots import DotSource
 
 from tfrecords_tools.inspection.declared_pairs import PairFaults, pair_faults
-from tfrecords_tools.inspection.duplicates import MOST_DISTANCE, find_duplicates, picture_hash
+from tfrecords_tools.inspection.duplicates import MOST_DISTANCE, find_duplicates, image_hash
 from tfrecords_tools.inspection.sheets import number_places
 from tfrecords_tools.inspection.swaps import Swaps, find_swaps, symmetric_pairs
 from tfrecords_tools.sources import Item, SyntheticSource
@@ -185,10 +185,10 @@ def test_all_near_hashes_are_found_without_comparing_all():
         ("test", "train"), ("validation", "train"),
     }  # fmt: skip
     noise = generator.integers(0, 256, (600, 256)).astype(np.uint8)
-    assert find_duplicates(hashes, noise, splits) == []  # hashes agree, pictures don't
+    assert find_duplicates(hashes, noise, splits) == []  # hashes agree, images don't
 
 
-def test_a_hundred_thousand_plain_pictures_are_no_trouble():
+def test_a_hundred_thousand_plain_images_are_no_trouble():
     """They share one hash: five million pairs, of which the first ones are enough to say so."""
     hashes = np.zeros(100_000, np.uint64)
     thumbnails = np.zeros((100_000, 256), np.uint8)
@@ -205,9 +205,9 @@ def test_a_hundred_thousand_plain_pictures_are_no_trouble():
 def test_a_hash_stays_through_scaling_and_compression():
     face = SyntheticSource(count=1, size=256).load(Item("", "", "train", 0)).image
     _, jpeg = cv2.imencode(".jpg", cv2.resize(face, (128, 128)), [cv2.IMWRITE_JPEG_QUALITY, 40])
-    ours, thumbnail = picture_hash(face)
-    theirs, other = picture_hash(cv2.imdecode(jpeg, cv2.IMREAD_COLOR))
-    mirrored, _ = picture_hash(face[:, ::-1].copy())
+    ours, thumbnail = image_hash(face)
+    theirs, other = image_hash(cv2.imdecode(jpeg, cv2.IMREAD_COLOR))
+    mirrored, _ = image_hash(face[:, ::-1].copy())
     assert np.bitwise_count(ours ^ theirs) <= 4
     assert np.corrcoef(thumbnail, other)[0, 1] > 0.95
     assert np.bitwise_count(ours ^ mirrored) > 12

@@ -21,7 +21,7 @@ from tfrecords_tools.sources import AflwSource, BadRecordError, Cofw68Source, Co
 from tfrecords_tools.sources.owners_files import read_mat
 
 
-def _grey(image):
+def _gray(image):
     return image[..., 0]
 
 
@@ -30,7 +30,7 @@ def test_cofw(tmp_path):
     test = write_cofw(tmp_path / "COFW_test_color.mat", "T", (2,))
     source = pickle.loads(pickle.dumps(CofwSource(tmp_path)))
     items = pickle.loads(pickle.dumps(source.items()))
-    assert [(i.key, i.picture, i.split) for i in items] == [
+    assert [(i.key, i.source_image, i.split) for i in items] == [
         ("train/0001", "train/0001", "train"),
         ("train/0002", "train/0002", "train"),
         ("test/0001", "test/0001", "test"),
@@ -61,14 +61,14 @@ def test_cofw_is_read_in_several_processes(tmp_path):
         assert_dots(face, points)
 
 
-def test_cofw_grey_pictures(tmp_path):
+def test_cofw_gray_images(tmp_path):
     folder = tmp_path / "common/xpburgos/behavior/code/pose"
-    points = write_cofw(tmp_path / "COFW_train.mat", "Tr", (0,), lambda p: _grey(dotted(p)))
-    write_cofw(folder / "COFW_test.mat", "T", (1,), lambda p: _grey(dotted(p)))
+    points = write_cofw(tmp_path / "COFW_train.mat", "Tr", (0,), lambda p: _gray(dotted(p)))
+    write_cofw(folder / "COFW_test.mat", "T", (1,), lambda p: _gray(dotted(p)))
     source = CofwSource(tmp_path)
     face = source.load(source.items()[0])
     assert face.image.shape == (60, 80, 3)
-    np.testing.assert_array_equal(face.image[..., 2], _grey(dotted(points[0])))
+    np.testing.assert_array_equal(face.image[..., 2], _gray(dotted(points[0])))
     x, y = points[0][5].astype(int)
     assert face.image[y, x].tolist() == [DOT[0]] * 3
 
@@ -93,15 +93,15 @@ def test_cofw_faults(tmp_path):
     with pytest.raises(BadRecordError, match=r"must be uint8 .* Found: uint8 \[60, 80, 2\]"):
         source.load(items[0])
     write_mat73(path, IsT=np.zeros((1, 1)))
-    with pytest.raises(BadRecordError, match="no picture 1"):
+    with pytest.raises(BadRecordError, match="no image 1"):
         source.load(items[1])
 
 
-@pytest.mark.parametrize("pictures", ["", "COFW68_Data", "elsewhere"])
-def test_cofw68(tmp_path, pictures):
+@pytest.mark.parametrize("images", ["", "COFW68_Data", "elsewhere"])
+def test_cofw68(tmp_path, images):
     points = write_cofw68(tmp_path / "COFW68_Data")
-    write_mat73(tmp_path / pictures / "COFW_test_color.mat", {"IsT": [dotted(p) for p in points]})
-    given = {"pictures": tmp_path / pictures} if pictures == "elsewhere" else {}
+    write_mat73(tmp_path / images / "COFW_test_color.mat", {"IsT": [dotted(p) for p in points]})
+    given = {"images": tmp_path / images} if images == "elsewhere" else {}
     source = pickle.loads(pickle.dumps(Cofw68Source(tmp_path, **given)))
     scipy.io.savemat(tmp_path / "COFW68_Data/test_annotations/4_points.mat", {"Points": [1]})
     items = source.items()
@@ -132,7 +132,7 @@ def test_cofw68_faults(tmp_path):
     with pytest.raises(BadRecordError, match="Missing: Occ"):
         source.load(items[0])
     scipy.io.savemat(tmp_path / "cofw68_test_bboxes.mat", {"bboxes": np.zeros((2, 4))})
-    with pytest.raises(ValueError, match="a box for each of the 3 pictures .* Found: 2 x 4"):
+    with pytest.raises(ValueError, match="a box for each of the 3 images .* Found: 2 x 4"):
         source.items()
     with pytest.raises(ValueError, match="no .*COFW68_Data/test_annotations"):
         Cofw68Source(tmp_path / "test_annotations")
@@ -145,7 +145,9 @@ def test_aflw(tmp_path):
     assert [item.split for item in items[19999:20001]] == ["train", "test"]
     assert items[0].key == "0/image20002.jpg#20003"
     assert items[0].attributes == ()
-    assert [item.picture for item in items[20000:]] == [f"0/image0000{n}.jpg" for n in (2, 1, 0)]
+    assert [item.source_image for item in items[20000:]] == [
+        f"0/image0000{n}.jpg" for n in (2, 1, 0)
+    ]
     assert [item.attributes for item in items[20000:]] == [("frontal",), (), ("frontal",)]
     first = source.load(items[-1])
     assert_dots(first, points[0])
@@ -163,7 +165,7 @@ def test_aflw(tmp_path):
     assert len(pickle.dumps(items[0].payload)) < 1500
     for place in ("aflw/data/flickr", "flickr"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-        source.pictures.rename(tmp_path / place)
+        source.images.rename(tmp_path / place)
         source = AflwSource(tmp_path)
         assert_dots(source.load(items[-1]), points[0])
 
@@ -171,7 +173,7 @@ def test_aflw(tmp_path):
 def test_aflw_faults(tmp_path):
     with pytest.raises(ValueError, match=r"no .*AFLWinfo_release\.mat\. The official layout is"):
         AflwSource(tmp_path)
-    write_aflw(tmp_path, 3, "pictures")
+    write_aflw(tmp_path, 3, "images")
     with pytest.raises(ValueError, match="no .*data/flickr"):
         AflwSource(tmp_path)
     (tmp_path / "flickr").mkdir()

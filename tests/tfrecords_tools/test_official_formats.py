@@ -11,7 +11,7 @@ from official_files import (
     dotted,
     spread_points,
     wflw_line,
-    write_picture,
+    write_image,
 )
 
 from tfrecords_tools.sources import (
@@ -28,8 +28,8 @@ from tfrecords_tools.sources.wflw import ATTRIBUTES
 @pytest.fixture
 def wflw(tmp_path):
     first, second, third = (spread_points(98, seed) for seed in range(3))
-    write_picture(tmp_path / "WFLW_images/37--Soccer/a.jpg", dotted(first))
-    write_picture(tmp_path / "WFLW_images/0--Parade/c.jpg", dotted(third))
+    write_image(tmp_path / "WFLW_images/37--Soccer/a.jpg", dotted(first))
+    write_image(tmp_path / "WFLW_images/0--Parade/c.jpg", dotted(third))
     folder = tmp_path / LISTS
     folder.mkdir(parents=True)
     (folder / "list_98pt_rect_attr_train.txt").write_text(
@@ -57,7 +57,7 @@ def test_wflw(wflw):
         ("test/00001", "test"),
         ("test/00002", "test"),
     ]
-    assert items[0].picture == items[1].picture == "37--Soccer/a.jpg"
+    assert items[0].source_image == items[1].source_image == "37--Soccer/a.jpg"
     assert [item.attributes for item in items] == [(), ATTRIBUTES, ("make_up", "blur"), ("pose",)]
     assert ATTRIBUTES == ("pose", "expression", "illumination", "make_up", "occlusion", "blur")
     face = source.load(items[0])
@@ -66,7 +66,7 @@ def test_wflw(wflw):
     assert (face.visibility == 2).all()
     np.testing.assert_allclose(source.load(items[1]).landmarks_px, second)
     assert_dots(source.load(items[2]), third)
-    with pytest.raises(BadRecordError, match=r"cannot read picture .*lost\.jpg"):
+    with pytest.raises(BadRecordError, match=r"cannot read image .*lost\.jpg"):
         source.load(items[3])
     assert list(source.skipped) == ["train/00002", "test/00003", "test/00004", "test/00005"]
     assert "expected 207 words" in source.skipped["train/00002"]
@@ -116,7 +116,7 @@ def lapa(tmp_path):
     for index, name in enumerate(("train/10_0", "train/10_1", "val/20_0", "test/AFW_3_1_12")):
         split, _, stem = name.partition("/")
         points[name] = spread_points(106, index)
-        write_picture(tmp_path / split / "images" / f"{stem}.jpg", dotted(points[name]))
+        write_image(tmp_path / split / "images" / f"{stem}.jpg", dotted(points[name]))
         rows = [f"{x:.6f} {y:.6f}" for x, y in points[name]]
         (tmp_path / split / "landmarks").mkdir(exist_ok=True)
         header = [] if split == "val" else ["106"]
@@ -127,10 +127,10 @@ def lapa(tmp_path):
 def test_lapa(lapa):
     root, points = lapa
     (root / "val/landmarks/30_0.txt").write_text("106\n")
-    write_picture(root / "val/images/31_0.jpg", dotted([]))
+    write_image(root / "val/images/31_0.jpg", dotted([]))
     source = pickle.loads(pickle.dumps(LapaSource(root)))
     items = source.items()
-    assert [(i.key, i.picture, i.split) for i in items] == [
+    assert [(i.key, i.source_image, i.split) for i in items] == [
         ("train/10_0", "10", "train"),
         ("train/10_1", "10", "train"),
         ("val/20_0", "20", "val"),
@@ -141,8 +141,8 @@ def test_lapa(lapa):
         assert_dots(face, points[item.key])
         assert face.box_xyxy_px is None
     assert source.skipped == {
-        "val/30_0": ".txt file without a picture",
-        "val/31_0": "picture without a .txt file",
+        "val/30_0": ".txt file without an image",
+        "val/31_0": "image without a .txt file",
     }
     assert source.count_differences(items)[0] == "train: 2 faces, officially 18176"
     assert source.default_crop == "landmark_box"
@@ -176,8 +176,8 @@ def test_lapa_faults(lapa, text, message):
 def celeba(tmp_path):
     points = {f"{i + 1:06d}.jpg": spread_points(5, i) for i in range(4)}
     for name, places in points.items():
-        write_picture(tmp_path / "Img/img_celeba" / name, dotted(places))
-        write_picture(tmp_path / "Img/img_align_celeba" / name, dotted(places + 1, (62, 82)))
+        write_image(tmp_path / "Img/img_celeba" / name, dotted(places))
+        write_image(tmp_path / "Img/img_align_celeba" / name, dotted(places + 1, (62, 82)))
     names = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y"
     names += " leftmouth_x leftmouth_y rightmouth_x rightmouth_y"
     for folder in ("Anno", "Eval"):
@@ -268,7 +268,7 @@ def test_celeba_lists_are_read_fast(celeba):
 def test_the_private_set_of_300w(tmp_path, parent):
     for folder, name in (("01_Indoor", "indoor_001"), ("02_Outdoor", "outdoor_002")):
         points = spread_points(68, len(name))
-        write_picture(tmp_path / f"{parent}{folder}" / f"{name}.png", dotted(points))
+        write_image(tmp_path / f"{parent}{folder}" / f"{name}.png", dotted(points))
         rows = "\n".join(f"{x + 1:.3f} {y + 1:.3f}" for x, y in points)
         text = f"version: 1\nn_points:  68\n{{\n{rows}\n}}\n"
         (tmp_path / f"{parent}{folder}" / f"{name}.pts").write_text(text)

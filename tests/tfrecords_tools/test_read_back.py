@@ -11,7 +11,7 @@ from official_files import (
     wflw_line,
     write_aflw,
     write_cofw,
-    write_picture,
+    write_image,
 )
 
 from tfrecords_tools.sources import AflwSource, CofwSource, WflwSource
@@ -23,7 +23,7 @@ from wing_tf.geometry import apply_affine
 
 
 def _read_back(source, folder, **options):
-    """Writes a source; returns by key what readers get, in pixels of the source pictures."""
+    """Writes a source; returns by key what readers get, in pixels of the source images."""
     manifest = write_records(
         source, folder, stored=StoredSquare(side=64), validation_fraction=0, num_processes=0,
         progress=False, **options,
@@ -50,7 +50,7 @@ def _near(values, expected):
 def wflw(tmp_path):
     points = [spread_points(98, seed) for seed in range(3)]
     for name, marks in zip(("a/1.jpg", "b/2.jpg", "b/3.jpg"), points, strict=True):
-        write_picture(tmp_path / "WFLW_images" / name, dotted(marks))
+        write_image(tmp_path / "WFLW_images" / name, dotted(marks))
     folder = tmp_path / LISTS
     folder.mkdir(parents=True)
     (folder / "list_98pt_rect_attr_train.txt").write_text(
@@ -66,7 +66,7 @@ def wflw(tmp_path):
 def test_wflw(wflw, tmp_path):
     root, points = wflw
     faces = _read_back(WflwSource(root), tmp_path / "r", crop="dataset_or_landmark_box")
-    assert {key: (f["attributes"], f["split"], f["picture"]) for key, f in faces.items()} == {
+    assert {key: (f["attributes"], f["split"], f["source_image"]) for key, f in faces.items()} == {
         "train/00001": (b"", b"train", b"a/1.jpg"),
         "test/00001": (b"pose,make_up,blur", b"test", b"b/2.jpg"),
         "test/00002": (b"expression,illumination,occlusion", b"test", b"b/3.jpg"),
@@ -112,7 +112,7 @@ def test_cofw(tmp_path):
 def test_aflw(tmp_path):
     points = write_aflw(tmp_path)
     source = AflwSource(tmp_path)
-    some = source.items()[-2:]  # the two that have a picture
+    some = source.items()[-2:]  # the two that have an image
     source.items = lambda: some
     faces = _read_back(source, tmp_path / "r")
     first, second = faces["0/image00000.jpg#00001"], faces["0/image00001.jpg#00002"]

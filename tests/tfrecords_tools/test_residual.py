@@ -1,4 +1,4 @@
-"""A map's error, measured where both mark-ups exist."""
+"""A map's error, measured where both schemes exist."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from wing_tf.landmarks import find_map, get_scheme
 
 
 class Marked(SyntheticSource):
-    """The same faces in another mark-up, maybe a little off."""
+    """The same faces in another scheme, maybe a little off."""
 
     def __init__(self, target, shift=(0.0, 0.0)):
         super().__init__(count=6, seed=3, wide_yaw=0.0)
@@ -41,7 +41,7 @@ def test_a_part_of_the_points_is_exact(tmp_path):
         result = map_residual(whole, _write(tmp_path / target, Marked(target)))
         assert result["faces"] == 6
         assert result["nme"] < 1e-4
-        assert result["normaliser"] == "inter_ocular"
+        assert result["normalizer"] == "inter_ocular"
 
 
 def test_what_is_off_is_found(tmp_path):

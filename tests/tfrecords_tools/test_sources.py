@@ -16,7 +16,7 @@ def _pts(points=POINTS, header=True, origin=1.0):
     return f"version: 1\nn_points: {len(points)}\n{{\n{rows}\n}}\n" if header else rows + "\n"
 
 
-def _picture(path, seed=0, size=(120, 110)):
+def _image(path, seed=0, size=(120, 110)):
     path.parent.mkdir(parents=True, exist_ok=True)
     image = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
     ok, data = cv2.imencode(path.suffix.lower(), image)
@@ -31,7 +31,7 @@ def tree(tmp_path):
         "lfpw/trainset/image_0002.png", "helen/testset/200_1.jpg", "ibug/image 03 a.jpg",
     ):  # fmt: skip
         path = tmp_path / name
-        _picture(path)
+        _image(path)
         path.with_suffix(".pts").write_text(_pts(header="0002" not in name))
     return tmp_path
 
@@ -46,9 +46,12 @@ def test_the_tree_is_read_whole(tree):
         "helen/testset/200_1": "test_helen",
         "ibug/image 03 a": "test_ibug",
     }
-    # Two faces of one picture; two pictures whose names only look alike.
-    assert items["helen/trainset/100_1"].picture == items["helen/trainset/100_2"].picture
-    assert items["lfpw/trainset/image_0001"].picture != items["lfpw/trainset/image_0002"].picture
+    # Two faces of one image; two images whose names only look alike.
+    assert items["helen/trainset/100_1"].source_image == items["helen/trainset/100_2"].source_image
+    assert (
+        items["lfpw/trainset/image_0001"].source_image
+        != items["lfpw/trainset/image_0002"].source_image
+    )
 
 
 def test_points_count_from_one_unless_told(tree):
@@ -63,7 +66,7 @@ def test_points_count_from_one_unless_told(tree):
     np.testing.assert_allclose(zero.load(zero.items()[0]).landmarks_px, POINTS + 1, atol=1e-3)
 
 
-def test_pictures_are_rgb(tmp_path):
+def test_images_are_rgb(tmp_path):
     (tmp_path / "afw").mkdir()
     red = np.zeros((100, 100, 3), np.uint8)
     red[..., 2] = 255  # OpenCV writes BGR
@@ -78,8 +81,8 @@ def test_lone_files_are_named(tree):
     source = Ibug300WSource(tree)
     source.items()
     assert source.skipped == {
-        "helen/testset/200_1": "picture without a .pts file",
-        "helen/testset/300_1": ".pts file without a picture",
+        "helen/testset/200_1": "image without a .pts file",
+        "helen/testset/300_1": ".pts file without an image",
     }
 
 
@@ -100,26 +103,26 @@ def test_bad_points_are_refused(tmp_path, text, message):
         read_pts(path, 68)
 
 
-def test_bad_pictures_are_refused(tree):
+def test_bad_images_are_refused(tree):
     source = Ibug300WSource(tree)
     item = source.items()[0]
-    item.payload[0].write_bytes(b"no picture")
-    with pytest.raises(BadRecordError, match="cannot decode picture"):
+    item.payload[0].write_bytes(b"no image")
+    with pytest.raises(BadRecordError, match="cannot decode image"):
         source.load(item)
     item.payload[0].unlink()
-    with pytest.raises(BadRecordError, match="cannot read picture"):
+    with pytest.raises(BadRecordError, match="cannot read image"):
         source.load(item)
 
 
 def test_an_empty_or_absent_folder_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="No annotated picture below"):
+    with pytest.raises(ValueError, match="No annotated image below"):
         Ibug300WSource(tmp_path).items()
     with pytest.raises(ValueError, match="must be a folder"):
         Ibug300WSource(tmp_path / "absent")
 
 
 def test_points_outside_are_kept_and_hidden(tmp_path):
-    _picture(tmp_path / "afw" / "a.png", size=(60, 70))
+    _image(tmp_path / "afw" / "a.png", size=(60, 70))
     (tmp_path / "afw" / "a.pts").write_text(_pts())
     source = Ibug300WSource(tmp_path)
     face = source.load(source.items()[0])

@@ -31,10 +31,10 @@ def clean_faces() -> list[SyntheticFace]:
     """Bare frontal faces: nothing in front, no flaws of the photograph."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(face_module, "_random_angles", lambda rng, *_: np.array(rng.normal(0, 4, 3)))
-        patch.setattr(face_module, "degrade", lambda picture, rng: picture)
-        patch.setattr(face_module, "cast_shadow", lambda picture, rng: picture)
+        patch.setattr(face_module, "degrade", lambda image, rng: image)
+        patch.setattr(face_module, "cast_shadow", lambda image, rng: image)
         patch.setattr(face_module, "glasses", lambda *_: False)
-        patch.setattr(face_module, "occlude", lambda picture, *_: np.zeros(picture.shape[:2]))
+        patch.setattr(face_module, "occlude", lambda image, *_: np.zeros(image.shape[:2]))
         return [render_face(SEED, index, size=256) for index in range(40)]
 
 
@@ -104,7 +104,7 @@ def test_types_and_shapes(faces):
 def test_other_sizes_scale_the_same_face(size, faces):
     face = render_face(SEED, 1, size=size)
     assert face.image.shape == (size, size, 3)
-    # Pixel centres are integers, so a resize by s maps x to (x + .5) s - .5.
+    # Pixel centers are integers, so a resize by s maps x to (x + .5) s - .5.
     expected = (faces[1].landmarks_px + 0.5) * size / 192 - 0.5
     np.testing.assert_allclose(face.landmarks_px, expected, atol=1e-3)
 
@@ -116,7 +116,7 @@ def test_bad_arguments_are_named(arguments):
         render_face(seed, index, size=size)
 
 
-def test_landmark_box_is_tight_inside_and_half_the_picture(faces):
+def test_landmark_box_is_tight_inside_and_half_the_image(faces):
     for face in faces:
         low, high = face.landmarks_px.min(0), face.landmarks_px.max(0)
         np.testing.assert_array_equal(face.box_xyxy_px, [*low, *high])
@@ -179,7 +179,7 @@ def test_frontal_bare_faces_hide_almost_nothing(clean_faces):
 
 def test_angle_signs():
     nose = np.array([0.0, 0.0, 1.0])
-    assert (rotation_matrix(30, 0, 0) @ nose)[0] > 0.4  # to the picture's right
+    assert (rotation_matrix(30, 0, 0) @ nose)[0] > 0.4  # to the image's right
     assert (rotation_matrix(0, 30, 0) @ nose)[1] < -0.4  # up
     assert (rotation_matrix(0, 0, 30) @ [1.0, 0, 0])[1] > 0.4  # clockwise
 
@@ -263,14 +263,14 @@ def test_drawn_eyes_are_inside_the_eye_landmarks(clean_faces):
     """White and iris give an open eye more contrast than the cheek below it has."""
     wins = []
     for face in clean_faces:
-        grey = cv2.cvtColor(face.image, cv2.COLOR_RGB2GRAY).astype(float)
+        gray = cv2.cvtColor(face.image, cv2.COLOR_RGB2GRAY).astype(float)
         for start in (36, 42):
             eye = face.landmarks_px[start : start + 6]
             height = (eye[[4, 5], 1] - eye[[1, 2], 1]).mean()
             if height < 5:
                 continue
-            below = _inside(eye + [0, 3.2 * height], grey.shape)
-            wins.append(grey[_inside(eye, grey.shape)].std() > 1.5 * grey[below].std())
+            below = _inside(eye + [0, 3.2 * height], gray.shape)
+            wins.append(gray[_inside(eye, gray.shape)].std() > 1.5 * gray[below].std())
     assert len(wins) > 30
     assert np.mean(wins) > 0.9
 
@@ -296,10 +296,10 @@ def test_an_open_mouth_is_darker_than_its_lips(clean_faces):
         inner = face.landmarks_px[60:68]
         if inner[6, 1] - inner[2, 1] < 8:
             continue
-        grey = cv2.cvtColor(face.image, cv2.COLOR_RGB2GRAY).astype(float)
-        cave = _inside(inner, grey.shape)
-        lips = _inside(face.landmarks_px[48:60], grey.shape) & ~cave
-        contrast.append(grey[cave].min() < 0.75 * np.median(grey[lips]))
+        gray = cv2.cvtColor(face.image, cv2.COLOR_RGB2GRAY).astype(float)
+        cave = _inside(inner, gray.shape)
+        lips = _inside(face.landmarks_px[48:60], gray.shape) & ~cave
+        contrast.append(gray[cave].min() < 0.75 * np.median(gray[lips]))
     assert len(contrast) > 3
     assert np.mean(contrast) > 0.9
 

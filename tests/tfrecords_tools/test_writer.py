@@ -65,14 +65,14 @@ def test_the_manifest_says_what_was_done(tmp_path):
     assert len(manifest["sha256"]) == 64
 
 
-def test_pictures_stay_on_one_side_of_the_split():
+def test_images_stay_on_one_side_of_the_split():
     items = [Item(f"p{i}_{j}", f"p{i}", "train", None) for i in range(400) for j in range(3)]
     splits = assign_splits(items, 0.1)
-    held_out = {item.picture for item in splits["validation"]}
-    assert not held_out & {item.picture for item in splits["train"]}
+    held_out = {item.source_image for item in splits["validation"]}
+    assert not held_out & {item.source_image for item in splits["train"]}
     assert 20 < len(held_out) < 60
     more = assign_splits([*items, Item("new", "new", "train", None)], 0.1)
-    assert held_out <= {item.picture for item in more["validation"]}
+    assert held_out <= {item.source_image for item in more["validation"]}
 
 
 def test_a_test_split_gives_nothing_to_validation():
@@ -84,7 +84,9 @@ def test_a_split_without_a_usable_face_leaves_no_file(tmp_path):
     class Tested(DotSource):
         def items(self):
             return [
-                Item(item.key, item.picture, "test" if item.payload in self.bad else "train", i)
+                Item(
+                    item.key, item.source_image, "test" if item.payload in self.bad else "train", i
+                )
                 for i, item in enumerate(super().items())
             ]
 
@@ -97,7 +99,7 @@ def test_a_split_without_a_usable_face_leaves_no_file(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_very_wide_picture_is_a_picture(tmp_path):
+def test_a_very_wide_image_is_a_image(tmp_path):
     """Wider than OpenCV's warps can address (32767), which crops were once cut with."""
 
     class Wide(DotSource):
@@ -307,9 +309,9 @@ def test_real_faces_keep_their_landmarks(real_faces, tmp_path):
         to_source = face["square_to_source"].astype(np.float64)
         landmarks = apply_affine(to_source, face["landmarks_square_px"].astype(np.float64))
         np.testing.assert_allclose(landmarks, truth.landmarks_px, atol=1e-3)
-        # The stored picture shows what the source shows there.
+        # The stored image shows what the source shows there.
         x, y = np.round(landmarks[30]).astype(int)
         patch = truth.image[y - 8 : y + 9, x - 8 : x + 9].mean(axis=(0, 1))
         u, v = face["landmarks_square_px"][30]
-        grey = cv2.getRectSubPix(face["image"], (13, 13), (float(u), float(v))).mean(axis=(0, 1))
-        assert np.abs(patch - grey).max() < 12
+        gray = cv2.getRectSubPix(face["image"], (13, 13), (float(u), float(v))).mean(axis=(0, 1))
+        assert np.abs(patch - gray).max() < 12

@@ -92,7 +92,7 @@ def test_every_config_is_whole_and_takes_a_step(path, train_records, tmp_path):
         config.model.update(small | {"num_stacks": min(2, config.model.num_stacks)})
     stage = make_stage(config, train_records)
     trainer = build.make_trainer(config, stage, 10)
-    build.initialise(config, trainer, train_records)
+    build.initialize(config, trainer, train_records)
     batches = training_batches(
         train_records,
         batch_size=config.batch_size,
@@ -196,7 +196,7 @@ def test_schedules():
     np.testing.assert_allclose(warm, [1e-4, 5e-4, 1e-3, 5e-4, 0], atol=1e-9, rtol=1e-4)
 
 
-def test_warm_up_survives_serialisation():
+def test_warm_up_survives_serialization():
     schedule = WarmUp(keras.optimizers.schedules.CosineDecay(1e-2, 50), 5)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
     assert float(again(20)) == float(schedule(20))

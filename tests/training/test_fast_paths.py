@@ -39,7 +39,7 @@ def test_the_compiled_parts_train_as_the_plain_ones(train_records):
         config.jit_compile = jit_compile
         keras.utils.set_random_seed(0)
         trainer = build.make_trainer(config, make_stage(config, train_records), 10)
-        build.initialise(config, trainer, train_records)
+        build.initialize(config, trainer, train_records)
         batches = training_batches(
             train_records, batch_size=8, num_draws=Augmenter.num_draws, seed=0
         )

@@ -13,7 +13,7 @@ from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.evaluate import evaluate
 from wing_tf.inference import Landmarker
 from wing_tf.losses import AdaptiveWingLoss, HeatmapSquaredError, WeightedLossMap
-from wing_tf.models import heatmap_localiser, stacked_hourglass
+from wing_tf.models import heatmap_localizer, stacked_hourglass
 from wing_tf.models.saving import load_network
 from wing_tf.training import fit
 from wing_tf.training.build import make_loss
@@ -24,18 +24,18 @@ from wing_tf.training.stages import make_stage
 
 def test_a_heatmap_training_is_saved_judged_and_used(synthetic_records, tmp_path):
     run = fit.train(smoke_hourglass(synthetic_records), tmp_path / "run")
-    network, contract = load_network(run)
-    assert (contract.input_size, contract.scheme_name) == (64, "ibug_68")
+    network, spec = load_network(run)
+    assert (spec.input_size, spec.scheme_name) == (64, "ibug_68")
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     (tmp_path / "report").mkdir()
     report = evaluate(run, f"{synthetic_records}/validation-*", tmp_path / "report",
-                      normaliser="box")  # fmt: skip
+                      normalizer="box")  # fmt: skip
     best = min(float(row["val_nme"]) for row in rows)
     assert report["nme_mean"] == pytest.approx(best, rel=1e-4)
-    picture = np.random.default_rng(0).integers(0, 256, (120, 120, 3), np.uint8)
-    face = Landmarker(run)(picture, np.array([[20, 20, 90, 100.0]]))[0]
+    image = np.random.default_rng(0).integers(0, 256, (120, 120, 3), np.uint8)
+    face = Landmarker(run)(image, np.array([[20, 20, 90, 100.0]]))[0]
     assert face.landmarks_px.shape == (68, 2)
     assert face.scores.shape == (68,)
     assert 0 <= face.scores.min() <= face.scores.max() <= 1
@@ -57,7 +57,7 @@ def test_one_hourglass_learns_eight_faces(synthetic_records):
     network.compile(keras.optimizers.Adam(5e-3), loss=WeightedLossMap(AdaptiveWingLoss()))
     data, weights = (np.asarray(image), np.asarray(maps)), np.asarray(weights)
     network.fit(*data, sample_weight=weights, batch_size=8, epochs=240, verbose=0)
-    found = heatmap_localiser(network, 68, codec)(image)
+    found = heatmap_localizer(network, 68, codec)(image)
     assert np.linalg.norm(found["landmarks"] - truth, axis=-1).mean() < 2.5  # it began at 30
     assert np.asarray(found["scores"]).mean() > 0.4
 

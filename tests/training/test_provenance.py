@@ -9,7 +9,7 @@ from tfrecords_tools.writer import write_records
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.evaluate import evaluate
 from wing_tf.models import cnn6
-from wing_tf.models.saving import Contract, read_contract, save_network
+from wing_tf.models.saving import ModelSpec, read_model_spec, save_network
 from wing_tf.training import fit
 from wing_tf.training.config import complete_config
 from wing_tf.training.stages import make_stage
@@ -29,20 +29,20 @@ def stretched(tmp_path_factory):
 def test_the_crop_rule_and_the_faces_go_into_the_model(stretched, tmp_path):
     config = smoke_config(stretched, epochs=1, batch_size=16, crop_margin=0.0)
     run = fit.train(config, tmp_path / "run")
-    contract = read_contract(run)
-    assert (contract.margin, contract.square) == (1.1, False)
-    assert contract.trained_boxes == ["landmark"]
-    assert contract.trained_crops == ["pipnet (landmark box x 1.1, not square)"]
+    spec = read_model_spec(run)
+    assert (spec.margin, spec.square) == (1.1, False)
+    assert spec.trained_boxes == ["landmark"]
+    assert spec.trained_crops == ["pipnet (landmark box x 1.1, not square)"]
     counts = {
         split: open_records(find_shards(str(stretched), split)).num_faces
         for split in ("train", "validation")
     }
-    assert contract.trained_on == {"synthetic": counts["train"]}
-    assert contract.held_out == {"synthetic": counts["validation"]}
-    assert contract.known_faces == {"synthetic": 80}
+    assert spec.trained_on == {"synthetic": counts["train"]}
+    assert spec.held_out == {"synthetic": counts["validation"]}
+    assert spec.known_faces == {"synthetic": 80}
     (tmp_path / "out").mkdir()
     report = evaluate(
-        run, f"{stretched}/test-*", tmp_path / "out", normaliser="box", box_noise=0.1,
+        run, f"{stretched}/test-*", tmp_path / "out", normalizer="box", box_noise=0.1,
         rotation_deg=30.0,
     )  # fmt: skip
     assert report["warnings"] == []
@@ -56,7 +56,7 @@ def test_the_crop_rule_and_the_faces_go_into_the_model(stretched, tmp_path):
 
 def test_what_a_model_began_with_is_not_forgotten(synthetic_records, tmp_path):
     records = open_records(find_shards(str(synthetic_records), "train"))
-    before = Contract(
+    before = ModelSpec(
         scheme_name="ibug_68", input_size=32, margin=1.2,
         trained_on={"wflw": 6750, "synthetic": 3}, held_out={"wflw": 750},
     )  # fmt: skip
@@ -64,7 +64,7 @@ def test_what_a_model_began_with_is_not_forgotten(synthetic_records, tmp_path):
 
     def faces(**changes):
         config = complete_config(smoke_config(synthetic_records, **changes))
-        return make_stage(config, records).contract.trained_on
+        return make_stage(config, records).spec.trained_on
 
     own = {"synthetic": records.num_faces}
     assert faces() == own

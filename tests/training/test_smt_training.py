@@ -12,7 +12,7 @@ from wing_tf.data.records import find_shards, open_records
 from wing_tf.losses import BilateralInhibitionCrossEntropy, HingedResidualLoss
 from wing_tf.models.saving import load_network, save_network
 from wing_tf.training import fit
-from wing_tf.training.build import initialise, make_trainer
+from wing_tf.training.build import initialize, make_trainer
 from wing_tf.training.config import complete_config
 from wing_tf.training.kernel import ShrinkKernel, kernel_state, radii
 from wing_tf.training.stages import make_stage
@@ -147,9 +147,9 @@ def test_a_saved_network_is_taken_over_but_for_what_only_earlier_stacks_emit(
     config.precision, config.jit_compile = "float32", "off"
     stage = make_stage(config, records)
     first, second = stage.network(), make_trainer(config, stage, 10)
-    save_network(stage.whole(first), tmp_path / "first.keras", stage.contract)
+    save_network(stage.whole(first), tmp_path / "first.keras", stage.spec)
     config.init_from = str(tmp_path / "first.keras")
-    initialise(config, second, records)
+    initialize(config, second, records)
     theirs = {weight.path: np.asarray(weight) for weight in first.weights}
     new = {
         weight.path for weight in second.network.weights

@@ -16,7 +16,7 @@ from wing_tf.models.saving import load_network
 from wing_tf.training import build, fit
 from wing_tf.training.callbacks import StopOnNaN, averaged_weights, cut_log
 from wing_tf.training.config import complete_config, default_config
-from wing_tf.training.output_init import augmented_shapes, initialise_output
+from wing_tf.training.output_init import augmented_shapes, initialize_output
 from wing_tf.training.run_dir import RunDir
 from wing_tf.training.stages import make_stage
 
@@ -45,7 +45,7 @@ def test_the_output_layer_starts_from_augmented_shapes(train_records):
     shapes = augmented_shapes(train_records, augmenter, num_shapes=2000)
     assert abs(len(shapes) - 2000) <= train_records.num_faces
     network = cnn6(68)
-    initialise_output(network.get_layer("output"), shapes, scale=0.02)
+    initialize_output(network.get_layer("output"), shapes, scale=0.02)
     bias = network.get_layer("output").bias.numpy().reshape(68, 2)
     np.testing.assert_allclose(bias, shapes.mean(axis=0), atol=1e-3)
     assert np.abs(bias[:, 0] - 31.5).max() < 32
@@ -72,18 +72,18 @@ def test_a_run_folder_says_all(run, synthetic_records):
     assert len(rows) == 3
     assert rows[0].split(",") == ["epoch", "loss", "val_nme"]
     assert [path.name for path in (run / "backup").iterdir()] == ["epoch-000002.weights.h5"]
-    assert any((run / "tensorboard" / "pictures").iterdir())
+    assert any((run / "tensorboard" / "images").iterdir())
 
 
 def test_the_saved_model_is_the_plain_network(run):
-    network, contract = load_network(run)
+    network, spec = load_network(run)
     assert type(network).__name__ == "Functional"
     assert network.input_shape == (None, 32, 32, 3)
-    assert (contract.scheme_name, contract.input_size, contract.margin) == ("ibug_68", 32, 1.15)
+    assert (spec.scheme_name, spec.input_size, spec.margin) == ("ibug_68", 32, 1.15)
 
 
 def test_validation_and_evaluation_give_one_number(run, synthetic_records, tmp_path):
-    report = evaluate(run, f"{synthetic_records}/validation-*", tmp_path, normaliser="box")
+    report = evaluate(run, f"{synthetic_records}/validation-*", tmp_path, normalizer="box")
     logged = [float(r.split(",")[2]) for r in (run / "metrics.csv").read_text().split()[1:]]
     assert report["nme_mean"] == pytest.approx(min(logged), rel=1e-6)
 
@@ -208,7 +208,7 @@ def test_a_batch_larger_than_the_data_is_refused(synthetic_records, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"normaliser": "interocular"}, "config.normaliser must be one of inter_ocular"),
+        ({"normalizer": "interocular"}, "config.normalizer must be one of inter_ocular"),
         ({"crop_margin": 3.0}, "does not fit in the records' squares"),
         ({"model.input_size": 8}, "`input_size` must be at least 32"),
         ({"loss.width": -1.0}, "`width` must be positive"),
@@ -289,6 +289,6 @@ class _Halfway(keras.callbacks.Callback):
 
 def test_targets_scaled_to_one_are_warned_of(caplog):
     shapes = np.random.default_rng(0).uniform(0, 1, (10, 68, 2))
-    assert build.warn_if_normalised(shapes - [3, 27])
+    assert build.warn_if_normalized(shapes - [3, 27])
     assert "only a scaled L1" in caplog.text
-    assert not build.warn_if_normalised(shapes * 64)
+    assert not build.warn_if_normalized(shapes * 64)

@@ -34,8 +34,8 @@ def test_a_second_stage_trains_and_both_are_saved(
     changes = SECOND | {"two_stage.first": first, "two_stage.correct": correct}
     changes["two_stage.simulated_error"] = simulated_error
     run = fit.train(smoke_config(synthetic_records, **changes), tmp_path / "run")
-    network, contract = load_network(run)
-    assert (contract.input_size, contract.margin) == (96, 1.8)
+    network, spec = load_network(run)
+    assert (spec.input_size, spec.margin) == (96, 1.8)
     assert network.name == "two_stage"
     # The first stage is in the file, as it was.
     for ours, theirs in zip(
@@ -44,7 +44,7 @@ def test_a_second_stage_trains_and_both_are_saved(
         np.testing.assert_array_equal(ours, theirs)
     (tmp_path / "report").mkdir()
     report = evaluate(run, f"{synthetic_records}/validation-*", tmp_path / "report",
-                      normaliser="box", rotation_deg=20, box_noise=0.02)  # fmt: skip
+                      normalizer="box", rotation_deg=20, box_noise=0.02)  # fmt: skip
     with (run / "metrics.csv").open() as file:
         best = min(float(row["val_nme"]) for row in csv.DictReader(file))
     assert report["nme_mean"] == pytest.approx(best, rel=1e-4)
@@ -111,7 +111,7 @@ def test_a_two_stage_network_is_no_first_stage(first, synthetic_records, tmp_pat
          "model": {"name": "cnn7", "input_size": 64, "width": 0.1}}
     )  # fmt: skip
     stage = make_stage(config, records)
-    save_network(stage.whole(stage.network()), tmp_path / "both.keras", stage.contract)
+    save_network(stage.whole(stage.network()), tmp_path / "both.keras", stage.spec)
     config.two_stage.first = str(tmp_path / "both.keras")
     with pytest.raises(ValueError, match="must be of one stage"):
         make_stage(config, records)

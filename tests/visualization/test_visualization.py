@@ -13,6 +13,8 @@ from wing_tf.geometry.pose import head_pose
 from wing_tf.landmarks import get_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
 from wing_tf.runtime.faces import LocatedFace
+from wing_tf.utils.atomic import write_text
+from wing_tf.utils.image_files import load_image, save_image
 from wing_tf.visualization import (
     contact_sheet,
     draw_faces,
@@ -21,7 +23,6 @@ from wing_tf.visualization import (
     pose_axes,
 )
 from wing_tf.visualization.draw import caption_of
-from wing_tf.visualization.files import load_picture, save_picture, write_text
 from wing_tf.visualization.plots import plot_ced
 from wing_tf.visualization.window import Window, why_no_window
 
@@ -32,7 +33,7 @@ def test_dots_are_where_the_landmarks_are():
     black = np.zeros((60, 80, 3), np.uint8)
     landmarks = np.array([[20.25, 20], [60, 20], [40, 30.5], [25, 45], [np.nan, np.nan]])
     drawn = draw_landmarks(
-        black, landmarks, SCHEME, radius_px=3, colour=(255, 255, 255), lines=False
+        black, landmarks, SCHEME, radius_px=3, color=(255, 255, 255), lines=False
     )
     assert not black.any()
     weight = drawn[..., 0].astype(float)
@@ -45,7 +46,7 @@ def test_dots_are_where_the_landmarks_are():
 
 
 def test_landmarks_far_outside_are_no_error():
-    """What a training that goes wrong emits: it must not end in a picture of it."""
+    """What a training that goes wrong emits: it must not end in an image of it."""
     image = np.zeros((40, 60, 3), np.uint8)
     for size in (1e4, 1e9, 1e30):
         landmarks = np.random.default_rng(0).normal(0, size, (68, 2))
@@ -55,24 +56,24 @@ def test_landmarks_far_outside_are_no_error():
 
 
 def test_sheets():
-    pictures = [np.full((10, 20, 3), i, np.uint8) for i in range(1, 6)]
-    sheet = contact_sheet(pictures, columns=3, gap_px=2)
+    images = [np.full((10, 20, 3), i, np.uint8) for i in range(1, 6)]
+    sheet = contact_sheet(images, columns=3, gap_px=2)
     assert sheet.shape == (2 * 12 + 2, 3 * 22 + 2, 3)
     assert sheet[2 + 12 + 5, 2 + 22 + 5, 0] == 5
-    assert contact_sheet(pictures[:1]).shape == (18, 28, 3)
-    with pytest.raises(ValueError, match="needs a picture"):
+    assert contact_sheet(images[:1]).shape == (18, 28, 3)
+    with pytest.raises(ValueError, match="needs an image"):
         contact_sheet([])
 
 
-def test_a_sheet_of_pictures_of_other_sizes_scales_and_pads_them():
+def test_a_sheet_of_images_of_other_sizes_scales_and_pads_them():
     wide, high = np.full((30, 90, 3), 255, np.uint8), np.full((400, 100, 3), 128, np.uint8)
     sheet = contact_sheet([wide, high], cell_px=60, gap_px=0)
     assert sheet.shape == (60, 120, 3)
-    white, grey = sheet[..., 0] == 255, sheet[..., 0] == 128
+    white, gray = sheet[..., 0] == 255, sheet[..., 0] == 128
     np.testing.assert_array_equal(np.argwhere(white).min(axis=0), [20, 0])
     np.testing.assert_array_equal(np.argwhere(white).max(axis=0), [39, 59])
-    np.testing.assert_array_equal(np.argwhere(grey).min(axis=0), [0, 60 + 22])
-    np.testing.assert_array_equal(np.argwhere(grey).max(axis=0), [59, 60 + 36])
+    np.testing.assert_array_equal(np.argwhere(gray).min(axis=0), [0, 60 + 22])
+    np.testing.assert_array_equal(np.argwhere(gray).max(axis=0), [59, 60 + 36])
     assert contact_sheet([wide, high]).shape == (264, 524, 3)
 
 
@@ -109,7 +110,7 @@ def test_a_scaled_drawing_is_the_scaled_face():
     np.testing.assert_allclose((reach + 0.5) / 2.5 - 0.5, face.box_xyxy_px, atol=1.0)
 
 
-def test_pictures_are_drawn_as_large_as_can_be_read():
+def test_images_are_drawn_as_large_as_can_be_read():
     face, _ = _face()
     assert legible_scale(np.zeros((400, 500, 3), np.uint8), [face]) == 1
     assert legible_scale(np.zeros((1, 1, 3), np.uint8), []) == 160
@@ -122,7 +123,7 @@ def test_pictures_are_drawn_as_large_as_can_be_read():
 def test_axes_point_where_the_pose_says():
     np.testing.assert_allclose(pose_axes([0, 0, 0]), [[1, 0], [0, -1], [0, 0]], atol=1e-12)
     nose = pose_axes([30, 20, 0])[2]
-    assert nose[0] > 0.4  # positive yaw: to the picture's right
+    assert nose[0] > 0.4  # positive yaw: to the image's right
     assert nose[1] < -0.25  # positive pitch: up
     assert pose_axes([0, 0, 10])[1][0] > 0.1  # clockwise: the top leans to the right
 
@@ -135,7 +136,7 @@ def test_axes_and_the_fitted_pose_have_one_convention(angles):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 700), (64, 48)])
-def test_a_face_is_drawn_on_a_picture_of_any_size(size):
+def test_a_face_is_drawn_on_a_image_of_any_size(size):
     image = np.zeros((*size, 3), np.uint8)
     for face, scheme in (_face(), _face(-500.0), _face(0.5, 1e-3), _face(20, 50.0)):
         drawn = draw_faces(image, [face], scheme, numbers=True, pose_axis=True)
@@ -154,19 +155,19 @@ def test_no_screen_is_no_crash(monkeypatch):
     assert "can't open a window" in why_no_window()
 
 
-def test_pictures_keep_their_colours_and_bad_ones_are_named(tmp_path):
+def test_images_keep_their_colors_and_bad_ones_are_named(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (5, 6, 3), np.uint8)
-    save_picture(tmp_path / "a.png", image)
-    np.testing.assert_array_equal(load_picture(tmp_path / "a.png"), image)
+    save_image(tmp_path / "a.png", image)
+    np.testing.assert_array_equal(load_image(tmp_path / "a.png"), image)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "a.png"))[..., ::-1], image)
-    with pytest.raises(ValueError, match="Cannot read picture"):
-        load_picture(tmp_path / "b.png")
+    with pytest.raises(ValueError, match="Cannot read image"):
+        load_image(tmp_path / "b.png")
     (tmp_path / "b.png").write_bytes(b"text")
-    with pytest.raises(ValueError, match="Cannot decode picture"):
-        load_picture(tmp_path / "b.png")
+    with pytest.raises(ValueError, match="Cannot decode image"):
+        load_image(tmp_path / "b.png")
     os.mkfifo(tmp_path / "c.png")
     with pytest.raises(ValueError, match="not a file"):
-        load_picture(tmp_path / "c.png")
+        load_image(tmp_path / "c.png")
 
 
 def _png(width, height):
@@ -179,25 +180,25 @@ def _png(width, height):
     )
 
 
-def test_a_picture_that_is_too_large_is_called_so(tmp_path):
+def test_a_image_that_is_too_large_is_called_so(tmp_path):
     (tmp_path / "a.png").write_bytes(_png(40_000, 30_000))
     with pytest.raises(ValueError, match="too large for OpenCV"):
-        load_picture(tmp_path / "a.png")
+        load_image(tmp_path / "a.png")
 
 
 _WITH_LITTLE_MEMORY = """
 import resource, sys
-from wing_tf.visualization.files import load_picture
+from wing_tf.utils.image_files import load_image
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000,) * 2)
-try: load_picture(sys.argv[1])
+try: load_image(sys.argv[1])
 except ValueError as error: print(error)
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
 @pytest.mark.parametrize("ending", ["jpg", "png"])
-def test_a_picture_that_needs_more_memory_is_called_so(tmp_path, ending):
+def test_a_image_that_needs_more_memory_is_called_so(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
     cv2.imwrite(str(path), np.zeros((8000, 8000), np.uint8))
     done = subprocess.run(
@@ -217,17 +218,17 @@ def test_what_can_not_be_written_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match=r"taken\.png"):
         write_text(tmp_path / "taken.png", "text")
     with pytest.raises(OSError, match=r"taken\.png"):
-        save_picture(tmp_path / "taken.png", np.zeros((3, 3, 3), np.uint8))
+        save_image(tmp_path / "taken.png", np.zeros((3, 3, 3), np.uint8))
     assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
 
 
 def test_a_name_may_be_as_long_as_any(tmp_path):
     path = tmp_path / f"{'n' * 251}.png"
-    save_picture(path, np.zeros((3, 3, 3), np.uint8))
-    assert load_picture(path).shape == (3, 3, 3)
+    save_image(path, np.zeros((3, 3, 3), np.uint8))
+    assert load_image(path).shape == (3, 3, 3)
 
 
-def test_a_ced_plot_is_a_picture(tmp_path):
+def test_a_ced_plot_is_a_image(tmp_path):
     errors = np.random.default_rng(0).uniform(0, 0.2, 100)
     plot_ced(tmp_path / "ced.png", {"one": errors, "two": errors / 2})
     assert cv2.imread(str(tmp_path / "ced.png")).shape[0] > 300

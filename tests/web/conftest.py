@@ -23,7 +23,7 @@ _FLAGS = (
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves the page, the runtime, the probe and one folder of models and pictures."""
+    """Serves the page, the runtime, the probe and one folder of models and images."""
 
     def __init__(self, *arguments, places, results, **named):
         self.places, self.results = places, results

@@ -1,4 +1,4 @@
-"""The page in a real browser finds what Python finds, on the same pictures and boxes."""
+"""The page in a real browser finds what Python finds, on the same images and boxes."""
 
 import json
 import pathlib
@@ -11,16 +11,16 @@ import pytest
 from keras import ops
 
 from tfrecords_tools.synthetic import render_face
-from wing_tf.export.contract_file import contract_facts
 from wing_tf.export.deployed import deployed_network
 from wing_tf.export.litert import attach_files, write_litert
+from wing_tf.export.model_spec_file import export_model_spec
 from wing_tf.geometry import landmark_box
 from wing_tf.geometry.resample import crop_resample
 from wing_tf.inference import Landmarker
 from wing_tf.models import cnn6, two_stage
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 from wing_tf.models.two_stage import reference_in_crop
-from wing_tf.visualization.files import load_picture
+from wing_tf.utils.image_files import load_image
 
 pytestmark = pytest.mark.slow
 
@@ -29,20 +29,20 @@ FACE = render_face(3, 1, size=420, wide_yaw=0.0)
 BOX = landmark_box(FACE.landmarks_px)
 BOXES = {
     "shrunk": BOX.tolist(),
-    "outside": (BOX - [150.3, 90.7, 40.2, 30.1]).tolist(),  # its crop leaves the picture
+    "outside": (BOX - [150.3, 90.7, 40.2, 30.1]).tolist(),  # its crop leaves the image
     "enlarged": (BOX[[0, 1, 0, 1]] + [30.25, 20.5, 70.0, 58.75]).tolist(),
     "much_shrunk": [-700.0, -800.0, 900.0, 850.0],
 }
 REFUSED = {
     "newer": {"version": 2},
     "other": {"format": "onnx"},
-    "bgr": {"input": {"colour": "BGR"}},
+    "bgr": {"input": {"color": "BGR"}},
     "marginless": {"crop": {"margin": 0}},
     "half_square": {"crop": {"square": "no"}},
     "boxed": {"crop": {"boxes": "landmark"}},
     "mirrored": {"crop": {"outside": "mirror"}},
 }
-"""Contracts that the page can't honour, as changes of a good one."""
+"""Model specs that the page can't honour, as changes of a good one."""
 
 
 def _shape(side):
@@ -51,7 +51,7 @@ def _shape(side):
 
 def _network(side, name):
     network = cnn6(68, input_size=side, width=0.25, name=name)
-    # As of a trained one: near a face's shape, each picture a few pixels from the others.
+    # As of a trained one: near a face's shape, each image a few pixels from the others.
     network.get_layer("output").bias.assign(_shape(side).ravel())
     return network
 
@@ -60,27 +60,25 @@ def _with_scores():
     network = _network(64, "cnn6")
     scores = ops.sigmoid(network.output[..., 0] / 16 - 2)
     outputs = {"landmarks": network.output, "scores": scores}
-    contract = Contract(
-        scheme_name="ibug_68", input_size=64, margin=1.3, trained_boxes=["landmark"]
-    )
-    return keras.Model(network.input, outputs), contract
+    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.3, trained_boxes=["landmark"])
+    return keras.Model(network.input, outputs), spec
 
 
 def _two_stage():
     stages = _network(64, "first"), _network(96, "second")
     network = two_stage(*stages, _shape(96), first_margin=1.2, second_margin=1.2)
     side = network.input_shape[1]
-    return network, Contract(scheme_name="ibug_68", input_size=side, margin=1.6, square=False)
+    return network, ModelSpec(scheme_name="ibug_68", input_size=side, margin=1.6, square=False)
 
 
-def _export(network, contract, folder):
+def _export(network, spec, folder):
     folder.mkdir()
-    deployed = deployed_network(network, contract)
+    deployed = deployed_network(network, spec)
     write_litert(deployed, folder / "model.tflite")
-    facts = contract_facts(deployed, contract, format="litert", precision="float32")
+    facts = export_model_spec(deployed, spec, format="litert", precision="float32")
     text = json.dumps(facts)
-    attach_files(folder / "model.tflite", {"contract.json": text})
-    (folder / "contract.json").write_text(text)
+    attach_files(folder / "model.tflite", {"model_spec.json": text})
+    (folder / "model_spec.json").write_text(text)
     return facts
 
 
@@ -94,30 +92,30 @@ def _query(folder, image=None, box=None):
 
 
 @pytest.fixture(scope="module")
-def localisers(tmp_path_factory):
+def localizers(tmp_path_factory):
     """What Python runs, by name, and the folder of what the browser is given."""
     files = tmp_path_factory.mktemp("web")
     keras.utils.set_random_seed(0)
     made = {"cnn6": _with_scores(), "two_stage": _two_stage()}
-    for name, (network, contract) in made.items():
-        facts = _export(network, contract, files / name)
+    for name, (network, spec) in made.items():
+        facts = _export(network, spec, files / name)
     for name, change in REFUSED.items():
         (files / name).mkdir()
         parts = {key: facts[key] | part if isinstance(part, dict) else part
                  for key, part in change.items()}  # fmt: skip
-        (files / name / "contract.json").write_text(json.dumps(facts | parts))
+        (files / name / "model_spec.json").write_text(json.dumps(facts | parts))
     (files / "broken").mkdir()
-    (files / "broken" / "contract.json").write_text(json.dumps(facts))
+    (files / "broken" / "model_spec.json").write_text(json.dumps(facts))
     (files / "broken" / "model.tflite").write_bytes(b"not a model")
-    (files / "text.png").write_text("not a picture")
+    (files / "text.png").write_text("not an image")
     cv2.imwrite(str(files / "face.png"), FACE.image[..., ::-1])
-    return {name: Landmarker(net, contract=c) for name, (net, c) in made.items()}, files
+    return {name: Landmarker(net, spec=c) for name, (net, c) in made.items()}, files
 
 
 @pytest.fixture(scope="module")
-def said(localisers, browse):
+def said(localizers, browse):
     """What the page said, by case: one browser for all."""
-    _, files = localisers
+    _, files = localizers
     cases = {
         f"crop_{name}": {"crop": "files/face.png", "box": box, "size": 64}
         for name, box in BOXES.items()
@@ -131,13 +129,13 @@ def said(localisers, browse):
     cases["no_model"] = {"query": _query("nothing")}
     cases |= {name: {"query": _query(name)} for name in REFUSED}
     cases["broken"] = {"query": _query("broken")}
-    cases["no_picture"] = {"query": _query("cnn6", "nothing.png")}
+    cases["no_image"] = {"query": _query("cnn6", "nothing.png")}
     cases["text"] = {"query": _query("cnn6", "text.png")}
     cases["empty_box"] = {"query": _query("cnn6", "face.png", [9, 9, 9, 20])}
     cases["far_box"] = {"query": _query("cnn6", "face.png", [0, 0, 1e9, 1e9])}
     if REAL_FACES.is_dir():
-        picture = sorted((REAL_FACES / "helen" / "testset").glob("*.jpg"))[0]
-        (files / "real.jpg").write_bytes(picture.read_bytes())
+        image = sorted((REAL_FACES / "helen" / "testset").glob("*.jpg"))[0]
+        (files / "real.jpg").write_bytes(image.read_bytes())
         cases["real"] = {"query": _query("two_stage", "real.jpg", [60, 90, 180, 230])}
     return browse(cases, files)
 
@@ -158,11 +156,11 @@ def test_crops_are_those_of_python(said, name):
 
 @pytest.mark.parametrize("name", ["shrunk", "outside"])
 @pytest.mark.parametrize("model", ["cnn6", "two_stage"])
-def test_landmarks_are_those_of_python(said, localisers, model, name):
+def test_landmarks_are_those_of_python(said, localizers, model, name):
     result = said[f"{model}_{name}"]
     assert result["state"] == "done", result["message"]
     (face,) = result["faces"]
-    expected = localisers[0][model](FACE.image, np.array([BOXES[name]]))[0]
+    expected = localizers[0][model](FACE.image, np.array([BOXES[name]]))[0]
     assert _largest_difference(face, expected.landmarks_px) < 0.05
     np.testing.assert_allclose(face["box"], BOXES[name])
     assert result["drawn"] == 68
@@ -171,15 +169,15 @@ def test_landmarks_are_those_of_python(said, localisers, model, name):
         assert "mean score" in result["message"]
     else:
         assert face["scores"] is None
-    # Another picture gives other landmarks: the bound above means something.
-    blank = localisers[0][model](np.zeros_like(FACE.image), np.array([BOXES[name]]))[0]
+    # Another image gives other landmarks: the bound above means something.
+    blank = localizers[0][model](np.zeros_like(FACE.image), np.array([BOXES[name]]))[0]
     assert _largest_difference(face, blank.landmarks_px) > 1
 
 
-def test_a_box_is_drawn_with_the_mouse(said, localisers):
+def test_a_box_is_drawn_with_the_mouse(said, localizers):
     (face,) = said["dragged"]["faces"]
     np.testing.assert_allclose(face["box"], BOXES["shrunk"], atol=0.01)
-    expected = localisers[0]["cnn6"](FACE.image, np.array([face["box"]]))[0]
+    expected = localizers[0]["cnn6"](FACE.image, np.array([face["box"]]))[0]
     assert _largest_difference(face, expected.landmarks_px) < 0.05
 
 
@@ -201,29 +199,29 @@ def test_the_camera_is_followed_from_landmarks_to_box(said):
         np.testing.assert_allclose(face["box"], tight, atol=1e-6)
 
 
-def test_a_real_photograph_gives_pythons_landmarks(said, localisers):
+def test_a_real_photograph_gives_pythons_landmarks(said, localizers):
     if "real" not in said:
         pytest.skip(f"no real faces at {REAL_FACES}")
     (face,) = said["real"]["faces"]
-    image = load_picture(localisers[1] / "real.jpg")
-    expected = localisers[0]["two_stage"](image, np.array([face["box"]]))[0]
+    image = load_image(localizers[1] / "real.jpg")
+    expected = localizers[0]["two_stage"](image, np.array([face["box"]]))[0]
     assert _largest_difference(face, expected.landmarks_px) < 0.5  # JPEG decoders differ
 
 
 @pytest.mark.parametrize(
     ("case", "message"),
     [
-        ("no_model", "contract.json gave HTTP 404. Write a model with wing-export"),
-        ("newer", "contract.json must be of version 1. Received: version 2."),
+        ("no_model", "model_spec.json gave HTTP 404. Write a model with wing-export"),
+        ("newer", "model_spec.json must be of version 1. Received: version 2."),
         ("other", 'format must be litert (wing-export --format=litert). Received: "onnx".'),
         ("bgr", "input must be uint8 [1, S, S, 3] in RGB. Received: {"),
         ("marginless", "crop margin must be a positive number. Received: 0."),
         ("half_square", 'crop.square must be true or false. Received: "no".'),
         ("boxed", 'crop.boxes must be a list of names. Received: "landmark".'),
-        ("mirrored", 'crop must be black outside of the picture. Received: "mirror".'),
+        ("mirrored", 'crop must be black outside of the image. Received: "mirror".'),
         ("broken", "model.tflite can't be run here"),
-        ("no_picture", "No picture at files/nothing.png: HTTP 404."),
-        ("text", "files/text.png is not a picture that this browser can read."),
+        ("no_image", "No image at files/nothing.png: HTTP 404."),
+        ("text", "files/text.png is not an image that this browser can read."),
         ("far_box", "A box must be four finite numbers, with x0 < x1 and y0 < y1. Received: [0, 0"),
         ("empty_box", "with x0 < x1 and y0 < y1. Received: [9, 9, 9, 20]."),
     ],

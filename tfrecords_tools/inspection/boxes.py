@@ -16,10 +16,10 @@ class BoxFigures:
     """Of each face with a box.
 
     Attributes:
-        side_px: [n], the longer side in pixels of the source picture.
+        side_px: [n], the longer side in pixels of the source image.
         aspect: [n], width over height; .001 to 1000, as boxes of points in a row have one only.
         fill: [n], the landmark box's longer side over the box's.
-        offset: [n, 2], from the box's centre to the landmark box's, over the box's longer side.
+        offset: [n, 2], from the box's center to the landmark box's, over the box's longer side.
     """
 
     side_px: np.ndarray
@@ -33,8 +33,8 @@ class BoxFigures:
             "side_source_px": self.side_px,
             "width_over_height": self.aspect,
             "landmarks_over_box": self.fill,
-            "landmarks_right_of_centre": self.offset[:, 0],
-            "landmarks_below_centre": self.offset[:, 1],
+            "landmarks_right_of_center": self.offset[:, 0],
+            "landmarks_below_center": self.offset[:, 1],
         }
         return {
             name: [round(float(q), 4) for q in np.quantile(values, [0.05, 0.5, 0.95])]

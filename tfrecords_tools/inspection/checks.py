@@ -111,7 +111,7 @@ def check_swaps(survey: Survey, mean: np.ndarray, warnings: list[Warned]) -> Non
     if swaps.whole:
         _warn(
             warnings, "swapped_faces",
-            "all left and right points are exchanged, as of a picture that was mirrored without "
+            "all left and right points are exchanged, as of an image that was mirrored without "
             "its points' order", survey, (survey.keys[i] for i in swaps.whole),
         )  # fmt: skip
     if swaps.pairs:
@@ -131,7 +131,7 @@ def check_swaps(survey: Survey, mean: np.ndarray, warnings: list[Warned]) -> Non
 
 
 def check_pairs(survey: Survey, faces: np.ndarray, warnings: list[Warned]) -> None:
-    """Warns of pairs that the mark-up should not, or should, declare, by some faces' mean shape."""
+    """Warns of pairs that the scheme should not, or should, declare, by some faces' mean shape."""
     scheme = survey.records.scheme
     shapes = survey.landmarks_square_px[faces].astype(np.float64)
     try:
@@ -161,7 +161,7 @@ def _named(pairs: list[tuple[int, int]]) -> str:
 
 
 def check_duplicates(survey: Survey, warnings: list[Warned]) -> dict:
-    """Warns of one picture in two splits; returns figures for the report."""
+    """Warns of one image in two splits; returns figures for the report."""
     found = find_duplicates(survey.hashes, survey.thumbnails, survey.splits)
     between: collections.Counter[str] = collections.Counter()
     faces: dict[str, set[int]] = collections.defaultdict(set)
@@ -172,7 +172,7 @@ def check_duplicates(survey: Survey, warnings: list[Warned]) -> dict:
     if found:
         _warn(
             warnings, "duplicates_across_splits",
-            "pairs of pictures in different splits are the same but for slight changes: "
+            "pairs of images in different splits are the same but for slight changes: "
             + ", ".join(f"{name} {count}" for name, count in between.most_common()), survey,
             (
                 f"{survey.keys[p.first]} = {survey.keys[p.second]}"

@@ -1,4 +1,4 @@
-"""Whether the pairs of points that a mark-up declares are those that mirror each other.
+"""Whether the pairs of points that a scheme declares are those that mirror each other.
 
 Flips exchange what is declared: a pair that was forgotten, or put down by numbers that are off,
 teaches a network that left is right.
@@ -97,8 +97,8 @@ def _mirror_line(shape: np.ndarray, pairs: np.ndarray) -> tuple[np.ndarray, floa
     """
     first, second = shape[pairs[:, 0]], shape[pairs[:, 1]]
     middles, between = (first + second) / 2, first - second
-    centred = middles - middles.mean(axis=0)
-    _, vectors = np.linalg.eigh(4 * centred.T @ centred - between.T @ between)
+    centered = middles - middles.mean(axis=0)
+    _, vectors = np.linalg.eigh(4 * centered.T @ centered - between.T @ between)
     normal = vectors[:, 0]
     return normal, float(middles.mean(axis=0) @ normal)
 

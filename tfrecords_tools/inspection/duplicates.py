@@ -1,8 +1,8 @@
-"""The same picture in two splits, found by perceptual hashes without comparing all with all.
+"""The same image in two splits, found by perceptual hashes without comparing all with all.
 
-A hash is 64 bits of the picture's lowest frequencies; copies that were scaled, compressed or
+A hash is 64 bits of the image's lowest frequencies; copies that were scaled, compressed or
 slightly shifted differ in few of them. Faces of other people agree in many bits as well, the more
-so the more faces there are, so what hashes suggest is confirmed on small grey pictures.
+so the more faces there are, so what hashes suggest is confirmed on small gray images.
 
 On 2342 faces of 300-W, all pairs up to `MOST_DISTANCE` but one are copies, and that one's
 correlation is below `LEAST_CORRELATION`.
@@ -18,7 +18,7 @@ HASHED_SIDE = 32
 THUMBNAIL_SIDE = 16
 MOST_DISTANCE = 7  # what 4 bands with up to one wrong bit each are sure to find
 LEAST_CORRELATION = 0.95
-_MOST_NEIGHBOURS = 256  # of a query in a band, on either side
+_MOST_NEIGHBORS = 256  # of a query in a band, on either side
 _MOST_PAIRS = 1_000_000
 _CHUNK = 1 << 21
 _BANDS, _BAND_BITS = 4, 16
@@ -28,7 +28,7 @@ _BIT_ORDER = np.arange(64).reshape(_BAND_BITS, _BANDS).T.ravel()
 
 @dataclasses.dataclass(frozen=True)
 class Duplicate:
-    """Two faces of different splits, by number, on all but the same picture."""
+    """Two faces of different splits, by number, on all but the same image."""
 
     first: int
     second: int
@@ -36,23 +36,23 @@ class Duplicate:
     correlation: float
 
 
-def picture_hash(image: np.ndarray) -> tuple[np.uint64, np.ndarray]:
-    """Returns a picture's perceptual hash and its thumbnail.
+def image_hash(image: np.ndarray) -> tuple[np.uint64, np.ndarray]:
+    """Returns an image's perceptual hash and its thumbnail.
 
     Args:
         image: uint8 RGB [side, side, 3], 32 or more.
 
     Returns:
-        64 bits: which of the lowest frequencies of the 32 x 32 grey picture's cosine transform are
+        64 bits: which of the lowest frequencies of the 32 x 32 gray image's cosine transform are
         above their median; and uint8 [256], the middle three quarters at 16 x 16.
     """
     size = (HASHED_SIDE, HASHED_SIDE)
-    grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
-    frequencies = cv2.dct(grey.astype(np.float32))
+    gray = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
+    frequencies = cv2.dct(gray.astype(np.float32))
     low = np.append(frequencies[:8, :8].ravel()[1:], frequencies[0, 8])
     bits = (low > np.median(low))[_BIT_ORDER]
     edge = HASHED_SIDE // 8
-    middle = grey[edge:-edge, edge:-edge]  # where a face is; borders without picture are outside
+    middle = gray[edge:-edge, edge:-edge]  # where a face is; borders without image are outside
     thumbnail = cv2.resize(middle, (THUMBNAIL_SIDE,) * 2, interpolation=cv2.INTER_AREA)
     return np.packbits(bits).view(">u8").astype(np.uint64)[0], thumbnail.ravel()
 
@@ -60,7 +60,7 @@ def picture_hash(image: np.ndarray) -> tuple[np.uint64, np.ndarray]:
 def find_duplicates(
     hashes: np.ndarray, thumbnails: np.ndarray, splits: Sequence[str]
 ) -> list[Duplicate]:
-    """Returns pairs of faces in different splits whose pictures are all but the same.
+    """Returns pairs of faces in different splits whose images are all but the same.
 
     Two hashes that differ in 7 bits or fewer agree, but for one bit at most, in one of four bands
     of 16 bits. So each face of the smaller splits is looked up 4 x 17 times in sorted lists of the
@@ -118,9 +118,9 @@ def _near(ordered: np.ndarray, order: np.ndarray, queries: np.ndarray, wanted: n
     """Yields, in chunks, pairs of query and face that agree in the first band."""
     rest = np.uint64((1 << (64 - _BAND_BITS)) - 1)
     place = np.searchsorted(ordered, wanted)
-    start = np.maximum(np.searchsorted(ordered, wanted & ~rest), place - _MOST_NEIGHBOURS)
+    start = np.maximum(np.searchsorted(ordered, wanted & ~rest), place - _MOST_NEIGHBORS)
     end = np.searchsorted(ordered, wanted | rest, side="right")
-    counts = np.minimum(end, place + _MOST_NEIGHBOURS) - start
+    counts = np.minimum(end, place + _MOST_NEIGHBORS) - start
     totals = np.cumsum(counts)
     cuts = np.searchsorted(totals, np.arange(_CHUNK, totals[-1] + _CHUNK, _CHUNK), side="right")
     for some in np.split(np.arange(len(queries)), np.unique(cuts)):

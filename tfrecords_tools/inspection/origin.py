@@ -1,6 +1,6 @@
-"""Whether two record sets put the same faces' landmarks at the same place of their pictures.
+"""Whether two record sets put the same faces' landmarks at the same place of their images.
 
-Marks-up count pixels from 0 or from 1, and put a pixel's centre at .0 or at .5. Taken for one
+Marks-up count pixels from 0 or from 1, and put a pixel's center at .0 or at .5. Taken for one
 another, all points are half a pixel or a pixel off: too little to be seen, and more than a good
 model's error. A second copy of the annotations shows it.
 """
@@ -39,9 +39,9 @@ class OriginDifference:
 
 
 def origin_difference(survey: Survey, other: Survey) -> OriginDifference:
-    """Compares landmarks in the pixels of the source pictures.
+    """Compares landmarks in the pixels of the source images.
 
-    Faces are matched by key; those that are left by the picture's name, or by the last part of it,
+    Faces are matched by key; those that are left by the image's name, or by the last part of it,
     and the landmark box that overlaps most.
 
     Raises:
@@ -53,7 +53,7 @@ def origin_difference(survey: Survey, other: Survey) -> OriginDifference:
     first, second = np.array(match_faces(survey, other), int).reshape(-1, 2).T
     if not len(first):
         raise ValueError(
-            "No face of the other records is in these: neither keys nor pictures' names agree, "
+            "No face of the other records is in these: neither keys nor images' names agree, "
             f"such as {survey.keys[0]!r} and {other.keys[0]!r}."
         )
     difference = survey.landmarks_source_px(first) - other.landmarks_source_px(second)
@@ -88,7 +88,7 @@ def _judge(axis: str, median: float, same_way: float) -> str:
     if abs(size - 1) < 0.2:
         reason = "as where one counts pixels from 1, the other from 0"
     elif abs(size - 0.5) < 0.15:
-        reason = "as where one has pixels' centres at .0, the other at .5"
+        reason = "as where one has pixels' centers at .0, the other at .5"
     else:
         reason = "a shift that faces share"
     return f"{axis}: {median:+.3f} px, {reason}"
@@ -101,13 +101,13 @@ def match_faces(survey: Survey, other: Survey) -> list[tuple[int, int]]:
     if len(pairs) == min(len(survey), len(other)):
         return pairs
     taken_here, taken_there = {i for i, _ in pairs}, {j for _, j in pairs}
-    for name in (str, lambda picture: pathlib.PurePath(picture).stem):
-        by_picture = collections.defaultdict(list)
-        for j, picture in enumerate(other.pictures):
+    for name in (str, lambda image: pathlib.PurePath(image).stem):
+        by_image = collections.defaultdict(list)
+        for j, image in enumerate(other.images):
             if j not in taken_there:
-                by_picture[name(picture)].append(j)
-        for i, picture in enumerate(survey.pictures):
-            near = [j for j in by_picture.get(name(picture), ()) if j not in taken_there]
+                by_image[name(image)].append(j)
+        for i, image in enumerate(survey.images):
+            near = [j for j in by_image.get(name(image), ()) if j not in taken_there]
             if i in taken_here or not near:
                 continue
             box = survey.boxes_source_px(np.array([i]))

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfrecords_tools.inspection.boxes import BoxFigures
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme
 
 
@@ -45,7 +45,7 @@ def plot_boxes(path: pathlib.Path, figures: Mapping[str, BoxFigures]) -> None:
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     axes = figure.subplots(2, 3).ravel()
     panels = {
-        "longer side, px of the source picture": lambda f: f.side_px,
+        "longer side, px of the source image": lambda f: f.side_px,
         "width over height": lambda f: f.aspect,
         "landmark box over box, longer sides": lambda f: f.fill,
         "landmarks right of the box's middle, in sides": lambda f: f.offset[:, 0],
@@ -82,9 +82,9 @@ def plot_visibility(path: pathlib.Path, visibility: np.ndarray, scheme: Landmark
         ("hidden", schema.HIDDEN, "tab:orange"),
         ("missing", schema.MISSING, "tab:red"),
     )
-    for name, flag, colour in kinds:
+    for name, flag, color in kinds:
         shares = 100 * np.mean(visibility == flag, axis=0)
-        axes.bar(np.arange(count), shares, 1.0, bottom, color=colour, edgecolor="white",
+        axes.bar(np.arange(count), shares, 1.0, bottom, color=color, edgecolor="white",
                  linewidth=0.3, label=name)  # fmt: skip
         bottom += shares
     axes.set(xlim=(-0.5, count - 0.5), ylim=(0, 100), ylabel="share of faces, %")

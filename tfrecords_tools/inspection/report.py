@@ -1,4 +1,4 @@
-"""A data set at a glance: pictures, figures, and warnings of what is likely to be wrong."""
+"""A data set at a glance: images, figures, and warnings of what is likely to be wrong."""
 
 import collections
 import contextlib
@@ -19,10 +19,11 @@ from tfrecords_tools.inspection.checks import (
 from tfrecords_tools.inspection.plots import plot_boxes, plot_pose, plot_visibility
 from tfrecords_tools.inspection.sheets import draw_mean_shape, draw_sheet
 from tfrecords_tools.inspection.survey import Survey, survey_records
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.data.balance import fit_balance
 from wing_tf.geometry import procrustes
-from wing_tf.visualization.files import save_picture, write_text
+from wing_tf.utils.atomic import write_text
+from wing_tf.utils.image_files import save_image
 
 _SAMPLE = 20_000  # faces of which mean shape and pose axis are computed
 _CLOUD = 300
@@ -32,10 +33,10 @@ def inspect_records(
     folder: str | pathlib.Path,
     output: str | pathlib.Path,
     *,
-    num_pictures: int = 36,
+    num_images: int = 36,
     other: str | pathlib.Path | None = None,
 ) -> dict:
-    """Writes pictures and figures of a record folder, and says what looks wrong.
+    """Writes images and figures of a record folder, and says what looks wrong.
 
     Into ``output`` go contact_sheet.png, mean_shape.png, pose.png, boxes.png, visibility.png,
     inspection.json and inspection.txt; files of these names are overwritten.
@@ -43,7 +44,7 @@ def inspect_records(
     Args:
         folder: of records.
         output: a folder; it is made if it is absent.
-        num_pictures: on the contact sheet.
+        num_images: on the contact sheet.
         other: records of the same faces from another source, to find an origin that is off.
 
     Returns:
@@ -56,17 +57,17 @@ def inspect_records(
     warnings: list[Warned] = []
     origin = None
     if other is not None:  # first, as it may be refused
-        second = survey_records(other, pictures=False)
+        second = survey_records(other, images=False)
         origin = check_origin(survey, second, str(other), warnings)
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    save_picture(output / "contact_sheet.png", draw_sheet(folder, num_pictures))
+    save_image(output / "contact_sheet.png", draw_sheet(folder, num_images))
     records = survey.records
     report: dict = {
         "records": str(folder),
         "faces": len(survey),
         "splits": dict(sorted(collections.Counter(survey.splits).items())),
-        "pictures": len(set(survey.pictures)),
+        "images": len(set(survey.images)),
         "sources": dict(records.sources),
         "scheme": records.scheme.name,
         "crop_rules": [str(crop) for crop in records.crops],
@@ -108,7 +109,7 @@ def _mean_shape(survey: Survey, output: pathlib.Path, report: dict) -> np.ndarra
         return None
     report["mean_shape"] = mean.round(5).tolist()
     cloud = aligned[:: -(-len(aligned) // _CLOUD)]
-    save_picture(output / "mean_shape.png", draw_mean_shape(mean, cloud, scheme))
+    save_image(output / "mean_shape.png", draw_mean_shape(mean, cloud, scheme))
     return mean
 
 
@@ -141,7 +142,7 @@ def describe(report: dict) -> str:
     """Returns a report's figures and warnings as text."""
     splits = ", ".join(f"{name} {count}" for name, count in report["splits"].items())
     lines = [
-        f"{report['faces']} faces on {report['pictures']} pictures of {report['scheme']} from "
+        f"{report['faces']} faces on {report['images']} images of {report['scheme']} from "
         f"{', '.join(report['sources'])}: {splits}",
         f"crops: {'; '.join(report['crop_rules'])}; squares of {report['side']} px",
         "",

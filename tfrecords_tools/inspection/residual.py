@@ -1,4 +1,4 @@
-"""How far a map between two mark-ups is off, on faces that are marked in both."""
+"""How far a map between two schemes is off, on faces that are marked in both."""
 
 import pathlib
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from tfrecords_tools.inspection.origin import match_faces
 from tfrecords_tools.inspection.survey import survey_records
 from wing_tf.geometry import landmark_box
 from wing_tf.landmarks import SchemeMap, find_map
-from wing_tf.metrics import nme, normalising_distance
+from wing_tf.metrics import nme, normalizing_distance
 
 
 def map_residual(
@@ -18,25 +18,25 @@ def map_residual(
     other: str | pathlib.Path,
     *,
     scheme_map: SchemeMap | None = None,
-    normaliser: str | None = None,
+    normalizer: str | None = None,
 ) -> dict[str, Any]:
     """Compares mapped truth with truth: no model is judged better than that through the map.
 
     Args:
-        folder: records in the map's source mark-up.
-        other: records in its target mark-up; faces are matched as by `match_faces`.
+        folder: records in the map's source scheme.
+        other: records in its target scheme; faces are matched as by `match_faces`.
         scheme_map: the built-in one if None.
-        normaliser: what distances are divided by; the target mark-up's own if None. Box normalisers
+        normalizer: what distances are divided by; the target scheme's own if None. Box normalizers
             take the data set's own box where there is one, else the landmarks'.
 
     Returns:
-        ``faces``, ``normaliser``, the mean ``nme`` over faces, ``by_landmark`` (a list, None where
+        ``faces``, ``normalizer``, the mean ``nme`` over faces, ``by_landmark`` (a list, None where
         nothing stands for a landmark) and ``shift`` (x, y), the mean of the differences: fractions.
 
     Raises:
-        ValueError: if the records are not of the map's mark-ups, or share no face.
+        ValueError: if the records are not of the map's schemes, or share no face.
     """
-    source, target = survey_records(folder, pictures=False), survey_records(other, pictures=False)
+    source, target = survey_records(folder, images=False), survey_records(other, images=False)
     schemes = source.records.scheme, target.records.scheme
     if scheme_map is None:
         scheme_map = find_map(*schemes)
@@ -47,13 +47,13 @@ def map_residual(
         )
     pairs = np.array(match_faces(source, target), int).reshape(-1, 2)
     if not len(pairs):
-        raise ValueError("No face is in both: neither keys nor pictures' names agree.")
+        raise ValueError("No face is in both: neither keys nor images' names agree.")
     mapped = scheme_map(source.landmarks_source_px(pairs[:, 0]))
     truth = target.landmarks_source_px(pairs[:, 1])
-    normaliser = normaliser or scheme_map.target.default_normaliser
+    normalizer = normalizer or scheme_map.target.default_normalizer
     own = target.dataset_boxes_source_px(pairs[:, 1])
     boxes = np.where(np.isfinite(own), own, landmark_box(truth))
-    distance = normalising_distance(truth, scheme_map.target, normaliser, box_xyxy_px=boxes)
+    distance = normalizing_distance(truth, scheme_map.target, normalizer, box_xyxy_px=boxes)
     truth = np.where(np.isfinite(mapped), truth, np.nan)
     errors = nme(truth, np.nan_to_num(mapped), distance)
     by_landmark = scheme_map.residual(source.landmarks_source_px(pairs[:, 0]), truth, distance)
@@ -62,7 +62,7 @@ def map_residual(
         "source": scheme_map.source.name,
         "target": scheme_map.target.name,
         "faces": int(np.isfinite(errors).sum()),
-        "normaliser": normaliser,
+        "normalizer": normalizer,
         "nme": float(np.nanmean(errors)),
         "by_landmark": [float(e) if np.isfinite(e) else None for e in by_landmark],
         "shift": shift.tolist(),
@@ -74,7 +74,7 @@ def describe_residual(result: Mapping[str, Any]) -> str:
     shift = ", ".join(f"{100 * value:+.2f}" for value in result["shift"])
     lines = [
         f"{result['source']} as {result['target']}, {result['faces']} faces, in % of "
-        f"{result['normaliser']}",
+        f"{result['normalizer']}",
         f"residual NME {100 * result['nme']:.2f}, mean shift (x, y) {shift}",
     ]
     cells = [

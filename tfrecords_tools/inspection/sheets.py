@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.data.read import read_faces
 from wing_tf.data.records import RecordSet, find_shards, open_records
 from wing_tf.geometry import apply_affine, box_to_size, crop_square, landmark_box
@@ -20,19 +20,19 @@ _GAP = 4
 _CAPTION = 20  # letters
 
 
-def draw_sheet(folder: str | pathlib.Path, num_pictures: int = 36) -> np.ndarray:
+def draw_sheet(folder: str | pathlib.Path, num_images: int = 36) -> np.ndarray:
     """Returns the first faces of each split, two of them enlarged and with numbers at the top.
 
     Args:
         folder: of records.
-        num_pictures: below the enlarged ones, over all splits together.
+        num_images: below the enlarged ones, over all splits together.
     """
     splits = sorted({schema.split_of(pathlib.Path(f).name) for f in find_shards(str(folder))})
     cells: list[np.ndarray] = []
     captions: list[str] = []
     numbered: list[np.ndarray] = []
     for number, split in enumerate(splits):
-        share = max(1, (num_pictures - len(cells)) // (len(splits) - number))
+        share = max(1, (num_images - len(cells)) // (len(splits) - number))
         part = open_records(find_shards(str(folder), split))
         for face in read_faces(part).take(share).as_numpy_iterator():
             if len(numbered) < 2 and (not numbered or number > 0 or len(splits) == 1):
@@ -86,20 +86,20 @@ def _draw_numbered(face: dict, scheme: LandmarkScheme) -> np.ndarray:
     region = crop_square(box, 1.2)
     image, matrix = crop_resample(face["image"], region, (side, side))
     landmarks = apply_affine(matrix, landmarks)
-    # Darker, so that numbers stand out on any picture.
+    # Darker, so that numbers stand out on any image.
     return _with_numbers((0.6 * image + 16).astype(np.uint8), landmarks, scheme)
 
 
 def draw_mean_shape(
     mean: np.ndarray, aligned: np.ndarray, scheme: LandmarkScheme, side: int = _NUMBERED_SIDE
 ) -> np.ndarray:
-    """Returns a picture of a mean shape with numbers and lines, on the points of aligned faces.
+    """Returns an image of a mean shape with numbers and lines, on the points of aligned faces.
 
     Args:
         mean: [K, 2].
         aligned: [N, K, 2], faces in the mean's frame; NaN where missing.
-        scheme: gives lines and colours.
-        side: of the picture in pixels.
+        scheme: gives lines and colors.
+        side: of the image in pixels.
     """
     matrix = box_to_size(crop_square(landmark_box(mean), 1.3), (side, side))
     canvas = np.full((side, side, 3), 24, np.uint8)
@@ -163,9 +163,9 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / max(float(np.linalg.norm(vector)), 1e-6)
 
 
-def _write(canvas: np.ndarray, text: str, centre: np.ndarray, scale: float) -> None:
+def _write(canvas: np.ndarray, text: str, center: np.ndarray, scale: float) -> None:
     font = cv2.FONT_HERSHEY_SIMPLEX
     (width, height), _ = cv2.getTextSize(text, font, scale, 1)
-    origin = (round(centre[0] - width / 2), round(centre[1] + height / 2))
+    origin = (round(center[0] - width / 2), round(center[1] + height / 2))
     for tone, weight in ((0, 3), (255, 1)):
         cv2.putText(canvas, text, origin, font, scale, (tone,) * 3, weight, cv2.LINE_AA)

@@ -1,4 +1,4 @@
-"""What all faces of a record folder say, read once: numbers, names and one hash of each picture."""
+"""What all faces of a record folder say, read once: numbers, names and one hash of each image."""
 
 import dataclasses
 import pathlib
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfrecords_tools.inspection.duplicates import HASHED_SIDE, THUMBNAIL_SIDE, picture_hash
-from wing_tf.data import example_schema as schema
+from tfrecords_tools.inspection.duplicates import HASHED_SIDE, THUMBNAIL_SIDE, image_hash
+from wing_tf.data import record_schema as schema
 from wing_tf.data.read import read_faces
 from wing_tf.data.records import RecordSet, find_shards, open_records
 from wing_tf.geometry import apply_affine, landmark_box
@@ -17,7 +17,7 @@ _BATCH = 64
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Survey:
-    """All faces of records without their pictures: about a kilobyte each.
+    """All faces of records without their images: about a kilobyte each.
 
     Attributes:
         records: where they are.
@@ -28,7 +28,7 @@ class Survey:
         square_to_source: float64 [N, 2, 3].
         angles_deg: float32 [N, 3]: yaw, pitch, roll; NaN where not known.
         keys: [N].
-        pictures: [N], the names of the source pictures.
+        images: [N], the names of the source images.
         splits: [N].
         hashes: uint64 [N], see `tfrecords_tools.inspection.duplicates`; 0 if not asked for.
         thumbnails: uint8 [N, 256], likewise.
@@ -42,7 +42,7 @@ class Survey:
     square_to_source: np.ndarray
     angles_deg: np.ndarray
     keys: Sequence[str]
-    pictures: Sequence[str]
+    images: Sequence[str]
     splits: Sequence[str]
     hashes: np.ndarray
     thumbnails: np.ndarray
@@ -52,30 +52,30 @@ class Survey:
 
     @property
     def source_px_per_square_px(self) -> np.ndarray:
-        """Returns the scale [N] of the squares' maps to the source pictures."""
+        """Returns the scale [N] of the squares' maps to the source images."""
         return np.sqrt(np.abs(np.linalg.det(self.square_to_source[:, :, :2])))
 
     def landmarks_source_px(self, faces: np.ndarray) -> np.ndarray:
-        """Returns the landmarks [n, K, 2] of some faces in pixels of their source pictures."""
+        """Returns the landmarks [n, K, 2] of some faces in pixels of their source images."""
         landmarks = self.landmarks_square_px[faces].astype(np.float64)
         return apply_affine(self.square_to_source[faces], landmarks)
 
     def dataset_boxes_source_px(self, faces: np.ndarray) -> np.ndarray:
-        """Returns the data set's own boxes [n, 4] of some faces in their source pictures."""
+        """Returns the data set's own boxes [n, 4] of some faces in their source images."""
         corners = self.dataset_box_square_px[faces].astype(np.float64).reshape(-1, 2, 2)
         return apply_affine(self.square_to_source[faces], corners).reshape(-1, 4)
 
     def boxes_source_px(self, faces: np.ndarray) -> np.ndarray:
-        """Returns the tight landmark boxes [n, 4] of some faces in their source pictures."""
+        """Returns the tight landmark boxes [n, 4] of some faces in their source images."""
         return landmark_box(self.landmarks_source_px(faces))
 
 
-def survey_records(folder: str | pathlib.Path, *, pictures: bool = True) -> Survey:
+def survey_records(folder: str | pathlib.Path, *, images: bool = True) -> Survey:
     """Reads all faces of all splits, some at a time.
 
     Args:
         folder: of records.
-        pictures: decode and hash the pictures too.
+        images: decode and hash the images too.
 
     Raises:
         ValueError: if there are no records, or damaged ones.
@@ -89,9 +89,9 @@ def survey_records(folder: str | pathlib.Path, *, pictures: bool = True) -> Surv
     matrices, angles = np.empty((count, 2, 3)), np.empty((count, 3), np.float32)
     hashes = np.zeros(count, np.uint64)
     thumbnails = np.zeros((count, THUMBNAIL_SIDE**2), np.uint8)
-    names: dict[str, list[str]] = {"key": [], "picture": [], "split": []}
-    faces = read_faces(records, ratio if pictures else 1, image=pictures, details=True)
-    shared: dict[bytes, str] = {}  # one string for all faces of a split or of a picture
+    names: dict[str, list[str]] = {"key": [], "source_image": [], "split": []}
+    faces = read_faces(records, ratio if images else 1, image=images, details=True)
+    shared: dict[bytes, str] = {}  # one string for all faces of a split or of an image
     start = 0
     for batch in faces.batch(_BATCH).as_numpy_iterator():
         some = slice(start, start + len(batch["key"]))
@@ -100,10 +100,10 @@ def survey_records(folder: str | pathlib.Path, *, pictures: bool = True) -> Surv
         matrices[some], angles[some] = batch["square_to_source"], batch["angles_deg"]
         for name, values in names.items():
             values.extend(shared.setdefault(text, text.decode()) for text in batch[name])
-        for i, image in enumerate(batch["image"] if pictures else ()):
-            hashes[start + i], thumbnails[start + i] = picture_hash(image)
+        for i, image in enumerate(batch["image"] if images else ()):
+            hashes[start + i], thumbnails[start + i] = image_hash(image)
         start = some.stop
-    if pictures and ratio != 1:  # back to the frame of the stored squares
+    if images and ratio != 1:  # back to the frame of the stored squares
         landmarks, boxes, dataset_boxes = (
             (values + 0.5) * ratio - 0.5 for values in (landmarks, boxes, dataset_boxes)
         )
@@ -118,7 +118,7 @@ def survey_records(folder: str | pathlib.Path, *, pictures: bool = True) -> Surv
         square_to_source=matrices,
         angles_deg=angles,
         keys=names["key"],
-        pictures=names["picture"],
+        images=names["source_image"],
         splits=names["split"],
         hashes=hashes,
         thumbnails=thumbnails,

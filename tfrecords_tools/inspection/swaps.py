@@ -49,7 +49,7 @@ def symmetric_pairs(scheme: LandmarkScheme) -> np.ndarray:
 
 
 def is_body(scheme: LandmarkScheme) -> bool:
-    """Whether a mark-up has arms or legs."""
+    """Whether a scheme has arms or legs."""
     return any(name.endswith(("_leg", "_arm")) for name in scheme.regions)
 
 
@@ -152,7 +152,7 @@ def reversed_on_average(mean: np.ndarray, scheme: LandmarkScheme) -> list[tuple[
     """Returns pairs of eyes and brows whose left point is right of the other in the mean shape.
 
     Where all faces have the same fault, none differs from the mean. In marks-up of faces "left" is
-    the picture's left.
+    the image's left.
     """
     wrong = []
     for first, second in symmetric_pairs(scheme).tolist():

@@ -5,35 +5,35 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_picture, require
+from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_image, require
 from tfrecords_tools.sources.owners_files import find, read_mat
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
-LAYOUT = "AFLWinfo_release.mat and AFLW's own pictures, data/flickr/{0,2,3}/"
+LAYOUT = "AFLWinfo_release.mat and AFLW's own images, data/flickr/{0,2,3}/"
 
 NUM_TRAIN = 20000
 
 
 class AflwSource(Source):
-    """AFLW-19: the release of Zhu et al. (CVPR 2016) over the pictures of AFLW.
+    """AFLW-19: the release of Zhu et al. (CVPR 2016) over the images of AFLW.
 
-    ``AFLWinfo_release.mat`` holds a row for each face: ``nameList`` (the picture below
+    ``AFLWinfo_release.mat`` holds a row for each face: ``nameList`` (the image below
     ``data/flickr``), ``bbox`` (xmin xmax ymin ymax), ``data`` (19 x, then 19 y) and ``mask_new`` (1
     where a point is visible). ``ra`` is a permutation from 1: its first 20,000 faces train, the
     other 4,386 test. The release has coordinates for hidden points, and papers count them: they are
     kept as hidden. Faces without a hidden point have the attribute "frontal": 1,314 in the test.
 
-    The owners do not say what the first pixel's centre is called; public loaders take nothing off
+    The owners do not say what the first pixel's center is called; public loaders take nothing off
     the coordinates, although the file is MATLAB's.
 
     Args:
         root: the folder that holds ``AFLWinfo_release.mat`` and one of ``data/flickr``,
             ``aflw/data/flickr`` and ``flickr``.
-        origin: the coordinate of the first pixel's centre, taken off points and boxes.
+        origin: the coordinate of the first pixel's center, taken off points and boxes.
 
     Raises:
-        ValueError: if the file or the pictures' folder is absent.
+        ValueError: if the file or the images' folder is absent.
     """
 
     name = "aflw"
@@ -47,7 +47,7 @@ class AflwSource(Source):
         self.scheme: LandmarkScheme = get_scheme("aflw_19")
         self.skipped = {}
         self.path = require(self.root / "AFLWinfo_release.mat", LAYOUT)
-        self.pictures = find(self.root, ("data/flickr", "aflw/data/flickr", "flickr"), LAYOUT)
+        self.images = find(self.root, ("data/flickr", "aflw/data/flickr", "flickr"), LAYOUT)
 
     def items(self) -> list[Item]:
         """Returns training faces, then test faces, in the order of ``ra``."""
@@ -77,10 +77,10 @@ class AflwSource(Source):
         return items
 
     def load(self, item: Item) -> Face:
-        """Reads a picture; points and box come from the release."""
+        """Reads an image; points and box come from the release."""
         landmarks, visible, box = item.payload
         return annotated_face(
-            read_picture(self.pictures / item.picture),
+            read_image(self.images / item.source_image),
             landmarks - self.origin,
             np.where(visible, schema.VISIBLE, schema.HIDDEN),
             box - self.origin,

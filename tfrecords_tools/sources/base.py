@@ -11,10 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 class BadRecordError(ValueError):
@@ -27,7 +27,7 @@ class Item:
 
     Attributes:
         key: its name, unique in the source; faces are ordered and hashed by it.
-        picture: the name of its source picture: faces of one picture never stand on both sides of
+        source_image: the name of its source image: faces of one image never stand on both sides of
             a train/validation split.
         split: "train", or the name of a test set such as "test_helen".
         payload: what the source needs in order to load it; picklable.
@@ -36,7 +36,7 @@ class Item:
     """
 
     key: str
-    picture: str
+    source_image: str
     split: str
     payload: Any
     attributes: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Face:
     """One annotated face.
 
     Attributes:
-        image: uint8 RGB [H, W, 3], the source picture.
+        image: uint8 RGB [H, W, 3], the source image.
         landmarks_px: float [K, 2] in its pixels, NaN where missing.
         visibility: int [K]: 0 missing, 1 hidden but annotated, 2 visible.
         box_xyxy_px: float [4], the data set's own face box; None where it has none.
@@ -66,7 +66,7 @@ class Source(abc.ABC):
 
     Attributes:
         name: as in `tfrecords_tools.sources.SOURCES`.
-        scheme: the mark-up.
+        scheme: the scheme.
         default_crop: the name of the crop rule that is used unless another is asked for; see
             `wing_tf.data.crop_rules`.
         has_boxes: whether any face has the data set's own box; known after `items`.
@@ -111,16 +111,16 @@ EXIF_CHOICES = ("refuse", "apply", "ignore")
 _EXIF = (b"Exif", b"eXIf", b"EXIF")  # as JPEG, PNG and WebP mark it, wherever it stands
 
 
-def read_picture(path: pathlib.Path, *, exif: str = "ignore") -> np.ndarray:
-    """Reads a picture as uint8 RGB [H, W, 3], in the pixel grid that its annotations mean.
+def read_image(path: pathlib.Path, *, exif: str = "ignore") -> np.ndarray:
+    """Reads an image as uint8 RGB [H, W, 3], in the pixel grid that its annotations mean.
 
-    Cameras store a picture as it comes and say in its EXIF data how to turn it. Published data sets
-    are annotated on the stored pixels; most tools show, and annotate, the turned picture. (OpenCV
+    Cameras store an image as it comes and say in its EXIF data how to turn it. Published data sets
+    are annotated on the stored pixels; most tools show, and annotate, the turned image. (OpenCV
     turns TIFF files whatever it is told: they are as "apply" says.)
 
     Args:
         path: the file.
-        exif: "ignore" takes the stored pixels, "apply" turns them, "refuse" takes no picture that
+        exif: "ignore" takes the stored pixels, "apply" turns them, "refuse" takes no image that
             would be turned, as it can't be known which one was annotated.
 
     Raises:
@@ -129,13 +129,13 @@ def read_picture(path: pathlib.Path, *, exif: str = "ignore") -> np.ndarray:
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
-        raise BadRecordError(f"cannot read picture {path}: {error.strerror}") from error
+        raise BadRecordError(f"cannot read image {path}: {error.strerror}") from error
     stored = None if exif == "apply" else _decode(data, cv2.IMREAD_IGNORE_ORIENTATION)
     image = stored
     if exif == "apply" or (exif == "refuse" and any(mark in data.tobytes() for mark in _EXIF)):
         image = _decode(data, 0)
     if image is None:
-        raise BadRecordError(f"cannot decode picture {path}")
+        raise BadRecordError(f"cannot decode image {path}")
     if stored is not None and image is not stored and not np.array_equal(image, stored):
         raise BadRecordError(
             f"{path} is turned by its EXIF data: annotated as shown (--exif=apply, as most tools "
@@ -160,7 +160,7 @@ def annotated_face(
     """Returns a `Face` whose visibility follows the package's rules.
 
     * A point without coordinates (NaN) is missing (0).
-    * A point outside of the picture is kept, and hidden (1): no pixel shows it.
+    * A point outside of the image is kept, and hidden (1): no pixel shows it.
     * Any other is visible (2) unless ``visibility`` says otherwise.
 
     A box of no size stands for none, as some tools write it.

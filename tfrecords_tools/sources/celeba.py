@@ -6,14 +6,14 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_picture
+from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_image
 from tfrecords_tools.sources.owners_files import find
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 LAYOUT = (
     "Img/img_celeba/ (or Img/img_align_celeba/), Anno/list_landmarks_celeba.txt (or "
     "Anno/list_landmarks_align_celeba.txt), Anno/list_bbox_celeba.txt (not for the aligned "
-    "pictures), Eval/list_eval_partition.txt"
+    "images), Eval/list_eval_partition.txt"
 )
 
 SPLITS = {"0": "train", "1": "val", "2": "test"}
@@ -22,20 +22,20 @@ SPLITS = {"0": "train", "1": "val", "2": "test"}
 class CelebASource(Source):
     """CelebA, CelebFaces Attributes. The owners' validation faces are the split "val".
 
-    The wild pictures come with the owners' boxes, which are known to be loose. Without them, and
-    for the aligned pictures, only the landmark box is left, and that of two eyes, nose and mouth
+    The wild images come with the owners' boxes, which are known to be loose. Without them, and
+    for the aligned images, only the landmark box is left, and that of two eyes, nose and mouth
     corners is far smaller than the face: take a generous margin. A box of zeros is taken for none.
 
-    The owners do not say what the first pixel's centre is called; public loaders take nothing off
+    The owners do not say what the first pixel's center is called; public loaders take nothing off
     the coordinates, which are whole numbers.
 
     Args:
         root: the folder that holds ``Img``, ``Anno`` and ``Eval``, or what is in them.
-        aligned: the 178 x 218 pictures that were turned and scaled by their landmarks.
-        origin: the coordinate of the first pixel's centre, taken off points and boxes.
+        aligned: the 178 x 218 images that were turned and scaled by their landmarks.
+        origin: the coordinate of the first pixel's center, taken off points and boxes.
 
     Raises:
-        ValueError: if a list or the pictures' folder is absent.
+        ValueError: if a list or the images' folder is absent.
     """
 
     name = "celeba"
@@ -52,7 +52,7 @@ class CelebASource(Source):
             self.default_crop = "landmark_box"
         self.has_boxes = not aligned
         kind = "align_celeba" if aligned else "celeba"
-        self.pictures = self._find(f"Img/img_{kind}", f"img_{kind}")
+        self.images = self._find(f"Img/img_{kind}", f"img_{kind}")
         name = f"list_landmarks_{kind}.txt"
         self.landmarks = self._find(f"Anno/{name}", name)
         name = "list_bbox_celeba.txt"
@@ -89,7 +89,7 @@ class CelebASource(Source):
         return items
 
     def load(self, item: Item) -> Face:
-        """Reads a picture; points and box come from the lists."""
+        """Reads an image; points and box come from the lists."""
         text, box_text = item.payload
         points = _numbers(text).reshape(-1, 2)
         box = None
@@ -98,7 +98,7 @@ class CelebASource(Source):
             if width or height:
                 box = np.array([x, y, x + width, y + height]) - self.origin
         return annotated_face(
-            read_picture(self.pictures / item.picture), points - self.origin, box_xyxy_px=box
+            read_image(self.images / item.source_image), points - self.origin, box_xyxy_px=box
         )
 
 

@@ -1,4 +1,4 @@
-"""Any annotated pictures through a COCO key-point JSON."""
+"""Any annotated images through a COCO key-point JSON."""
 
 import collections
 import json
@@ -16,7 +16,7 @@ from tfrecords_tools.sources.base import (
     Source,
     annotated_face,
     has_size,
-    read_picture,
+    read_image,
 )
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
@@ -29,22 +29,22 @@ class CocoSource(Source):
     x + width, y + height. Some fields beyond COCO's are taken where they are: ``split`` of an
     image, and ``attributes`` of an annotation, a list of names of further sub-sets.
 
-    A ``picture`` of an image names the photograph that it is of, its file where absent: faces of
+    A ``image`` of an image names the photograph that it is of, its file where absent: faces of
     one photograph are never on both sides of the validation split.
 
     Crowds and annotations without key points are no faces: they are not listed, and counted in
-    `skipped`. COCO's points count pixels from 0, as this package does their centres, and boxes are
-    taken in the same frame. Tools that draw in a continuous frame, where the first pixel's centre
+    `skipped`. COCO's points count pixels from 0, as this package does their centers, and boxes are
+    taken in the same frame. Tools that draw in a continuous frame, where the first pixel's center
     is .5, need ``origin=0.5``.
 
     Args:
         path: the JSON file.
-        scheme: the mark-up's name, or a scheme; its K points in the file's order.
+        scheme: the scheme's name, or a scheme; its K points in the file's order.
         root: what ``file_name`` is relative to; the JSON file's folder if None.
         category: the name of the category to take; needed where several have key points.
-        origin: the coordinate of the first pixel's centre, taken off points and boxes.
-        split: of pictures that name none.
-        exif: what a picture that its EXIF data turns means; see `read_picture`.
+        origin: the coordinate of the first pixel's center, taken off points and boxes.
+        split: of images that name none.
+        exif: what an image that its EXIF data turns means; see `read_image`.
 
     Raises:
         ValueError: if the file is absent, no COCO JSON, or has another number of points.
@@ -117,10 +117,10 @@ class CocoSource(Source):
         return items
 
     def load(self, item: Item) -> Face:
-        """Reads a picture; points and box come from the file."""
+        """Reads an image; points and box come from the file."""
         name, points, visibility, box = item.payload
         return annotated_face(
-            read_picture(self.root / name, exif=self.exif),
+            read_image(self.root / name, exif=self.exif),
             points - self.origin,
             visibility,
             None if box is None else box - self.origin,
@@ -198,9 +198,9 @@ class CocoSource(Source):
             box = np.array([x, y, x + width, y + height])
         name = posixpath.normpath(str(image["file_name"]))
         key = f"{name}#{annotation.get('id', f'number {number}')}"
-        picture = str(image.get("picture") or name)
+        source_image = str(image.get("source_image") or name)
         payload = (name, numbers[:, :2], visibility, box)
-        return Item(key, picture, split, payload, tuple(attributes))
+        return Item(key, source_image, split, payload, tuple(attributes))
 
 
 def _floats(values: Any, name: str, count: int | None = None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""COFW: 29 points and their occlusion, pictures and all in MATLAB files."""
+"""COFW: 29 points and their occlusion, images and all in MATLAB files."""
 
 import pathlib
 from types import MappingProxyType
@@ -8,15 +8,15 @@ import numpy as np
 
 from tfrecords_tools.sources.base import BadRecordError, Face, Item, Source, annotated_face
 from tfrecords_tools.sources.owners_files import find, open_mat73
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
-LAYOUT = "COFW_train_color.mat and COFW_test_color.mat (or COFW_train.mat and COFW_test.mat, grey)"
+LAYOUT = "COFW_train_color.mat and COFW_test_color.mat (or COFW_train.mat and COFW_test.mat, gray)"
 
-# The owners' archive of the grey pictures keeps them here.
+# The owners' archive of the gray images keeps them here.
 _FOLDERS = ("", "common/xpburgos/behavior/code/pose/")
 
-# Names of the variables: pictures, points, boxes.
+# Names of the variables: images, points, boxes.
 _VARIABLES = {
     "train": ("IsTr", "phisTr", "bboxesTr"),
     "test": ("IsT", "phisT", "bboxesT"),
@@ -26,16 +26,16 @@ _VARIABLES = {
 class CofwSource(Source):
     """COFW, Caltech Occluded Faces in the Wild.
 
-    The files are HDF5: MATLAB's arrays appear transposed, and the pictures are a cell array, that
-    is, references. Some pictures are grey in the colour files, too.
+    The files are HDF5: MATLAB's arrays appear transposed, and the images are a cell array, that
+    is, references. Some images are gray in the color files, too.
 
     The owners plot points and boxes over `imshow` in MATLAB as they are, so the first pixel's
-    centre is (1, 1) to them. Public Python loaders (HRNet, PIPNet) take nothing off and are one
+    center is (1, 1) to them. Public Python loaders (HRNet, PIPNet) take nothing off and are one
     pixel away from this; ``origin=0.0`` does as they do.
 
     Args:
-        root: the folder that holds the files; the colour ones are taken where there are both.
-        origin: the coordinate of the first pixel's centre, taken off points and boxes.
+        root: the folder that holds the files; the color ones are taken where there are both.
+        origin: the coordinate of the first pixel's center, taken off points and boxes.
 
     Raises:
         ValueError: if a file is absent or lacks a variable.
@@ -51,7 +51,7 @@ class CofwSource(Source):
         self.origin = origin
         self.scheme: LandmarkScheme = get_scheme("cofw_29")
         self.skipped = {}
-        self.files = {split: find_pictures(self.root, split, LAYOUT) for split in _VARIABLES}
+        self.files = {split: find_images(self.root, split, LAYOUT) for split in _VARIABLES}
 
     def items(self) -> list[Item]:
         """Returns training faces, then test faces, in the files' order."""
@@ -67,11 +67,11 @@ class CofwSource(Source):
                 key = f"{split}/{index + 1:04d}"
                 items.append(Item(key, key, split, (index, phis[index], boxes[index])))
         if not items:
-            raise ValueError(f"{' and '.join(map(str, self.files.values()))} hold no picture.")
+            raise ValueError(f"{' and '.join(map(str, self.files.values()))} hold no image.")
         return items
 
     def load(self, item: Item) -> Face:
-        """Reads one picture out of its file."""
+        """Reads one image out of its file."""
         index, phi, box = item.payload
         x, y, occluded = phi.reshape(3, -1)
         return annotated_face(
@@ -82,42 +82,42 @@ class CofwSource(Source):
         )
 
 
-def find_pictures(root: pathlib.Path, split: str, layout: str, folders=_FOLDERS) -> pathlib.Path:
-    """Returns the colour file of a split, else the grey one. Raises ValueError if neither is."""
+def find_images(root: pathlib.Path, split: str, layout: str, folders=_FOLDERS) -> pathlib.Path:
+    """Returns the color file of a split, else the gray one. Raises ValueError if neither is."""
     names = (f"COFW_{split}_color.mat", f"COFW_{split}.mat")
     return find(root, [folder + name for name in names for folder in folders], layout)
 
 
 def read_cell(path: pathlib.Path, split: str, index: int) -> np.ndarray:
-    """Reads one picture of a COFW file.
+    """Reads one image of a COFW file.
 
-    The file is opened for each picture, which takes about 3 ms: an open HDF5 file can't
+    The file is opened for each image, which takes about 3 ms: an open HDF5 file can't
     be sent to the writer's processes, nor be shared with them.
 
     Args:
         path: the file.
         split: "train" or "test".
-        index: the picture's, from 0.
+        index: the image's, from 0.
 
     Returns:
         uint8 RGB [H, W, 3].
 
     Raises:
-        BadRecordError: if it is no picture.
+        BadRecordError: if it is no image.
     """
     name = _VARIABLES[split][0]
     with open_mat73(path, (name,)) as file:
         try:
             stored = file[file[name][()].ravel()[index]][()]
         except (KeyError, ValueError, IndexError, TypeError, OSError) as error:
-            raise BadRecordError(f"{path}: no picture {index + 1}: {error}") from error
+            raise BadRecordError(f"{path}: no image {index + 1}: {error}") from error
     # MATLAB's [H, W, 3] appears as [3, W, H].
     image = np.transpose(stored)
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise BadRecordError(
-            f"{path}: picture {index + 1} must be uint8 [H, W] or [H, W, 3]. "
+            f"{path}: image {index + 1} must be uint8 [H, W] or [H, W, 3]. "
             f"Found: {image.dtype} {list(image.shape)}"
         )
     return np.ascontiguousarray(image)
@@ -133,7 +133,7 @@ def _rows(path: pathlib.Path, file: h5py.File, name: str, width: int, count: int
     values = file[name][()]
     if values.shape != (width, count):
         raise ValueError(
-            f"{path}: {name} must be {count} x {width}, a row for each picture. "
+            f"{path}: {name} must be {count} x {width}, a row for each image. "
             f"Found: {' x '.join(map(str, values.shape[::-1]))}."
         )
     return values.T.astype(np.float64)

@@ -14,14 +14,14 @@ from tfrecords_tools.sources.base import (
     annotated_face,
     require,
 )
-from tfrecords_tools.sources.cofw import find_pictures, read_cell, xywh_to_xyxy
+from tfrecords_tools.sources.cofw import find_images, read_cell, xywh_to_xyxy
 from tfrecords_tools.sources.owners_files import find, open_mat73, read_mat
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 LAYOUT = (
     "COFW68_Data/test_annotations/{1..507}_points.mat, COFW68_Data/cofw68_test_bboxes.mat and, "
-    "from COFW itself, COFW68_Data/COFW_test_color.mat (or COFW_test.mat, grey)"
+    "from COFW itself, COFW68_Data/COFW_test_color.mat (or COFW_test.mat, gray)"
 )
 
 _POINTS = re.compile(r"^(\d+)_points$")
@@ -32,12 +32,12 @@ class Cofw68Source(Source):
 
     ``N_points.mat`` holds ``Points`` [68, 2] and ``Occ``, 1 where a point is occluded. The boxes,
     x y width height, come from a detector like 300-W's. The owners plot both over `imshow` in
-    MATLAB as they are, so the first pixel's centre is (1, 1).
+    MATLAB as they are, so the first pixel's center is (1, 1).
 
     Args:
         root: the folder that holds ``COFW68_Data``, or that folder itself.
-        pictures: the folder of ``COFW_test_color.mat`` or ``COFW_test.mat``, where it is elsewhere.
-        origin: the coordinate of the first pixel's centre, taken off points and boxes.
+        images: the folder of ``COFW_test_color.mat`` or ``COFW_test.mat``, where it is elsewhere.
+        origin: the coordinate of the first pixel's center, taken off points and boxes.
 
     Raises:
         ValueError: if a file is absent or lacks a variable.
@@ -52,7 +52,7 @@ class Cofw68Source(Source):
         self,
         root: str | pathlib.Path,
         *,
-        pictures: str | pathlib.Path | None = None,
+        images: str | pathlib.Path | None = None,
         origin: float = 1.0,
     ):
         self.root = pathlib.Path(root)
@@ -62,21 +62,21 @@ class Cofw68Source(Source):
         marks = ("COFW68_Data/test_annotations", "test_annotations")
         self.annotations = find(self.root, marks, LAYOUT)
         self.boxes = require(self.annotations.parent / "cofw68_test_bboxes.mat", LAYOUT)
-        if pictures is None:
+        if images is None:
             folders = ("COFW68_Data/", "", "COFW68_Data/common/xpburgos/behavior/code/pose/")
-            self.pictures = find_pictures(self.root, "test", LAYOUT, folders)
+            self.images = find_images(self.root, "test", LAYOUT, folders)
         else:
-            self.pictures = find_pictures(pathlib.Path(pictures), "test", LAYOUT)
+            self.images = find_images(pathlib.Path(images), "test", LAYOUT)
 
     def items(self) -> list[Item]:
         """Returns the faces by number."""
         boxes = np.asarray(read_mat(self.boxes, ["bboxes"])["bboxes"], np.float64)
-        with open_mat73(self.pictures, ("IsT",)) as file:
+        with open_mat73(self.images, ("IsT",)) as file:
             count = file["IsT"].size
         if boxes.shape != (count, 4):
             raise ValueError(
-                f"{self.boxes} must hold a box for each of the {count} pictures of "
-                f"{self.pictures}. Found: {' x '.join(map(str, boxes.shape))}."
+                f"{self.boxes} must hold a box for each of the {count} images of "
+                f"{self.images}. Found: {' x '.join(map(str, boxes.shape))}."
             )
         items = []
         self.skipped = {}
@@ -87,13 +87,13 @@ class Cofw68Source(Source):
                 key = f"test/{number:04d}"
                 items.append(Item(key, key, "test", (path, number - 1, boxes[number - 1])))
             else:
-                self.skipped[path.name] = f"there is no picture of that number in {self.pictures}"
+                self.skipped[path.name] = f"there is no image of that number in {self.images}"
         if not items:
             raise ValueError(f"No N_points.mat in {self.annotations}. The layout is: {LAYOUT}")
         return sorted(items, key=lambda item: item.key)
 
     def load(self, item: Item) -> Face:
-        """Reads a face's points and its picture."""
+        """Reads a face's points and its image."""
         path, index, box = item.payload
         try:
             variables = read_mat(path, ["Points", "Occ"])
@@ -108,7 +108,7 @@ class Cofw68Source(Source):
                 f"{' x '.join(map(str, points.shape))} and {occluded.size}"
             )
         return annotated_face(
-            read_cell(self.pictures, "test", index),
+            read_cell(self.images, "test", index),
             points - self.origin,
             np.where(occluded > 0.5, schema.HIDDEN, schema.VISIBLE),
             xywh_to_xyxy(box) - self.origin,

@@ -1,4 +1,4 @@
-"""Any annotated pictures through one CSV file."""
+"""Any annotated images through one CSV file."""
 
 import csv
 import dataclasses
@@ -17,7 +17,7 @@ from tfrecords_tools.sources.base import (
     Source,
     annotated_face,
     has_size,
-    read_picture,
+    read_image,
 )
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
@@ -40,16 +40,16 @@ class CsvSource(Source):
     Columns: ``path`` (absolute, or relative to ``root``), ``x0, y0, x1, y1, ...`` for all K points;
     optional: ``box_x0, box_y0, box_x1, box_y1``, visibility ``v0 ... v{K-1}`` (0 missing, 1 hidden,
     2 visible), ``split`` ("train" where absent), ``attributes`` (names of further sub-sets,
-    separated by spaces or |), ``picture`` (what photograph it is of; the path where absent: faces
+    separated by spaces or |), ``image`` (what photograph it is of; the path where absent: faces
     of one photograph are never on both sides of the validation split). An empty coordinate is a
     missing point.
 
     Args:
         path: the CSV file.
-        scheme: the mark-up's name, or a scheme.
+        scheme: the scheme's name, or a scheme.
         root: what paths are relative to; the CSV file's folder if None.
-        origin: the coordinate of the first pixel's centre, taken off all points and boxes.
-        exif: what a picture that its EXIF data turns means; see `read_picture`.
+        origin: the coordinate of the first pixel's center, taken off all points and boxes.
+        exif: what an image that its EXIF data turns means; see `read_image`.
 
     Raises:
         ValueError: if the file is absent or lacks columns.
@@ -86,11 +86,11 @@ class CsvSource(Source):
         header = _Header(next(rows, (1, []))[1], self.scheme, self.path)
         for line, fields in rows:
             try:
-                row, split, attributes, picture = header.read(fields)
+                row, split, attributes, image = header.read(fields)
             except ValueError as error:
                 self.skipped[f"line {line}"] = str(error)
                 continue
-            items.append(Item(f"{row.path}#{line}", picture, split, row, attributes))
+            items.append(Item(f"{row.path}#{line}", image, split, row, attributes))
         if not items and not self.skipped:
             raise ValueError(f"{self.path} holds no rows.")
         if not items:
@@ -115,9 +115,9 @@ class CsvSource(Source):
                 raise ValueError(f"{self.path}, line {reader.line_num}: {error}.") from error
 
     def load(self, item: Item) -> Face:
-        """Reads one row's picture."""
+        """Reads one row's image."""
         row = item.payload
-        image = read_picture(self.root / row.path, exif=self.exif)
+        image = read_image(self.root / row.path, exif=self.exif)
         box = None if row.box is None else row.box - self.origin
         return annotated_face(image, row.points - self.origin, row.visibility, box)
 
@@ -155,7 +155,7 @@ class _Header:
         self._flags = flags if flags[0] in columns else ()
 
     def read(self, fields: Sequence[str]) -> tuple[_Row, str, tuple[str, ...], str]:
-        """Returns a row's face, split, attributes and picture; ValueError says what is wrong."""
+        """Returns a row's face, split, attributes and image; ValueError says what is wrong."""
         if len(fields) != len(self.columns):
             raise ValueError(f"{len(fields)} fields, where the header has {len(self.columns)}")
         path = self._text(fields, "path")
@@ -178,8 +178,8 @@ class _Header:
             if not np.all(np.isin(visibility, [0, 1, 2])):
                 raise ValueError("visibility must be 0, 1 or 2 for each point")
             visibility = visibility.astype(np.int8)
-        picture = self._text(fields, "picture") or posixpath.normpath(path)
-        return _Row(path, points, visibility, box), split, attributes, picture
+        source_image = self._text(fields, "source_image") or posixpath.normpath(path)
+        return _Row(path, points, visibility, box), split, attributes, source_image
 
     def _text(self, fields: Sequence[str], name: str) -> str:
         return fields[self._at[name]].strip() if name in self._at else ""

@@ -1,4 +1,4 @@
-"""300-W and its family: pictures with ``.pts`` files beside them, in the owners' folders."""
+"""300-W and its family: images with ``.pts`` files beside them, in the owners' folders."""
 
 import pathlib
 import re
@@ -7,13 +7,13 @@ from types import MappingProxyType
 import numpy as np
 
 from tfrecords_tools.sources.base import (
-    PICTURE_SUFFIXES,
+    IMAGE_SUFFIXES,
     Face,
     Item,
     Source,
     annotated_face,
     has_size,
-    read_picture,
+    read_image,
 )
 from tfrecords_tools.sources.ibug_boxes import IbugBoxes
 from tfrecords_tools.sources.owners_files import parse_rows, read_text
@@ -34,8 +34,8 @@ FOLDER_SPLITS = {
 # The owners' archive of the private set unpacks to 300W/01_Indoor and 300W/02_Outdoor.
 _PRIVATE_PARENT = "300W"
 
-# AFW and Helen name the faces of one picture NUMBER_1, NUMBER_2, ...
-_FACE_OF_PICTURE = re.compile(r"^(\d+)_\d{1,2}$")
+# AFW and Helen name the faces of one image NUMBER_1, NUMBER_2, ...
+_FACE_OF_IMAGE = re.compile(r"^(\d+)_\d{1,2}$")
 
 
 def read_pts(path: pathlib.Path, num_landmarks: int, origin: float = 1.0) -> np.ndarray:
@@ -45,10 +45,10 @@ def read_pts(path: pathlib.Path, num_landmarks: int, origin: float = 1.0) -> np.
         path: text: ``version: 1``, ``n_points: 68``, ``{``, one "x y" a row, ``}``; some copies
             hold the rows only.
         num_landmarks: the number of points that must be there.
-        origin: the coordinate of the first pixel's centre; 1 in the owners' files.
+        origin: the coordinate of the first pixel's center; 1 in the owners' files.
 
     Returns:
-        float64 [K, 2], with pixel centres at integers from 0.
+        float64 [K, 2], with pixel centers at integers from 0.
 
     Raises:
         BadRecordError: if the file can't be read, holds another number of points, text or NaN.
@@ -66,13 +66,13 @@ class Ibug300WSource(Source):
     common test set of the literature is "test_helen" and "test_lfpw" together, the challenging one
     "test_ibug", the private one "test_indoor" and "test_outdoor". Counts are held by folder.
 
-    The organisers' ``bounding_boxes.zip`` has a detector's boxes of all but the private set: where
+    The organizers' ``bounding_boxes.zip`` has a detector's boxes of all but the private set: where
     its files are found (in the root, ``Bounding Boxes/`` or ``bounding_boxes/``), they are the
     faces' own boxes.
 
     Args:
         root: the folder that holds them; those that are absent are left out, and counted.
-        origin: the coordinate of the first pixel's centre in the ``.pts`` and box files.
+        origin: the coordinate of the first pixel's center in the ``.pts`` and box files.
 
     Raises:
         ValueError: if the folder is absent.
@@ -107,26 +107,26 @@ class Ibug300WSource(Source):
         boxes = IbugBoxes(self.root)
         for folder, split in FOLDER_SPLITS.items():
             files = sorted(p for p in self._folder(folder).glob("*") if p.is_file())
-            pictures: dict[str, pathlib.Path] = {}
+            images: dict[str, pathlib.Path] = {}
             for path in files:
-                if path.suffix.lower() in PICTURE_SUFFIXES:
-                    pictures.setdefault(path.stem, path)
+                if path.suffix.lower() in IMAGE_SUFFIXES:
+                    images.setdefault(path.stem, path)
             marked = {path.stem: path for path in files if path.suffix.lower() == ".pts"}
-            for stem in sorted(pictures.keys() | marked.keys()):
+            for stem in sorted(images.keys() | marked.keys()):
                 key = f"{folder}/{stem}"
                 if stem not in marked:
-                    self.skipped[key] = "picture without a .pts file"
-                elif stem not in pictures:
-                    self.skipped[key] = ".pts file without a picture"
+                    self.skipped[key] = "image without a .pts file"
+                elif stem not in images:
+                    self.skipped[key] = ".pts file without an image"
                 else:
-                    match = _FACE_OF_PICTURE.match(stem)
-                    picture = f"{folder}/{match.group(1) if match else stem}"
+                    match = _FACE_OF_IMAGE.match(stem)
+                    image = f"{folder}/{match.group(1) if match else stem}"
                     box = boxes.find(folder, stem)
-                    items.append(Item(key, picture, split, (pictures[stem], marked[stem], box)))
+                    items.append(Item(key, image, split, (images[stem], marked[stem], box)))
         if not items:
             raise ValueError(
-                f"No annotated picture below {self.root}. Expected at least one of "
-                f"{', '.join(FOLDER_SPLITS)} with pictures and .pts files of the same names."
+                f"No annotated image below {self.root}. Expected at least one of "
+                f"{', '.join(FOLDER_SPLITS)} with images and .pts files of the same names."
             )
         self.has_boxes = any(has_size(item.payload[-1]) for item in items)
         return items
@@ -140,10 +140,10 @@ class Ibug300WSource(Source):
         return there if there.is_dir() else self.root / _PRIVATE_PARENT / name
 
     def load(self, item: Item) -> Face:
-        """Reads a picture and its points."""
-        picture, points, box = item.payload
+        """Reads an image and its points."""
+        image, points, box = item.payload
         return annotated_face(
-            read_picture(picture),
+            read_image(image),
             read_pts(points, self.scheme.num_landmarks, self.origin),
             box_xyxy_px=None if box is None else box - self.origin,
         )

@@ -1,4 +1,4 @@
-"""The face boxes of 300-W's organisers, which come apart from its pictures."""
+"""The face boxes of 300-W's organizers, which come apart from its images."""
 
 import pathlib
 
@@ -13,10 +13,10 @@ _FOLDERS = ("afw", "helen/trainset", "helen/testset", "lfpw/trainset", "lfpw/tes
 
 
 class IbugBoxes:
-    """Boxes of ``bounding_boxes_{afw,helen_trainset,...}.mat`` by folder and picture.
+    """Boxes of ``bounding_boxes_{afw,helen_trainset,...}.mat`` by folder and image.
 
     Each file holds ``bounding_boxes``, a cell array of structs: ``imgName``, ``bb_detector`` (by
-    the organisers' detector) and ``bb_ground_truth`` (tight, of the landmarks); x0 y0 x1 y1 as
+    the organizers' detector) and ``bb_ground_truth`` (tight, of the landmarks); x0 y0 x1 y1 as
     MATLAB counts. A name that is not in its folder's own file is looked up in the others, as copies
     are about in which iBUG's file holds AFW's faces; but LFPW's two parts share names, and are kept
     apart. Spaces in names don't count: some of iBUG's have them, in some copies.
@@ -37,7 +37,7 @@ class IbugBoxes:
                 self._boxes[folder] = _read(path)
 
     def find(self, folder: str, stem: str) -> np.ndarray | None:
-        """Returns the detector's box [4] of a picture, as stored; None where there is none."""
+        """Returns the detector's box [4] of an image, as stored; None where there is none."""
         name = _plain(stem)
         own = self._boxes.get(folder, {}).get(name)
         if own is not None or folder not in _FOLDERS or folder.startswith("lfpw"):

@@ -1,4 +1,4 @@
-"""LaPa: 106 points, one text file a picture."""
+"""LaPa: 106 points, one text file an image."""
 
 import pathlib
 import re
@@ -7,12 +7,12 @@ from types import MappingProxyType
 import numpy as np
 
 from tfrecords_tools.sources.base import (
-    PICTURE_SUFFIXES,
+    IMAGE_SUFFIXES,
     Face,
     Item,
     Source,
     annotated_face,
-    read_picture,
+    read_image,
     require,
 )
 from tfrecords_tools.sources.owners_files import parse_rows, read_text
@@ -23,7 +23,7 @@ LAYOUT = "{train,val,test}/images/NAME.jpg and {train,val,test}/landmarks/NAME.t
 SPLITS = ("train", "val", "test")
 
 # Faces of one photograph share a name up to their number.
-_FACE_OF_PICTURE = re.compile(r"^(.*\d.*)_\d{1,2}$")
+_FACE_OF_IMAGE = re.compile(r"^(.*\d.*)_\d{1,2}$")
 
 
 def read_points(path: pathlib.Path, num_landmarks: int) -> np.ndarray:
@@ -48,13 +48,13 @@ def read_points(path: pathlib.Path, num_landmarks: int) -> np.ndarray:
 class LapaSource(Source):
     """LaPa, Landmark guided face Parsing. Its masks of pixels are not read.
 
-    There are no boxes. The owners do not say what the first pixel's centre is called; public
+    There are no boxes. The owners do not say what the first pixel's center is called; public
     loaders take nothing off the coordinates. The owners' validation faces are the split "val",
     beside the share of "train" that the writer holds out.
 
     Args:
         root: the folder that holds ``train``, ``val`` and ``test``.
-        origin: the coordinate of the first pixel's centre, taken off all points.
+        origin: the coordinate of the first pixel's center, taken off all points.
 
     Raises:
         ValueError: if a folder is absent.
@@ -77,31 +77,31 @@ class LapaSource(Source):
         items = []
         self.skipped = {}
         for split in SPLITS:
-            pictures = {
+            images = {
                 path.stem: path.name
                 for path in sorted((self.root / split / "images").iterdir())
-                if path.suffix.lower() in PICTURE_SUFFIXES
+                if path.suffix.lower() in IMAGE_SUFFIXES
             }
             marked = {path.stem for path in (self.root / split / "landmarks").glob("*.txt")}
-            for stem in sorted(pictures.keys() | marked):
+            for stem in sorted(images.keys() | marked):
                 key = f"{split}/{stem}"
                 if stem not in marked:
-                    self.skipped[key] = "picture without a .txt file"
-                elif stem not in pictures:
-                    self.skipped[key] = ".txt file without a picture"
+                    self.skipped[key] = "image without a .txt file"
+                elif stem not in images:
+                    self.skipped[key] = ".txt file without an image"
                 else:
-                    match = _FACE_OF_PICTURE.match(stem)
-                    picture = match.group(1) if match else stem
-                    items.append(Item(key, picture, split, (pictures[stem], f"{stem}.txt")))
+                    match = _FACE_OF_IMAGE.match(stem)
+                    image = match.group(1) if match else stem
+                    items.append(Item(key, image, split, (images[stem], f"{stem}.txt")))
         if not items:
-            raise ValueError(f"No annotated picture below {self.root}. The layout is: {LAYOUT}")
+            raise ValueError(f"No annotated image below {self.root}. The layout is: {LAYOUT}")
         return items
 
     def load(self, item: Item) -> Face:
-        """Reads a picture and its points."""
+        """Reads an image and its points."""
         folder = self.root / item.split
-        picture, points = item.payload
+        image, points = item.payload
         return annotated_face(
-            read_picture(folder / "images" / picture),
+            read_image(folder / "images" / image),
             read_points(folder / "landmarks" / points, self.scheme.num_landmarks) - self.origin,
         )

@@ -5,9 +5,9 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_picture, require
+from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_image, require
 from tfrecords_tools.sources.owners_files import read_mat
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 LAYOUT = "joints.mat and images/im0001.jpg ... images/im2000.jpg"
@@ -16,13 +16,13 @@ NUM_TRAIN = 1000
 
 
 class LspSource(Source):
-    """LSP, Leeds Sports Pose: the first 1,000 pictures train, the last 1,000 test.
+    """LSP, Leeds Sports Pose: the first 1,000 images train, the last 1,000 test.
 
     ``joints.mat`` is [3, 14, 2000]: x, y and 1 where the joint is hidden. Hidden joints have
     coordinates, guessed by the annotators. They get no weight in training: they are missing there.
     In the test they are kept, and hidden, as the usual PCK counts them. There are no boxes.
 
-    The owners do not say what the first pixel's centre is called; the file is MATLAB's, where it is
+    The owners do not say what the first pixel's center is called; the file is MATLAB's, where it is
     (1, 1), and that is taken. Public Python loaders take nothing off, one pixel away from this.
 
     Args:
@@ -30,10 +30,10 @@ class LspSource(Source):
         joints: another file of joints below ``root``, such as the observer-centric
             ``lsp-joints-OC.mat``; without its third row no joint is hidden.
         hidden: "missing" or "keep" for hidden joints of both splits; None as above.
-        origin: the coordinate of the first pixel's centre, taken off all points.
+        origin: the coordinate of the first pixel's center, taken off all points.
 
     Raises:
-        ValueError: if the file or the pictures' folder is absent, or ``hidden`` is something else.
+        ValueError: if the file or the images' folder is absent, or ``hidden`` is something else.
     """
 
     name = "lsp"
@@ -79,7 +79,7 @@ class LspSource(Source):
         return items
 
     def load(self, item: Item) -> Face:
-        """Reads one person's picture; points come from the file."""
+        """Reads one person's image; points come from the file."""
         points, visibility = item.payload
-        picture = read_picture(self.root / "images" / f"{item.picture}.jpg")
-        return annotated_face(picture, points - self.origin, visibility)
+        image = read_image(self.root / "images" / f"{item.source_image}.jpg")
+        return annotated_face(image, points - self.origin, visibility)

@@ -5,30 +5,30 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_picture, require
+from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_image, require
 from tfrecords_tools.sources.owners_files import read_mat
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 LAYOUT = "joints.mat and images/im00001.jpg ... images/im10000.jpg"
 
 
 class LspExtendedSource(Source):
-    """LSP-extended, Leeds Sports Pose Extended Training: all pictures train.
+    """LSP-extended, Leeds Sports Pose Extended Training: all images train.
 
     ``joints.mat`` is [14, 3, 10000]: x, y and 1 where the joint is VISIBLE: not LSP's order of
     axes, and the flag the other way round. A joint that is not visible was not annotated, and what
     stands in the file for it means nothing: it is missing. There are no boxes.
 
-    The owners do not say what the first pixel's centre is called; the file is MATLAB's, where it is
+    The owners do not say what the first pixel's center is called; the file is MATLAB's, where it is
     (1, 1), and that is taken, as for LSP.
 
     Args:
         root: the folder that holds ``images`` and ``joints.mat``.
-        origin: the coordinate of the first pixel's centre, taken off all points.
+        origin: the coordinate of the first pixel's center, taken off all points.
 
     Raises:
-        ValueError: if the file or the pictures' folder is absent.
+        ValueError: if the file or the images' folder is absent.
     """
 
     name = "lsp_extended"
@@ -55,10 +55,10 @@ class LspExtendedSource(Source):
         return [Item(name, name, "train", p) for name, p in zip(names, people, strict=True)]
 
     def load(self, item: Item) -> Face:
-        """Reads one person's picture; points come from the file."""
+        """Reads one person's image; points come from the file."""
         points, visible = item.payload[:, :2], item.payload[:, 2] > 0.5
         return annotated_face(
-            read_picture(self.root / "images" / f"{item.picture}.jpg"),
+            read_image(self.root / "images" / f"{item.source_image}.jpg"),
             points - self.origin,
             np.where(visible, schema.VISIBLE, schema.MISSING),
         )

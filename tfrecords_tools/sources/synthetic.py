@@ -4,7 +4,7 @@ import dataclasses
 
 from tfrecords_tools.sources.base import Face, Item, Source, annotated_face
 from tfrecords_tools.synthetic import render_face
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import get_scheme
 
 
@@ -15,7 +15,7 @@ class SyntheticSource(Source):
         count: the number of training faces (some become the validation split).
         num_test: the number of faces in the split "test".
         seed: another seed gives other faces.
-        size: the side of the rendered picture in pixels; the face takes about half of it.
+        size: the side of the rendered image in pixels; the face takes about half of it.
         wide_yaw: the share of training faces whose yaw is uniform within +-90 degrees; the others
             are nearly frontal.
         test_wide_yaw: of the test faces.

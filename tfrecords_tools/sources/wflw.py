@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_picture, require
+from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_image, require
 from tfrecords_tools.sources.owners_files import find
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
@@ -19,19 +19,19 @@ class WflwSource(Source):
     """WFLW, Wider Facial Landmarks in the Wild.
 
     A line of a list is a face: 196 coordinates, the box x_min y_min x_max y_max, a 0 or 1 for each
-    of `ATTRIBUTES`, the picture's path below ``WFLW_images``. Pictures hold several faces, so that
+    of `ATTRIBUTES`, the image's path below ``WFLW_images``. Images hold several faces, so that
     a face's name is its line.
 
-    The owners do not say what the first pixel's centre is called; public loaders take nothing off
+    The owners do not say what the first pixel's center is called; public loaders take nothing off
     the coordinates.
 
     Args:
         root: the folder that holds ``WFLW_images`` and ``WFLW_annotations``. The lists are also
             taken from ``WFLW_annotations`` or from the folder itself.
-        origin: the coordinate of the first pixel's centre, taken off points and boxes.
+        origin: the coordinate of the first pixel's center, taken off points and boxes.
 
     Raises:
-        ValueError: if the pictures' folder or a list is absent.
+        ValueError: if the images' folder or a list is absent.
     """
 
     name = "wflw"
@@ -85,10 +85,10 @@ class WflwSource(Source):
         return items
 
     def load(self, item: Item) -> Face:
-        """Reads a picture; points and box come from the list."""
+        """Reads an image; points and box come from the list."""
         numbers = item.payload - self.origin
         return annotated_face(
-            read_picture(self.root / "WFLW_images" / item.picture),
+            read_image(self.root / "WFLW_images" / item.source_image),
             numbers[:196].reshape(98, 2),
             box_xyxy_px=numbers[196:],
         )

@@ -1,6 +1,6 @@
 """The face's paint: skin, brows, lips, hair, beard, ears, neck and clothes, as a texture atlas.
 
-Colours are linear RGB reflectances. Eyes and mouth are in `features`.
+Colors are linear RGB reflectances. Eyes and mouth are in `features`.
 """
 
 from typing import NamedTuple
@@ -47,7 +47,7 @@ class Style(NamedTuple):
         bald: Whether there is no hair on the head.
         hat: Whether a cap of cloth takes the place of hair.
         long_hair: Whether hair hangs to the shoulders.
-        thickness: Of the hair on the crown, in millimetres.
+        thickness: Of the hair on the crown, in millimeters.
         hairline: Shift of the hairline in degrees; positive is a lower hairline.
         fringe: Degrees by which the fringe is lower on the forehead.
         parting: Phase of the hairline's waves.
@@ -66,7 +66,7 @@ class Style(NamedTuple):
 
 
 def random_style(rng: np.random.Generator) -> Style:
-    """Draws a person's colours and hair."""
+    """Draws a person's colors and hair."""
     tone = rng.uniform(0, len(_SKIN) - 1.001) * rng.uniform(0.35, 1)
     low = int(tone)
     skin = _SKIN[low] + (tone - low) * (_SKIN[low + 1] - _SKIN[low])
@@ -127,7 +127,7 @@ def grow_hair(head: np.ndarray, style: Style, rng: np.random.Generator) -> np.nd
 class Paint(NamedTuple):
     """The atlas before light: reflectance `[h, w, 3]`, gloss `[h, w]` and relief `[256, 256]`."""
 
-    colour: np.ndarray
+    color: np.ndarray
     gloss: np.ndarray
     relief: np.ndarray
 
@@ -164,18 +164,18 @@ def _skin(head: Head, style: Style, rng: np.random.Generator) -> tuple[np.ndarra
         box = region_boxes()[name]
         dark[box] += np.float32(strength) * mask[name][box]
     # Absorption adds up in the exponent, and blue is absorbed most.
-    colour = cv2.exp(cv2.transform(dark, np.c_[[-0.8, -1.0, -1.1], np.log(style.skin)]))
+    color = cv2.exp(cv2.transform(dark, np.c_[[-0.8, -1.0, -1.1], np.log(style.skin)]))
     for name, strength in (("cheek", blush), ("nose_tip", 0.7 * blush)):
         box = region_boxes()[name]
         flush = np.c_[strength * np.array([0.2, -0.3, -0.25]), np.ones(3)]
-        colour[box] = colour[box] * cv2.transform(mask[name][box], flush)
+        color[box] = color[box] * cv2.transform(mask[name][box], flush)
     wrinkled = mask["crow"] + mask["bag"] + mask["forehead_lines"]
     relief = 0.25 * dirt * fine - 0.5 * fold * mask["fold"] - 0.25 * mask["wing"]
     relief -= 0.22 * float(lines.mean()) * wrinkled
-    return colour, relief
+    return color, relief
 
 
-def _brows(colour: np.ndarray, style: Style, rng: np.random.Generator) -> None:
+def _brows(color: np.ndarray, style: Style, rng: np.random.Generator) -> None:
     along, away = brow_chart()
     thick, drop = rng.uniform(2.2, 5.2), rng.uniform(0.5, 2.6)
     slot = slice(36, 76)
@@ -190,10 +190,10 @@ def _brows(colour: np.ndarray, style: Style, rng: np.random.Generator) -> None:
     tint = 0.8 * style.hair + 0.05 * style.skin
     if style.hat or rng.random() < 0.5:
         tint = 0.25 * style.skin * np.array([0.8, 0.65, 0.6])
-    paint_over(colour[slot], np.minimum(tint, 0.45 * style.skin), weight)
+    paint_over(color[slot], np.minimum(tint, 0.45 * style.skin), weight)
 
 
-def _beard(colour: np.ndarray, relief: np.ndarray, style: Style, rng: np.random.Generator) -> None:
+def _beard(color: np.ndarray, relief: np.ndarray, style: Style, rng: np.random.Generator) -> None:
     mask = regions()
     kind = rng.random()
     if kind > 0.34:
@@ -208,7 +208,7 @@ def _beard(colour: np.ndarray, relief: np.ndarray, style: Style, rng: np.random.
     density = rng.uniform(0.65, 0.95) if full else rng.uniform(0.15, 0.45)
     weight = np.clip(area * (density + (0.25 if full else 0.35 * density) * grain), 0, 1)
     tint = np.array([0.06, 0.04, 0.03]) if style.hat else style.hair
-    paint_over(colour, np.minimum(tint, style.skin), weight)
+    paint_over(color, np.minimum(tint, style.skin), weight)
     if full:
         relief += 0.04 * area * grain
 
@@ -225,15 +225,15 @@ def paint(head: Head, style: Style, yaw: float, rng: np.random.Generator) -> Pai
     Returns:
         Reflectance, gloss and relief.
     """
-    colour, relief = _skin(head, style, rng)
+    color, relief = _skin(head, style, rng)
     atlas = np.empty((*ATLAS_SHAPE, 3), np.float32)
     gloss = np.full(ATLAS_SHAPE, rng.uniform(0.03, 0.35), np.float32)
     face_gloss = gloss[:SIDE]
     face_gloss *= 1 + 0.7 * regions()["nose_tip"] + 0.35 * regions()["cheek"]
-    _beard(colour, relief, style, rng)
-    _brows(colour, style, rng)
-    paint_mouth(colour, face_gloss, head, style.skin, rng)
-    paint_eyes(colour, face_gloss, head, yaw, style.skin, rng)
+    _beard(color, relief, style, rng)
+    _brows(color, style, rng)
+    paint_mouth(color, face_gloss, head, style.skin, rng)
+    paint_eyes(color, face_gloss, head, yaw, style.skin, rng)
 
     elevation, azimuth = texel_angles()
     azimuth = azimuth[:1]
@@ -241,10 +241,10 @@ def paint(head: Head, style: Style, yaw: float, rng: np.random.Generator) -> Pai
     weight = hair_weight(style, elevation + 1.4 * strand, azimuth, 2.5 + 6 * rng.random())
     weave = 0.10 if style.hat else rng.uniform(0.12, 0.35)
     sheen = cv2.exp(cv2.transform(strand, np.c_[np.full(3, weave), np.log(style.hair)]))
-    paint_over(colour, sheen, weight)
+    paint_over(color, sheen, weight)
     relief += 0.25 * weight * strand
     face_gloss *= 1 - weight * (0.9 if style.hat else 0.5)
-    atlas[BLOCKS["head"].slices] = colour
+    atlas[BLOCKS["head"].slices] = color
 
     ear = style.skin * rng.uniform(0.85, 1.05) * np.array([1.05, 0.92, 0.9])
     for name in ("left_ear", "right_ear"):

@@ -25,15 +25,15 @@ LOWER_LIDS = ([36, 41, 40, 39], [45, 46, 47, 42])
 
 
 def triple(plane: np.ndarray) -> np.ndarray:
-    """The plane `[h, w]` once per colour; much faster than broadcasting over a last axis of 3."""
+    """The plane `[h, w]` once per color; much faster than broadcasting over a last axis of 3."""
     return cv2.merge([plane] * 3)
 
 
-def paint_over(colour: np.ndarray, other: np.ndarray, weight: np.ndarray) -> None:
-    """Mixes `other` (a colour or a picture) into `colour` `[h, w, 3]` by `weight` `[h, w]`."""
-    change = np.asarray(other, np.float32) - colour
+def paint_over(color: np.ndarray, other: np.ndarray, weight: np.ndarray) -> None:
+    """Mixes `other` (a color or an image) into `color` `[h, w, 3]` by `weight` `[h, w]`."""
+    change = np.asarray(other, np.float32) - color
     change *= triple(np.asarray(weight, np.float32))
-    colour += change
+    color += change
 
 
 def stretch(grid: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -48,7 +48,7 @@ def stretch(grid: np.ndarray, height: int, width: int) -> np.ndarray:
 
 @cache
 def mean_surface() -> np.ndarray:
-    """Position on the average head per texel; float32 `[256, 256, 3]`, in millimetres."""
+    """Position on the average head per texel; float32 `[256, 256, 3]`, in millimeters."""
     return stretch(surface(mean_controls(), *GRID_SHAPE), SIDE, SIDE)
 
 
@@ -81,7 +81,7 @@ def _fill(*curves: np.ndarray) -> np.ndarray:
 
 
 def stroke(points: np.ndarray, width: float) -> np.ndarray:
-    """Soft line through `points` `[M, 2]` (x, y) in millimetres on the front of the face."""
+    """Soft line through `points` `[M, 2]` (x, y) in millimeters on the front of the face."""
     place = mean_surface()
     at = place[..., :2]
     best = np.full((SIDE, SIDE), 1e6, np.float32)
@@ -94,7 +94,7 @@ def stroke(points: np.ndarray, width: float) -> np.ndarray:
 
 
 def spot(x: float, y: float, width: float, height: float) -> np.ndarray:
-    """Soft ellipse on both halves of the face; centre and widths in millimetres."""
+    """Soft ellipse on both halves of the face; center and widths in millimeters."""
     place = mean_surface()
     across, down = (np.abs(place[..., 0]) - x) / width, (place[..., 1] - y) / height
     return np.exp(-0.5 * (across**2 + down**2)) * (place[..., 2] > -80)

@@ -1,4 +1,4 @@
-"""Films of rendered faces that move as told: every frame's truth is known exactly."""
+"""Videos of rendered faces that move as told: every frame's truth is known exactly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class Motion:
     """How one face moves over T frames.
 
     Attributes:
-        centre_px: [T, 2], of the tight box of the landmarks of the upright face.
+        center_px: [T, 2], of the tight box of the landmarks of the upright face.
         side_px: [T], the longer side of that box.
         roll_deg: [T], clockwise as seen.
     """
 
-    centre_px: np.ndarray
+    center_px: np.ndarray
     side_px: np.ndarray
     roll_deg: np.ndarray
 
@@ -41,7 +41,7 @@ class SyntheticClip:
         seed: of faces, background and noise.
         portraits: which faces of the seed; the first ones if None.
         size_hw: of the frames.
-        noise: standard deviation of the noise of each channel, in grey levels.
+        noise: standard deviation of the noise of each channel, in gray levels.
 
     Attributes:
         landmarks_px: float64 [T, N, 68, 2], the truth.
@@ -96,7 +96,7 @@ class SyntheticClip:
             if width <= 0 or height <= 0:
                 continue
             matrix = matrices[index] - [[0, 0, x], [0, 0, y]]
-            # Pixel centres are integers for OpenCV, too.
+            # Pixel centers are integers for OpenCV, too.
             warped = cv2.warpAffine(layer, matrix, (width, height), flags=cv2.INTER_LINEAR)
             part = canvas[y : y + height, x : x + width]
             part *= 1 - warped[..., 3:]
@@ -136,7 +136,7 @@ class SyntheticClip:
 
 
 def _cut_out(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a head, float32 [S, S, 4] of colour times cover and cover, and its landmarks."""
+    """Returns a head, float32 [S, S, 4] of color times cover and cover, and its landmarks."""
     face = render_face(seed, index, size=_PORTRAIT, wide_yaw=0.0, yaw_deg=8.0)
     landmarks = face.landmarks_px.astype(np.float64)
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
@@ -155,11 +155,11 @@ def _cut_out(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
 def _matrices(motion: Motion, landmarks_px: np.ndarray) -> np.ndarray:
     """Returns the maps [T, 2, 3] from the portrait to the frames."""
     box = landmark_box(landmarks_px)
-    centre, side = (box[:2] + box[2:]) / 2, np.max(box[2:] - box[:2])
+    center, side = (box[:2] + box[2:]) / 2, np.max(box[2:] - box[:2])
     angle = np.radians(motion.roll_deg)
     cos, sin = (motion.side_px / side * f(angle) for f in (np.cos, np.sin))
-    shift_x = motion.centre_px[:, 0] - cos * centre[0] + sin * centre[1]
-    shift_y = motion.centre_px[:, 1] - sin * centre[0] - cos * centre[1]
+    shift_x = motion.center_px[:, 0] - cos * center[0] + sin * center[1]
+    shift_y = motion.center_px[:, 1] - sin * center[0] - cos * center[1]
     return np.stack([cos, -sin, shift_x, sin, cos, shift_y], axis=-1).reshape(-1, 2, 3)
 
 

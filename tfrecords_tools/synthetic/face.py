@@ -20,7 +20,7 @@ from tfrecords_tools.synthetic.parts import (
     topology,
 )
 from tfrecords_tools.synthetic.photo import cast_shadow, degrade
-from tfrecords_tools.synthetic.render import Camera, Frame, rasterise
+from tfrecords_tools.synthetic.render import Camera, Frame, rasterize
 from tfrecords_tools.synthetic.scene import background, glasses, occlude
 from tfrecords_tools.synthetic.shape import random_head
 from wing_tf.geometry.pose import rotation_matrix
@@ -35,14 +35,14 @@ class SyntheticFace:
 
     Attributes:
         image: uint8 RGB `[size, size, 3]`.
-        landmarks_px: float32 `[68, 2]`, (x, y) in iBUG-68 order, pixel centres at integers; hidden
+        landmarks_px: float32 `[68, 2]`, (x, y) in iBUG-68 order, pixel centers at integers; hidden
             landmarks keep their true projected place. Those of the outline (0 to 16) are on the
             outline that is seen, as in annotated photographs: where the head's turn hides their
             place on the jaw, the nearest place on the same level that is not behind the cheek.
         visibility: float32 `[68]`, 1 visible, 0 hidden by the head, its hair or an occluder.
-        angles_deg: float32 `[3]`, yaw, pitch, roll. Positive yaw: the nose points to the picture's
+        angles_deg: float32 `[3]`, yaw, pitch, roll. Positive yaw: the nose points to the image's
             right, its right half of the face is hidden. Positive pitch: the nose points up.
-            Positive roll: the head leans clockwise as seen in the picture.
+            Positive roll: the head leans clockwise as seen in the image.
         box_xyxy_px: float32 `[4]`, tight box of the landmarks.
     """
 
@@ -62,7 +62,7 @@ def _random_angles(rng: np.random.Generator, wide_yaw: float, yaw_deg: float) ->
 def _frame_camera(
     landmarks: np.ndarray, rotation: np.ndarray, size: int, rng: np.random.Generator
 ) -> Camera:
-    """A camera that puts the landmark box near the middle, about half as large as the picture."""
+    """A camera that puts the landmark box near the middle, about half as large as the image."""
     camera = Camera(rotation, rng.uniform(550, 1600), 1.0, np.zeros(2))
     xy, _ = camera.project(landmarks)
     low, high = xy.min(0), xy.max(0)
@@ -117,7 +117,7 @@ def _seen_outline(head: Head, camera: Camera) -> np.ndarray:
     xy, _ = camera.project(paths.reshape(-1, 3))
     # Across the head's upright axis as it is seen; the axis to its side may point at the camera.
     sideways = np.array([camera.rotation[1, 1], -camera.rotation[0, 1]])
-    sides = np.sign(8 - np.arange(17))[:, None]  # the picture's left half looks to the left
+    sides = np.sign(8 - np.arange(17))[:, None]  # the image's left half looks to the left
     outward = -sides * (xy @ sideways).reshape(17, -1)
     return paths[np.arange(17), outward.argmax(axis=1)]
 
@@ -132,12 +132,12 @@ def render_face(
     Args:
         seed: Which set, not negative.
         index: Which face of the set, not negative.
-        size: Side of the picture in pixels; the landmark box spans about half of it.
+        size: Side of the image in pixels; the landmark box spans about half of it.
         wide_yaw: Probability of a yaw that is uniform within +-90 degrees; the others are normal.
         yaw_deg: The standard deviation of those.
 
     Returns:
-        The picture and its landmarks.
+        The image and its landmarks.
 
     Raises:
         ValueError: If `size` is below 32, `seed`, `index` or `yaw_deg` is negative, or `wide_yaw`
@@ -183,7 +183,7 @@ def render_face(
 
     turned = product(np.concatenate([grids[name].reshape(-1, 3) for name in BLOCKS]), rotation.T)
     fine = camera.zoomed(_SUPERSAMPLING)
-    frame = rasterise(turned, fine, drawn, size * _SUPERSAMPLING)
+    frame = rasterize(turned, fine, drawn, size * _SUPERSAMPLING)
     scene = background(size, rng)
     scene = cv2.resize(scene, None, fx=_SUPERSAMPLING, fy=_SUPERSAMPLING)
     atlas_x, atlas_y = frame.atlas_xy()

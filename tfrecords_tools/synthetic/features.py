@@ -1,4 +1,4 @@
-"""Eyes and mouth: painted in millimetres, so that an opening uncovers instead of stretching."""
+"""Eyes and mouth: painted in millimeters, so that an opening uncovers instead of stretching."""
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ def _edge(value: np.ndarray, softness: float) -> np.ndarray:
 
 
 def paint_eyes(
-    colour: np.ndarray,
+    color: np.ndarray,
     gloss: np.ndarray,
     head: Head,
     yaw: float,
@@ -34,7 +34,7 @@ def paint_eyes(
     """Paints eyeballs, lashes and lids in place.
 
     Args:
-        colour: Head texture `[256, 256, 3]`, linear RGB; changed.
+        color: Head texture `[256, 256, 3]`, linear RGB; changed.
         gloss: Head gloss `[256, 256]`; changed.
         head: For the opening of the lids.
         yaw: Of the head in degrees.
@@ -57,23 +57,23 @@ def paint_eyes(
     shadow = rng.uniform(0.2, 0.7) if makeup else rng.uniform(0, 0.25)
     shadow_tint = skin * rng.uniform(0.15, 0.8, 3) if makeup else skin * 0.5
     glint = rng.uniform(-2.5, 2.5), rng.uniform(-2.8, -0.8), rng.uniform(0, 1)
-    fibre = cut_noise("skin", rng, 38, 52)
+    fiber = cut_noise("skin", rng, 38, 52)
     for eye, name in enumerate(("left", "right")):
         patch = _EYE_PATCHES[eye]
-        view, place = colour[patch], mean_surface()[patch]
+        view, place = color[patch], mean_surface()[patch]
         numbers = [36, 37, 38, 39, 40, 41] if eye == 0 else [42, 43, 44, 45, 46, 47]
-        centre = mean_controls()[numbers].mean(0)
+        center = mean_controls()[numbers].mean(0)
         # Undo the lids' squeeze of the texture: the iris stays round and is cut by the lids.
         squeeze = min(head.eye_gaps[eye] / _CANONICAL_LID_GAP, 1.6)
-        x = place[..., 0] - centre[0]
-        y = (place[..., 1] - centre[1]) * squeeze
+        x = place[..., 0] - center[0]
+        y = (place[..., 1] - center[1]) * squeeze
         inside = mask[f"eye_{name}"][patch]
         depth = np.clip(1.5 * cv2.GaussianBlur(inside, (0, 0), 2.2) - 0.25, 0, 1)
         ball = white * (0.22 + 0.78 * depth)[..., None]
         pink = np.clip(np.abs(x) - 9, 0, 5) / 5
         ball = ball * (1 - pink[..., None] * np.array([0.05, 0.4, 0.35]))
         radius = np.hypot(x - look_x, y - look_y + 0.6)
-        tint = iris * np.exp(0.25 * fibre)[..., None]
+        tint = iris * np.exp(0.25 * fiber)[..., None]
         tint = tint * (1.25 - 0.9 * np.clip(radius / iris_radius - 0.55, 0, 1) / 0.45)[..., None]
         ball = ball + _edge(radius - iris_radius, 1.1)[..., None] * (tint - ball)
         ball = ball * (1 - 0.95 * _edge(radius - pupil, 0.8))[..., None]
@@ -88,7 +88,7 @@ def paint_eyes(
 
 
 def paint_mouth(
-    colour: np.ndarray,
+    color: np.ndarray,
     gloss: np.ndarray,
     head: Head,
     skin: np.ndarray,
@@ -97,14 +97,14 @@ def paint_mouth(
     """Paints lips, teeth, tongue and the dark of the mouth in place.
 
     Args:
-        colour: Head texture `[256, 256, 3]`, linear RGB; changed.
+        color: Head texture `[256, 256, 3]`, linear RGB; changed.
         gloss: Head gloss `[256, 256]`; changed.
         head: For the opening of the mouth.
         skin: Linear RGB.
         rng: Generator.
     """
     patch = _MOUTH_PATCH
-    view, place = colour[patch], mean_surface()[patch]
+    view, place = color[patch], mean_surface()[patch]
     mask = {name: regions()[name][patch] for name in ("lips", "mouth", "seam")}
     x, y = place[..., 0], place[..., 1]
     tint = skin * np.array([0.86, 0.55, 0.56]) * np.exp(rng.normal(0, 0.12, 3))

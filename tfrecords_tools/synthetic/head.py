@@ -4,7 +4,7 @@ The head is a sphere-like grid (azimuth by elevation) bent by a thin-plate splin
 some 140 control points, the 68 landmarks first among them. Identity and expression move control
 points only; the grid follows through one cached matrix, so a new head costs one small product.
 
-Head frame: millimetres, origin at the nasion (landmark 27), x to the right of the picture, y down,
+Head frame: millimeters, origin at the nasion (landmark 27), x to the right of the image, y down,
 z towards the viewer of a frontal face.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 from tfrecords_tools.synthetic.exact import inverted, product
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
 
-CENTRE = np.array([0.0, 10.0, -80.0])
+CENTER = np.array([0.0, 10.0, -80.0])
 RADII = np.array([76.0, 108.0, 94.0])
 GRID_SHAPE = (52, 61)  # elevation rows, azimuth columns; the first and last column coincide
 
@@ -44,12 +44,12 @@ class Head(NamedTuple):
     """One head: geometry in the head frame plus the numbers that painters need.
 
     Attributes:
-        vertices: Float64 array `[rows, columns, 3]`, in millimetres.
-        landmarks: Float64 array `[68, 3]`, in millimetres, on the surface.
-        eye_gaps: Lid opening of the left and the right eye of the picture, in millimetres.
-        mouth_gap: Distance of the inner lips, in millimetres.
+        vertices: Float64 array `[rows, columns, 3]`, in millimeters.
+        landmarks: Float64 array `[68, 3]`, in millimeters, on the surface.
+        eye_gaps: Lid opening of the left and the right eye of the image, in millimeters.
+        mouth_gap: Distance of the inner lips, in millimeters.
         smile: 0 for a neutral mouth, 1 for a broad smile.
-        brow_raise: Lift of the brows, in millimetres.
+        brow_raise: Lift of the brows, in millimeters.
     """
 
     vertices: np.ndarray
@@ -62,7 +62,7 @@ class Head(NamedTuple):
 
 @cache
 def mean_controls() -> np.ndarray:
-    """Control points of the average head, the 68 landmarks first; `[N, 3]` in millimetres."""
+    """Control points of the average head, the 68 landmarks first; `[N, 3]` in millimeters."""
     side = np.array(_SIDE_EXTRAS, float)
     return np.concatenate(
         [AVERAGE_HEAD_MM, side, side * [-1, 1, 1], np.array(_MIDDLE_EXTRAS, float)]
@@ -93,7 +93,7 @@ def angles_of_grid(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
 
 def chart_of_points(points: np.ndarray) -> np.ndarray:
     """Chart coordinates (s, t) in [0, 1] of points `[..., 3]` of the average head; `[..., 2]`."""
-    x, y, z = np.moveaxis(points - CENTRE, -1, 0)
+    x, y, z = np.moveaxis(points - CENTER, -1, 0)
     azimuth, s, elevation, t = _axis_tables()
     found_azimuth = np.degrees(np.arctan2(x, z))
     found_elevation = np.degrees(np.arctan2(y, np.hypot(x, z)))
@@ -105,7 +105,7 @@ def chart_of_points(points: np.ndarray) -> np.ndarray:
 def _ellipsoid(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
     a, e = np.radians(azimuth), np.radians(elevation)
     direction = np.stack([np.sin(a) * np.cos(e), np.sin(e) + 0 * a, np.cos(a) * np.cos(e)], -1)
-    return CENTRE + direction / np.linalg.norm(direction / RADII, axis=-1, keepdims=True)
+    return CENTER + direction / np.linalg.norm(direction / RADII, axis=-1, keepdims=True)
 
 
 def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -115,24 +115,24 @@ def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 @cache
 def _control_bases() -> np.ndarray:
-    x, y, z = (mean_controls() - CENTRE).T
+    x, y, z = (mean_controls() - CENTER).T
     return _ellipsoid(np.degrees(np.arctan2(x, z)), np.degrees(np.arctan2(y, np.hypot(x, z))))
 
 
 @cache
 def _spline(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     """Base grid `[rows * columns, 3]` and the matrix from control offsets to grid offsets."""
-    centres = _control_bases()
-    count = len(centres)
+    centers = _control_bases()
+    count = len(centers)
     system = np.zeros((count + 4, count + 4))
-    system[:count, :count] = _kernel(centres, centres)
+    system[:count, :count] = _kernel(centers, centers)
     system[:count, count] = system[count, :count] = 1
-    system[:count, count + 1 :] = centres / 100
-    system[count + 1 :, :count] = centres.T / 100
+    system[:count, count + 1 :] = centers / 100
+    system[count + 1 :, :count] = centers.T / 100
     elevation, azimuth = angles_of_grid(rows, columns)
     base = _ellipsoid(*np.meshgrid(azimuth, elevation)).reshape(-1, 3)
     inverse = inverted(system)[:, :count]
-    terms = np.concatenate([_kernel(base, centres), np.ones((len(base), 1)), base / 100], 1)
+    terms = np.concatenate([_kernel(base, centers), np.ones((len(base), 1)), base / 100], 1)
     return base.astype(np.float32), product(terms, inverse).astype(np.float32)
 
 

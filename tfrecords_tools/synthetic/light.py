@@ -7,7 +7,7 @@ from tfrecords_tools.synthetic.appearance import Paint
 from tfrecords_tools.synthetic.charts import SIDE, stretch, texel_angles, triple
 from tfrecords_tools.synthetic.exact import product
 from tfrecords_tools.synthetic.parts import ATLAS_SHAPE, BLOCKS
-from tfrecords_tools.synthetic.render import Camera, rasterise
+from tfrecords_tools.synthetic.render import Camera, rasterize
 
 # Light creeps round the terminator under the skin, red furthest.
 _WRAP = np.array([0.42, 0.26, 0.20], np.float32)
@@ -41,7 +41,7 @@ def _by_cosine(
     normals: np.ndarray, rotation: np.ndarray, direction: np.ndarray, table: np.ndarray
 ) -> np.ndarray:
     """Looks up light `[256, 3]` by the cosine between the normals and a direction."""
-    # Three equal rows: the lookup wants one index per colour.
+    # Three equal rows: the lookup wants one index per color.
     factors = np.tile(np.append(127.5 * (rotation.T @ direction), 127.5), (3, 1))
     steps = cv2.transform(normals, factors).astype(np.uint8)
     return cv2.LUT(steps, table.astype(np.float32)[None])
@@ -59,7 +59,7 @@ def cast_by_head(
     camera = Camera(lamp, far, far * side / 420, np.full(2, side / 2))
     flat = {name: grids[name].reshape(-1, 3) for name in BLOCKS}
     turned = product(np.concatenate([*flat.values()]), lamp.T)
-    frame = rasterise(turned, camera, drawn, side)
+    frame = rasterize(turned, camera, drawn, side)
     clear = frame.is_clear(*camera.project_turned(turned), 7.0).astype(np.float32)
     atlas = np.ones(ATLAS_SHAPE, np.float32)
     start = 0
@@ -124,7 +124,7 @@ def shade(
         sparkle += spark
     face = total[60:220, 70:186].mean()
     exposure = rng.uniform(0.5, 1.12) / max(float(face), 0.05)
-    linear = paint.colour * total
+    linear = paint.color * total
     sparkle *= triple(paint.gloss)
     linear += sparkle
     return cv2.convertScaleAbs(cv2.sqrt(np.maximum(linear, 0)), alpha=255 * exposure**0.5)

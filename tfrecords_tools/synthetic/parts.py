@@ -1,7 +1,7 @@
 """Ears, neck with shoulders, and long hair: small grids beside the head's, and the texture atlas.
 
 Every part is a grid `[rows, columns, 3]` in the head frame with a block of the atlas of its own, so
-that all parts share one shading pass and one rasteriser pass.
+that all parts share one shading pass and one rasterizer pass.
 """
 
 from functools import cache
@@ -44,7 +44,7 @@ BLOCKS = {
 }
 # Seen from both sides; the others are closed, and their back is never seen.
 _TWO_SIDED = ("left_ear", "right_ear", "curtain")
-# Millimetres by which a part is drawn as if nearer: where parts run into each other, the painter's
+# Millimeters by which a part is drawn as if nearer: where parts run into each other, the painter's
 # order would else alternate from quad to quad.
 _LIFT = {"head": 0.0, "left_ear": 8.0, "right_ear": 8.0, "body": -28.0, "curtain": 5.0}
 
@@ -86,11 +86,11 @@ def ears(head: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
     """The two ears, fitted to the sides of the head.
 
     Args:
-        head: Head grid `[rows, columns, 3]`, in millimetres.
+        head: Head grid `[rows, columns, 3]`, in millimeters.
         rng: Generator for size and stand of the ears.
 
     Returns:
-        The ear on the picture's left and the one on its right.
+        The ear on the image's left and the one on its right.
     """
     block = BLOCKS["left_ear"]
     b = np.linspace(-1, 1, block.rows)[:, None]
@@ -123,10 +123,10 @@ def body(rng: np.random.Generator, jaw_width: float) -> np.ndarray:
     width = np.array([neck * 0.96] * 2 + [neck * 0.97, neck, neck * 1.1, neck * 1.4, 100, 135, 168])
     width = np.concatenate([width, [190, 200, 205]])
     depth = np.array([50, 50, 50, 51, 54, 58, 63, 70, 78, 86, 92, 95.0])
-    centre = np.array([-100, -104, -106, -108, -110, -111, -112, -112, -110, -106, -102, -100.0])
+    center = np.array([-100, -104, -106, -108, -110, -111, -112, -112, -110, -106, -102, -100.0])
     angle = np.linspace(-np.pi, np.pi, block.columns)
     x = width[:, None] * np.sin(angle)
-    z = centre[:, None] + depth[:, None] * np.cos(angle)
+    z = center[:, None] + depth[:, None] * np.cos(angle)
     sag = slope * (np.abs(np.sin(angle)) ** 2) * np.clip(np.arange(block.rows) - 5, 0, 3)[:, None]
     return np.stack([x, levels[:, None] + sag + 0 * x, z], -1)
 

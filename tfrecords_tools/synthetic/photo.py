@@ -1,4 +1,4 @@
-"""What a camera does to a picture: cast shadows, focus, motion, colour, compression, noise."""
+"""What a camera does to an image: cast shadows, focus, motion, color, compression, noise."""
 
 import cv2
 import numpy as np
@@ -6,33 +6,33 @@ import numpy as np
 from tfrecords_tools.synthetic.charts import cut_noise, triple
 
 
-def cast_shadow(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def cast_shadow(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Darkens a random side or patch, as leaves, hats and window frames do."""
-    size = picture.shape[0]
+    size = image.shape[0]
     cloud = cv2.resize(cut_noise("cloud", rng, 160, 160), (size, size))
     x = np.linspace(-1, 1, size, dtype=np.float32)
     angle = rng.uniform(0, 6.3)
     plane = np.cos(angle) * x[None] + np.sin(angle) * x[:, None] + rng.uniform(-0.5, 0.5)
     soft = rng.uniform(0.05, 0.4)
     weight = np.clip((plane + 0.3 * cloud) / soft, 0, 1) * rng.uniform(0.15, 0.6)
-    return (picture * triple((1 - weight).astype(np.float32))).astype(np.uint8)
+    return (image * triple((1 - weight).astype(np.float32))).astype(np.uint8)
 
 
-def degrade(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Applies the flaws of one photograph.
 
     Args:
-        picture: uint8 RGB `[H, W, 3]`.
+        image: uint8 RGB `[H, W, 3]`.
         rng: Generator.
 
     Returns:
         uint8 RGB `[H, W, 3]`; no flaw moves the face.
     """
-    size = picture.shape[0]
+    size = image.shape[0]
     unit = size / 192
     kind = rng.random()
     if kind < 0.3:
-        picture = cv2.GaussianBlur(picture, (0, 0), unit * rng.uniform(0.4, 1.7))
+        image = cv2.GaussianBlur(image, (0, 0), unit * rng.uniform(0.4, 1.7))
     elif kind < 0.4:
         length = int(round(unit * rng.uniform(3, 7))) // 2 * 2 + 1
         angle = rng.uniform(0, np.pi)
@@ -42,11 +42,11 @@ def degrade(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         ends = np.rint(np.array([middle - reach, middle + reach])).astype(int)
         cv2.line(kernel, ends[0].tolist(), ends[1].tolist(), 1.0)
         kernel += kernel[::-1, ::-1]  # symmetric, so that nothing is shifted
-        picture = cv2.filter2D(picture, -1, kernel / kernel.sum())
+        image = cv2.filter2D(image, -1, kernel / kernel.sum())
     elif kind < 0.52:
         small = max(24, int(size * rng.uniform(0.35, 0.75)))
-        picture = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
-        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
+        image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
 
     steps = np.linspace(0, 1, 256)
     gamma = np.exp(rng.normal(0.05, 0.2))
@@ -54,17 +54,17 @@ def degrade(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     curve = np.clip((steps**gamma - 0.5) * contrast + 0.5 + lift, 0, 1)
     cast = np.exp(rng.normal(0, 0.03, 3))
     table = np.clip(255 * curve[:, None] * cast, 0, 255).astype(np.uint8)
-    picture = cv2.LUT(picture, table[None])
+    image = cv2.LUT(image, table[None])
     saturation = float(np.clip(rng.normal(1, 0.22), 0, 1.6)) if rng.random() > 0.08 else 0.0
-    grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    picture = cv2.addWeighted(picture, saturation, grey, 1 - saturation, 0)
+    gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    image = cv2.addWeighted(image, saturation, gray, 1 - saturation, 0)
 
     if rng.random() < 0.85:
         level = np.abs(rng.normal(0, 3.6)) + 0.8
         noise = rng.standard_normal((size, size, 3), dtype=np.float32)
-        picture = np.clip(picture + level * noise, 0, 255).astype(np.uint8)
+        image = np.clip(image + level * noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         quality = int(rng.integers(25, 85))
-        _, coded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        picture = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
-    return picture
+        _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+    return image

@@ -1,4 +1,4 @@
-"""Camera and rasteriser: a buffer of quad numbers in painter's order, textured per pixel.
+"""Camera and rasterizer: a buffer of quad numbers in painter's order, textured per pixel.
 
 `cv2.fillConvexPoly` writes quad numbers, far ones first; NumPy then turns numbers into atlas
 coordinates for all pixels at once and `cv2.remap` fetches the shaded texture.
@@ -20,7 +20,7 @@ class Camera(NamedTuple):
 
     Attributes:
         rotation: `[3, 3]`, from the head frame to the camera frame (x right, y down, z nearer).
-        distance: From the head frame's origin to the pinhole, in millimetres.
+        distance: From the head frame's origin to the pinhole, in millimeters.
         scale: Pixels per unit of x / depth.
         shift: `[2]`, in pixels, added last.
     """
@@ -40,12 +40,12 @@ class Camera(NamedTuple):
         return self.project_turned(product(points, self.rotation.T))
 
     def zoomed(self, factor: int) -> "Camera":
-        """The same view on a grid `factor` times as fine; pixel centres stay integers."""
+        """The same view on a grid `factor` times as fine; pixel centers stay integers."""
         return self._replace(scale=self.scale * factor, shift=(self.shift + 0.5) * factor - 0.5)
 
 
 class Frame(NamedTuple):
-    """What the rasteriser leaves behind.
+    """What the rasterizer leaves behind.
 
     Attributes:
         numbers: Int32 `[H, W]`, 1 + drawn quad, 0 for background.
@@ -77,14 +77,14 @@ class Frame(NamedTuple):
         return by_x * column + by_y * row + offset < nearness + tolerance
 
 
-def rasterise(turned: np.ndarray, camera: Camera, drawn: np.ndarray, size: int) -> Frame:
+def rasterize(turned: np.ndarray, camera: Camera, drawn: np.ndarray, size: int) -> Frame:
     """Draws the quads of a turned mesh.
 
     Args:
-        turned: Vertices `[N, 3]` in the camera frame, in millimetres.
-        camera: Camera of the picture to draw.
+        turned: Vertices `[N, 3]` in the camera frame, in millimeters.
+        camera: Camera of the image to draw.
         drawn: Boolean `[Q]`: which quads of the topology take part.
-        size: Side of the square picture, in pixels.
+        size: Side of the square image, in pixels.
 
     Returns:
         The quad numbers of all pixels and what lies on each quad.

@@ -17,19 +17,19 @@ def _fixed(points: npt.ArrayLike) -> np.ndarray:
 
 
 def _line(
-    canvas: np.ndarray, start: np.ndarray, end: np.ndarray, colour: Sequence[float], width: int
+    canvas: np.ndarray, start: np.ndarray, end: np.ndarray, color: Sequence[float], width: int
 ) -> None:
-    cv2.line(canvas, _fixed(start).tolist(), _fixed(end).tolist(), colour, width, 16, _BITS)
+    cv2.line(canvas, _fixed(start).tolist(), _fixed(end).tolist(), color, width, 16, _BITS)
 
 
-def _colour(rng: np.random.Generator) -> tuple[float, ...]:
-    grey = rng.uniform(10, 245)
-    return tuple(float(c) for c in np.clip(grey + rng.normal(0, 26, 3), 0, 255))
+def _color(rng: np.random.Generator) -> tuple[float, ...]:
+    gray = rng.uniform(10, 245)
+    return tuple(float(c) for c in np.clip(gray + rng.normal(0, 26, 3), 0, 255))
 
 
 def _texture(size: int, rng: np.random.Generator) -> np.ndarray:
-    """A picture of something: gradient, clouds, stripes or checks; uint8 `[size, size, 3]`."""
-    first, second = np.array(_colour(rng)), np.array(_colour(rng))
+    """An image of something: gradient, clouds, stripes or checks; uint8 `[size, size, 3]`."""
+    first, second = np.array(_color(rng)), np.array(_color(rng))
     x = np.linspace(0, 1, size, dtype=np.float32)[None]
     y = x.T
     angle = rng.uniform(0, 6.3)
@@ -48,52 +48,52 @@ def _texture(size: int, rng: np.random.Generator) -> np.ndarray:
     return cv2.transform(mix, np.c_[second - first, first]).astype(np.uint8)
 
 
-def _polygon(centre: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
+def _polygon(center: np.ndarray, radius: float, rng: np.random.Generator) -> np.ndarray:
     count = rng.integers(3, 10)
     angle = np.sort(rng.uniform(0, 2 * np.pi, count))
     reach = radius * rng.uniform(0.4, 1.3, count)
-    return centre + np.stack([np.cos(angle) * reach, np.sin(angle) * reach], -1)
+    return center + np.stack([np.cos(angle) * reach, np.sin(angle) * reach], -1)
 
 
 def background(size: int, rng: np.random.Generator) -> np.ndarray:
     """Clutter behind the head: texture, polygons, ellipses, lines, mostly out of focus."""
-    picture = _texture(size, rng)
+    image = _texture(size, rng)
     for _ in range(rng.integers(0, 14)):
-        centre = rng.uniform(0, size, 2)
+        center = rng.uniform(0, size, 2)
         kind = rng.random()
         radius = size * rng.uniform(0.04, 0.4)
         if kind < 0.5:
-            cv2.fillPoly(picture, [_fixed(_polygon(centre, radius, rng))], _colour(rng), 16, _BITS)
+            cv2.fillPoly(image, [_fixed(_polygon(center, radius, rng))], _color(rng), 16, _BITS)
         elif kind < 0.8:
             axes = _fixed(radius * rng.uniform(0.3, 1, 2)).tolist()
             turn = rng.uniform(0, 180)
             cv2.ellipse(
-                picture, _fixed(centre).tolist(), axes, turn, 0, 360, _colour(rng), -1, 16, _BITS
+                image, _fixed(center).tolist(), axes, turn, 0, 360, _color(rng), -1, 16, _BITS
             )
         else:
-            end = centre + rng.normal(0, size * 0.5, 2)
+            end = center + rng.normal(0, size * 0.5, 2)
             width = int(rng.integers(1, max(2, size // 20)))
-            _line(picture, centre, end, _colour(rng), width)
+            _line(image, center, end, _color(rng), width)
     blur = rng.choice([0, 0.004, 0.012, 0.03], p=[0.2, 0.3, 0.3, 0.2]) * size
     if blur > 0.4:
-        picture = cv2.GaussianBlur(picture, (0, 0), blur)
-    return picture
+        image = cv2.GaussianBlur(image, (0, 0), blur)
+    return image
 
 
 def glasses(
-    picture: np.ndarray,
+    image: np.ndarray,
     landmarks: np.ndarray,
     camera: Camera,
     frame: Frame,
     rng: np.random.Generator,
 ) -> bool:
-    """Draws glasses on the supersampled picture, hidden where the head hides them.
+    """Draws glasses on the supersampled image, hidden where the head hides them.
 
     Args:
-        picture: uint8 RGB `[H, W, 3]`; changed.
-        landmarks: `[68, 3]` in the head frame, in millimetres.
-        camera: Camera of `picture`.
-        frame: Rasterised head, for depth.
+        image: uint8 RGB `[H, W, 3]`; changed.
+        landmarks: `[68, 3]` in the head frame, in millimeters.
+        camera: Camera of `image`.
+        frame: Rasterized head, for depth.
         rng: Generator.
 
     Returns:
@@ -105,7 +105,7 @@ def glasses(
     angle = np.linspace(0, 2 * np.pi, 33)
     ring_x = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** (2 / square) * width
     ring_y = np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** (2 / square) * height
-    colour = np.array(_colour(rng)) * rng.choice([0.15, 0.5, 1], p=[0.6, 0.2, 0.2])
+    color = np.array(_color(rng)) * rng.choice([0.15, 0.5, 1], p=[0.6, 0.2, 0.2])
     per_mm = camera.scale / camera.distance
     thick = max(1, int(round(per_mm * rng.uniform(0.8, 4.0))))
     front = max(landmarks[27, 2] + 3, landmarks[[19, 24], 2].max() + 7)
@@ -116,21 +116,21 @@ def glasses(
         clear = frame.is_clear(xy, near, 3.0)
         for start, end, shown in zip(xy, xy[1:], clear[:-1] & clear[1:], strict=False):
             if shown:
-                _line(picture, start, end, colour.tolist(), thick)
+                _line(image, start, end, color.tolist(), thick)
 
     for eye in (slice(36, 42), slice(42, 48)):
-        centre = landmarks[eye].mean(0) * [1.03, 1, 0] + [0, 2 + shift, 0]
-        x, y = centre[0] + ring_x, centre[1] + ring_y
+        center = landmarks[eye].mean(0) * [1.03, 1, 0] + [0, 2 + shift, 0]
+        x, y = center[0] + ring_x, center[1] + ring_y
         ring = np.stack([x, y, front - 0.0032 * x**2], -1)
         if sun:
             xy, near = camera.project(ring)
             if frame.is_clear(xy, near, 3.0).mean() > 0.5:
-                lens = picture.copy()
-                cv2.fillPoly(lens, [_fixed(xy)], (0.4 * colour + 8).tolist(), 16, _BITS)
-                picture[:] = cv2.addWeighted(lens, 0.9, picture, 0.1, 0)
+                lens = image.copy()
+                cv2.fillPoly(lens, [_fixed(xy)], (0.4 * color + 8).tolist(), 16, _BITS)
+                image[:] = cv2.addWeighted(lens, 0.9, image, 0.1, 0)
         clear_line(ring)
-        side = np.sign(centre[0])
-        hinge = np.array([centre[0] + side * width, centre[1] - 0.4 * height, ring[0, 2]])
+        side = np.sign(center[0])
+        hinge = np.array([center[0] + side * width, center[1] - 0.4 * height, ring[0, 2]])
         hinge[2] = front - 0.0032 * hinge[0] ** 2
         ear = np.array([side * (np.abs(landmarks[0, 0]) + 9), 2 + shift, -84])
         clear_line(hinge + np.linspace(0, 1, 14)[:, None] * (ear - hinge))
@@ -142,20 +142,20 @@ def glasses(
 
 
 def occlude(
-    picture: np.ndarray, box_xyxy: np.ndarray, skin_rgb: np.ndarray, rng: np.random.Generator
+    image: np.ndarray, box_xyxy: np.ndarray, skin_rgb: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Puts a hand, a bar, a blob or a card in front of a part of the face.
 
     Args:
-        picture: uint8 RGB `[H, W, 3]`; changed.
+        image: uint8 RGB `[H, W, 3]`; changed.
         box_xyxy: Landmark box in pixels.
-        skin_rgb: Gamma-encoded colour for hands, 0 to 255.
+        skin_rgb: Gamma-encoded color for hands, 0 to 255.
         rng: Generator.
 
     Returns:
         Float32 `[H, W]`, how much each pixel is covered.
     """
-    size = picture.shape[0]
+    size = image.shape[0]
     low, high = box_xyxy[:2], box_xyxy[2:]
     side = float((high - low).max())
     mask = np.zeros((size, size), np.uint8)
@@ -181,9 +181,9 @@ def occlude(
             _line(shape, root, tip, tint.tolist(), max(1, int(width * 0.7)))
         palm = edge + forward * side * 0.2
         axes = _fixed([side * 0.25, finger * 4.3]).tolist()
-        for canvas, colour in ((mask, 255), (shape, tint.tolist())):
+        for canvas, color in ((mask, 255), (shape, tint.tolist())):
             cv2.ellipse(
-                canvas, _fixed(palm).tolist(), axes, np.degrees(turn), 0, 360, colour, -1, 16, _BITS
+                canvas, _fixed(palm).tolist(), axes, np.degrees(turn), 0, 360, color, -1, 16, _BITS
             )
         look = cv2.GaussianBlur(shape, (0, 0), max(0.5, finger * 0.25))
     elif kind < 0.6:
@@ -198,7 +198,7 @@ def occlude(
             soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), side * 0.03), np.float32)
             mask = np.clip(3.0 * soft - 255, 0, 255).astype(np.uint8)
     alpha = mask.astype(np.float32) / 255
-    mixed = picture.astype(np.float32)
+    mixed = image.astype(np.float32)
     paint_over(mixed, look, alpha)
-    picture[:] = mixed.astype(np.uint8)
+    image[:] = mixed.astype(np.uint8)
     return alpha

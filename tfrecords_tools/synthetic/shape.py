@@ -11,12 +11,12 @@ from wing_tf.landmarks import get_scheme
 _EYES = ((37, 41, 38, 40), (44, 46, 43, 47))  # upper lid, lower lid, twice per eye
 _UPPER_LIP, _LOWER_LIP = [61, 62, 63], [67, 66, 65]
 _OUTER_UPPER, _OUTER_LOWER = [49, 50, 51, 52, 53], [59, 58, 57, 56, 55]
-_EYE_CENTRE = 32.5  # mm from the middle line
+_EYE_CENTER = 32.5  # mm from the middle line
 
 
-def _bump(centre: tuple[float, float, float], width: tuple[float, float, float]) -> np.ndarray:
+def _bump(center: tuple[float, float, float], width: tuple[float, float, float]) -> np.ndarray:
     mean = mean_controls()
-    offset = np.abs(mean[:, 0]) - centre[0], mean[:, 1] - centre[1], mean[:, 2] - centre[2]
+    offset = np.abs(mean[:, 0]) - center[0], mean[:, 1] - center[1], mean[:, 2] - center[2]
     return np.exp(-0.5 * sum((o / w) ** 2 for o, w in zip(offset, width, strict=True)))
 
 
@@ -45,7 +45,7 @@ def _fields() -> dict[str, np.ndarray]:
         "nose": _bump((0, 38, 12), (15, 13, 18)),
         "tip": _bump((0, 39, 20), (9, 7, 10)),
         "bridge": _bump((0, 12, 4), (9, 14, 14)),
-        "eye": _bump((_EYE_CENTRE, 1, -17), (14, 8, 14)),
+        "eye": _bump((_EYE_CENTER, 1, -17), (14, 8, 14)),
         "brow": _bump((36, -18, -10), (24, 7, 18)),
         "glabella": _bump((13, -15, 0), (8, 8, 10)),
         "arch": _bump((42, -21, -12), (9, 6, 12)),
@@ -101,9 +101,9 @@ def _identity(rng: np.random.Generator) -> np.ndarray:
     y -= 2.0 * next(draw) * field["tip"]
     z += 2.5 * next(draw) * field["bridge"]
     x += side * 1.7 * next(draw) * field["eye"]
-    x += (np.abs(mean[:, 0]) - _EYE_CENTRE) * side * 0.08 * next(draw) * field["eye"]
+    x += (np.abs(mean[:, 0]) - _EYE_CENTER) * side * 0.08 * next(draw) * field["eye"]
     y += (mean[:, 1] - 1.5) * 0.18 * next(draw) * field["eye"]
-    y += (np.abs(mean[:, 0]) - _EYE_CENTRE) * 0.06 * next(draw) * field["eye"]
+    y += (np.abs(mean[:, 0]) - _EYE_CENTER) * 0.06 * next(draw) * field["eye"]
     z += 1.5 * next(draw) * field["eye"]
     y += 2.8 * next(draw) * field["brow"]
     y += 0.07 * next(draw) * (np.abs(mean[:, 0]) - 36) * field["brow"]

@@ -28,7 +28,7 @@ def make_config(records: str, epochs: int):
         {
             "data": {"path": records},
             # Outer eye corners meet in profile views: box sizes don't.
-            "normaliser": "box",
+            "normalizer": "box",
             "augment": {"flip": 0.5, "rotation_deg": 15.0, "translation": 0.05, "scale": 0.05},
             "optimizer": {"learning_rate": 1e-3, "ema": 0.99},
             "schedule": {"warmup_epochs": 0.5},
@@ -47,8 +47,8 @@ def main() -> None:
     from wing_tf.geometry import landmark_box
     from wing_tf.inference import Landmarker
     from wing_tf.training.fit import train
+    from wing_tf.utils.image_files import save_image
     from wing_tf.visualization import contact_sheet, draw_landmarks
-    from wing_tf.visualization.files import save_picture
 
     folder = pathlib.Path(_OUTPUT.value)
     records, run, report_folder = folder / "records", folder / "run", folder / "report"
@@ -66,10 +66,10 @@ def main() -> None:
     print("3/4 Judging on test faces", flush=True)
     shutil.rmtree(report_folder, ignore_errors=True)  # of an earlier start
     report_folder.mkdir()
-    report = evaluate(run, f"{records}/test-*", report_folder, normaliser="box")
+    report = evaluate(run, f"{records}/test-*", report_folder, normalizer="box")
     print(format_report(report))
 
-    print("4/4 Landmarks on new pictures", flush=True)
+    print("4/4 Landmarks on new images", flush=True)
     landmarker = Landmarker(run)
     drawn = []
     for item in source.items()[:16]:  # test faces come first
@@ -83,12 +83,12 @@ def main() -> None:
                 box_xyxy_px=located.box_xyxy_px,
             )
         )
-    save_picture(folder / "pictures.png", contact_sheet(drawn))
+    save_image(folder / "images.png", contact_sheet(drawn))
     share = report["nme_mean"] / report["mean_shape_nme"]
     print(
         f"\nNME {100 * report['nme_mean']:.2f} % of the box, {100 * share:.0f} % of the mean "
         f"shape's.\nRecords: {records}\nRun (model: checkpoints/best.keras): {run}\n"
-        f"Report: {report_folder}\nPictures: {folder / 'pictures.png'}\n"
+        f"Report: {report_folder}\nImages: {folder / 'images.png'}\n"
         f"Try: tensorboard --logdir={run}/tensorboard"
     )
 

@@ -13,7 +13,7 @@ one table, differences from the first with intervals of the paired bootstrap:
 
   wing-evaluate --model=RUN,OTHER --data=RECORDS --protocol=wflw --output=BOTH
 
-Records of another mark-up than the model's are judged through a map: a built-in one or your own.
+Records of another scheme than the model's are judged through a map: a built-in one or your own.
 
   wing-evaluate --model=RUN --data='AFLW/test-*' --output=CROSS --scheme_map=map.json
 """
@@ -42,11 +42,11 @@ _PROTOCOL = flags.DEFINE_string(
     "300w_interocular, 300w_interpupil, 300w_private, wflw, cofw_interpupil, cofw_interocular, "
     "cofw68, aflw_full, aflw_frontal, lsp_pck, menpo_diagonal or menpo_box.",
 )
-_NORMALISER = flags.DEFINE_string(
-    "normaliser",
+_NORMALIZER = flags.DEFINE_string(
+    "normalizer",
     None,
     "What errors are divided by: inter_ocular, inter_pupil, box, box_width or diagonal; the "
-    "protocol's, or the mark-up's own, if not given.",
+    "protocol's, or the scheme's own, if not given.",
 )
 _BOX_NOISE = flags.DEFINE_float(
     "box_noise",
@@ -69,7 +69,7 @@ _DETECTOR = flags.DEFINE_enum(
 _SCHEME_MAP = flags.DEFINE_string(
     "scheme_map",
     None,
-    "A JSON file with source, target (names of mark-ups) and groups: for each of the target's "
+    "A JSON file with source, target (names of schemes) and groups: for each of the target's "
     "landmarks the source's indices whose mean stands for it, none where nothing does.",
 )
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Faces at a time.", lower_bound=1)
@@ -108,7 +108,7 @@ def main() -> None:
     from wing_tf.evaluation.report import format_report
     from wing_tf.inference import HaarDetector
     from wing_tf.landmarks import load_map
-    from wing_tf.models.saving import read_contract
+    from wing_tf.models.saving import read_model_spec
 
     scheme_map = load_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
     protocol = get_protocol(_PROTOCOL.value) if _PROTOCOL.value else None
@@ -116,13 +116,13 @@ def main() -> None:
     for name, path in models.items():  # all of them before the first is judged
         # Of several models the map is for those of its source.
         fits = len(models) == 1 or (
-            scheme_map is not None and read_contract(path).scheme_name == scheme_map.source.name
+            scheme_map is not None and read_model_spec(path).scheme_name == scheme_map.source.name
         )
         judges[name] = Judge(
             path,
             _DATA.value,
             protocol=protocol,
-            normaliser=_NORMALISER.value,
+            normalizer=_NORMALIZER.value,
             scheme_map=scheme_map if fits else None,
             batch_size=_BATCH_SIZE.value,
         )

@@ -4,7 +4,7 @@
   wing-export --model=RUN --precision=int8 --data=RECORDS --output=EXPORT
 
 EXPORT gets model.tflite (or saved_model/, or model.onnx): a uint8 face crop in, landmarks in its
-pixels out; contract.json (how the crop is cut, what the outputs are), model_card.md, and
+pixels out; model_spec.json (how the crop is cut, what the outputs are), model_card.md, and
 export.json: the differences to the model in pixels and in NME, the size, the time of one face. They
 are measured on --faces, else on the validation faces of --data, else on rendered faces.
 """
@@ -79,7 +79,7 @@ def summary(report: dict) -> str:
     ]
     if parity["nme_before"] is not None:
         lines.append(
-            f"{parity['normaliser']} NME: {100 * parity['nme_before']:.3f} % before, "
+            f"{parity['normalizer']} NME: {100 * parity['nme_before']:.3f} % before, "
             f"{100 * parity['nme_after']:.3f} % after"
         )
     times = ", ".join(f"{ms:.2f} ms ({threads} threads)" for threads, ms in latency.items())
@@ -88,22 +88,22 @@ def summary(report: dict) -> str:
 
 
 def _rendered_faces(model: str):
-    """Returns rendered faces as a batch; with a truth where the mark-up is the renderer's."""
+    """Returns rendered faces as a batch; with a truth where the scheme is the renderer's."""
     import numpy as np
 
     from tfrecords_tools.sources.synthetic import SyntheticSource
     from wing_tf.evaluation.predict import CropBatch
     from wing_tf.geometry import crop_region, invert, landmark_box
     from wing_tf.geometry.resample import crop_resample
-    from wing_tf.models.saving import read_contract
+    from wing_tf.models.saving import read_model_spec
 
-    contract = read_contract(model)
-    size_hw = (contract.input_size, contract.input_size)
+    spec = read_model_spec(model)
+    size_hw = (spec.input_size, spec.input_size)
     source = SyntheticSource(count=_NUM_RENDERED, seed=_SEED)
     items = source.items()
     faces = [source.load(item) for item in items]
     boxes = np.stack([landmark_box(face.landmarks_px) for face in faces])
-    regions = crop_region(boxes, contract.margin, contract.square)
+    regions = crop_region(boxes, spec.margin, spec.square)
     crops, matrices = zip(
         *(
             crop_resample(face.image, region, size_hw)
@@ -111,8 +111,8 @@ def _rendered_faces(model: str):
         ),
         strict=True,
     )
-    truth = np.full((len(faces), contract.scheme.num_landmarks, 2), np.nan)
-    if contract.scheme_name == source.scheme.name:
+    truth = np.full((len(faces), spec.scheme.num_landmarks, 2), np.nan)
+    if spec.scheme_name == source.scheme.name:
         truth = np.stack([face.landmarks_px for face in faces])
     return [
         CropBatch(

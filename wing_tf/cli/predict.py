@@ -1,17 +1,17 @@
-"""Locate landmarks in a picture, a folder of pictures, a video or what a camera sees.
+"""Locate landmarks in an image, a folder of images, a video or what a camera sees.
 
   wing-predict --image=face.jpg                         [--box=x0,y0,x1,y1]
-  wing-predict --folder=pictures --output=OUT           stopped and called again, it goes on
-  wing-predict --video=film.mp4 | --camera=0            [--show]
-  wing-predict compare --model=A,B --folder=pictures    two models on the same faces
+  wing-predict --folder=images --output=OUT           stopped and called again, it goes on
+  wing-predict --video=video.mp4 | --camera=0            [--show]
+  wing-predict compare --model=A,B --folder=images    two models on the same faces
   wing-predict calibrate --detector=yunet --data=RECORDS --output=correction.json
 
 Without --model, the model of 68 points that comes with the package is used. Without --box, faces
-are found by --detector. OUT gets, of a picture, NAME_landmarks.png and NAME_landmarks.json; of a
+are found by --detector. OUT gets, of an image, NAME_landmarks.png and NAME_landmarks.json; of a
 folder, landmarks.jsonl, skipped.csv (what can't be read, and why), run.json and drawn/; of a video,
-landmarks.jsonl and output.mp4. Landmarks are in pixels of the picture as shown (EXIF rotation
-applied), pixel centres at integers from 0 (.pts: from 1). What is not known is null (.csv: empty,
-.pts: nan). Angles are yaw, pitch and roll in degrees: positive yaw turns the nose to the picture's
+landmarks.jsonl and output.mp4. Landmarks are in pixels of the image as shown (EXIF rotation
+applied), pixel centers at integers from 0 (.pts: from 1). What is not known is null (.csv: empty,
+.pts: nan). Angles are yaw, pitch and roll in degrees: positive yaw turns the nose to the image's
 right, positive pitch up, positive roll leans the head clockwise. calibrate measures on the squares
 that records keep, in which the face is in the middle: see docs/use.md.
 """
@@ -31,8 +31,8 @@ _MODEL = flags.DEFINE_string(
     "A .tflite file or the folder of an export, a .keras file or a run folder (its best model); "
     "the model of 68 points that comes with the package if not given. compare: two, A,B.",
 )
-_IMAGE = flags.DEFINE_string("image", None, "A picture.")
-_FOLDER = flags.DEFINE_string("folder", None, "A folder of pictures, with those below it.")
+_IMAGE = flags.DEFINE_string("image", None, "An image.")
+_FOLDER = flags.DEFINE_string("folder", None, "A folder of images, with those below it.")
 _VIDEO = flags.DEFINE_string("video", None, "A video file.")
 _CAMERA = flags.DEFINE_integer("camera", None, "A camera's number, from 0.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string(
@@ -45,8 +45,8 @@ _FORMAT = flags.DEFINE_enum(
     "format",
     None,
     ["json", "jsonl", "csv", "pts"],
-    "How landmarks are written: json for a picture, jsonl (a line a picture or frame) for others "
-    "if not given. pts: for a picture, and for a folder besides jsonl; a file a face.",
+    "How landmarks are written: json for an image, jsonl (a line an image or frame) for others "
+    "if not given. pts: for an image, and for a folder besides jsonl; a file a face.",
 )
 _BOX = flags.DEFINE_list(
     "box",
@@ -58,7 +58,7 @@ _DETECTOR = flags.DEFINE_enum(
     "detector",
     "haar",
     ["haar", "yunet", "boxes", "whole"],
-    "What finds faces. yunet needs --detector_model, boxes --box_file; whole: the picture is the "
+    "What finds faces. yunet needs --detector_model, boxes --box_file; whole: the image is the "
     "face.",
 )
 _DETECTOR_MODEL = flags.DEFINE_string("detector_model", None, "YuNet's .onnx file.")
@@ -71,7 +71,7 @@ _CORRECTION = flags.DEFINE_string(
 _PASSES = flags.DEFINE_integer(
     "passes",
     None,
-    "2: cut each face again round the landmarks found first. If not given: 2 for pictures whose "
+    "2: cut each face again round the landmarks found first. If not given: 2 for images whose "
     "faces a detector finds; 1 where boxes are given, for compare (both models see the same crops) "
     "and for videos, whose faces are cut round those of the frame before.",
     1,
@@ -79,18 +79,18 @@ _PASSES = flags.DEFINE_integer(
 )
 _FLIP_AVERAGE = flags.DEFINE_bool("flip_average", False, "Average with the mirrored face.")
 _SCHEME = flags.DEFINE_string(
-    "scheme", None, "Give the landmarks of another mark-up, through the built-in map to it."
+    "scheme", None, "Give the landmarks of another scheme, through the built-in map to it."
 )
 _SCHEME_MAP = flags.DEFINE_string(
     "scheme_map", None, "The same through a map of your own: see wing-evaluate --help."
 )
 _THREADS = flags.DEFINE_integer("threads", 2, "Of the processor that are used.", 1)
 _SMOOTH = flags.DEFINE_bool("smooth", True, "Smooth a video's landmarks over time.")
-_DRAW = flags.DEFINE_bool("draw", True, "Write pictures, or a video, with what was found.")
+_DRAW = flags.DEFINE_bool("draw", True, "Write images, or a video, with what was found.")
 _SHOW = flags.DEFINE_bool("show", False, "Open a window; q ends it.")
 _LINES = flags.DEFINE_bool("lines", True, "Draw lines between landmarks.")
 _BOXES = flags.DEFINE_bool("boxes", True, "Draw the face boxes.")
-_NUMBERS = flags.DEFINE_bool("numbers", False, "Draw the landmarks' numbers, on larger pictures.")
+_NUMBERS = flags.DEFINE_bool("numbers", False, "Draw the landmarks' numbers, on larger images.")
 _POSE_AXIS = flags.DEFINE_bool(
     "pose_axis", False, "Draw the head's axes: red to its side, green up, blue along the nose."
 )
@@ -98,7 +98,7 @@ _DATA = flags.DEFINE_string(
     "data",
     None,
     "calibrate: records, DIR/SPLIT-*. Their faces are in the middle of "
-    "squares, where a detector may find more than in whole pictures, and other boxes.",
+    "squares, where a detector may find more than in whole images, and other boxes.",
 )
 
 
@@ -127,7 +127,7 @@ def _check_flags(command: str | None) -> None:
     if _SCHEME.value and _SCHEME_MAP.value:
         raise app.UsageError("--scheme and --scheme_map: give one of them.")
     if _BOX.value and given != ["image"]:
-        raise app.UsageError("--box goes with --image only; for several pictures use --box_file.")
+        raise app.UsageError("--box goes with --image only; for several images use --box_file.")
     for name, file in (("yunet", "detector_model"), ("boxes", "box_file")):
         if _DETECTOR.value == name and not flags.FLAGS[file].value:
             raise app.UsageError(f"--detector={name} needs --{file}.")
@@ -187,7 +187,7 @@ def main(command: str | None = None) -> None:
         )
     elif _IMAGE.value:
         form = _FORMAT.value or "json"
-        runs.predict_picture(find, look, _MODEL.value, _IMAGE.value, _OUTPUT.value, box, form)
+        runs.predict_image(find, look, _MODEL.value, _IMAGE.value, _OUTPUT.value, box, form)
     elif _FOLDER.value:
         form = _FORMAT.value or "jsonl"
         runs.predict_folder(find, look, _MODEL.value, _FOLDER.value, _OUTPUT.value, form)

@@ -9,8 +9,9 @@ from absl import app
 from wing_tf.cli.common import free_folder
 from wing_tf.cli.predict_runs import DEFAULT_OUTPUT, Finder
 from wing_tf.inference import comparison
-from wing_tf.inference.folder import FAULTS, readable_pictures, reason_of
-from wing_tf.visualization.files import save_picture, write_text
+from wing_tf.inference.folder import FAULTS, readable_images, reason_of
+from wing_tf.utils.atomic import write_text
+from wing_tf.utils.image_files import save_image
 
 
 def compare(
@@ -27,14 +28,14 @@ def compare(
     if not first.scheme.means_the_same(second.scheme):
         raise ValueError(
             f"The models give {first.scheme.name} and {second.scheme.name}. Give --scheme to "
-            "compare them in one mark-up."
+            "compare them in one scheme."
         )
     skipped: dict[str, str] = {}
     kept = comparison.KeptDifferences()
-    for name, path, picture in readable_pictures(image, folder, skipped, leave_out=target):
+    for name, path, rgb in readable_images(image, folder, skipped, leave_out=target):
         try:
-            boxes = first.detect(picture, str(path))
-            kept.add(comparison.compare_faces(picture, name, boxes, (first, second), first.scheme))
+            boxes = first.detect(rgb, str(path))
+            kept.add(comparison.compare_faces(rgb, name, boxes, (first, second), first.scheme))
         except FAULTS as error:
             if image:
                 raise
@@ -47,7 +48,7 @@ def compare(
     text = f"{len(differences)} face(s). A: {models[0]}. B: {models[1]}.\n\n{table}"
     write_text(target / "compare.md", text)
     write_text(target / "compare.csv", comparison.difference_rows(differences, first.scheme))
-    save_picture(target / "compare.png", comparison.difference_sheet(differences))
+    save_image(target / "compare.png", comparison.difference_sheet(differences))
     print(f"{text}\n{target / 'compare.png'}")
     for name, reason in skipped.items():
         print(f"skipped {name}: {reason}", file=sys.stderr)
@@ -56,16 +57,16 @@ def compare(
 def calibrate_detector(find: Finder, *, data: str, output: str) -> None:
     """Measures a detector's correction on annotated faces.
 
-    Records keep squares in whose middle the face is, not whole pictures: a detector may find more
-    of them there, and other boxes, than in the pictures it will see. `wing_tf.detection.calibrate`
-    measures on whole pictures, too.
+    Records keep squares in whose middle the face is, not whole images: a detector may find more
+    of them there, and other boxes, than in the images it will see. `wing_tf.detection.calibrate`
+    measures on whole images, too.
     """
     path = pathlib.Path(output)
     if path.exists():
         raise ValueError(f"{path} exists already. Name another --output.")
     detector = find.open_detector()
     if detector.needs_name:
-        raise app.UsageError("calibrate needs a detector that looks at pictures: records have none "
+        raise app.UsageError("calibrate needs a detector that looks at images: records have none "
                              "of the names of a box file.")  # fmt: skip
 
     from tqdm import tqdm

@@ -1,4 +1,4 @@
-"""What wing-predict does with pictures and films once its flags are read."""
+"""What wing-predict does with images and videos once its flags are read."""
 
 import dataclasses
 import hashlib
@@ -12,12 +12,13 @@ import numpy as np
 
 from wing_tf.detection import make_detector
 from wing_tf.inference.landmarker import Landmarker
-from wing_tf.inference.output import PictureFaces, single_files
+from wing_tf.inference.output import ImageFaces, single_files
 from wing_tf.landmarks import LandmarkScheme, find_map, load_map
-from wing_tf.runtime.contract import find_model, is_exported, read_contract, shipped_model
 from wing_tf.runtime.faces import LocatedFace
+from wing_tf.runtime.model_spec import find_model, is_exported, read_model_spec, shipped_model
+from wing_tf.utils.atomic import write_text
+from wing_tf.utils.image_files import load_image, save_image
 from wing_tf.visualization import draw_faces, legible_scale
-from wing_tf.visualization.files import load_picture, save_picture, write_text
 
 _LIKE_DETECTED = {"landmark", "dataset_or_landmark", "detector"}
 DEFAULT_OUTPUT = pathlib.Path("wing_predict")
@@ -102,7 +103,7 @@ class Look:
         *,
         scale: float | None = None,
     ) -> np.ndarray:
-        """Returns a picture with its faces; at a size that can be read if ``scale`` is None."""
+        """Returns an image with its faces; at a size that can be read if ``scale`` is None."""
         if scale is None:
             scale = legible_scale(image, faces, numbers=self.numbers)
         return draw_faces(
@@ -111,7 +112,7 @@ class Look:
         )  # fmt: skip
 
 
-def predict_picture(
+def predict_image(
     find: Finder,
     look: Look,
     model: str | None,
@@ -120,19 +121,19 @@ def predict_picture(
     box: list[float] | None,
     form: str,
 ) -> None:
-    """Writes the landmarks of one picture, and draws them."""
+    """Writes the landmarks of one image, and draws them."""
     path = pathlib.Path(image)
-    picture = load_picture(path)
+    rgb = load_image(path)
     landmarker = find.open(model, with_detector=box is None)
     if box is None:
-        faces = landmarker.many([picture], [landmarker.detect(picture, image)])[0]
+        faces = landmarker.many([rgb], [landmarker.detect(rgb, image)])[0]
     else:
-        faces = landmarker(picture, np.array([box]))
+        faces = landmarker(rgb, np.array([box]))
     if not faces:
         raise ValueError(f"No face found in {path}. Give one with --box=x0,y0,x1,y1.")
     folder = pathlib.Path(output) if output else DEFAULT_OUTPUT
     base = folder / f"{path.stem}_landmarks"
-    found = PictureFaces(image, (picture.shape[0], picture.shape[1]), faces)
+    found = ImageFaces(image, (rgb.shape[0], rgb.shape[1]), faces)
     files = single_files(found, landmarker.scheme, base, form)
     drawing = [base.with_name(f"{base.name}.png")] if look.draw else []
     if taken := [str(file) for file in (*drawing, *files) if file.exists()]:
@@ -140,9 +141,9 @@ def predict_picture(
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in files.items():
         write_text(file, text)
-    drawn = look.drawn(picture, faces, landmarker.scheme) if look.draw or look.show else None
+    drawn = look.drawn(rgb, faces, landmarker.scheme) if look.draw or look.show else None
     if drawn is not None and look.draw:
-        save_picture(drawing[0], drawn)
+        save_image(drawing[0], drawn)
     print(f"{len(faces)} face(s): {', '.join(str(file) for file in [*drawing, *files])}")
     if drawn is not None:
         with _window(path.name, wanted=look.show) as show:
@@ -153,7 +154,7 @@ def predict_picture(
 def predict_folder(
     find: Finder, look: Look, model: str | None, folder: str, output: str | None, form: str
 ) -> None:
-    """Writes the landmarks of all pictures of a folder."""
+    """Writes the landmarks of all images of a folder."""
     from wing_tf.inference.folder import run_folder
 
     landmarker = find.open(model)
@@ -173,7 +174,7 @@ def predict_folder(
         settings={**find.settings(model), **drawing},
         draw=draw if look.draw else None,
     )
-    print(f"{summary.pictures} picture(s), {summary.faces} face(s): {summary.results}")
+    print(f"{summary.images} image(s), {summary.faces} face(s): {summary.results}")
     if summary.skipped:
         print(
             f"{len(summary.skipped)} skipped, see {target / 'skipped.csv'}: "
@@ -192,8 +193,8 @@ def predict_video(
     smooth: bool,
 ) -> None:
     """Writes the landmarks of a video's or a camera's frames."""
-    from wing_tf.inference.film import run_film
     from wing_tf.inference.video import open_video
+    from wing_tf.inference.video_run import run_video
     from wing_tf.runtime.tracking import Tracker
 
     name = f"camera_{source}" if isinstance(source, int) else pathlib.Path(source).stem
@@ -204,7 +205,7 @@ def predict_video(
         return look.drawn(image, faces, landmarker.scheme, scale=1.0)
 
     with _window(name, wanted=look.show) as show:
-        summary = run_film(
+        summary = run_video(
             video,
             Tracker(landmarker, smooth=smooth),
             pathlib.Path(output) if output else DEFAULT_OUTPUT / name,
@@ -224,7 +225,7 @@ def predict_video(
 
 @contextmanager
 def _window(title: str, *, wanted: bool) -> Iterator[Callable[..., bool] | None]:
-    """Gives what shows pictures; None if not wanted, and where one line says there is no screen."""
+    """Gives what shows images; None if not wanted, and where one line says there is no screen."""
     from wing_tf.visualization.window import Window
 
     window = None
@@ -241,10 +242,10 @@ def _window(title: str, *, wanted: bool) -> Iterator[Callable[..., bool] | None]
 
 def _scheme_of(model: str | None) -> LandmarkScheme:
     if model is None or is_exported(model):
-        return read_contract(_model_file(model)).scheme
+        return read_model_spec(_model_file(model)).scheme
     from wing_tf.models import saving
 
-    return saving.read_contract(model).scheme
+    return saving.read_model_spec(model).scheme
 
 
 def _model_file(model: str | None) -> pathlib.Path:

@@ -53,7 +53,7 @@ _REUSE = flags.DEFINE_list(
 _RECIPE = flags.DEFINE_enum(
     "recipe", "tuned", ["tuned", "paper"], "AdamW, or the paper's optimizer with its rates."
 )
-_NORMALISER = flags.DEFINE_string("normaliser", "", "Of the errors; the mark-up's own if empty.")
+_NORMALIZER = flags.DEFINE_string("normalizer", "", "Of the errors; the scheme's own if empty.")
 _WIDTH = flags.DEFINE_float("second_width", 1.0, "Of the second stage's CNN-7.", lower_bound=0.01)
 _CAP = flags.DEFINE_float("cap", 10.0, "Largest weight of the balance.", lower_bound=1.0)
 _BINS = flags.DEFINE_integer("bins", 9, "Of the pose histogram (paper: 300-W 9, AFLW 17).")
@@ -102,7 +102,7 @@ def main() -> None:
         minutes=_BUDGET.value,
         epochs=_EPOCHS.value,
         recipe=_RECIPE.value,
-        normaliser=_NORMALISER.value,
+        normalizer=_NORMALIZER.value,
         balance=balance,
         changes=parse_changes(_SET.value),
         second_changes={"model.width": _WIDTH.value},

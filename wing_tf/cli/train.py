@@ -17,7 +17,7 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", None, "The run folder: new, empty, or to be resumed.", required=True
 )
 _INIT_FROM = flags.DEFINE_string(
-    "init_from", None, "A .keras file or run folder to start from, also one with another mark-up."
+    "init_from", None, "A .keras file or run folder to start from, also one with another scheme."
 )
 
 

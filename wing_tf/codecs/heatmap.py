@@ -20,17 +20,17 @@ class HeatmapCodec:
     A heatmap pixel covers ``input_size / heatmap_size`` input pixels; half-pixel exact, as
     everywhere in this package: input x lies at (x + .5) / stride - .5 of the heatmap.
 
-    Border: a landmark inside the picture, however near to its border, has a map; the part of the
+    Border: a landmark inside the image, however near to its border, has a map; the part of the
     Gaussian beyond is cut off. A landmark outside has no map, and its weight is 0: a map of zeros
     would teach that it is nowhere.
 
     Decoding starts from the highest pixel:
 
-    * "quarter" (the papers): a quarter of a pixel towards the higher neighbour, in x and in y; none
-      on the border's pixels, which have one neighbour.
+    * "quarter" (the papers): a quarter of a pixel towards the higher neighbor, in x and in y; none
+      on the border's pixels, which have one neighbor.
     * "dark": one Newton step on the logarithm, which is a parabola for a Gaussian: exact for what
       `encode` makes. On the border's pixels the curvature is taken to be the drawn Gaussian's.
-    * "soft_argmax": the centre of mass of the positive values within 2 sigma, for ragged maps; the
+    * "soft_argmax": the center of mass of the positive values within 2 sigma, for ragged maps; the
       window shrinks, and the shift with it, where the border is nearer.
     * "argmax": the highest pixel itself, for networks that also emit sub-pixel residuals, which
       are added to it.
@@ -118,19 +118,19 @@ class HeatmapCodec:
 
         Returns:
             Maps float32 [B, h, w, K] with peaks of up to 1 (1 where a landmark is at a pixel's
-            centre), and weights float32 [B, K], which are also 0 for landmarks outside.
+            center), and weights float32 [B, K], which are also 0 for landmarks outside.
         """
         weights = ops.cast(weights, "float32")
         landmarks = ops.cast(landmarks_px, "float32")
         inside = (landmarks >= -0.5) & (landmarks <= self.input_size - 0.5)
         weights = weights * ops.cast(ops.all(inside, axis=-1), "float32")
         drawn = weights > 0
-        centre = self.to_heatmap(landmarks)
+        center = self.to_heatmap(landmarks)
         if self.legacy:
-            centre = ops.maximum(ops.floor(landmarks / self.stride), 0.0)
+            center = ops.maximum(ops.floor(landmarks / self.stride), 0.0)
         offset = (
             ops.arange(self.heatmap_size, dtype="float32")
-            - ops.where(drawn[..., None], centre, 0.0)[..., None]
+            - ops.where(drawn[..., None], center, 0.0)[..., None]
         )  # [B, K, 2, side]
         sigma = self._drawn_sigma if sigma is None or self.legacy else sigma
         profile = ops.exp(-0.5 * ops.square(offset / sigma))
@@ -213,7 +213,7 @@ def _patches(flat, column, row, side, radius):
 
 
 def _quarter(flat, column, row, side, sigma):
-    """A quarter of a pixel towards the higher neighbour."""
+    """A quarter of a pixel towards the higher neighbor."""
     del sigma
     patch = _patches(flat, column, row, side, 1)
     slope = ops.stack([patch[:, 1, 2] - patch[:, 1, 0], patch[:, 2, 1] - patch[:, 0, 1]], axis=-1)
@@ -225,7 +225,7 @@ def _quarter(flat, column, row, side, sigma):
 def _dark(flat, column, row, side, sigma):
     """A Newton step on the logarithm, from the highest pixel.
 
-    On the border a pixel has one neighbour, and the second derivative is the drawn Gaussian's.
+    On the border a pixel has one neighbor, and the second derivative is the drawn Gaussian's.
     """
     patch = _patches(flat, column, row, side, 1)
     highest = ops.max(flat, axis=-1)[:, None, None]
@@ -246,7 +246,7 @@ def _dark(flat, column, row, side, sigma):
 
 
 def _derivatives(before, here, after, position, side, sigma):
-    """Returns both derivatives along an axis [N], and whether there are two neighbours."""
+    """Returns both derivatives along an axis [N], and whether there are two neighbors."""
     first, last = position == 0, position == side - 1
     known = 1.0 / sigma**2
     slope = ops.where(first, after - here + known / 2, 0.5 * (after - before))
@@ -256,9 +256,9 @@ def _derivatives(before, here, after, position, side, sigma):
 
 
 def _soft_argmax(flat, column, row, side, sigma):
-    """The centre of mass of the positive values within 2 sigma; less where the map ends sooner.
+    """The center of mass of the positive values within 2 sigma; less where the map ends sooner.
 
-    The window stays symmetric about the peak, or the border would push the centre inwards.
+    The window stays symmetric about the peak, or the border would push the center inwards.
     """
     radius = max(1, math.ceil(2 * sigma))
     patch = ops.maximum(_patches(flat, column, row, side, radius), 0.0)

@@ -1,4 +1,4 @@
-"""Crops and augmentation on the device: one draw and one matrix drive picture and landmarks.
+"""Crops and augmentation on the device: one draw and one matrix drive image and landmarks.
 
 `crop_faces` and `Augmenter` are pure functions of a batch (see `wing_tf.data.read`): the trainer
 calls them inside the compiled step, and ``dataset.map(augmenter)`` works for a plain ``fit``.
@@ -37,9 +37,9 @@ class Augmentation:
         blur_sigma_px: its sigma, in pixels of the network's input.
         brightness: up to this share of the full range, added.
         contrast: up to this share, about the crop's mean.
-        colour: each channel's gain changes by up to this share.
+        color: each channel's gain changes by up to this share.
         noise: largest standard deviation of the noise, as a share of the full range.
-        occlusion: probability of a rectangle of one colour.
+        occlusion: probability of a rectangle of one color.
         occlusion_size: its largest side, as a share of the crop's.
     """
 
@@ -52,7 +52,7 @@ class Augmentation:
     blur_sigma_px: float = 1.0
     brightness: float = 0.0
     contrast: float = 0.0
-    colour: float = 0.0
+    color: float = 0.0
     noise: float = 0.0
     occlusion: float = 0.0
     occlusion_size: float = 0.4
@@ -84,18 +84,18 @@ def crop_faces(faces, *, input_size: int, margin: float, square: bool = True, an
         input_size: the crop's side in pixels.
         margin: the crop's side over the face box's longer side.
         square: see `wing_tf.geometry.crop_region`.
-        angle_rad: [B], by which the face is turned about the crop's centre, clockwise as seen.
+        angle_rad: [B], by which the face is turned about the crop's center, clockwise as seen.
 
     Returns:
-        Pictures float32 [B, side, side, 3], 0..255, and the maps [B, 2, 3] from crop pixels to the
+        Images float32 [B, side, side, 3], 0..255, and the maps [B, 2, 3] from crop pixels to the
         square's.
     """
     box = crop_region(faces["box_square_px"], margin, square, xp=ops)
     to_crop = box_to_size(box, (input_size, input_size), xp=ops)
     if angle_rad is not None:
         # Before a crop that is not square is stretched: it is the face that turns.
-        centre = (box[:, :2] + box[:, 2:]) / 2
-        turn = rotation_about(centre, angle_rad, 1.0, ops.zeros((1, 2)), xp=ops)
+        center = (box[:, :2] + box[:, 2:]) / 2
+        turn = rotation_about(center, angle_rad, 1.0, ops.zeros((1, 2)), xp=ops)
         to_crop = compose(to_crop, turn, xp=ops)
     to_square = invert(to_crop, xp=ops)
     return warp_affine(faces["image"], to_square, (input_size, input_size)), to_square
@@ -142,7 +142,7 @@ class Augmenter:
                 ``face_weight`` [B], how much a face counts in the loss.
 
         Returns:
-            Pictures float32 [B, side, side, 3], 0..255; landmarks float32 [B, K, 2] in their
+            Images float32 [B, side, side, 3], 0..255; landmarks float32 [B, K, 2] in their
             pixels; weights float32 [B, K], 0 where a landmark is missing, else the face's, or 1.
         """
         return self._run(faces)
@@ -158,7 +158,7 @@ class Augmenter:
         weights = ops.cast(faces["visibility"] > 0, "float32")
         if "face_weight" in faces:
             weights = weights * faces["face_weight"][:, None]
-        image = self._recolour(image, faces["draws"])
+        image = self._recolor(image, faces["draws"])
         return image, landmarks, self._permute(weights, flipped)
 
     def matrices(self, box_square_px, draws):
@@ -200,7 +200,7 @@ class Augmenter:
         return ops.where(flipped[:, None, None], mirrored, matrix), flipped
 
     def training_shapes(self, faces):
-        """Returns the landmarks [B, K, 2] that `__call__` would return; needs no picture."""
+        """Returns the landmarks [B, K, 2] that `__call__` would return; needs no image."""
         to_crop, flipped = self.matrices(faces["box_square_px"], faces["draws"])
         return self.landmarks(faces["landmarks_square_px"], to_crop, flipped)
 
@@ -218,16 +218,16 @@ class Augmenter:
         shape = (-1,) + (1,) * (len(values.shape) - 1)
         return ops.where(ops.reshape(flipped, shape), swapped, values)
 
-    def _recolour(self, image, draws):
+    def _recolor(self, image, draws):
         a, draw = self.augmentation, _named(draws)
         # Before the blur, which hardly moves it: XLA would blur once for the mean and once more.
         mean = ops.mean(image, axis=(1, 2, 3))[:, None]
         if a.blur:
             sigma = ops.where(draw["blur"] < a.blur, a.blur_sigma_px, 0.0)
             image = gaussian_blur(image, sigma, radius=math.ceil(3 * a.blur_sigma_px))
-        if a.brightness or a.contrast or a.colour:
+        if a.brightness or a.contrast or a.color:
             channels = ops.stack([draw["red"], draw["green"], draw["blue"]], axis=1)
-            gain = 1.0 + a.colour * (2.0 * channels - 1.0)
+            gain = 1.0 + a.color * (2.0 * channels - 1.0)
             contrast = (1.0 + a.contrast * (2.0 * draw["contrast"] - 1.0))[:, None]
             offset = 255.0 * a.brightness * (2.0 * draw["brightness"] - 1.0)[:, None]
             # gain * ((image - mean) * contrast + mean + offset), in one pass over the pixels
@@ -241,7 +241,7 @@ class Augmenter:
         return ops.clip(image, 0.0, 255.0)
 
     def _occlude(self, image, draw):
-        """Paints a rectangle of one colour over the pictures that are drawn for it."""
+        """Paints a rectangle of one color over the images that are drawn for it."""
         a = self.augmentation
         pixels = ops.arange(self.input_size, dtype="float32")[None] / (self.input_size - 1)
         covered = {}
@@ -251,8 +251,8 @@ class Augmenter:
         mask = covered["y"][:, :, None] & covered["x"][:, None, :]
         mask = mask & (draw["occlude"] < a.occlusion)[:, None, None]
         names = ("occluder_red", "occluder_green", "occluder_blue")
-        colour = 255.0 * ops.stack([draw[name] for name in names], axis=1)
-        return ops.where(mask[..., None], colour[:, None, None], image)
+        color = 255.0 * ops.stack([draw[name] for name in names], axis=1)
+        return ops.where(mask[..., None], color[:, None, None], image)
 
 
 def _named(draws) -> dict:

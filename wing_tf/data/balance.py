@@ -25,7 +25,7 @@ class PoseBalance:
     """A pose axis, its histogram over a training set, and a weight for each bin.
 
     Attributes:
-        scheme_name: the mark-up.
+        scheme_name: the scheme.
         mean_shape: [K, 2], see `wing_tf.geometry.procrustes`; symmetric.
         components: [C, K, 2], the leading principal components of the aligned shapes and their
             mirror images, of length 1.
@@ -37,7 +37,7 @@ class PoseBalance:
         counts: [bins], training faces.
         cap: the largest weight.
         weights: [bins]: the fullest bin's count over the bin's own, at most ``cap``. An empty bin
-            has its nearest filled neighbour's.
+            has its nearest filled neighbor's.
     """
 
     scheme_name: str
@@ -150,13 +150,13 @@ def fit_balance(
 ) -> PoseBalance:
     """Finds the pose axis of a training set and the weights that balance it.
 
-    Shapes and their mirror images are analysed together, as training flips pictures: the mean is
+    Shapes and their mirror images are analysed together, as training flips images: the mean is
     symmetric, and components are either symmetric or change sign in the mirror.
 
     Args:
         landmarks_px: [N, K, 2], in any pixels.
         visibility: [N, K]; points of 0 are missing and left out.
-        scheme: the mark-up.
+        scheme: the scheme.
         num_bins: of the histogram; the paper has 17 for AFLW and 9 for 300-W.
         absolute: take the coefficient's absolute value, as the authors' code does; else its range
             is symmetric about 0.
@@ -202,7 +202,7 @@ def fit_balance(
     elif not 0 <= component < count:
         raise ValueError(f"`component` must be in [0, {count - 1}]. Received: {component}.")
     axes = axes[:count].reshape(count, -1, 2)
-    # A sign that does not depend on the decomposition: the nose goes to the picture's right.
+    # A sign that does not depend on the decomposition: the nose goes to the image's right.
     nose = list(scheme.regions.get("nose", range(scheme.num_landmarks)))
     towards = axes[:, nose, 0].mean(axis=1)
     signs = np.where(towards < 0, -1.0, 1.0)

@@ -7,7 +7,7 @@ imports nothing heavy: the writer's processes start fast.
 import dataclasses
 import json
 
-from wing_tf.names import did_you_mean
+from wing_tf.utils.did_you_mean import did_you_mean
 
 BOX_KINDS = (
     "landmark",  # the tight box of the landmarks

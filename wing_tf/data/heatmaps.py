@@ -28,7 +28,7 @@ class HeatmapAugmenter(Augmenter):
         faces: as of `Augmenter`; maybe ``sigma``, a scalar, in place of the codec's.
 
     Returns, when called:
-        Pictures float32 [B, side, side, 3], 0..255; targets; weights float32 [B, K] or [B, K + 1].
+        Images float32 [B, side, side, 3], 0..255; targets; weights float32 [B, K] or [B, K + 1].
         Targets are maps float32 [B, h, w, K] or [B, h, w, K + 1]; a list of them where stacks
         differ; and with ``positions`` a dictionary of those ``maps`` and of ``positions`` float32
         [B, K, 2], heatmap pixels, 0 where a landmark's weight is.

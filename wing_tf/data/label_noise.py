@@ -14,23 +14,23 @@ class LabelNoise:
     draw anew each time a face is shown.
 
     Args:
-        scheme: whose default normaliser gives the distance.
+        scheme: whose default normalizer gives the distance.
         share: how many landmarks are moved, 0 to 1 (each by chance); the paper's P.
-        distance: how far, as a share of the normaliser's distance, in a random direction; its S.
+        distance: how far, as a share of the normalizer's distance, in a random direction; its S.
         seed: of the noise.
 
     Raises:
-        ValueError: if the scheme's default normaliser is no distance between landmarks.
+        ValueError: if the scheme's default normalizer is no distance between landmarks.
 
     Reference:
         Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, section 10.4.2 and table 11.
     """
 
     def __init__(self, scheme: LandmarkScheme, *, share: float, distance: float, seed: int = 0):
-        if scheme.default_normaliser not in scheme.normalisers:
+        if scheme.default_normalizer not in scheme.normalizers:
             raise ValueError(
                 f"Label noise is a share of a distance between landmarks; {scheme.name} is "
-                f"normalised by {scheme.default_normaliser}."
+                f"normalized by {scheme.default_normalizer}."
             )
         self.scheme, self.share, self.distance, self.seed = scheme, share, distance, seed
 
@@ -40,7 +40,7 @@ class LabelNoise:
         A face that misses a landmark which the distance is measured from stays as it is.
         """
         landmarks, present = face["landmarks_square_px"], face["visibility"] > 0
-        groups = [list(g) for g in self.scheme.normalisers[self.scheme.default_normaliser]]
+        groups = [list(g) for g in self.scheme.normalizers[self.scheme.default_normalizer]]
         left, right = (tf.reduce_mean(tf.gather(landmarks, g), axis=0) for g in groups)
         measured = tf.reduce_all(tf.gather(present, groups[0] + groups[1]))
         reach = tf.where(measured, self.distance * tf.norm(left - right), 0.0)

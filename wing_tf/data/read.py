@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from wing_tf.codecs.boundary import SAMPLES_PER_CURVE, Curves, sample_curves
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.data.records import RecordSet
 from wing_tf.geometry import shrink_ratio
 
@@ -37,21 +37,21 @@ def parse_face(
     image: bool = True,
     details: bool = False,
 ):
-    """Parses one record and decodes its picture, at 1 / ``ratio`` of its size.
+    """Parses one record and decodes its image, at 1 / ``ratio`` of its size.
 
     Args:
         record: a scalar string.
         records: what the record belongs to.
         ratio: 1, 2, 4 or 8.
-        image: decode the picture too.
+        image: decode the image too.
         details: also what only judging needs.
 
     Returns:
         A dict of ``image`` uint8 [side, side, 3], ``landmarks_square_px`` float32 [K, 2] (0 where
         missing), ``visibility`` int32 [K], ``box_square_px`` float32 [4], ``square_to_source``
-        float32 [2, 3], ``key`` string. The square's frame is that of the shrunk picture. With
+        float32 [2, 3], ``key`` string. The square's frame is that of the shrunk image. With
         ``details`` also ``dataset_box_square_px`` float32 [4] (NaN where there is none),
-        ``angles_deg`` float32 [3] (likewise), and strings ``picture``, ``split`` and
+        ``angles_deg`` float32 [3] (likewise), and strings ``image``, ``split`` and
         ``attributes`` (joined by commas).
     """
     count = records.scheme.num_landmarks
@@ -67,7 +67,7 @@ def parse_face(
         features |= {
             schema.DATASET_BOX: tf.io.FixedLenFeature([4], tf.float32, [unknown] * 4),
             schema.ANGLES: tf.io.FixedLenFeature([3], tf.float32, [unknown] * 3),
-            schema.PICTURE: tf.io.FixedLenFeature([], tf.string),
+            schema.SOURCE_IMAGE: tf.io.FixedLenFeature([], tf.string),
             schema.SPLIT: tf.io.FixedLenFeature([], tf.string),
             schema.ATTRIBUTES: tf.io.FixedLenFeature([], tf.string, ""),
             schema.CROP_RULE: tf.io.FixedLenFeature([], tf.string, ""),
@@ -98,12 +98,15 @@ def parse_face(
         face |= {
             "dataset_box_square_px": (own + 0.5) / ratio - 0.5,
             "angles_deg": example[schema.ANGLES],
-            **{name: example[name] for name in (schema.PICTURE, schema.SPLIT, schema.ATTRIBUTES)},
+            **{
+                name: example[name]
+                for name in (schema.SOURCE_IMAGE, schema.SPLIT, schema.ATTRIBUTES)
+            },
         }
     if image:
         side = records.side // ratio
-        picture = tf.io.decode_jpeg(example[schema.IMAGE], channels=3, ratio=ratio)
-        face["image"] = tf.ensure_shape(picture, [side, side, 3])
+        image = tf.io.decode_jpeg(example[schema.IMAGE], channels=3, ratio=ratio)
+        face["image"] = tf.ensure_shape(image, [side, side, 3])
     return face
 
 
@@ -121,7 +124,7 @@ def read_faces(
 
 
 def read_landmarks(records: RecordSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns what is known of all faces without their pictures.
+    """Returns what is known of all faces without their images.
 
     Returns:
         Landmarks float64 [N, K, 2] in pixels of the squares, visibilities [N, K], boxes [N, 4].
@@ -164,12 +167,12 @@ def training_batches(
         cache: decode all faces once and keep them in memory; else they are read and decoded again
             in each epoch.
         shuffle_buffer: without ``cache``: how many records are shuffled at a time.
-        repeats: maps faces (`parse_face`'s dict, batched; the pictures may be missing) to how often
+        repeats: maps faces (`parse_face`'s dict, batched; the images may be missing) to how often
             each is to be shown, relative to the mean, float [B]; all alike if None. Faces are
             repeated before shuffling, as often as the integer part says, and once more by a coin
             for the rest. An epoch stays as long as without. With ``cache`` the mean over epochs is
             exact; else but for some hundredths, by which an epoch of chance is too long.
-        curves: of a mark-up: points on them are computed once a face, or once an epoch without
+        curves: of a scheme: points on them are computed once a face, or once an epoch without
             ``cache``.
         label_noise: changes each face before anything is made of it; see
             `wing_tf.data.label_noise.LabelNoise`.

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import CropRule
 from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_json
 
@@ -29,7 +29,7 @@ class RecordSet:
     Attributes:
         files: the shards, sorted.
         num_faces: how many records they hold.
-        scheme: the mark-up.
+        scheme: the scheme.
         side: of the stored squares in pixels.
         context: the squares' side over the face boxes' longer side (the largest among the files).
         crops: the crop rules of the boxes, one unless record sets of several were put together;
@@ -191,7 +191,7 @@ def _identify(file: str, record: bytes) -> _Facts:
         raise ValueError(
             f"{file} holds records that `wing-tfrecords` has not written ({error})."
         ) from None
-    try:  # a mark-up of one's own may clash with another one: that is no fault of the records
+    try:  # a scheme of one's own may clash with another one: that is no fault of the records
         scheme = scheme_from_json(definition) if definition else get_scheme(name)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None

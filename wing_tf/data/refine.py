@@ -14,7 +14,7 @@ class FirstStage:
     """A trained first network and how its crops are cut for the training of a second one.
 
     Args:
-        network: pictures to landmarks [B, K, 2] in their pixels.
+        network: images to landmarks [B, K, 2] in their pixels.
         augmenter: of its crops.
         shrink: by how much squares are shrunk before the crop is sampled; see
             `wing_tf.geometry.shrink_ratio`.
@@ -29,8 +29,8 @@ class FirstStage:
 
     def __call__(self, faces):
         """Returns the network's landmarks [B, K, 2] in pixels of the faces' squares."""
-        picture, to_crop, flipped = self._run(faces)
-        landmarks = ops.cast(self.network(picture), "float32")
+        crops, to_crop, flipped = self._run(faces)
+        landmarks = ops.cast(self.network(crops), "float32")
         return self._in_square(self.augmenter.restore(landmarks, to_crop, flipped))
 
     def _cut(self, faces):
@@ -46,8 +46,8 @@ class FirstStage:
             "draws": faces["draws"][:, : Augmenter.num_draws],
         }
         to_crop, flipped = self.augmenter.matrices(shrunk["box_square_px"], shrunk["draws"])
-        picture, _, _ = self.augmenter.cut(shrunk, to_crop, flipped)
-        return picture, to_crop, flipped
+        crops, _, _ = self.augmenter.cut(shrunk, to_crop, flipped)
+        return crops, to_crop, flipped
 
     def _in_shrunk(self, points):
         return (points + 0.5) / self.shrink - 0.5
@@ -97,7 +97,7 @@ class RefinedAugmenter:
             faces: as for `Augmenter`, with twice as many draws.
 
         Returns:
-            Pictures float32 [B, side, side, 3], 0..255, of a correction together with the first
+            Images float32 [B, side, side, 3], 0..255, of a correction together with the first
             stage's landmarks [B, K, 2] in their pixels; landmarks float32 [B, K, 2] in their
             pixels; weights float32 [B, K] as of `Augmenter`.
         """

@@ -1,4 +1,4 @@
-"""Face detectors: pictures to boxes. OpenCV only, so that record writers start fast."""
+"""Face detectors: images to boxes. OpenCV only, so that record writers start fast."""
 
 from wing_tf.detection.box_file import BoxFile
 from wing_tf.detection.calibrate import Calibration, calibrate
@@ -7,7 +7,7 @@ from wing_tf.detection.detector import Detector
 from wing_tf.detection.haar import HaarDetector
 from wing_tf.detection.make import DETECTORS, make_detector
 from wing_tf.detection.match import matching_box
-from wing_tf.detection.whole_picture import WholePicture
+from wing_tf.detection.whole_image import WholeImage
 from wing_tf.detection.yunet import YuNetDetector
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "Correction",
     "Detector",
     "HaarDetector",
-    "WholePicture",
+    "WholeImage",
     "YuNetDetector",
     "calibrate",
     "make_detector",

@@ -14,14 +14,14 @@ from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector
 
 _COLUMNS = (("x0", "y0", "x1", "y1"), ("box_x0_px", "box_y0_px", "box_x1_px", "box_y1_px"))
-_NAMES = ("path", "image", "picture")
+_NAMES = ("path", "image")
 
 
 class BoxFile(Detector):
-    """A file's boxes, by the pictures' names.
+    """A file's boxes, by the images' names.
 
-    Two kinds, told apart by their first letter; several lines may be of one picture, and what
-    wing-predict writes of pictures is read as well:
+    Two kinds, told apart by their first letter; several lines may be of one image, and what
+    wing-predict writes of images is read as well:
 
     * CSV with a header ``path,x0,y0,x1,y1`` (or ``box_x0_px``, ...), in any order, other columns
       ignored; four empty fields are no box.
@@ -29,7 +29,7 @@ class BoxFile(Detector):
       or ``"box_xyxy_px": [...]`` of one face, or ``"faces": [{"box_xyxy_px": [...]}, ...]``; a line
       without any of them is passed over.
 
-    ``image`` and ``picture`` are taken for ``path``. A name is looked up as it is given, then
+    ``image`` and ``image`` are taken for ``path``. A name is looked up as it is given, then
     relative to the file's folder, then without its first folders: ``/pics/s1/1.jpg`` is
     ``s1/1.jpg`` of the file, or else ``1.jpg``, but never ``s2/1.jpg``.
 
@@ -61,7 +61,7 @@ class BoxFile(Detector):
         self._places = {os.path.abspath(self.path.parent / name): name for name in boxes}
 
     def find(self, name: str | os.PathLike) -> str | None:
-        """Returns what the file calls a picture; None if it does not say anything of it."""
+        """Returns what the file calls an image; None if it does not say anything of it."""
         given = os.path.normpath(name)
         if given in self._boxes:
             return given
@@ -73,14 +73,14 @@ class BoxFile(Detector):
         return next((end for end in ends if end in self._boxes), None)
 
     def raw_boxes(self, image: np.ndarray, name: str | os.PathLike | None = None) -> np.ndarray:
-        """Returns the file's boxes [N, 4]; none where it does not name the picture."""
+        """Returns the file's boxes [N, 4]; none where it does not name the image."""
         if name is None:
-            raise ValueError("Boxes of a file are found by the picture's name, which is not known.")
+            raise ValueError("Boxes of a file are found by the image's name, which is not known.")
         found = self.find(name)
         return np.zeros((0, 4)) if found is None else self._boxes[found]
 
     def __call__(self, image: np.ndarray, name: str | os.PathLike | None = None) -> np.ndarray:
-        """Returns a picture's boxes [N, 4], largest first; see `find`.
+        """Returns an image's boxes [N, 4], largest first; see `find`.
 
         Raises:
             ValueError: if no name is given.
@@ -101,7 +101,7 @@ def _box(where: str, values: Any) -> list[float]:
 
 
 def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]:
-    """Yields the number of each line, its picture and its one box."""
+    """Yields the number of each line, its image and its one box."""
     rows = csv.DictReader(io.StringIO(text), strict=True)
     start = 1
     try:
@@ -122,7 +122,7 @@ def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]
             _check_still(where, row)
             name, box = row[named[0]], [row[column] for column in corners]
             if not name:
-                raise ValueError(f"{where}: no picture is named.")
+                raise ValueError(f"{where}: no image is named.")
             yield rows.line_num, name, [box] if any(box) else []
             start = rows.line_num + 1
     except csv.Error as error:
@@ -130,7 +130,7 @@ def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]
 
 
 def _json_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]:
-    """Yields the number of each line, its picture and its boxes."""
+    """Yields the number of each line, its image and its boxes."""
     for number, content in _parsed(path, text):
         if not isinstance(content, dict):
             raise ValueError(f"{path}:{number}: expected {{...}}. Received: {content!r:.60}.")
@@ -140,7 +140,7 @@ def _json_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]
         if found is None:
             continue
         if not isinstance(name, str) or not name:
-            raise ValueError(f'{path}:{number}: no picture is named; expected "path".')
+            raise ValueError(f'{path}:{number}: no image is named; expected "path".')
         if not isinstance(found, list):
             raise ValueError(f"{path}:{number}: boxes must be a list. Received: {found}.")
         yield number, name, found
@@ -165,7 +165,7 @@ def _parsed(path: pathlib.Path, text: str) -> Iterator[tuple[int, Any]]:
 
 def _check_still(where: str, row: dict) -> None:
     if row.get("frame") not in (None, ""):
-        raise ValueError(f"{where}: a video's frame; boxes must be of pictures.")
+        raise ValueError(f"{where}: a video's frame; boxes must be of images.")
 
 
 def _boxes_of(content: dict) -> Any:

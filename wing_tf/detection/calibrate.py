@@ -19,9 +19,9 @@ class Calibration:
         correction: from its raw boxes to tight landmark squares, on average.
         num_faces: annotated ones, of two known landmarks at least.
         num_found: of these; see `matching_box`.
-        others_per_picture: boxes that were not the annotated face's; not all are wrong, as pictures
+        others_per_image: boxes that were not the annotated face's; not all are wrong, as images
             may show faces that nobody annotated.
-        centre_off: what stays of the distance between the centres after correction, in sides of the
+        center_off: what stays of the distance between the centers after correction, in sides of the
             landmark square: the mean, and what 95 % of the faces stay below.
         scale: corrected side over true side: what 5 % and 95 % of the faces stay below.
     """
@@ -29,8 +29,8 @@ class Calibration:
     correction: Correction
     num_faces: int
     num_found: int
-    others_per_picture: float
-    centre_off: tuple[float, float]
+    others_per_image: float
+    center_off: tuple[float, float]
     scale: tuple[float, float]
 
     @property
@@ -43,12 +43,12 @@ class Calibration:
         self.correction.save(path, notes=dataclasses.asdict(self) | {"recall": self.recall})
 
     def __str__(self):
-        x, y = self.correction.centre_shift_xy
+        x, y = self.correction.center_shift_xy
         return (
-            f"faces {self.num_faces}, found {self.recall:.3f}, other boxes a picture "
-            f"{self.others_per_picture:.3f}; centre shift {x:.3f}, {y:.3f}, side ratio "
-            f"{self.correction.side_ratio:.3f} (raw sides); left: centre off by "
-            f"{self.centre_off[0]:.3f} on average, {self.centre_off[1]:.3f} at 95 %, scale "
+            f"faces {self.num_faces}, found {self.recall:.3f}, other boxes an image "
+            f"{self.others_per_image:.3f}; center shift {x:.3f}, {y:.3f}, side ratio "
+            f"{self.correction.side_ratio:.3f} (raw sides); left: center off by "
+            f"{self.center_off[0]:.3f} on average, {self.center_off[1]:.3f} at 95 %, scale "
             f"{self.scale[0]:.2f} to {self.scale[1]:.2f} (5-95 %)"
         )
 
@@ -61,9 +61,9 @@ def calibrate(
 
     Args:
         detector: a `Detector`, whose present correction does not matter; or any callable from
-            pictures to boxes.
-        faces: of each the picture (uint8 RGB [H, W, 3]), the landmarks [K, 2] in its pixels, NaN
-            where missing, and the picture's name where the detector needs it. Faces whose known
+            images to boxes.
+        faces: of each the image (uint8 RGB [H, W, 3]), the landmarks [K, 2] in its pixels, NaN
+            where missing, and the image's name where the detector needs it. Faces whose known
             landmarks have no size (one point, or none) are passed over and not counted.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-_FIELDS = ("centre_shift_xy", "side_ratio")
+_FIELDS = ("center_shift_xy", "side_ratio")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Correction:
     both, and every detector takes its own off. The unit is a box's longer side before correction.
 
     Attributes:
-        centre_shift_xy: the landmark square's centre less the raw box's, in raw sides.
+        center_shift_xy: the landmark square's center less the raw box's, in raw sides.
         side_ratio: the landmark square's side in raw sides.
 
     Raises:
@@ -32,30 +32,30 @@ class Correction:
         array([[2.5, 3.5, 7.5, 8.5]])
     """
 
-    centre_shift_xy: tuple[float, float] = (0.0, 0.0)
+    center_shift_xy: tuple[float, float] = (0.0, 0.0)
     side_ratio: float = 1.0
 
     def __post_init__(self):
         try:
-            x, y = (_number(value) for value in self.centre_shift_xy)
+            x, y = (_number(value) for value in self.center_shift_xy)
             ratio = _number(self.side_ratio)
         except (TypeError, ValueError):
             x = y = ratio = float("nan")
         if not np.isfinite([x, y, ratio]).all() or ratio <= 0:
             raise ValueError(
                 "A correction is a shift of two finite numbers and a positive ratio. Received: "
-                f"centre_shift_xy={self.centre_shift_xy!r}, side_ratio={self.side_ratio!r}."
+                f"center_shift_xy={self.center_shift_xy!r}, side_ratio={self.side_ratio!r}."
             )
-        object.__setattr__(self, "centre_shift_xy", (x, y))
+        object.__setattr__(self, "center_shift_xy", (x, y))
         object.__setattr__(self, "side_ratio", ratio)
 
     def __call__(self, raw_boxes_xyxy_px: np.ndarray) -> np.ndarray:
         """Returns corrected boxes [N, 4]; they keep their shapes, so no correction changes none."""
         low, high = raw_boxes_xyxy_px[:, :2], raw_boxes_xyxy_px[:, 2:]
         side = np.max(high - low, axis=1, keepdims=True)
-        centre = (low + high) / 2 + np.array(self.centre_shift_xy) * side
+        center = (low + high) / 2 + np.array(self.center_shift_xy) * side
         half = (high - low) * (self.side_ratio / 2)
-        return np.concatenate([centre - half, centre + half], axis=1)
+        return np.concatenate([center - half, center + half], axis=1)
 
     def save(self, path: str | os.PathLike, *, notes: Mapping[str, Any] | None = None) -> None:
         """Writes a JSON file, at once or not at all, with notes on where the numbers are from.

@@ -10,16 +10,16 @@ from wing_tf.detection.correction import Correction
 
 
 class Detector(abc.ABC):
-    """Pictures to boxes like tight landmark squares, largest first.
+    """Images to boxes like tight landmark squares, largest first.
 
-    A detector of your own needs `raw_boxes` only; any other callable from a picture to boxes serves
+    A detector of your own needs `raw_boxes` only; any other callable from an image to boxes serves
     as well wherever a detector is taken.
 
     Args:
         correction: from raw boxes to landmark squares; the class's own if None.
 
     Attributes:
-        needs_name: it is called with the picture's path, too, as ``detector(image, name)``.
+        needs_name: it is called with the image's path, too, as ``detector(image, name)``.
         own_correction: what was measured, or is assumed, for this kind of detector.
     """
 
@@ -51,7 +51,7 @@ class Detector(abc.ABC):
 
 
 def shrink_to(image: np.ndarray, longest_px: int) -> np.ndarray:
-    """Returns a picture whose longer side is at most so many pixels; a smaller one as it is."""
+    """Returns an image whose longer side is at most so many pixels; a smaller one as it is."""
     height, width = image.shape[:2]
     scale = longest_px / max(height, width)
     if scale >= 1:
@@ -61,15 +61,15 @@ def shrink_to(image: np.ndarray, longest_px: int) -> np.ndarray:
 
 
 def from_corners(corners_xywh: np.ndarray, found_in: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Returns OpenCV's boxes in the package's coordinates, in pixels of the picture as given.
+    """Returns OpenCV's boxes in the package's coordinates, in pixels of the image as given.
 
     Args:
         corners_xywh: [N, 4], left, top, width, height; 0 is the first pixel's edge.
-        found_in: the picture that was searched (see `shrink_to`).
-        image: the picture as given.
+        found_in: the image that was searched (see `shrink_to`).
+        image: the image as given.
 
     Returns:
-        ``x0, y0, x1, y1`` float64 [N, 4], pixel centres at integers from 0.
+        ``x0, y0, x1, y1`` float64 [N, 4], pixel centers at integers from 0.
     """
     corners = np.asarray(corners_xywh, np.float64).reshape(-1, 4)
     scale_xy = np.array(image.shape[1::-1]) / found_in.shape[1::-1]

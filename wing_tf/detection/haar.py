@@ -10,7 +10,7 @@ from wing_tf.detection.detector import Detector, from_corners, shrink_to
 from wing_tf.geometry import box_iou
 
 _WINDOW_PX = 24  # of the cascade: nothing smaller can be found
-_BORDER = 0.15  # of the shorter side: its boxes are wider than faces, which may fill a picture
+_BORDER = 0.15  # of the shorter side: its boxes are wider than faces, which may fill an image
 _OVERLAP = 0.3  # of two boxes of one face
 _WEAK, _SMALL = 0.2, 0.5  # of another hit's strength and side
 
@@ -23,15 +23,15 @@ class HaarDetector(Detector):
     of a group are of like sizes and all stay.
 
     The correction was measured by ``benchmarks/landmarker.py --calibrate --split=train`` on the
-    pictures of 2012 training faces of 300-W, of which 94 % are found with 0.11 other boxes a
-    picture. What stays is scatter: centres .09 of the side off on average (.19 at 95 %), scale .86
+    images of 2012 training faces of 300-W, of which 94 % are found with 0.11 other boxes an
+    image. What stays is scatter: centers .09 of the side off on average (.19 at 95 %), scale .86
     to 1.15 (5 to 95 %).
 
     Args:
         scale_factor: between two sizes that are searched.
-        min_neighbours: how many raw hits are needed beside a first one.
-        min_size: the smallest face, as a share of the picture's shorter side.
-        longest_px: pictures whose longer side is longer are searched at this size, so that time is
+        min_neighbors: how many raw hits are needed beside a first one.
+        min_size: the smallest face, as a share of the image's shorter side.
+        longest_px: images whose longer side is longer are searched at this size, so that time is
             bounded. Faces below about 50 pixels are found less often.
         correction: from raw boxes to landmark squares; the measured one if None.
     """
@@ -42,7 +42,7 @@ class HaarDetector(Detector):
         self,
         *,
         scale_factor: float = 1.1,
-        min_neighbours: int = 3,
+        min_neighbors: int = 3,
         min_size: float = 0.08,
         longest_px: int = 1024,
         correction: Correction | None = None,
@@ -51,8 +51,8 @@ class HaarDetector(Detector):
         self._cascade = cv2.CascadeClassifier(
             cv2.data.haarcascades + "haarcascade_frontalface_default.xml"
         )
-        self._lock = threading.Lock()  # a cascade keeps its picture
-        self.scale_factor, self.min_neighbours = scale_factor, min_neighbours
+        self._lock = threading.Lock()  # a cascade keeps its image
+        self.scale_factor, self.min_neighbors = scale_factor, min_neighbors
         self.min_size, self.longest_px = min_size, longest_px
 
     def raw_boxes(self, image: np.ndarray) -> np.ndarray:
@@ -62,14 +62,14 @@ class HaarDetector(Detector):
         if shorter < _WINDOW_PX:
             return np.zeros((0, 4))
         border = round(_BORDER * shorter)
-        grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-        grey = cv2.copyMakeBorder(grey, *[border] * 4, cv2.BORDER_REPLICATE)
+        gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        gray = cv2.copyMakeBorder(gray, *[border] * 4, cv2.BORDER_REPLICATE)
         smallest = max(_WINDOW_PX, round(self.min_size * shorter))
         with self._lock:
             found, strengths = self._cascade.detectMultiScale2(
-                cv2.equalizeHist(grey),
+                cv2.equalizeHist(gray),
                 scaleFactor=self.scale_factor,
-                minNeighbors=self.min_neighbours,
+                minNeighbors=self.min_neighbors,
                 minSize=(smallest, smallest),
             )
         hits = np.array(found, np.float64).reshape(-1, 4) - [border, border, 0, 0]

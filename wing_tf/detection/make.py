@@ -5,9 +5,9 @@ import os
 from wing_tf.detection.box_file import BoxFile
 from wing_tf.detection.correction import Correction
 from wing_tf.detection.haar import HaarDetector
-from wing_tf.detection.whole_picture import WholePicture
+from wing_tf.detection.whole_image import WholeImage
 from wing_tf.detection.yunet import YuNetDetector
-from wing_tf.names import did_you_mean
+from wing_tf.utils.did_you_mean import did_you_mean
 
 # Which file each needs.
 DETECTORS = {"haar": None, "yunet": "model_path", "boxes": "box_file", "whole": None}
@@ -19,11 +19,11 @@ def make_detector(
     model_path: str | os.PathLike | None = None,
     box_file: str | os.PathLike | None = None,
     correction: Correction | str | os.PathLike | None = None,
-) -> HaarDetector | YuNetDetector | BoxFile | WholePicture:
+) -> HaarDetector | YuNetDetector | BoxFile | WholeImage:
     """Returns a detector.
 
     Args:
-        name: "haar", "yunet", "boxes" (a box file's) or "whole" (the picture is the face's).
+        name: "haar", "yunet", "boxes" (a box file's) or "whole" (the image is the face's).
         model_path: YuNet's ``.onnx`` file.
         box_file: see `BoxFile`.
         correction: or the file of one; see `Correction`. The detector's own if None.
@@ -50,4 +50,4 @@ def make_detector(
         if not box_file:
             raise ValueError("Detector 'boxes' needs its file of boxes: give `box_file`.")
         return BoxFile(box_file, correction=correction)
-    return (HaarDetector if name == "haar" else WholePicture)(correction=correction)
+    return (HaarDetector if name == "haar" else WholeImage)(correction=correction)

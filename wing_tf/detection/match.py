@@ -11,7 +11,7 @@ _LARGEST = 6.0  # over the landmarks' longer side
 def matching_box(boxes_xyxy_px: np.ndarray, landmarks_px: np.ndarray) -> np.ndarray | None:
     """Returns the box [4] that finds a face; None if none does, or no landmark is known.
 
-    Mark-ups may fill a face or be of its eyes only, so what counts is what a box holds: the middle
+    Schemes may fill a face or be of its eyes only, so what counts is what a box holds: the middle
     of the landmarks and half of them at least. Of several, the one that holds most, and of these
     the one that overlaps most with the square round the landmarks.
 

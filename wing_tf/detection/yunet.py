@@ -22,7 +22,7 @@ class YuNetDetector(Detector):
     Args:
         model_path: the ``.onnx`` file.
         score_threshold: the least score of a face, 0 to 1.
-        longest_px: pictures whose longer side is longer are searched at this size: the network
+        longest_px: images whose longer side is longer are searched at this size: the network
             was trained on faces of about 10 to 300 pixels.
         correction: from raw boxes to landmark squares; none if None.
 
@@ -60,7 +60,7 @@ class YuNetDetector(Detector):
 
 
 def _open(path: pathlib.Path, score_threshold: float) -> cv2.FaceDetectorYN:
-    """Returns the network, tried on a grey picture."""
+    """Returns the network, tried on a gray image."""
     try:
         content = path.read_bytes()
     except OSError as error:

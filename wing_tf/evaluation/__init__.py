@@ -1,1 +1,1 @@
-"""Judging a model: predictions on records, scores, tables and pictures."""
+"""Judging a model: predictions on records, scores, tables and images."""

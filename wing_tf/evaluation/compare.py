@@ -11,7 +11,7 @@ import numpy as np
 
 from wing_tf.evaluation.report import THRESHOLDS
 from wing_tf.metrics import ced_auc, failure_rate, paired_bootstrap
-from wing_tf.visualization.files import write_text
+from wing_tf.utils.atomic import write_text
 from wing_tf.visualization.plots import plot_ced
 
 
@@ -80,7 +80,7 @@ def compare_reports(folders: Mapping[str, pathlib.Path], output: pathlib.Path) -
         raise ValueError(f"A comparison needs two reports or more. Received: {list(folders)}.")
     scores = {name: read_scores(folder) for name, folder in folders.items()}
     first = next(iter(scores))
-    for what in ("normaliser", "scheme", "judged_landmarks"):
+    for what in ("normalizer", "scheme", "judged_landmarks"):
         if len(found := {str(part.report.get(what)) for part in scores.values()}) > 1:
             raise ValueError(f"The reports differ in {what}: {', '.join(sorted(found))}.")
     if len(found := {part.protocol.get("name", "none") for part in scores.values()}) > 1:
@@ -100,7 +100,7 @@ def compare_reports(folders: Mapping[str, pathlib.Path], output: pathlib.Path) -
         "compared_with": first,
         "protocol": protocol.get("name"),
         "score": kind,
-        "normaliser": scores[first].report["normaliser"],
+        "normalizer": scores[first].report["normalizer"],
         "num_faces": len(keys),
         "left_out": {name: len(part.values) - len(keys) for name, part in scores.items()},
         "protocols": {name: part.report["protocol"] for name, part in scores.items()},
@@ -110,7 +110,7 @@ def compare_reports(folders: Mapping[str, pathlib.Path], output: pathlib.Path) -
     if kind == "nme":
         shared = {name: np.array([p.values[k] for k in keys]) for name, p in scores.items()}
         marks = {mark for found in result["warnings"].values() for mark in found}
-        title = f"{len(keys)} faces, {result['normaliser']} NME" + "".join(f". {m}" for m in marks)
+        title = f"{len(keys)} faces, {result['normalizer']} NME" + "".join(f". {m}" for m in marks)
         plot_ced(output / "ced.png", shared, title=title)
     write_text(output / "comparison.txt", format_comparison(result))
     write_text(output / "comparison.json", json.dumps(result, indent=1) + "\n")
@@ -142,7 +142,7 @@ def format_comparison(result: Mapping[str, Any]) -> str:
     names = list(result["protocols"])
     width = max(len(name) for name in names) + 2
     what = "PCK" if result["score"] == "pck" else "NME"
-    lines = [f"{result['num_faces']} faces, {result['normaliser']} {what}, %"]
+    lines = [f"{result['num_faces']} faces, {result['normalizer']} {what}, %"]
     for title, table in result["groups"].items():
         systems = table["systems"]
         keys = [key for key in systems[names[0]] if not key.startswith("difference")]

@@ -6,13 +6,13 @@ from collections.abc import Callable
 import numpy as np
 import tqdm
 
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.data.read import decode_ratio, read_faces
 from wing_tf.data.records import RecordSet
 from wing_tf.detection import matching_box
 from wing_tf.evaluation.predict import Predictions
 from wing_tf.geometry import perturb_box
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 
 
 def noisy_boxes(amount: float, seed: int = 0) -> Callable[[np.ndarray], np.ndarray]:
@@ -34,7 +34,7 @@ def detect_in_squares(
 
     Args:
         records: the faces.
-        detector: pictures to boxes [N, 4].
+        detector: images to boxes [N, 4].
 
     Returns:
         Boxes [N, 4] in pixels of the full squares, and whether each face was found [N]; see
@@ -53,10 +53,10 @@ def detect_in_squares(
 
 
 def detected_boxes(
-    records: RecordSet, contract: Contract, boxes_full_px: np.ndarray
+    records: RecordSet, spec: ModelSpec, boxes_full_px: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Returns a ``move_boxes`` that gives the boxes of `detect_in_squares`, one by one."""
-    ratio = decode_ratio(records.side, records.context, contract.margin, contract.input_size)
+    ratio = decode_ratio(records.side, records.context, spec.margin, spec.input_size)
     rest = iter((boxes_full_px + 0.5) / ratio - 0.5)
     return lambda boxes: np.stack([next(rest) for _ in boxes])
 

@@ -26,14 +26,14 @@ from wing_tf.evaluation.protocol_report import (
     set_beside,
 )
 from wing_tf.evaluation.protocols import Protocol
-from wing_tf.evaluation.report import face_errors, make_report, summarise, write_report
-from wing_tf.landmarks import BOX_NORMALISERS, SchemeMap, find_map
-from wing_tf.models import open_localiser
+from wing_tf.evaluation.report import face_errors, make_report, summarize, write_report
+from wing_tf.landmarks import BOX_NORMALIZERS, SchemeMap, find_map
+from wing_tf.models import open_localizer
 from wing_tf.models.saving import find_network, load_network
-from wing_tf.visualization.files import save_picture
+from wing_tf.utils.image_files import save_image
 
 Detector = Callable[[np.ndarray], np.ndarray]
-"""Pictures to boxes [N, 4]."""
+"""Images to boxes [N, 4]."""
 
 _BOXES = {
     "dataset": "the data set's box",
@@ -59,7 +59,7 @@ def evaluate(
         data: record files, as for `find_shards`.
         output: an existing folder.
         box_noise: repeat with boxes that are shifted and scaled by up to this share.
-        rotation_deg: repeat with faces that are turned about the box's centre by up to this angle
+        rotation_deg: repeat with faces that are turned about the box's center by up to this angle
             either way, and with ``box_noise`` too if both are given. What a turned crop holds of
             beyond the records' squares is black.
         detectors: repeat with the boxes of each of these, by name.
@@ -83,9 +83,9 @@ class Judge:
         data: record files, as for `find_shards`.
         protocol: which of the faces are judged, what their errors are divided by, and what the
             scores can be set beside.
-        normaliser: see `wing_tf.metrics.normalising_distance`; the protocol's, or the mark-up's
+        normalizer: see `wing_tf.metrics.normalizing_distance`; the protocol's, or the scheme's
             own, if None.
-        scheme_map: from the model's mark-up to the records', if they differ; the built-in one if
+        scheme_map: from the model's scheme to the records', if they differ; the built-in one if
             None.
         batch_size: faces at a time.
 
@@ -99,7 +99,7 @@ class Judge:
         data: str,
         *,
         protocol: Protocol | None = None,
-        normaliser: str | None = None,
+        normalizer: str | None = None,
         scheme_map: SchemeMap | None = None,
         batch_size: int = 64,
     ):
@@ -111,20 +111,20 @@ class Judge:
                 f"The protocol {protocol.name} is for records of {protocol.scheme}. "
                 f"Received: {scheme.name}."
             )
-        if protocol and normaliser not in (None, protocol.normaliser):
+        if protocol and normalizer not in (None, protocol.normalizer):
             raise ValueError(
-                f"The protocol {protocol.name} divides by {protocol.normaliser}. "
-                f"Received: normaliser={normaliser!r}."
+                f"The protocol {protocol.name} divides by {protocol.normalizer}. "
+                f"Received: normalizer={normalizer!r}."
             )
         self.name, self.data = pathlib.Path(model).name, data
         self.file = find_network(model)
-        self.network, self.contract = load_network(self.file)
-        if scheme_map is None and self.contract.scheme_name != scheme.name:
-            scheme_map = find_map(self.contract.scheme_name, scheme)
-        check_fit(self.records, self.contract, scheme_map)
+        self.network, self.spec = load_network(self.file)
+        if scheme_map is None and self.spec.scheme_name != scheme.name:
+            scheme_map = find_map(self.spec.scheme_name, scheme)
+        check_fit(self.records, self.spec, scheme_map)
         self.protocol, self.scheme_map, self.batch_size = protocol, scheme_map, batch_size
-        self.normaliser = protocol.normaliser if protocol else normaliser
-        self.normaliser = self.normaliser or scheme.default_normaliser
+        self.normalizer = protocol.normalizer if protocol else normalizer
+        self.normalizer = self.normalizer or scheme.default_normalizer
         self.boxes = protocol.boxes if protocol else "dataset_or_landmark"
         self._run = compile_network(self.network)
 
@@ -152,7 +152,7 @@ class Judge:
         errors, distance = self._errors(predictions)
         report = {
             **self._facts(),
-            **make_report(predictions, scheme, self.normaliser, boxes=self.boxes),
+            **make_report(predictions, scheme, self.normalizer, boxes=self.boxes),
             "conditions": others,
         }
         more = {}
@@ -160,28 +160,28 @@ class Judge:
             groups = score_groups(predictions, errors, distance, scheme, protocol)
             report["named_protocol"] = {
                 "name": protocol.name,
-                "normaliser": protocol.normaliser,
+                "normalizer": protocol.normalizer,
                 "score": protocol.score,
                 "thresholds": list(protocol.thresholds),
                 "note": protocol.note,
                 "groups": groups,
                 "members": {title: list(names) for title, names in protocol.groups.items()},
                 "official_counts": dict(protocol.counts),
-                "published": set_beside(protocol, groups, records, self.contract, self._num_judged),
+                "published": set_beside(protocol, groups, records, self.spec, self._num_judged),
             }
             if protocol.score == "pck":
                 more["pck"] = face_pck(predictions, distance, protocol.thresholds[0])
-        if self.scheme_map is None and open_localiser(self.network):  # of its own mark-up
-            picture = draw_worst_to_best(
-                self.network, errors, predictions.number, crop_batches(records, self.contract),
+        if self.scheme_map is None and open_localizer(self.network):  # of its own scheme
+            image = draw_worst_to_best(
+                self.network, errors, predictions.number, crop_batches(records, self.spec),
                 scheme,
             )  # fmt: skip
-            save_picture(output / "heatmaps.png", picture)
+            save_image(output / "heatmaps.png", image)
         write_report(output, report, predictions, records, name=self.name, errors=errors, more=more)
         return report
 
     def _check_noise(self, box_noise: float) -> None:
-        if self.contract.margin * (1 + box_noise) + 2 * box_noise > self.records.context:
+        if self.spec.margin * (1 + box_noise) + 2 * box_noise > self.records.context:
             raise ValueError(
                 f"Boxes moved by box_noise={box_noise:g} leave the records' squares, "
                 f"{self.records.context:.2f} times the face box. Take less noise, or records with "
@@ -190,7 +190,7 @@ class Judge:
 
     def _predict(self, what: str, **options) -> Predictions:
         """Predicts all faces; options are those of `crop_batches`."""
-        batches = crop_batches(self.records, self.contract, batch_size=self.batch_size, **options)
+        batches = crop_batches(self.records, self.spec, batch_size=self.batch_size, **options)
         number = -(-self.records.num_faces // self.batch_size)
         shown = tqdm.tqdm(batches, what, number, unit="batch")
         return predict_batches(self._run, shown, self.scheme_map)
@@ -205,12 +205,12 @@ class Judge:
         return conditions.keep(predictions, chosen)
 
     def _errors(self, predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
-        return face_errors(predictions, self.records.scheme, self.normaliser, boxes=self.boxes)
+        return face_errors(predictions, self.records.scheme, self.normalizer, boxes=self.boxes)
 
     def _score(self, predictions: Predictions) -> dict[str, Any]:
         """Returns the scores of the faces that have one."""
         errors, _ = self._errors(predictions)
-        return summarise(errors[np.isfinite(errors)])
+        return summarize(errors[np.isfinite(errors)])
 
     def _detect(self, name: str, detector: Detector) -> tuple[np.ndarray, np.ndarray]:
         """Returns a detector's boxes and whom it found; ValueError if that is nobody."""
@@ -221,7 +221,7 @@ class Judge:
 
     def _score_detected(self, name: str, boxes: np.ndarray, found: np.ndarray) -> dict[str, Any]:
         """Returns the scores of the faces that were found by a detector, and its recall."""
-        move_boxes = conditions.detected_boxes(self.records, self.contract, boxes)
+        move_boxes = conditions.detected_boxes(self.records, self.spec, boxes)
         everyone = self._predict(f"{name} boxes", move_boxes=move_boxes)
         number = len(self._judged_part(everyone).key)
         predictions = self._judged_part(conditions.keep(everyone, found))
@@ -235,26 +235,26 @@ class Judge:
 
     def _facts(self) -> dict[str, Any]:
         """Returns what a reader must know to compare the scores with others."""
-        records, contract = self.records, self.contract
+        records, spec = self.records, self.spec
         judged = records.scheme.name
         if self.scheme_map is not None:
-            judged = f"{contract.scheme_name} as {judged} ({self._num_judged} landmarks)"
-        divided = f"{self.normaliser} NME"
-        if self.normaliser in BOX_NORMALISERS:
+            judged = f"{spec.scheme_name} as {judged} ({self._num_judged} landmarks)"
+        divided = f"{self.normalizer} NME"
+        if self.normalizer in BOX_NORMALIZERS:
             divided += f" ({_BOXES[self.boxes]})"
         facts = {
             "protocol": f"{judged}, {divided}, boxes: "
-            f"{', '.join(map(str, records.crops))}; the network's crop x {contract.margin:g}",
+            f"{', '.join(map(str, records.crops))}; the network's crop x {spec.margin:g}",
             "warnings": self._warnings(),
             "crop_rules": [dataclasses.asdict(crop) for crop in records.crops],
             "uses_true_landmarks": any(crop.uses_truth for crop in records.crops),
-            "trained_on": dict(contract.trained_on),
-            "trained_crops": list(contract.trained_crops),
+            "trained_on": dict(spec.trained_on),
+            "trained_crops": list(spec.trained_crops),
             "model": str(self.file),
             "data": self.data,
             "data_sets": dict(records.sources),
             "scheme": records.scheme.name,
-            "normaliser": self.normaliser,
+            "normalizer": self.normalizer,
             "judged_landmarks": self._num_judged,
         }
         if self.scheme_map is not None:
@@ -266,16 +266,16 @@ class Judge:
         """Returns what makes the scores other than they look."""
         kinds = {crop.box for crop in self.records.crops if crop != UNKNOWN_CROP}
         found = []
-        if self.contract.trained_boxes and not kinds <= set(self.contract.trained_boxes):
+        if self.spec.trained_boxes and not kinds <= set(self.spec.trained_boxes):
             found.append(
-                f"WARNING: trained on crops round {', '.join(self.contract.trained_crops)}, judged "
+                f"WARNING: trained on crops round {', '.join(self.spec.trained_crops)}, judged "
                 f"on {', '.join(map(str, self.records.crops))}"
             )
         if self.scheme_map is not None and self.scheme_map.known_residual != 0:
             own = self.scheme_map.known_residual
             error = "has not been measured" if own is None else f"is {100 * own:.2f} % NME"
             found.append(
-                f"NOTE: judged through a map between mark-ups, whose own error {error} "
+                f"NOTE: judged through a map between schemes, whose own error {error} "
                 "(wing-tfrecords residual)"
             )
         if any(crop.uses_truth for crop in self.records.crops):

@@ -1,4 +1,4 @@
-"""Pictures of heatmaps: what a network has found beside what it should have found."""
+"""Images of heatmaps: what a network has found beside what it should have found."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from wing_tf.codecs import HeatmapCodec
 from wing_tf.evaluation.predict import CropBatch
 from wing_tf.geometry import apply_affine, invert
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.models import open_localiser
+from wing_tf.models import open_localizer
 from wing_tf.visualization import contact_sheet, draw_landmarks
 
 _SIDE_PX, _SMALL_SIDE_PX = 256, 128
@@ -35,21 +35,21 @@ class FaceMaps:
 
 
 def face_maps(
-    localiser: keras.Model, batches: Iterable[CropBatch], faces: Sequence[int]
+    localizer: keras.Model, batches: Iterable[CropBatch], faces: Sequence[int]
 ) -> list[FaceMaps]:
     """Returns the maps of some faces by number, in the order asked for.
 
     Args:
-        localiser: as from `wing_tf.models.heatmap_localiser`.
+        localizer: as from `wing_tf.models.heatmap_localizer`.
         batches: as from `wing_tf.evaluation.predict.crop_batches`.
         faces: numbers in the batches' order.
 
     Raises:
         ValueError: if the network decodes no heatmaps, or there is no such face.
     """
-    opened = open_localiser(localiser)
+    opened = open_localizer(localizer)
     if opened is None:
-        raise ValueError(f"The network {localiser.name} decodes no heatmaps.")
+        raise ValueError(f"The network {localizer.name} decodes no heatmaps.")
     network, codec = opened
     found: dict[int, FaceMaps] = {}
     first = 0
@@ -80,7 +80,7 @@ def _maps_of(network: keras.Model, codec: HeatmapCodec, batch: CropBatch, index:
 
 
 def peak_margins(
-    localiser: keras.Model, batches: Iterable[CropBatch], distances: Sequence[float]
+    localizer: keras.Model, batches: Iterable[CropBatch], distances: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Measures how far the peaks of maps stand out.
 
@@ -89,7 +89,7 @@ def peak_margins(
     pixel is so far. It is of the maps after the codec's activation.
 
     Args:
-        localiser: as from `wing_tf.models.heatmap_localiser`.
+        localizer: as from `wing_tf.models.heatmap_localizer`.
         batches: as from `wing_tf.evaluation.predict.crop_batches`.
         distances: R of them, in heatmap pixels.
 
@@ -100,9 +100,9 @@ def peak_margins(
     Raises:
         ValueError: if the network decodes no heatmaps.
     """
-    opened = open_localiser(localiser)
+    opened = open_localizer(localizer)
     if opened is None:
-        raise ValueError(f"The network {localiser.name} decodes no heatmaps.")
+        raise ValueError(f"The network {localizer.name} decodes no heatmaps.")
     network, codec = opened
     found: dict[str, list[np.ndarray]] = {"true": [], "predicted": []}
     for batch in batches:
@@ -181,9 +181,9 @@ def compare_maps(
 
 
 def _paint(values: np.ndarray, side_px: int) -> np.ndarray:
-    """Returns a map [h, w] in false colours, its pixels as squares."""
-    grey = np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)
-    large = cv2.resize(grey, (side_px, side_px), interpolation=cv2.INTER_NEAREST)
+    """Returns a map [h, w] in false colors, its pixels as squares."""
+    gray = np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)
+    large = cv2.resize(gray, (side_px, side_px), interpolation=cv2.INTER_NEAREST)
     return cv2.cvtColor(cv2.applyColorMap(large, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
 
 
@@ -197,11 +197,11 @@ def draw_worst_to_best(
     """Draws the maps of the worst, the median and the best face.
 
     Args:
-        network: a localiser of heatmaps.
+        network: a localizer of heatmaps.
         errors: [N], of the faces that are judged; NaN of those without a score.
         numbers: [N], their places in the batches' order.
         batches: all faces.
-        scheme: the mark-up.
+        scheme: the scheme.
     """
     order = np.argsort(np.where(np.isfinite(errors), -errors, np.inf))[: np.isfinite(errors).sum()]
     chosen = {"worst": order[0], "median": order[len(order) // 2], "best": order[-1]}

@@ -1,4 +1,4 @@
-"""Predictions on records, on one replica, in source-picture pixels."""
+"""Predictions on records, on one replica, in source-image pixels."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +12,7 @@ from wing_tf.data.read import decode_ratio, read_faces
 from wing_tf.data.records import RecordSet
 from wing_tf.geometry import apply_affine, compose
 from wing_tf.landmarks import SchemeMap
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Predictions:
         key: N names.
         groups: for each face its split and its further sub-sets.
         number: [N], the faces' places in the order of the records.
-        judged: bool [K], which landmarks are judged: all but those that a map between mark-ups has
+        judged: bool [K], which landmarks are judged: all but those that a map between schemes has
             nothing for. All if None.
     """
 
@@ -71,9 +71,9 @@ class Predictions:
         return np.where(self.judged[:, None], self.true_px, np.nan)
 
 
-def check_fit(records: RecordSet, contract: Contract, scheme_map: SchemeMap | None = None) -> None:
+def check_fit(records: RecordSet, spec: ModelSpec, scheme_map: SchemeMap | None = None) -> None:
     """Raises ValueError where a model can't be used on records, maybe through a map."""
-    names = (contract.scheme_name, records.scheme.name)
+    names = (spec.scheme_name, records.scheme.name)
     if scheme_map is not None and names != (scheme_map.source.name, scheme_map.target.name):
         raise ValueError(
             f"The map is from {scheme_map.source.name} to {scheme_map.target.name}, the model "
@@ -81,27 +81,27 @@ def check_fit(records: RecordSet, contract: Contract, scheme_map: SchemeMap | No
         )
     if scheme_map is None and names[0] != names[1]:
         raise ValueError(f"The model predicts {names[0]}, the records hold {names[1]}.")
-    _check_margin(records, contract)
-    if contract.square != records.square:
+    _check_margin(records, spec)
+    if spec.square != records.square:
         kinds = {True: "square crops", False: "crops that are not square"}
         raise ValueError(
-            f"The network takes {kinds[contract.square]}, the records' crop rule, "
+            f"The network takes {kinds[spec.square]}, the records' crop rule, "
             f"{records.crops[0]}, gives {kinds[records.square]}."
         )
 
 
-def _check_margin(records: RecordSet, contract: Contract) -> None:
-    if contract.margin > 1.01 * records.context:
+def _check_margin(records: RecordSet, spec: ModelSpec) -> None:
+    if spec.margin > 1.01 * records.context:
         raise ValueError(
-            f"The network's crop, {contract.margin:g} times the face box, does not fit in the "
+            f"The network's crop, {spec.margin:g} times the face box, does not fit in the "
             f"records' squares, {records.context:.2f} times the box. Write records with "
-            f"--context={contract.margin + 0.5:g} or more."
+            f"--context={spec.margin + 0.5:g} or more."
         )
 
 
 def crop_batches(
     records: RecordSet,
-    contract: Contract,
+    spec: ModelSpec,
     *,
     batch_size: int = 64,
     move_boxes: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -111,14 +111,14 @@ def crop_batches(
 
     Args:
         records: what is read.
-        contract: the model's input.
+        spec: the model's input.
         batch_size: the last batch may be smaller.
         move_boxes: maps boxes [B, 4] (pixels of the square) to those that are cropped instead.
         draw_angles: returns the angles in degrees by which the next B faces are turned in their
             crops; none if None.
     """
-    _check_margin(records, contract)
-    ratio = decode_ratio(records.side, records.context, contract.margin, contract.input_size)
+    _check_margin(records, spec)
+    ratio = decode_ratio(records.side, records.context, spec.margin, spec.input_size)
     side = records.side // ratio
 
     @tf.function(
@@ -132,9 +132,9 @@ def crop_batches(
         faces = {"image": image, "box_square_px": box}
         return crop_faces(
             faces,
-            input_size=contract.input_size,
-            margin=contract.margin,
-            square=contract.square,
+            input_size=spec.input_size,
+            margin=spec.margin,
+            square=spec.square,
             angle_rad=angle_rad if draw_angles else None,
         )
 
@@ -168,10 +168,10 @@ def crop_batches(
         )
 
 
-def compile_localiser(
+def compile_localizer(
     network: keras.Model,
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
-    """Returns the network as a function of pictures that is traced once for all batch sizes.
+    """Returns the network as a function of images that is traced once for all batch sizes.
 
     It returns landmarks [B, K, 2] and scores [B, K]; None where the network has none.
     """
@@ -188,8 +188,8 @@ def compile_localiser(
 
 
 def compile_network(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns the network as a function of pictures to landmarks; see `compile_localiser`."""
-    run = compile_localiser(network)
+    """Returns the network as a function of images to landmarks; see `compile_localizer`."""
+    run = compile_localizer(network)
     return lambda image: run(image)[0]
 
 
@@ -203,7 +203,7 @@ def predict_batches(
     Args:
         run: as from `compile_network`.
         batches: as from `crop_batches`.
-        scheme_map: from the network's mark-up to the batches'; none if they are the same.
+        scheme_map: from the network's scheme to the batches'; none if they are the same.
     """
     parts, keys, groups = [], [], []
     for batch in batches:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.data.records import RecordSet
 from wing_tf.evaluation.predict import Predictions
 from wing_tf.evaluation.protocols import Protocol
@@ -20,7 +20,7 @@ from wing_tf.metrics import (
     pck,
     point_errors,
 )
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 
 
 def protocol_files(files: Sequence[str], protocol: Protocol) -> list[str]:
@@ -60,7 +60,7 @@ def score_groups(
         predictions: of N faces.
         errors: their NME [N], NaN where there is none.
         distance: what they were divided by [N].
-        scheme: the mark-up.
+        scheme: the scheme.
         protocol: what is asked for.
 
     Returns:
@@ -134,7 +134,7 @@ def set_beside(
     protocol: Protocol,
     groups: Mapping[str, Mapping[str, Any]],
     records: RecordSet,
-    contract: Contract,
+    spec: ModelSpec,
     num_judged: int,
 ) -> list[dict[str, Any]]:
     """Returns, for each published system, its numbers and whether the conditions are the same.
@@ -154,15 +154,15 @@ def set_beside(
         "landmarks": f"theirs {whole}; here {num_judged}",
     }
     return [
-        _conditions(entry, records, contract) | shared for entry in PUBLISHED.get(protocol.name, ())
+        _conditions(entry, records, spec) | shared for entry in PUBLISHED.get(protocol.name, ())
     ]
 
 
-def _conditions(entry: Published, records: RecordSet, contract: Contract) -> dict[str, Any]:
+def _conditions(entry: Published, records: RecordSet, spec: ModelSpec) -> dict[str, Any]:
     def listing(faces: Mapping[str, int]) -> str:
         return ", ".join(f"{name} {count}" for name, count in faces.items()) or "not recorded"
 
-    here, theirs = contract.known_faces, entry.trained_on
+    here, theirs = spec.known_faces, entry.trained_on
     return {
         "system": entry.system,
         "source": entry.source,
@@ -170,7 +170,7 @@ def _conditions(entry: Published, records: RecordSet, contract: Contract) -> dic
         "values_percent": {title: dict(values) for title, values in entry.values.items()},
         "boxes_match": all(crop.box in entry.box_kinds for crop in records.crops),
         "boxes": f"theirs {entry.boxes}; here {', '.join(map(str, records.crops))}, the network's "
-        f"crop x {contract.margin:g}",
+        f"crop x {spec.margin:g}",
         "training_data_match": dict(here) == dict(theirs),
         "training_data": f"theirs {listing(theirs)}; here {listing(here)}",
     }
@@ -192,7 +192,7 @@ def format_protocol(part: Mapping[str, Any]) -> str:
         for key in next(iter(groups.values()))
         if not key.startswith("num_") and not key.endswith("_interval")
     ]
-    lines = [f"protocol {part['name']}, divided by {part['normaliser']}. {part['note']}".rstrip()]
+    lines = [f"protocol {part['name']}, divided by {part['normalizer']}. {part['note']}".rstrip()]
     lines.append(f"{'':<16}{'faces':>14}" + "".join(f"{_title(s):>9}" for s in scores))
     for title, values in groups.items():
         number, of = values["num_faces"], counts.get(title, counts.get("each"))

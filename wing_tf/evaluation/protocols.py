@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from wing_tf.names import did_you_mean
+from wing_tf.utils.did_you_mean import did_you_mean
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -13,7 +13,7 @@ class Protocol:
 
     Attributes:
         name: for ``wing-evaluate --protocol``.
-        scheme: the mark-up of the records; any if "".
+        scheme: the scheme of the records; any if "".
         source: the data set that the published numbers are of; any if "".
         groups: the rows of the table: title to the splits or sub-sets that make it up; a face
             counts in each whose names it has one of. The first holds all faces that are judged;
@@ -21,8 +21,8 @@ class Protocol:
         splits: the splits that are read; if empty, all but train and validation.
         counts: how many faces the data set's owners say each group has; for PCK, "each" joint.
         score: "nme" or "pck".
-        normaliser: what errors are divided by; see `wing_tf.metrics.normalising_distance`.
-        boxes: what box normalisers take: "dataset_or_landmark", "landmark" (the tight box of the
+        normalizer: what errors are divided by; see `wing_tf.metrics.normalizing_distance`.
+        boxes: what box normalizers take: "dataset_or_landmark", "landmark" (the tight box of the
             true landmarks), or "dataset": faces without a box of the data set have no score.
         thresholds: of failure rates and AUC, or of PCK; fractions.
         note: what a reader must know.
@@ -35,7 +35,7 @@ class Protocol:
     splits: tuple[str, ...] = ()
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     score: str = "nme"
-    normaliser: str
+    normalizer: str
     boxes: str = "dataset_or_landmark"
     thresholds: tuple[float, ...] = (0.08, 0.10)
     note: str = ""
@@ -62,7 +62,7 @@ _WFLW_COUNTS = {
 _AFLW: dict[str, Any] = {
     "scheme": "aflw_19",
     "splits": ("test",),
-    "normaliser": "box_width",
+    "normalizer": "box_width",
     "boxes": "dataset",
     "source": "aflw",
     "note": "Divided by the width of AFLW's square face box.",
@@ -77,10 +77,10 @@ _MENPO: dict[str, Any] = {
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
     for protocol in (
-        Protocol(name="300w_interocular", normaliser="inter_ocular", **_300W),
+        Protocol(name="300w_interocular", normalizer="inter_ocular", **_300W),
         Protocol(
             name="300w_interpupil",
-            normaliser="inter_pupil",
+            normalizer="inter_pupil",
             **_300W,
             note="Pupils are the means of the six points of each eye; about 1.36 to 1.41 times the "
             "inter-ocular NME, by sub-set.",
@@ -92,7 +92,7 @@ PROTOCOLS: dict[str, Protocol] = {
             groups={"all": _PRIVATE, "indoor": _PRIVATE[:1], "outdoor": _PRIVATE[1:]},
             splits=_PRIVATE,
             counts={"all": 600, "indoor": 300, "outdoor": 300},
-            normaliser="inter_ocular",
+            normalizer="inter_ocular",
         ),
         Protocol(
             name="wflw",
@@ -101,7 +101,7 @@ PROTOCOLS: dict[str, Protocol] = {
             groups={"full": ("test",)} | {name: (name,) for name in list(_WFLW_COUNTS)[1:]},
             splits=("test",),
             counts=_WFLW_COUNTS,
-            normaliser="inter_ocular",
+            normalizer="inter_ocular",
             thresholds=(0.10,),
         ),
         Protocol(
@@ -109,7 +109,7 @@ PROTOCOLS: dict[str, Protocol] = {
             scheme="cofw_29",
             source="cofw",
             **_COFW,
-            normaliser="inter_pupil",
+            normalizer="inter_pupil",
             note="AWing and STAR quote this one.",
         ),
         Protocol(
@@ -117,7 +117,7 @@ PROTOCOLS: dict[str, Protocol] = {
             scheme="cofw_29",
             source="cofw",
             **_COFW,
-            normaliser="inter_ocular",
+            normalizer="inter_ocular",
             note="HRNet, PIPNet and mmpose quote this one.",
         ),
         Protocol(
@@ -125,7 +125,7 @@ PROTOCOLS: dict[str, Protocol] = {
             scheme="ibug_68",
             source="cofw68",
             **_COFW,
-            normaliser="inter_ocular",
+            normalizer="inter_ocular",
             note="Between data sets: models are trained on 300-W.",
         ),
         Protocol(name="aflw_full", groups={"full": ("test",)}, counts={"full": 4386}, **_AFLW),
@@ -140,20 +140,20 @@ PROTOCOLS: dict[str, Protocol] = {
             splits=("test",),
             counts={"each": 1000},
             score="pck",
-            normaliser="torso",
+            normalizer="torso",
             thresholds=(0.2,),
             note="Person-centric as annotated. OC: observer-centric, each pair of joints named by "
-            "the side of the picture that each lies on, in truth and prediction.",
+            "the side of the image that each lies on, in truth and prediction.",
         ),
         Protocol(
             name="menpo_diagonal",
-            normaliser="diagonal",
+            normalizer="diagonal",
             **_MENPO,
             note="Divided by the diagonal of the tight box of the true landmarks.",
         ),
         Protocol(
             name="menpo_box",
-            normaliser="box",
+            normalizer="box",
             **_MENPO,
             note="Divided by sqrt(w h) of the tight box of the true landmarks.",
         ),

@@ -22,7 +22,7 @@ class Published:
         box_kinds: the same as `wing_tf.data.crop_rules.BOX_KINDS`: what is known of a test face.
             How much larger the crop is, is the method's choice. None where the paper is silent.
         trained_on: the training data: how many faces of each data set, by the sources' names;
-            "imagenet" for weights that were trained on its pictures first.
+            "imagenet" for weights that were trained on its images first.
     """
 
     system: str

@@ -1,4 +1,4 @@
-"""Scores of a model on a set of faces: numbers, tables and pictures in a folder."""
+"""Scores of a model on a set of faces: numbers, tables and images in a folder."""
 
 import csv
 import json
@@ -20,16 +20,17 @@ from wing_tf.metrics import (
     failure_rate,
     nmde,
     nme,
-    normalising_distance,
+    normalizing_distance,
 )
+from wing_tf.utils.atomic import write_text
+from wing_tf.utils.image_files import save_image
 from wing_tf.visualization import contact_sheet, draw_landmarks
-from wing_tf.visualization.files import save_picture, write_text
 from wing_tf.visualization.plots import plot_ced
 
 THRESHOLDS = (0.08, 0.10)
 
 
-def summarise(errors: np.ndarray) -> dict[str, Any]:
+def summarize(errors: np.ndarray) -> dict[str, Any]:
     """Returns the usual scores of one NME a face [N], all as fractions, with 95 % intervals."""
     summary: dict[str, Any] = {
         "num_faces": len(errors),
@@ -52,15 +53,15 @@ def summarise(errors: np.ndarray) -> dict[str, Any]:
 def face_errors(
     predictions: Predictions,
     scheme: LandmarkScheme,
-    normaliser: str | None = None,
+    normalizer: str | None = None,
     *,
     boxes: str = "dataset_or_landmark",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the NME [N] of each face and the distances [N] it was normalised by.
+    """Returns the NME [N] of each face and the distances [N] it was normalized by.
 
-    Box normalisers take ``boxes``: "dataset" (the data set's own), "landmark" (the tight boxes of
+    Box normalizers take ``boxes``: "dataset" (the data set's own), "landmark" (the tight boxes of
     the true landmarks), or "dataset_or_landmark" (the latter where there is none of the former). A
-    face whose normalising distance or whole truth is missing has NaN.
+    face whose normalizing distance or whole truth is missing has NaN.
     """
     tight, own = landmark_box(predictions.true_px), predictions.dataset_box_xyxy_px
     taken = {
@@ -68,14 +69,14 @@ def face_errors(
         "landmark": tight,
         "dataset_or_landmark": np.where(np.isfinite(own), own, tight),
     }[boxes]
-    distance = normalising_distance(predictions.true_px, scheme, normaliser, box_xyxy_px=taken)
+    distance = normalizing_distance(predictions.true_px, scheme, normalizer, box_xyxy_px=taken)
     return nme(predictions.judged_px, predictions.predicted_px, distance), distance
 
 
 def make_report(
     predictions: Predictions,
     scheme: LandmarkScheme,
-    normaliser: str | None = None,
+    normalizer: str | None = None,
     *,
     boxes: str = "dataset_or_landmark",
 ) -> dict[str, Any]:
@@ -88,15 +89,15 @@ def make_report(
     Raises:
         ValueError: if no face can be scored.
     """
-    errors, distance = face_errors(predictions, scheme, normaliser, boxes=boxes)
+    errors, distance = face_errors(predictions, scheme, normalizer, boxes=boxes)
     scored = np.isfinite(errors)
     if not scored.any():
-        raise ValueError("No face can be scored: the normaliser's landmarks are missing in all.")
+        raise ValueError("No face can be scored: the normalizer's landmarks are missing in all.")
     true, predicted = predictions.judged_px[scored], predictions.predicted_px[scored]
     distance, box = distance[scored], predictions.box_xyxy_px[scored]
     # A point that no face has a truth for counts nowhere; any place will do.
     baseline = np.nan_to_num(shape_in_box(mean_shape(true, box), box))
-    report = summarise(errors[scored])
+    report = summarize(errors[scored])
     report["num_unscored"] = int(np.sum(~scored))
     report["mean_shape_nme"] = _mean(nme(true, baseline, distance))
     report["nme_by_region"] = {
@@ -119,7 +120,7 @@ def make_report(
     }
     prefixes = np.array([key.rpartition("/")[0] or "-" for key in predictions.key])[scored]
     report["by_prefix"] = {
-        str(prefix): summarise(errors[scored][prefixes == prefix]) for prefix in np.unique(prefixes)
+        str(prefix): summarize(errors[scored][prefixes == prefix]) for prefix in np.unique(prefixes)
     }
     return report
 
@@ -199,7 +200,7 @@ def write_report(
     scored = np.isfinite(errors)
     plot_ced(folder / "ced.png", {name: errors[scored]}, title=report["protocol"])
     worst = np.argsort(np.where(scored, -errors, np.inf))[: min(num_worst, scored.sum())]
-    save_picture(
+    save_image(
         folder / "worst.png", draw_faces(records, predictions, worst.tolist(), errors=errors)
     )
     # Last: where there is a report.json, all the rest is there too.
@@ -209,7 +210,7 @@ def write_report(
 def draw_faces(
     records: RecordSet, predictions: Predictions, faces: list[int], *, errors: np.ndarray
 ) -> np.ndarray:
-    """Draws some of the predictions by number: the truth in white, the prediction in colours."""
+    """Draws some of the predictions by number: the truth in white, the prediction in colors."""
     wanted = {int(predictions.number[index]): index for index in faces}
     cells = {}
     for place, face in enumerate(read_faces(records).as_numpy_iterator()):
@@ -221,7 +222,7 @@ def draw_faces(
             face["image"],
             apply_affine(to_square, predictions.true_px[number]),
             records.scheme,
-            colour=(255, 255, 255),
+            color=(255, 255, 255),
         )
         predicted = apply_affine(to_square, predictions.predicted_px[number])
         cells[number] = draw_landmarks(image, predicted, records.scheme, lines=False)

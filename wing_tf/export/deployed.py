@@ -4,24 +4,24 @@ from typing import Any
 
 import keras
 
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 
 
-def deployed_network(network: keras.Model, contract: Contract) -> keras.Model:
+def deployed_network(network: keras.Model, spec: ModelSpec) -> keras.Model:
     """Returns a network that takes the crop as it is stored and names what it emits.
 
     Args:
         network: as from `wing_tf.models.saving.load_network`. Its weights are shared, or copied
             where it computes in another format than float32: graphs of mixed precision convert to
             operations that LiteRT has no kernels for.
-        contract: what its input means.
+        spec: what its input means.
 
     Returns:
         A functional model from ``image`` uint8 RGB [B, side, side, 3] to a dictionary of
         ``landmarks`` float32 [B, K, 2] in its pixels and, where the network has them, ``scores``
         [B, K].
     """
-    side = contract.input_size
+    side = spec.input_size
     image = keras.Input((side, side, 3), dtype="uint8", name="image")
     outputs = _in_float32(network)(keras.ops.cast(image, "float32"))
     if not isinstance(outputs, dict):

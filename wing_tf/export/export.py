@@ -12,11 +12,11 @@ import keras
 import numpy as np
 
 from wing_tf.evaluation.predict import CropBatch
-from wing_tf.export.contract_file import contract_facts
 from wing_tf.export.deployed import deployed_network
 from wing_tf.export.faces import judged_faces, training_crops
 from wing_tf.export.litert import attach_files, write_litert
 from wing_tf.export.model_card import find_origin, model_card
+from wing_tf.export.model_spec_file import export_model_spec
 from wing_tf.export.onnx import import_onnx, write_onnx
 from wing_tf.export.parity import (
     Parity,
@@ -33,11 +33,11 @@ from wing_tf.export.saved_model import write_saved_model
 from wing_tf.models.saving import find_network, load_network
 
 FILES = {"litert": "model.tflite", "saved_model": "saved_model", "onnx": "model.onnx"}
-_TEXTS = ("contract.json", "model_card.md", "export.json")
+_TEXTS = ("model_spec.json", "model_card.md", "export.json")
 MOST_NME_COST = 0.0015
 """What an export may add to the NME: .15 points."""
 _MOST_MEAN_PX = 0.05
-_MOST_MOVED = 0.01  # of the normaliser; rounding is as good as independent of a network's errors
+_MOST_MOVED = 0.01  # of the normalizer; rounding is as good as independent of a network's errors
 
 
 def export_model(
@@ -54,7 +54,7 @@ def export_model(
 ) -> dict[str, Any]:
     """Exports a model and measures what that costs.
 
-    The folder gets the model (`FILES`), ``contract.json`` (what input and output mean, for
+    The folder gets the model (`FILES`), ``model_spec.json`` (what input and output mean, for
     programs), ``model_card.md`` (the same for people, and where the model comes from) and
     ``export.json`` (what this returns). A LiteRT file also has the first two inside.
 
@@ -99,11 +99,11 @@ def export_model(
     if format == "onnx":
         import_onnx()
     file = find_network(model)
-    network, contract = load_network(file)
-    deployed = deployed_network(network, contract)
-    calibration = training_crops(data, contract) if precision == "int8" else None
+    network, spec = load_network(file)
+    deployed = deployed_network(network, spec)
+    calibration = training_crops(data, spec) if precision == "int8" else None
     if faces is None or isinstance(faces, (str, os.PathLike)):
-        batches, faces_name = judged_faces(os.fspath(data if faces is None else faces), contract)
+        batches, faces_name = judged_faces(os.fspath(data if faces is None else faces), spec)
     else:
         batches = faces
 
@@ -119,13 +119,13 @@ def export_model(
         elif format == "onnx":
             write_onnx(deployed, path, precision=precision, calibration=calibration)
         else:
-            write_saved_model(deployed, contract, path)
-        facts = contract_facts(deployed, contract, format=format, precision=precision)
+            write_saved_model(deployed, spec, path)
+        facts = export_model_spec(deployed, spec, format=format, precision=precision)
         run = _runner(format, path)
-        parity = measure_parity(keras_run(network), run, batches, contract.scheme)
+        parity = measure_parity(keras_run(network), run, batches, spec.scheme)
         _check(parity, precision, most_nme_cost, force)
-        card = model_card(contract, facts, find_origin(file), parity, faces_name)
-        files = {"contract.json": json.dumps(facts, indent=1) + "\n", "model_card.md": card}
+        card = model_card(spec, facts, find_origin(file), parity, faces_name)
+        files = {"model_spec.json": json.dumps(facts, indent=1) + "\n", "model_card.md": card}
         if format == "litert":
             attach_files(path, files)
         report = {
@@ -180,7 +180,7 @@ def _check(parity: Parity, precision: str, most_nme_cost: float, force: bool) ->
         )
     elif cost is None and moved is not None and moved > _MOST_MOVED:
         fault = (
-            f"{precision} moves landmarks by {100 * moved:.2f} % of {parity.normaliser}, more than "
+            f"{precision} moves landmarks by {100 * moved:.2f} % of {parity.normalizer}, more than "
             f"{100 * _MOST_MOVED:.2f} (the faces have no truth to measure NME by)"
         )
     elif precision == "float32" and parity.mean_px > _MOST_MEAN_PX:

@@ -23,7 +23,7 @@ _FEATURES = _PRODUCTS | {
 }  # fmt: skip
 """Operations on features, which int8 may round; between two products only."""
 
-# A picture's three channels are padded to eight in int8: slower, and coarser, than in float32.
+# An image's three channels are padded to eight in int8: slower, and coarser, than in float32.
 _FEWEST_CHANNELS = 8
 
 
@@ -44,8 +44,8 @@ def write_litert(
     * dynamic: weights are stored as int8, activations are float32.
     * int8: weights and features are int8. What lies outside of the first and the last of a
       network's matrix products (scaling of the input, alignment, warps, decoding of heatmaps) stays
-      float32: a coordinate in 256 steps over a picture is worth nothing. So do convolutions of the
-      picture itself, which int8 makes slower.
+      float32: a coordinate in 256 steps over an image is worth nothing. So do convolutions of the
+      image itself, which int8 makes slower.
 
     Args:
         deployed: as from `deployed_network`.
@@ -70,7 +70,7 @@ def write_litert(
             converter.target_spec.supported_types = [tf.float16]
         try:
             if precision == "int8":
-                content = _quantise(converter, calibration)
+                content = _quantize(converter, calibration)
             else:
                 content = converter.convert()
         except Exception as error:
@@ -106,21 +106,21 @@ def _write_batch_of_one(deployed: keras.Model, folder: str) -> None:
     archive.write_out(folder, verbose=False)
 
 
-def _quantise(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> bytes:
+def _quantize(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> bytes:
     """Converts to int8 features and weights, but for what must stay float32."""
     converter.representative_dataset = lambda: ([crop[None]] for crop in calibration)
     options = tf.lite.experimental.QuantizationDebugOptions
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that its own interpreter is an old one
-        # The quantiser's own way to leave operations out; nothing is debugged with it.
-        quantiser = tf.lite.experimental.QuantizationDebugger(
+        # The quantizer's own way to leave operations out; nothing is debugged with it.
+        quantizer = tf.lite.experimental.QuantizationDebugger(
             converter=converter,
             debug_dataset=converter.representative_dataset,
             debug_options=options(),
         )
-        outside = _outside_of_products(quantiser.calibrated_model)
-        quantiser.options = options(denylisted_nodes=outside)
-        return quantiser.get_nondebug_quantized_model()
+        outside = _outside_of_products(quantizer.calibrated_model)
+        quantizer.options = options(denylisted_nodes=outside)
+        return quantizer.get_nondebug_quantized_model()
 
 
 def _outside_of_products(content: bytes) -> list[str]:
@@ -131,7 +131,7 @@ def _outside_of_products(content: bytes) -> list[str]:
     for op in graph.operators:
         kind = _kind(model.operatorCodes[op.opcodeIndex])
         if kind == "CONV_2D" and graph.tensors[op.inputs[1]].shape[-1] < _FEWEST_CHANNELS:
-            kind = "CONV_2D of a picture"
+            kind = "CONV_2D of an image"
         steps.append((kind, op))
     behind, before = set(), set()  # tensors with a product somewhere above, below
     for kind, op in steps:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from wing_tf.export.parity import Parity
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 
-LICENCES = {
-    "ibug_300w": "300-W: annotations for research, not for commercial use; LFPW's pictures may not "
+LICENSES = {
+    "ibug_300w": "300-W: annotations for research, not for commercial use; LFPW's images may not "
     "be passed on.",
     "wflw": "WFLW: for research, not for commercial use.",
     "cofw": "COFW: its owners state no terms; ask them.",
@@ -19,11 +19,11 @@ LICENCES = {
     "aflw": "AFLW: for research, not for commercial use.",
     "lapa": "LaPa: for research, not for commercial use.",
     "celeba": "CelebA: for research, not for commercial use.",
-    "lsp": "LSP: pictures from Flickr, under their photographers' terms.",
-    "lsp_extended": "LSP-extended: pictures from Flickr, under their photographers' terms.",
-    "imagenet": "ImageNet (weights that training began with): pictures for research, not for "
+    "lsp": "LSP: images from Flickr, under their photographers' terms.",
+    "lsp_extended": "LSP-extended: images from Flickr, under their photographers' terms.",
+    "imagenet": "ImageNet (weights that training began with): images for research, not for "
     "commercial use.",
-    "synthetic": "Rendered faces: nobody's pictures.",
+    "synthetic": "Rendered faces: nobody's images.",
 }
 
 
@@ -58,22 +58,22 @@ def find_origin(file: pathlib.Path) -> Origin:
 
 
 def model_card(
-    contract: Contract, facts: Mapping[str, Any], origin: Origin, parity: Parity, faces: str
+    spec: ModelSpec, facts: Mapping[str, Any], origin: Origin, parity: Parity, faces: str
 ) -> str:
     """Returns the card as Markdown.
 
     Args:
-        contract: what input and output mean.
-        facts: as from `wing_tf.export.contract_file.contract_facts`.
+        spec: what input and output mean.
+        facts: as from `wing_tf.export.model_spec_file.export_model_spec`.
         origin: of the training.
         parity: of the export.
         faces: what it was measured on.
     """
-    side, scheme = contract.input_size, contract.scheme
-    margin = f"{contract.margin:g}"
+    side, scheme = spec.input_size, spec.scheme
+    margin = f"{spec.margin:g}"
     region = (
-        f"The crop is a square round the centre of the face box, {margin} times its longer side."
-        if contract.square
+        f"The crop is a square round the center of the face box, {margin} times its longer side."
+        if spec.square
         else f"The crop is the face box, each side {margin} times as long, stretched to a square."
     )
     outputs = "\n".join(
@@ -91,47 +91,47 @@ Made with wing_tf: {facts["format"]}, {facts["precision"]}.
 {outputs}
 
 {region}
-Its edges (not the centres of its outer pixels) are the input's edges; it is black outside of the
-picture and antialiased where it shrinks. `contract.json` says the same for programs. Where its
-edges are x0, y0, x1, y1 in the picture (pixel centres at integers), an output (u, v) lies at
-x = x0 + (u + 0.5) (x1 - x0) / {side}, y = y0 + (v + 0.5) (y1 - y0) / {side}.{_pictures(facts)}
+Its edges (not the centers of its outer pixels) are the input's edges; it is black outside of the
+image and antialiased where it shrinks. `model_spec.json` says the same for programs. Where its
+edges are x0, y0, x1, y1 in the image (pixel centers at integers), an output (u, v) lies at
+x = x0 + (u + 0.5) (x1 - x0) / {side}, y = y0 + (v + 0.5) (y1 - y0) / {side}.{_images(facts)}
 
-Face boxes in training: {"; ".join(contract.trained_crops) or "not recorded"}.
+Face boxes in training: {"; ".join(spec.trained_crops) or "not recorded"}.
 Boxes of another kind cost accuracy.
 
 ## Scores
 
 Compared on {parity.num_faces} {faces}, the recorded boxes,
-{parity.normaliser} NME: {_percent(parity.nme_before)} before the export,
+{parity.normalizer} NME: {_percent(parity.nme_before)} before the export,
 {_percent(parity.nme_after)} as exported. Landmarks differ by {parity.mean_px:.4f} px on average,
 {parity.max_px:.4f} px at most (pixels of the {side} px crop). {_best(origin)}
 
 ## Training
 
-Faces: {_counts(contract.trained_on)}; held out for choosing: {_counts(contract.held_out)}.
+Faces: {_counts(spec.trained_on)}; held out for choosing: {_counts(spec.held_out)}.
 {_recipe(origin)}
 
-## Licence
+## License
 
 The model inherits the terms of the data that it was trained on.
 
-{_licences(contract)}
+{_licenses(spec)}
 """
 
 
 _MEANING = {
-    "landmarks": "pixels of the crop, (x, y), pixel centres at integers.",
+    "landmarks": "pixels of the crop, (x, y), pixel centers at integers.",
     "scores": "0 to 1, how sure the network is of each landmark.",
 }
 
 
-def _pictures(facts: Mapping[str, Any]) -> str:
-    if "pictures" not in facts:
+def _images(facts: Mapping[str, Any]) -> str:
+    if "images" not in facts:
         return ""
     return """
 
-The signature `pictures` takes JPEG bytes `jpeg` [B] and `boxes_xyxy_px` float32 [B, 4] instead and
-gives `landmarks_px` in the pixels of the pictures as they are stored (no EXIF rotation)."""
+The signature `images` takes JPEG bytes `jpeg` [B] and `boxes_xyxy_px` float32 [B, 4] instead and
+gives `landmarks_px` in the pixels of the images as they are stored (no EXIF rotation)."""
 
 
 def _shape(shape: list) -> str:
@@ -167,9 +167,9 @@ def _recipe(origin: Origin) -> str:
     )
 
 
-def _licences(contract: Contract) -> str:
+def _licenses(spec: ModelSpec) -> str:
     notes = [
-        f"- {LICENCES.get(name, f'{name}: ask the owner of the pictures.')}"
-        for name in contract.known_faces
+        f"- {LICENSES.get(name, f'{name}: ask the owner of the images.')}"
+        for name in spec.known_faces
     ]
     return "\n".join(notes) or "- The training data are not recorded: find out before you use it."

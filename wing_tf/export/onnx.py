@@ -68,7 +68,7 @@ def write_onnx(
     if precision == "float16":
         _halve_weights(model)
     if precision in ("dynamic", "int8"):
-        model = _quantise(model, calibration if precision == "int8" else None)
+        model = _quantize(model, calibration if precision == "int8" else None)
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.writing")
     temporary.write_bytes(model.SerializeToString())
@@ -121,7 +121,7 @@ def _halve_weights(model) -> None:
     graph.node.extend(nodes)
 
 
-def _quantise(model, calibration: np.ndarray | None):
+def _quantize(model, calibration: np.ndarray | None):
     """Returns the model with products of 8 bits, in the ranges of the crops if they are given."""
     import onnx
     from onnxruntime import quantization
@@ -156,7 +156,7 @@ def _quantise(model, calibration: np.ndarray | None):
                 nodes_to_exclude=geometry,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QUInt8,
-                # A coordinate in 256 steps over a picture is worth little.
+                # A coordinate in 256 steps over an image is worth little.
                 extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
             )
         return onnx.load(path)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from wing_tf.evaluation.predict import CropBatch, Predictions, compile_localiser, predict_batches
+from wing_tf.evaluation.predict import CropBatch, Predictions, compile_localizer, predict_batches
 from wing_tf.evaluation.report import face_errors
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.runtime.litert import LiteRtNetwork
@@ -27,7 +27,7 @@ class Parity:
         max_px: the largest distance between a landmark before and after, in pixels of the crop.
         mean_px: the mean of these distances.
         max_score: the largest difference of two scores; None where there are none.
-        normaliser: what NMEs are divided by.
+        normalizer: what NMEs are divided by.
         nme_before: the network's NME, a fraction; None where the faces have no truth.
         nme_after: the export's.
         nme_between: that of the export with the network's landmarks as the truth: about the most
@@ -38,7 +38,7 @@ class Parity:
     max_px: float
     mean_px: float
     max_score: float | None
-    normaliser: str
+    normalizer: str
     nme_before: float | None
     nme_after: float | None
     nme_between: float | None
@@ -60,7 +60,7 @@ def measure_parity(
         before: the network.
         after: the exported one.
         batches: with images of bytes, see `wing_tf.export.faces`.
-        scheme: the mark-up of both and of the truth.
+        scheme: the scheme of both and of the truth.
 
     Raises:
         ValueError: if there are no faces, or if the exported network emits other shapes or values
@@ -84,7 +84,7 @@ def measure_parity(
         max_px=float(distance.max()),
         mean_px=float(distance.mean()),
         max_score=None if one_scores is None else float(np.abs(two_scores - one_scores).max()),
-        normaliser=scheme.default_normaliser,
+        normalizer=scheme.default_normalizer,
         nme_before=_mean_error(one, scheme),
         nme_after=_mean_error(two, scheme),
         nme_between=_mean_error(between, scheme),
@@ -93,7 +93,7 @@ def measure_parity(
 
 def keras_run(network: keras.Model) -> Run:
     """Returns a network of floats as a function of bytes."""
-    run = compile_localiser(network)
+    run = compile_localizer(network)
     return lambda crops: run(crops.astype(np.float32))
 
 

@@ -7,45 +7,45 @@ import tensorflow as tf
 
 from wing_tf.geometry import apply_affine, box_to_size, crop_region, invert
 from wing_tf.geometry.resample import LARGEST_SAMPLED_SIDE
-from wing_tf.models.saving import Contract
+from wing_tf.models.saving import ModelSpec
 
 
-def write_saved_model(deployed: keras.Model, contract: Contract, folder: str | pathlib.Path):
+def write_saved_model(deployed: keras.Model, spec: ModelSpec, folder: str | pathlib.Path):
     """Writes a SavedModel with two signatures.
 
     ``serving_default``: ``image`` uint8 RGB [B, side, side, 3], face crops, to ``landmarks``
     float32 [B, K, 2] in their pixels, and ``scores`` [B, K] where the network has them.
 
-    ``pictures``: ``jpeg`` string [B], pictures as JPEG (or PNG) bytes, and ``boxes_xyxy_px``
+    ``images``: ``jpeg`` string [B], images as JPEG (or PNG) bytes, and ``boxes_xyxy_px``
     float32 [B, 4], one face box each, to ``landmarks_px`` float32 [B, K, 2] in the pixels of the
-    pictures, and ``scores``. A picture with several faces is given once for each. Pictures are
+    images, and ``scores``. An image with several faces is given once for each. Images are
     taken as they are stored, without their EXIF rotation.
 
     Args:
         deployed: as from `deployed_network`.
-        contract: how crops are cut.
+        spec: how crops are cut.
         folder: that is made.
     """
-    side = contract.input_size
+    side = spec.input_size
 
     def crops(image):
         return deployed(image, training=False)
 
-    def pictures(jpeg, boxes_xyxy_px):
+    def images(jpeg, boxes_xyxy_px):
         wrong = "boxes_xyxy_px must be finite, with x0 < x1 and y0 < y1."
         low, high = boxes_xyxy_px[:, :2], boxes_xyxy_px[:, 2:]
-        tf.debugging.assert_equal(tf.shape(jpeg)[0], tf.shape(low)[0], "one box a picture")
+        tf.debugging.assert_equal(tf.shape(jpeg)[0], tf.shape(low)[0], "one box an image")
         tf.debugging.Assert(tf.reduce_all(tf.math.is_finite(boxes_xyxy_px)), [wrong])
         tf.debugging.Assert(tf.reduce_all(low < high), [wrong])
-        regions = crop_region(boxes_xyxy_px, contract.margin, contract.square, xp=keras.ops)
+        regions = crop_region(boxes_xyxy_px, spec.margin, spec.square, xp=keras.ops)
         image = tf.map_fn(
             lambda one: _cut(*one, side),
             (jpeg, regions),
             fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8),
         )
         found = dict(deployed(image, training=False))
-        to_picture = invert(box_to_size(regions, (side, side), xp=keras.ops), xp=keras.ops)
-        landmarks = apply_affine(to_picture, found.pop("landmarks"), xp=keras.ops)
+        to_image = invert(box_to_size(regions, (side, side), xp=keras.ops), xp=keras.ops)
+        landmarks = apply_affine(to_image, found.pop("landmarks"), xp=keras.ops)
         return {"landmarks_px": landmarks, **found}
 
     module = tf.Module()
@@ -56,8 +56,8 @@ def write_saved_model(deployed: keras.Model, contract: Contract, folder: str | p
             crops,
             input_signature=[tf.TensorSpec((None, side, side, 3), tf.uint8, name="image")],
         ),
-        "pictures": tf.function(
-            pictures,
+        "images": tf.function(
+            images,
             input_signature=[
                 tf.TensorSpec((None,), tf.string, name="jpeg"),
                 tf.TensorSpec((None, 4), tf.float32, name="boxes_xyxy_px"),
@@ -68,7 +68,7 @@ def write_saved_model(deployed: keras.Model, contract: Contract, folder: str | p
 
 
 def _cut(jpeg: tf.Tensor, region: tf.Tensor, side: int) -> tf.Tensor:
-    """Decodes a picture and cuts a region [4] out; as `wing_tf.geometry.resample.crop_resample`."""
+    """Decodes an image and cuts a region [4] out; as `wing_tf.geometry.resample.crop_resample`."""
     image = tf.io.decode_image(jpeg, channels=3, expand_animations=False)
     factor = tf.math.ceil(tf.reduce_max(region[2:] - region[:2]) / side - 1e-6)
     factor = tf.clip_by_value(factor, 1.0, float(LARGEST_SAMPLED_SIDE // side))
@@ -91,7 +91,7 @@ def _band(low, high, length, side: int, factor):
     place = low + (tf.range(side * factor, dtype=tf.float32) + 0.5) * step
     first = tf.cast(tf.clip_by_value(tf.floor(low), 0.0, tf.cast(length - 1, tf.float32)), tf.int32)
     last = tf.clip_by_value(tf.cast(tf.math.ceil(high), tf.int32) + 2, first + 1, length)
-    # A linear sample takes of two pixels; those outside of the picture are black.
+    # A linear sample takes of two pixels; those outside of the image are black.
     below = tf.floor(place)
     pixel = tf.cast(tf.concat([below, below + 1], axis=0), tf.int32)
     share = tf.concat([1 - (place - below), place - below], axis=0) / factor

@@ -2,11 +2,11 @@
 
 Conventions, stated once for the whole package:
 
-* Points are (x, y). Pixel centres are integers: the top left pixel's centre is (0, 0) and a picture
+* Points are (x, y). Pixel centers are integers: the top left pixel's center is (0, 0) and an image
   that is W pixels wide spans x from -0.5 to W - 0.5.
-* A box is ``x0, y0, x1, y1``, continuous coordinates on the same grid: the whole picture is
+* A box is ``x0, y0, x1, y1``, continuous coordinates on the same grid: the whole image is
   ``-0.5, -0.5, W - 0.5, H - 0.5``.
-* A resize by s maps x to ``(x + 0.5) * s - 0.5``; a mirrored picture has ``x' = W - 1 - x``.
+* A resize by s maps x to ``(x + 0.5) * s - 0.5``; a mirrored image has ``x' = W - 1 - x``.
 * An affine map is a matrix [..., 2, 3] that acts on columns (x, y, 1).
 
 Functions that take ``xp`` work on NumPy arrays (``xp=numpy``, the default) and on tensors

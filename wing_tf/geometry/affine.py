@@ -57,14 +57,14 @@ def invert(matrix: Any, xp: Any = np) -> Any:
 
 
 def box_to_size(box_xyxy_px: Any, size_hw: tuple[int, int], xp: Any = np) -> Any:
-    """Returns the map of a box onto a whole picture of ``size_hw``.
+    """Returns the map of a box onto a whole image of ``size_hw``.
 
     The box's left edge goes to -0.5 and its right edge to W - 0.5, so that the pixels' areas, not
-    their centres, are matched.
+    their centers, are matched.
 
     Args:
         box_xyxy_px: [..., 4], in the frame that is mapped from.
-        size_hw: height and width of the picture that is mapped to.
+        size_hw: height and width of the image that is mapped to.
         xp: the array namespace.
 
     Returns:
@@ -90,18 +90,18 @@ def resize_matrix(scale: float) -> np.ndarray:
 
 
 def flip_x(width: int) -> np.ndarray:
-    """Returns the map [2, 3] that mirrors a picture of ``width`` pixels: x to width - 1 - x."""
+    """Returns the map [2, 3] that mirrors an image of ``width`` pixels: x to width - 1 - x."""
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]])
 
 
 def rotation_about(
-    centre_px: Any, angle_rad: Any, scale: Any, translation_px: Any, xp: Any = np
+    center_px: Any, angle_rad: Any, scale: Any, translation_px: Any, xp: Any = np
 ) -> Any:
-    """Returns the map that turns and scales about a centre and then shifts.
+    """Returns the map that turns and scales about a center and then shifts.
 
     Args:
-        centre_px: [..., 2].
-        angle_rad: [...], positive turns the picture clockwise as seen (y points down).
+        center_px: [..., 2].
+        angle_rad: [...], positive turns the image clockwise as seen (y points down).
         scale: [...], above 1 enlarges.
         translation_px: [..., 2], added after the turn.
         xp: the array namespace.
@@ -110,7 +110,7 @@ def rotation_about(
         [..., 2, 3].
     """
     cos, sin = scale * xp.cos(angle_rad), scale * xp.sin(angle_rad)
-    x, y = centre_px[..., 0], centre_px[..., 1]
+    x, y = center_px[..., 0], center_px[..., 1]
     return rows(
         xp,
         cos, -sin, x - cos * x + sin * y + translation_px[..., 0],

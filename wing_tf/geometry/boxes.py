@@ -15,7 +15,7 @@ def landmark_box(landmarks_px: np.ndarray) -> np.ndarray:
 
 
 def crop_square(box_xyxy_px: Any, margin: float, xp: Any = np) -> Any:
-    """Returns the square round a box: same centre, side ``margin`` times the box's longer side.
+    """Returns the square round a box: same center, side ``margin`` times the box's longer side.
 
     Args:
         box_xyxy_px: [..., 4].
@@ -30,9 +30,9 @@ def crop_square(box_xyxy_px: Any, margin: float, xp: Any = np) -> Any:
         array([ 0., -5., 30., 25.])
     """
     low, high = box_xyxy_px[..., :2], box_xyxy_px[..., 2:]
-    centre = (low + high) / 2
+    center = (low + high) / 2
     half = xp.max(high - low, axis=-1, keepdims=True) * (margin / 2)
-    return xp.concatenate([centre - half, centre + half], axis=-1)
+    return xp.concatenate([center - half, center + half], axis=-1)
 
 
 def crop_region(box_xyxy_px: Any, margin: float, square: bool = True, xp: Any = np) -> Any:
@@ -54,8 +54,8 @@ def crop_region(box_xyxy_px: Any, margin: float, square: bool = True, xp: Any = 
     if square:
         return crop_square(box_xyxy_px, margin, xp=xp)
     low, high = box_xyxy_px[..., :2], box_xyxy_px[..., 2:]
-    centre, half = (low + high) / 2, (high - low) * (margin / 2)
-    return xp.concatenate([centre - half, centre + half], axis=-1)
+    center, half = (low + high) / 2, (high - low) * (margin / 2)
+    return xp.concatenate([center - half, center + half], axis=-1)
 
 
 def perturb_box(
@@ -77,9 +77,9 @@ def perturb_box(
     low, high = box_xyxy_px[:, :2], box_xyxy_px[:, 2:]
     side = np.max(high - low, axis=1, keepdims=True)
     draws = generator.uniform(-amount, amount, size=(len(box_xyxy_px), 3))
-    centre = (low + high) / 2 + draws[:, :2] * side
+    center = (low + high) / 2 + draws[:, :2] * side
     half = (high - low) / 2 * (1 + draws[:, 2:])
-    return np.concatenate([centre - half, centre + half], axis=1)
+    return np.concatenate([center - half, center + half], axis=1)
 
 
 def box_iou(box_xyxy_px: np.ndarray, other_xyxy_px: np.ndarray) -> np.ndarray:
@@ -92,16 +92,16 @@ def box_iou(box_xyxy_px: np.ndarray, other_xyxy_px: np.ndarray) -> np.ndarray:
 
 
 def shrink_ratio(span_px: float, size: int, side: int = 0) -> int:
-    """Returns by how much a picture may be shrunk before a crop of it is sampled bilinearly.
+    """Returns by how much an image may be shrunk before a crop of it is sampled bilinearly.
 
     The largest of 1, 2, 4, 8 that leaves the crop at least ``size`` pixels, within a tenth, so that
     nothing is lost; at most about 1.8 pixels are left for one of the result's, which one bilinear
     sample covers.
 
     Args:
-        span_px: the crop's side in the picture's pixels.
+        span_px: the crop's side in the image's pixels.
         size: the result's side in pixels.
-        side: the picture's side; only ratios that divide it are taken. 0: any.
+        side: the image's side; only ratios that divide it are taken. 0: any.
 
     Example:
         >>> shrink_ratio(147.2, 64)

@@ -20,8 +20,8 @@ class HeadPose:
 
     Attributes:
         angles_deg: float64 [3]: yaw, pitch, roll, applied in this order. Positive yaw: the nose
-            points to the picture's right. Positive pitch: it points up. Positive roll: the head
-            leans clockwise as seen in the picture.
+            points to the image's right. Positive pitch: it points up. Positive roll: the head
+            leans clockwise as seen in the image.
         residual: how far the landmarks are from those of the average head in this pose: the root
             of the mean squared distance over the root of the head's own spread. About .08 for real
             faces; it grows with what is not a face.
@@ -43,11 +43,11 @@ def head_pose(landmarks_px: np.ndarray, scheme: LandmarkScheme) -> HeadPose | No
     fit on. The face's outline is left out: which part of a head makes it changes with the view.
 
     Args:
-        landmarks_px: [K, 2] of the mark-up; NaN where missing.
-        scheme: the mark-up.
+        landmarks_px: [K, 2] of the scheme; NaN where missing.
+        scheme: the scheme.
 
     Returns:
-        The pose; None for a mark-up whose landmarks are not known on the head (the built-in ones
+        The pose; None for a scheme whose landmarks are not known on the head (the built-in ones
         are), and where fewer than five of those are there or all lie in one point.
 
     Example:

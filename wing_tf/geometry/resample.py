@@ -1,4 +1,4 @@
-"""Antialiased crops of pictures on the host, with NumPy alone."""
+"""Antialiased crops of images on the host, with NumPy alone."""
 
 import math
 
@@ -16,10 +16,10 @@ _LARGEST_PRODUCT = 2**18
 def crop_resample(
     image: np.ndarray, box_xyxy_px: np.ndarray, size_hw: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts a box out of a picture and scales it, exactly placed and antialiased.
+    """Cuts a box out of an image and scales it, exactly placed and antialiased.
 
-    The box need not lie on whole pixels or inside the picture: what lies outside is black. To scale
-    down by s, the picture is sampled bilinearly on a grid ceil(s) times as fine as the result and
+    The box need not lie on whole pixels or inside the image: what lies outside is black. To scale
+    down by s, the image is sampled bilinearly on a grid ceil(s) times as fine as the result and
     whole blocks are averaged, so that every source pixel counts and nothing shifts. All this is
     linear and separable: one banded matrix for the rows, one for the columns, one rounding.
 
@@ -60,14 +60,14 @@ def crop_resample(
 
 
 class _Band:
-    """The matrix that resamples one axis, as blocks of neighbouring results.
+    """The matrix that resamples one axis, as blocks of neighboring results.
 
     Args:
         low: where the box begins on this axis, continuous coordinates.
         high: where it ends.
         size: how many results.
         factor: how many samples each is the mean of.
-        length: the axis' length in the picture.
+        length: the axis' length in the image.
 
     Attributes:
         start: the first source pixel that counts.
@@ -82,7 +82,7 @@ class _Band:
         places = low + step * (np.arange(size * factor).reshape(size, factor) + 0.5)
         first = np.floor(places[:: self.group, 0])
         last = np.floor(places[np.append(np.arange(self.group, size, self.group), size) - 1, -1])
-        # Pixels outside of the picture are black: they have no columns in the matrix.
+        # Pixels outside of the image are black: they have no columns in the matrix.
         self._first = np.clip(first, 0, length).astype(np.intp)
         self._stop = np.clip(last + 2, 0, length).astype(np.intp)
         self.start, self.stop = int(self._first[0]), int(self._stop[-1])

@@ -36,8 +36,8 @@ def similarity_to(points: Any, target: Any, *, weights: Any = None, xp: Any = np
     """Returns the similarity that brings points closest to target points, in closed form.
 
     The least-squares scale, rotation and shift (no mirror). With points p and targets q taken from
-    their centres: a = sum(p . q) / sum(p . p), b = sum(p x q) / sum(p . p); the matrix is
-    [[a, -b], [b, a]]. Points that coincide are mapped onto the target's centre.
+    their centers: a = sum(p . q) / sum(p . p), b = sum(p x q) / sum(p . p); the matrix is
+    [[a, -b], [b, a]]. Points that coincide are mapped onto the target's center.
 
     Args:
         points: [..., K, 2].
@@ -58,17 +58,17 @@ def similarity_to(points: Any, target: Any, *, weights: Any = None, xp: Any = np
         Umeyama, 1991; for two dimensions Cootes and Taylor, 2004, appendix B.
     """
     share = _shares(weights, points, xp)[..., None]
-    centre, target_centre = xp.sum(share * points, axis=-2), xp.sum(share * target, axis=-2)
-    p, q = points - centre[..., None, :], target - target_centre[..., None, :]
+    center, target_center = xp.sum(share * points, axis=-2), xp.sum(share * target, axis=-2)
+    p, q = points - center[..., None, :], target - target_center[..., None, :]
     size = xp.sum(share * p * p, axis=(-2, -1))
     size = xp.where(size > 0, size, xp.ones_like(size))
     a = xp.sum(share * p * q, axis=(-2, -1)) / size
     b = xp.sum(share[..., 0] * (p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]), axis=-1) / size
-    x, y = centre[..., 0], centre[..., 1]
+    x, y = center[..., 0], center[..., 1]
     return rows(
         xp,
-        a, -b, target_centre[..., 0] - a * x + b * y,
-        b, a, target_centre[..., 1] - b * x - a * y,
+        a, -b, target_center[..., 0] - a * x + b * y,
+        b, a, target_center[..., 1] - b * x - a * y,
     )  # fmt: skip
 
 
@@ -117,9 +117,9 @@ def align_to(
 
 
 def _variance(points: Any, share: Any, xp: Any) -> Any:
-    """Mean squared distance [...] of points [..., K, 2] from their centre, by shares [..., K]."""
-    centred = points - xp.sum(share[..., None] * points, axis=-2, keepdims=True)
-    return xp.sum(share[..., None] * centred * centred, axis=(-2, -1))
+    """Mean squared distance [...] of points [..., K, 2] from their center, by shares [..., K]."""
+    centered = points - xp.sum(share[..., None] * points, axis=-2, keepdims=True)
+    return xp.sum(share[..., None] * centered * centered, axis=(-2, -1))
 
 
 def _shares(weights: Any, points: Any, xp: Any) -> Any:
@@ -140,14 +140,14 @@ def procrustes(
 
     Args:
         landmarks_px: [N, K, 2]; NaN marks a missing point, which is left out.
-        flip_permutation: of the mark-up; given, the mean is made symmetric: the mean of the shapes
+        flip_permutation: of the scheme; given, the mean is made symmetric: the mean of the shapes
             and of their mirror images.
         tolerance: how far a point of the mean may move in the last round.
         most_rounds: when to give up.
 
     Returns:
-        The mean [K, 2], centred on 0, upright as the shapes are on average, with a root mean
-        square distance of 1 from the centre; and the aligned shapes [N, K, 2], NaN where a point is
+        The mean [K, 2], centered on 0, upright as the shapes are on average, with a root mean
+        square distance of 1 from the center; and the aligned shapes [N, K, 2], NaN where a point is
         missing.
 
     Raises:
@@ -164,8 +164,8 @@ def procrustes(
         raise ValueError("A landmark is missing in all faces: there is no mean shape.")
     shapes = np.where(present[..., None], np.asarray(landmarks_px, np.float64), 0.0)
     weights = present.astype(np.float64)
-    centred = shapes - (np.sum(shapes, axis=1) / np.sum(weights, axis=1)[:, None])[:, None]
-    mean = _standard(_mean_present(centred, present), flip_permutation)
+    centered = shapes - (np.sum(shapes, axis=1) / np.sum(weights, axis=1)[:, None])[:, None]
+    mean = _standard(_mean_present(centered, present), flip_permutation)
     moved = np.inf
     for _ in range(most_rounds):
         aligned = apply_affine(similarity_to(shapes, mean, weights=weights), shapes)
@@ -185,11 +185,11 @@ def _mean_present(shapes: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def _standard(shape: np.ndarray, flip_permutation: Sequence[int] | None) -> np.ndarray:
-    """Centres a shape [K, 2], scales it to unit size, and makes it symmetric if it can."""
-    centred = shape - np.mean(shape, axis=0)
+    """Centers a shape [K, 2], scales it to unit size, and makes it symmetric if it can."""
+    centered = shape - np.mean(shape, axis=0)
     if flip_permutation is not None:
-        centred = (centred + centred[list(flip_permutation)] * [-1.0, 1.0]) / 2
-    size = np.sqrt(np.mean(np.sum(centred**2, axis=-1)))
+        centered = (centered + centered[list(flip_permutation)] * [-1.0, 1.0]) / 2
+    size = np.sqrt(np.mean(np.sum(centered**2, axis=-1)))
     if not size > 0:
         raise ValueError("All points of the mean shape coincide.")
-    return centred / size
+    return centered / size

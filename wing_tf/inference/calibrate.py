@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from wing_tf.data import example_schema as schema
+from wing_tf.data import record_schema as schema
 from wing_tf.data.read import read_faces
 from wing_tf.data.records import RecordSet
 

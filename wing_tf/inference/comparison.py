@@ -1,4 +1,4 @@
-"""Two models on the same faces: how far their landmarks are apart, and pictures of it."""
+"""Two models on the same faces: how far their landmarks are apart, and images of it."""
 
 import dataclasses
 import heapq
@@ -12,7 +12,7 @@ from wing_tf.landmarks import LandmarkScheme
 from wing_tf.runtime.faces import LocatedFace
 from wing_tf.visualization import contact_sheet, draw_faces
 from wing_tf.visualization.draw import put_text
-from wing_tf.visualization.sheets import fit_picture
+from wing_tf.visualization.sheets import fit_image
 
 SHOWN = 24
 """How many faces are on a sheet."""
@@ -27,8 +27,8 @@ class FaceDifference:
     """One face by two models.
 
     Attributes:
-        image: the picture's name.
-        face: its number in the picture, from 1.
+        image: the image's name.
+        face: its number in the image, from 1.
         distances_px: [K] between the two models' landmarks; NaN where one has none.
         size_px: sqrt(w h) of the box round the first model's landmarks.
         tile: the face with either model's landmarks, side by side; None where it is not kept.
@@ -74,14 +74,14 @@ def compare_faces(
     models: Sequence[Callable[[np.ndarray, np.ndarray], list[LocatedFace]]],
     scheme: LandmarkScheme,
 ) -> list[FaceDifference]:
-    """Runs two models on the same boxes of a picture.
+    """Runs two models on the same boxes of an image.
 
     Args:
         image: uint8 RGB [H, W, 3].
-        name: of the picture.
+        name: of the image.
         boxes_xyxy_px: [N, 4].
-        models: two landmarkers of the same mark-up.
-        scheme: the mark-up.
+        models: two landmarkers of the same scheme.
+        scheme: the scheme.
     """
     first, second = (model(image, boxes_xyxy_px) for model in models)
     differences = []
@@ -159,7 +159,7 @@ def _tile(image: np.ndarray, faces: Sequence[LocatedFace], scheme: LandmarkSchem
     for letter, face in zip("AB", faces, strict=True):
         moved = dataclasses.replace(face, landmarks_px=face.landmarks_px - [x0, y0])
         drawn = draw_faces(crop, [moved], scheme, boxes=False, captions=False, scale=scale)
-        half = fit_picture(drawn, (_TILE_PX, _TILE_PX))
+        half = fit_image(drawn, (_TILE_PX, _TILE_PX))
         put_text(half, letter, np.array([_TILE_PX - 20, 22]), size_px=16)
         halves.append(half)
     gap = np.zeros((_TILE_PX, _GAP_PX, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""All pictures of a folder, in a run that can be stopped and gone on with."""
+"""All images of a folder, in a run that can be stopped and gone on with."""
 
 import dataclasses
 import errno
@@ -12,16 +12,16 @@ import numpy as np
 from tqdm import tqdm
 
 from wing_tf.inference.landmarker import Landmarker
-from wing_tf.inference.output import PictureFaces, drawn_names, pts_bases, write_pts
+from wing_tf.inference.output import ImageFaces, drawn_names, pts_bases, write_pts
 from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
 from wing_tf.runtime.faces import LocatedFace
-from wing_tf.visualization.files import load_picture, save_picture
+from wing_tf.utils.image_files import load_image, save_image
 
 ENDINGS = (".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Files that are taken for pictures, whatever is in them."""
+"""Files that are taken for images, whatever is in them."""
 
 FAULTS = (ValueError, OSError, MemoryError, cv2.error)
-"""What one picture can raise, for which it is skipped."""
+"""What one image can raise, for which it is skipped."""
 
 _NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 _AT_ONCE, _PIXELS_AT_ONCE = 16, 24_000_000
@@ -33,22 +33,22 @@ class FolderSummary:
     """What a run over a folder came to, earlier parts of it included.
 
     Attributes:
-        pictures: how many could be read.
+        images: how many could be read.
         faces: how many were found in them.
         skipped: names and reasons of what could not be read.
         results: the file of all results.
     """
 
-    pictures: int
+    images: int
     faces: int
     skipped: dict[str, str]
     results: pathlib.Path
 
 
-def find_pictures(
+def find_images(
     folder: pathlib.Path, *, leave_out: pathlib.Path | None = None
 ) -> tuple[list[str], dict[str, str]]:
-    """Finds the pictures in a folder and in those below it.
+    """Finds the images in a folder and in those below it.
 
     Args:
         folder: where to look. Links to other folders are not followed.
@@ -91,28 +91,28 @@ def run_folder(
     settings: Mapping[str, Any],
     draw: Callable[[np.ndarray, Sequence[LocatedFace]], np.ndarray] | None = None,
 ) -> FolderSummary:
-    """Locates the faces of all pictures of a folder.
+    """Locates the faces of all images of a folder.
 
     Results are on the disk batch by batch. Called again with the same settings, it goes on behind
-    the last whole picture, and the files become those of a run that was never stopped. What can't
+    the last whole image, and the files become those of a run that was never stopped. What can't
     be read, located or drawn is listed, and nothing of it ends the run.
 
     Args:
         landmarker: with a detector.
-        folder: of the pictures.
+        folder: of the images.
         output: gets ``landmarks.jsonl`` (``landmarks.csv``), ``skipped.csv`` and ``run.json``; in
-            folders like those of the pictures, ``.pts`` files, and below ``drawn`` pictures.
+            folders like those of the images, ``.pts`` files, and below ``drawn`` images.
         form: "jsonl", "csv", or "pts" for JSON lines and one ``.pts`` file a face as well.
         settings: plain values that say what makes the results, for `claim_output`.
-        draw: a picture and its faces to the picture that goes into ``drawn``; none if None.
+        draw: an image and its faces to the image that goes into ``drawn``; none if None.
 
     Raises:
         ValueError: if the folder is missing, or the output is of another run.
         OSError: if the output can't be written: the disk is full, or rights are missing.
     """
-    names, closed = find_pictures(folder, leave_out=output)
+    names, closed = find_images(folder, leave_out=output)
     if not names and not closed:
-        raise ValueError(f"No pictures in {folder}: no file ends in {', '.join(ENDINGS)}.")
+        raise ValueError(f"No images in {folder}: no file ends in {', '.join(ENDINGS)}.")
     claim_output(output, {"folder": str(folder.resolve()), "format": form, **settings})
     results = output / ("landmarks.csv" if form == "csv" else "landmarks.jsonl")
     bases = pts_bases(names) if form == "pts" else {}
@@ -122,7 +122,7 @@ def run_folder(
         done = {*file.done, *skipped.reasons}
         left = [name for name in names if name not in done]
         with tqdm(
-            total=len(names), initial=len(names) - len(left), unit="picture", disable=None
+            total=len(names), initial=len(names) - len(left), unit="image", disable=None
         ) as bar:
             for images, faults in _batches(folder, left):
                 found = _locate(landmarker, folder, images, faults)
@@ -132,7 +132,7 @@ def run_folder(
                             place = output / "drawn" / drawings[name]
                             drawn = draw(images[name], faces)
                             place.parent.mkdir(parents=True, exist_ok=True)
-                            save_picture(place, drawn)
+                            save_image(place, drawn)
                         if form == "pts":
                             write_pts(faces, output / bases[name])
                     except FAULTS as error:
@@ -142,57 +142,56 @@ def run_folder(
                         del found[name]
                 skipped.write(faults)
                 file.write(
-                    PictureFaces(name, images[name].shape[:2], faces)
-                    for name, faces in found.items()
+                    ImageFaces(name, images[name].shape[:2], faces) for name, faces in found.items()
                 )
                 bar.update(len(found) + len(faults))
         faces_found = sum(file.done.values())
         return FolderSummary(len(file.done), faces_found, dict(skipped.reasons), results)
 
 
-def readable_pictures(
+def readable_images(
     image: str | None,
     folder: str | None,
     skipped: dict[str, str],
     *,
     leave_out: pathlib.Path | None = None,
 ) -> Iterator[tuple[str, pathlib.Path, np.ndarray]]:
-    """Yields the name, the path and the pixels of one picture, or of those of a folder.
+    """Yields the name, the path and the pixels of one image, or of those of a folder.
 
     Args:
-        image: a picture, which must be readable.
-        folder: a folder, if there is no picture.
+        image: an image, which must be readable.
+        folder: a folder, if there is no image.
         skipped: gets what can't be read in the folder, and why.
-        leave_out: see `find_pictures`.
+        leave_out: see `find_images`.
 
     Raises:
-        ValueError: if the picture or the folder can't be read.
+        ValueError: if the image or the folder can't be read.
     """
     if image:
-        yield image, pathlib.Path(image), load_picture(image)
+        yield image, pathlib.Path(image), load_image(image)
         return
     place = pathlib.Path(folder or ".")
-    names, closed = find_pictures(place, leave_out=leave_out)
+    names, closed = find_images(place, leave_out=leave_out)
     skipped |= closed
-    for name in tqdm(names, unit="picture", disable=None):
+    for name in tqdm(names, unit="image", disable=None):
         try:
-            picture = load_picture(place / name)
+            rgb = load_image(place / name)
         except FAULTS as error:
             skipped[name] = reason_of(error)
             continue
-        yield name, place / name, picture
+        yield name, place / name, rgb
 
 
 def _batches(
     folder: pathlib.Path, names: Sequence[str]
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, str]]]:
-    """Yields pictures by name, and why others can't be read; as many as fit into memory easily."""
+    """Yields images by name, and why others can't be read; as many as fit into memory easily."""
     images: dict[str, np.ndarray] = {}
     faults: dict[str, str] = {}
     pixels = 0
     for name in names:
         try:
-            images[name] = load_picture(folder / name)
+            images[name] = load_image(folder / name)
             pixels += images[name].size // 3
         except FAULTS as error:
             faults[name] = reason_of(error)
@@ -209,7 +208,7 @@ def _locate(
     images: Mapping[str, np.ndarray],
     faults: dict[str, str],
 ) -> dict[str, list[LocatedFace]]:
-    """Returns the faces of each picture; one that fails is added to the faults instead."""
+    """Returns the faces of each image; one that fails is added to the faults instead."""
     boxes = {}
     for name, image in images.items():
         try:
@@ -230,7 +229,7 @@ def _locate(
 
 
 def _is_the_outputs(error: BaseException) -> bool:
-    """Whether no other picture could be written either: not if it is this one's name or pixels."""
+    """Whether no other image could be written either: not if it is this one's name or pixels."""
     return (
         isinstance(error, OSError) and error.errno is not None and error.errno not in _NAME_ERRORS
     )

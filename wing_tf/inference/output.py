@@ -1,4 +1,4 @@
-"""What was found in pictures, as JSON, JSON lines, CSV and ``.pts`` files."""
+"""What was found in images, as JSON, JSON lines, CSV and ``.pts`` files."""
 
 import csv
 import dataclasses
@@ -14,20 +14,20 @@ import numpy as np
 
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.runtime.faces import LocatedFace
-from wing_tf.visualization.files import write_text
+from wing_tf.utils.atomic import write_text
 
 _DIGITS_PX, _DIGITS = 3, 4
 
 
 @dataclasses.dataclass(frozen=True)
-class PictureFaces:
-    """What was found in one picture or frame.
+class ImageFaces:
+    """What was found in one image or frame.
 
     Attributes:
-        image: the picture's name.
-        size_hw: of the picture in pixels.
+        image: the image's name.
+        size_hw: of the image in pixels.
         faces: none where nothing was found.
-        frame: its number in a video, from 0; None for a picture.
+        frame: its number in a video, from 0; None for an image.
         time_s: its time in a video.
     """
 
@@ -38,7 +38,7 @@ class PictureFaces:
     time_s: float | None = None
 
 
-def as_dict(found: PictureFaces, scheme: LandmarkScheme) -> dict[str, Any]:
+def as_dict(found: ImageFaces, scheme: LandmarkScheme) -> dict[str, Any]:
     """Returns plain values for JSON; what is not known is None."""
     values: dict[str, Any] = {"image": found.image}
     if found.frame is not None:
@@ -73,8 +73,8 @@ def _rounded(values: Any, digits: int) -> Any:
 def csv_columns(scheme: LandmarkScheme, *, video: bool = False) -> list[str]:
     """Returns the names of a CSV file's columns.
 
-    A row is one face. ``faces`` is how many its picture has and ``face`` which of them it is, from
-    1; a picture without faces has one row, in which all after ``faces`` is empty.
+    A row is one face. ``faces`` is how many its image has and ``face`` which of them it is, from
+    1; an image without faces has one row, in which all after ``faces`` is empty.
     """
     columns = ["image", "frame", "time_s"] if video else ["image"]
     columns += ["width_px", "height_px", "faces", "face", *(["identity"] if video else []), "score"]
@@ -85,8 +85,8 @@ def csv_columns(scheme: LandmarkScheme, *, video: bool = False) -> list[str]:
                       (("x", "_px"), ("y", "_px"), ("score", ""))]  # fmt: skip
 
 
-def csv_rows(found: PictureFaces, scheme: LandmarkScheme) -> list[list[Any]]:
-    """Returns a picture's rows; see `csv_columns`. What is not known is None, written as empty."""
+def csv_rows(found: ImageFaces, scheme: LandmarkScheme) -> list[list[Any]]:
+    """Returns an image's rows; see `csv_columns`. What is not known is None, written as empty."""
     values = as_dict(found, scheme)
     video = found.frame is not None
     start = [found.image, *([values["frame"], values["time_s"]] if video else [])]
@@ -104,12 +104,12 @@ def csv_rows(found: PictureFaces, scheme: LandmarkScheme) -> list[list[Any]]:
     return rows
 
 
-def format_json(found: PictureFaces, scheme: LandmarkScheme) -> str:
+def format_json(found: ImageFaces, scheme: LandmarkScheme) -> str:
     """Returns a JSON file's text."""
     return json.dumps(as_dict(found, scheme), indent=1, allow_nan=False)
 
 
-def format_json_line(found: PictureFaces, scheme: LandmarkScheme) -> str:
+def format_json_line(found: ImageFaces, scheme: LandmarkScheme) -> str:
     """Returns one line of JSON, with its end."""
     values = as_dict(found, scheme)
     return json.dumps(values, separators=(",", ":"), allow_nan=False) + "\n"
@@ -132,7 +132,7 @@ def pts_files(faces: Sequence[LocatedFace], base: pathlib.Path) -> dict[pathlib.
     """Returns one ``.pts`` file a face, by path, numbered from 1 if there are several.
 
     Args:
-        faces: of a picture.
+        faces: of an image.
         base: the files' path without an ending.
     """
     ends = [f"_{n}" for n in range(1, len(faces) + 1)] if len(faces) > 1 else [""]
@@ -143,9 +143,9 @@ def pts_files(faces: Sequence[LocatedFace], base: pathlib.Path) -> dict[pathlib.
 
 
 def single_files(
-    found: PictureFaces, scheme: LandmarkScheme, base: pathlib.Path, form: str
+    found: ImageFaces, scheme: LandmarkScheme, base: pathlib.Path, form: str
 ) -> dict[pathlib.Path, str]:
-    """Returns the files, by path, of a picture on its own.
+    """Returns the files, by path, of an image on its own.
 
     Args:
         found: what is in it.
@@ -162,23 +162,23 @@ def single_files(
     return {base.with_name(f"{base.name}.{form}"): text}
 
 
-def pts_bases(pictures: Sequence[str]) -> dict[str, str]:
-    """Returns the paths of pictures' ``.pts`` files without an ending, one for each picture.
+def pts_bases(images: Sequence[str]) -> dict[str, str]:
+    """Returns the paths of images' ``.pts`` files without an ending, one for each image.
 
-    The picture's own without its ending, as is the custom; with it, and a mark behind it if need
-    be, where another picture's files would have the same name.
+    The image's own without its ending, as is the custom; with it, and a mark behind it if need
+    be, where another image's files would have the same name.
 
     Args:
-        pictures: relative paths.
+        images: relative paths.
 
     Example:
         >>> pts_bases(["a.jpg", "b.jpg", "b.png"])
         {'a.jpg': 'a', 'b.jpg': 'b.jpg', 'b.png': 'b.png'}
     """
-    plain = {name: str(pathlib.PurePosixPath(name).with_suffix("")) for name in pictures}
+    plain = {name: str(pathlib.PurePosixPath(name).with_suffix("")) for name in images}
     counts = Counter(plain.values())
     # What is taken, and what those files would be called of which a number is left out.
-    taken = {folder.removesuffix(".pts") for folder in _folders_of(pictures)}
+    taken = {folder.removesuffix(".pts") for folder in _folders_of(images)}
     numbered = {_without_number(base) for base in taken}
     bases = {}
     for name, base in plain.items():
@@ -191,21 +191,21 @@ def pts_bases(pictures: Sequence[str]) -> dict[str, str]:
     return bases
 
 
-def drawn_names(pictures: Sequence[str]) -> dict[str, str]:
-    """Returns the paths of drawn pictures, one for each picture.
+def drawn_names(images: Sequence[str]) -> dict[str, str]:
+    """Returns the paths of drawn images, one for each image.
 
-    The picture's own; with ``.jpg`` behind it where it is of a kind that is not written.
+    The image's own; with ``.jpg`` behind it where it is of a kind that is not written.
 
     Args:
-        pictures: relative paths.
+        images: relative paths.
 
     Example:
         >>> drawn_names(["a.png", "a.bmp"])
         {'a.png': 'a.png', 'a.bmp': 'a.bmp.jpg'}
     """
-    names = {name: name for name in pictures if name.lower().endswith((".jpg", ".jpeg", ".png"))}
-    taken = {*names, *_folders_of(pictures)}
-    for name in pictures:
+    names = {name: name for name in images if name.lower().endswith((".jpg", ".jpeg", ".png"))}
+    taken = {*names, *_folders_of(images)}
+    for name in images:
         if name not in names:
             names[name] = next(
                 path for choice in _choices(name) if (path := f"{choice}.jpg") not in taken
@@ -214,8 +214,8 @@ def drawn_names(pictures: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _folders_of(pictures: Iterable[str]) -> set[str]:
-    return {str(folder) for name in pictures for folder in pathlib.PurePosixPath(name).parents}
+def _folders_of(images: Iterable[str]) -> set[str]:
+    return {str(folder) for name in images for folder in pathlib.PurePosixPath(name).parents}
 
 
 def _without_number(base: str) -> str:

@@ -1,4 +1,4 @@
-"""The files of a run over many pictures, which a later run goes on with."""
+"""The files of a run over many images, which a later run goes on with."""
 
 import csv
 import json
@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from wing_tf.inference.output import (
-    PictureFaces,
+    ImageFaces,
     csv_columns,
     csv_rows,
     format_csv,
     format_json_line,
 )
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.visualization.files import text_bytes, write_text
+from wing_tf.utils.atomic import write_text
+from wing_tf.utils.text_files import encode_text
 
 _SETTINGS = "run.json"
 
@@ -65,7 +66,7 @@ class _GrowingFile:
 
     def append(self, text: str) -> None:
         """Adds a text."""
-        self._file.write(text_bytes(text))
+        self._file.write(encode_text(text))
         self._file.flush()
         if self._durable:
             os.fsync(self._file.fileno())
@@ -84,9 +85,9 @@ class _GrowingFile:
 class ResultFile(_GrowingFile):
     """A file of results that grows, and that a later run goes on with.
 
-    What `write` adds of pictures is on the disk when it returns. Of a video, whose frames come one
+    What `write` adds of images is on the disk when it returns. Of a video, whose frames come one
     by one, the system has it: it outlives the program, but not the machine. A run that was killed
-    leaves a picture half written at most, which is cut off when the file is opened again.
+    leaves an image half written at most, which is cut off when the file is opened again.
 
     Args:
         path: the file, ``.jsonl`` or ``.csv``; made if it is missing.
@@ -94,7 +95,7 @@ class ResultFile(_GrowingFile):
         video: whether rows have a frame, a time and identities.
 
     Attributes:
-        done: how many faces each picture has that is in it, by name.
+        done: how many faces each image has that is in it, by name.
 
     Raises:
         ValueError: if the file is there and is not such a file.
@@ -107,8 +108,8 @@ class ResultFile(_GrowingFile):
         self.done, length = self._read(_whole_lines(path), header)
         super().__init__(path, length=length, header=header, durable=not video)
 
-    def write(self, found: Iterable[PictureFaces]) -> None:
-        """Adds pictures, all of them in one write."""
+    def write(self, found: Iterable[ImageFaces]) -> None:
+        """Adds images, all of them in one write."""
         found = list(found)
         texts = (
             format_csv(csv_rows(one, self._scheme))
@@ -120,29 +121,29 @@ class ResultFile(_GrowingFile):
         self.done |= {one.image: len(one.faces) for one in found}
 
     def _read(self, text: str, header: str) -> tuple[dict[str, int], int]:
-        """Returns the pictures that are there as a whole, and the bytes of their text."""
+        """Returns the images that are there as a whole, and the bytes of their text."""
         if not text:
             return {}, 0
         if not text.startswith(header):
             raise ValueError(f"{self.path} is of another run: its columns differ.")
         try:
             if self._as_csv:
-                return _whole_pictures(text)
+                return _whole_images(text)
             entries = [json.loads(line) for line in _lines(text)]
             done = {entry["image"]: len(entry["faces"]) for entry in entries}
         except (ValueError, KeyError, TypeError, csv.Error):
-            raise ValueError(f"{self.path} is damaged: a line is no picture of a run.") from None
-        return done, len(text_bytes(text))
+            raise ValueError(f"{self.path} is damaged: a line is no image of a run.") from None
+        return done, len(encode_text(text))
 
 
 class SkippedFile(_GrowingFile):
-    """A CSV file of pictures that can't be used, which grows like a `ResultFile`.
+    """A CSV file of images that can't be used, which grows like a `ResultFile`.
 
     Args:
         path: the file; made if it is missing.
 
     Attributes:
-        reasons: why, by the picture's name.
+        reasons: why, by the image's name.
 
     Raises:
         ValueError: if the file is there and is not such a file.
@@ -156,20 +157,20 @@ class SkippedFile(_GrowingFile):
             self.reasons = {row["image"]: row["reason"] for row in csv.DictReader(_lines(text))}
         except csv.Error:
             raise ValueError(f"{path} is damaged: it is no table.") from None
-        super().__init__(path, length=len(text_bytes(text)), header=header)
+        super().__init__(path, length=len(encode_text(text)), header=header)
 
     def write(self, reasons: Mapping[str, str]) -> None:
-        """Adds pictures."""
+        """Adds images."""
         if not reasons:
             return
         self.append(format_csv(list(reasons.items())))
         self.reasons |= reasons
 
 
-def _whole_pictures(text: str) -> tuple[dict[str, int], int]:
-    """Returns the pictures of a CSV text that have all their rows, and the bytes up to the last."""
+def _whole_images(text: str) -> tuple[dict[str, int], int]:
+    """Returns the images of a CSV text that have all their rows, and the bytes up to the last."""
     lines = _lines(text)
-    ends = np.cumsum([len(text_bytes(line)) for line in lines])
+    ends = np.cumsum([len(encode_text(line)) for line in lines])
     reader = csv.DictReader(lines)
     done: dict[str, int] = {}
     length = int(ends[0])

@@ -1,4 +1,4 @@
-"""Films: frames of a file or a camera with their times, and films written."""
+"""Videos: frames of a file or a camera with their times, and videos written."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ class VideoFrame(NamedTuple):
     """One frame.
 
     Attributes:
-        index: its number in the film, from 0; frames that could not be read are counted, too, as
+        index: its number in the video, from 0; frames that could not be read are counted, too, as
             far as can be told.
         time_s: when it was taken, in seconds from the start; later than the one before.
         image: uint8 RGB [H, W, 3].
@@ -35,7 +35,7 @@ class VideoFrame(NamedTuple):
 
 
 def open_video(source: str | os.PathLike | int) -> "VideoReader":
-    """Opens a film.
+    """Opens a video.
 
     Args:
         source: a file, or the number of a camera (a text of digits is one, too, where there is no
@@ -45,7 +45,7 @@ def open_video(source: str | os.PathLike | int) -> "VideoReader":
         ValueError: if there is no such file or camera, or no frame of it can be read.
 
     Example:
-        >>> with open_video("film.mp4") as video:  # doctest: +SKIP
+        >>> with open_video("video.mp4") as video:  # doctest: +SKIP
         ...     for frame in video:
         ...         print(frame.time_s, frame.image.shape)
     """
@@ -55,14 +55,14 @@ def open_video(source: str | os.PathLike | int) -> "VideoReader":
 
 
 class VideoReader:
-    """Frames of a film in order; see `open_video`.
+    """Frames of a video in order; see `open_video`.
 
     A frame that can't be read is left out, and the next one that can is given. Some damage does
     not show: a decoder may hand out frames with wrong parts.
 
     Attributes:
         size_hw: height and width of a frame.
-        frames_per_s: as the film states it; 30 where it states nothing that makes sense.
+        frames_per_s: as the video states it; 30 where it states nothing that makes sense.
         num_frames: as a file states it; an estimate for some containers; None for a camera and
             where nothing is stated.
         num_broken: how many frames could not be read so far. At the end, frames that a file states
@@ -78,9 +78,9 @@ class VideoReader:
         self._counted = self._path is not None and self._path.suffix.lower() in _COUNTED
         if self._path is not None:
             if not self._path.exists():
-                raise ValueError(f"No film at {self._path}.")
+                raise ValueError(f"No video at {self._path}.")
             if self._path.is_dir():
-                raise ValueError(f"{self._path} is a folder, not a film.")
+                raise ValueError(f"{self._path} is a folder, not a video.")
         with _quiet():
             self._capture = (
                 cv2.VideoCapture(source)
@@ -96,7 +96,7 @@ class VideoReader:
         first = self._read() if self._capture.isOpened() else None
         if first is None:
             self.close()
-            what = "can't be opened" if self.is_camera else "is no film that can be read"
+            what = "can't be opened" if self.is_camera else "is no video that can be read"
             raise ValueError(f"{self._name} {what}.")
         self._first: VideoFrame | None = first
         self.size_hw = first.image.shape[:2]
@@ -159,7 +159,7 @@ class VideoReader:
 
 
 class VideoWriter:
-    """Writes a film, under a temporary name until it is whole.
+    """Writes a video, under a temporary name until it is whole.
 
     Leaving its ``with`` by an exception removes what was written.
 
@@ -183,7 +183,7 @@ class VideoWriter:
         suffix = self.path.suffix.lower()
         if suffix not in _CODECS:
             raise ValueError(
-                f"A film must be one of {', '.join(sorted(_CODECS))}. Received: {self.path}."
+                f"A video must be one of {', '.join(sorted(_CODECS))}. Received: {self.path}."
             )
         if not _SLOWEST_RATE <= frames_per_s <= _FASTEST_RATE:
             raise ValueError(
@@ -191,7 +191,7 @@ class VideoWriter:
                 f"Received: frames_per_s={frames_per_s}."
             )
         if min(size_hw) < 2:
-            raise ValueError(f"A film must be at least 2 x 2 pixels. Received: {tuple(size_hw)}.")
+            raise ValueError(f"A video must be at least 2 x 2 pixels. Received: {tuple(size_hw)}.")
         if not self.path.parent.is_dir():
             raise ValueError(f"No folder {self.path.parent} to write {self.path.name} to.")
         self.frames_per_s = _writable_rate(frames_per_s)
@@ -213,10 +213,10 @@ class VideoWriter:
         """Adds a frame.
 
         Args:
-            image: uint8 RGB [H, W, 3], of the film's size.
+            image: uint8 RGB [H, W, 3], of the video's size.
 
         Raises:
-            ValueError: on another kind or size of picture.
+            ValueError: on another kind or size of image.
         """
         if image.shape != (*self._size_hw, 3) or image.dtype != np.uint8:
             raise ValueError(

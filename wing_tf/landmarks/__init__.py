@@ -1,7 +1,7 @@
-"""Mark-ups of landmarks: what each index means, and which landmarks two of them share."""
+"""Schemes of landmarks: what each index means, and which landmarks two of them share."""
 
 from wing_tf.landmarks.mapping import MAPS, SchemeMap, find_map, load_map
-from wing_tf.landmarks.scheme import BOX_NORMALISERS, LandmarkScheme
+from wing_tf.landmarks.scheme import BOX_NORMALIZERS, LandmarkScheme
 from wing_tf.landmarks.scheme_file import (
     custom_json,
     load_scheme,
@@ -12,7 +12,7 @@ from wing_tf.landmarks.scheme_file import (
 from wing_tf.landmarks.schemes import SCHEMES, get_scheme, register_scheme
 
 __all__ = [
-    "BOX_NORMALISERS",
+    "BOX_NORMALIZERS",
     "MAPS",
     "SCHEMES",
     "LandmarkScheme",

@@ -4,8 +4,8 @@ import numpy as np
 
 from wing_tf.landmarks.schemes import IBUG_68
 
-# Symmetric: landmarks of the picture's left half and of the middle line, rounded to half a
-# millimetre from the 3-D mean shape over thousands of publicly annotated faces.
+# Symmetric: landmarks of the image's left half and of the middle line, rounded to half a
+# millimeter from the 3-D mean shape over thousands of publicly annotated faces.
 _HALF_MM = {
     **{0: (-73, 2.5, -71), 1: (-72.5, 21.5, -68.5), 2: (-70.5, 40.5, -66), 3: (-66.5, 59, -63)},
     **{4: (-59, 76.5, -58), 5: (-47.5, 91.5, -49.5), 6: (-33.5, 104.5, -39), 7: (-18, 114.5, -28)},
@@ -31,8 +31,8 @@ def _whole_head() -> np.ndarray:
 
 
 AVERAGE_HEAD_MM = _whole_head()
-"""The 68 landmarks of the average face, float64 [68, 3], in millimetres.
+"""The 68 landmarks of the average face, float64 [68, 3], in millimeters.
 
-Origin at the nasion (landmark 27); x to the right of the picture of a frontal face, y down, z
+Origin at the nasion (landmark 27); x to the right of the image of a frontal face, y down, z
 towards the viewer.
 """

@@ -1,4 +1,4 @@
-"""From one mark-up's landmarks to another's, to judge a model on data of another mark-up."""
+"""From one scheme's landmarks to another's, to judge a model on data of another scheme."""
 
 import json
 import pathlib
@@ -24,19 +24,19 @@ from wing_tf.landmarks.schemes import (
 
 @dataclass(frozen=True, kw_only=True)
 class SchemeMap:
-    """Which landmarks of one mark-up stand for each landmark of another.
+    """Which landmarks of one scheme stand for each landmark of another.
 
     Args:
-        source: the mark-up that a model predicts.
-        target: the mark-up of the data.
+        source: the scheme that a model predicts.
+        target: the scheme of the data.
         groups: for each landmark of the target, the source's indices whose mean stands for it;
             empty where nothing does: that landmark is not judged.
         reference: why these.
-        known_residual: the map's own error, as a fraction of the target's default normaliser: 0 for
+        known_residual: the map's own error, as a fraction of the target's default normalizer: 0 for
             a part of the same points, None where it was not measured (see `residual`).
 
     Raises:
-        ValueError: if the groups don't fit the mark-ups, or the map is not the same for a flipped
+        ValueError: if the groups don't fit the schemes, or the map is not the same for a flipped
             face: a sign of a wrong index.
 
     Example:
@@ -78,7 +78,7 @@ class SchemeMap:
             partner = target.flip_permutation[index]
             if groups[partner] != flipped:
                 raise ValueError(
-                    f"`groups` must be mirrored by both mark-ups' flips: {index} is made of "
+                    f"`groups` must be mirrored by both schemes' flips: {index} is made of "
                     f"{group}, so {partner} must be of {flipped}. Received: {groups[partner]}."
                 )
 
@@ -115,7 +115,7 @@ class SchemeMap:
         """Returns how far the map is off for each of the target's landmarks [K target].
 
         Args:
-            source_px: the true landmarks [N, K source, 2] of faces in the source's mark-up.
+            source_px: the true landmarks [N, K source, 2] of faces in the source's scheme.
             target_px: the same faces' true landmarks [N, K target, 2] in the target's.
             distance_px: [N], what to divide by.
 
@@ -131,7 +131,7 @@ class SchemeMap:
 
 
 def find_map(source: str | LandmarkScheme, target: str | LandmarkScheme) -> SchemeMap:
-    """Returns the built-in map between two mark-ups.
+    """Returns the built-in map between two schemes.
 
     Raises:
         ValueError: if there is none; the message lists what there is.
@@ -150,8 +150,8 @@ def find_map(source: str | LandmarkScheme, target: str | LandmarkScheme) -> Sche
 def load_map(path: str | pathlib.Path) -> SchemeMap:
     """Reads a map from a JSON file.
 
-    The file holds the mark-ups ``source`` and ``target`` and ``groups``, a list of lists of
-    indices; ``reference`` and ``known_residual`` are welcome. A mark-up is a known name, a JSON
+    The file holds the schemes ``source`` and ``target`` and ``groups``, a list of lists of
+    indices; ``reference`` and ``known_residual`` are welcome. A scheme is a known name, a JSON
     file's (relative to this one) or a JSON object as in such a file
     (`wing_tf.landmarks.scheme_from_dict`).
 
@@ -199,8 +199,8 @@ MAPS: dict[tuple[str, str], SchemeMap] = {
         SchemeMap(
             source=IBUG_68,
             target=AFLW_19,
-            # The ends and the middle of each brow, eyes with their centres, the wings and the tip
-            # of the nose, the mouth's corners and its centre between the lips' inner edges, chin.
+            # The ends and the middle of each brow, eyes with their centers, the wings and the tip
+            # of the nose, the mouth's corners and its center between the lips' inner edges, chin.
             groups=_groups(
                 f"17 19 21 22 24 26 36 {_LEFT_EYE} 39 42 {_RIGHT_EYE} 45 31 30 35 48 62+66 54 8"
             ),
@@ -215,7 +215,7 @@ MAPS: dict[tuple[str, str], SchemeMap] = {
                 "17 26 21 22 19 - 24 - 36 45 39 42 37+38 40+41 43+44 46+47 "
                 f"{_LEFT_EYE} {_RIGHT_EYE} 31 35 30 33 48 54 51 62 66 57 8"
             ),
-            reference="By the mark-ups' pictures.",
+            reference="By the schemes' images.",
         ),
         SchemeMap(
             source=IBUG_68,
@@ -258,7 +258,7 @@ MAPS: dict[tuple[str, str], SchemeMap] = {
                     60, 61, 63, 64, 65, 67, 68, 69, 71, 72, 73, 75, *range(76, 96),
                 ))
             ),
-            reference="By the mark-ups' pictures, as is usual.",
+            reference="By the schemes' images, as is usual.",
         ),
     )
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a mark-up of landmarks is, described as checked, immutable data."""
+"""What a scheme of landmarks is, described as checked, immutable data."""
 
 import operator
 from collections.abc import Iterable, Mapping
@@ -6,21 +6,21 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
-BOX_NORMALISERS = ("box", "box_width", "diagonal")
-"""Normalisers every scheme has: sqrt(w h), w and sqrt(w^2 + h^2) of the tight landmark box."""
+BOX_NORMALIZERS = ("box", "box_width", "diagonal")
+"""Normalizers every scheme has: sqrt(w h), w and sqrt(w^2 + h^2) of the tight landmark box."""
 
 Indices = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LandmarkScheme:
-    """One mark-up: how many landmarks there are and what each of them means.
+    """One scheme: how many landmarks there are and what each of them means.
 
-    Flipping a picture, normalising an error, drawing a face and rendering a boundary map all
+    Flipping an image, normalizing an error, drawing a face and rendering a boundary map all
     need to know which index is which. That knowledge lives here, once, and is checked when the
     object is made, so that a wrong index fails at import and not as a slightly worse error.
 
-    Indices are 0-based. In the names of regions "left" and "right" are sides of the PICTURE
+    Indices are 0-based. In the names of regions "left" and "right" are sides of the IMAGE
     (`left_eye` has the smaller x on an upright frontal face) unless the scheme says otherwise:
     body joints (`lsp_14`) are named by the person's own side.
 
@@ -31,17 +31,17 @@ class LandmarkScheme:
             `new[i] = old[flip_permutation[i]]`, with x mirrored; its own inverse.
         regions: Name to indices. Each landmark is in exactly one region. The flip takes
             `left_<part>` to `right_<part>` and every other region to itself.
-        normalisers: Name to two groups of indices. The normaliser is the distance between the
+        normalizers: Name to two groups of indices. The normalizer is the distance between the
             mean points of the groups. A name that begins with `inter_` is a distance between
             mirrored parts: the flip must swap its groups.
-        default_normaliser: A key of `normalisers`, or one of `BOX_NORMALISERS`, which need no
+        default_normalizer: A key of `normalizers`, or one of `BOX_NORMALIZERS`, which need no
             indices and therefore exist for every scheme.
         subsets: Name to indices that are evaluated on their own, such as the 49 inner points.
         boundary_curves: Curves of the boundary map: indices in the order in which a spline runs
             through them. The flip takes each curve to a curve, in either direction.
         lines: Polylines to draw. Empty (the default) means the boundary curves.
         point_names: K names of the landmarks; none if they have only numbers.
-        reference: Where the mark-up comes from.
+        reference: Where the scheme comes from.
 
     Raises:
         ValueError: When the fields contradict each other; the message names the field.
@@ -56,8 +56,8 @@ class LandmarkScheme:
     num_landmarks: int
     flip_permutation: Indices = field(repr=False)
     regions: Mapping[str, Indices] = field(repr=False)
-    normalisers: Mapping[str, tuple[Indices, Indices]] = field(repr=False)
-    default_normaliser: str = field(repr=False)
+    normalizers: Mapping[str, tuple[Indices, Indices]] = field(repr=False)
+    default_normalizer: str = field(repr=False)
     subsets: Mapping[str, Indices] = field(default_factory=dict, repr=False)
     boundary_curves: tuple[Indices, ...] = field(default=(), repr=False)
     lines: tuple[Indices, ...] = field(default=(), repr=False)
@@ -82,7 +82,7 @@ class LandmarkScheme:
             )
         self._check_flip_permutation()
         self._check_regions()
-        self._check_normalisers()
+        self._check_normalizers()
         self._check_subsets()
         self._check_boundary_curves()
         self._check_lines()
@@ -104,12 +104,12 @@ class LandmarkScheme:
         return _rebuild, (type(self), plain)
 
     def means_the_same(self, other: "LandmarkScheme") -> bool:
-        """Whether the same points are meant: their number, pairs and normalisers."""
+        """Whether the same points are meant: their number, pairs and normalizers."""
         return (
             self.num_landmarks == other.num_landmarks
             and self.flip_permutation == other.flip_permutation
-            and dict(self.normalisers) == dict(other.normalisers)
-            and self.default_normaliser == other.default_normaliser
+            and dict(self.normalizers) == dict(other.normalizers)
+            and self.default_normalizer == other.default_normalizer
         )
 
     def subset(self, name: str) -> Indices:
@@ -141,7 +141,7 @@ class LandmarkScheme:
         object.__setattr__(self, attribute, value)
 
     def _flipped(self, indices: Iterable[int]) -> Indices:
-        """Returns the landmarks that take the place of `indices` in a flipped picture."""
+        """Returns the landmarks that take the place of `indices` in a flipped image."""
         return tuple(self.flip_permutation[index] for index in indices)
 
     def _check_flip_permutation(self) -> None:
@@ -193,10 +193,10 @@ class LandmarkScheme:
                     f"{partner!r}. Received: {name!r} maps to {sorted(self._flipped(indices))}."
                 )
 
-    def _check_normalisers(self) -> None:
-        normalisers = {}
-        for name, groups in self.normalisers.items():
-            label = f"normalisers[{name!r}]"
+    def _check_normalizers(self) -> None:
+        normalizers = {}
+        for name, groups in self.normalizers.items():
+            label = f"normalizers[{name!r}]"
             if len(groups) != 2:
                 raise ValueError(
                     f"`{label}` must be two groups of indices. Received: {len(groups)} groups."
@@ -211,18 +211,18 @@ class LandmarkScheme:
                     f"`{label}` must be two groups that the flip swaps. Received: {first} maps to "
                     f"{self._flipped(first)}, not to {second}."
                 )
-            normalisers[name] = (first, second)
-        self._set("normalisers", MappingProxyType(normalisers))
-        _check_names("normalisers", normalisers)
-        reserved = sorted(set(normalisers) & set(BOX_NORMALISERS))
+            normalizers[name] = (first, second)
+        self._set("normalizers", MappingProxyType(normalizers))
+        _check_names("normalizers", normalizers)
+        reserved = sorted(set(normalizers) & set(BOX_NORMALIZERS))
         if reserved:
             raise ValueError(
-                f"`normalisers` must not redefine {BOX_NORMALISERS}. Received: {reserved}."
+                f"`normalizers` must not redefine {BOX_NORMALIZERS}. Received: {reserved}."
             )
-        if self.default_normaliser not in {*normalisers, *BOX_NORMALISERS}:
+        if self.default_normalizer not in {*normalizers, *BOX_NORMALIZERS}:
             raise ValueError(
-                f"`default_normaliser` must be one of {[*normalisers, *BOX_NORMALISERS]}. "
-                f"Received: default_normaliser={self.default_normaliser!r}."
+                f"`default_normalizer` must be one of {[*normalizers, *BOX_NORMALIZERS]}. "
+                f"Received: default_normalizer={self.default_normalizer!r}."
             )
 
     def _check_subsets(self) -> None:
@@ -296,7 +296,7 @@ def _check_names(label: str, mapping: Mapping[str, object]) -> None:
 
 
 def _mirrored_name(name: str) -> str:
-    """Returns the region that `name` becomes in a flipped picture."""
+    """Returns the region that `name` becomes in a flipped image."""
     for side, other in (("left_", "right_"), ("right_", "left_")):
         if name.startswith(side):
             return other + name.removeprefix(side)

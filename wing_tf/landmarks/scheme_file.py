@@ -1,4 +1,4 @@
-"""Mark-ups as JSON: your own ones in, any one out."""
+"""Schemes as JSON: your own ones in, any one out."""
 
 import json
 import pathlib
@@ -10,27 +10,27 @@ from wing_tf.landmarks.scheme import LandmarkScheme
 from wing_tf.landmarks.schemes import is_built_in, register_scheme
 
 _KEYS = (
-    "name", "points", "pairs", "normaliser", "normalisers", "regions", "subsets", "curves",
+    "name", "points", "pairs", "normalizer", "normalizers", "regions", "subsets", "curves",
     "lines", "reference",
 )  # fmt: skip
 
 
 def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
-    """Returns the mark-up that a JSON object describes.
+    """Returns the scheme that a JSON object describes.
 
     Keys, of which ``name``, ``points`` and ``pairs`` must be there:
 
     * ``name``: letters, digits and _.
     * ``points``: how many, or a list of their names; each place below takes indices (from 0) or
       these names.
-    * ``pairs``: pairs of points that change places in a mirrored picture. A point that is in none
+    * ``pairs``: pairs of points that change places in a mirrored image. A point that is in none
       lies on the mirror line and stays itself.
-    * ``normaliser``: what errors are divided by: two points (or two lists of points, whose means
+    * ``normalizer``: what errors are divided by: two points (or two lists of points, whose means
       count), or "box", "box_width", "diagonal": of the data set's own face box where records hold
       one, else of the landmarks. "box" if absent.
-    * ``normalisers``: an object of more such distances by name; ``normaliser`` may name one.
+    * ``normalizers``: an object of more such distances by name; ``normalizer`` may name one.
     * ``curves``: lists of points through which the boundary map's curves run.
-    * ``lines``: lists of points that pictures join; the curves if absent.
+    * ``lines``: lists of points that images join; the curves if absent.
     * ``regions``: an object of lists that scores are also given for, each point in exactly one;
       all in one if absent. left_... and right_... must be mirror images.
     * ``subsets``: an object of lists that scores are also given for.
@@ -42,7 +42,7 @@ def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
     Example:
         >>> scheme = scheme_from_dict(
         ...     {"name": "eyes_3", "points": ["left", "right", "nose"],
-        ...      "pairs": [["left", "right"]], "normaliser": ["left", "right"]})
+        ...      "pairs": [["left", "right"]], "normalizer": ["left", "right"]})
         >>> scheme.flip_permutation
         (1, 0, 2)
     """
@@ -50,7 +50,7 @@ def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
     absent = [key for key in ("name", "points", "pairs") if key not in values]
     if unknown or absent:
         raise ValueError(
-            f"A mark-up has the keys {', '.join(_KEYS)}. "
+            f"A scheme has the keys {', '.join(_KEYS)}. "
             f"Received: unknown {unknown}, absent {absent}."
         )
     points = values["points"]
@@ -89,15 +89,15 @@ def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
 
     def distance(groups: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
         if isinstance(groups, str | int) or len(groups) != 2:
-            raise ValueError(f"A normaliser is two points or two lists. Received: {groups!r}.")
+            raise ValueError(f"A normalizer is two points or two lists. Received: {groups!r}.")
         return indices(groups[0]), indices(groups[1])
 
-    normalisers = {name: distance(two) for name, two in values.get("normalisers", {}).items()}
+    normalizers = {name: distance(two) for name, two in values.get("normalizers", {}).items()}
     if not re.fullmatch(r"\w+", str(values["name"])):
         raise ValueError(f"`name`: letters, digits and _ only. Received: {values['name']!r}.")
-    default = values.get("normaliser", "box")
+    default = values.get("normalizer", "box")
     if not isinstance(default, str):
-        normalisers["own"] = distance(default)
+        normalizers["own"] = distance(default)
         default = "own"
 
     def groups_of(key: str) -> dict[str, tuple[int, ...]]:
@@ -108,8 +108,8 @@ def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
         num_landmarks=count,
         flip_permutation=tuple(permutation),
         regions=groups_of("regions") or {"all": tuple(range(count))},
-        normalisers=normalisers,
-        default_normaliser=default,
+        normalizers=normalizers,
+        default_normalizer=default,
         subsets=groups_of("subsets"),
         boundary_curves=tuple(indices(curve) for curve in values.get("curves", ())),
         lines=tuple(indices(line) for line in values.get("lines", ())),
@@ -119,7 +119,7 @@ def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
 
 
 def scheme_to_dict(scheme: LandmarkScheme) -> dict[str, Any]:
-    """Returns what `scheme_from_dict` makes an equal mark-up of; plain JSON types."""
+    """Returns what `scheme_from_dict` makes an equal scheme of; plain JSON types."""
     flip = scheme.flip_permutation
 
     def plain(groups: Mapping[str, Sequence]) -> dict[str, list]:
@@ -129,8 +129,8 @@ def scheme_to_dict(scheme: LandmarkScheme) -> dict[str, Any]:
         "name": scheme.name,
         "points": list(scheme.point_names) or scheme.num_landmarks,
         "pairs": [[i, flip[i]] for i in range(scheme.num_landmarks) if i < flip[i]],
-        "normaliser": scheme.default_normaliser,
-        "normalisers": plain(scheme.normalisers),
+        "normalizer": scheme.default_normalizer,
+        "normalizers": plain(scheme.normalizers),
         "regions": plain(scheme.regions),
         "subsets": plain(scheme.subsets),
         "curves": [list(curve) for curve in scheme.boundary_curves],
@@ -144,10 +144,10 @@ def _plain(value: Any) -> Any:
 
 
 def scheme_from_json(text: str) -> LandmarkScheme:
-    """Reads a mark-up from JSON text and registers it, so that its name is known.
+    """Reads a scheme from JSON text and registers it, so that its name is known.
 
     Raises:
-        ValueError: if it is no such text, or if another mark-up has the name.
+        ValueError: if it is no such text, or if another scheme has the name.
     """
     try:
         values = json.loads(text)
@@ -155,11 +155,11 @@ def scheme_from_json(text: str) -> LandmarkScheme:
             raise ValueError("not a JSON object")
         return register_scheme(scheme_from_dict(values))
     except (json.JSONDecodeError, TypeError, AttributeError) as error:
-        raise ValueError(f"This is no mark-up ({type(error).__name__}: {error}).") from error
+        raise ValueError(f"This is no scheme ({type(error).__name__}: {error}).") from error
 
 
 def load_scheme(path: str | pathlib.Path) -> LandmarkScheme:
-    """Reads a mark-up from a JSON file and registers it; see `scheme_from_dict`.
+    """Reads a scheme from a JSON file and registers it; see `scheme_from_dict`.
 
     Raises:
         ValueError: if there is no such file, or it is wrong; the message names the file.
@@ -168,13 +168,13 @@ def load_scheme(path: str | pathlib.Path) -> LandmarkScheme:
     try:
         return scheme_from_json(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"Cannot read the mark-up {path}: {error.strerror}.") from error
+        raise ValueError(f"Cannot read the scheme {path}: {error.strerror}.") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
 def custom_json(scheme: LandmarkScheme) -> str | None:
-    """Returns a mark-up that is not built in as one line of JSON; None for a built-in one."""
+    """Returns a scheme that is not built in as one line of JSON; None for a built-in one."""
     if is_built_in(scheme):
         return None
     return json.dumps(scheme_to_dict(scheme), separators=(",", ":"))

@@ -1,11 +1,11 @@
-"""The built-in mark-ups, in the notation papers print them in: `"0-16, 36 41 40 39"`.
+"""The built-in schemes, in the notation papers print them in: `"0-16, 36 41 40 39"`.
 
-Faces name left and right by the side of the PICTURE; `lsp_14` names joints by the person's own
+Faces name left and right by the side of the IMAGE; `lsp_14` names joints by the person's own
 side. Boundary curves follow Adaptive Wing, which leaves out the lower edge of the brows.
 """
 
 from wing_tf.landmarks.scheme import LandmarkScheme
-from wing_tf.names import did_you_mean
+from wing_tf.utils.did_you_mean import did_you_mean
 
 
 def _points(text: str) -> tuple[int, ...]:
@@ -39,12 +39,12 @@ IBUG_68 = LandmarkScheme(
         "right_eye": _points("42-47"),
         "mouth": _points("48-67"),
     },
-    normalisers={
+    normalizers={
         "inter_ocular": ((36,), (45,)),
         # Pupils are not marked: the mean of the six points of each eye stands for them.
         "inter_pupil": (_points("36-41"), _points("42-47")),
     },
-    default_normaliser="inter_ocular",
+    default_normalizer="inter_ocular",
     subsets={
         # 49 is 51 without the inner mouth corners, 60 and 64.
         "inner_49": _points("17-59 61-63 65-67"),
@@ -75,8 +75,8 @@ def _inner(name: str, kept: tuple[int, ...]) -> LandmarkScheme:
             for region, indices in IBUG_68.regions.items()
             if set(indices) & set(kept)
         },
-        normalisers={k: renamed(groups) for k, groups in IBUG_68.normalisers.items()},  # type: ignore[misc]
-        default_normaliser=IBUG_68.default_normaliser,
+        normalizers={k: renamed(groups) for k, groups in IBUG_68.normalizers.items()},  # type: ignore[misc]
+        default_normalizer=IBUG_68.default_normalizer,
         boundary_curves=tuple(c for c in renamed(IBUG_68.boundary_curves) if len(c) > 1),
         reference=IBUG_68.reference,
     )
@@ -106,8 +106,8 @@ WFLW_98 = LandmarkScheme(
         "right_eye": _points("68-75 97"),
         "mouth": _points("76-95"),
     },
-    normalisers={"inter_ocular": ((60,), (72,)), "inter_pupil": ((96,), (97,))},
-    default_normaliser="inter_ocular",
+    normalizers={"inter_ocular": ((60,), (72,)), "inter_pupil": ((96,), (97,))},
+    default_normalizer="inter_ocular",
     boundary_curves=_curves(_WFLW_CURVES),
     lines=_curves(_WFLW_CURVES + ", 37-41 33, 46-50 42"),  # with the lower edge of the brows
     reference="Wu et al., Look at Boundary: A Boundary-Aware Face Alignment Algorithm, CVPR 2018.",
@@ -126,11 +126,11 @@ COFW_29 = LandmarkScheme(
         "right_eye": (9, 14, 11, 15, 17),
         "mouth": _points("22-27"),
     },
-    normalisers={"inter_ocular": ((8,), (9,)), "inter_pupil": ((16,), (17,))},
-    # Both are in use. Inter-ocular is the default because it is what the other face mark-ups
+    normalizers={"inter_ocular": ((8,), (9,)), "inter_pupil": ((16,), (17,))},
+    # Both are in use. Inter-ocular is the default because it is what the other face schemes
     # default to, so figures compare across data sets, and what HRNet, PIPNet and mmpose print.
     # Adaptive Wing and STAR quote inter-pupil.
-    default_normaliser="inter_ocular",
+    default_normalizer="inter_ocular",
     boundary_curves=_curves(
         "0 4 2, 0 5 2, 1 6 3, 1 7 3, 8 12 10, 8 13 10, 9 14 11, 9 15 11, 18 21 19, "
         "22 24 23, 22 25 23, 22 26 23, 22 27 23"
@@ -147,14 +147,14 @@ AFLW_19 = LandmarkScheme(
         "left_brow": _points("0-2"),
         "right_brow": _points("3-5"),
         "nose": _points("12-14"),
-        "left_eye": _points("6-8"),  # outer corner, centre, inner corner
+        "left_eye": _points("6-8"),  # outer corner, center, inner corner
         "right_eye": _points("9-11"),
         "mouth": _points("15-17"),
     },
     # No distance between eyes: it vanishes on AFLW's profiles. Papers divide by the width of the
     # data set's square face box; without that box, `box_width` is the landmark box's.
-    normalisers={},
-    default_normaliser="box_width",
+    normalizers={},
+    default_normalizer="box_width",
     boundary_curves=_curves("0-2, 3-5, 6-8, 9-11, 12-14"),
     lines=_curves("0-2, 3-5, 6-8, 9-11, 12-14, 15-17"),
     reference="Zhu et al., Unconstrained Face Alignment via Cascaded Compositional Learning, "
@@ -179,12 +179,12 @@ LAPA_106 = LandmarkScheme(
         "left_brow": _points("33-41"),
         "right_brow": _points("42-50"),
         "nose": _points("51-65"),
-        "left_eye": _points("66-74 104"),  # 74 is the eye's centre, 104 the pupil
+        "left_eye": _points("66-74 104"),  # 74 is the eye's center, 104 the pupil
         "right_eye": _points("75-83 105"),
         "mouth": _points("84-103"),
     },
-    normalisers={"inter_ocular": ((66,), (79,))},
-    default_normaliser="inter_ocular",
+    normalizers={"inter_ocular": ((66,), (79,))},
+    default_normalizer="inter_ocular",
     boundary_curves=_curves(_LAPA_CURVES),
     lines=_curves(_LAPA_CURVES + ", 37-41 33, 46-50 42"),
     reference="Liu et al., A New Dataset and Boundary-Attention Semantic Segmentation for Face "
@@ -196,8 +196,8 @@ CELEBA_5 = LandmarkScheme(
     num_landmarks=5,
     flip_permutation=(1, 0, 2, 4, 3),
     regions={"left_eye": (0,), "right_eye": (1,), "nose": (2,), "mouth": (3, 4)},
-    normalisers={"inter_pupil": ((0,), (1,))},  # the eyes are marked at their centres
-    default_normaliser="inter_pupil",
+    normalizers={"inter_pupil": ((0,), (1,))},  # the eyes are marked at their centers
+    default_normalizer="inter_pupil",
     lines=((3, 4),),
     reference="Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015.",
 )
@@ -206,7 +206,7 @@ LSP_14 = LandmarkScheme(
     name="lsp_14",
     num_landmarks=14,
     flip_permutation=_points("5-0 11-6 12 13"),
-    # Person-centric: the right leg is the person's own, whichever side of the picture it is on.
+    # Person-centric: the right leg is the person's own, whichever side of the image it is on.
     regions={
         "right_leg": (0, 1, 2),  # ankle, knee, hip
         "left_leg": (3, 4, 5),  # hip, knee, ankle
@@ -216,9 +216,9 @@ LSP_14 = LandmarkScheme(
     },
     # Left shoulder to right hip, as the public MATLAB scripts have it: `norm(gt(:, 10) - gt(:, 3))`
     # in get_dist_pck.m, `[3, 10]` in bearpaw/eval_pose, 1-based. The paper is silent: Adaptive Wing
-    # only says "torso dimension". It is one diagonal, so a flipped picture measures the other one.
-    normalisers={"torso": ((9,), (2,))},
-    default_normaliser="torso",
+    # only says "torso dimension". It is one diagonal, so a flipped image measures the other one.
+    normalizers={"torso": ((9,), (2,))},
+    default_normalizer="torso",
     lines=_curves("0-2, 5-3, 2 3, 6-8, 11-9, 8 12 9, 12 13, 2 8, 3 9"),
     reference="Johnson and Everingham, Clustered Pose and Nonlinear Appearance Models for Human "
     "Pose Estimation, BMVC 2010.",
@@ -230,32 +230,32 @@ SCHEMES: dict[str, LandmarkScheme] = {
         IBUG_68, WFLW_98, COFW_29, AFLW_19, LAPA_106, CELEBA_5, LSP_14, IBUG_51, IBUG_49,
     )
 }  # fmt: skip
-"""The known mark-ups by name: built in, and registered in this process."""
+"""The known schemes by name: built in, and registered in this process."""
 
 _BUILT_IN = frozenset(SCHEMES)
 
 
 def is_built_in(scheme: LandmarkScheme) -> bool:
-    """Says whether a mark-up is one of this package's."""
+    """Says whether a scheme is one of this package's."""
     return scheme.name in _BUILT_IN
 
 
 def register_scheme(scheme: LandmarkScheme) -> LandmarkScheme:
-    """Makes a mark-up known to `get_scheme` in this process, and returns it.
+    """Makes a scheme known to `get_scheme` in this process, and returns it.
 
-    Records and models hold their mark-up when it is not built in, and register it when opened. Of
+    Records and models hold their scheme when it is not built in, and register it when opened. Of
     two that mean the same points, the later one's sub-sets, curves and lines are taken.
 
     Raises:
-        ValueError: if the name is a built-in mark-up's, or another one's with other points.
+        ValueError: if the name is a built-in scheme's, or another one's with other points.
     """
     known = SCHEMES.get(scheme.name, scheme)
     if is_built_in(scheme) and known != scheme:
-        raise ValueError(f"Another mark-up named {scheme.name!r} is built in. Rename yours.")
+        raise ValueError(f"Another scheme named {scheme.name!r} is built in. Rename yours.")
     if not known.means_the_same(scheme):
         raise ValueError(
-            f"Another mark-up named {scheme.name!r} is in use, with other points, pairs or "
-            "normalisers. If its points mean something else, give yours another name; if it was "
+            f"Another scheme named {scheme.name!r} is in use, with other points, pairs or "
+            "normalizers. If its points mean something else, give yours another name; if it was "
             "changed, write the records and train again."
         )
     SCHEMES[scheme.name] = scheme
@@ -263,7 +263,7 @@ def register_scheme(scheme: LandmarkScheme) -> LandmarkScheme:
 
 
 def get_scheme(name: str | LandmarkScheme) -> LandmarkScheme:
-    """Returns a mark-up by name.
+    """Returns a scheme by name.
 
     Functions that take a scheme call this first, so that callers may pass `"wflw_98"` or an
     object of their own.

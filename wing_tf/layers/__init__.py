@@ -1,6 +1,6 @@
 """Layers and tensor functions that Keras lacks."""
 
-from wing_tf.layers.align import AlignToShape, CentreCrop, CropByMap, MapPointsBack
+from wing_tf.layers.align import AlignToShape, CenterCrop, CropByMap, MapPointsBack
 from wing_tf.layers.blur import gaussian_blur
 from wing_tf.layers.coordinates import CoordinateChannels
 from wing_tf.layers.decode import DecodeHeatmaps
@@ -8,7 +8,7 @@ from wing_tf.layers.warp import warp_affine
 
 __all__ = [
     "AlignToShape",
-    "CentreCrop",
+    "CenterCrop",
     "CoordinateChannels",
     "CropByMap",
     "DecodeHeatmaps",

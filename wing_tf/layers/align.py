@@ -50,9 +50,9 @@ class AlignToShape(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="wing_tf")
 class CropByMap(keras.layers.Layer):
-    """Cuts squares [B, side, side, C] out of pictures by maps [B, 2, 3] of picture to crop pixels.
+    """Cuts squares [B, side, side, C] out of images by maps [B, 2, 3] of image to crop pixels.
 
-    Bilinear, black outside (`wing_tf.layers.warp_affine`), differentiable in the picture and in the
+    Bilinear, black outside (`wing_tf.layers.warp_affine`), differentiable in the image and in the
     map.
 
     Args:
@@ -78,20 +78,20 @@ class CropByMap(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
-class CentreCrop(keras.layers.Layer):
-    """Cuts the same square [B, side, side, C] out of the middle of square pictures [B, S, S, C].
+class CenterCrop(keras.layers.Layer):
+    """Cuts the same square [B, side, side, C] out of the middle of square images [B, S, S, C].
 
-    Bilinear, and exact for any span: edges are matched, not pixel centres. Where the crop is more
+    Bilinear, and exact for any span: edges are matched, not pixel centers. Where the crop is more
     than about 1.8 times as fine as the result, blocks of pixels are averaged first, by the rule of
     `wing_tf.geometry.shrink_ratio`.
 
     Args:
-        span: the crop's side in the picture's pixels, not necessarily whole.
+        span: the crop's side in the image's pixels, not necessarily whole.
         size: the result's side in pixels.
         **kwargs: of ``keras.layers.Layer``; computes in float32 whatever the policy.
 
     Raises:
-        ValueError: if the crop does not fit in the picture.
+        ValueError: if the crop does not fit in the image.
     """
 
     def __init__(self, span: float, size: int, **kwargs):
@@ -102,7 +102,7 @@ class CentreCrop(keras.layers.Layer):
         """Checks that the crop fits."""
         if input_shape[1] != input_shape[2] or not 0 < self.span <= input_shape[1]:
             raise ValueError(
-                f"`span` must fit in a square picture. Received: span={self.span:g} for pictures "
+                f"`span` must fit in a square image. Received: span={self.span:g} for images "
                 f"of {input_shape[1:3]}."
             )
 

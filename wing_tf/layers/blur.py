@@ -1,13 +1,13 @@
-"""Gaussian blur with a sigma per picture."""
+"""Gaussian blur with a sigma per image."""
 
 from keras import ops
 
 
 def gaussian_blur(images, sigma_px, *, radius: int = 3):
-    """Blurs each picture of a batch by its own Gaussian; sigma 0 leaves it as it is.
+    """Blurs each image of a batch by its own Gaussian; sigma 0 leaves it as it is.
 
     ``keras.ops.image.gaussian_blur`` has one sigma for all and darkens the border (zeros beyond
-    it); this one mirrors the picture at its border, without repeating the edge pixel.
+    it); this one mirrors the image at its border, without repeating the edge pixel.
 
     Args:
         images: float [B, H, W, C].
@@ -21,7 +21,7 @@ def gaussian_blur(images, sigma_px, *, radius: int = 3):
     height, width = images.shape[1:3]
     if min(height, width) <= radius:
         raise ValueError(
-            f"`radius` must be below the pictures' sides. Received: radius={radius} for "
+            f"`radius` must be below the images' sides. Received: radius={radius} for "
             f"{height} x {width}."
         )
     offsets = ops.arange(-radius, radius + 1, dtype="float32")

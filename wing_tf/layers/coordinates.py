@@ -9,7 +9,7 @@ from keras import ops
 class CoordinateChannels(keras.layers.Layer):
     """Appends x, y and the radius to maps, and maybe x and y on the boundary only.
 
-    x and y run from -1 at the centre of the first pixel to 1 at the last one's; the radius is
+    x and y run from -1 at the center of the first pixel to 1 at the last one's; the radius is
     sqrt(x^2 + y^2) over its largest value, so that it is 1 in the corners. A convolution after this
     layer is a CoordConv.
 

@@ -4,16 +4,16 @@ from keras import ops
 
 
 def warp_affine(images, output_to_input, size_hw):
-    """Samples each picture of a batch once, bilinearly, through its own affine map.
+    """Samples each image of a batch once, bilinearly, through its own affine map.
 
-    A tap outside of the picture counts as black (0), as in TensorFlow's
-    ``ImageProjectiveTransformV3`` with constant fill, so a picture fades out over one pixel.
+    A tap outside of the image counts as black (0), as in TensorFlow's
+    ``ImageProjectiveTransformV3`` with constant fill, so an image fades out over one pixel.
     Written with gathers because that op has neither an XLA kernel nor a LiteRT builtin.
 
     Args:
         images: [B, H, W, C], uint8 or float.
         output_to_input: float32 [B, 2, 3], from output pixels to input pixels, both with integer
-            pixel centres (`wing_tf.geometry`).
+            pixel centers (`wing_tf.geometry`).
         size_hw: the output's height h and width w.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Losses for landmark localisation, as `keras.losses.Loss` classes on any Keras backend."""
+"""Losses for landmark localization, as `keras.losses.Loss` classes on any Keras backend."""
 
 from wing_tf.losses.adaptive_wing import AdaptiveWingLoss, adaptive_wing_loss
 from wing_tf.losses.coordinate import (

@@ -103,7 +103,7 @@ class UnilateralCrossEntropy(_CrossEntropy):
         0.693147
 
     Reference:
-        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localisation, CVPR
+        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localization, CVPR
         Workshops 2019, equations 6 and 9.
     """
 
@@ -156,7 +156,7 @@ class BilateralInhibitionCrossEntropy(_CrossEntropy):
         1.386294
 
     Reference:
-        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localisation, CVPR
+        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localization, CVPR
         Workshops 2019, equations 8 and 12 to 14.
     """
 

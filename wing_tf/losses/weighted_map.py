@@ -20,7 +20,7 @@ def loss_map(y_true, *, kind: str = "dilated", weight: float = 10.0, threshold: 
 class WeightedLossMap(HeatmapLoss):
     """Any heatmap loss with more weight on landmarks and on the background that borders on them.
 
-        L(y, p) (W M + 1),   M = 1 where the 3 x 3 grey dilation of y is at least a threshold.
+        L(y, p) (W M + 1),   M = 1 where the 3 x 3 gray dilation of y is at least a threshold.
 
     Args:
         loss: a `HeatmapLoss`, for example `AdaptiveWingLoss()`.

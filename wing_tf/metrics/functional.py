@@ -9,10 +9,10 @@ from wing_tf.geometry import landmark_box
 from wing_tf.landmarks import LandmarkScheme
 
 
-def normalising_distance(
+def normalizing_distance(
     landmarks_px: np.ndarray,
     scheme: LandmarkScheme,
-    normaliser: str | None = None,
+    normalizer: str | None = None,
     *,
     box_xyxy_px: np.ndarray | None = None,
     scale_px: np.ndarray | None = None,
@@ -22,10 +22,10 @@ def normalising_distance(
     Args:
         landmarks_px: the true landmarks [N, K, 2].
         scheme: names the points between which distances are taken.
-        normaliser: one of the scheme's (such as "inter_ocular": outer eye corners, or
+        normalizer: one of the scheme's (such as "inter_ocular": outer eye corners, or
             "inter_pupil": pupils or the means of the eyes' points), or "box" (sqrt(w h)),
             "box_width", "diagonal", or "given" for `scale_px`; the scheme's default if None.
-        box_xyxy_px: [N, 4] for the box normalisers; the tight box of the true landmarks if None.
+        box_xyxy_px: [N, 4] for the box normalizers; the tight box of the true landmarks if None.
         scale_px: [N], for "given".
 
     Returns:
@@ -35,29 +35,29 @@ def normalising_distance(
     Raises:
         ValueError: if the name is unknown or an array is of another number of faces.
     """
-    normaliser = normaliser or scheme.default_normaliser
+    normalizer = normalizer or scheme.default_normalizer
     landmarks_px = _landmarks(landmarks_px)
-    if normaliser in scheme.normalisers:
+    if normalizer in scheme.normalizers:
         left, right = (
-            landmarks_px[:, list(group)].mean(axis=1) for group in scheme.normalisers[normaliser]
+            landmarks_px[:, list(group)].mean(axis=1) for group in scheme.normalizers[normalizer]
         )
         distance = np.linalg.norm(left - right, axis=-1)
-    elif normaliser in ("box", "box_width", "diagonal"):
+    elif normalizer in ("box", "box_width", "diagonal"):
         boxes = landmark_box(landmarks_px) if box_xyxy_px is None else np.asarray(box_xyxy_px)
         width, height = (boxes[:, 2:] - boxes[:, :2]).T
         distance = {
             "box": np.sqrt(width * height),
             "box_width": width,
             "diagonal": np.hypot(width, height),
-        }[normaliser]
-    elif normaliser == "given":
+        }[normalizer]
+    elif normalizer == "given":
         if scale_px is None:
-            raise ValueError("`normaliser='given'` needs `scale_px` [N].")
+            raise ValueError("`normalizer='given'` needs `scale_px` [N].")
         distance = np.asarray(scale_px, np.float64)
     else:
-        known = [*scheme.normalisers, "box", "box_width", "diagonal", "given"]
+        known = [*scheme.normalizers, "box", "box_width", "diagonal", "given"]
         raise ValueError(
-            f"`normaliser` must be one of {known} for {scheme.name}. Received: {normaliser!r}."
+            f"`normalizer` must be one of {known} for {scheme.name}. Received: {normalizer!r}."
         )
     if distance.shape != (len(landmarks_px),):
         raise ValueError(
@@ -77,7 +77,7 @@ def _landmarks(landmarks_px: np.ndarray) -> np.ndarray:
 def point_errors(
     true_px: np.ndarray, predicted_px: np.ndarray, distance_px: np.ndarray
 ) -> np.ndarray:
-    """Returns each landmark's distance from the truth over the face's normalising distance.
+    """Returns each landmark's distance from the truth over the face's normalizing distance.
 
     Args:
         true_px: [N, K, 2]; NaN marks a missing point.
@@ -113,15 +113,15 @@ def nme(
     distance_px: np.ndarray,
     subset: tuple[int, ...] | None = None,
 ) -> np.ndarray:
-    """Returns the normalised mean error (NME) of each face.
+    """Returns the normalized mean error (NME) of each face.
 
     The mean over the landmarks that have a truth, of the distance from it, divided by the face's
-    normalising distance.
+    normalizing distance.
 
     Args:
         true_px: [N, K, 2]; NaN marks a missing point.
         predicted_px: [N, K, 2].
-        distance_px: [N], see `normalising_distance`.
+        distance_px: [N], see `normalizing_distance`.
         subset: the landmarks that count; all if None.
 
     Returns:
@@ -145,7 +145,7 @@ def nmde(
     distance_px: np.ndarray,
     subset: tuple[int, ...] | None = None,
 ) -> float:
-    """Returns the normalised median error (NMDE): the median over faces of their `nme`.
+    """Returns the normalized median error (NMDE): the median over faces of their `nme`.
 
     NaN if no face has a truth in the subset.
 
@@ -162,13 +162,13 @@ def pck(
 ) -> np.ndarray:
     """Returns the percentage of correct key points (PCK) of each landmark, as a fraction.
 
-    The share of those with a truth whose error is at most ``threshold`` times the normalising
+    The share of those with a truth whose error is at most ``threshold`` times the normalizing
     distance.
 
     Args:
         true_px: [N, K, 2]; NaN marks a missing point.
         predicted_px: [N, K, 2].
-        distance_px: [N], see `normalising_distance`; persons without one are left out.
+        distance_px: [N], see `normalizing_distance`; persons without one are left out.
         threshold: .2 for PCK@.2.
 
     Returns:
@@ -192,7 +192,7 @@ def pck(
 def observer_centric(
     landmarks_px: np.ndarray, scheme: LandmarkScheme, known: np.ndarray | None = None
 ) -> np.ndarray:
-    """Renames the pairs of person-centric joints by the side of the picture that each lies on.
+    """Renames the pairs of person-centric joints by the side of the image that each lies on.
 
     Of each pair that the scheme's flip exchanges, the point with the smaller x takes the place that
     it has on a person who faces the viewer: the one of the region ``right_...``. A pair with a
@@ -213,7 +213,7 @@ def observer_centric(
     landmarks_px = _landmarks(landmarks_px).copy()
     right = [i for name, r in scheme.regions.items() if name.startswith("right_") for i in r]
     if not right:
-        raise ValueError(f"{scheme.name} has no regions named right_... Take a mark-up of a body.")
+        raise ValueError(f"{scheme.name} has no regions named right_... Take a scheme of a body.")
     left = [scheme.flip_permutation[i] for i in right]
     one, other = landmarks_px[:, right], landmarks_px[:, left]
     swap = one[..., 0] > other[..., 0]  # False where one is NaN

@@ -11,35 +11,35 @@ class _FaceMetric(keras.metrics.Metric):
 
     ``sample_weight`` [B, K] (or [B, 1]) says which landmarks have a truth (above 0); it does not
     weight them, so that a training's balancing weights don't change a score. A face without a
-    truth, or without those that its normaliser needs, is left out, as in `wing_tf.metrics`.
+    truth, or without those that its normalizer needs, is left out, as in `wing_tf.metrics`.
     """
 
-    def __init__(self, *, scheme="ibug_68", normaliser=None, name=None, dtype=None):
+    def __init__(self, *, scheme="ibug_68", normalizer=None, name=None, dtype=None):
         super().__init__(name=name, dtype=dtype)
         text = isinstance(scheme, str) and scheme.startswith("{")
         self.scheme = scheme_from_json(scheme) if text else get_scheme(scheme)
-        self.normaliser = normaliser or self.scheme.default_normaliser
-        known = [*self.scheme.normalisers, "box", "box_width", "diagonal"]
-        if self.normaliser not in known:
+        self.normalizer = normalizer or self.scheme.default_normalizer
+        known = [*self.scheme.normalizers, "box", "box_width", "diagonal"]
+        if self.normalizer not in known:
             raise ValueError(
-                f"`normaliser` must be one of {known} for {self.scheme.name}. "
-                f"Received: {normaliser!r}."
+                f"`normalizer` must be one of {known} for {self.scheme.name}. "
+                f"Received: {normalizer!r}."
             )
         self.total = self.add_weight(name="total", initializer="zeros", dtype="float32")
         self.count = self.add_weight(name="count", initializer="zeros", dtype="float32")
 
     def _distance(self, y_true, present):
         """Returns [B], 0 where it can't be measured."""
-        if self.normaliser in self.scheme.normalisers:
-            groups = [list(group) for group in self.scheme.normalisers[self.normaliser]]
+        if self.normalizer in self.scheme.normalizers:
+            groups = [list(group) for group in self.scheme.normalizers[self.normalizer]]
             left, right = (ops.mean(ops.take(y_true, g, axis=1), axis=1) for g in groups)
             known = ops.all(ops.take(present, groups[0] + groups[1], axis=1), axis=1)
             return ops.where(known, ops.norm(left - right, axis=-1), 0.0)
         far = ops.where(present, 0.0, 1e9)[..., None]
         size = ops.max(y_true - far, axis=1) - ops.min(y_true + far, axis=1)
-        if self.normaliser == "box_width":
+        if self.normalizer == "box_width":
             return size[:, 0]
-        if self.normaliser == "diagonal":
+        if self.normalizer == "diagonal":
             return ops.norm(size, axis=-1)
         return ops.sqrt(size[:, 0] * size[:, 1])
 
@@ -84,7 +84,7 @@ class _FaceMetric(keras.metrics.Metric):
         return {
             **super().get_config(),
             "scheme": custom_json(self.scheme) or self.scheme.name,
-            "normaliser": self.normaliser,
+            "normalizer": self.normalizer,
         }
 
 
@@ -94,18 +94,18 @@ class NormalizedMeanError(_FaceMetric):
 
     Args:
         scheme: a name in `wing_tf.landmarks.SCHEMES`, or a scheme.
-        normaliser: one of the scheme's, or "box", "box_width", "diagonal"; its default if None.
+        normalizer: one of the scheme's, or "box", "box_width", "diagonal"; its default if None.
         name: shown in logs.
         dtype: as in every Keras metric.
     """
 
-    def __init__(self, *, scheme="ibug_68", normaliser=None, name="nme", dtype=None):
-        super().__init__(scheme=scheme, normaliser=normaliser, name=name, dtype=dtype)
+    def __init__(self, *, scheme="ibug_68", normalizer=None, name="nme", dtype=None):
+        super().__init__(scheme=scheme, normalizer=normalizer, name=name, dtype=dtype)
 
 
 class _ThresholdMetric(_FaceMetric):
-    def __init__(self, *, threshold, scheme, normaliser, name, dtype):
-        super().__init__(scheme=scheme, normaliser=normaliser, name=name, dtype=dtype)
+    def __init__(self, *, threshold, scheme, normalizer, name, dtype):
+        super().__init__(scheme=scheme, normalizer=normalizer, name=name, dtype=dtype)
         if not threshold > 0:
             raise ValueError(f"`threshold` must be positive. Received: threshold={threshold}.")
         self.threshold = float(threshold)
@@ -119,9 +119,9 @@ class _ThresholdMetric(_FaceMetric):
 class FailureRate(_ThresholdMetric):
     """The share of faces whose NME is above ``threshold``; `wing_tf.metrics.failure_rate`."""
 
-    def __init__(self, *, threshold=0.08, scheme="ibug_68", normaliser=None, name="fr", dtype=None):
+    def __init__(self, *, threshold=0.08, scheme="ibug_68", normalizer=None, name="fr", dtype=None):
         super().__init__(
-            threshold=threshold, scheme=scheme, normaliser=normaliser, name=name, dtype=dtype
+            threshold=threshold, scheme=scheme, normalizer=normalizer, name=name, dtype=dtype
         )
 
     def _value(self, nme):
@@ -133,10 +133,10 @@ class CEDAreaUnderCurve(_ThresholdMetric):
     """The exact area below the CED curve up to ``threshold``; `wing_tf.metrics.ced_auc`."""
 
     def __init__(
-        self, *, threshold=0.08, scheme="ibug_68", normaliser=None, name="auc", dtype=None
+        self, *, threshold=0.08, scheme="ibug_68", normalizer=None, name="auc", dtype=None
     ):
         super().__init__(
-            threshold=threshold, scheme=scheme, normaliser=normaliser, name=name, dtype=dtype
+            threshold=threshold, scheme=scheme, normalizer=normalizer, name=name, dtype=dtype
         )
 
     def _value(self, nme):

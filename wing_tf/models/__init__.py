@@ -1,14 +1,14 @@
 """Networks: functions that return plain functional Keras graphs.
 
-Every network takes pictures [B, side, side, 3] with values 0..255 (uint8 or float; it scales them
+Every network takes images [B, side, side, 3] with values 0..255 (uint8 or float; it scales them
 itself) and emits landmarks [B, K, 2] in pixels of that input; those in `HEATMAP_MODELS` emit maps,
-and `heatmap_localiser` puts the decoder behind them. A new network is one function in a file of its
+and `heatmap_localizer` puts the decoder behind them. A new network is one function in a file of its
 own and one line in `MODELS` or `HEATMAP_MODELS`.
 """
 
 from wing_tf.models.cnn import cnn6, cnn7
+from wing_tf.models.heatmap_localizer import heatmap_localizer, open_localizer, open_residuals
 from wing_tf.models.hourglass import stacked_hourglass
-from wing_tf.models.localiser import heatmap_localiser, open_localiser, open_residuals
 from wing_tf.models.pretrained import mobilenet, resnet50
 from wing_tf.models.smt_net import smt_net
 from wing_tf.models.two_stage import correction, two_stage
@@ -22,9 +22,9 @@ __all__ = [
     "cnn6",
     "cnn7",
     "correction",
-    "heatmap_localiser",
+    "heatmap_localizer",
     "mobilenet",
-    "open_localiser",
+    "open_localizer",
     "open_residuals",
     "resnet50",
     "smt_net",

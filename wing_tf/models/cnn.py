@@ -16,7 +16,7 @@ def cnn6(
         name: the model's name.
 
     Returns:
-        A functional model from pictures [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
+        A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
         input pixels. 3,806,152 parameters for K = 68.
 
     Raises:
@@ -44,7 +44,7 @@ def cnn7(
         name: the model's name.
 
     Returns:
-        A functional model from pictures [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
+        A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
         input pixels. 8,508,168 parameters for K = 68.
 
     Raises:
@@ -74,7 +74,7 @@ def _cnn(
             f"Received: input_size={input_size}."
         )
     image = keras.Input((input_size, input_size, 3), name="image")
-    # float32 under mixed precision: bfloat16 has steps of one grey level above 128.
+    # float32 under mixed precision: bfloat16 has steps of one gray level above 128.
     x = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="to_unit_range")(image)
     for stage, filters in enumerate(channels, start=1):
         x = layers.Conv2D(

@@ -20,7 +20,7 @@ def stacked_hourglass(
 ) -> keras.Model:
     """Returns stacked hourglasses, each of which emits heatmaps.
 
-    A stem takes the picture to a quarter of its side. Each hourglass halves the maps ``depth``
+    A stem takes the image to a quarter of its side. Each hourglass halves the maps ``depth``
     times and comes back, with a skip at every size, made of hierarchical, parallel, multi-scale
     blocks; its features and its heatmaps go on to the next one.
 
@@ -37,10 +37,10 @@ def stacked_hourglass(
         name: the model's name.
 
     Returns:
-        A functional model from pictures [B, side, side, 3], 0..255, to heatmaps float32
+        A functional model from images [B, side, side, 3], 0..255, to heatmaps float32
         [B, side / 4, side / 4, K + 1], K without ``boundary``; a list of them, one a stack, if
         there are several stacks. For training: put
-        `wing_tf.models.heatmap_localiser` round it to get landmarks. 24,099,156 trainable
+        `wing_tf.models.heatmap_localizer` round it to get landmarks. 24,099,156 trainable
         parameters for K = 68 and four stacks.
 
     Raises:
@@ -51,7 +51,7 @@ def stacked_hourglass(
         Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, section 3 and figure 3; the blocks are those
         of Bulat and Tzimiropoulos, How Far Are We from Solving the 2D & 3D Face Alignment Problem?,
         ICCV 2017; the hourglass of Newell et al., ECCV 2016. Average pooling on the way down,
-        nearest neighbours on the way up.
+        nearest neighbors on the way up.
     """
     for key, value in (("num_landmarks", num_landmarks), ("num_stacks", num_stacks),
                        ("depth", depth)):  # fmt: skip
@@ -126,11 +126,11 @@ def hourglass(x, depth: int, features: int, *, inner: int | None = None, name: s
         x: maps [B, h, w, c].
         depth: how many times.
         features: channels of the skips and of the way up.
-        inner: channels of the way down and of the centre; ``features`` if None.
+        inner: channels of the way down and of the center; ``features`` if None.
         name: of the layers, a prefix.
 
     Returns:
-        Maps [B, h, w, features], and the centre's [B, h / 2^depth, w / 2^depth, inner].
+        Maps [B, h, w, features], and the center's [B, h / 2^depth, w / 2^depth, inner].
     """
     inner = inner or features
     level = f"{name}_{depth}"
@@ -138,12 +138,12 @@ def hourglass(x, depth: int, features: int, *, inner: int | None = None, name: s
     y = layers.AveragePooling2D(2, name=f"{level}_down")(x)
     y = block(y, inner, name=f"{level}_in")
     if depth > 1:
-        y, centre = hourglass(y, depth - 1, features, inner=inner, name=name)
+        y, center = hourglass(y, depth - 1, features, inner=inner, name=name)
     else:
-        y = centre = block(y, inner, name=f"{name}_centre")
+        y = center = block(y, inner, name=f"{name}_center")
     y = block(y, features, name=f"{level}_out")
     y = layers.UpSampling2D(2, interpolation="nearest", name=f"{level}_up")(y)
-    return layers.Add(name=f"{level}_join")([skip, y]), centre
+    return layers.Add(name=f"{level}_join")([skip, y]), center
 
 
 def maps_head(x, num_maps: int, *, name: str):
@@ -164,7 +164,7 @@ def maps_head(x, num_maps: int, *, name: str):
 
 
 def norm_relu(x, name: str):
-    """Batch normalisation and ReLU."""
+    """Batch normalization and ReLU."""
     # Statistics over some 100 steps, as weights that are judged are averages, too.
     # Deviates from the paper: its code averages over some 10.
     x = layers.BatchNormalization(momentum=0.99, epsilon=1e-5, name=f"{name}_norm")(x)
@@ -172,5 +172,5 @@ def norm_relu(x, name: str):
 
 
 def convolution(channels: int, size: int, **kwargs):
-    """Returns a convolution layer, He-initialised, zeros beyond the border."""
+    """Returns a convolution layer, He-initialized, zeros beyond the border."""
     return layers.Conv2D(channels, size, padding="same", kernel_initializer="he_normal", **kwargs)

@@ -17,7 +17,7 @@ def resnet50(
 ) -> keras.Model:
     """Returns ResNet-50 with its 1000 classes replaced by landmarks, as in the Wing paper.
 
-    The pictures are prepared inside the graph as the published weights need it: blue, green, red,
+    The images are prepared inside the graph as the published weights need it: blue, green, red,
     each less its mean over ImageNet. Fine-tune with a smaller rate for the body
     (``config.optimizer.body_rate``) or let it rest at first (``config.optimizer.frozen_epochs``).
 
@@ -29,7 +29,7 @@ def resnet50(
         name: the model's name.
 
     Returns:
-        A functional model from pictures [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
+        A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
         input pixels. 23,866,376 parameters for K = 68.
 
     Raises:
@@ -73,7 +73,7 @@ def mobilenet(
         name: the model's name.
 
     Returns:
-        A functional model from pictures [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
+        A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
         input pixels. 844,600 parameters for K = 68 and a width of .5.
 
     Raises:

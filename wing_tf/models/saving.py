@@ -1,8 +1,8 @@
-"""Networks with the contract that makes them usable: mark-up, input size and crop rule.
+"""Networks with the model spec that makes them usable: scheme, input size and crop rule.
 
-A ``.keras`` file is a zip archive. The contract is one more member of it, so that a model file that
-is moved or renamed still says how its input must be cut and what its output means; Keras itself
-ignores the member, and any Keras loads the file.
+A ``.keras`` file is a zip archive. The model spec is one more member of it, so that a model file
+that is moved or renamed still says how its input must be cropped and what its output means; Keras
+itself ignores the member, and any Keras loads the file.
 """
 
 import dataclasses
@@ -18,20 +18,20 @@ import keras
 from wing_tf.landmarks import LandmarkScheme, custom_json, get_scheme, scheme_from_json
 
 IMAGENET = {"imagenet": 1281167}
-"""What ``trained_on`` says of weights that were trained on ImageNet's pictures."""
+"""What ``trained_on`` says of weights that were trained on ImageNet's images."""
 
-_MEMBER = "wing_tf_contract.json"
-_SCHEME_MEMBER = "wing_tf_scheme.json"  # where the mark-up is not built in
+_MEMBER = "wing_tf_model_spec.json"
+_SCHEME_MEMBER = "wing_tf_scheme.json"  # where the scheme is not built in
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Contract:
+class ModelSpec:
     """What a network's input and output mean.
 
     Attributes:
-        scheme_name: the mark-up of the K output landmarks.
+        scheme_name: the scheme of the K output landmarks.
         input_size: the side of the square RGB input, values 0..255; outputs are in its pixels.
-        margin: the input crop's side over the face box's longer side; the crop is centred on the
+        margin: the input crop's side over the face box's longer side; the crop is centered on the
             box.
         square: False for crops that are the box itself, each side times ``margin``, stretched.
         trained_on: how many training faces were of each data set, by name; also those of the
@@ -52,7 +52,7 @@ class Contract:
 
     @property
     def scheme(self) -> LandmarkScheme:
-        """The mark-up."""
+        """The scheme."""
         return get_scheme(self.scheme_name)
 
     @property
@@ -61,70 +61,70 @@ class Contract:
         return {name: count + self.held_out.get(name, 0) for name, count in self.trained_on.items()}
 
 
-def save_network(network: keras.Model, path: str | pathlib.Path, contract: Contract) -> None:
-    """Writes a network and its contract as one ``.keras`` file, at once or not at all."""
+def save_network(network: keras.Model, path: str | pathlib.Path, spec: ModelSpec) -> None:
+    """Writes a network and its model spec as one ``.keras`` file, at once or not at all."""
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.stem}.writing.keras")
     network.save(temporary)
     with zipfile.ZipFile(temporary, "a") as archive:
-        archive.writestr(_MEMBER, json.dumps(dataclasses.asdict(contract), indent=1))
-        if definition := custom_json(contract.scheme):
+        archive.writestr(_MEMBER, json.dumps(dataclasses.asdict(spec), indent=1))
+        if definition := custom_json(spec.scheme):
             archive.writestr(_SCHEME_MEMBER, definition)
     os.replace(temporary, path)
 
 
 def load_network(
-    path: str | pathlib.Path, contract: Contract | None = None
-) -> tuple[keras.Model, Contract]:
-    """Reads a network and its contract.
+    path: str | pathlib.Path, spec: ModelSpec | None = None
+) -> tuple[keras.Model, ModelSpec]:
+    """Reads a network and its model spec.
 
     Args:
         path: a ``.keras`` file, or a run folder, whose best model is taken (the last if there is
             no best one).
-        contract: instead of the file's own, which is then not needed.
+        spec: instead of the file's own, which is then not needed.
 
     Raises:
-        ValueError: if there is no model, or if it has no contract.
+        ValueError: if there is no model, or if it has no model spec.
     """
     path = find_network(path)
-    contract = contract or read_contract(path)
+    spec = spec or read_model_spec(path)
     try:
         network = keras.saving.load_model(path, compile=False)
     except (zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}). Copy it again.") from None
-    expected = (None, contract.scheme.num_landmarks, 2)
+    expected = (None, spec.scheme.num_landmarks, 2)
     output = network.output
     landmarks = output.get("landmarks") if isinstance(output, dict) else output
     if getattr(landmarks, "shape", None) != expected:
         raise ValueError(
-            f"{path} must emit landmarks {expected} for {contract.scheme_name}. "
+            f"{path} must emit landmarks {expected} for {spec.scheme_name}. "
             f"Received: {network.output_shape}."
         )
-    return network, contract
+    return network, spec
 
 
-def read_contract(path: str | pathlib.Path) -> Contract:
-    """Reads a model file's contract, and makes a mark-up known that it holds.
+def read_model_spec(path: str | pathlib.Path) -> ModelSpec:
+    """Reads a model file's model spec, and makes a scheme known that it holds.
 
     Args:
         path: as for `load_network`.
 
     Raises:
-        ValueError: if there is no model, or if it has no contract.
+        ValueError: if there is no model, or if it has no model spec.
     """
     path = find_network(path)
     try:
         with zipfile.ZipFile(path) as archive:
             if _SCHEME_MEMBER in archive.namelist():
                 scheme_from_json(archive.read(_SCHEME_MEMBER).decode())
-            return Contract(**json.loads(archive.read(_MEMBER)))
+            return ModelSpec(**json.loads(archive.read(_MEMBER)))
     except zipfile.BadZipFile:
         raise ValueError(f"{path} is not a .keras file.") from None
     except TypeError as error:
         raise ValueError(f"{path} was saved by another version of wing_tf: {error}.") from None
     except KeyError:
         raise ValueError(
-            f"{path} has no wing_tf contract (mark-up, input size, crop rule). Save it with "
+            f"{path} has no wing_tf model spec (scheme, input size, crop rule). Save it with "
             "`wing_tf.models.saving.save_network`."
         ) from None
 

@@ -1,4 +1,4 @@
-"""SMT-Net: stacked hourglasses that emit heatmaps, and from their centres sub-pixel residuals."""
+"""SMT-Net: stacked hourglasses that emit heatmaps, and from their centers sub-pixel residuals."""
 
 import keras
 from keras import layers
@@ -18,17 +18,17 @@ def smt_net(
     residual_features: int = 256,
     name: str = "smt_net",
 ) -> keras.Model:
-    """Returns stacked hourglasses, each with maps and, from its centre, residuals.
+    """Returns stacked hourglasses, each with maps and, from its center, residuals.
 
-    A stem takes the picture to a quarter of its side: a 7 x 7 convolution of stride 2, a block, a
-    pooling layer, three blocks. Two fully connected layers at an hourglass's centre emit what is
+    A stem takes the image to a quarter of its side: a 7 x 7 convolution of stride 2, a block, a
+    pooling layer, three blocks. Two fully connected layers at an hourglass's center emit what is
     to be added to what is found in its maps: their highest pixel, in the paper.
 
     Args:
         num_landmarks: K.
         num_stacks: hourglasses.
         features: channels of their maps on the way up; the stem has a quarter, a half, and all.
-        inner_features: channels on the way down, and of the centre.
+        inner_features: channels on the way down, and of the center.
         depth: how many times each hourglass halves its maps.
         input_size: the side of the square input in pixels.
         residuals: with the coordinate branches.
@@ -36,18 +36,18 @@ def smt_net(
         name: the model's name.
 
     Returns:
-        A functional model from pictures [B, side, side, 3], 0..255, to a list of what each stack
+        A functional model from images [B, side, side, 3], 0..255, to a list of what each stack
         emits (of one stack: that alone): a dictionary of ``maps`` float32
         [B, side / 4, side / 4, K], logits for cross entropies, and ``residuals`` float32 [B, K, 2],
         in heatmap pixels; without ``residuals`` the maps. For training: put
-        `wing_tf.models.heatmap_localiser` round it to get landmarks.
+        `wing_tf.models.heatmap_localizer` round it to get landmarks.
 
     Raises:
         ValueError: if the sizes don't fit: the input's side must be a multiple of
             4 x 2^depth, ``features`` and ``inner_features`` of 4.
 
     Reference:
-        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localisation, CVPR
+        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localization, CVPR
         Workshops 2019, section 3.1 and figure 2. # The paper is silent on the channels of the stem,
         as those of the Adaptive Wing paper, and on the hidden width.
     """
@@ -79,13 +79,13 @@ def smt_net(
     outputs: list = []
     for stack in range(1, num_stacks + 1):
         prefix = f"stack{stack}"
-        y, centre = hourglass(x, depth, features, inner=inner_features, name=prefix)
+        y, center = hourglass(x, depth, features, inner=inner_features, name=prefix)
         y = block(y, features, name=f"{prefix}_top")
         y = convolution(features, 1, name=f"{prefix}_features")(y)
         y = norm_relu(y, f"{prefix}_features")
         maps = maps_head(y, num_landmarks, name=f"{prefix}_maps")
         if residuals:
-            found = _residuals(centre, num_landmarks, residual_features, prefix)
+            found = _residuals(center, num_landmarks, residual_features, prefix)
             outputs.append({"maps": maps, "residuals": found})
         else:
             outputs.append(maps)
@@ -96,9 +96,9 @@ def smt_net(
     return keras.Model(image, outputs if num_stacks > 1 else outputs[0], name=name)
 
 
-def _residuals(centre, num_landmarks: int, width: int, prefix: str):
+def _residuals(center, num_landmarks: int, width: int, prefix: str):
     """Two fully connected layers; close to 0 at first, as residuals are."""
-    y = norm_relu(centre, f"{prefix}_residual")
+    y = norm_relu(center, f"{prefix}_residual")
     y = layers.Flatten(name=f"{prefix}_residual_flat")(y)
     y = layers.Dense(
         width, activation="relu", kernel_initializer="he_normal", name=f"{prefix}_residual_fc1"

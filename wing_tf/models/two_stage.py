@@ -5,7 +5,7 @@ import numpy as np
 from keras import layers, ops
 
 from wing_tf.geometry import box_to_size, crop_square, invert
-from wing_tf.layers import AlignToShape, CentreCrop, CropByMap, MapPointsBack
+from wing_tf.layers import AlignToShape, CenterCrop, CropByMap, MapPointsBack
 
 
 def two_stage(
@@ -22,20 +22,20 @@ def two_stage(
 ) -> keras.Model:
     """Returns one network: rough landmarks, crop refined by them, fine landmarks.
 
-    The first network sees the middle of the picture. The similarity that brings its landmarks to
+    The first network sees the middle of the image. The similarity that brings its landmarks to
     the reference shape, in closed form, takes out in-plane rotation and the error of the box; the
-    second network's crop is cut by it out of the *same* picture, and the second network's landmarks
+    second network's crop is cut by it out of the *same* image, and the second network's landmarks
     are mapped back. Landmarks of the first network that are not finite or all but equal give the
     plain crop instead (and a correction gets the reference shape to correct).
 
     Args:
-        first: pictures [B, s, s, 3] to landmarks [B, K, 2].
-        second: the second stage: pictures to landmarks from scratch, as in the paper, or, with two
+        first: images [B, s, s, 3] to landmarks [B, K, 2].
+        second: the second stage: images to landmarks from scratch, as in the paper, or, with two
             inputs, a `correction`. Its weights are shared, not copied.
         reference_shape: [K, 2], see `reference_in_crop`, in pixels of the second input.
-        input_size: the picture's side in pixels; it is the context that both networks' crops are
+        input_size: the image's side in pixels; it is the context that both networks' crops are
             cut from.
-        margin: the picture's side over the face box's longer side.
+        margin: the image's side over the face box's longer side.
         first_margin: the first crop's side over the face box's longer side.
         second_margin: the second crop's side over the longer side of the reference shape's box;
             where the first stage fails, over the face box's.
@@ -43,11 +43,11 @@ def two_stage(
         name: the model's name.
 
     Returns:
-        A functional model from pictures [B, side, side, 3], 0..255, to landmarks [B, K, 2] in their
+        A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in their
         pixels.
 
     Raises:
-        ValueError: if the crops don't fit in the picture, or the networks have other landmarks than
+        ValueError: if the crops don't fit in the image, or the networks have other landmarks than
             the reference shape.
 
     Reference:
@@ -62,7 +62,7 @@ def two_stage(
             )
     if not max(first_margin, second_margin) <= margin:
         raise ValueError(
-            "Both crops must fit in the picture. Received: "
+            "Both crops must fit in the image. Received: "
             f"margin={margin:g}, first_margin={first_margin:g}, second_margin={second_margin:g}."
         )
     whole = np.array([-0.5, -0.5, input_size - 0.5, input_size - 0.5])
@@ -72,7 +72,7 @@ def two_stage(
 
     first_size, second_size = first.input_shape[1], crop_size(second)
     image = keras.Input((input_size, input_size, 3), name="image")
-    x = CentreCrop(input_size * first_margin / margin, first_size, name="first_crop")(image)
+    x = CenterCrop(input_size * first_margin / margin, first_size, name="first_crop")(image)
     x = first(x)
     back = invert(plain_crop(first_margin, first_size))
     rough = layers.Rescaling(
@@ -97,11 +97,11 @@ def correction(network: keras.Model, reference_shape: np.ndarray) -> keras.Model
     # Deviates from the paper: its second network emits landmarks from scratch.
 
     Args:
-        network: pictures to landmarks [B, K, 2], in pixels of the crop.
+        network: images to landmarks [B, K, 2], in pixels of the crop.
         reference_shape: [K, 2], in the same pixels.
 
     Returns:
-        A functional model of pictures and the first stage's landmarks in their pixels [B, K, 2] to
+        A functional model of images and the first stage's landmarks in their pixels [B, K, 2] to
         landmarks [B, K, 2].
     """
     crop = network.inputs[0]
@@ -118,7 +118,7 @@ def correction(network: keras.Model, reference_shape: np.ndarray) -> keras.Model
 
 
 def crop_size(second: keras.Model) -> int:
-    """Returns the side in pixels of a second stage's picture."""
+    """Returns the side in pixels of a second stage's image."""
     return second.inputs[0].shape[1]
 
 

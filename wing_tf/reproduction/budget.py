@@ -10,10 +10,10 @@ import ml_collections
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import RecordSet
 from wing_tf.models import HEATMAP_MODELS
-from wing_tf.training.build import initialise, make_trainer
+from wing_tf.training.build import initialize, make_trainer
 from wing_tf.training.config import emits_residuals
 from wing_tf.training.stages import make_stage
-from wing_tf.visualization.files import write_text
+from wing_tf.utils.atomic import write_text
 
 _UNTIMED_STEPS, _TIMED_SECONDS = 5, 15.0
 # Validation, checkpoints and logs take a twentieth of a training.
@@ -70,7 +70,7 @@ def _faces_per_second(config: ml_collections.ConfigDict, records: RecordSet) -> 
     """Trains for some seconds on one device and forgets it."""
     stage = make_stage(config, records)
     trainer = make_trainer(config, stage, 100)
-    initialise(config, trainer, records)
+    initialize(config, trainer, records)
     batches = training_batches(
         records,
         batch_size=config.batch_size,

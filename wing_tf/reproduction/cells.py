@@ -24,16 +24,16 @@ from wing_tf.evaluation.predict import (
     predict_batches,
 )
 from wing_tf.evaluation.report import face_errors
-from wing_tf.landmarks import BOX_NORMALISERS
+from wing_tf.landmarks import BOX_NORMALIZERS
 from wing_tf.models import HEATMAP_MODELS, open_residuals
-from wing_tf.models.saving import Contract, load_network
+from wing_tf.models.saving import ModelSpec, load_network
 from wing_tf.reproduction.budget import planned_epochs
 from wing_tf.reproduction.protocol import file_name, fingerprint, merged, plain_config, sha256
 from wing_tf.reproduction.recipes import cell_config, set_epochs
 from wing_tf.reproduction.table import Cell, Table
 from wing_tf.training.config import default_config
 from wing_tf.training.fit import train
-from wing_tf.visualization.files import write_text
+from wing_tf.utils.atomic import write_text
 
 MARGIN_DISTANCES = (1, 2, 3, 4, 6, 8, 12)
 """Heatmap pixels from a map's peak, at which `peak_margins` are kept."""
@@ -51,7 +51,7 @@ class Settings:
         minutes: of training for a cell; the epochs that fit are measured once and written down.
         epochs: instead of that.
         recipe: see `wing_tf.reproduction.recipes`.
-        normaliser: of the errors; the mark-up's own if empty.
+        normalizer: of the errors; the scheme's own if empty.
         balance: a file of `wing-tfrecords balance`; none if empty.
         resnet_weights: where cells of ResNet-50 start.
         changes: flattened config keys for all cells.
@@ -67,7 +67,7 @@ class Settings:
     minutes: float
     epochs: int = 0
     recipe: str = "tuned"
-    normaliser: str = ""
+    normalizer: str = ""
     balance: str = ""
     resnet_weights: str = ""
     changes: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -100,11 +100,11 @@ class CellRunner:
                 )
             if shared := set(part.files) & set(self.records.files):
                 raise ValueError(f"The test set {name} holds training faces: {sorted(shared)[0]}.")
-        self.normaliser = settings.normaliser or scheme.default_normaliser
-        known = [*scheme.normalisers, *BOX_NORMALISERS]
-        if self.normaliser not in known:
+        self.normalizer = settings.normalizer or scheme.default_normalizer
+        known = [*scheme.normalizers, *BOX_NORMALIZERS]
+        if self.normalizer not in known:
             raise ValueError(
-                f"The normaliser must be one of {', '.join(known)}. Received: {self.normaliser!r}."
+                f"The normalizer must be one of {', '.join(known)}. Received: {self.normalizer!r}."
             )
         for folder in settings.reuse:
             if not (folder / "cells").is_dir():
@@ -193,22 +193,22 @@ class CellRunner:
             epochs = sum(1 for _ in csv.DictReader(file))  # a schedule may end sooner
         seconds = time.monotonic() - started
         # The last one: no choice by validation, which would favour whom it meets more often.
-        network, contract = load_network(run / "checkpoints" / "last.keras")
+        network, spec = load_network(run / "checkpoints" / "last.keras")
         compiled = compile_network(network)
         tests = {
-            name: self._judge(predict_batches(compiled, crop_batches(part, contract)))
+            name: self._judge(predict_batches(compiled, crop_batches(part, spec)))
             for name, part in self.tests.items()
         }
         heatmaps = config.model.name in HEATMAP_MODELS
         if heatmaps:
-            self._keep_maps(network, contract, path)
+            self._keep_maps(network, spec, path)
         batches = records.num_faces // config.batch_size
         result = {
             "cell": cell.name,
             "seed": seed,
             "scheme": records.scheme.name,
             "recipe": settings.recipe,
-            "normaliser": self.normaliser,
+            "normalizer": self.normalizer,
             "precision": json.loads((run / "config.json").read_text())["precision"],
             "epochs": epochs,
             "faces_seen": epochs * batches * config.batch_size,
@@ -222,8 +222,8 @@ class CellRunner:
             ),
         }
         if heatmaps:
-            result["margins"] = self._margins(network, contract)
-            result |= self._residuals(network, contract)
+            result["margins"] = self._margins(network, spec)
+            result |= self._residuals(network, spec)
         if config.heatmap.log_error:
             result["map_errors"] = _map_errors(run / "metrics.csv")
         write_text(path, json.dumps(result) + "\n")
@@ -234,27 +234,27 @@ class CellRunner:
     def _check_context(self, config: ml_collections.ConfigDict) -> None:
         """Refuses test sets that can't be cut as the network wants, before it is trained."""
         margin = config.two_stage.margin if config.two_stage.first else config.crop_margin
-        contract = Contract(
+        spec = ModelSpec(
             scheme_name=self.records.scheme.name,
             input_size=config.model.input_size,
             margin=margin,
             square=self.records.square,
         )
         for part in self.tests.values():
-            check_fit(part, contract)
+            check_fit(part, spec)
 
-    def _keep_maps(self, network: keras.Model, contract: Contract, path: pathlib.Path) -> None:
+    def _keep_maps(self, network: keras.Model, spec: ModelSpec, path: pathlib.Path) -> None:
         """Keeps the maps of the first face of the first test set, in steps of 1/255."""
         part = next(iter(self.tests.values()))
-        (face,) = face_maps(network, crop_batches(part, contract), [0])
+        (face,) = face_maps(network, crop_batches(part, spec), [0])
         maps = {"true": face.true, "predicted": face.predicted}
         steps = {k: np.round(255 * np.clip(v, 0, 1)).astype(np.uint8) for k, v in maps.items()}
         np.savez_compressed(path.with_suffix(".npz"), **steps)
 
-    def _margins(self, network: keras.Model, contract: Contract) -> dict[str, Any]:
+    def _margins(self, network: keras.Model, spec: ModelSpec) -> dict[str, Any]:
         """Returns how far the maps' peaks stand out, face by face, on the first test set."""
         part = next(iter(self.tests.values()))
-        margins = peak_margins(network, crop_batches(part, contract), MARGIN_DISTANCES)
+        margins = peak_margins(network, crop_batches(part, spec), MARGIN_DISTANCES)
         true, predicted = (np.round(values, 4) for values in margins)
         return {
             "distances": list(MARGIN_DISTANCES),
@@ -264,13 +264,13 @@ class CellRunner:
             ],
         }
 
-    def _residuals(self, network: keras.Model, contract: Contract) -> dict[str, float]:
+    def _residuals(self, network: keras.Model, spec: ModelSpec) -> dict[str, float]:
         """Returns the residuals' mean size on the first test set, in heatmap pixels, if any."""
         residuals = open_residuals(network)
         if residuals is None:
             return {}
         run = compile_network(residuals)
-        batches = crop_batches(next(iter(self.tests.values())), contract)
+        batches = crop_batches(next(iter(self.tests.values())), spec)
         sizes = np.concatenate([np.abs(run(batch.image)) for batch in batches])
         return {"mean_residual": round(float(sizes.mean()), 4)}
 
@@ -310,7 +310,7 @@ class CellRunner:
             "config": plain_config(config),
             "budget": {"epochs": settings.epochs} if settings.epochs else
             {"minutes": settings.minutes},
-            "normaliser": self.normaliser,
+            "normalizer": self.normalizer,
             "training_data": fingerprint(self.records),
             "test_data": {name: fingerprint(part) for name, part in self.tests.items()},
         }  # fmt: skip
@@ -326,7 +326,7 @@ class CellRunner:
         return protocol
 
     def _judge(self, predictions: Predictions) -> dict:
-        errors, _ = face_errors(predictions, self.records.scheme, self.normaliser)
+        errors, _ = face_errors(predictions, self.records.scheme, self.normalizer)
         result = {
             "faces": len(errors),
             # Cells are compared face by face: the faces must be the same.

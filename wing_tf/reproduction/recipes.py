@@ -19,7 +19,7 @@ _COORDINATES = {
     "model.name": "cnn6",
     "model.input_size": 64,
     "crop_margin": 1.15,
-    "num_pictures": 0,
+    "num_images": 0,
     **{f"augment.{key}": value for key, value in _AUGMENT.items()},
     # The first stage's crops, while the second is trained.
     **{f"two_stage.augment.{key}": value for key, value in _AUGMENT.items()},
@@ -35,7 +35,7 @@ _HEATMAPS = {
     "model.boundary_coordinates": False,
     "heatmap.sigma": 1.0,
     "crop_margin": 1.15,
-    "num_pictures": 0,
+    "num_images": 0,
     "augment.flip": 0.5,
 }
 
@@ -47,7 +47,7 @@ _AUGMENT_HEATMAPS = {
     "augment.blur": 0.2,
     "augment.brightness": 0.1,
     "augment.contrast": 0.2,
-    "augment.colour": 0.1,
+    "augment.color": 0.1,
     "augment.noise": 0.02,
     "augment.occlusion": 0.4,
 }
@@ -70,7 +70,7 @@ _TARGETS = {
     "heatmap.sigma": 1.0,
     "loss.name": "bice",
     "crop_margin": 1.15,
-    "num_pictures": 0,
+    "num_images": 0,
     "augment.flip": 0.5,
 }
 

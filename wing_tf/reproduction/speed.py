@@ -12,7 +12,7 @@ from wing_tf.evaluation.predict import compile_network
 from wing_tf.models import MODELS, cnn6, cnn7, two_stage
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.reproduction.wing_tables import PUBLISHED_SPEED
-from wing_tf.visualization.files import write_text
+from wing_tf.utils.atomic import write_text
 
 _SECONDS = 5.0
 _NUM_LANDMARKS = 68

@@ -124,14 +124,14 @@ def _wing_300w() -> Table:
         ),
         against="cnn6/7 wing pdb",
         notes=(
-            "The paper divides by the pupils' distance (--normaliser=inter_pupil) and trains on "
+            "The paper divides by the pupils' distance (--normalizer=inter_pupil) and trains on "
             "3148 faces; its sub-sets are named common, challenge and full.",
         ),
     )
 
 
 def _wing_architectures() -> Table:
-    # w and epsilon as the same share of the picture as CNN-7's. # The paper is silent.
+    # w and epsilon as the same share of the image as CNN-7's. # The paper is silent.
     resnet = {"model.name": "resnet50", "model.input_size": 224, "loss.width": 26.0,
               "loss.curvature": 5.0}  # fmt: skip
     return Table(

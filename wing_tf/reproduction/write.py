@@ -12,7 +12,8 @@ from wing_tf.landmarks import get_scheme
 from wing_tf.metrics import bootstrap_interval, ced_auc, failure_rate, paired_bootstrap
 from wing_tf.reproduction.protocol import file_name
 from wing_tf.reproduction.table import Cell, Table
-from wing_tf.visualization.files import save_picture, write_text
+from wing_tf.utils.atomic import write_text
+from wing_tf.utils.image_files import save_image
 from wing_tf.visualization.plots import plot_ced, plot_curves
 
 _THIRDS = ("frontal third", "middle third", "turned third")
@@ -89,7 +90,7 @@ def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]
         faces = len(errors.mean(order[0].name))
         lines += [f"## {test} ({faces} faces)", "", *text, ""]
         plot = folder / f"ced_{test}.png"
-        title = f"{table.title}: {test}, {cells[0]['normaliser']}"
+        title = f"{table.title}: {test}, {cells[0]['normalizer']}"
         plot_ced(plot, {cell.name: errors.mean(cell.name) for cell in order}, title=title)
         lines += [f"![Cumulative errors]({plot.name})", ""]
     lines += _map_sections(folder, table, order, cells)
@@ -121,7 +122,7 @@ def _map_sections(
         scheme = get_scheme(next(by_name[name]["scheme"] for name in maps))
         true = next(iter(maps.values()))["true"] / 255.0
         predicted = {name: content["predicted"] / 255.0 for name, content in maps.items()}
-        save_picture(folder / "heatmaps.png", compare_maps(true, predicted, scheme))
+        save_image(folder / "heatmaps.png", compare_maps(true, predicted, scheme))
         lines += ["## Maps of one test face", "", "![True and predicted maps](heatmaps.png)", ""]
         lines += [f"The truth as it is drawn for {next(iter(maps))}.", ""]
     if found := {name: c["margins"] for name, c in by_name.items() if "margins" in c}:
@@ -300,7 +301,7 @@ def _budget(cells: list[dict]) -> str:
     precision = " and ".join(sorted({cell["precision"] for cell in cells}))
     return (
         f"Recipe `{cells[0]['recipe']}`, {cells[0]['training_faces']} training faces, {epochs} "
-        f"epochs, {precision}. NME: {cells[0]['normaliser']}; in brackets 95 % bootstrap intervals "
+        f"epochs, {precision}. NME: {cells[0]['normalizer']}; in brackets 95 % bootstrap intervals "
         "over faces, differences paired face by face."
     )
 

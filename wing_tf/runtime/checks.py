@@ -1,15 +1,15 @@
-"""What a picture and boxes must be."""
+"""What an image and boxes must be."""
 
 from typing import Any
 
 import numpy as np
 
-# Far beyond any picture, and small enough for the arithmetic of a crop to stay exact.
+# Far beyond any image, and small enough for the arithmetic of a crop to stay exact.
 _LARGEST_COORDINATE_PX = 1e7
 
 
 def check_image(image: Any) -> None:
-    """Raises ValueError if a picture is not uint8 RGB [H, W, 3]."""
+    """Raises ValueError if an image is not uint8 RGB [H, W, 3]."""
     if not isinstance(image, np.ndarray):
         raise ValueError(f"`image` must be uint8 RGB [H, W, 3]. Received: {type(image).__name__}.")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:

@@ -21,14 +21,14 @@ _FACES_AT_ONCE = 64
 
 @dataclasses.dataclass(frozen=True)
 class LocatedFace:
-    """One face of a picture.
+    """One face of an image.
 
     Attributes:
-        landmarks_px: float64 [K, 2] in the picture's pixels.
+        landmarks_px: float64 [K, 2] in the image's pixels.
         box_xyxy_px: float64 [4], the box that was used.
         scores: float32 [K] in 0..1, how sure the network is of each landmark; None where it does
             not say.
-        scheme: the mark-up of the landmarks.
+        scheme: the scheme of the landmarks.
         identity: the same number for the same face in all frames of a video; None for a face that
             was not tracked.
     """
@@ -41,7 +41,7 @@ class LocatedFace:
 
     @cached_property
     def pose(self) -> HeadPose | None:
-        """How the head is turned; None for a mark-up without places on the head.
+        """How the head is turned; None for a scheme without places on the head.
 
         See `wing_tf.geometry.pose.head_pose` for the method.
         """
@@ -71,23 +71,23 @@ class FaceLandmarker(abc.ABC):
     A call is `cut`, `run` and `place`, one after the other; twice with two passes.
 
     Args:
-        scheme: the mark-up of the network's landmarks.
+        scheme: the scheme of the network's landmarks.
         input_size: the side of the network's square input in pixels.
         margin: see `wing_tf.geometry.crop_region`.
         square: see there.
-        detector: pictures to boxes [N, 4], largest first; needed where no box is given.
-        scheme_map: gives the landmarks of another mark-up than the network's; those that nothing
+        detector: images to boxes [N, 4], largest first; needed where no box is given.
+        scheme_map: gives the landmarks of another scheme than the network's; those that nothing
             stands for are NaN.
-        needed_scheme: the name of the mark-up that must come out; any if None.
+        needed_scheme: the name of the scheme that must come out; any if None.
         passes: 2 to cut each crop again, round the landmarks that the first pass found: boxes of
             a detector are off, the second crop is not.
         flip: average with what the network says of the mirrored crop.
 
     Attributes:
-        scheme: the mark-up of the landmarks that come out.
+        scheme: the scheme of the landmarks that come out.
 
     Raises:
-        ValueError: if the map is from another mark-up than the network's, another one than the
+        ValueError: if the map is from another scheme than the network's, another one than the
             needed one comes out, or ``passes`` is neither 1 nor 2.
     """
 
@@ -124,7 +124,7 @@ class FaceLandmarker(abc.ABC):
     def __call__(
         self, image: np.ndarray, boxes_xyxy_px: np.ndarray | None = None
     ) -> list[LocatedFace]:
-        """Locates the landmarks of all faces of a picture.
+        """Locates the landmarks of all faces of an image.
 
         Args:
             image: uint8 RGB [H, W, 3].
@@ -135,7 +135,7 @@ class FaceLandmarker(abc.ABC):
             One entry a box, in their order; none where nothing is found.
 
         Raises:
-            ValueError: on another kind of picture, a bad box, one that lies outside of the picture,
+            ValueError: on another kind of image, a bad box, one that lies outside of the image,
                 or where there is neither a box nor a detector.
         """
         check_image(image)
@@ -143,11 +143,11 @@ class FaceLandmarker(abc.ABC):
         return self.many([image], [boxes])[0]
 
     def detect(self, image: np.ndarray, name: str | None = None) -> np.ndarray:
-        """Returns the detector's boxes [N, 4], which lie at least partly in the picture.
+        """Returns the detector's boxes [N, 4], which lie at least partly in the image.
 
         Args:
             image: uint8 RGB [H, W, 3].
-            name: the picture's, for a detector that goes by names (its ``needs_name`` is true).
+            name: the image's, for a detector that goes by names (its ``needs_name`` is true).
 
         Raises:
             ValueError: if there is no detector.
@@ -161,14 +161,14 @@ class FaceLandmarker(abc.ABC):
     def many(
         self, images: Sequence[np.ndarray], boxes_xyxy_px: Sequence[np.ndarray]
     ) -> list[list[LocatedFace]]:
-        """Locates the landmarks of the faces of several pictures, whose crops are run together.
+        """Locates the landmarks of the faces of several images, whose crops are run together.
 
         Args:
             images: uint8 RGB [H, W, 3] each, of any sizes.
-            boxes_xyxy_px: [N, 4] for each picture, N may be 0.
+            boxes_xyxy_px: [N, 4] for each image, N may be 0.
 
         Returns:
-            For each picture what a call gives for it.
+            For each image what a call gives for it.
 
         Raises:
             ValueError: as for a call.
@@ -179,7 +179,7 @@ class FaceLandmarker(abc.ABC):
             boxes = check_boxes(boxes)
             if not (inside := _touching(boxes, image)).all():
                 raise ValueError(
-                    f"A box lies outside of the picture of {image.shape[1]} x {image.shape[0]} "
+                    f"A box lies outside of the image of {image.shape[1]} x {image.shape[0]} "
                     f"pixels. Received: {boxes[~inside][0].tolist()}."
                 )
             checked.append(boxes)
@@ -214,7 +214,7 @@ class FaceLandmarker(abc.ABC):
     def _locate(
         self, images: Sequence[np.ndarray], owners: Sequence[int], boxes: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns the landmarks [N, K, 2] in pictures' pixels and the scores of all faces."""
+        """Returns the landmarks [N, K, 2] in images' pixels and the scores of all faces."""
         places, all_scores = [], []
         for start in range(0, len(boxes), _FACES_AT_ONCE):
             part = slice(start, start + _FACES_AT_ONCE)
@@ -266,11 +266,11 @@ class FaceLandmarker(abc.ABC):
         """
 
     def place(self, to_crop: np.ndarray, landmarks_crop_px: np.ndarray) -> np.ndarray:
-        """Returns the landmarks float64 [N, K, 2] in the picture's pixels; the inverse of `cut`."""
+        """Returns the landmarks float64 [N, K, 2] in the image's pixels; the inverse of `cut`."""
         return apply_affine(invert(to_crop), landmarks_crop_px.astype(np.float64))
 
 
 def _touching(boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Returns whether each box [N, 4] shares a part with the picture."""
+    """Returns whether each box [N, 4] shares a part with the image."""
     height, width = image.shape[:2]
     return np.all((boxes[:, 2:] > -0.5) & (boxes[:, :2] < [width - 0.5, height - 0.5]), axis=1)

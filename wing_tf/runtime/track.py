@@ -1,4 +1,4 @@
-"""One face of a film: where it is, where it goes and what it looks like."""
+"""One face of a video: where it is, where it goes and what it looks like."""
 
 import dataclasses
 
@@ -82,7 +82,7 @@ class Track:
             time_s: of the frame.
         """
         expected, found = self.hidden_square(time_s), square_of(face)
-        distance = np.linalg.norm(centre_of(found) - centre_of(expected)) / side_of(expected)
+        distance = np.linalg.norm(center_of(found) - center_of(expected)) / side_of(expected)
         reach = _REACH + _REACH_PER_S * (time_s - self.apart_s)
         other = difference(signature, self.signature)
         resize = abs(np.log(side_of(found) / side_of(expected)))
@@ -105,12 +105,12 @@ class Track:
     def is_near(self, face: LocatedFace, looks: np.ndarray | None) -> bool:
         """Returns whether a detected face is this one, or too near to it to be told apart.
 
-        What overlaps this one by less than a half is a neighbour of it where it is just where the
+        What overlaps this one by less than a half is a neighbor of it where it is just where the
         detector says and looks another.
 
         Args:
             face: as it is detected.
-            looks: its signature; None while a face is hidden, whose edge a neighbour may be.
+            looks: its signature; None while a face is hidden, whose edge a neighbor may be.
         """
         share = overlap(face, self.face)
         if share > SAME or is_within(self.face, face) or is_within(face, self.face):
@@ -141,7 +141,7 @@ class Track:
         square = square_of(self.face)
         step_s = time_s - self.apart_s
         if step_s > 0:
-            velocity = (centre_of(square) - centre_of(self.apart)) / step_s
+            velocity = (center_of(square) - center_of(self.apart)) / step_s
             share = 1 - np.exp(-step_s / _VELOCITY_S)
             self.velocity_px = self.velocity_px + share * (velocity - self.velocity_px)
         self.apart, self.apart_s = square, time_s
@@ -163,7 +163,7 @@ def square_of(face: LocatedFace) -> np.ndarray:
     return crop_square(landmark_box(face.landmarks_px), 1.0)
 
 
-def centre_of(square: np.ndarray) -> np.ndarray:
+def center_of(square: np.ndarray) -> np.ndarray:
     """Returns the middle [..., 2] of squares [..., 4]."""
     return (square[..., :2] + square[..., 2:]) / 2
 
@@ -186,7 +186,7 @@ def is_within(face: LocatedFace, other: LocatedFace) -> bool:
 
 
 def is_in(box: np.ndarray, image: np.ndarray) -> bool:
-    """Returns whether a box [4] has a part in the picture, and is one at all."""
+    """Returns whether a box [4] has a part in the image, and is one at all."""
     height, width = image.shape[:2]
     starts = np.all(box[:2] < [width - 0.5, height - 0.5])
     return bool(starts and np.all(box[2:] > -0.5) and np.all(box[2:] > box[:2]))
@@ -196,17 +196,17 @@ def continues(face: LocatedFace, box: np.ndarray) -> bool:
     """Returns whether a face is about where and as large as the box [4] that was expected."""
     square = square_of(face)
     side = np.max(box[2:] - box[:2])
-    jump = np.linalg.norm(centre_of(square) - centre_of(box))
+    jump = np.linalg.norm(center_of(square) - center_of(box))
     growth = abs(np.log(side_of(square) / side))
     return bool(jump <= _LARGEST_JUMP * side and growth <= np.log(_LARGEST_GROWTH))
 
 
 def signature_of(image: np.ndarray, face: LocatedFace) -> np.ndarray:
-    """Returns what a face looks like from afar: colours float [8, 8, 3] in 0..1.
+    """Returns what a face looks like from afar: colors float [8, 8, 3] in 0..1.
 
     Args:
         image: uint8 RGB [H, W, 3].
-        face: with its landmarks in the picture.
+        face: with its landmarks in the image.
     """
     square = square_of(face)
     step = max(1, int(side_of(square) // _SAMPLES))

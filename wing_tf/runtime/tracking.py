@@ -1,4 +1,4 @@
-"""Faces of a film: the same number for the same face in all frames, and steady landmarks."""
+"""Faces of a video: the same number for the same face in all frames, and steady landmarks."""
 
 import copy
 import dataclasses
@@ -29,11 +29,11 @@ from wing_tf.runtime.track import (
 )
 
 _TOUCHING = 0.02  # overlap above which faces may hide each other
-_LEAST_INSIDE = 0.5  # share of the landmarks in the picture
+_LEAST_INSIDE = 0.5  # share of the landmarks in the image
 
 
 class Tracker:
-    """Follows the faces of a film from frame to frame.
+    """Follows the faces of a video from frame to frame.
 
     A known face is looked for in the box of its last landmarks, moved on at its speed; all faces
     of a frame are one batch. The detector runs only where a face was lost or none is there, and
@@ -60,7 +60,7 @@ class Tracker:
 
     Raises:
         ValueError: if an option is out of range, or the landmarker has no detector or one that
-            needs the names of pictures.
+            needs the names of images.
 
     Example:
         >>> tracker = Tracker(Landmarker("model.tflite", detector=detector))  # doctest: +SKIP
@@ -85,7 +85,7 @@ class Tracker:
         if landmarker.detector is None:
             raise ValueError("A tracker needs a landmarker with a detector.")
         if getattr(landmarker.detector, "needs_name", False):
-            raise ValueError("A tracker can't use a detector that needs the names of pictures.")
+            raise ValueError("A tracker can't use a detector that needs the names of images.")
         for name, value in (
             ("detect_seconds", detect_seconds),
             ("search_seconds", search_seconds),
@@ -129,7 +129,7 @@ class Tracker:
             The faces that are seen in it, by their number ``identity``.
 
         Raises:
-            ValueError: on another kind of picture, or if the time does not go on.
+            ValueError: on another kind of image, or if the time does not go on.
         """
         check_image(image)
         if not (time_s > self._time_s and math.isfinite(time_s)):
@@ -194,7 +194,7 @@ class Tracker:
                     track.visible = False
 
     def _is_seen(self, face: LocatedFace, image: np.ndarray) -> bool:
-        """Returns whether a face is in the picture, and the network is sure enough."""
+        """Returns whether a face is in the image, and the network is sure enough."""
         known = np.isfinite(face.landmarks_px).all(axis=1)
         points = face.landmarks_px[known]
         height, width = image.shape[:2]

@@ -25,7 +25,7 @@ from wing_tf.training.optimizer import (
     prepare_batch_norm,
     slow_body,
 )
-from wing_tf.training.output_init import augmented_shapes, initialise_output
+from wing_tf.training.output_init import augmented_shapes, initialize_output
 from wing_tf.training.recompute import RecomputedStacks
 from wing_tf.training.stages import OneStage
 from wing_tf.training.trainer import LandmarkTrainer
@@ -114,16 +114,16 @@ def make_loss(config: ml_collections.ConfigDict) -> keras.losses.Loss:
     return loss
 
 
-def initialise(
+def initialize(
     config: ml_collections.ConfigDict, trainer: LandmarkTrainer, records: RecordSet
 ) -> None:
     """Sets the output layer from the training shapes and takes over another model's layers."""
     network, augmenter = trainer.network, trainer.augmenter
     if config.model.name not in HEATMAP_MODELS:
         shapes = augmented_shapes(records, augmenter, seed=config.seed)
-        warn_if_normalised(shapes)
+        warn_if_normalized(shapes)
         if config.output_init:
-            initialise_output(
+            initialize_output(
                 network.get_layer("output"), shapes, scale=config.output_init, seed=config.seed
             )
     if config.init_from:
@@ -163,13 +163,13 @@ def take_over(network: keras.Model, other: keras.Model) -> tuple[list[str], list
     return copied, left
 
 
-def warn_if_normalised(landmarks_px: np.ndarray) -> bool:
+def warn_if_normalized(landmarks_px: np.ndarray) -> bool:
     """Warns when targets [N, K, 2] look scaled to [0, 1]; returns whether it did."""
     extent = np.max(np.ptp(landmarks_px, axis=1), axis=1)
-    normalised = bool(np.percentile(extent, 99) <= 1.5)
-    if normalised:
+    normalized = bool(np.percentile(extent, 99) <= 1.5)
+    if normalized:
         _log.warning(
-            "The targets look normalised to [0, 1]. Errors are then far below Wing loss's width, "
+            "The targets look normalized to [0, 1]. Errors are then far below Wing loss's width, "
             "and it is only a scaled L1: use pixels of the network's input."
         )
-    return normalised
+    return normalized

@@ -15,7 +15,7 @@ import tqdm
 
 from wing_tf.evaluation.predict import CropBatch, compile_network, predict_batches
 from wing_tf.evaluation.report import face_errors
-from wing_tf.models.saving import Contract, save_network
+from wing_tf.models.saving import ModelSpec, save_network
 from wing_tf.visualization import contact_sheet, draw_landmarks
 
 
@@ -71,49 +71,49 @@ class StopOnNaN(keras.callbacks.Callback):
 class Validate(keras.callbacks.Callback):
     """Scores the averaged weights on held-out faces, and saves the best and the last network.
 
-    The score is the exact mean NME of the scheme's default normaliser, on one replica, in source
+    The score is the exact mean NME of the scheme's default normalizer, on one replica, in source
     pixels: `wing-evaluate` on the same records gives the same number. It is added to the logs as
     ``val_nme``, NaN in epochs that are not judged.
 
     Args:
         network: what is judged and saved: a float32 network on one replica.
-        contract: saved with it.
+        spec: saved with it.
         batches: the held-out faces.
         folder: where ``best.keras`` and ``last.keras`` go.
         trained_part: the part of it that the weights are copied into; all of it if None.
         best: the best score before this start.
-        normaliser: of the score; the scheme's own if None.
+        normalizer: of the score; the scheme's own if None.
         every: epochs between two judgements; the last epoch is always judged.
-        save_every: epochs between two writings of ``last.keras`` and of pictures.
-        picture_folder: for TensorBoard pictures; none if None.
-        num_pictures: how many faces they show.
+        save_every: epochs between two writings of ``last.keras`` and of images.
+        image_folder: for TensorBoard images; none if None.
+        num_images: how many faces they show.
     """
 
     def __init__(
         self,
         network: keras.Model,
-        contract: Contract,
+        spec: ModelSpec,
         batches: list[CropBatch],
         *,
         folder: pathlib.Path,
         trained_part: keras.Model | None = None,
         best: float = math.inf,
-        normaliser: str | None = None,
+        normalizer: str | None = None,
         every: int = 1,
         save_every: int = 1,
-        picture_folder: pathlib.Path | None = None,
-        num_pictures: int = 8,
+        image_folder: pathlib.Path | None = None,
+        num_images: int = 8,
     ):
         super().__init__()
         self.inference_network = network
         self.trained_part = trained_part or network
-        self.contract, self.batches, self.folder = contract, batches, folder
-        self.best, self.normaliser = best, normaliser
+        self.spec, self.batches, self.folder = spec, batches, folder
+        self.best, self.normalizer = best, normalizer
         self.every, self.save_every = every, save_every
         self._run = compile_network(network)
-        self._num_pictures = num_pictures if picture_folder else 0
-        if self._num_pictures:
-            self._writer = tf.summary.create_file_writer(str(picture_folder))
+        self._num_images = num_images if image_folder else 0
+        if self._num_images:
+            self._writer = tf.summary.create_file_writer(str(image_folder))
 
     def on_epoch_end(self, epoch, logs=None):
         """Validates and saves."""
@@ -130,28 +130,28 @@ class Validate(keras.callbacks.Callback):
             logs["val_nme"] = score = self._score()
             if score < self.best:
                 self.best = score
-                save_network(self.inference_network, self.folder / "best.keras", self.contract)
+                save_network(self.inference_network, self.folder / "best.keras", self.spec)
         if save:
-            save_network(self.inference_network, self.folder / "last.keras", self.contract)
-            if self._num_pictures:
-                self._write_pictures(epoch)
+            save_network(self.inference_network, self.folder / "last.keras", self.spec)
+            if self._num_images:
+                self._write_images(epoch)
 
     def _score(self) -> float:
         predictions = predict_batches(self._run, self.batches)
-        errors, _ = face_errors(predictions, self.contract.scheme, self.normaliser)
+        errors, _ = face_errors(predictions, self.spec.scheme, self.normalizer)
         if not np.isfinite(errors).any():
             raise ValueError(
-                "No validation face can be scored: the landmarks of config.normaliser are missing "
+                "No validation face can be scored: the landmarks of config.normalizer are missing "
                 "in all of them."
             )
         return float(np.nanmean(errors))
 
-    def _write_pictures(self, epoch: int) -> None:
-        images = self.batches[0].image[: self._num_pictures]
+    def _write_images(self, epoch: int) -> None:
+        images = self.batches[0].image[: self._num_images]
         drawn = []
         for image, landmarks_px in zip(images, self._run(images), strict=True):
             large = image.astype(np.uint8).repeat(3, axis=0).repeat(3, axis=1)
-            drawn.append(draw_landmarks(large, landmarks_px * 3 + 1, self.contract.scheme))
+            drawn.append(draw_landmarks(large, landmarks_px * 3 + 1, self.spec.scheme))
         with self._writer.as_default(step=epoch):
             tf.summary.image("validation", contact_sheet(drawn, columns=4)[None])
         self._writer.flush()

@@ -15,9 +15,9 @@ from wing_tf.losses import CROSS_ENTROPIES, HEATMAP_LOSSES, LOSSES
 from wing_tf.losses.cross_entropy import ACTIVATIONS
 from wing_tf.losses.weighted_map import KINDS as MAP_KINDS
 from wing_tf.models import HEATMAP_MODELS, MODELS
-from wing_tf.names import did_you_mean
 from wing_tf.training.device import PRECISIONS
 from wing_tf.training.kernel import radii
+from wing_tf.utils.did_you_mean import did_you_mean
 
 SCHEDULES = ("cosine", "exponential", "piecewise", "constant")
 OPTIMIZERS = ("adamw", "adam", "sgd", "rmsprop")
@@ -100,7 +100,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "path": "",  # what `wing-tfrecords balance` has written; "": no balancing
                 "use": "duplicate",  # or "weight": faces of rare poses count more in the loss
             },
-            "normaliser": "",  # of the validation NME; the mark-up's own if empty
+            "normalizer": "",  # of the validation NME; the scheme's own if empty
             # Landmarks moved on purpose, see `wing_tf.data.label_noise.LabelNoise`.
             "label_noise": {"share": 0.0, "distance": 0.0},
             # The crop's side over the face box's longer side; 0: what the records' crop rule says.
@@ -142,7 +142,7 @@ def default_config() -> ml_collections.ConfigDict:
             "batch_size": 32,
             "epochs": 100,
             "output_init": 0.02,  # scale of the shape-based output kernel; 0: Keras' default
-            "init_from": "",  # a model to start from, also one with another mark-up
+            "init_from": "",  # a model to start from, also one with another scheme
             # Keep what goes from hourglass to hourglass only, and compute the rest again for the
             # gradients: less memory, a quarter more time.
             "recompute": False,
@@ -151,8 +151,8 @@ def default_config() -> ml_collections.ConfigDict:
             "precision": "auto",
             "jit_compile": "auto",  # "auto", "on" or "off"
             "validation_epochs": 1,  # how often the network is judged, and the best one saved
-            "checkpoint_epochs": 1,  # how often the state to resume from and pictures are written
-            "num_pictures": 8,  # validation faces drawn for TensorBoard
+            "checkpoint_epochs": 1,  # how often the state to resume from and images are written
+            "num_images": 8,  # validation faces drawn for TensorBoard
         }
     )
 
@@ -245,7 +245,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
             f"config.optimizer.ema must be in [0, 1). Received: {config.optimizer.ema}."
         )
     for key in (
-        "seed", "output_init", "num_pictures", "schedule.warmup_epochs", "schedule.final_ratio",
+        "seed", "output_init", "num_images", "schedule.warmup_epochs", "schedule.final_ratio",
         "optimizer.weight_decay", "optimizer.clip_norm", "optimizer.momentum",
         "optimizer.body_rate", "optimizer.frozen_epochs", "two_stage.simulated_error",
         "kernel.spatial_step", "kernel.temporal_step", "kernel.stage_epochs", "residual.theta",

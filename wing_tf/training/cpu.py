@@ -78,7 +78,7 @@ def _convolve_by_matmul(x, kernel):
 
 
 def fuse_batch_norm(network: keras.Model) -> list[str]:
-    """Makes batch normalisation in training one operation, which oneDNN has with its gradient.
+    """Makes batch normalization in training one operation, which oneDNN has with its gradient.
 
     Keras writes it out as means, differences and products, with a pass over the maps for each.
 

@@ -24,7 +24,7 @@ class Plan:
             state, loss and the output layer are float32 always, and so is the saved network.
         compile_step: compile the whole step with XLA.
         compile_parts: compile augmentation and weight update with XLA, each by itself, multiply
-            matrices for convolutions of small maps, and batch normalise in one operation.
+            matrices for convolutions of small maps, and batch normalize in one operation.
     """
 
     precision: str

@@ -13,8 +13,8 @@ from wing_tf.data.label_noise import LabelNoise
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import RecordSet, find_shards, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
-from wing_tf.landmarks import BOX_NORMALISERS
-from wing_tf.training.build import initialise, make_strategy, make_trainer
+from wing_tf.landmarks import BOX_NORMALIZERS
+from wing_tf.training.build import initialize, make_strategy, make_trainer
 from wing_tf.training.callbacks import (
     Backup,
     Progress,
@@ -75,11 +75,11 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     # All that can be wrong with the config is built before the run folder is touched. The
     # inference network lives on one replica and in float32, whatever trains.
     inference_network = stage.network()
-    held_out_batches = list(crop_batches(held_out, stage.contract))
+    held_out_batches = list(crop_batches(held_out, stage.spec))
     with strategy.scope() if strategy else contextlib.nullcontext():
         trainer = make_trainer(config, stage, steps_per_epoch, device_plan)
         if fresh:
-            initialise(config, trainer, records)
+            initialize(config, trainer, records)
         run.open(config, inputs)
         epoch = Backup.restore(trainer, run.backup)
     best = cut_log(run.metrics, epoch)
@@ -125,16 +125,16 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
                 StopOnNaN(),
                 Validate(
                     stage.whole(inference_network),
-                    stage.contract,
+                    stage.spec,
                     held_out_batches,
                     trained_part=inference_network,
                     folder=run.checkpoints,
                     best=best,
-                    normaliser=config.normaliser or None,
+                    normalizer=config.normalizer or None,
                     every=config.validation_epochs,
                     save_every=config.checkpoint_epochs,
-                    picture_folder=run.tensorboard / "pictures",
-                    num_pictures=config.num_pictures,
+                    image_folder=run.tensorboard / "images",
+                    num_images=config.num_images,
                 ),
                 *([_shrink_kernel(config, run.checkpoints)] if shrinks else []),
                 Progress(config.epochs, steps_per_epoch * config.batch_size),
@@ -174,11 +174,11 @@ def _open_data(config: ml_collections.ConfigDict) -> tuple[RecordSet, RecordSet]
         raise ValueError(
             f"config.batch_size={config.batch_size} is more than the {records.num_faces} faces."
         )
-    normalisers = [*records.scheme.normalisers, *BOX_NORMALISERS]
-    if config.normaliser and config.normaliser not in normalisers:
+    normalizers = [*records.scheme.normalizers, *BOX_NORMALIZERS]
+    if config.normalizer and config.normalizer not in normalizers:
         raise ValueError(
-            f"config.normaliser must be one of {', '.join(normalisers)} for "
-            f"{records.scheme.name}. Received: {config.normaliser!r}."
+            f"config.normalizer must be one of {', '.join(normalizers)} for "
+            f"{records.scheme.name}. Received: {config.normalizer!r}."
         )
     return records, held_out
 
@@ -197,4 +197,4 @@ def _open_balance(config: ml_collections.ConfigDict, records: RecordSet) -> Pose
 
 def _check_fit(stage: OneStage, *parts: RecordSet) -> None:
     for part in parts:
-        check_fit(part, stage.contract)
+        check_fit(part, stage.spec)

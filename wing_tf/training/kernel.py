@@ -51,7 +51,7 @@ class ShrinkKernel(keras.callbacks.Callback):
         stage_epochs: the greatest length of a stage but the last; 0: none.
 
     Reference:
-        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localisation, CVPR
+        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localization, CVPR
         Workshops 2019, section 3.2, the temporal category. # The paper is silent on when a stage
         has converged, and on the optimizer's state.
     """

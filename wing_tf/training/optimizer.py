@@ -113,7 +113,7 @@ def _plain_optimizer(config: ml_collections.ConfigDict, rate):
 
 
 def prepare_batch_norm(config: ml_collections.ConfigDict, network: keras.Model) -> None:
-    """Sets a network's batch normalisation for the training that the config describes.
+    """Sets a network's batch normalization for the training that the config describes.
 
     A body that is fine-tuned (`slow_body`) keeps its statistics, scales and shifts: batches of a
     body that rests would change them. On several devices the statistics are those of all.

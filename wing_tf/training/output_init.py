@@ -13,7 +13,7 @@ from wing_tf.geometry import mean_shape, shape_in_box
 def augmented_shapes(
     records: RecordSet, augmenter: Augmenter, *, num_shapes: int = 8192, seed: int = 0
 ) -> np.ndarray:
-    """Returns shapes as the network will be trained on, without touching a picture.
+    """Returns shapes as the network will be trained on, without touching an image.
 
     Args:
         records: the training faces. A missing landmark is taken from the mean shape.
@@ -36,7 +36,7 @@ def augmented_shapes(
     return augmenter.training_shapes({k: tf.constant(v) for k, v in faces.items()}).numpy()
 
 
-def initialise_output(
+def initialize_output(
     layer: keras.layers.Dense, shapes_crop_px: np.ndarray, *, scale: float, seed: int = 0
 ) -> None:
     """Sets a dense output layer so that it begins with plausible shapes.
@@ -44,7 +44,7 @@ def initialise_output(
     The bias becomes the mean shape. The kernel becomes Gaussian [features, r] times the r principal
     components of the shapes times their deviations, times ``scale``: the random outputs of an
     untrained network then vary as faces do, not as clouds of points. In trials the network reached
-    in 3.5 minutes what plain initialisation had not after 6.
+    in 3.5 minutes what plain initialization had not after 6.
 
     Args:
         layer: of 2K units, in the order x0, y0, x1, ...

@@ -17,7 +17,7 @@ class RecomputedStacks:
     is another one's output, and nothing would be saved.
 
     Args:
-        network: of `wing_tf.models.stacked_hourglass`, several stacks; its batch normalisation is
+        network: of `wing_tf.models.stacked_hourglass`, several stacks; its batch normalization is
             changed: a piece that is run twice updates its moving averages twice with the same
             values, which is one update with the square of their momentum.
 
@@ -41,7 +41,7 @@ class RecomputedStacks:
             self._pieces.append(keras.Model(inputs, [maps, *between[i : i + 1]]))
 
     def __call__(self, image, training=None):
-        """Returns the network's outputs for pictures."""
+        """Returns the network's outputs for images."""
         features, outputs = None, []
         for number, piece in enumerate(self._pieces):
             inputs = [image] if number == 0 else [features, *outputs[-1:]]
@@ -64,7 +64,7 @@ def _run_again(piece: keras.Model, inputs: list) -> list:
     @tf.custom_gradient
     def run(*inputs):
         def gradient(*upstream, variables=()):
-            # 0, but not before the gradients from above are there: TensorFlow's optimiser drops
+            # 0, but not before the gradients from above are there: TensorFlow's optimizer drops
             # control dependencies, and the piece would be run again at once, and kept.
             first = [tf.cast(tf.reshape(u, [-1])[0], tf.float32) for u in upstream]
             late = tf.add_n(first) > tf.float32.max

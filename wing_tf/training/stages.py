@@ -16,8 +16,8 @@ from wing_tf.data.records import RecordSet
 from wing_tf.data.refine import FirstStage, RefinedAugmenter
 from wing_tf.geometry import landmark_box, procrustes, shrink_ratio
 from wing_tf.losses import CROSS_ENTROPIES
-from wing_tf.models import HEATMAP_MODELS, MODELS, correction, heatmap_localiser, two_stage
-from wing_tf.models.saving import IMAGENET, Contract, find_network, load_network, read_contract
+from wing_tf.models import HEATMAP_MODELS, MODELS, correction, heatmap_localizer, two_stage
+from wing_tf.models.saving import IMAGENET, ModelSpec, find_network, load_network, read_model_spec
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.training.config import emits_residuals, has_boundary
 from wing_tf.training.device import Plan
@@ -31,7 +31,7 @@ def _faces_of(model: str) -> Mapping[str, int]:
     if not model:
         return {}
     try:
-        return read_contract(model).known_faces or {_UNKNOWN: 0}
+        return read_model_spec(model).known_faces or {_UNKNOWN: 0}
     except ValueError:  # a resumed training does not need it any more
         return {_UNKNOWN: 0}
 
@@ -52,9 +52,9 @@ class OneStage:
         self.held_out: Mapping[str, int] = {}
 
     @property
-    def contract(self) -> Contract:
+    def spec(self) -> ModelSpec:
         """What the input of `whole` is."""
-        return Contract(
+        return ModelSpec(
             scheme_name=self.records.scheme.name,
             input_size=self.config.model.input_size,
             margin=self.config.crop_margin,
@@ -91,7 +91,7 @@ class OneStage:
 
     @property
     def decode_ratio(self) -> int:
-        """At which share of their size the training pictures are decoded."""
+        """At which share of their size the training images are decoded."""
         config, records = self.config, self.records
         return decode_ratio(
             records.side, records.context, config.crop_margin, config.model.input_size
@@ -104,7 +104,7 @@ class OneStage:
 
     @property
     def curves(self) -> tuple[tuple[int, ...], ...]:
-        """The curves of the mark-up that targets need."""
+        """The curves of the scheme that targets need."""
         return ()
 
     def network(self) -> keras.Model:
@@ -139,7 +139,7 @@ class HeatmapStage(OneStage):
     """A network that is trained to emit heatmaps, and used with a decoder behind them.
 
     Raises:
-        ValueError: if the mark-up has no boundary curves and the config asks for a boundary.
+        ValueError: if the scheme has no boundary curves and the config asks for a boundary.
     """
 
     def __init__(self, config: ml_collections.ConfigDict, records: RecordSet):
@@ -174,7 +174,7 @@ class HeatmapStage(OneStage):
 
     def whole(self, network: keras.Model) -> keras.Model:
         """Returns the network with its last maps decoded."""
-        return heatmap_localiser(network, self.records.scheme.num_landmarks, self.codec)
+        return heatmap_localizer(network, self.records.scheme.num_landmarks, self.codec)
 
     def _augmenter(self, *, jit_compile: bool) -> Augmenter:
         config, step = self.config, self.config.kernel.spatial_step
@@ -194,20 +194,20 @@ class SecondStage(OneStage):
     """The second network of a two-stage one; the first is trained already and stays as it is.
 
     Raises:
-        ValueError: if the first network is of another mark-up, or its crop is too large.
+        ValueError: if the first network is of another scheme, or its crop is too large.
     """
 
     def __init__(self, config: ml_collections.ConfigDict, records: RecordSet):
         super().__init__(config, records)
-        self.first, self.first_contract = load_network(config.two_stage.first)
-        if self.first_contract.scheme_name != records.scheme.name:
+        self.first, self.first_spec = load_network(config.two_stage.first)
+        if self.first_spec.scheme_name != records.scheme.name:
             raise ValueError(
-                f"config.two_stage.first predicts {self.first_contract.scheme_name}, the records "
+                f"config.two_stage.first predicts {self.first_spec.scheme_name}, the records "
                 f"hold {records.scheme.name}."
             )
-        if not (records.square and self.first_contract.square):
+        if not (records.square and self.first_spec.square):
             raise ValueError("Two stages need square crops: write records with another crop rule.")
-        margins = (self.first_contract.margin, config.crop_margin)
+        margins = (self.first_spec.margin, config.crop_margin)
         if max(margins) > config.two_stage.margin:
             raise ValueError(
                 f"config.two_stage.margin={config.two_stage.margin:g} must be at least as large "
@@ -234,9 +234,9 @@ class SecondStage(OneStage):
         self.reference = reference_in_crop(mean, config.model.input_size, margin)
 
     @property
-    def contract(self) -> Contract:
+    def spec(self) -> ModelSpec:
         """The context crop, which both networks' crops are cut from."""
-        return Contract(
+        return ModelSpec(
             scheme_name=self.records.scheme.name,
             input_size=self.config.two_stage.input_size,
             margin=self.config.two_stage.margin,
@@ -245,12 +245,12 @@ class SecondStage(OneStage):
 
     @property
     def _begun_with(self) -> list[Mapping[str, int]]:
-        return [self.first_contract.known_faces or {_UNKNOWN: 0}]
+        return [self.first_spec.known_faces or {_UNKNOWN: 0}]
 
     @property
     def decode_ratio(self) -> int:
         """The smaller one of what both networks need."""
-        records, first = self.records, self.first_contract
+        records, first = self.records, self.first_spec
         own = decode_ratio(records.side, records.context, first.margin, first.input_size)
         return min(super().decode_ratio, own)
 
@@ -276,7 +276,7 @@ class SecondStage(OneStage):
             self.reference,
             input_size=self.config.two_stage.input_size,
             margin=self.config.two_stage.margin,
-            first_margin=self.first_contract.margin,
+            first_margin=self.first_spec.margin,
             second_margin=self.config.crop_margin,
         )
 
@@ -291,7 +291,7 @@ class SecondStage(OneStage):
         second = self._augmenter(jit_compile=False)
         first = None
         if not settings.simulated_error:
-            size, margin = self.first_contract.input_size, self.first_contract.margin
+            size, margin = self.first_spec.input_size, self.first_spec.margin
             side = self.records.side // self.decode_ratio
             first = FirstStage(
                 device_plan.copy(self.first),

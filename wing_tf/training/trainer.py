@@ -15,9 +15,9 @@ class LandmarkTrainer(keras.Model):
     Only training wraps a network in this class; what is saved is the plain network.
 
     Args:
-        network: pictures to landmarks, or to what a stack emits, or to a list of that, one a stack:
+        network: images to landmarks, or to what a stack emits, or to a list of that, one a stack:
             maps, or a dictionary of ``maps`` and ``residuals``.
-        augmenter: record batches to pictures, targets and weights.
+        augmenter: record batches to images, targets and weights.
         residual_loss: of the residuals, if the network emits any; the augmenter's targets must then
             hold ``positions``.
         residual_weight: of that loss.
@@ -80,7 +80,7 @@ class LandmarkTrainer(keras.Model):
         """Fits an augmented batch: forward, loss, backward, update.
 
         Args:
-            batch: pictures, targets and weights, as the augmenter returns them.
+            batch: images, targets and weights, as the augmenter returns them.
         """
         return super().train_step(batch)
 

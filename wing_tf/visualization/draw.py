@@ -1,4 +1,4 @@
-"""Landmarks, boxes and poses on pictures."""
+"""Landmarks, boxes and poses on images."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,15 +10,15 @@ from wing_tf.landmarks import LandmarkScheme
 from wing_tf.runtime.faces import LocatedFace
 
 _SUBPIXEL_BITS = 4
-# One colour a region, RGB, told apart on skin; left and right parts of a face differ.
-_COLOURS = (
+# One color a region, RGB, told apart on skin; left and right parts of a face differ.
+_COLORS = (
     (64, 160, 255), (255, 200, 0), (255, 110, 0), (0, 230, 118), (0, 229, 255), (213, 0, 249),
     (255, 23, 68), (170, 255, 0), (255, 255, 255),
 )  # fmt: skip
-_AXIS_COLOURS = ((255, 60, 60), (60, 230, 60), (70, 130, 255))  # to its side, up, along the nose
+_AXIS_COLORS = ((255, 60, 60), (60, 230, 60), (70, 130, 255))  # to its side, up, along the nose
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_HEIGHT_PX = 22.0  # of a capital at scale 1
-# What a drawn picture is scaled to: from this side of a face on its numbers can be read.
+# What a drawn image is scaled to: from this side of a face on its numbers can be read.
 _NUMBERED_FACE_PX, _SMALLEST_PX, _LARGEST_PX = 800, 160, 6000
 
 
@@ -34,19 +34,19 @@ def draw_faces(
     captions: bool = True,
     scale: float = 1.0,
 ) -> np.ndarray:
-    """Returns a copy of a picture with all that was found in it.
+    """Returns a copy of an image with all that was found in it.
 
     Args:
         image: uint8 RGB [H, W, 3].
         faces: in its pixels.
-        scheme: the mark-up of their landmarks.
+        scheme: the scheme of their landmarks.
         lines: join the landmarks.
         boxes: draw the boxes that the landmarks were looked for in.
         numbers: write each landmark's index beside it.
-        pose_axis: draw three lines from the face's middle: red to the picture's right of a frontal
+        pose_axis: draw three lines from the face's middle: red to the image's right of a frontal
             face, green up, blue where the nose points. Nothing for a face without a pose.
         captions: write identity and score above the box.
-        scale: of the copy over the picture; see `legible_scale`.
+        scale: of the copy over the image; see `legible_scale`.
     """
     canvas = np.ascontiguousarray(image)
     if scale == 1.0:
@@ -71,10 +71,10 @@ def draw_faces(
 def legible_scale(
     image: np.ndarray, faces: Sequence[LocatedFace], *, numbers: bool = False
 ) -> float:
-    """Returns how much to scale a picture so that what is drawn on it can be read, and stored.
+    """Returns how much to scale an image so that what is drawn on it can be read, and stored.
 
-    1 for most pictures. Very small ones are drawn larger, and faces that get numbers so large that
-    these stay apart; very large pictures are drawn smaller.
+    1 for most images. Very small ones are drawn larger, and faces that get numbers so large that
+    these stay apart; very large images are drawn smaller.
 
     Args:
         image: [H, W, 3].
@@ -95,39 +95,39 @@ def draw_landmarks(
     scheme: LandmarkScheme,
     *,
     radius_px: float | None = None,
-    colour: tuple[int, int, int] | None = None,
+    color: tuple[int, int, int] | None = None,
     box_xyxy_px: np.ndarray | None = None,
     lines: bool = True,
     numbers: bool = False,
 ) -> np.ndarray:
-    """Returns a copy of a picture with landmarks, the scheme's lines and a box drawn on it.
+    """Returns a copy of an image with landmarks, the scheme's lines and a box drawn on it.
 
     Args:
         image: uint8 RGB [H, W, 3].
         landmarks_px: [K, 2] in its pixels; NaN is not drawn.
-        scheme: gives regions their colours, and the lines.
+        scheme: gives regions their colors, and the lines.
         radius_px: of the dots; 1/80 of the landmarks' extent if None.
-        colour: RGB for all, instead of one a region.
+        color: RGB for all, instead of one a region.
         box_xyxy_px: [4], drawn in white.
         lines: join the landmarks.
         numbers: write each landmark's index beside it.
     """
     canvas = np.ascontiguousarray(image).copy()
     _mark(
-        canvas, landmarks_px, scheme, radius_px=radius_px, colour=colour, box_xyxy_px=box_xyxy_px,
+        canvas, landmarks_px, scheme, radius_px=radius_px, color=color, box_xyxy_px=box_xyxy_px,
         lines=lines, numbers=numbers,
     )  # fmt: skip
     return canvas
 
 
 def pose_axes(angles_deg: np.ndarray) -> np.ndarray:
-    """Returns where a head's three axes point in the picture.
+    """Returns where a head's three axes point in the image.
 
     Args:
         angles_deg: yaw, pitch and roll; see `wing_tf.geometry.pose.HeadPose`.
 
     Returns:
-        float64 [3, 2], x right and y down, of length 1 where an axis lies in the picture's plane:
+        float64 [3, 2], x right and y down, of length 1 where an axis lies in the image's plane:
         to the side (right in a frontal face), up, and along the nose.
 
     Example:
@@ -152,16 +152,16 @@ def put_text(
     at_px: np.ndarray,
     *,
     size_px: float,
-    colour: tuple[int, int, int] = (255, 255, 255),
+    color: tuple[int, int, int] = (255, 255, 255),
 ) -> None:
-    """Writes a text with a dark edge on a picture, kept inside where it can be.
+    """Writes a text with a dark edge on an image, kept inside where it can be.
 
     Args:
         canvas: uint8 RGB [H, W, 3]; changed.
         text: printed as far as it is ASCII.
         at_px: (x, y) of the lower left corner.
         size_px: a capital's height.
-        colour: RGB.
+        color: RGB.
     """
     text = text.encode("ascii", "replace").decode()
     scale, weight = size_px / _FONT_HEIGHT_PX, max(1, round(size_px / 11))
@@ -172,7 +172,7 @@ def put_text(
     origin = round(x), round(y)
     edge = weight + 2 * max(1, round(size_px / 14))
     cv2.putText(canvas, text, origin, _FONT, scale, (0, 0, 0), edge, cv2.LINE_AA)
-    cv2.putText(canvas, text, origin, _FONT, scale, colour, weight, cv2.LINE_AA)
+    cv2.putText(canvas, text, origin, _FONT, scale, color, weight, cv2.LINE_AA)
 
 
 def _fixed(points: np.ndarray) -> list:
@@ -188,7 +188,7 @@ def _mark(
     scheme: LandmarkScheme,
     *,
     radius_px: float | None = None,
-    colour: tuple[int, int, int] | None = None,
+    color: tuple[int, int, int] | None = None,
     box_xyxy_px: np.ndarray | None = None,
     lines: bool = True,
     numbers: bool = False,
@@ -203,8 +203,8 @@ def _mark(
         radius_px = max(min(extent, side) / 80, 0.7)
     region_of = {i: r for r, region in enumerate(scheme.regions.values()) for i in region}
 
-    def colour_of(index: int) -> tuple[int, int, int]:
-        return colour or _COLOURS[region_of[index] % len(_COLOURS)]
+    def color_of(index: int) -> tuple[int, int, int]:
+        return color or _COLORS[region_of[index] % len(_COLORS)]
 
     style = {"lineType": cv2.LINE_AA, "shift": _SUBPIXEL_BITS}
     thickness = max(1, round(radius_px / 2))
@@ -212,10 +212,10 @@ def _mark(
     for line in scheme.lines if lines else ():
         for a, b in zip(line[:-1], line[1:], strict=True):
             if drawn[a] and drawn[b]:
-                cv2.line(canvas, places[a], places[b], colour_of(a), thickness, **style)
+                cv2.line(canvas, places[a], places[b], color_of(a), thickness, **style)
     radius = round(radius_px * 2**_SUBPIXEL_BITS)
     for index in map(int, np.flatnonzero(drawn)):
-        cv2.circle(canvas, places[index], radius, colour_of(index), cv2.FILLED, **style)
+        cv2.circle(canvas, places[index], radius, color_of(index), cv2.FILLED, **style)
     if box_xyxy_px is not None:
         low, high = _fixed(np.reshape(box_xyxy_px, (2, 2)))
         cv2.rectangle(canvas, low, high, (255, 255, 255), thickness, **style)
@@ -224,8 +224,8 @@ def _mark(
         for index in np.flatnonzero(drawn):
             beside = landmarks_px[index] + [1.3 * radius_px, -0.7 * radius_px]
             if np.all(beside >= 0) and np.all(beside < canvas.shape[1::-1]):
-                tone = colour_of(int(index))
-                put_text(canvas, str(index), beside, size_px=size_px, colour=tone)
+                tone = color_of(int(index))
+                put_text(canvas, str(index), beside, size_px=size_px, color=tone)
 
 
 def _mark_pose(
@@ -238,7 +238,7 @@ def _mark_pose(
     middle, length = (low + high) / 2, 0.6 * float(np.max(high - low))
     thickness = max(1, round(length / 60))
     axes = pose_axes(angles_deg)
-    for axis, colour in zip(axes, _AXIS_COLOURS, strict=True):
+    for axis, color in zip(axes, _AXIS_COLORS, strict=True):
         start, end = _fixed(np.stack([middle, middle + length * axis]))
-        for tone, weight in (((0, 0, 0), thickness + 2), (colour, thickness)):
+        for tone, weight in (((0, 0, 0), thickness + 2), (color, thickness)):
             cv2.line(canvas, start, end, tone, weight, cv2.LINE_AA, _SUBPIXEL_BITS)

@@ -1,4 +1,4 @@
-"""Sheets of pictures."""
+"""Sheets of images."""
 
 from collections.abc import Sequence
 
@@ -18,25 +18,25 @@ def contact_sheet(
     gap_px: int = 4,
     cell_px: int | None = None,
 ) -> np.ndarray:
-    """Returns pictures side by side, row by row.
+    """Returns images side by side, row by row.
 
     Args:
         images: uint8 RGB [H, W, 3].
         columns: how many stand in a row; about as many as rows if None.
         captions: a short text for each.
-        gap_px: between pictures.
-        cell_px: scales each picture so that its longer side is this, and centres it in a square. If
-            None, pictures of one size stay as they are; others are scaled to 256.
+        gap_px: between images.
+        cell_px: scales each image so that its longer side is this, and centers it in a square. If
+            None, images of one size stay as they are; others are scaled to 256.
 
     Raises:
-        ValueError: if there is no picture.
+        ValueError: if there is no image.
     """
     if not len(images):
-        raise ValueError("A sheet needs a picture at least. Received: none.")
+        raise ValueError("A sheet needs an image at least. Received: none.")
     if cell_px is None and len({image.shape for image in images}) > 1:
         cell_px = 256
     if cell_px is not None:
-        images = [fit_picture(image, (cell_px, cell_px)) for image in images]
+        images = [fit_image(image, (cell_px, cell_px)) for image in images]
     height, width = images[0].shape[:2]
     columns = min(columns or int(np.ceil(np.sqrt(len(images)))), len(images))
     rows = -(-len(images) // columns)
@@ -56,8 +56,8 @@ def contact_sheet(
     return sheet
 
 
-def fit_picture(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """Returns a picture scaled to fit into a size and centred in it, the rest dark.
+def fit_image(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+    """Returns an image scaled to fit into a size and centered in it, the rest dark.
 
     Args:
         image: uint8 RGB [H, W, 3].

@@ -30,7 +30,7 @@ def why_no_window() -> str | None:
 
 
 class Window:
-    """A window that shows pictures.
+    """A window that shows images.
 
     Args:
         title: of the window.
@@ -46,7 +46,7 @@ class Window:
         cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE)
 
     def show(self, image: np.ndarray, *, wait_ms: int = 1) -> bool:
-        """Shows a picture, scaled down to the screen if it is large.
+        """Shows an image, scaled down to the screen if it is large.
 
         Args:
             image: uint8 RGB [H, W, 3].

@@ -1,6 +1,6 @@
 """What a record holds: the single source of its keys, for the writer and every reader.
 
-A record is a ``tf.train.Example``: one face, cut out of its picture as a square with context.
+A record is a ``tf.train.Example``: one face, cut out of its image as a square with context.
 
 | key | type | meaning |
 | --- | --- | --- |
@@ -10,13 +10,13 @@ A record is a ``tf.train.Example``: one face, cut out of its picture as a square
 | visibility | int64 [K] | 0 missing, 1 hidden but annotated, 2 visible (as in COCO) |
 | box | float [4] | the box x0, y0, x1, y1 by the crop rule, in pixels of the square |
 | box/dataset | float [4] | the data set's own box, likewise; absent where it has none |
-| square_to_source | float [6] | the map [2, 3] of square pixels to source picture pixels |
+| square_to_source | float [6] | the map [2, 3] of square pixels to source image pixels |
 | angles | float [3] | yaw, pitch, roll in degrees, where known |
-| key, picture, split, scheme | bytes | names: face, its source picture, split, mark-up |
+| key, source_image, split, scheme | bytes | names: face, its source image, split, scheme |
 | attributes | bytes | names of further sub-sets that the face is in, joined by commas |
 | source | bytes | the data set's name |
 | crop_rule | bytes | the rule that gave the box, as JSON: `wing_tf.data.crop_rules` |
-| scheme/json | bytes | a mark-up that is not built in, as JSON: `wing_tf.landmarks.scheme_file` |
+| scheme/json | bytes | a scheme that is not built in, as JSON: `wing_tf.landmarks.scheme_file` |
 
 Records from before the last five were kept lack them; readers take that for "not known".
 
@@ -32,7 +32,7 @@ DATASET_BOX = "box/dataset"
 SQUARE_TO_SOURCE = "square_to_source"
 ANGLES = "angles"
 KEY = "key"
-PICTURE = "picture"
+SOURCE_IMAGE = "source_image"
 SPLIT = "split"
 SCHEME = "scheme"
 ATTRIBUTES = "attributes"

@@ -11,19 +11,19 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 from tqdm import tqdm
 
-from wing_tf.inference.output import PictureFaces
+from wing_tf.inference.output import ImageFaces
 from wing_tf.inference.run_files import ResultFile
 from wing_tf.inference.video import VideoReader, VideoWriter
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.runtime.faces import LocatedFace
 
 _LONGEST_GAP_S = 5.0
-# A browser's films state 1000 frames a second, the unit of their times.
+# A browser's videos state 1000 frames a second, the unit of their times.
 _FASTEST_RATE, _USUAL_RATE = 240.0, 60.0
 
 
 @dataclasses.dataclass(frozen=True)
-class FilmSummary:
+class VideoSummary:
     """What a run over a video came to.
 
     Attributes:
@@ -41,7 +41,7 @@ class FilmSummary:
     files: tuple[pathlib.Path, ...]
 
 
-def run_film(
+def run_video(
     video: VideoReader,
     tracker: Callable[[np.ndarray, float], list[LocatedFace]],
     output: pathlib.Path,
@@ -52,7 +52,7 @@ def run_film(
     draw: Callable[[np.ndarray, Sequence[LocatedFace]], np.ndarray] | None = None,
     write_video: bool = True,
     show: Callable[[np.ndarray], bool] | None = None,
-) -> FilmSummary:
+) -> VideoSummary:
     """Locates the faces of all frames.
 
     Ctrl-C ends it behind the frame at hand, with whole files of what there was. A fault leaves the
@@ -92,19 +92,19 @@ def run_film(
         for frame in video:
             faces = tracker(frame.image, frame.time_s)
             size_hw = (frame.image.shape[0], frame.image.shape[1])
-            file.write([PictureFaces(name, size_hw, faces, frame.index, frame.time_s)])
+            file.write([ImageFaces(name, size_hw, faces, frame.index, frame.time_s)])
             frames += 1
             identities |= {face.identity for face in faces}
-            picture = frame.image
+            image = frame.image
             if draw is not None and (writer is not None or show is not None):
-                picture = draw(frame.image, faces)
+                image = draw(frame.image, faces)
             if writer is not None:
-                writer.write(picture, frame.time_s)
+                writer.write(image, frame.time_s)
             bar.update()
-            stopped = asked_to_stop.is_set() or (show is not None and not show(picture))
+            stopped = asked_to_stop.is_set() or (show is not None and not show(image))
             if stopped:
                 break
-    return FilmSummary(frames, video.num_broken, len(identities), stopped, files)
+    return VideoSummary(frames, video.num_broken, len(identities), stopped, files)
 
 
 @contextmanager

@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from wing_tf.inference.film import run_film
 from wing_tf.inference.video import VideoWriter, open_video
+from wing_tf.inference.video_run import run_video
 from wing_tf.landmarks import get_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
 from wing_tf.runtime.faces import LocatedFace
@@ -27,8 +27,8 @@ def _draw(image, faces):
     return draw_faces(image, faces, SCHEME)
 
 
-def _noise_film(folder, *, rate):
-    path = folder / "film.avi"
+def _noise_video(folder, *, rate):
+    path = folder / "video.avi"
     generator = np.random.default_rng(0)
     with VideoWriter(path, frames_per_s=rate, size_hw=(120, 160)) as writer:
         for _ in range(COUNT):
@@ -37,8 +37,8 @@ def _noise_film(folder, *, rate):
 
 
 @pytest.fixture
-def film(tmp_path):
-    return _noise_film(tmp_path, rate=25)
+def video_file(tmp_path):
+    return _noise_video(tmp_path, rate=25)
 
 
 def _frames(path):
@@ -46,9 +46,9 @@ def _frames(path):
         return [frame.image for frame in video]
 
 
-def test_a_film_gives_a_line_and_a_drawn_frame_each(film, tmp_path):
-    summary = run_film(
-        open_video(film), _track, tmp_path / "out", name="film", scheme=SCHEME, draw=_draw
+def test_a_video_gives_a_line_and_a_drawn_frame_each(video_file, tmp_path):
+    summary = run_video(
+        open_video(video_file), _track, tmp_path / "out", name="video", scheme=SCHEME, draw=_draw
     )
     assert (summary.frames, summary.broken, summary.faces, summary.stopped) == (20, 0, 2, False)
     lines = (tmp_path / "out/landmarks.jsonl").read_text().splitlines()
@@ -57,23 +57,23 @@ def test_a_film_gives_a_line_and_a_drawn_frame_each(film, tmp_path):
     assert lines[5]["time_s"] == pytest.approx(0.2)
     assert [face["identity"] for face in lines[15]["faces"]] == [0, 1]
     assert lines[5]["faces"][0]["landmarks_px"][27] == pytest.approx([100, 60], abs=0.01)
-    drawn, plain = _frames(tmp_path / "out/output.mp4"), _frames(film)
+    drawn, plain = _frames(tmp_path / "out/output.mp4"), _frames(video_file)
     assert len(drawn) == COUNT
     assert drawn[3].shape == plain[3].shape
     with pytest.raises(ValueError, match="landmarks.jsonl exists already"):
-        run_film(open_video(film), _track, tmp_path / "out", name="film", scheme=SCHEME)
+        run_video(open_video(video_file), _track, tmp_path / "out", name="video", scheme=SCHEME)
 
 
-def test_what_a_broken_frame_leaves_out_is_filled_in_the_drawn_film(film, tmp_path):
-    data = bytearray(film.read_bytes())
+def test_what_a_broken_frame_leaves_out_is_filled_in_the_drawn_video(video_file, tmp_path):
+    data = bytearray(video_file.read_bytes())
     starts = [i for i in range(len(data) - 4) if data[i : i + 4] == b"00dc"][:COUNT]
     for number in (6, 7, 11):
         data[starts[number] + 8 : starts[number + 1]] = bytes(
             starts[number + 1] - starts[number] - 8
         )
-    film.write_bytes(data)
-    summary = run_film(
-        open_video(film), _track, tmp_path / "out", name="film", scheme=SCHEME, form="csv",
+    video_file.write_bytes(data)
+    summary = run_video(
+        open_video(video_file), _track, tmp_path / "out", name="video", scheme=SCHEME, form="csv",
         draw=_draw,
     )  # fmt: skip
     assert (summary.frames, summary.broken) == (COUNT - 3, 3)
@@ -84,47 +84,49 @@ def test_what_a_broken_frame_leaves_out_is_filled_in_the_drawn_film(film, tmp_pa
     assert len(_frames(tmp_path / "out/output.mp4")) == COUNT
 
 
-def test_a_closed_window_ends_the_run_with_whole_files(film, tmp_path):
+def test_a_closed_window_ends_the_run_with_whole_files(video_file, tmp_path):
     shown = []
 
     def show(image):
         shown.append(image)
         return len(shown) < 4
 
-    summary = run_film(
-        open_video(film), _track, tmp_path / "out", name="film", scheme=SCHEME, draw=_draw,
+    summary = run_video(
+        open_video(video_file), _track, tmp_path / "out", name="video", scheme=SCHEME, draw=_draw,
         show=show,
     )  # fmt: skip
     assert (summary.frames, summary.stopped) == (4, True)
     assert len(_frames(tmp_path / "out/output.mp4")) == 4
-    plain = run_film(open_video(film), _track, tmp_path / "plain", name="film", scheme=SCHEME)
+    plain = run_video(
+        open_video(video_file), _track, tmp_path / "plain", name="video", scheme=SCHEME
+    )
     assert [path.name for path in plain.files] == ["landmarks.jsonl"]
     assert sorted(path.name for path in (tmp_path / "plain").iterdir()) == ["landmarks.jsonl"]
 
 
-def test_what_is_drawn_may_be_shown_only(film, tmp_path):
+def test_what_is_drawn_may_be_shown_only(video_file, tmp_path):
     shown = []
-    summary = run_film(
-        open_video(film), _track, tmp_path / "out", name="film", scheme=SCHEME, draw=_draw,
+    summary = run_video(
+        open_video(video_file), _track, tmp_path / "out", name="video", scheme=SCHEME, draw=_draw,
         write_video=False, show=lambda image: shown.append(image) is None,
     )  # fmt: skip
     assert sorted((tmp_path / "out").iterdir()) == list(summary.files)
     assert [path.name for path in summary.files] == ["landmarks.jsonl"]
-    for image, plain in zip(shown, _frames(film), strict=True):
+    for image, plain in zip(shown, _frames(video_file), strict=True):
         assert (image != plain).any()
 
 
-def test_a_wrongly_stated_rate_does_not_multiply_the_drawn_film(tmp_path):
+def test_a_wrongly_stated_rate_does_not_multiply_the_drawn_video(tmp_path):
     """As a browser's: times are of 30 frames a second, 1000 are stated."""
-    with open_video(_noise_film(tmp_path, rate=30)) as video:
+    with open_video(_noise_video(tmp_path, rate=30)) as video:
         video.frames_per_s = 1000.0
-        run_film(video, _track, tmp_path / "out", name="film", scheme=SCHEME, draw=_draw)
+        run_video(video, _track, tmp_path / "out", name="video", scheme=SCHEME, draw=_draw)
     with open_video(tmp_path / "out/output.mp4") as drawn:
         assert drawn.frames_per_s == 60
         assert len(list(drawn)) == 2 * COUNT - 1
 
 
-def test_results_get_their_name_at_the_end(film, tmp_path):
+def test_results_get_their_name_at_the_end(video_file, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "landmarks.partial.jsonl").write_text("what a killed run left\n")
@@ -134,36 +136,39 @@ def test_results_get_their_name_at_the_end(film, tmp_path):
         seen.append({path.name for path in out.iterdir()})
         return _track(image, time_s)
 
-    run_film(open_video(film), track, out, name="f", scheme=SCHEME)
+    run_video(open_video(video_file), track, out, name="f", scheme=SCHEME)
     assert seen == [{"landmarks.partial.jsonl"}] * COUNT
     assert [path.name for path in out.iterdir()] == ["landmarks.jsonl"]
     assert len((out / "landmarks.jsonl").read_text().splitlines()) == COUNT
 
 
-def test_a_fault_leaves_the_landmarks_so_far(film, tmp_path):
+def test_a_fault_leaves_the_landmarks_so_far(video_file, tmp_path):
     def track(image, time_s):
         if time_s > 0.3:
             raise OSError("no more")
         return _track(image, time_s)
 
     with pytest.raises(OSError, match="no more"):
-        run_film(open_video(film), track, tmp_path / "out", name="f", scheme=SCHEME, draw=_draw)
+        run_video(
+            open_video(video_file), track, tmp_path / "out", name="f", scheme=SCHEME, draw=_draw
+        )
     assert len((tmp_path / "out/landmarks.jsonl").read_text().splitlines()) == 8
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["landmarks.jsonl"]
 
 
-def test_a_failed_start_leaves_nothing_in_the_way(film, tmp_path):
+def test_a_failed_start_leaves_nothing_in_the_way(video_file, tmp_path):
     def broken(image, time_s):
         raise OSError("at once")
 
-    video = open_video(film)
+    video = open_video(video_file)
     video.frames_per_s = 0.001
     with pytest.raises(ValueError, match="`frames_per_s` must be"):
-        run_film(video, _track, tmp_path / "out", name="f", scheme=SCHEME, draw=_draw)
+        run_video(video, _track, tmp_path / "out", name="f", scheme=SCHEME, draw=_draw)
     for form in ("jsonl", "csv"):
         with pytest.raises(OSError, match="at once"):
-            run_film(
-                open_video(film), broken, tmp_path / "out", name="f", scheme=SCHEME, form=form,
+            run_video(
+                open_video(video_file), broken, tmp_path / "out", name="f", scheme=SCHEME,
+                form=form,
                 draw=_draw,
             )  # fmt: skip
         assert list((tmp_path / "out").iterdir()) == []

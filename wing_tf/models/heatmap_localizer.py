@@ -8,18 +8,18 @@ from wing_tf.layers import DecodeHeatmaps
 _DECODE = "decode"
 
 
-def heatmap_localiser(network: keras.Model, num_landmarks: int, codec: HeatmapCodec) -> keras.Model:
+def heatmap_localizer(network: keras.Model, num_landmarks: int, codec: HeatmapCodec) -> keras.Model:
     """Returns a network with its last maps decoded: what is judged, saved and used.
 
     Args:
-        network: from pictures to what a stack emits, or to a list of that, one a stack: heatmaps,
+        network: from images to what a stack emits, or to a list of that, one a stack: heatmaps,
             or a dictionary of ``maps`` and ``residuals`` [B, K, 2], which are added to what is
             found in the maps. It is shared, not copied: training it trains the result.
         num_landmarks: K.
         codec: how the maps were drawn.
 
     Returns:
-        A functional model from pictures to ``{"landmarks": [B, K, 2], "scores": [B, K]}``: input
+        A functional model from images to ``{"landmarks": [B, K, 2], "scores": [B, K]}``: input
         pixels, and the maps' peaks in 0..1. What only earlier stacks' maps need is not in it.
 
     Raises:
@@ -45,35 +45,35 @@ def heatmap_localiser(network: keras.Model, num_landmarks: int, codec: HeatmapCo
     return keras.Model(image, outputs, name=network.name)
 
 
-def open_localiser(localiser: keras.Model) -> tuple[keras.Model, HeatmapCodec] | None:
-    """Returns the network of maps inside of a `heatmap_localiser`, and its codec.
+def open_localizer(localizer: keras.Model) -> tuple[keras.Model, HeatmapCodec] | None:
+    """Returns the network of maps inside of a `heatmap_localizer`, and its codec.
 
     Returns:
-        A functional model from pictures to maps [B, h, w, K or K + 1], before the codec's
+        A functional model from images to maps [B, h, w, K or K + 1], before the codec's
         activation, of which the first K are the landmarks', and the codec; None if the network
         decodes no maps.
     """
-    found = _decoder(localiser)
+    found = _decoder(localizer)
     if found is None:
         return None
     layer, inputs = found
-    return keras.Model(localiser.input, inputs[0]), layer.codec
+    return keras.Model(localizer.input, inputs[0]), layer.codec
 
 
-def open_residuals(localiser: keras.Model) -> keras.Model | None:
-    """Returns what emits the residuals [B, K, 2], heatmap pixels, inside of a `heatmap_localiser`.
+def open_residuals(localizer: keras.Model) -> keras.Model | None:
+    """Returns what emits the residuals [B, K, 2], heatmap pixels, inside of a `heatmap_localizer`.
 
     None if it has none.
     """
-    found = _decoder(localiser)
+    found = _decoder(localizer)
     if found is None or len(found[1]) < 2:
         return None
-    return keras.Model(localiser.input, found[1][1])
+    return keras.Model(localizer.input, found[1][1])
 
 
-def _decoder(localiser: keras.Model) -> tuple[DecodeHeatmaps, list] | None:
+def _decoder(localizer: keras.Model) -> tuple[DecodeHeatmaps, list] | None:
     """Returns the layer that decodes maps, and what goes into it."""
-    for layer in localiser.layers:
+    for layer in localizer.layers:
         if isinstance(layer, DecodeHeatmaps) and layer.name == _DECODE:
             inputs = layer.input
             return layer, list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]

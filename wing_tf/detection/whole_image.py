@@ -6,13 +6,13 @@ from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector
 
 
-class WholePicture(Detector):
-    """The picture itself is the box: the largest square in its middle.
+class WholeImage(Detector):
+    """The image itself is the box: the largest square in its middle.
 
     Args:
         correction: from that square to the landmark square. The default is assumed, not measured:
             landmarks a little below the middle, over three fifths of the shorter side, which is
-            between a passport picture's and a loose portrait's. Where pictures are cropped in one
+            between a passport image's and a loose portrait's. Where images are cropped in one
             way, measure theirs with `calibrate`.
     """
 

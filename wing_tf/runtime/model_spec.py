@@ -12,23 +12,23 @@ from typing import Any
 from wing_tf.landmarks import LandmarkScheme, scheme_from_dict
 
 VERSION = 1
-"""The version of contracts that this package reads."""
+"""The version of model specs that this package reads."""
 
-_MEMBER = "contract.json"
+_MEMBER = "model_spec.json"
 _FILE = "model.tflite"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FileContract:
+class ExportedModelSpec:
     """What the input and the outputs of an exported network mean.
 
     Attributes:
         input_size: the side of the square input, uint8 RGB; landmarks are in its pixels.
-        margin: the crop's side over the face box's longer side; the crop is centred on the box and
-            black where it leaves the picture.
+        margin: the crop's side over the face box's longer side; the crop is centered on the box and
+            black where it leaves the image.
         square: False for crops that are the box itself, each side times ``margin``, stretched.
         boxes: the kinds of face boxes that the network was trained with; none if it is not known.
-        scheme: the mark-up of the landmarks.
+        scheme: the scheme of the landmarks.
         has_scores: whether the network says how sure it is of each landmark.
         precision: of the weights, for example "float32" or "int8".
     """
@@ -66,25 +66,25 @@ def find_model(path: str | os.PathLike) -> pathlib.Path:
     return file
 
 
-def read_contract(model: str | os.PathLike) -> FileContract:
-    """Reads the contract of an exported file.
+def read_model_spec(model: str | os.PathLike) -> ExportedModelSpec:
+    """Reads the model spec of an exported file.
 
     It is in the file itself, in the zip archive behind the network, and is read from there; where
-    a file has none, from ``contract.json`` beside it.
+    a file has none, from ``model_spec.json`` beside it.
 
     Args:
         model: a ``.tflite`` file, or the folder of an export.
 
     Raises:
-        ValueError: if there is no file or no contract, if the file is cut off, or if the contract
-            is damaged or of a version that is not known.
+        ValueError: if there is no file or no model spec, if the file is cut off, or if the
+            model spec is damaged or of a version that is not known.
     """
     path = find_model(model)
-    return contract_of(path, path.read_bytes())
+    return model_spec_of(path, path.read_bytes())
 
 
-def contract_of(path: pathlib.Path, content: bytes) -> FileContract:
-    """Reads the contract of a file whose content is at hand; see `read_contract`."""
+def model_spec_of(path: pathlib.Path, content: bytes) -> ExportedModelSpec:
+    """Reads the model spec of a file whose content is at hand; see `read_model_spec`."""
     beside = path.with_name(_MEMBER)
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -102,10 +102,12 @@ def contract_of(path: pathlib.Path, content: bytes) -> FileContract:
         return _parse(json.loads(text))
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"The contract in {source} can't be used: {what.rstrip('.')}.") from error
+        raise ValueError(
+            f"The model spec in {source} can't be used: {what.rstrip('.')}."
+        ) from error
 
 
-def _parse(values: dict[str, Any]) -> FileContract:
+def _parse(values: dict[str, Any]) -> ExportedModelSpec:
     version = values.get("version")
     if version != VERSION:
         newer = isinstance(version, int) and version > VERSION
@@ -116,11 +118,11 @@ def _parse(values: dict[str, Any]) -> FileContract:
     if values["format"] != "litert":
         raise ValueError(f"the format must be 'litert'. Received: {values['format']!r}")
     side, crop = values["input"]["shape"][1], values["crop"]
-    wanted = {"shape": [1, side, side, 3], "dtype": "uint8", "colour": "RGB"}
+    wanted = {"shape": [1, side, side, 3], "dtype": "uint8", "color": "RGB"}
     if not _is_number(side) or side != int(side) or values["input"] | wanted != values["input"]:
         raise ValueError(f"the input is not uint8 [1, S, S, 3] in RGB: {values['input']}")
     _check_crop(crop)
-    return FileContract(
+    return ExportedModelSpec(
         input_size=int(side),
         margin=float(crop["margin"]),
         square=crop["square"],
@@ -132,7 +134,7 @@ def _parse(values: dict[str, Any]) -> FileContract:
 
 
 def _check_crop(crop: dict[str, Any]) -> None:
-    """Raises ValueError if faces can't be cut as a contract says."""
+    """Raises ValueError if faces can't be cut as a model spec says."""
     margin, square, boxes, outside = (crop[k] for k in ("margin", "square", "boxes", "outside"))
     if not _is_number(margin):
         raise ValueError(f"the crop's margin must be a positive number. Received: {margin!r}")
@@ -141,7 +143,7 @@ def _check_crop(crop: dict[str, Any]) -> None:
     if not isinstance(boxes, list) or not all(isinstance(kind, str) for kind in boxes):
         raise ValueError(f"the crop's boxes must be a list of names. Received: {boxes!r}")
     if outside != "black":
-        raise ValueError(f"the crop must be black outside of the picture. Received: {outside!r}")
+        raise ValueError(f"the crop must be black outside of the image. Received: {outside!r}")
 
 
 def _is_number(value: Any) -> bool:

@@ -8,28 +8,28 @@ import pytest
 
 from wing_tf.landmarks import SCHEMES, register_scheme, scheme_from_dict
 from wing_tf.models import cnn6
-from wing_tf.models.saving import Contract
-from wing_tf.runtime import Landmarker, read_contract
+from wing_tf.models.saving import ModelSpec
+from wing_tf.runtime import Landmarker, read_model_spec
 
-FINGERS = {"name": "fingers_4", "points": 4, "pairs": [[0, 3], [1, 2]], "normaliser": [0, 3]}
+FINGERS = {"name": "fingers_4", "points": 4, "pairs": [[0, 3], [1, 2]], "normalizer": [0, 3]}
 
 
 def _network_only(path):
-    """Returns a file's content without the archive behind the network, and the contract."""
+    """Returns a file's content without the archive behind the network, and the model spec."""
     with zipfile.ZipFile(path) as archive:
         begin = min(info.header_offset for info in archive.infolist())
-        return path.read_bytes()[:begin], json.loads(archive.read("contract.json"))
+        return path.read_bytes()[:begin], json.loads(archive.read("model_spec.json"))
 
 
-def test_the_contract_is_in_the_file(exported, tmp_path):
-    _, contract, path = exported("plain")
+def test_the_spec_is_in_the_file(exported, tmp_path):
+    _, spec, path = exported("plain")
     alone = shutil.copy(path, tmp_path / "renamed.tflite")
-    read = read_contract(alone)
-    assert (read.input_size, read.margin, read.square) == (64, contract.margin, True)
+    read = read_model_spec(alone)
+    assert (read.input_size, read.margin, read.square) == (64, spec.margin, True)
     assert (read.boxes, read.precision, read.has_scores) == (("landmark",), "float32", False)
     assert read.scheme == SCHEMES["ibug_68"]
-    assert Landmarker(alone).contract == read
-    heatmaps = read_contract(exported("heatmaps")[2])
+    assert Landmarker(alone).spec == read
+    heatmaps = read_model_spec(exported("heatmaps")[2])
     assert (heatmaps.has_scores, heatmaps.square) == (True, False)
 
 
@@ -37,22 +37,22 @@ def test_or_beside_it(exported, tmp_path, frame):
     path = exported("plain")[2]
     network, facts = _network_only(path)
     (tmp_path / "model.tflite").write_bytes(network)
-    with pytest.raises(ValueError, match="holds no contract.json and none is beside it"):
+    with pytest.raises(ValueError, match="holds no model_spec.json and none is beside it"):
         Landmarker(tmp_path / "model.tflite")
-    (tmp_path / "contract.json").write_text(json.dumps(facts))
+    (tmp_path / "model_spec.json").write_text(json.dumps(facts))
     landmarker = Landmarker(tmp_path)
-    assert landmarker.contract == read_contract(path)
+    assert landmarker.spec == read_model_spec(path)
     # What is inside counts more.
     shutil.copy(path, tmp_path / "model.tflite")
-    (tmp_path / "contract.json").write_text("{}")
-    assert read_contract(tmp_path) == landmarker.contract
+    (tmp_path / "model_spec.json").write_text("{}")
+    assert read_model_spec(tmp_path) == landmarker.spec
 
 
 def test_a_mark_up_of_ones_own_is_known_from_the_file(tmp_path, export):
     scheme = register_scheme(scheme_from_dict(FINGERS))
     try:
-        contract = Contract(scheme_name="fingers_4", input_size=64, margin=1.2)
-        path = export(cnn6(4, input_size=64, width=0.1), contract, tmp_path / "model.tflite")
+        spec = ModelSpec(scheme_name="fingers_4", input_size=64, margin=1.2)
+        path = export(cnn6(4, input_size=64, width=0.1), spec, tmp_path / "model.tflite")
     finally:
         del SCHEMES["fingers_4"]  # as in another process
     assert Landmarker(path, scheme="fingers_4").scheme == scheme
@@ -71,10 +71,10 @@ def test_files_that_were_cut_off_are_refused(exported, tmp_path):
             Landmarker(cut)
         if length > size:
             with pytest.raises(ValueError, match="cut off"):
-                read_contract(cut)
-    # A contract beside it makes nothing whole.
+                read_model_spec(cut)
+    # A model spec beside it makes nothing whole.
     with zipfile.ZipFile(path) as archive:
-        archive.extract("contract.json", tmp_path)
+        archive.extract("model_spec.json", tmp_path)
     for length in lengths:
         cut.write_bytes(content[:length])
         with pytest.raises(ValueError, match="cut off"):
@@ -90,7 +90,7 @@ def test_other_files_are_refused(tmp_path):
         Landmarker(tmp_path / "nothing.tflite")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="No model at .*empty"):
-        read_contract(tmp_path / "empty")
+        read_model_spec(tmp_path / "empty")
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,11 @@ def test_other_files_are_refused(tmp_path):
         ({"version": None}, "it is of version None, .* export the model again"),
         ({"format": "onnx"}, "the format must be 'litert'. Received: 'onnx'"),
         ({"crop": {"margin": 1.2}}, "can't be used: no 'square'"),
-        ({"scheme": {"name": "x"}}, "can't be used: A mark-up has the keys"),
+        ({"scheme": {"name": "x"}}, "can't be used: A scheme has the keys"),
         ({"input": {"shape": 64, "dtype": "uint8"}}, "can't be used"),
     ],
 )
-def test_contracts_that_are_not_understood_are_refused(change, message, exported, tmp_path):
+def test_specs_that_are_not_understood_are_refused(change, message, exported, tmp_path):
     network, facts = _network_only(exported("plain")[2])
     (tmp_path / "model.tflite").write_bytes(network)
     _refused(tmp_path, facts | change, message)
@@ -114,7 +114,7 @@ def test_contracts_that_are_not_understood_are_refused(change, message, exported
     ("part", "change", "message"),
     [
         ("input", {"dtype": "float32"}, r"the input is not uint8 \[1, S, S, 3\] in RGB"),
-        ("input", {"colour": "BGR"}, r"the input is not uint8 \[1, S, S, 3\] in RGB"),
+        ("input", {"color": "BGR"}, r"the input is not uint8 \[1, S, S, 3\] in RGB"),
         ("input", {"shape": [1, 64, 48, 3]}, r"the input is not uint8 \[1, S, S, 3\] in RGB"),
         ("input", {"shape": [1, None, None, 3]}, r"the input is not uint8 \[1, S, S, 3\] in RGB"),
         ("crop", {"margin": 0}, "the crop's margin must be a positive number. Received: 0"),
@@ -127,10 +127,10 @@ def test_contracts_that_are_not_understood_are_refused(change, message, exported
         ("crop", {"square": 1}, "`square` must be true or false. Received: 1"),
         ("crop", {"boxes": "landmark"}, "boxes must be a list of names. Received: 'landmark'"),
         ("crop", {"boxes": [1]}, r"boxes must be a list of names. Received: \[1\]"),
-        ("crop", {"outside": "edge"}, "must be black outside of the picture. Received: 'edge'"),
+        ("crop", {"outside": "edge"}, "must be black outside of the image. Received: 'edge'"),
     ],
 )
-def test_contracts_that_cant_be_honoured_are_refused(part, change, message, exported, tmp_path):
+def test_specs_that_cant_be_honoured_are_refused(part, change, message, exported, tmp_path):
     network, facts = _network_only(exported("plain")[2])
     (tmp_path / "model.tflite").write_bytes(network)
     _refused(tmp_path, facts | {part: facts[part] | change}, message)
@@ -140,28 +140,28 @@ def test_what_it_says_of_the_training_is_not_needed(exported, tmp_path):
     network, facts = _network_only(exported("plain")[2])
     (tmp_path / "model.tflite").write_bytes(network)
     used = ("version", "format", "precision", "input", "crop", "outputs", "scheme")
-    (tmp_path / "contract.json").write_text(json.dumps({key: facts[key] for key in used}))
-    assert read_contract(tmp_path) == read_contract(exported("plain")[2])
+    (tmp_path / "model_spec.json").write_text(json.dumps({key: facts[key] for key in used}))
+    assert read_model_spec(tmp_path) == read_model_spec(exported("plain")[2])
 
 
 def _refused(folder, facts, message):
-    (folder / "contract.json").write_text(json.dumps(facts))
-    for read in (read_contract, Landmarker):
-        with pytest.raises(ValueError, match=rf"contract in .*contract.json .*{message}"):
+    (folder / "model_spec.json").write_text(json.dumps(facts))
+    for read in (read_model_spec, Landmarker):
+        with pytest.raises(ValueError, match=rf"model spec in .*model_spec.json .*{message}"):
             read(folder)
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"version"', "{}", "\xff"])
-def test_contracts_that_are_none_are_refused(text, exported, tmp_path):
+def test_specs_that_are_none_are_refused(text, exported, tmp_path):
     (tmp_path / "model.tflite").write_bytes(_network_only(exported("plain")[2])[0])
-    (tmp_path / "contract.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(ValueError, match="contract in .*contract.json can't be used"):
+    (tmp_path / "model_spec.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match="model spec in .*model_spec.json can't be used"):
         Landmarker(tmp_path)
 
 
-def test_a_contract_of_another_file_is_refused(exported, tmp_path):
+def test_a_model_spec_of_another_file_is_refused(exported, tmp_path):
     (tmp_path / "model.tflite").write_bytes(_network_only(exported("plain")[2])[0])
     other = _network_only(exported("heatmaps")[2])[1]
-    (tmp_path / "contract.json").write_text(json.dumps(other))
-    with pytest.raises(ValueError, match="and its contract disagree"):
+    (tmp_path / "model_spec.json").write_text(json.dumps(other))
+    with pytest.raises(ValueError, match="and its model spec disagree"):
         Landmarker(tmp_path)

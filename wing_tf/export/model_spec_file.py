@@ -1,26 +1,26 @@
-"""``contract.json``: what an exported network's input and output mean, for programs."""
+"""``model_spec.json``: what an exported network's input and output mean, for programs."""
 
 from typing import Any
 
 import keras
 
 from wing_tf.landmarks import scheme_to_dict
-from wing_tf.models.saving import Contract
-from wing_tf.runtime.contract import VERSION
+from wing_tf.models.saving import ModelSpec
+from wing_tf.runtime.model_spec import VERSION
 
 
-def contract_facts(
-    deployed: keras.Model, contract: Contract, *, format: str, precision: str
+def export_model_spec(
+    deployed: keras.Model, spec: ModelSpec, *, format: str, precision: str
 ) -> dict[str, Any]:
-    """Returns what stands in ``contract.json``.
+    """Returns what stands in ``model_spec.json``.
 
     Args:
         deployed: as from `wing_tf.export.deployed_network`.
-        contract: what the network's input and output mean.
+        spec: what the network's input and output mean.
         format: of the export.
         precision: of the export.
     """
-    side = contract.input_size
+    side = spec.input_size
     # LiteRT files are of one crop: with a fixed size nothing is left to choose at run time.
     batch = None if format == "saved_model" else 1
     return {
@@ -31,25 +31,25 @@ def contract_facts(
             "name": "image",
             "shape": [batch, side, side, 3],
             "dtype": "uint8",
-            "colour": "RGB",
+            "color": "RGB",
         },
         "crop": {
-            "centre": "of the face box",
-            "margin": contract.margin,
-            "square": contract.square,
-            "boxes": list(contract.trained_boxes),
+            "center": "of the face box",
+            "margin": spec.margin,
+            "square": spec.square,
+            "boxes": list(spec.trained_boxes),
             "outside": "black",
         },
         "outputs": {
             name: {"shape": [batch, *tensor.shape[1:]], "dtype": "float32"}
             for name, tensor in deployed.output.items()
         },
-        "landmarks_frame": "pixels of the input; pixel centres are integers",
-        "scheme": scheme_to_dict(contract.scheme),
+        "landmarks_frame": "pixels of the input; pixel centers are integers",
+        "scheme": scheme_to_dict(spec.scheme),
         "training": {
-            "trained_on": dict(contract.trained_on),
-            "held_out": dict(contract.held_out),
-            "trained_crops": list(contract.trained_crops),
+            "trained_on": dict(spec.trained_on),
+            "held_out": dict(spec.held_out),
+            "trained_crops": list(spec.trained_crops),
         },
     } | _signatures(deployed, format)
 
@@ -66,13 +66,13 @@ def _signatures(deployed: keras.Model, format: str) -> dict[str, Any]:
         outputs["scores"] = {"shape": [None, count], "dtype": "float32"}
     return {
         "signature": "serving_default",
-        "pictures": {
-            "signature": "pictures",
+        "images": {
+            "signature": "images",
             "inputs": {
                 "jpeg": {"shape": [None], "dtype": "string"},
                 "boxes_xyxy_px": {"shape": [None, 4], "dtype": "float32"},
             },
             "outputs": outputs,
-            "landmarks_frame": "pixels of the pictures as stored, without EXIF rotation",
+            "landmarks_frame": "pixels of the images as stored, without EXIF rotation",
         },
     }

@@ -1,0 +1,41 @@
+"""Images of all kinds as uint8 RGB."""
+
+import os
+import pathlib
+
+import numpy as np
+
+from wing_tf.utils.image_files import load_image
+
+CHANNELS = ("rgb", "bgr")
+
+Image = str | os.PathLike | np.ndarray
+
+
+def as_rgb(image: Image, *, channels: str = "rgb") -> np.ndarray:
+    """Returns an image as uint8 RGB [H, W, 3].
+
+    Args:
+        image: a file, which is turned as its EXIF data say, or a uint8 array: gray [H, W] or
+            [H, W, 1], color [H, W, 3], or color with alpha [H, W, 4], which is left out.
+        channels: the order of an array's colors: "rgb", or "bgr" as OpenCV reads them.
+
+    Raises:
+        ValueError: if a file can't be read, or on another kind of array or order.
+    """
+    if channels not in CHANNELS:
+        raise ValueError(f'`channels` must be "rgb" or "bgr". Received: channels={channels!r}.')
+    if isinstance(image, (str, os.PathLike)):
+        return load_image(pathlib.Path(image))
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"An image must be a path or an array. Received: {type(image).__name__}.")
+    gray = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
+    color = image.ndim == 3 and image.shape[2] in (3, 4)
+    if image.dtype != np.uint8 or not (gray or color) or not image.size:
+        raise ValueError(
+            "An image must be uint8 [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]. Received: "
+            f"{image.dtype} {image.shape}."
+        )
+    if gray:
+        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+    return image[..., :3] if channels == "rgb" else image[..., 2::-1]

@@ -1,0 +1,1 @@
+"""Helpers that every part of the package shares: atomic files, text files, image files, names."""
