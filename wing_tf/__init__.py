@@ -4,4 +4,4 @@ Importing this package is cheap: it loads neither Keras nor TensorFlow. Take wha
 parts, for example ``from wing_tf.losses import WingLoss``.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
