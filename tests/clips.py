@@ -3,8 +3,8 @@
 import numpy as np
 
 from tfrecords_tools.synthetic.clip import Motion, SyntheticClip
-from wing_tf.geometry import apply_affine, box_iou, box_to_size, crop_square, landmark_box
-from wing_tf.geometry.shapes import mean_shape, shape_in_box
+from wing_tf.geometry import apply_affine, box_iou, crop_matrix, crop_square, landmark_box
+from wing_tf.geometry.shapes import mean_shape, place_shape_in_boxes
 from wing_tf.landmarks import get_scheme
 from wing_tf.runtime.faces import FaceLandmarker
 
@@ -81,7 +81,7 @@ class TrueLandmarker(FaceLandmarker):
         self.batches.append(len(boxes))
         assert len(boxes) == len(crops)
         squares, seen = self._squares()
-        found = shape_in_box(self._mean, boxes)
+        found = place_shape_in_boxes(self._mean, boxes)
         for number, box in enumerate(boxes):
             overlaps = box_iou(box, squares) * seen
             best = int(np.argmax(overlaps))
@@ -90,7 +90,7 @@ class TrueLandmarker(FaceLandmarker):
                 if self.wrong[best]:
                     found[number] = self._rng.permutation(found[number])
         found += self._rng.normal(0, self.noise_px, found.shape)
-        to_crop = box_to_size(crop_square(boxes, 1.2), crops.shape[1:3])
+        to_crop = crop_matrix(crop_square(boxes, 1.2), crops.shape[1:3])
         scores = None if self.score is None else np.full(found.shape[:2], self.score)
         return apply_affine(to_crop, found), scores
 

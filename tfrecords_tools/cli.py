@@ -24,7 +24,7 @@ from absl import app, flags
 
 from wing_tf.cli import common
 from wing_tf.data.crop_rules import get_crop_rule
-from wing_tf.landmarks import load_map, load_scheme
+from wing_tf.landmarks import load_scheme, load_scheme_map
 
 _SOURCE = flags.DEFINE_enum(
     "source",
@@ -274,7 +274,7 @@ def residual() -> None:
     _require(records=_RECORDS.value, other=_OTHER.value)
     from tfrecords_tools.inspection.residual import describe_residual, map_residual
 
-    scheme_map = load_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
+    scheme_map = load_scheme_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
     result = map_residual(
         _RECORDS.value or "",
         _OTHER.value or "",

@@ -22,7 +22,7 @@ from tfrecords_tools.sources.base import Item, Source
 from tfrecords_tools.squares import StoredSquare
 from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import NEEDS_DATASET_BOX, CropRule, get_crop_rule
-from wing_tf.landmarks import custom_json, scheme_to_dict
+from wing_tf.landmarks import custom_scheme_json, scheme_to_dict
 
 FORMAT_VERSION = 2
 _MOST_SHARDS = 256  # of a split; all are open at once
@@ -64,7 +64,7 @@ class Job:
         return Common(
             source=self.source.name,
             scheme=self.source.scheme.name,
-            scheme_json=custom_json(self.source.scheme),
+            scheme_json=custom_scheme_json(self.source.scheme),
             crop_rule=self.crop.to_json(),
             side=self.stored.side,
         )
@@ -141,7 +141,7 @@ class Job:
             "format_version": FORMAT_VERSION,
             "source": self.source.name,
             "scheme": scheme.name,
-            **({"scheme_definition": scheme_to_dict(scheme)} if custom_json(scheme) else {}),
+            **({"scheme_definition": scheme_to_dict(scheme)} if custom_scheme_json(scheme) else {}),
             "num_landmarks": scheme.num_landmarks,
             "crop_rule": dataclasses.asdict(self.crop),
             "stored_square": dataclasses.asdict(self.stored),

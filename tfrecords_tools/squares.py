@@ -10,7 +10,7 @@ from tfrecords_tools.shards import Square
 from tfrecords_tools.sources.base import BadRecordError, Item, Source
 from wing_tf.data.crop_rules import CropRule
 from wing_tf.geometry import apply_affine, crop_square, invert
-from wing_tf.geometry.resample import crop_resample
+from wing_tf.geometry.resample import crop_and_resize
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def cut_square(source: Source, stored: StoredSquare, crop: CropRule, item: Item)
     try:
         face = source.load(item)
         box = face_box(face, crop)
-        image, to_square = crop_resample(
+        image, to_square = crop_and_resize(
             face.image, crop_square(box, stored.context), (stored.side, stored.side)
         )
     except (BadRecordError, ValueError, cv2.error) as error:

@@ -12,7 +12,7 @@
 import { getGlobalLiteRtPromise, loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 
 const MODEL_SPEC_VERSION = 1;
-const LARGEST_SAMPLED_SIDE = 8192; // as in the Python package
+const MAX_SAMPLED_SIDE = 8192; // as in the Python package
 const LARGEST_COORDINATE_PX = 1e7; // likewise: far beyond any image
 
 /**
@@ -77,7 +77,7 @@ export function cropResample(imageData, box, size) {
   const shrink = Math.max(x1 - x0, y1 - y0) / size;
   const factor = Math.min(
     Math.max(1, Math.ceil(shrink - 1e-6)),
-    Math.floor(LARGEST_SAMPLED_SIDE / size),
+    Math.floor(MAX_SAMPLED_SIDE / size),
   );
   const columns = axisWeights({ low: x0, high: x1, size, factor, length: width });
   const rows = axisWeights({ low: y0, high: y1, size, factor, length: height });

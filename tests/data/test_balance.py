@@ -11,7 +11,7 @@ from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.balance import PoseBalance, fit_balance
 from wing_tf.data.read import read_faces, read_landmarks, training_batches
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.geometry import apply_affine, rotation_about
+from wing_tf.geometry import apply_affine, similarity_matrix
 from wing_tf.landmarks import get_scheme
 from wing_tf.training import fit
 
@@ -49,7 +49,7 @@ def test_the_coefficient_follows_the_true_yaw(balance, faces, records):
 
 def test_it_does_not_depend_on_place_size_and_turn(balance, faces):
     landmarks, visibility = faces
-    turn = rotation_about(np.zeros(2), 0.7, 2.5, np.array([300.0, -40.0]))
+    turn = similarity_matrix(np.zeros(2), 0.7, 2.5, np.array([300.0, -40.0]))
     moved = apply_affine(turn, landmarks)
     expected = balance.coefficients(*faces)
     np.testing.assert_allclose(balance.coefficients(moved, visibility), expected, atol=1e-9)

@@ -9,7 +9,7 @@ from tfrecords_tools.sources import BadRecordError, Face, Ibug300WSource
 from tfrecords_tools.synthetic import render_face
 from wing_tf.data.crop_rules import CROP_RULES, CropRule, get_crop_rule
 from wing_tf.geometry import box_iou, crop_square, landmark_box
-from wing_tf.landmarks import find_map
+from wing_tf.landmarks import find_scheme_map
 
 LANDMARKS = np.array([[40.0, 50.0], [100.0, 60.0], [70.0, 130.0], [np.nan, np.nan]])
 BOX = np.array([30.0, 20.0, 130.0, 160.0])
@@ -83,7 +83,7 @@ def test_a_detector_finds_a_face_or_says_so():
 
 def test_a_detector_finds_faces_of_few_points(real_faces):
     """Eyes, nose and mouth fill half of the box that a detector gives."""
-    to_five, rule = find_map("ibug_68", "celeba_5"), get_crop_rule("detector_box")
+    to_five, rule = find_scheme_map("ibug_68", "celeba_5"), get_crop_rule("detector_box")
     source = Ibug300WSource(real_faces)
     found = []
     for item in [i for i in source.items() if i.split == "test_helen"][:6]:

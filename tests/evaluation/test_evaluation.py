@@ -10,7 +10,7 @@ from wing_tf.evaluation import conditions
 from wing_tf.evaluation.evaluate import evaluate
 from wing_tf.evaluation.predict import compile_network, crop_batches, predict_batches
 from wing_tf.evaluation.report import format_report, make_report, summarize
-from wing_tf.landmarks import SchemeMap, find_map
+from wing_tf.landmarks import SchemeMap, find_scheme_map
 from wing_tf.models import cnn6
 from wing_tf.models.saving import ModelSpec, save_network
 
@@ -111,7 +111,7 @@ def test_a_model_that_does_not_fit_the_records_is_refused(synthetic_records, tmp
     save_network(cnn6(5, input_size=32), path, spec)
     with pytest.raises(ValueError, match="no map from celeba_5 to ibug_68"):
         evaluate(path, str(synthetic_records), tmp_path)
-    wrong = find_map("ibug_68", "aflw_19")
+    wrong = find_scheme_map("ibug_68", "aflw_19")
     with pytest.raises(ValueError, match="is from ibug_68 to aflw_19, the model predicts celeba_5"):
         evaluate(path, str(synthetic_records), tmp_path, scheme_map=wrong)
 
@@ -126,7 +126,7 @@ def test_a_model_is_judged_on_another_mark_up(synthetic_records, tmp_path):
     assert report["protocol"].startswith("wflw_98 as ibug_68 (68 landmarks), box NME")
     assert "whose own error has not been measured" in report["warnings"][0]
     records = open_records(find_shards(str(synthetic_records)))
-    mapping = find_map("wflw_98", "ibug_68")
+    mapping = find_scheme_map("wflw_98", "ibug_68")
     plain = predict_batches(
         compile_network(network), crop_batches(records, spec), mapping
     ).predicted_px

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from wing_tf import geometry as g
-from wing_tf.geometry.resample import crop_resample
+from wing_tf.geometry.resample import crop_and_resize
 
 finite = st.floats(-50, 50, allow_nan=False)
 matrices = (
@@ -44,21 +44,21 @@ def test_numpy_and_keras_agree(matrix, some):
 
 
 def test_whole_image_keeps_its_edges():
-    matrix = g.box_to_size(np.array([-0.5, -0.5, 99.5, 49.5]), (25, 50))
+    matrix = g.crop_matrix(np.array([-0.5, -0.5, 99.5, 49.5]), (25, 50))
     np.testing.assert_allclose(matrix, g.resize_matrix(0.5))
     corners = np.array([[-0.5, -0.5], [99.5, 49.5]])
     np.testing.assert_allclose(g.apply_affine(matrix, corners), [[-0.5, -0.5], [49.5, 24.5]])
 
 
 def test_flip_is_an_involution_that_moves_the_first_pixel_to_the_last():
-    flip = g.flip_x(10)
+    flip = g.flip_matrix(10)
     np.testing.assert_array_equal(g.apply_affine(flip, np.array([[0.0, 3.0]])), [[9.0, 3.0]])
     np.testing.assert_array_equal(g.compose(flip, flip), [[1, 0, 0], [0, 1, 0]])
 
 
 def test_rotation_keeps_the_center_and_turns_clockwise_as_seen():
     center = np.array([5.0, 7.0])
-    matrix = g.rotation_about(center, np.pi / 2, 2.0, np.zeros(2))
+    matrix = g.similarity_matrix(center, np.pi / 2, 2.0, np.zeros(2))
     np.testing.assert_allclose(g.apply_affine(matrix, center[None]), center[None])
     right_of_it = g.apply_affine(matrix, np.array([[6.0, 7.0]]))
     np.testing.assert_allclose(right_of_it, [[5.0, 9.0]])  # now below, twice as far
@@ -90,7 +90,7 @@ def test_perturbed_boxes_stay_within_the_amount():
 def test_mean_shape_goes_back_into_its_box():
     shape = np.random.default_rng(0).uniform(0, 9, (1, 5, 2))
     box = np.array([[0.0, 0, 9, 12]])
-    np.testing.assert_allclose(g.shape_in_box(g.mean_shape(shape, box), box), shape)
+    np.testing.assert_allclose(g.place_shape_in_boxes(g.mean_shape(shape, box), box), shape)
 
 
 def _dot(height, width, x, y, sigma=1.5):
@@ -109,7 +109,7 @@ def _centroid(image):
 @pytest.mark.parametrize("offset", [0.0, 0.3])
 def test_crop_keeps_a_dot_in_its_place_at_any_scale(side, offset):
     image = _dot(240, 320, 150.25, 110.5, sigma=6)
-    crop, matrix = crop_resample(image, np.array([70, 30, 230, 190.0]) + offset, (side, side))
+    crop, matrix = crop_and_resize(image, np.array([70, 30, 230, 190.0]) + offset, (side, side))
     expected = g.apply_affine(matrix, np.array([[150.25, 110.5]]))[0]
     np.testing.assert_allclose(_centroid(crop), expected, atol=0.03)
 
@@ -117,13 +117,13 @@ def test_crop_keeps_a_dot_in_its_place_at_any_scale(side, offset):
 def test_crop_averages_what_it_shrinks():
     stripes = np.zeros((256, 256, 3), np.uint8)
     stripes[:, ::2] = 255
-    crop, _ = crop_resample(stripes, np.array([-0.5, -0.5, 255.5, 255.5]), (64, 64))
+    crop, _ = crop_and_resize(stripes, np.array([-0.5, -0.5, 255.5, 255.5]), (64, 64))
     assert np.ptp(crop[4:-4, 4:-4].astype(int)) <= 1
     assert abs(crop.mean() - 127.5) < 1
 
 
 def test_crop_is_black_outside():
-    crop, _ = crop_resample(
+    crop, _ = crop_and_resize(
         np.full((8, 8, 3), 200, np.uint8), np.array([-8.5, -0.5, -0.5, 7.5]), (8, 8)
     )
     assert crop[:, :-1].max() == 0
@@ -133,7 +133,7 @@ def test_same_size_crop_is_the_image():
     image = cv2.GaussianBlur(
         np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8), (3, 3), 0
     )
-    crop, matrix = crop_resample(image, np.array([-0.5, -0.5, 29.5, 19.5]), (20, 30))
+    crop, matrix = crop_and_resize(image, np.array([-0.5, -0.5, 29.5, 19.5]), (20, 30))
     np.testing.assert_array_equal(crop, image)
     np.testing.assert_allclose(matrix, [[1, 0, 0], [0, 1, 0]])
 
@@ -141,4 +141,4 @@ def test_same_size_crop_is_the_image():
 @pytest.mark.parametrize("box", [[0, 0, 0, 5], [0, 0, float("nan"), 5], [5, 5, 1, 9]])
 def test_crop_refuses_an_empty_box(box):
     with pytest.raises(ValueError, match="finite, with x0 < x1"):
-        crop_resample(np.zeros((9, 9, 3), np.uint8), np.array(box, float), (8, 8))
+        crop_and_resize(np.zeros((9, 9, 3), np.uint8), np.array(box, float), (8, 8))

@@ -3,7 +3,7 @@ import pytest
 
 from tfrecords_tools.synthetic import render_face
 from wing_tf.geometry.pose import head_pose, rotation_matrix
-from wing_tf.landmarks import find_map, get_scheme
+from wing_tf.landmarks import find_scheme_map, get_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
 
 IBUG_68 = get_scheme("ibug_68")
@@ -45,7 +45,7 @@ def test_the_signs_are_as_stated():
 
 @pytest.mark.parametrize("name", ["ibug_51", "aflw_19", "celeba_5"])
 def test_other_mark_ups_have_places_on_the_head(name):
-    mapping = find_map("ibug_68", name)
+    mapping = find_scheme_map("ibug_68", name)
     seen = (AVERAGE_HEAD_MM @ rotation_matrix(25, -10, 15).T)[:, :2]
     pose = head_pose(mapping(seen[None])[0], mapping.target)
     np.testing.assert_allclose(pose.angles_deg, [25, -10, 15], atol=0.1)

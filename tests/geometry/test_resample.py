@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from wing_tf.geometry import box_to_size
-from wing_tf.geometry.resample import crop_resample
+from wing_tf.geometry import crop_matrix
+from wing_tf.geometry.resample import crop_and_resize
 
 
 def _smooth(height, width, sigma=3.0):
@@ -37,7 +37,7 @@ def _by_opencv(image, box, size_hw):
     height, width = size_hw
     factor = max(1, int(np.ceil(max((box[2:] - box[:2]) / (width, height)))))
     size = (width * factor, height * factor)
-    fine = cv2.warpAffine(image, box_to_size(box, size[::-1]), size, flags=cv2.INTER_LINEAR)
+    fine = cv2.warpAffine(image, crop_matrix(box, size[::-1]), size, flags=cv2.INTER_LINEAR)
     return cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)
 
 
@@ -55,43 +55,43 @@ BOXES = {
 def test_the_crop_is_its_definition(case):
     box, size = BOXES[case]
     image = np.random.default_rng(1).integers(0, 256, (180, 200, 3), np.uint8)
-    crop, matrix = crop_resample(image, np.array(box), size)
+    crop, matrix = crop_and_resize(image, np.array(box), size)
     assert crop.shape == (*size, 3)
     assert crop.dtype == np.uint8
     # Rounded once: half a gray level, and what float32 leaves.
     assert np.abs(crop - _by_definition(image, box, size)).max() <= 0.501
-    np.testing.assert_array_equal(matrix, box_to_size(np.array(box), size))
+    np.testing.assert_array_equal(matrix, crop_matrix(np.array(box), size))
 
 
 @pytest.mark.parametrize("side", [60.0, 150.0, 333.3, 520.7])
 def test_opencv_gives_the_same_within_its_rounding(side):
     image = _smooth(600, 640)
     box = np.array([40.3, 17.7, 40.3 + side, 17.7 + side])
-    crop, _ = crop_resample(image, box, (128, 128))
+    crop, _ = crop_and_resize(image, box, (128, 128))
     assert np.ptp(crop) > 150
     assert np.abs(crop.astype(int) - _by_opencv(image, box, (128, 128))).max() <= 2
 
 
 def test_views_and_gray_images_are_cut_alike():
     image, box = _smooth(90, 80), np.array([10.2, 12.0, 71.0, 85.5])
-    crop, _ = crop_resample(image, box, (32, 32))
-    swapped, _ = crop_resample(image[..., ::-1], box, (32, 32))
+    crop, _ = crop_and_resize(image, box, (32, 32))
+    swapped, _ = crop_and_resize(image[..., ::-1], box, (32, 32))
     np.testing.assert_array_equal(swapped, crop[..., ::-1])
-    gray, _ = crop_resample(image[..., 1], box, (32, 32))
+    gray, _ = crop_and_resize(image[..., 1], box, (32, 32))
     np.testing.assert_array_equal(gray, crop[..., 1])
-    turned, _ = crop_resample(image.transpose(1, 0, 2), box[[1, 0, 3, 2]], (32, 32))
+    turned, _ = crop_and_resize(image.transpose(1, 0, 2), box[[1, 0, 3, 2]], (32, 32))
     np.testing.assert_array_equal(turned, crop.transpose(1, 0, 2))
 
 
 @pytest.mark.parametrize("box", [[300, 0, 340, 40], [-90, -90, -50, -50], [0, 99, 40, 140]])
 def test_a_box_beside_the_image_is_black(box):
-    crop, _ = crop_resample(np.full((90, 80, 3), 255, np.uint8), np.array(box, float), (16, 16))
+    crop, _ = crop_and_resize(np.full((90, 80, 3), 255, np.uint8), np.array(box, float), (16, 16))
     assert not crop.any()
 
 
 def test_one_color_stays_one_color():
     for side in np.linspace(20, 300, 40):
-        crop, _ = crop_resample(
+        crop, _ = crop_and_resize(
             np.full((400, 400, 3), 255, np.uint8),
             np.array([50, 50, 50 + side, 50 + side]),
             (64, 64),

@@ -5,10 +5,10 @@ import pytest
 from wing_tf.geometry import (
     align_to,
     apply_affine,
+    fit_similarity,
     procrustes,
-    rotation_about,
     shrink_ratio,
-    similarity_to,
+    similarity_matrix,
 )
 
 
@@ -18,7 +18,7 @@ def _shapes(count, num_landmarks=12, seed=0):
 
 def _similarities(count, seed=0):
     generator = np.random.default_rng(seed)
-    return rotation_about(
+    return similarity_matrix(
         generator.normal(0, 50, (count, 2)), generator.uniform(-3, 3, count),
         generator.uniform(0.3, 3, count), generator.normal(0, 50, (count, 2)),
     )  # fmt: skip
@@ -28,13 +28,13 @@ def _similarities(count, seed=0):
 def test_a_similarity_is_recovered(xp):
     shapes, truth = _shapes(20).astype(np.float32), _similarities(20)
     target = apply_affine(truth, shapes).astype(np.float32)
-    found = np.asarray(similarity_to(shapes, target, xp=xp))
+    found = np.asarray(fit_similarity(shapes, target, xp=xp))
     np.testing.assert_allclose(apply_affine(found, shapes), target, atol=1e-3)
 
 
 def test_it_is_the_least_squares_solution():
     source, target = _shapes(2)
-    best = similarity_to(source, target)
+    best = fit_similarity(source, target)
     a, b = best[0, 0], best[1, 0]
     np.testing.assert_allclose(best[:, :2], [[a, -b], [b, a]])
 
@@ -52,8 +52,8 @@ def test_points_of_no_weight_do_not_count():
     weights = np.ones(12)
     weights[[3, 7]] = 0
     rest = weights > 0
-    expected = similarity_to(source[rest], target[rest])
-    np.testing.assert_allclose(similarity_to(source, target, weights=weights), expected)
+    expected = fit_similarity(source[rest], target[rest])
+    np.testing.assert_allclose(fit_similarity(source, target, weights=weights), expected)
 
 
 @pytest.mark.parametrize("xp", [np, keras.ops])

@@ -8,7 +8,7 @@ from wing_tf.evaluation.predict import compile_network, crop_batches, predict_ba
 from wing_tf.geometry import box_iou, crop_square, landmark_box
 from wing_tf.geometry.pose import head_pose
 from wing_tf.inference import HaarDetector, Landmarker
-from wing_tf.landmarks import find_map
+from wing_tf.landmarks import find_scheme_map
 from wing_tf.models import cnn6
 from wing_tf.models.saving import ModelSpec
 
@@ -217,13 +217,13 @@ def test_landmarks_of_another_mark_up(network):
     image = np.random.default_rng(0).integers(0, 256, (90, 80, 3), np.uint8)
     box = np.array([[10.0, 12.0, 60.0, 70.0]])
     plain = Landmarker(network, spec=MODEL_SPEC)(image, box)[0]
-    mapping = find_map("ibug_68", "cofw_29")
+    mapping = find_scheme_map("ibug_68", "cofw_29")
     mapped = Landmarker(network, spec=MODEL_SPEC, scheme_map=mapping)
     assert mapped.scheme.name == "cofw_29"
     np.testing.assert_allclose(mapped(image, box)[0].landmarks_px, mapping(plain.landmarks_px))
     scores = np.linspace(0, 1, 68)
-    found = mapping.mean_scores(scores)[[0, 12]]
+    found = mapping.map_scores(scores)[[0, 12]]
     np.testing.assert_allclose(found, [scores[17], scores[37:39].mean()])
-    assert np.isnan(mapping.mean_scores(scores)[5])
+    assert np.isnan(mapping.map_scores(scores)[5])
     with pytest.raises(ValueError, match="The map is from wflw_98, the model predicts ibug_68"):
-        Landmarker(network, spec=MODEL_SPEC, scheme_map=find_map("wflw_98", "ibug_68"))
+        Landmarker(network, spec=MODEL_SPEC, scheme_map=find_scheme_map("wflw_98", "ibug_68"))

@@ -9,7 +9,7 @@ SCRIPT = """
 import keras, numpy as np
 from wing_tf.layers import gaussian_blur, warp_affine
 from wing_tf.codecs import DECODERS, HeatmapCodec, boundary_map
-from wing_tf.losses import LOSSES, AdaptiveWingLoss, WeightedLossMap, WingLoss
+from wing_tf.losses import COORDINATE_LOSSES, AdaptiveWingLoss, WeightedLossMap, WingLoss
 from wing_tf.metrics.keras_metrics import NormalizedMeanError
 from wing_tf.models import cnn6, heatmap_localizer, stacked_hourglass
 
@@ -21,7 +21,7 @@ assert losses[-1] < losses[0], losses
 
 value = WingLoss()(np.zeros((1, 1, 2), "float32"), np.array([[[1.0, 15.0]]], "float32"))
 np.testing.assert_allclose(float(value), 13.486123, rtol=1e-6)
-for loss in LOSSES.values():
+for loss in COORDINATE_LOSSES.values():
     assert loss(reduction="none")(np.zeros((2, 3, 2)), np.ones((2, 3, 2))).shape == (2, 3)
 
 images = np.arange(2 * 8 * 8 * 3, dtype="float32").reshape(2, 8, 8, 3)

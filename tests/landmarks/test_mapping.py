@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from wing_tf.landmarks import MAPS, SchemeMap, find_map, get_scheme, load_map
+from wing_tf.landmarks import SCHEME_MAPS, SchemeMap, find_scheme_map, get_scheme, load_scheme_map
 
 IBUG = get_scheme("ibug_68")
 # Written out, independently of the compact notation of the source.
@@ -30,19 +30,19 @@ GOLDEN_19 = [
 
 
 def test_the_19_landmarks_of_aflw():
-    groups = find_map("ibug_68", "aflw_19").groups
+    groups = find_scheme_map("ibug_68", "aflw_19").groups
     assert [list(group) for group in groups] == [list(group) for group in GOLDEN_19]
 
 
 @pytest.mark.parametrize("pair", GOLDEN, ids="-".join)
 def test_golden_groups(pair):
-    written = ["+".join(map(str, group)) or "-" for group in find_map(*pair).groups]
+    written = ["+".join(map(str, group)) or "-" for group in find_scheme_map(*pair).groups]
     assert written == GOLDEN[pair].split()
 
 
 def test_means_and_gaps():
     landmarks = np.random.default_rng(0).uniform(0, 100, (2, 3, 68, 2))
-    mapped = find_map("ibug_68", "cofw_29")(landmarks)
+    mapped = find_scheme_map("ibug_68", "cofw_29")(landmarks)
     assert mapped.shape == (2, 3, 29, 2)
     np.testing.assert_allclose(
         mapped[..., 12, :], (landmarks[..., 37, :] + landmarks[..., 38, :]) / 2
@@ -50,10 +50,12 @@ def test_means_and_gaps():
     assert np.isnan(mapped[..., [5, 7], :]).all()
     assert np.isfinite(np.delete(mapped, [5, 7], axis=-2)).all()
     landmarks[0, 0, 37] = np.nan
-    assert np.isnan(find_map("ibug_68", "cofw_29")(landmarks)[0, 0, 12]).all()
+    assert np.isnan(find_scheme_map("ibug_68", "cofw_29")(landmarks)[0, 0, 12]).all()
 
 
-@pytest.mark.parametrize("mapping", MAPS.values(), ids=lambda m: f"{m.source.name}-{m.target.name}")
+@pytest.mark.parametrize(
+    "mapping", SCHEME_MAPS.values(), ids=lambda m: f"{m.source.name}-{m.target.name}"
+)
 def test_a_flip_before_is_a_flip_after(mapping):
     landmarks = np.random.default_rng(0).uniform(0, 100, (mapping.source.num_landmarks, 2))
     flipped = mapping(landmarks[list(mapping.source.flip_permutation)])
@@ -61,7 +63,7 @@ def test_a_flip_before_is_a_flip_after(mapping):
 
 
 def test_corresponding_landmarks_are_in_regions_of_one_name():
-    for mapping in MAPS.values():
+    for mapping in SCHEME_MAPS.values():
         for index, group in enumerate(mapping.groups):
             (region,) = (n for n, part in mapping.target.regions.items() if index in part)
             for member in group:
@@ -85,19 +87,21 @@ def test_wrong_groups_are_refused(groups, message):
 
 def test_unknown_pairs_and_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="no map from aflw_19 to ibug_68"):
-        find_map("aflw_19", "ibug_68")
+        find_scheme_map("aflw_19", "ibug_68")
     with pytest.raises(ValueError, match=r"must be \[..., 68, 2\]"):
-        find_map("ibug_68", "aflw_19")(np.zeros((1, 67, 2)))
+        find_scheme_map("ibug_68", "aflw_19")(np.zeros((1, 67, 2)))
 
 
 def test_a_map_of_ones_own_is_a_file(tmp_path):
     path = tmp_path / "map.json"
     values = {"source": "ibug_68", "target": "aflw_19", "groups": [list(g) for g in GOLDEN_19]}
     path.write_text(json.dumps(values))
-    assert load_map(path) == find_map("ibug_68", "aflw_19").__class__(
-        source=IBUG, target=get_scheme("aflw_19"), groups=find_map("ibug_68", "aflw_19").groups
+    assert load_scheme_map(path) == find_scheme_map("ibug_68", "aflw_19").__class__(
+        source=IBUG,
+        target=get_scheme("aflw_19"),
+        groups=find_scheme_map("ibug_68", "aflw_19").groups,
     )
     for text in ("[", "[]", json.dumps({**values, "groups": 3}), json.dumps({"source": "ibug_68"})):
         path.write_text(text)
         with pytest.raises(ValueError, match="is no map of landmarks"):
-            load_map(path)
+            load_scheme_map(path)

@@ -5,10 +5,10 @@ import pytest
 
 from wing_tf.landmarks import (
     SCHEMES,
-    custom_json,
+    custom_scheme_json,
     get_scheme,
-    load_map,
     load_scheme,
+    load_scheme_map,
     register_scheme,
     scheme_from_dict,
     scheme_from_json,
@@ -42,7 +42,7 @@ def test_names_or_indices():
     by_index = HAND | {
         "points": 4, "pairs": [[1, 2]], "normalizer": [0, 3], "curves": [[1, 0, 2]],
     }  # fmt: skip
-    assert scheme.means_the_same(scheme_from_dict(by_index))
+    assert scheme.is_equivalent_to(scheme_from_dict(by_index))
     assert scheme.point_names == ("wrist", "thumb", "little", "middle")
     assert scheme_from_dict(by_index).point_names == ()
 
@@ -93,8 +93,8 @@ def test_files(tmp_path):
     path.write_text(json.dumps(HAND))
     scheme = load_scheme(path)
     assert get_scheme("hand_4") is scheme
-    assert custom_json(get_scheme("ibug_68")) is None
-    assert scheme_from_json(custom_json(scheme)) == scheme
+    assert custom_scheme_json(get_scheme("ibug_68")) is None
+    assert scheme_from_json(custom_scheme_json(scheme)) == scheme
     for text in ("{", "[]", '"hand"', '{"name": "x"}', '{"name": "x", "points": 2, "pairs": 3}'):
         path.write_text(text)
         with pytest.raises(ValueError, match="hand.json: "):
@@ -120,6 +120,6 @@ def test_a_map_may_bring_its_mark_up(tmp_path):
     small = {"name": "tips_2", "points": 2, "pairs": [[0, 1]]}
     values = {"source": "hand.json", "target": small, "groups": [[1], [2]]}
     (tmp_path / "map.json").write_text(json.dumps(values))
-    mapping = load_map(tmp_path / "map.json")
+    mapping = load_scheme_map(tmp_path / "map.json")
     assert (mapping.source.name, mapping.target.name) == ("hand_4", "tips_2")
     assert get_scheme("tips_2") is mapping.target

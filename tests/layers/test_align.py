@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 from dots import centroids
 
-from wing_tf.geometry import apply_affine, box_to_size, crop_square, invert, rotation_about
-from wing_tf.layers import AlignToShape, CenterCrop, CropByMap, MapPointsBack, warp_affine
+from wing_tf.geometry import apply_affine, crop_matrix, crop_square, invert, similarity_matrix
+from wing_tf.layers import AffineCrop, AlignToShape, InverseAffine, ResizedCenterCrop, warp_affine
 
 
 def _dot(x, y, side=208, sigma=5.0):
@@ -18,26 +18,26 @@ def _dot(x, y, side=208, sigma=5.0):
 @pytest.mark.parametrize("span", [143.0, 146.7])
 def test_center_crop_places_the_dot(size, span):
     image = _dot(95.3, 120.8)
-    crop = CenterCrop(span, size)(image)
+    crop = ResizedCenterCrop(span, size)(image)
     box = crop_square(np.array([-0.5, -0.5, 207.5, 207.5]), span / 208)
-    expected = apply_affine(box_to_size(box, (size, size)), np.array([[95.3, 120.8]]))
+    expected = apply_affine(crop_matrix(box, (size, size)), np.array([[95.3, 120.8]]))
     np.testing.assert_allclose(centroids(crop), expected, atol=0.05)
 
 
 def test_center_crop_is_the_warp():
     image = np.random.default_rng(0).uniform(0, 255, (2, 40, 40, 3)).astype(np.float32)
-    matrix = box_to_size(np.array([4.2, 4.2, 34.8, 34.8]), (30, 30))
+    matrix = crop_matrix(np.array([4.2, 4.2, 34.8, 34.8]), (30, 30))
     expected = warp_affine(image, np.tile(invert(matrix)[None], (2, 1, 1)), (30, 30))
-    np.testing.assert_allclose(CenterCrop(30.6, 30)(image), expected, atol=2e-2)
+    np.testing.assert_allclose(ResizedCenterCrop(30.6, 30)(image), expected, atol=2e-2)
     with pytest.raises(ValueError, match="must fit"):
-        CenterCrop(41, 30)(image)
+        ResizedCenterCrop(41, 30)(image)
 
 
 def test_crop_by_map_is_exact_and_differentiable():
-    turn = rotation_about(np.array([[104.0, 104.0]]), np.array([0.4]), np.array([0.7]),
+    turn = similarity_matrix(np.array([[104.0, 104.0]]), np.array([0.4]), np.array([0.7]),
                           np.array([[-35.0, -42.0]])).astype(np.float32)  # fmt: skip
     image = tf.constant(_dot(95.3, 120.8))
-    layer = CropByMap(128)
+    layer = AffineCrop(128)
     with tf.GradientTape() as tape:
         tape.watch(image)
         crop = layer(image, turn)
@@ -52,10 +52,11 @@ def test_crop_by_map_is_exact_and_differentiable():
 
 def test_map_points_back():
     points = np.random.default_rng(0).uniform(0, 100, (3, 5, 2)).astype(np.float32)
-    matrix = rotation_about(np.zeros((3, 2)), np.array([0.1, 2.0, -1.0]), np.array([2.0, 0.5, 1.0]),
+    matrix = similarity_matrix(np.zeros((3, 2)), np.array([0.1, 2.0, -1.0]),
+                               np.array([2.0, 0.5, 1.0]),
                             np.full((3, 2), 7.0)).astype(np.float32)  # fmt: skip
     there = apply_affine(matrix, points)
-    np.testing.assert_allclose(MapPointsBack()(there, matrix), points, atol=1e-3)
+    np.testing.assert_allclose(InverseAffine()(there, matrix), points, atol=1e-3)
 
 
 def test_align_has_finite_gradients_for_any_landmarks():
@@ -75,7 +76,7 @@ def test_align_has_finite_gradients_for_any_landmarks():
 
 @pytest.mark.parametrize(
     "layer",
-    [CenterCrop(20, 10), CropByMap(8), MapPointsBack(),
+    [ResizedCenterCrop(20, 10), AffineCrop(8), InverseAffine(),
      AlignToShape(np.ones((5, 2)), np.eye(2, 3))],
 )  # fmt: skip
 def test_layers_survive_their_config(layer):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from wing_tf.losses import (
     BilateralInhibitionCrossEntropy,
-    HingedResidualLoss,
+    SubpixelResidualLoss,
     UnilateralCrossEntropy,
     WeightedLossMap,
 )
@@ -124,7 +124,7 @@ def test_losses_are_rebuilt_and_refuse():
     for loss in (
         UCE(activation="sigmoid"),
         BICE(activation="sigmoid"),
-        HingedResidualLoss(theta=2),
+        SubpixelResidualLoss(theta=2),
     ):
         again = keras.losses.deserialize(keras.losses.serialize(loss))
         assert again.get_config() == loss.get_config()
@@ -135,9 +135,9 @@ def test_losses_are_rebuilt_and_refuse():
     with pytest.raises(ValueError, match="one shape"):
         BICE()(np.zeros((1, 2, 2, 2)), np.zeros((1, 2, 2, 1)))
     with pytest.raises(ValueError, match="theta"):
-        HingedResidualLoss(theta=-1.0)
+        SubpixelResidualLoss(theta=-1.0)
     with pytest.raises(ValueError, match="one shape"):
-        HingedResidualLoss()(np.zeros((1, 2, 2)), np.zeros((1, 4)))
+        SubpixelResidualLoss()(np.zeros((1, 2, 2)), np.zeros((1, 4)))
 
 
 def test_hinged_residuals():
@@ -145,7 +145,7 @@ def test_hinged_residuals():
     truth = tf.constant([[[0.25, -0.25], [3.0, 0.0]]])
     predicted = tf.Variable([[[0.25, -0.375], [2.0, -1.0]]])
     with tf.GradientTape() as tape:
-        values = HingedResidualLoss(theta=0.5).call(truth, predicted)
+        values = SubpixelResidualLoss(theta=0.5).call(truth, predicted)
         total = tf.reduce_sum(values)
     np.testing.assert_allclose(values, [[0.125**2, 1 + 1 + 1.5 + 0.5]])
     slopes = [[[0.0, -0.25], [-2.0 + 1.0, -2.0 - 1.0]]]

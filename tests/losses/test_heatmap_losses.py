@@ -10,7 +10,7 @@ from wing_tf.losses import (
     WeightedLossMap,
     WingLoss,
     adaptive_wing_loss,
-    loss_map,
+    loss_weight_map,
 )
 
 # f(d) of the target value y, with alpha 2.1, omega 14, epsilon 1, theta .5; made in Python floats.
@@ -59,7 +59,7 @@ def test_adaptive_wing_is_smooth_at_the_knee_and_at_zero(y):
 @pytest.mark.parametrize("kind", ["", "dilated", "heatmap"])
 def test_gradients_against_finite_differences(name, kind):
     loss = HEATMAP_LOSSES[name]()
-    loss = WeightedLossMap(loss, kind=kind) if kind else loss
+    loss = WeightedLossMap(loss, mask_type=kind) if kind else loss
     generator = np.random.default_rng(0)
     y = generator.uniform(0, 1, (1, 6, 6, 2))
     p = y + generator.uniform(-0.9, 0.9, y.shape)
@@ -110,12 +110,12 @@ def test_half_precision_is_computed_in_float32():
 def test_the_map_covers_a_landmark_and_its_neighbors():
     y = np.zeros((1, 7, 7, 2), np.float32)
     y[0, 0, 3, 0], y[0, 3, 3, 1], y[0, 3, 4, 1] = 1.0, 0.2, 0.19
-    weights = np.asarray(loss_map(y, weight=10, threshold=0.2))
+    weights = np.asarray(loss_weight_map(y, weight=10, threshold=0.2))
     expected = np.ones_like(y)
     expected[0, 0:2, 2:5, 0] = 11  # at the border
     expected[0, 2:5, 2:5, 1] = 11  # .2 counts, .19 does not
     np.testing.assert_array_equal(weights, expected)
-    np.testing.assert_allclose(np.asarray(loss_map(y, kind="heatmap")), 10 * y + 1)
+    np.testing.assert_allclose(np.asarray(loss_weight_map(y, mask_type="heatmap")), 10 * y + 1)
 
 
 def test_one_value_per_landmark_and_weights_leave_landmarks_out():
@@ -126,12 +126,12 @@ def test_one_value_per_landmark_and_weights_leave_landmarks_out():
     assert values.shape == (2, 3)
     weights = np.array([[1, 0, 1], [0, 0, 2.0]])
     assert float(loss(y, p, sample_weight=weights)) == pytest.approx((values * weights).mean())
-    pixels = np.asarray(adaptive_wing_loss(y, p)) * np.asarray(loss_map(y))
+    pixels = np.asarray(adaptive_wing_loss(y, p)) * np.asarray(loss_weight_map(y))
     np.testing.assert_allclose(values, pixels.mean(axis=(1, 2)), rtol=1e-5)
 
 
 def test_losses_survive_saving():
-    loss = WeightedLossMap(AdaptiveWingLoss(omega=10, theta=0.4), weight=3, kind="heatmap")
+    loss = WeightedLossMap(AdaptiveWingLoss(omega=10, theta=0.4), weight=3, mask_type="heatmap")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     y, p = np.random.default_rng(0).uniform(0, 1, (2, 2, 5, 4, 3)).astype(np.float32)
     assert float(again(y, p)) == float(loss(y, p))
@@ -147,7 +147,7 @@ def test_losses_survive_saving():
         (lambda: WeightedLossMap(WingLoss()), TypeError, "WingLoss"),
         (lambda: WeightedLossMap(HeatmapSquaredError(), weight=-1), ValueError, "`weight`"),
         (lambda: WeightedLossMap(HeatmapSquaredError(), threshold=0), ValueError, "`threshold`"),
-        (lambda: WeightedLossMap(HeatmapSquaredError(), kind="x"), ValueError, "`kind`"),
+        (lambda: WeightedLossMap(HeatmapSquaredError(), mask_type="x"), ValueError, "`mask_type`"),
         (
             lambda: AdaptiveWingLoss()(np.zeros((1, 4, 4, 3)), np.zeros((1, 4, 4, 1))),
             ValueError,

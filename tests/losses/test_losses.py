@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from wing_tf.losses import LOSSES, AbsoluteError, HalfSquaredError, SmoothL1Error, WingLoss
+from wing_tf.losses import (
+    COORDINATE_LOSSES,
+    AbsoluteError,
+    HalfSquaredError,
+    SmoothL1Error,
+    WingLoss,
+)
 
 ERRORS = (0.1, 1, 2, 5, 10, 15, 20)
 # w ln(1 + x / epsilon) below w, x - C from there on; C = w - w ln(1 + w / epsilon)
@@ -44,9 +50,9 @@ def test_wing_is_continuous_at_the_knee_and_its_slopes_are_right_on_both_sides()
     np.testing.assert_allclose(slopes, [10 / (2 + 9.999), 1.0], rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", COORDINATE_LOSSES)
 def test_gradients_against_finite_differences(name):
-    loss = LOSSES[name]()
+    loss = COORDINATE_LOSSES[name]()
     generator = np.random.default_rng(1)
     x = generator.uniform(-20, 20, (2, 6, 2))
     x = x[np.abs(np.abs(x) - 10).min(axis=(1, 2)) > 0.01]
@@ -67,31 +73,31 @@ def test_gradients_against_finite_differences(name):
     np.testing.assert_allclose(tape.gradient(total, x32), difference, rtol=0.02, atol=2e-3)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", COORDINATE_LOSSES)
 def test_gradient_is_zero_at_error_zero(name):
     x = tf.zeros((1, 3, 2))
     with tf.GradientTape() as tape:
         tape.watch(x)
-        value = LOSSES[name]()(tf.zeros_like(x), x)
+        value = COORDINATE_LOSSES[name]()(tf.zeros_like(x), x)
     assert float(value) == 0
     np.testing.assert_array_equal(tape.gradient(value, x), np.zeros((1, 3, 2)))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", COORDINATE_LOSSES)
 def test_half_precision_is_computed_in_float32(name):
     # 400^2 / 2 = 80,000 and a sum of 136 errors of 500 are both beyond float16.
     true = np.zeros((1, 68, 2), np.float16)
     predicted = np.full((1, 68, 2), 400, np.float16)
-    half = LOSSES[name]()(true, predicted)
+    half = COORDINATE_LOSSES[name]()(true, predicted)
     assert keras.backend.standardize_dtype(half.dtype) == "float32"
-    single = LOSSES[name]()(true.astype(np.float32), predicted.astype(np.float32))
+    single = COORDINATE_LOSSES[name]()(true.astype(np.float32), predicted.astype(np.float32))
     np.testing.assert_allclose(half, single)
     assert np.isfinite(float(half))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", COORDINATE_LOSSES)
 def test_shapes_weights_and_config(name):
-    loss = LOSSES[name](reduction="none")
+    loss = COORDINATE_LOSSES[name](reduction="none")
     generator = np.random.default_rng(0)
     true, predicted = generator.normal(size=(2, 4, 5, 2)).astype(np.float32)
     values = loss(true, predicted)
@@ -105,12 +111,16 @@ def test_shapes_weights_and_config(name):
     np.testing.assert_allclose(again(true, predicted), values)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", COORDINATE_LOSSES)
 def test_shapes_that_would_broadcast_are_refused(name):
     with pytest.raises(ValueError, match="must have one shape"):
-        LOSSES[name]().call(np.zeros((4, 5, 2), np.float32), np.zeros((4, 1, 2), np.float32))
+        COORDINATE_LOSSES[name]().call(
+            np.zeros((4, 5, 2), np.float32), np.zeros((4, 1, 2), np.float32)
+        )
     with pytest.raises(ValueError, match="must have one shape"):
-        LOSSES[name]().call(np.zeros((4, 5, 2), np.float32), np.zeros((4, 10), np.float32))
+        COORDINATE_LOSSES[name]().call(
+            np.zeros((4, 5, 2), np.float32), np.zeros((4, 10), np.float32)
+        )
 
 
 @pytest.mark.parametrize("bad", [{"width": -1}, {"width": 0}, {"curvature": float("nan")}])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from wing_tf.geometry import rotation_about
-from wing_tf.layers import CropByMap
+from wing_tf.geometry import similarity_matrix
+from wing_tf.layers import AffineCrop
 from wing_tf.models import cnn6, correction, two_stage
 from wing_tf.models.two_stage import reference_in_crop
 
@@ -28,9 +28,9 @@ def _run(content, *inputs):
 
 def test_the_warp_is_the_same():
     inputs = np.random.default_rng(0).uniform(0, 1, (1, 40, 40, 3)).astype(np.float32)
-    matrix = rotation_about(np.array([[20.0, 20.0]]), np.array([0.5]), np.array([0.8]),
+    matrix = similarity_matrix(np.array([[20.0, 20.0]]), np.array([0.5]), np.array([0.8]),
                             np.array([[-8.0, -9.0]])).astype(np.float32)  # fmt: skip
-    layer = CropByMap(24)
+    layer = AffineCrop(24)
     graph = tf.function(lambda image, to_crop: layer(image, to_crop)).get_concrete_function(
         tf.TensorSpec(inputs.shape), tf.TensorSpec(matrix.shape)
     )

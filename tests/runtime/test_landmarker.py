@@ -9,7 +9,7 @@ import pytest
 from exported import noise_image
 
 from wing_tf import inference
-from wing_tf.landmarks import find_map
+from wing_tf.landmarks import find_scheme_map
 from wing_tf.runtime import Landmarker, LocatedFace
 
 
@@ -58,7 +58,7 @@ def test_a_detector_finds_the_boxes(exported, frame):
 
 def test_other_landmarks_by_a_map(exported, frame):
     path = exported("plain")[2]
-    mapping = find_map("ibug_68", "cofw_29")
+    mapping = find_scheme_map("ibug_68", "cofw_29")
     landmarker = Landmarker(path, scheme_map=mapping, scheme="cofw_29")
     assert landmarker.scheme.name == "cofw_29"
     np.testing.assert_allclose(
@@ -143,7 +143,7 @@ def test_bad_landmarkers_are_refused(exported):
     with pytest.raises(ValueError, match="model of another scheme"):
         inference.Landmarker(network, spec=spec, scheme="wflw_98")
     with pytest.raises(ValueError, match="The map is from wflw_98, the model predicts ibug_68"):
-        Landmarker(path, scheme_map=find_map("wflw_98", "ibug_68"))
+        Landmarker(path, scheme_map=find_scheme_map("wflw_98", "ibug_68"))
     for bad in (0, -1, 1.5, True):
         with pytest.raises(ValueError, match="`num_threads` must be positive. Received"):
             Landmarker(path, num_threads=bad)

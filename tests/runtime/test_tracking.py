@@ -7,7 +7,7 @@ import pytest
 from clips import RATE, TrueLandmarker, crossing_clip, motion, numbers_of, show, small_clip
 
 from wing_tf.inference import HaarDetector
-from wing_tf.landmarks import find_map
+from wing_tf.landmarks import find_scheme_map
 from wing_tf.runtime.faces import LocatedFace
 from wing_tf.runtime.track import Track, difference, is_within, overlap, signature_of
 from wing_tf.runtime.tracking import Tracker
@@ -244,7 +244,9 @@ def test_most_of_a_face_may_lie_within_another():
 
 
 def located(landmarks_px):
-    return LocatedFace(landmarks_px, np.zeros(4), scheme=find_map("ibug_68", "celeba_5").source)
+    return LocatedFace(
+        landmarks_px, np.zeros(4), scheme=find_scheme_map("ibug_68", "celeba_5").source
+    )
 
 
 @pytest.mark.parametrize(("shift", "on_red"), [(45, True), (45, False), (75, True)])
@@ -270,7 +272,7 @@ def test_of_faces_that_touch_the_one_that_slides_onto_the_other_is_hidden(shift,
 
 def test_other_landmarks_by_a_map_are_followed_by_the_networks_own():
     clip = small_clip([motion(np.full(20, 120.0))])
-    five = find_map("ibug_68", "celeba_5")
+    five = find_scheme_map("ibug_68", "celeba_5")
     landmarker = TrueLandmarker(clip, scheme_map=five)
     landmarker.score = 0.75
     tracker = Tracker(landmarker, smooth=False)

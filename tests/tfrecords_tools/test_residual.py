@@ -9,7 +9,7 @@ from tfrecords_tools.inspection.residual import describe_residual, map_residual
 from tfrecords_tools.sources import SyntheticSource
 from tfrecords_tools.squares import StoredSquare
 from tfrecords_tools.writer import write_records
-from wing_tf.landmarks import find_map, get_scheme
+from wing_tf.landmarks import find_scheme_map, get_scheme
 
 
 class Marked(SyntheticSource):
@@ -17,7 +17,7 @@ class Marked(SyntheticSource):
 
     def __init__(self, target, shift=(0.0, 0.0)):
         super().__init__(count=6, seed=3, wide_yaw=0.0)
-        self.mapping = None if target == "ibug_68" else find_map("ibug_68", target)
+        self.mapping = None if target == "ibug_68" else find_scheme_map("ibug_68", target)
         self.scheme, self.shift = get_scheme(target), np.array(shift)
 
     def load(self, item):
@@ -61,4 +61,4 @@ def test_what_is_off_is_found(tmp_path):
     assert f"residual NME {100 * result['nme']:.2f}" in text
     assert "5: -" in text
     with pytest.raises(ValueError, match="is from ibug_68 to aflw_19, the records are of"):
-        map_residual(whole, moved, scheme_map=find_map("ibug_68", "aflw_19"))
+        map_residual(whole, moved, scheme_map=find_scheme_map("ibug_68", "aflw_19"))

@@ -9,7 +9,7 @@ from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.heatmaps import HeatmapAugmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.losses import BilateralInhibitionCrossEntropy, HingedResidualLoss
+from wing_tf.losses import BilateralInhibitionCrossEntropy, SubpixelResidualLoss
 from wing_tf.models.saving import load_network, save_network
 from wing_tf.training import fit
 from wing_tf.training.build import initialize, make_trainer
@@ -78,7 +78,7 @@ def test_the_loss_is_that_of_maps_and_residuals_of_every_stack(synthetic_records
         maps = np.asarray(stack["maps"])
         rows, columns = np.divmod(maps.reshape(4, 256, 68).argmax(axis=1), 16)
         left = np.asarray(targets["positions"]) - np.stack([columns, rows], axis=-1)
-        loss = HingedResidualLoss(theta=0.5)
+        loss = SubpixelResidualLoss(theta=0.5)
         expected += 0.5 * float(loss(left, stack["residuals"], sample_weight=weights))
     assert total == pytest.approx(expected, rel=1e-4)
 

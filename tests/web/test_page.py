@@ -15,7 +15,7 @@ from wing_tf.export.deployed import deployed_network
 from wing_tf.export.litert import attach_files, write_litert
 from wing_tf.export.model_spec_file import export_model_spec
 from wing_tf.geometry import landmark_box
-from wing_tf.geometry.resample import crop_resample
+from wing_tf.geometry.resample import crop_and_resize
 from wing_tf.inference import Landmarker
 from wing_tf.models import cnn6, two_stage
 from wing_tf.models.saving import ModelSpec
@@ -146,7 +146,7 @@ def _largest_difference(face, landmarks_px):
 
 @pytest.mark.parametrize("name", BOXES)
 def test_crops_are_those_of_python(said, name):
-    expected, _ = crop_resample(FACE.image, np.array(BOXES[name]), (64, 64))
+    expected, _ = crop_and_resize(FACE.image, np.array(BOXES[name]), (64, 64))
     crop = np.array(said[f"crop_{name}"]["crop"]).reshape(64, 64, 3)
     difference = np.abs(crop - expected.astype(int))
     assert difference.max() <= 1  # where a mean lies on a half, rounding may differ

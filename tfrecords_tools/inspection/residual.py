@@ -9,7 +9,7 @@ import numpy as np
 from tfrecords_tools.inspection.origin import match_faces
 from tfrecords_tools.inspection.survey import survey_records
 from wing_tf.geometry import landmark_box
-from wing_tf.landmarks import SchemeMap, find_map
+from wing_tf.landmarks import SchemeMap, find_scheme_map
 from wing_tf.metrics import nme, normalizing_distance
 
 
@@ -39,7 +39,7 @@ def map_residual(
     source, target = survey_records(folder, images=False), survey_records(other, images=False)
     schemes = source.records.scheme, target.records.scheme
     if scheme_map is None:
-        scheme_map = find_map(*schemes)
+        scheme_map = find_scheme_map(*schemes)
     if (scheme_map.source.name, scheme_map.target.name) != tuple(s.name for s in schemes):
         raise ValueError(
             f"The map is from {scheme_map.source.name} to {scheme_map.target.name}, the records "

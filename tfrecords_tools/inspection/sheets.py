@@ -9,8 +9,8 @@ import numpy as np
 from wing_tf.data import record_schema as schema
 from wing_tf.data.read import read_faces
 from wing_tf.data.records import RecordSet, find_shards, open_records
-from wing_tf.geometry import apply_affine, box_to_size, crop_square, landmark_box
-from wing_tf.geometry.resample import crop_resample
+from wing_tf.geometry import apply_affine, crop_matrix, crop_square, landmark_box
+from wing_tf.geometry.resample import crop_and_resize
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.visualization import contact_sheet, draw_landmarks
 
@@ -84,7 +84,7 @@ def _draw_numbered(face: dict, scheme: LandmarkScheme) -> np.ndarray:
     if np.max(box[2:] - box[:2]) < _LEAST_PX:  # of a single point, say
         box = face["box_square_px"].astype(np.float64)
     region = crop_square(box, 1.2)
-    image, matrix = crop_resample(face["image"], region, (side, side))
+    image, matrix = crop_and_resize(face["image"], region, (side, side))
     landmarks = apply_affine(matrix, landmarks)
     # Darker, so that numbers stand out on any image.
     return _with_numbers((0.6 * image + 16).astype(np.uint8), landmarks, scheme)
@@ -101,7 +101,7 @@ def draw_mean_shape(
         scheme: gives lines and colors.
         side: of the image in pixels.
     """
-    matrix = box_to_size(crop_square(landmark_box(mean), 1.3), (side, side))
+    matrix = crop_matrix(crop_square(landmark_box(mean), 1.3), (side, side))
     canvas = np.full((side, side, 3), 24, np.uint8)
     points = apply_affine(matrix, aligned[np.isfinite(aligned).all(axis=-1)])
     for x, y in np.round(points).astype(int):

@@ -11,7 +11,7 @@ import dataclasses
 
 import numpy as np
 
-from wing_tf.geometry import apply_affine, similarity_to
+from wing_tf.geometry import apply_affine, fit_similarity
 from wing_tf.landmarks import LandmarkScheme
 
 # On 2342 faces of 300-W no pair is below 0, and exchanging all points makes the distance 2.7 times
@@ -102,7 +102,7 @@ class _Faces:
         present = np.isfinite(shapes).all(axis=-1)
         weights = present if used is None else present & used
         filled = np.where(present[..., None], shapes, 0.0)
-        matrix = similarity_to(filled, self.mean, weights=weights.astype(float))
+        matrix = fit_similarity(filled, self.mean, weights=weights.astype(float))
         return np.where(present[..., None], apply_affine(matrix, filled), np.nan)
 
     def distance(self, shapes):

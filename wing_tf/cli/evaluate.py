@@ -107,10 +107,10 @@ def main() -> None:
     from wing_tf.evaluation.protocols import get_protocol
     from wing_tf.evaluation.report import format_report
     from wing_tf.inference import HaarDetector
-    from wing_tf.landmarks import load_map
+    from wing_tf.landmarks import load_scheme_map
     from wing_tf.models.saving import read_model_spec
 
-    scheme_map = load_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
+    scheme_map = load_scheme_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
     protocol = get_protocol(_PROTOCOL.value) if _PROTOCOL.value else None
     judges = {}
     for name, path in models.items():  # all of them before the first is judged

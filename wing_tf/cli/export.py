@@ -94,7 +94,7 @@ def _rendered_faces(model: str):
     from tfrecords_tools.sources.synthetic import SyntheticSource
     from wing_tf.evaluation.predict import CropBatch
     from wing_tf.geometry import crop_region, invert, landmark_box
-    from wing_tf.geometry.resample import crop_resample
+    from wing_tf.geometry.resample import crop_and_resize
     from wing_tf.models.saving import read_model_spec
 
     spec = read_model_spec(model)
@@ -106,7 +106,7 @@ def _rendered_faces(model: str):
     regions = crop_region(boxes, spec.margin, spec.square)
     crops, matrices = zip(
         *(
-            crop_resample(face.image, region, size_hw)
+            crop_and_resize(face.image, region, size_hw)
             for face, region in zip(faces, regions, strict=True)
         ),
         strict=True,

@@ -25,7 +25,7 @@ def compare(
     """Writes how far two models' landmarks are apart on the same faces."""
     target = free_folder(output or str(DEFAULT_OUTPUT / "compare"))
     first, second = (find.open(model) for model in models)
-    if not first.scheme.means_the_same(second.scheme):
+    if not first.scheme.is_equivalent_to(second.scheme):
         raise ValueError(
             f"The models give {first.scheme.name} and {second.scheme.name}. Give --scheme to "
             "compare them in one scheme."

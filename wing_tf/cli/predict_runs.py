@@ -13,7 +13,7 @@ import numpy as np
 from wing_tf.detection import make_detector
 from wing_tf.inference.landmarker import Landmarker
 from wing_tf.inference.output import ImageFaces, single_files
-from wing_tf.landmarks import LandmarkScheme, find_map, load_map
+from wing_tf.landmarks import LandmarkScheme, find_scheme_map, load_scheme_map
 from wing_tf.runtime.faces import LocatedFace
 from wing_tf.runtime.model_spec import find_model, is_exported, read_model_spec, shipped_model
 from wing_tf.utils.atomic import write_text
@@ -53,9 +53,9 @@ class Finder:
 
         cv2.setNumThreads(self.threads)
         detector = self.open_detector() if with_detector else None
-        scheme_map = load_map(self.scheme_map) if self.scheme_map else None
+        scheme_map = load_scheme_map(self.scheme_map) if self.scheme_map else None
         if self.scheme and self.scheme != (own := _scheme_of(model)).name:
-            scheme_map = find_map(own, self.scheme)
+            scheme_map = find_scheme_map(own, self.scheme)
         landmarker = Landmarker(
             model,
             detector=detector,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from wing_tf.geometry import apply_affine, procrustes, similarity_to
+from wing_tf.geometry import apply_affine, fit_similarity, procrustes
 from wing_tf.landmarks import LandmarkScheme
 
 NUM_COMPONENTS = 10
@@ -64,7 +64,7 @@ class PoseBalance:
         mean, axis = array(self.mean_shape), array(self.components[self.component])
         present = array(visibility > 0)
         landmarks_px = xp.where(present[..., None] > 0, landmarks_px, xp.zeros_like(landmarks_px))
-        matrix = similarity_to(landmarks_px, mean[None], weights=present, xp=xp)
+        matrix = fit_similarity(landmarks_px, mean[None], weights=present, xp=xp)
         deviation = apply_affine(matrix, landmarks_px, xp=xp) - mean[None]
         # The least-squares coefficient on the points that are there; all of them: a projection.
         known = xp.sum(axis[None] ** 2 * present[..., None], axis=(1, 2))

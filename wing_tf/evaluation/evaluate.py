@@ -27,7 +27,7 @@ from wing_tf.evaluation.protocol_report import (
 )
 from wing_tf.evaluation.protocols import Protocol
 from wing_tf.evaluation.report import face_errors, make_report, summarize, write_report
-from wing_tf.landmarks import BOX_NORMALIZERS, SchemeMap, find_map
+from wing_tf.landmarks import BOX_NORMALIZERS, SchemeMap, find_scheme_map
 from wing_tf.models import open_localizer
 from wing_tf.models.saving import find_network, load_network
 from wing_tf.utils.image_files import save_image
@@ -120,7 +120,7 @@ class Judge:
         self.file = find_network(model)
         self.network, self.spec = load_network(self.file)
         if scheme_map is None and self.spec.scheme_name != scheme.name:
-            scheme_map = find_map(self.spec.scheme_name, scheme)
+            scheme_map = find_scheme_map(self.spec.scheme_name, scheme)
         check_fit(self.records, self.spec, scheme_map)
         self.protocol, self.scheme_map, self.batch_size = protocol, scheme_map, batch_size
         self.normalizer = protocol.normalizer if protocol else normalizer

@@ -12,7 +12,7 @@ from wing_tf.data.read import read_faces
 from wing_tf.data.records import RecordSet
 from wing_tf.evaluation.predict import Predictions
 from wing_tf.evaluation.protocol_report import format_protocol
-from wing_tf.geometry import apply_affine, invert, landmark_box, mean_shape, shape_in_box
+from wing_tf.geometry import apply_affine, invert, landmark_box, mean_shape, place_shape_in_boxes
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.metrics import (
     bootstrap_interval,
@@ -96,7 +96,7 @@ def make_report(
     true, predicted = predictions.judged_px[scored], predictions.predicted_px[scored]
     distance, box = distance[scored], predictions.box_xyxy_px[scored]
     # A point that no face has a truth for counts nowhere; any place will do.
-    baseline = np.nan_to_num(shape_in_box(mean_shape(true, box), box))
+    baseline = np.nan_to_num(place_shape_in_boxes(mean_shape(true, box), box))
     report = summarize(errors[scored])
     report["num_unscored"] = int(np.sum(~scored))
     report["mean_shape_nme"] = _mean(nme(true, baseline, distance))

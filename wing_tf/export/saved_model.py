@@ -5,8 +5,8 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from wing_tf.geometry import apply_affine, box_to_size, crop_region, invert
-from wing_tf.geometry.resample import LARGEST_SAMPLED_SIDE
+from wing_tf.geometry import apply_affine, crop_matrix, crop_region, invert
+from wing_tf.geometry.resample import MAX_SAMPLED_SIDE
 from wing_tf.models.saving import ModelSpec
 
 
@@ -44,7 +44,7 @@ def write_saved_model(deployed: keras.Model, spec: ModelSpec, folder: str | path
             fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8),
         )
         found = dict(deployed(image, training=False))
-        to_image = invert(box_to_size(regions, (side, side), xp=keras.ops), xp=keras.ops)
+        to_image = invert(crop_matrix(regions, (side, side), xp=keras.ops), xp=keras.ops)
         landmarks = apply_affine(to_image, found.pop("landmarks"), xp=keras.ops)
         return {"landmarks_px": landmarks, **found}
 
@@ -68,10 +68,10 @@ def write_saved_model(deployed: keras.Model, spec: ModelSpec, folder: str | path
 
 
 def _cut(jpeg: tf.Tensor, region: tf.Tensor, side: int) -> tf.Tensor:
-    """Decodes an image and cuts a region [4] out; as `wing_tf.geometry.resample.crop_resample`."""
+    """Decodes an image and crops a region [4] of it, as `geometry.resample.crop_and_resize`."""
     image = tf.io.decode_image(jpeg, channels=3, expand_animations=False)
     factor = tf.math.ceil(tf.reduce_max(region[2:] - region[:2]) / side - 1e-6)
-    factor = tf.clip_by_value(factor, 1.0, float(LARGEST_SAMPLED_SIDE // side))
+    factor = tf.clip_by_value(factor, 1.0, float(MAX_SAMPLED_SIDE // side))
     height, width = tf.unstack(tf.shape(image)[:2])
     rows, top, bottom = _band(region[1], region[3], height, side, factor)
     columns, left, right = _band(region[0], region[2], width, side, factor)

@@ -15,12 +15,12 @@ Functions that take ``xp`` work on NumPy arrays (``xp=numpy``, the default) and 
 
 from wing_tf.geometry.affine import (
     apply_affine,
-    box_to_size,
     compose,
-    flip_x,
+    crop_matrix,
+    flip_matrix,
     invert,
     resize_matrix,
-    rotation_about,
+    similarity_matrix,
 )
 from wing_tf.geometry.boxes import (
     box_iou,
@@ -30,25 +30,31 @@ from wing_tf.geometry.boxes import (
     perturb_box,
     shrink_ratio,
 )
-from wing_tf.geometry.shapes import align_to, mean_shape, procrustes, shape_in_box, similarity_to
+from wing_tf.geometry.shapes import (
+    align_to,
+    fit_similarity,
+    mean_shape,
+    place_shape_in_boxes,
+    procrustes,
+)
 
 __all__ = [
     "align_to",
     "apply_affine",
     "box_iou",
-    "box_to_size",
     "compose",
+    "crop_matrix",
     "crop_region",
     "crop_square",
-    "flip_x",
+    "fit_similarity",
+    "flip_matrix",
     "invert",
     "landmark_box",
     "mean_shape",
     "perturb_box",
+    "place_shape_in_boxes",
     "procrustes",
     "resize_matrix",
-    "rotation_about",
-    "shape_in_box",
     "shrink_ratio",
-    "similarity_to",
+    "similarity_matrix",
 ]

@@ -56,7 +56,7 @@ def invert(matrix: Any, xp: Any = np) -> Any:
     )  # fmt: skip
 
 
-def box_to_size(box_xyxy_px: Any, size_hw: tuple[int, int], xp: Any = np) -> Any:
+def crop_matrix(box_xyxy_px: Any, size_hw: tuple[int, int], xp: Any = np) -> Any:
     """Returns the map of a box onto a whole image of ``size_hw``.
 
     The box's left edge goes to -0.5 and its right edge to W - 0.5, so that the pixels' areas, not
@@ -71,7 +71,7 @@ def box_to_size(box_xyxy_px: Any, size_hw: tuple[int, int], xp: Any = np) -> Any
         [..., 2, 3].
 
     Example:
-        >>> box_to_size(np.array([-0.5, -0.5, 127.5, 127.5]), (64, 64))
+        >>> crop_matrix(np.array([-0.5, -0.5, 127.5, 127.5]), (64, 64))
         array([[ 0.5 ,  0.  , -0.25],
                [ 0.  ,  0.5 , -0.25]])
     """
@@ -89,12 +89,12 @@ def resize_matrix(scale: float) -> np.ndarray:
     return np.array([[scale, 0.0, offset], [0.0, scale, offset]])
 
 
-def flip_x(width: int) -> np.ndarray:
+def flip_matrix(width: int) -> np.ndarray:
     """Returns the map [2, 3] that mirrors an image of ``width`` pixels: x to width - 1 - x."""
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0]])
 
 
-def rotation_about(
+def similarity_matrix(
     center_px: Any, angle_rad: Any, scale: Any, translation_px: Any, xp: Any = np
 ) -> Any:
     """Returns the map that turns and scales about a center and then shifts.

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from wing_tf.landmarks import MAPS, LandmarkScheme
+from wing_tf.landmarks import SCHEME_MAPS, LandmarkScheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
 
 _FEWEST = 5  # landmarks that a pose is told from
@@ -149,11 +149,11 @@ def _on_head(name: str):
     head[_OUTLINE] = np.nan
     if name == "ibug_68":
         return None, head
-    if ("ibug_68", name) in MAPS:
-        groups = MAPS["ibug_68", name].groups
+    if ("ibug_68", name) in SCHEME_MAPS:
+        groups = SCHEME_MAPS["ibug_68", name].groups
         return None, np.array(
             [head[list(group)].mean(axis=0) if group else np.full(3, np.nan) for group in groups]
         )
-    if (name, "ibug_68") in MAPS:
-        return MAPS[name, "ibug_68"], head
+    if (name, "ibug_68") in SCHEME_MAPS:
+        return SCHEME_MAPS[name, "ibug_68"], head
     return None

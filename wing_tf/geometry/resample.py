@@ -4,16 +4,16 @@ import math
 
 import numpy as np
 
-from wing_tf.geometry.affine import box_to_size
+from wing_tf.geometry.affine import crop_matrix
 
-LARGEST_SAMPLED_SIDE = 8192
+MAX_SAMPLED_SIDE = 8192
 
 # Products of more multiplications are cut up. NumPy's usual BLAS spreads larger ones over all
 # cores, which gains nothing here and waits for cores that others use, such as a network's threads.
 _LARGEST_PRODUCT = 2**18
 
 
-def crop_resample(
+def crop_and_resize(
     image: np.ndarray, box_xyxy_px: np.ndarray, size_hw: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cuts a box out of an image and scales it, exactly placed and antialiased.
@@ -42,7 +42,7 @@ def crop_resample(
     height, width = size_hw
     channels = image.shape[2:]
     shrink = max((box[2] - box[0]) / width, (box[3] - box[1]) / height)
-    factor = min(max(1, int(np.ceil(shrink - 1e-6))), LARGEST_SAMPLED_SIDE // max(size_hw))
+    factor = min(max(1, int(np.ceil(shrink - 1e-6))), MAX_SAMPLED_SIDE // max(size_hw))
     rows = _Band(box[1], box[3], height, factor, image.shape[0])
     columns = _Band(box[0], box[2], width, factor, image.shape[1])
     covered = image[rows.start : rows.stop, columns.start : columns.stop]
@@ -56,7 +56,7 @@ def crop_resample(
     crop = np.empty((height, width, count), np.uint8)
     for channel, plane in enumerate(planes):  # several times faster than one transposed copy
         crop[..., channel] = plane
-    return crop.reshape(height, width, *channels), box_to_size(box, size_hw)
+    return crop.reshape(height, width, *channels), crop_matrix(box, size_hw)
 
 
 class _Band:

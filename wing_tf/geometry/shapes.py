@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from wing_tf.geometry.affine import apply_affine, box_to_size, invert, rows
+from wing_tf.geometry.affine import apply_affine, crop_matrix, invert, rows
 from wing_tf.geometry.boxes import crop_square
 
 
@@ -20,19 +20,19 @@ def mean_shape(landmarks_px: np.ndarray, box_xyxy_px: np.ndarray) -> np.ndarray:
         [K, 2], in a frame in which the square spans -0.5 to 0.5; NaN for a point that is missing in
         all.
     """
-    to_unit = box_to_size(crop_square(box_xyxy_px, 1.0), (1, 1))
+    to_unit = crop_matrix(crop_square(box_xyxy_px, 1.0), (1, 1))
     shapes = apply_affine(to_unit, landmarks_px)
     counts = np.sum(np.isfinite(shapes), axis=0)
     return np.where(counts > 0, np.nansum(shapes, axis=0) / np.maximum(counts, 1), np.nan)
 
 
-def shape_in_box(shape: np.ndarray, box_xyxy_px: np.ndarray) -> np.ndarray:
+def place_shape_in_boxes(shape: np.ndarray, box_xyxy_px: np.ndarray) -> np.ndarray:
     """Places the shape [K, 2] of `mean_shape` in boxes [N, 4]; returns [N, K, 2] in their frame."""
-    to_unit = box_to_size(crop_square(box_xyxy_px, 1.0), (1, 1))
+    to_unit = crop_matrix(crop_square(box_xyxy_px, 1.0), (1, 1))
     return apply_affine(invert(to_unit), np.broadcast_to(shape, (len(box_xyxy_px), *shape.shape)))
 
 
-def similarity_to(points: Any, target: Any, *, weights: Any = None, xp: Any = np) -> Any:
+def fit_similarity(points: Any, target: Any, *, weights: Any = None, xp: Any = np) -> Any:
     """Returns the similarity that brings points closest to target points, in closed form.
 
     The least-squares scale, rotation and shift (no mirror). With points p and targets q taken from
@@ -50,7 +50,7 @@ def similarity_to(points: Any, target: Any, *, weights: Any = None, xp: Any = np
 
     Example:
         >>> square = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-        >>> similarity_to(square, 3 * square + 5)
+        >>> fit_similarity(square, 3 * square + 5)
         array([[ 3., -0.,  5.],
                [ 0.,  3.,  5.]])
 
@@ -78,21 +78,21 @@ def align_to(
     fallback: Any,
     *,
     weights: Any = None,
-    most_zoom: float = 4.0,
+    max_scale_ratio: float = 4.0,
     xp: Any = np,
 ) -> tuple[Any, Any]:
     """Aligns points to target points, or says where that makes no sense.
 
     Points are of no use where one of them is not finite, where their spread is more than
-    ``most_zoom`` times off what the fallback expects (they all but coincide, say), or where the
-    similarity's scale is more than that off the fallback's (their shape is another one).
+    ``max_scale_ratio`` times off what the fallback expects (they all but coincide, say), or where
+    the similarity's scale is more than that off the fallback's (their shape is another one).
 
     Args:
         points: [..., K, 2].
         target: [K, 2] or [..., K, 2].
         fallback: a similarity [2, 3] or [..., 2, 3], for points that are of no use.
-        weights: [..., K], see `similarity_to`.
-        most_zoom: see above.
+        weights: [..., K], see `fit_similarity`.
+        max_scale_ratio: see above.
         xp: the array namespace.
 
     Returns:
@@ -101,7 +101,7 @@ def align_to(
     """
     finite = xp.all(xp.isfinite(points), axis=(-2, -1))
     points = xp.where(finite[..., None, None], points, xp.zeros_like(points))
-    matrix = similarity_to(points, target, weights=weights, xp=xp)
+    matrix = fit_similarity(points, target, weights=weights, xp=xp)
     expected = fallback[..., 0, 0] ** 2 + fallback[..., 1, 0] ** 2
     zoom = (matrix[..., 0, 0] ** 2 + matrix[..., 1, 0] ** 2) / expected
     # The scale alone won't do: of points that coincide it is a quotient of rounding errors.
@@ -109,7 +109,7 @@ def align_to(
     spread = _variance(points, share, xp) * expected / _variance(target, share, xp)
     usable = finite
     for ratio in (zoom, spread):
-        usable = usable & (ratio < most_zoom**2) & (ratio > most_zoom**-2)
+        usable = usable & (ratio < max_scale_ratio**2) & (ratio > max_scale_ratio**-2)
     usable = usable[..., None, None]
     aligned = apply_affine(matrix, points, xp=xp)
     target = xp.broadcast_to(target, aligned.shape) if xp is np else target
@@ -134,7 +134,7 @@ def procrustes(
     flip_permutation: Sequence[int] | None = None,
     *,
     tolerance: float = 1e-6,
-    most_rounds: int = 100,
+    max_iterations: int = 100,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Aligns shapes to their mean by similarities, until the mean stands still.
 
@@ -143,7 +143,7 @@ def procrustes(
         flip_permutation: of the scheme; given, the mean is made symmetric: the mean of the shapes
             and of their mirror images.
         tolerance: how far a point of the mean may move in the last round.
-        most_rounds: when to give up.
+        max_iterations: when to give up.
 
     Returns:
         The mean [K, 2], centered on 0, upright as the shapes are on average, with a root mean
@@ -151,7 +151,7 @@ def procrustes(
         missing.
 
     Raises:
-        ValueError: if the mean still moves after ``most_rounds``, if a point is missing in all
+        ValueError: if the mean still moves after ``max_iterations``, if a point is missing in all
             shapes, or if all points of the mean coincide.
 
     Reference:
@@ -167,15 +167,15 @@ def procrustes(
     centered = shapes - (np.sum(shapes, axis=1) / np.sum(weights, axis=1)[:, None])[:, None]
     mean = _standard(_mean_present(centered, present), flip_permutation)
     moved = np.inf
-    for _ in range(most_rounds):
-        aligned = apply_affine(similarity_to(shapes, mean, weights=weights), shapes)
+    for _ in range(max_iterations):
+        aligned = apply_affine(fit_similarity(shapes, mean, weights=weights), shapes)
         new = _standard(_mean_present(aligned, present), flip_permutation)
         moved, mean = float(np.max(np.abs(new - mean))), new
         if moved <= tolerance:
-            aligned = apply_affine(similarity_to(shapes, mean, weights=weights), shapes)
+            aligned = apply_affine(fit_similarity(shapes, mean, weights=weights), shapes)
             return mean, np.where(present[..., None], aligned, np.nan)
     raise ValueError(
-        f"The mean shape still moved by {moved:.2g} after {most_rounds} rounds of alignment."
+        f"The mean shape still moved by {moved:.2g} after {max_iterations} rounds of alignment."
     )
 
 

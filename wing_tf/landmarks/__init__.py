@@ -1,9 +1,9 @@
 """Schemes of landmarks: what each index means, and which landmarks two of them share."""
 
-from wing_tf.landmarks.mapping import MAPS, SchemeMap, find_map, load_map
+from wing_tf.landmarks.mapping import SCHEME_MAPS, SchemeMap, find_scheme_map, load_scheme_map
 from wing_tf.landmarks.scheme import BOX_NORMALIZERS, LandmarkScheme
 from wing_tf.landmarks.scheme_file import (
-    custom_json,
+    custom_scheme_json,
     load_scheme,
     scheme_from_dict,
     scheme_from_json,
@@ -13,15 +13,15 @@ from wing_tf.landmarks.schemes import SCHEMES, get_scheme, register_scheme
 
 __all__ = [
     "BOX_NORMALIZERS",
-    "MAPS",
     "SCHEMES",
+    "SCHEME_MAPS",
     "LandmarkScheme",
     "SchemeMap",
-    "custom_json",
-    "find_map",
+    "custom_scheme_json",
+    "find_scheme_map",
     "get_scheme",
-    "load_map",
     "load_scheme",
+    "load_scheme_map",
     "register_scheme",
     "scheme_from_dict",
     "scheme_from_json",

@@ -41,8 +41,8 @@ class SchemeMap:
 
     Example:
         >>> import numpy as np
-        >>> from wing_tf.landmarks import find_map
-        >>> mapping = find_map("ibug_68", "aflw_19")
+        >>> from wing_tf.landmarks import find_scheme_map
+        >>> mapping = find_scheme_map("ibug_68", "aflw_19")
         >>> mapping.groups[18]  # the chin
         (8,)
         >>> mapping(np.zeros((1, 68, 2))).shape
@@ -100,7 +100,7 @@ class SchemeMap:
         ]
         return np.stack(points, axis=-2)
 
-    def mean_scores(self, scores: np.ndarray) -> np.ndarray:
+    def map_scores(self, scores: np.ndarray) -> np.ndarray:
         """Returns scores [..., K source] as the target's [..., K target], NaN where nothing is."""
         nothing = np.full(np.shape(scores)[:-1], np.nan)
         parts = [
@@ -130,7 +130,7 @@ class SchemeMap:
         return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def find_map(source: str | LandmarkScheme, target: str | LandmarkScheme) -> SchemeMap:
+def find_scheme_map(source: str | LandmarkScheme, target: str | LandmarkScheme) -> SchemeMap:
     """Returns the built-in map between two schemes.
 
     Raises:
@@ -138,16 +138,16 @@ def find_map(source: str | LandmarkScheme, target: str | LandmarkScheme) -> Sche
     """
     source, target = get_scheme(source), get_scheme(target)
     key = (source.name, target.name)
-    if key not in MAPS:
-        known = ", ".join(f"{a} to {b}" for a, b in MAPS)
+    if key not in SCHEME_MAPS:
+        known = ", ".join(f"{a} to {b}" for a, b in SCHEME_MAPS)
         raise ValueError(
             f"There is no map from {source.name} to {target.name}. Built in: {known}. Make a "
             "SchemeMap of your own, in a file for --scheme_map."
         )
-    return MAPS[key]
+    return SCHEME_MAPS[key]
 
 
-def load_map(path: str | pathlib.Path) -> SchemeMap:
+def load_scheme_map(path: str | pathlib.Path) -> SchemeMap:
     """Reads a map from a JSON file.
 
     The file holds the schemes ``source`` and ``target`` and ``groups``, a list of lists of
@@ -193,7 +193,7 @@ def _groups(text: str) -> tuple[tuple[int, ...], ...]:
 
 _LEFT_EYE, _RIGHT_EYE = "36+37+38+39+40+41", "42+43+44+45+46+47"
 
-MAPS: dict[tuple[str, str], SchemeMap] = {
+SCHEME_MAPS: dict[tuple[str, str], SchemeMap] = {
     (mapping.source.name, mapping.target.name): mapping
     for mapping in (
         SchemeMap(

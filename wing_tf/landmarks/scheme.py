@@ -103,7 +103,7 @@ class LandmarkScheme:
         plain = {k: dict(v) if isinstance(v, MappingProxyType) else v for k, v in values.items()}
         return _rebuild, (type(self), plain)
 
-    def means_the_same(self, other: "LandmarkScheme") -> bool:
+    def is_equivalent_to(self, other: "LandmarkScheme") -> bool:
         """Whether the same points are meant: their number, pairs and normalizers."""
         return (
             self.num_landmarks == other.num_landmarks

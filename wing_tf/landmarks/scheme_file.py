@@ -173,7 +173,7 @@ def load_scheme(path: str | pathlib.Path) -> LandmarkScheme:
         raise ValueError(f"{path}: {error}") from error
 
 
-def custom_json(scheme: LandmarkScheme) -> str | None:
+def custom_scheme_json(scheme: LandmarkScheme) -> str | None:
     """Returns a scheme that is not built in as one line of JSON; None for a built-in one."""
     if is_built_in(scheme):
         return None

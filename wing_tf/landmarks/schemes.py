@@ -252,7 +252,7 @@ def register_scheme(scheme: LandmarkScheme) -> LandmarkScheme:
     known = SCHEMES.get(scheme.name, scheme)
     if is_built_in(scheme) and known != scheme:
         raise ValueError(f"Another scheme named {scheme.name!r} is built in. Rename yours.")
-    if not known.means_the_same(scheme):
+    if not known.is_equivalent_to(scheme):
         raise ValueError(
             f"Another scheme named {scheme.name!r} is in use, with other points, pairs or "
             "normalizers. If its points mean something else, give yours another name; if it was "

@@ -1,18 +1,18 @@
 """Layers and tensor functions that Keras lacks."""
 
-from wing_tf.layers.align import AlignToShape, CenterCrop, CropByMap, MapPointsBack
+from wing_tf.layers.align import AffineCrop, AlignToShape, InverseAffine, ResizedCenterCrop
 from wing_tf.layers.blur import gaussian_blur
 from wing_tf.layers.coordinates import CoordinateChannels
 from wing_tf.layers.decode import DecodeHeatmaps
 from wing_tf.layers.warp import warp_affine
 
 __all__ = [
+    "AffineCrop",
     "AlignToShape",
-    "CenterCrop",
     "CoordinateChannels",
-    "CropByMap",
     "DecodeHeatmaps",
-    "MapPointsBack",
+    "InverseAffine",
+    "ResizedCenterCrop",
     "gaussian_blur",
     "warp_affine",
 ]

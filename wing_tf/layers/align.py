@@ -49,7 +49,7 @@ class AlignToShape(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
-class CropByMap(keras.layers.Layer):
+class AffineCrop(keras.layers.Layer):
     """Cuts squares [B, side, side, C] out of images by maps [B, 2, 3] of image to crop pixels.
 
     Bilinear, black outside (`wing_tf.layers.warp_affine`), differentiable in the image and in the
@@ -78,7 +78,7 @@ class CropByMap(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
-class CenterCrop(keras.layers.Layer):
+class ResizedCenterCrop(keras.layers.Layer):
     """Cuts the same square [B, side, side, C] out of the middle of square images [B, S, S, C].
 
     Bilinear, and exact for any span: edges are matched, not pixel centers. Where the crop is more
@@ -140,7 +140,7 @@ def _sample_axis(image, place: np.ndarray, axis: int):
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
-class MapPointsBack(keras.layers.Layer):
+class InverseAffine(keras.layers.Layer):
     """Maps points [B, K, 2] by the inverses of maps [B, 2, 3].
 
     Args:

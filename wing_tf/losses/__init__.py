@@ -12,11 +12,11 @@ from wing_tf.losses.cross_entropy import (
     UnilateralCrossEntropy,
 )
 from wing_tf.losses.heatmap import HeatmapSquaredError
-from wing_tf.losses.residual import HingedResidualLoss
-from wing_tf.losses.weighted_map import WeightedLossMap, loss_map
+from wing_tf.losses.residual import SubpixelResidualLoss
+from wing_tf.losses.weighted_map import WeightedLossMap, loss_weight_map
 from wing_tf.losses.wing import WingLoss, wing_loss
 
-LOSSES = {
+COORDINATE_LOSSES = {
     "l2": HalfSquaredError,
     "l1": AbsoluteError,
     "smooth_l1": SmoothL1Error,
@@ -24,29 +24,29 @@ LOSSES = {
 }
 
 # Of logits: the network's maps are not yet probabilities.
-CROSS_ENTROPIES = {"uce": UnilateralCrossEntropy, "bice": BilateralInhibitionCrossEntropy}
+CROSS_ENTROPY_LOSSES = {"uce": UnilateralCrossEntropy, "bice": BilateralInhibitionCrossEntropy}
 HEATMAP_LOSSES = {
     "heatmap_mse": HeatmapSquaredError,
     "adaptive_wing": AdaptiveWingLoss,
-    **CROSS_ENTROPIES,
+    **CROSS_ENTROPY_LOSSES,
 }
 
 __all__ = [
-    "CROSS_ENTROPIES",
+    "COORDINATE_LOSSES",
+    "CROSS_ENTROPY_LOSSES",
     "HEATMAP_LOSSES",
-    "LOSSES",
     "AbsoluteError",
     "AdaptiveWingLoss",
     "BilateralInhibitionCrossEntropy",
     "HalfSquaredError",
     "HeatmapSquaredError",
-    "HingedResidualLoss",
     "SmoothL1Error",
+    "SubpixelResidualLoss",
     "UnilateralCrossEntropy",
     "WeightedLossMap",
     "WingLoss",
     "adaptive_wing_loss",
     "half_squared_error",
-    "loss_map",
+    "loss_weight_map",
     "wing_loss",
 ]

@@ -14,7 +14,7 @@ def hinge(residuals, theta: float):
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
-class HingedResidualLoss(CoordinateLoss):
+class SubpixelResidualLoss(CoordinateLoss):
     """The squared error of predicted residuals, and what they exceed a limit by.
 
         sum over x and y of (t - p)^2 + max(0, |p| - theta)
@@ -39,7 +39,7 @@ class HingedResidualLoss(CoordinateLoss):
         ValueError: if ``theta`` is negative or not finite; when called, if the shapes differ.
 
     Example:
-        >>> float(HingedResidualLoss()([[[0.5, 0.0]]], [[[1.0, 0.25]]]))  # .25 + .5 + .0625
+        >>> float(SubpixelResidualLoss()([[[0.5, 0.0]]], [[[1.0, 0.25]]]))  # .25 + .5 + .0625
         0.8125
 
     Reference:
@@ -52,7 +52,7 @@ class HingedResidualLoss(CoordinateLoss):
         *,
         theta: float = 0.5,
         reduction="sum_over_batch_size",
-        name="hinged_residual_loss",
+        name="subpixel_residual_loss",
         dtype="float32",
     ):
         super().__init__(reduction=reduction, name=name, dtype=dtype)

@@ -5,12 +5,14 @@ from keras import ops
 
 from wing_tf.losses.heatmap import HeatmapLoss
 
-KINDS = ("dilated", "heatmap")
+MASK_TYPES = ("dilated", "heatmap")
 
 
-def loss_map(y_true, *, kind: str = "dilated", weight: float = 10.0, threshold: float = 0.2):
+def loss_weight_map(
+    y_true, *, mask_type: str = "dilated", weight: float = 10.0, threshold: float = 0.2
+):
     """Returns the weights [B, h, w, K] of the pixels of targets; see `WeightedLossMap`."""
-    if kind == "heatmap":
+    if mask_type == "heatmap":
         return weight * y_true + 1.0
     dilated = ops.max_pool(y_true, 3, strides=1, padding="same", data_format="channels_last")
     return ops.where(dilated >= threshold, weight + 1.0, 1.0)
@@ -26,9 +28,9 @@ class WeightedLossMap(HeatmapLoss):
         loss: a `HeatmapLoss`, for example `AdaptiveWingLoss()`.
         weight: W.
         threshold: of the dilated target.
-        kind: "dilated" as above; "heatmap" is the paper's baseline WM_base with M = y. (It prints
-            the letter that elsewhere is the prediction; "a naive weight mask" made of the ground
-            truth is meant.)
+        mask_type: "dilated" as above; "heatmap" is the paper's baseline WM_base with M = y. (It
+            prints the letter that elsewhere is the prediction; "a naive weight mask" made of the
+            ground truth is meant.)
         reduction: as in every Keras loss. Avoid "mean_with_sample_weight" on several replicas.
         name: the loss's name.
         dtype: what targets and predictions are cast to before the loss is computed.
@@ -38,7 +40,7 @@ class WeightedLossMap(HeatmapLoss):
             ``sample_weight`` is [B, K].
 
     Raises:
-        ValueError: on a negative weight, a threshold outside of (0, 1] or an unknown kind.
+        ValueError: on a negative weight, a threshold outside of (0, 1] or an unknown mask_type.
         TypeError: if ``loss`` is not a heatmap loss.
 
     Example:
@@ -59,7 +61,7 @@ class WeightedLossMap(HeatmapLoss):
         *,
         weight: float = 10.0,
         threshold: float = 0.2,
-        kind: str = "dilated",
+        mask_type: str = "dilated",
         reduction="sum_over_batch_size",
         name="weighted_loss_map",
         dtype="float32",
@@ -71,14 +73,21 @@ class WeightedLossMap(HeatmapLoss):
             raise ValueError(f"`weight` can't be negative or infinite. Received: weight={weight}.")
         if not 0 < threshold <= 1:
             raise ValueError(f"`threshold` must be in (0, 1]. Received: threshold={threshold}.")
-        if kind not in KINDS:
-            raise ValueError(f"`kind` must be one of {', '.join(KINDS)}. Received: kind={kind!r}.")
+        if mask_type not in MASK_TYPES:
+            raise ValueError(
+                f"`mask_type` must be one of {', '.join(MASK_TYPES)}. "
+                f"Received: mask_type={mask_type!r}."
+            )
         self.loss = loss
-        self._map = {"kind": kind, "weight": float(weight), "threshold": float(threshold)}
+        self._weighting = {
+            "mask_type": mask_type,
+            "weight": float(weight),
+            "threshold": float(threshold),
+        }
 
     def pixel_losses(self, y_true, y_pred):
         """Returns [B, h, w, K]."""
-        return self.loss.pixel_losses(y_true, y_pred) * loss_map(y_true, **self._map)
+        return self.loss.pixel_losses(y_true, y_pred) * loss_weight_map(y_true, **self._weighting)
 
     def reduce_pixels(self, values):
         """Returns [B, K], as the inner loss."""
@@ -87,7 +96,7 @@ class WeightedLossMap(HeatmapLoss):
     def get_config(self):
         """Returns what `from_config` needs."""
         loss = keras.saving.serialize_keras_object(self.loss)
-        return super().get_config() | self._map | {"loss": loss}
+        return super().get_config() | self._weighting | {"loss": loss}
 
     @classmethod
     def from_config(cls, config):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from wing_tf.landmarks import custom_json, get_scheme, scheme_from_json
+from wing_tf.landmarks import custom_scheme_json, get_scheme, scheme_from_json
 
 
 class _FaceMetric(keras.metrics.Metric):
@@ -83,7 +83,7 @@ class _FaceMetric(keras.metrics.Metric):
         """Returns what `from_config` needs."""
         return {
             **super().get_config(),
-            "scheme": custom_json(self.scheme) or self.scheme.name,
+            "scheme": custom_scheme_json(self.scheme) or self.scheme.name,
             "normalizer": self.normalizer,
         }
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from wing_tf.landmarks import LandmarkScheme, custom_json, get_scheme, scheme_from_json
+from wing_tf.landmarks import LandmarkScheme, custom_scheme_json, get_scheme, scheme_from_json
 
 IMAGENET = {"imagenet": 1281167}
 """What ``trained_on`` says of weights that were trained on ImageNet's images."""
@@ -68,7 +68,7 @@ def save_network(network: keras.Model, path: str | pathlib.Path, spec: ModelSpec
     network.save(temporary)
     with zipfile.ZipFile(temporary, "a") as archive:
         archive.writestr(_MEMBER, json.dumps(dataclasses.asdict(spec), indent=1))
-        if definition := custom_json(spec.scheme):
+        if definition := custom_scheme_json(spec.scheme):
             archive.writestr(_SCHEME_MEMBER, definition)
     os.replace(temporary, path)
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from wing_tf.geometry import box_to_size, crop_square, invert
-from wing_tf.layers import AlignToShape, CenterCrop, CropByMap, MapPointsBack
+from wing_tf.geometry import crop_matrix, crop_square, invert
+from wing_tf.layers import AffineCrop, AlignToShape, InverseAffine, ResizedCenterCrop
 
 
 def two_stage(
@@ -68,11 +68,11 @@ def two_stage(
     whole = np.array([-0.5, -0.5, input_size - 0.5, input_size - 0.5])
 
     def plain_crop(crop_margin, size):
-        return box_to_size(crop_square(whole, crop_margin / margin), (size, size))
+        return crop_matrix(crop_square(whole, crop_margin / margin), (size, size))
 
     first_size, second_size = first.input_shape[1], crop_size(second)
     image = keras.Input((input_size, input_size, 3), name="image")
-    x = CenterCrop(input_size * first_margin / margin, first_size, name="first_crop")(image)
+    x = ResizedCenterCrop(input_size * first_margin / margin, first_size, name="first_crop")(image)
     x = first(x)
     back = invert(plain_crop(first_margin, first_size))
     rough = layers.Rescaling(
@@ -82,9 +82,9 @@ def two_stage(
         rough = ops.stop_gradient(rough)
     plain = plain_crop(second_margin, second_size)
     to_crop, aligned = AlignToShape(reference_shape, plain, name="align")(rough)
-    crop = CropByMap(second_size, name="second_crop")(image, to_crop)
+    crop = AffineCrop(second_size, name="second_crop")(image, to_crop)
     landmarks = second([crop, aligned]) if len(second.inputs) == 2 else second(crop)
-    landmarks = MapPointsBack(name="landmarks")(landmarks, to_crop)
+    landmarks = InverseAffine(name="landmarks")(landmarks, to_crop)
     return keras.Model(image, landmarks, name=name)
 
 

@@ -10,9 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
-from wing_tf.geometry import apply_affine, crop_region, flip_x, invert, landmark_box
+from wing_tf.geometry import apply_affine, crop_region, flip_matrix, invert, landmark_box
 from wing_tf.geometry.pose import HeadPose, head_pose
-from wing_tf.geometry.resample import crop_resample
+from wing_tf.geometry.resample import crop_and_resize
 from wing_tf.landmarks import LandmarkScheme, SchemeMap
 from wing_tf.runtime.checks import check_boxes, check_image
 
@@ -198,7 +198,7 @@ class FaceLandmarker(abc.ABC):
             landmarks, scores = self._locate(images, owners, used)
         if self.scheme_map is not None:
             landmarks = self.scheme_map(landmarks)
-            scores = None if scores is None else self.scheme_map.mean_scores(scores)
+            scores = None if scores is None else self.scheme_map.map_scores(scores)
         faces: list[list[LocatedFace]] = [[] for _ in checked]
         for number, owner in enumerate(owners):
             faces[owner].append(
@@ -235,7 +235,7 @@ class FaceLandmarker(abc.ABC):
         if not self.flip:
             return landmarks, scores
         mirrored, mirrored_scores = self.run(np.ascontiguousarray(crops[:, :, ::-1]))
-        back = apply_affine(flip_x(crops.shape[2]), mirrored)[:, self._flip_permutation]
+        back = apply_affine(flip_matrix(crops.shape[2]), mirrored)[:, self._flip_permutation]
         landmarks = (landmarks + back) / 2
         if scores is not None and mirrored_scores is not None:
             scores = (scores + mirrored_scores[:, self._flip_permutation]) / 2
@@ -250,7 +250,7 @@ class FaceLandmarker(abc.ABC):
         """
         size_hw = (self._input_size, self._input_size)
         regions = crop_region(boxes, self._margin, self._square)
-        pairs = (crop_resample(image, region, size_hw) for region in regions)
+        pairs = (crop_and_resize(image, region, size_hw) for region in regions)
         crops, to_crop = zip(*pairs, strict=True)
         return np.stack(crops), np.stack(to_crop)
 

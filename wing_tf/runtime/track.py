@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from wing_tf.geometry import apply_affine, box_iou, crop_square, landmark_box
-from wing_tf.geometry.resample import crop_resample
-from wing_tf.geometry.shapes import similarity_to
+from wing_tf.geometry.resample import crop_and_resize
+from wing_tf.geometry.shapes import fit_similarity
 from wing_tf.runtime.faces import LocatedFace
 from wing_tf.runtime.smoothing import OneEuroFilter
 
@@ -128,7 +128,7 @@ class Track:
 
         This takes far less time than another check.
         """
-        moved = apply_affine(similarity_to(face.landmarks_px, self.checked), face.landmarks_px)
+        moved = apply_affine(fit_similarity(face.landmarks_px, self.checked), face.landmarks_px)
         spread = np.linalg.norm(self.checked - self.checked.mean(axis=0))
         return bool(np.linalg.norm(moved - self.checked) < _SAME_SHAPE * spread)
 
@@ -211,7 +211,7 @@ def signature_of(image: np.ndarray, face: LocatedFace) -> np.ndarray:
     square = square_of(face)
     step = max(1, int(side_of(square) // _SAMPLES))
     # Every n-th pixel will do, and pixel n x is pixel x of what is left.
-    crop, _ = crop_resample(image[::step, ::step], square / step, (_CELLS, _CELLS))
+    crop, _ = crop_and_resize(image[::step, ::step], square / step, (_CELLS, _CELLS))
     return crop / 255
 
 

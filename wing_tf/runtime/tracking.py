@@ -302,7 +302,7 @@ class Tracker:
             landmarks = track.smoother(landmarks, self._time_s, size_px=size_px)
         if self._scheme_map is not None:
             landmarks = self._scheme_map(landmarks)
-            scores = None if scores is None else self._scheme_map.mean_scores(scores)
+            scores = None if scores is None else self._scheme_map.map_scores(scores)
         return dataclasses.replace(
             face,
             landmarks_px=landmarks,

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.records import RecordSet
-from wing_tf.losses import HEATMAP_LOSSES, LOSSES, HingedResidualLoss, WeightedLossMap
+from wing_tf.losses import COORDINATE_LOSSES, HEATMAP_LOSSES, SubpixelResidualLoss, WeightedLossMap
 from wing_tf.metrics.map_error import MapSquaredError
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.models.saving import load_network
@@ -62,7 +62,7 @@ def make_trainer(
         metrics = [MapSquaredError(), MapSquaredError(foreground=0.05, name="map_mse_foreground")]
     options: dict[str, Any] = {}
     if emits_residuals(config):
-        options["residual_loss"] = HingedResidualLoss(theta=config.residual.theta)
+        options["residual_loss"] = SubpixelResidualLoss(theta=config.residual.theta)
         options["residual_weight"] = config.residual.weight
     if config.kernel.temporal_step:
         options["sigma"] = config.heatmap.sigma
@@ -104,12 +104,15 @@ def compile_trainer(
 def make_loss(config: ml_collections.ConfigDict) -> keras.losses.Loss:
     """Builds the config's loss; keys that belong to another loss are left alone."""
     settings = config.loss
-    make = (LOSSES | HEATMAP_LOSSES)[settings.name]
+    make = (COORDINATE_LOSSES | HEATMAP_LOSSES)[settings.name]
     options = inspect.signature(make).parameters
     loss = make(**{k: v for k, v in settings.items() if k in options and k != "name"})
     if settings.map:
         loss = WeightedLossMap(
-            loss, kind=settings.map, weight=settings.map_weight, threshold=settings.map_threshold
+            loss,
+            mask_type=settings.map,
+            weight=settings.map_weight,
+            threshold=settings.map_threshold,
         )
     return loss
 

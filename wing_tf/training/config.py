@@ -11,9 +11,9 @@ import ml_collections
 
 from wing_tf.codecs import DECODERS
 from wing_tf.data.augment import Augmentation
-from wing_tf.losses import CROSS_ENTROPIES, HEATMAP_LOSSES, LOSSES
+from wing_tf.losses import COORDINATE_LOSSES, CROSS_ENTROPY_LOSSES, HEATMAP_LOSSES
 from wing_tf.losses.cross_entropy import ACTIVATIONS
-from wing_tf.losses.weighted_map import KINDS as MAP_KINDS
+from wing_tf.losses.weighted_map import MASK_TYPES
 from wing_tf.models import HEATMAP_MODELS, MODELS
 from wing_tf.training.device import PRECISIONS
 from wing_tf.training.kernel import radii
@@ -84,7 +84,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "patience": 10,  # epochs without a better validation that end a stage
                 "stage_epochs": 0,  # the length that ends a stage all the same; 0: none
             },
-            # Of networks that emit residuals: see `wing_tf.losses.HingedResidualLoss`.
+            # Of networks that emit residuals: see `wing_tf.losses.SubpixelResidualLoss`.
             "residual": {"theta": 0.5, "weight": 1.0},
             # A second stage: `model`, `crop_margin` and `augment` are then the second network's.
             "two_stage": {
@@ -210,8 +210,8 @@ def _at(config: ml_collections.ConfigDict, key: str):
 def _check(config: ml_collections.ConfigDict) -> None:
     choices = {
         "model.name": MODELS | HEATMAP_MODELS,
-        "loss.name": LOSSES | HEATMAP_LOSSES,
-        "loss.map": ("", *MAP_KINDS),
+        "loss.name": COORDINATE_LOSSES | HEATMAP_LOSSES,
+        "loss.map": ("", *MASK_TYPES),
         "loss.activation": ACTIVATIONS,
         "heatmap.decoder": DECODERS,
         "optimizer.name": OPTIMIZERS,
@@ -284,7 +284,7 @@ def _check_parts(config: ml_collections.ConfigDict) -> None:
         raise ValueError(
             f"config.loss.name={config.loss.name!r} is not for {config.model.name}, which emits "
             f"{'heatmaps' if heatmaps else 'landmarks'}: take "
-            f"{' or '.join(HEATMAP_LOSSES if heatmaps else LOSSES)}."
+            f"{' or '.join(HEATMAP_LOSSES if heatmaps else COORDINATE_LOSSES)}."
         )
     if heatmaps:
         _check_heatmaps(config, default)
@@ -360,8 +360,8 @@ def _check_heatmaps(config: ml_collections.ConfigDict, default: ml_collections.C
         "kernel.spatial_step": config.heatmap.legacy or config.model.num_stacks < 2,
         "residual.theta": not residuals,
         "residual.weight": not residuals,
-        "heatmap.log_error": config.loss.name in CROSS_ENTROPIES,
-        "loss.activation": config.loss.name not in CROSS_ENTROPIES,
+        "heatmap.log_error": config.loss.name in CROSS_ENTROPY_LOSSES,
+        "loss.activation": config.loss.name not in CROSS_ENTROPY_LOSSES,
         "heatmap.sigma": config.heatmap.legacy,
         "loss.map_weight": not config.loss.map,
         "loss.map_threshold": config.loss.map != "dilated",

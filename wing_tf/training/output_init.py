@@ -7,7 +7,7 @@ import tensorflow as tf
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import read_landmarks
 from wing_tf.data.records import RecordSet
-from wing_tf.geometry import mean_shape, shape_in_box
+from wing_tf.geometry import mean_shape, place_shape_in_boxes
 
 
 def augmented_shapes(
@@ -27,7 +27,7 @@ def augmented_shapes(
     landmarks, visibility, boxes = read_landmarks(records)
     landmarks[visibility == 0] = np.nan
     # A point that is missing in all faces stands in the middle.
-    usual = shape_in_box(np.nan_to_num(mean_shape(landmarks, boxes)), boxes)
+    usual = place_shape_in_boxes(np.nan_to_num(mean_shape(landmarks, boxes)), boxes)
     landmarks = np.where(np.isnan(landmarks), usual, landmarks).astype(np.float32)
     repeats = max(1, num_shapes // len(boxes))
     boxes, landmarks = np.tile(boxes, (repeats, 1)), np.tile(landmarks, (repeats, 1, 1))

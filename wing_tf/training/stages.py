@@ -15,7 +15,7 @@ from wing_tf.data.read import decode_ratio, read_landmarks
 from wing_tf.data.records import RecordSet
 from wing_tf.data.refine import FirstStage, RefinedAugmenter
 from wing_tf.geometry import landmark_box, procrustes, shrink_ratio
-from wing_tf.losses import CROSS_ENTROPIES
+from wing_tf.losses import CROSS_ENTROPY_LOSSES
 from wing_tf.models import HEATMAP_MODELS, MODELS, correction, heatmap_localizer, two_stage
 from wing_tf.models.saving import IMAGENET, ModelSpec, find_network, load_network, read_model_spec
 from wing_tf.models.two_stage import reference_in_crop
@@ -162,7 +162,7 @@ class HeatmapStage(OneStage):
         kernel = self.config.kernel
         sigma = radii(settings.sigma, kernel.temporal_step, kernel.last_sigma)[-1]
         sigma -= kernel.spatial_step * (self.config.model.num_stacks - 1)
-        crosses = self.config.loss.name in CROSS_ENTROPIES
+        crosses = self.config.loss.name in CROSS_ENTROPY_LOSSES
         return HeatmapCodec(
             input_size=size,
             heatmap_size=size // 4,
