@@ -209,7 +209,7 @@ def test_balance_and_reproduce(synthetic_records, tmp_path):
     assert len(json.loads((tmp_path / "balance" / "balance.json").read_text())["weights"]) == 5
     arguments = [
         "--table=wing_losses", f"--data={synthetic_records}", f"--output={tmp_path / 'table'}",
-        "--epochs=1", "--only=cnn6 wing", "--normalizer=box",
+        "--epochs=1", "--cells=cnn6 wing", "--normalizer=box",
     ]  # fmt: skip
     done = _command("reproduce", *arguments)
     assert done.returncode == 0, done.stderr

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from wing_tf.evaluation.compare import compare_reports, format_comparison
+from wing_tf.evaluation.comparison import compare_reports, format_comparison
 
 
 def _report(folder, values, *, groups=None, protocol=None, warnings=(), **facts):
@@ -18,7 +18,7 @@ def _report(folder, values, *, groups=None, protocol=None, warnings=(), **facts)
             row = [key, value, (groups or {}).get(key, "test")]
             writer.writerow([*row, value] if score == "pck" else row)
     report = {
-        "normalizer": "box", "scheme": "ibug_68", "judged_landmarks": 68,
+        "normalizer": "box", "scheme": "ibug_68", "num_evaluated_landmarks": 68,
         "protocol": f"protocol of {folder.name}", "warnings": list(warnings), **facts,
     }  # fmt: skip
     if protocol:
@@ -98,7 +98,7 @@ def test_what_can_not_be_compared_is_refused(tmp_path):
     with pytest.raises(ValueError, match="share no face"):
         compare_reports({"a": one, "b": other}, tmp_path)
     for i, changed in enumerate(
-        ({"normalizer": "inter_ocular"}, {"scheme": "wflw_98"}, {"judged_landmarks": 51})
+        ({"normalizer": "inter_ocular"}, {"scheme": "wflw_98"}, {"num_evaluated_landmarks": 51})
     ):
         eyes = _report(tmp_path / f"c{i}", {"f0": 0.1}, **changed)
         with pytest.raises(ValueError, match=f"differ in {next(iter(changed))}"):

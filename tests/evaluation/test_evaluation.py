@@ -7,7 +7,7 @@ import pytest
 
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation import conditions
-from wing_tf.evaluation.evaluate import evaluate
+from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.evaluation.predict import compile_network, crop_batches, predict_batches
 from wing_tf.evaluation.report import format_report, make_report, summarize
 from wing_tf.landmarks import SchemeMap, find_scheme_map
@@ -152,13 +152,13 @@ def test_landmarks_that_a_map_leaves_out_are_not_judged(
     assert reports[1]["nme_mean"] == pytest.approx(reports[0]["nme_by_subset"]["inner_51"])
     assert reports[1]["nme_by_region"]["outline"] is None
     assert "(51 landmarks)" in reports[1]["protocol"]
-    # The normalizer's landmarks count also where they are not judged.
+    # The normalizer's landmarks count also where they are not evaluated.
     groups = tuple((i,) if i in scheme.regions["mouth"] else () for i in range(68))
     mouth = SchemeMap(source=scheme, target=scheme, groups=groups)
     (tmp_path / "mouth").mkdir()
     report = evaluate(model, data, tmp_path / "mouth", normalizer="inter_ocular", scheme_map=mouth)
     assert report["nme_mean"] == pytest.approx(reports[0]["nme_by_region"]["mouth"])
-    assert report["num_unscored"] == 0
+    assert report["num_not_scored"] == 0
     gap = reports[0]["nme_median"] - reports[0]["nmde_by_subset"]["inner_49"]
     assert reports[0]["nmde_gap_by_subset"]["inner_49"] == pytest.approx(gap)
     assert f"all less these: {100 * gap:.2f}" in (tmp_path / "all" / "report.txt").read_text()
@@ -177,7 +177,7 @@ def test_detected_boxes_are_matched_to_the_faces(records):
     boxes, found = conditions.detect_in_squares(records, detector)
     assert found.tolist() == [False] + [True] * (len(truth) - 1)
     np.testing.assert_array_equal(boxes[1], [25, 25, 70, 70])
-    kept = conditions.keep(_perfect(records), found)
+    kept = conditions.select_faces(_perfect(records), found)
     assert len(kept.key) == len(kept.true_px) == found.sum()
     # Full-size boxes go into the shrunk frame that the network's crop is read at.
     spec = ModelSpec(scheme_name="ibug_68", input_size=8, margin=1.2)
@@ -197,7 +197,7 @@ def test_points_without_truth_leave_a_gap_and_not_a_number(records):
     assert "NaN" not in json.dumps(report)
     assert f"region {'nose':<26}{'-':>8}\n" in format_report(report)
     predictions.true_px[0] = np.nan
-    assert make_report(predictions, records.scheme, "box")["num_unscored"] == 1
+    assert make_report(predictions, records.scheme, "box")["num_not_scored"] == 1
     predictions.true_px[:] = np.nan
     with pytest.raises(ValueError, match="No face can be scored"):
         make_report(predictions, records.scheme, "box")

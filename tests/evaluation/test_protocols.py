@@ -1,4 +1,4 @@
-"""Protocols: whom they judge, by what they divide, and what they can be set beside."""
+"""Tests of the evaluation protocols."""
 
 import dataclasses
 import json
@@ -11,14 +11,14 @@ from tfrecords_tools.sources import Face, Item, Source
 from tfrecords_tools.squares import StoredSquare
 from tfrecords_tools.writer import write_records
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.evaluation.evaluate import evaluate
+from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.evaluation.predict import (
     Predictions,
     compile_network,
     crop_batches,
     predict_batches,
 )
-from wing_tf.evaluation.protocol_report import format_protocol, score_groups, set_beside
+from wing_tf.evaluation.protocol_report import compare_with_published, format_protocol, score_groups
 from wing_tf.evaluation.protocols import PROTOCOLS, get_protocol
 from wing_tf.evaluation.published import PUBLISHED
 from wing_tf.evaluation.report import face_errors
@@ -80,7 +80,7 @@ def test_protocols_name_what_there_is():
             scheme = get_scheme(protocol.scheme)
             known = {*scheme.normalizers, "box", "box_width", "diagonal"}
             assert protocol.normalizer in known
-        assert set(protocol.counts) <= {*protocol.groups, "each"}
+        assert set(protocol.official_counts) <= {*protocol.groups, "each"}
         for entry in PUBLISHED.get(name, ()):
             joints = {"head", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "mean"}
             assert set(entry.values) <= (
@@ -196,7 +196,7 @@ def test_conditions_that_differ_are_named(tmp_path):
 
     def beside(changed=spec, number=689, landmarks=68, data=records):
         groups = {"full": {"num_faces": number}}
-        return set_beside(protocol, groups, data, changed, landmarks)
+        return compare_with_published(protocol, groups, data, changed, landmarks)
 
     awing, smt, hrnet = beside()
     assert [e["boxes_match"] for e in (awing, smt, hrnet)] == [False, True, True]
@@ -272,7 +272,7 @@ def test_a_missing_joint_leaves_its_pair_as_it_is():
     predictions = _predictions(true, predicted, [frozenset(["test"])] * 5)
     errors, distance = face_errors(predictions, scheme)
     scores = score_groups(predictions, errors, distance, scheme, protocol)
-    assert scores["wrist"] == {"num_faces": 5, "num_unscored": 0, "pck": 1.0, "pck_observer": 1.0}
+    assert scores["wrist"] == {"num_faces": 5, "num_not_scored": 0, "pck": 1.0, "pck_observer": 1.0}
     predictions.true_px[:, [6, 11]] = np.nan
     scores = score_groups(predictions, errors, distance, scheme, protocol)
     assert scores["wrist"]["pck"] is None
@@ -312,7 +312,7 @@ def test_a_model_trained_on_other_boxes_is_marked(tmp_path):
     )
     report = evaluate(model, str(folder), _new(tmp_path / "out"))
     assert report["warnings"] == [
-        "WARNING: trained on crops round wflw's, judged on hrnet (landmark box x 1.25, square)"
+        "WARNING: trained on crops round wflw's, evaluated on hrnet (landmark box x 1.25, square)"
     ]
     assert report["warnings"][0] in (tmp_path / "out" / "report.txt").read_text()
 

@@ -10,7 +10,6 @@ import keras, numpy as np
 from wing_tf.layers import gaussian_blur, warp_affine
 from wing_tf.codecs import DECODERS, HeatmapCodec, boundary_map
 from wing_tf.losses import COORDINATE_LOSSES, AdaptiveWingLoss, WeightedLossMap, WingLoss
-from wing_tf.metrics.keras_metrics import NormalizedMeanError
 from wing_tf.models import cnn6, heatmap_localizer, stacked_hourglass
 
 model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(10)])
@@ -34,12 +33,12 @@ blurred = gaussian_blur(flat, np.array([0.0, 1.0], "float32"))
 np.testing.assert_allclose(keras.ops.convert_to_numpy(blurred), flat, rtol=1e-5)
 
 network = cnn6(68, input_size=32)
-network.compile("sgd", loss=WingLoss(), metrics=[NormalizedMeanError()])
+network.compile("sgd", loss=WingLoss())
 images = np.zeros((4, 32, 32, 3), "uint8")
 truth = np.random.default_rng(0).uniform(0, 32, (4, 68, 2)).astype("float32")
 network.fit(images, truth, sample_weight=np.ones((4, 68)), verbose=0)
 scores = network.evaluate(images, truth, verbose=0, return_dict=True)
-assert 0 < scores["nme"] < 100, scores
+assert 0 < scores["loss"] < 1000, scores
 
 place = np.random.default_rng(0).uniform(8, 24, (4, 3, 2)).astype("float32")
 for decoder in DECODERS:

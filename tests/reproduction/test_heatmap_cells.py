@@ -4,7 +4,7 @@ import pytest
 
 from wing_tf.reproduction import TABLES
 from wing_tf.reproduction.cells import CellRunner, Settings
-from wing_tf.reproduction.recipes import cell_config, parse_changes, set_epochs
+from wing_tf.reproduction.recipes import cell_config, parse_overrides, set_epochs
 from wing_tf.reproduction.write import write_table
 
 
@@ -28,7 +28,7 @@ def test_a_shorter_training_has_its_steps_at_the_same_shares():
 
 def test_changes_are_read_in_their_types():
     texts = ["model.features=32", "model.boundary=False", "loss.omega=12", "loss.map=heatmap"]
-    changes = parse_changes(texts)
+    changes = parse_overrides(texts)
     assert changes == {
         "model.features": 32, "model.boundary": False, "loss.omega": 12.0, "loss.map": "heatmap"
     }  # fmt: skip
@@ -39,7 +39,7 @@ def test_changes_are_read_in_their_types():
         ("schedule.boundaries=3", "takes no single value"),
     ):
         with pytest.raises(ValueError, match=message):
-            parse_changes([text])
+            parse_overrides([text])
 
 
 @pytest.mark.slow
@@ -52,17 +52,17 @@ def test_cells_of_heatmaps_keep_maps_and_errors(synthetic_records, tmp_path):
         minutes=0.02,
         epochs=4,
         normalizer="box",
-        changes={
+        overrides={
             "model.input_size": 64, "model.features": 8, "model.depth": 2, "jit_compile": "off"
         },
     )  # fmt: skip
     table = TABLES["awing_convergence"]
     cells = CellRunner(settings).run(table)
     for cell in cells:
-        assert {len(values) for values in cell["map_errors"].values()} == {4}
-        assert min(cell["map_errors"]["map_mse_foreground"]) > 0
+        assert {len(values) for values in cell["heatmap_errors"].values()} == {4}
+        assert min(cell["heatmap_errors"]["heatmap_mse_foreground"]) > 0
     text = write_table(tmp_path, "awing_convergence", table, cells)
-    last = 1e3 * cells[1]["map_errors"]["map_mse"][-1]
+    last = 1e3 * cells[1]["heatmap_errors"]["heatmap_mse"][-1]
     assert f"{last:.3f} |" in text
     for name in ("heatmaps.png", "map_errors.png"):
         assert (tmp_path / name).stat().st_size > 1000

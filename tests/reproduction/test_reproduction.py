@@ -19,18 +19,18 @@ TABLE = Table(
     title="Small",
     source="a test",
     cells=(
-        Cell(name="cnn6 l2", changes={"loss.name": "l2"}, published={"aflw": 2.41}),
-        Cell(name="cnn6 wing", changes={"loss.name": "wing"}),
+        Cell(name="cnn6 l2", overrides={"loss.name": "l2"}, published={"aflw": 2.41}),
+        Cell(name="cnn6 wing", overrides={"loss.name": "wing"}),
         Cell(
             name="cnn6/7 pdb",
-            changes={"model.name": "cnn6"},
-            first="cnn6 wing",
+            overrides={"model.name": "cnn6"},
+            first_stage="cnn6 wing",
             balanced=True,
-            against="cnn6 l2",
+            baseline="cnn6 l2",
         ),
     ),
-    against="cnn6 wing",
-    thirds=True,
+    baseline="cnn6 wing",
+    pose_thirds=True,
     notes=("a note",),
 )
 
@@ -49,7 +49,7 @@ def settings(tmp_path_factory, synthetic_records):
         minutes=0.02,
         normalizer="box",
         balance=str(folder / "balance.json"),
-        changes=SMALL | {"two_stage.margin": 1.8, "two_stage.input_size": 64},
+        overrides=SMALL | {"two_stage.margin": 1.8, "two_stage.input_size": 64},
     )
 
 
@@ -90,8 +90,8 @@ def test_finished_cells_are_not_trained_again(cells, settings, monkeypatch):
     path = settings.folder / "cells" / "cnn6_l2_seed0.json"
     text = path.read_text()
     older = json.loads(text)
-    del older["protocol"]["config"]["loss"]["curvature"]
-    del older["protocol"]["config"]["balance"]
+    del older["setup"]["config"]["loss"]["curvature"]
+    del older["setup"]["config"]["balance"]
     path.write_text(json.dumps(older))
     again = CellRunner(settings).run(TABLE)
     assert [c["tests"] for c in again] == [c["tests"] for c in cells]
@@ -104,7 +104,7 @@ def test_finished_cells_are_not_trained_again(cells, settings, monkeypatch):
     for change, named in (
         ({"normalizer": "diagonal"}, "normalizer"),
         ({"minutes": 3.0}, "budget"),
-        ({"changes": settings.changes | {"crop_margin": 1.3}}, "config"),
+        ({"overrides": settings.overrides | {"crop_margin": 1.3}}, "config"),
         ({"tests": {"other": settings.tests["test"]}}, "test_data"),
     ):
         with pytest.raises(ValueError, match=rf"made in another way \({named}\)"):
@@ -139,12 +139,12 @@ def test_the_table_says_what_the_cells_hold(cells, settings):
     for name, row in rows.items():
         assert row["nme_mean"] == pytest.approx(np.mean(errors[name]))
         against = {"cnn6 l2": "cnn6 wing", "cnn6/7 pdb": "cnn6 l2"}.get(name)
-        assert row.get("against") == against
+        assert row.get("baseline") == against
         if against:
             mean, low, high = row["difference"]
             assert mean == pytest.approx(np.mean(errors[name] - errors[against]))
             assert low <= mean <= high
-        thirds = row["thirds"].values()
+        thirds = row["pose_thirds"].values()
         assert sum(third["faces"] for third in thirds) == 24
         means = sum(third["faces"] * third["nme_mean"] for third in thirds) / 24
         assert means == pytest.approx(row["nme_mean"])
@@ -184,10 +184,10 @@ def test_tables_of_the_paper(name):
     table = TABLES[name]
     names = [cell.name for cell in table.cells]
     assert len(set(names)) == len(names)
-    assert table.against in names
+    assert table.baseline in names
     for i, cell in enumerate(table.cells):
-        assert cell.first is None or cell.first in names[:i]
-        for recipe in RECIPES[cell.base]:
+        assert cell.first_stage is None or cell.first_stage in names[:i]
+        for recipe in RECIPES[cell.task]:
             cell_config(cell, recipe=recipe, num_landmarks=68)
 
 

@@ -69,7 +69,7 @@ def test_cells_have_margins_and_residuals_and_are_reused(synthetic_records, tmp_
             epochs=2,
             normalizer="box",
             reuse=reuse,
-            changes={
+            overrides={
                 "model.input_size": 64, "model.features": 8, "model.inner_features": 8,
                 "model.depth": 2, "model.residual_features": 4, "jit_compile": "off",
             },
@@ -110,5 +110,5 @@ def test_what_can_not_be_reused_is_refused(synthetic_records, tmp_path):
 
 def test_a_balanced_cell_is_not_the_plain_one():
     plain, balanced = {"config": {}}, {"config": {}, "balance": "abc"}
-    assert _differences({"protocol": balanced}, plain) == ["balance", "config"]
-    assert _differences({"protocol": plain}, balanced) == ["balance", "config"]
+    assert _differences({"setup": balanced}, plain) == ["balance", "config"]
+    assert _differences({"setup": plain}, balanced) == ["balance", "config"]

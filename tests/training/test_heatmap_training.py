@@ -10,7 +10,7 @@ from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.heatmaps import HeatmapAugmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.evaluation.evaluate import evaluate
+from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.inference import Landmarker
 from wing_tf.losses import AdaptiveWingLoss, HeatmapSquaredError, WeightedLossMap
 from wing_tf.models import heatmap_localizer, stacked_hourglass

@@ -7,7 +7,7 @@ from tfrecords_tools.sources import SyntheticSource
 from tfrecords_tools.squares import StoredSquare
 from tfrecords_tools.writer import write_records
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.evaluation.evaluate import evaluate
+from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.models import cnn6
 from wing_tf.models.saving import ModelSpec, read_model_spec, save_network
 from wing_tf.training import fit

@@ -10,7 +10,7 @@ from experiments import smoke_config
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.evaluation.evaluate import evaluate
+from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.models import cnn6
 from wing_tf.models.saving import load_network
 from wing_tf.training import build, fit

@@ -6,7 +6,7 @@ import pytest
 from experiments import smoke_config, untrained_model
 
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.evaluation.evaluate import evaluate
+from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.models import cnn6, cnn7
 from wing_tf.models.saving import load_network, save_network
 from wing_tf.training import fit
@@ -49,7 +49,7 @@ def test_a_second_stage_trains_and_both_are_saved(
         best = min(float(row["val_nme"]) for row in csv.DictReader(file))
     assert report["nme_mean"] == pytest.approx(best, rel=1e-4)
     assert list(report["conditions"]) == [
-        "box noise 0.02", "turned by 20 deg", "turned by 20 deg, box noise 0.02",
+        "box noise 0.02", "rotated by 20 deg", "rotated by 20 deg, box noise 0.02",
     ]  # fmt: skip
 
 

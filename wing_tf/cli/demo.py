@@ -42,7 +42,7 @@ def main() -> None:
     from tfrecords_tools.sources import SyntheticSource
     from tfrecords_tools.squares import StoredSquare
     from tfrecords_tools.writer import write_records
-    from wing_tf.evaluation.evaluate import evaluate
+    from wing_tf.evaluation.evaluator import evaluate
     from wing_tf.evaluation.report import format_report
     from wing_tf.geometry import landmark_box
     from wing_tf.inference import Landmarker

@@ -1,4 +1,4 @@
-"""Judge landmark models on records.
+"""Evaluate landmark models on records.
 
   wing-evaluate --model=RUN --data='RECORDS/test_helen-*' --output=REPORT
 
@@ -8,12 +8,12 @@ divided by and the groups, and says which published numbers the scores can be se
 
   wing-evaluate --model=RUN --data=RECORDS --protocol=300w_interocular --output=REPORT
 
-Several models are judged one after the other, each in a folder of its own, and compared: one plot,
-one table, differences from the first with intervals of the paired bootstrap:
+Several models are evaluated one after another, each into its own folder, and compared: one plot,
+one table, and the differences from the first model with paired bootstrap intervals:
 
   wing-evaluate --model=RUN,OTHER --data=RECORDS --protocol=wflw --output=BOTH
 
-Records of another scheme than the model's are judged through a map: a built-in one or your own.
+Records of another scheme than the model's are evaluated through a map: a built-in one or your own.
 
   wing-evaluate --model=RUN --data='AFLW/test-*' --output=CROSS --scheme_map=map.json
 """
@@ -102,8 +102,8 @@ def main() -> None:
     models = name_models(_MODEL.value)
     output = common.new_folder(_OUTPUT.value)
 
-    from wing_tf.evaluation.compare import compare_reports, format_comparison
-    from wing_tf.evaluation.evaluate import Judge
+    from wing_tf.evaluation.comparison import compare_reports, format_comparison
+    from wing_tf.evaluation.evaluator import Evaluator
     from wing_tf.evaluation.protocols import get_protocol
     from wing_tf.evaluation.report import format_report
     from wing_tf.inference import HaarDetector
@@ -112,13 +112,13 @@ def main() -> None:
 
     scheme_map = load_scheme_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
     protocol = get_protocol(_PROTOCOL.value) if _PROTOCOL.value else None
-    judges = {}
-    for name, path in models.items():  # all of them before the first is judged
+    evaluators = {}
+    for name, path in models.items():  # all of them before the first is evaluated
         # Of several models the map is for those of its source.
         fits = len(models) == 1 or (
             scheme_map is not None and read_model_spec(path).scheme_name == scheme_map.source.name
         )
-        judges[name] = Judge(
+        evaluators[name] = Evaluator(
             path,
             _DATA.value,
             protocol=protocol,
@@ -127,10 +127,10 @@ def main() -> None:
             batch_size=_BATCH_SIZE.value,
         )
     folders = {}
-    for name, judge in judges.items():
+    for name, evaluator in evaluators.items():
         folders[name] = output / name
         folders[name].mkdir(exist_ok=True)
-        report = judge.report(
+        report = evaluator.report(
             folders[name],
             box_noise=_BOX_NOISE.value,
             rotation_deg=_ROTATION.value,

@@ -1,4 +1,4 @@
-"""Train and judge the cells of a paper's table at equal budget, and write the table.
+"""Train and evaluate the cells of a paper's table at equal budget, and write the table.
 
   wing-reproduce --table=wing_losses --data=RECORDS --output=LOSSES --budget=6 --seeds=0,1
 
@@ -44,7 +44,7 @@ _SET = flags.DEFINE_multi_string(
     [],
     "KEY=VALUE of the config for all cells, repeatable; stronger than what a cell changes.",
 )
-_ONLY = flags.DEFINE_list("only", [], "Names of cells; all if empty.")
+_CELLS = flags.DEFINE_list("cells", [], "Names of the cells. Defaults to all.")
 _REUSE = flags.DEFINE_list(
     "reuse",
     [],
@@ -54,7 +54,9 @@ _RECIPE = flags.DEFINE_enum(
     "recipe", "tuned", ["tuned", "paper"], "AdamW, or the paper's optimizer with its rates."
 )
 _NORMALIZER = flags.DEFINE_string("normalizer", "", "Of the errors; the scheme's own if empty.")
-_WIDTH = flags.DEFINE_float("second_width", 1.0, "Of the second stage's CNN-7.", lower_bound=0.01)
+_SECOND_STAGE_WIDTH = flags.DEFINE_float(
+    "second_stage_width", 1.0, "Of the second stage's CNN-7.", lower_bound=0.01
+)
 _CAP = flags.DEFINE_float("cap", 10.0, "Largest weight of the balance.", lower_bound=1.0)
 _BINS = flags.DEFINE_integer("bins", 9, "Of the pose histogram (paper: 300-W 9, AFLW 17).")
 _RESNET_WEIGHTS = flags.DEFINE_string("resnet_weights", "", "A .weights.h5 file, or imagenet.")
@@ -89,11 +91,11 @@ def main() -> None:
 
     from wing_tf.reproduction import TABLES
     from wing_tf.reproduction.cells import CellRunner, Settings
-    from wing_tf.reproduction.recipes import parse_changes
+    from wing_tf.reproduction.recipes import parse_overrides
     from wing_tf.reproduction.write import write_table
 
     table = TABLES[_TABLE.value]
-    balance = _balance(folder) if table.thirds or any(c.balanced for c in table.cells) else ""
+    balance = _balance(folder) if table.pose_thirds or any(c.balanced for c in table.cells) else ""
     settings = Settings(
         folder=folder,
         data=_DATA.value,
@@ -104,12 +106,12 @@ def main() -> None:
         recipe=_RECIPE.value,
         normalizer=_NORMALIZER.value,
         balance=balance,
-        changes=parse_changes(_SET.value),
-        second_changes={"model.width": _WIDTH.value},
+        overrides=parse_overrides(_SET.value),
+        second_stage_overrides={"model.width": _SECOND_STAGE_WIDTH.value},
         reuse=tuple(pathlib.Path(folder) for folder in _REUSE.value),
         resnet_weights=_RESNET_WEIGHTS.value,
     )
-    cells = CellRunner(settings).run(table, tuple(_ONLY.value))
+    cells = CellRunner(settings).run(table, tuple(_CELLS.value))
     print(write_table(folder, _TABLE.value or "", table, cells))
     print(f"Table: {folder / 'table.md'}")
 

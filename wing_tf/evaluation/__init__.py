@@ -1,1 +1,1 @@
-"""Judging a model: predictions on records, scores, tables and images."""
+"""Evaluation of models: predictions on records, scores, tables and figures."""

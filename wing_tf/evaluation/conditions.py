@@ -61,7 +61,7 @@ def detected_boxes(
     return lambda boxes: np.stack([next(rest) for _ in boxes])
 
 
-def keep(predictions: Predictions, chosen: np.ndarray) -> Predictions:
+def select_faces(predictions: Predictions, chosen: np.ndarray) -> Predictions:
     """Returns the chosen faces [N] (bool) of predictions."""
     return Predictions(
         predictions.true_px[chosen],
@@ -70,6 +70,6 @@ def keep(predictions: Predictions, chosen: np.ndarray) -> Predictions:
         predictions.dataset_box_xyxy_px[chosen],
         list(itertools.compress(predictions.key, chosen)),
         list(itertools.compress(predictions.groups, chosen)),
-        predictions.number[chosen],
-        predictions.judged,
+        predictions.index[chosen],
+        predictions.evaluated,
     )

@@ -198,7 +198,7 @@ def draw_worst_to_best(
 
     Args:
         network: a localizer of heatmaps.
-        errors: [N], of the faces that are judged; NaN of those without a score.
+        errors: [N], of the faces that are evaluated; NaN of those without a score.
         numbers: [N], their places in the batches' order.
         batches: all faces.
         scheme: the scheme.

@@ -44,14 +44,14 @@ class Predictions:
 
     Attributes:
         true_px: [N, K, 2], NaN where missing.
-        predicted_px: [N, K, 2]; NaN for landmarks that are not judged.
+        predicted_px: [N, K, 2]; NaN for landmarks that are not evaluated.
         box_xyxy_px: [N, 4], the boxes that were cropped.
         dataset_box_xyxy_px: [N, 4], the data set's own boxes, NaN where it has none.
         key: N names.
         groups: for each face its split and its further sub-sets.
-        number: [N], the faces' places in the order of the records.
-        judged: bool [K], which landmarks are judged: all but those that a map between schemes has
-            nothing for. All if None.
+        index: [N], the faces' places in the order of the records.
+        evaluated: bool [K], which landmarks are evaluated; false for those that a scheme map does
+            not predict. Defaults to all.
     """
 
     true_px: np.ndarray
@@ -60,15 +60,15 @@ class Predictions:
     dataset_box_xyxy_px: np.ndarray
     key: list[str]
     groups: list[frozenset[str]]
-    number: np.ndarray
-    judged: np.ndarray | None = None
+    index: np.ndarray
+    evaluated: np.ndarray | None = None
 
     @property
-    def judged_px(self) -> np.ndarray:
-        """The truth [N, K, 2], NaN where missing and where not judged."""
-        if self.judged is None:
+    def evaluated_true_px(self) -> np.ndarray:
+        """The truth [N, K, 2], NaN where missing and where not evaluated."""
+        if self.evaluated is None:
             return self.true_px
-        return np.where(self.judged[:, None], self.true_px, np.nan)
+        return np.where(self.evaluated[:, None], self.true_px, np.nan)
 
 
 def check_fit(records: RecordSet, spec: ModelSpec, scheme_map: SchemeMap | None = None) -> None:
@@ -213,6 +213,8 @@ def predict_batches(
         parts.append((batch.true_px, predicted, batch.box_xyxy_px, batch.dataset_box_xyxy_px))
         keys.extend(batch.key)
         groups.extend(batch.groups)
-    judged = scheme_map and np.array([bool(group) for group in scheme_map.groups])
+    evaluated = scheme_map and np.array([bool(group) for group in scheme_map.groups])
     arrays = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Predictions(*arrays, key=keys, groups=groups, number=np.arange(len(keys)), judged=judged)
+    return Predictions(
+        *arrays, key=keys, groups=groups, index=np.arange(len(keys)), evaluated=evaluated
+    )

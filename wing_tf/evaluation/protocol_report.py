@@ -64,8 +64,8 @@ def score_groups(
         protocol: what is asked for.
 
     Returns:
-        For each group ``num_faces`` (scored), ``num_unscored`` and the scores, without those if no
-        face is in it. For PCK the groups are joints.
+        For each group ``num_faces`` (with a score), ``num_not_scored`` and, unless the group is
+        empty, the scores. For PCK the groups are joints.
     """
     if protocol.score == "pck":
         return _score_joints(predictions, distance, scheme, protocol.thresholds[0])
@@ -75,7 +75,7 @@ def score_groups(
         values = errors[chosen & np.isfinite(errors)]
         scores: dict[str, Any] = {
             "num_faces": len(values),
-            "num_unscored": int(chosen.sum()) - len(values),
+            "num_not_scored": int(chosen.sum()) - len(values),
         }
         if len(values):
             scores |= {"nme": float(values.mean()), "nmde": float(np.median(values))}
@@ -90,7 +90,7 @@ def score_groups(
 
 def face_pck(predictions: Predictions, distance: np.ndarray, threshold: float) -> np.ndarray:
     """Returns the share [N] of each person's joints that are right; NaN where there is no truth."""
-    errors = point_errors(predictions.judged_px, predictions.predicted_px, distance)
+    errors = point_errors(predictions.evaluated_true_px, predictions.predicted_px, distance)
     known = np.isfinite(errors)
     counts = known.sum(axis=1)
     right = np.sum(known & (errors <= threshold), axis=1)
@@ -107,7 +107,7 @@ def _score_joints(
     predictions: Predictions, distance: np.ndarray, scheme: LandmarkScheme, threshold: float
 ) -> dict[str, dict[str, Any]]:
     """Returns the PCK of each kind of joint of `lsp_14`, and their mean, as papers print it."""
-    points = predictions.judged_px, predictions.predicted_px
+    points = predictions.evaluated_true_px, predictions.predicted_px
     known = np.isfinite(points[0]).all(axis=-1)
     turned = tuple(observer_centric(part, scheme, known) for part in points)
     shares = {
@@ -115,7 +115,7 @@ def _score_joints(
         "pck_observer": pck(*turned, distance, threshold),
     }
     scored = np.isfinite(distance)
-    numbers = {"num_faces": int(scored.sum()), "num_unscored": int(np.sum(~scored))}
+    numbers = {"num_faces": int(scored.sum()), "num_not_scored": int(np.sum(~scored))}
     groups: dict[str, dict[str, Any]] = {}
     for joint, indices in _JOINTS.items():
         parts = {view: _mean(values[list(indices)]) for view, values in shares.items()}
@@ -130,28 +130,28 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def set_beside(
+def compare_with_published(
     protocol: Protocol,
     groups: Mapping[str, Mapping[str, Any]],
     records: RecordSet,
     spec: ModelSpec,
-    num_judged: int,
+    num_evaluated: int,
 ) -> list[dict[str, Any]]:
     """Returns, for each published system, its numbers and whether the conditions are the same.
 
     Those are the boxes (what is known of a test face, not how large the crop is), the training data
     (the same data sets, with what is held out for validation as many faces), the test faces (data
-    set and number) and the landmarks that are judged.
+    set and number) and the landmarks that are evaluated.
     """
     found = next(iter(groups.values()))["num_faces"]
-    expected = next(iter(protocol.counts.values()), None)
+    expected = next(iter(protocol.official_counts.values()), None)
     sources = ", ".join(sorted(records.sources))
     whole = records.scheme.num_landmarks
     shared = {
         "faces_match": found == expected and set(records.sources) == {protocol.source},
         "faces": f"theirs {expected} of {protocol.source}; here {found} of {sources}",
-        "landmarks_match": num_judged == whole,
-        "landmarks": f"theirs {whole}; here {num_judged}",
+        "landmarks_match": num_evaluated == whole,
+        "landmarks": f"theirs {whole}; here {num_evaluated}",
     }
     return [
         _conditions(entry, records, spec) | shared for entry in PUBLISHED.get(protocol.name, ())

@@ -16,14 +16,15 @@ class Protocol:
         scheme: the scheme of the records; any if "".
         source: the data set that the published numbers are of; any if "".
         groups: the rows of the table: title to the splits or sub-sets that make it up; a face
-            counts in each whose names it has one of. The first holds all faces that are judged;
+            counts in each whose names it has one of. The first holds all faces that are evaluated;
             no names: all there are.
         splits: the splits that are read; if empty, all but train and validation.
-        counts: how many faces the data set's owners say each group has; for PCK, "each" joint.
+        official_counts: number of faces of each group according to the data set's authors; "each"
+            joint for PCK.
         score: "nme" or "pck".
         normalizer: what errors are divided by; see `wing_tf.metrics.normalizing_distance`.
-        boxes: what box normalizers take: "dataset_or_landmark", "landmark" (the tight box of the
-            true landmarks), or "dataset": faces without a box of the data set have no score.
+        normalizer_box: the box of box normalizers: "dataset_or_landmark", "landmark" (the tight box
+            of the ground truth landmarks), or "dataset" (faces without one have no score).
         thresholds: of failure rates and AUC, or of PCK; fractions.
         note: what a reader must know.
     """
@@ -33,10 +34,10 @@ class Protocol:
     source: str = ""
     groups: Mapping[str, tuple[str, ...]]
     splits: tuple[str, ...] = ()
-    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    official_counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     score: str = "nme"
     normalizer: str
-    boxes: str = "dataset_or_landmark"
+    normalizer_box: str = "dataset_or_landmark"
     thresholds: tuple[float, ...] = (0.08, 0.10)
     note: str = ""
 
@@ -47,13 +48,13 @@ _300W: dict[str, Any] = {
     "source": "ibug_300w",
     "groups": {"full": (*_COMMON, "test_ibug"), "common": _COMMON, "challenge": ("test_ibug",)},
     "splits": (*_COMMON, "test_ibug"),
-    "counts": {"full": 689, "common": 554, "challenge": 135},
+    "official_counts": {"full": 689, "common": 554, "challenge": 135},
 }
 _PRIVATE = ("test_indoor", "test_outdoor")
 _COFW: dict[str, Any] = {
     "groups": {"test": ("test",)},
     "splits": ("test",),
-    "counts": {"test": 507},
+    "official_counts": {"test": 507},
 }
 _WFLW_COUNTS = {
     "full": 2500, "pose": 326, "expression": 314, "illumination": 698, "make_up": 206,
@@ -63,14 +64,14 @@ _AFLW: dict[str, Any] = {
     "scheme": "aflw_19",
     "splits": ("test",),
     "normalizer": "box_width",
-    "boxes": "dataset",
+    "normalizer_box": "dataset",
     "source": "aflw",
     "note": "Divided by the width of AFLW's square face box.",
 }
 _MENPO: dict[str, Any] = {
     "scheme": "",
     "groups": {"all": ()},
-    "boxes": "landmark",
+    "normalizer_box": "landmark",
     "thresholds": (0.07,),
 }
 
@@ -91,7 +92,7 @@ PROTOCOLS: dict[str, Protocol] = {
             source="ibug_300w",
             groups={"all": _PRIVATE, "indoor": _PRIVATE[:1], "outdoor": _PRIVATE[1:]},
             splits=_PRIVATE,
-            counts={"all": 600, "indoor": 300, "outdoor": 300},
+            official_counts={"all": 600, "indoor": 300, "outdoor": 300},
             normalizer="inter_ocular",
         ),
         Protocol(
@@ -100,7 +101,7 @@ PROTOCOLS: dict[str, Protocol] = {
             source="wflw",
             groups={"full": ("test",)} | {name: (name,) for name in list(_WFLW_COUNTS)[1:]},
             splits=("test",),
-            counts=_WFLW_COUNTS,
+            official_counts=_WFLW_COUNTS,
             normalizer="inter_ocular",
             thresholds=(0.10,),
         ),
@@ -128,9 +129,14 @@ PROTOCOLS: dict[str, Protocol] = {
             normalizer="inter_ocular",
             note="Between data sets: models are trained on 300-W.",
         ),
-        Protocol(name="aflw_full", groups={"full": ("test",)}, counts={"full": 4386}, **_AFLW),
         Protocol(
-            name="aflw_frontal", groups={"frontal": ("frontal",)}, counts={"frontal": 1314}, **_AFLW
+            name="aflw_full", groups={"full": ("test",)}, official_counts={"full": 4386}, **_AFLW
+        ),
+        Protocol(
+            name="aflw_frontal",
+            groups={"frontal": ("frontal",)},
+            official_counts={"frontal": 1314},
+            **_AFLW,
         ),
         Protocol(
             name="lsp_pck",
@@ -138,7 +144,7 @@ PROTOCOLS: dict[str, Protocol] = {
             source="lsp",
             groups={"test": ("test",)},
             splits=("test",),
-            counts={"each": 1000},
+            official_counts={"each": 1000},
             score="pck",
             normalizer="torso",
             thresholds=(0.2,),

@@ -55,22 +55,22 @@ def face_errors(
     scheme: LandmarkScheme,
     normalizer: str | None = None,
     *,
-    boxes: str = "dataset_or_landmark",
+    normalizer_box: str = "dataset_or_landmark",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the NME [N] of each face and the distances [N] it was normalized by.
 
-    Box normalizers take ``boxes``: "dataset" (the data set's own), "landmark" (the tight boxes of
-    the true landmarks), or "dataset_or_landmark" (the latter where there is none of the former). A
-    face whose normalizing distance or whole truth is missing has NaN.
+    ``normalizer_box`` is the box of box normalizers: "dataset" (of the data set), "landmark" (the
+    tight box of the ground truth landmarks), or "dataset_or_landmark" (the latter where the data
+    set has no box). The NME is NaN if the distance is unknown or no landmark is annotated.
     """
     tight, own = landmark_box(predictions.true_px), predictions.dataset_box_xyxy_px
     taken = {
         "dataset": own,
         "landmark": tight,
         "dataset_or_landmark": np.where(np.isfinite(own), own, tight),
-    }[boxes]
+    }[normalizer_box]
     distance = normalizing_distance(predictions.true_px, scheme, normalizer, box_xyxy_px=taken)
-    return nme(predictions.judged_px, predictions.predicted_px, distance), distance
+    return nme(predictions.evaluated_true_px, predictions.predicted_px, distance), distance
 
 
 def make_report(
@@ -78,7 +78,7 @@ def make_report(
     scheme: LandmarkScheme,
     normalizer: str | None = None,
     *,
-    boxes: str = "dataset_or_landmark",
+    normalizer_box: str = "dataset_or_landmark",
 ) -> dict[str, Any]:
     """Returns the scores over all faces, by region, by sub-set and by file prefix.
 
@@ -89,16 +89,16 @@ def make_report(
     Raises:
         ValueError: if no face can be scored.
     """
-    errors, distance = face_errors(predictions, scheme, normalizer, boxes=boxes)
+    errors, distance = face_errors(predictions, scheme, normalizer, normalizer_box=normalizer_box)
     scored = np.isfinite(errors)
     if not scored.any():
         raise ValueError("No face can be scored: the normalizer's landmarks are missing in all.")
-    true, predicted = predictions.judged_px[scored], predictions.predicted_px[scored]
+    true, predicted = predictions.evaluated_true_px[scored], predictions.predicted_px[scored]
     distance, box = distance[scored], predictions.box_xyxy_px[scored]
     # A point that no face has a truth for counts nowhere; any place will do.
     baseline = np.nan_to_num(place_shape_in_boxes(mean_shape(true, box), box))
     report = summarize(errors[scored])
-    report["num_unscored"] = int(np.sum(~scored))
+    report["num_not_scored"] = int(np.sum(~scored))
     report["mean_shape_nme"] = _mean(nme(true, baseline, distance))
     report["nme_by_region"] = {
         name: _mean(nme(true, predicted, distance, region))
@@ -201,17 +201,17 @@ def write_report(
     plot_ced(folder / "ced.png", {name: errors[scored]}, title=report["protocol"])
     worst = np.argsort(np.where(scored, -errors, np.inf))[: min(num_worst, scored.sum())]
     save_image(
-        folder / "worst.png", draw_faces(records, predictions, worst.tolist(), errors=errors)
+        folder / "worst.png", draw_predictions(records, predictions, worst.tolist(), errors=errors)
     )
     # Last: where there is a report.json, all the rest is there too.
     write_text(folder / "report.json", json.dumps(report, indent=1) + "\n")
 
 
-def draw_faces(
+def draw_predictions(
     records: RecordSet, predictions: Predictions, faces: list[int], *, errors: np.ndarray
 ) -> np.ndarray:
     """Draws some of the predictions by number: the truth in white, the prediction in colors."""
-    wanted = {int(predictions.number[index]): index for index in faces}
+    wanted = {int(predictions.index[index]): index for index in faces}
     cells = {}
     for place, face in enumerate(read_faces(records).as_numpy_iterator()):
         number = wanted.get(place)

@@ -1,10 +1,6 @@
-"""Scores: exact ones in NumPy (`functional`) and streaming ones for `fit` (`keras_metrics`).
+"""Scores of landmark predictions: normalized errors, failure rate, AUC, PCK and intervals."""
 
-`functional` is imported without Keras; take the streaming metrics from
-``wing_tf.metrics.keras_metrics``.
-"""
-
-from wing_tf.metrics.functional import (
+from wing_tf.metrics.scores import (
     bootstrap_interval,
     ced_auc,
     ced_curve,

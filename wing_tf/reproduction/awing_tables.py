@@ -20,7 +20,7 @@ _WFLW = "The paper's numbers are of WFLW and four hourglasses; the order is what
 
 
 def _cell(**options: Any) -> Cell:
-    return Cell(base="heatmaps", **options)
+    return Cell(task="heatmaps", **options)
 
 
 def _modules() -> Table:
@@ -39,10 +39,10 @@ def _modules() -> Table:
         title="Loss, weighted loss map, boundary and coordinate channels",
         source="Adaptive Wing Loss, Table 7",
         cells=tuple(
-            _cell(name=name, changes=changes, against=against, published={"wflw": printed})
-            for name, changes, against, printed in steps
+            _cell(name=name, overrides=overrides, baseline=against, published={"wflw": printed})
+            for name, overrides, against, printed in steps
         ),
-        against="mse",
+        baseline="mse",
         notes=(_WFLW,),
     )
 
@@ -57,10 +57,10 @@ def _parameters() -> Table:
     thetas = {0.3: 4.25, 0.4: 4.22, 0.6: 4.26, 0.7: 4.23}
 
     def shaped(omega: float, epsilon: float, theta: float, value: float) -> Cell:
-        changes = {"loss.omega": omega, "loss.epsilon": epsilon, "loss.theta": theta}
+        overrides = {"loss.omega": omega, "loss.epsilon": epsilon, "loss.theta": theta}
         return _cell(
             name=f"omega {omega:g} eps {epsilon:g} theta {theta:g}",
-            changes=_ALL | {key: float(number) for key, number in changes.items()},
+            overrides=_ALL | {key: float(number) for key, number in overrides.items()},
             published={"wflw": value},
         )
 
@@ -75,7 +75,7 @@ def _parameters() -> Table:
             ),
             *(shaped(14, 1, theta, value) for theta, value in thetas.items()),
         ),
-        against="omega 14 eps 1 theta 0.5",
+        baseline="omega 14 eps 1 theta 0.5",
         notes=(_WFLW,),
     )
 
@@ -94,12 +94,12 @@ def _stacks() -> Table:
         cells=tuple(
             _cell(
                 name=f"{stacks} hourglass{'es' if stacks > 1 else ''}",
-                changes=_ALL | {"model.num_stacks": stacks},
+                overrides=_ALL | {"model.num_stacks": stacks},
                 published=dict(zip(names, row, strict=True)),
             )
             for stacks, row in printed.items()
         ),
-        against="4 hourglasses",
+        baseline="4 hourglasses",
         notes=(
             "A budget in minutes gives smaller networks more epochs; --epochs gives all the same.",
         ),
@@ -111,8 +111,8 @@ def _convergence() -> Table:
     return Table(
         title="Errors of the training maps, pixel by pixel, by loss",
         source="Adaptive Wing Loss, Table 10",
-        cells=(_cell(name="mse", changes=_MSE | log), _cell(name="aw", changes=_AW | log)),
-        against="mse",
+        cells=(_cell(name="mse", overrides=_MSE | log), _cell(name="aw", overrides=_AW | log)),
+        baseline="mse",
         notes=(
             "The paper: Adaptive Wing's squared error is MSE's own at epoch 10, later 21 to 28 % "
             "less; on the foreground 3 %, later 22 to 30 % less.",

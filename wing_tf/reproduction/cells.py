@@ -28,7 +28,7 @@ from wing_tf.landmarks import BOX_NORMALIZERS
 from wing_tf.models import HEATMAP_MODELS, open_residuals
 from wing_tf.models.saving import ModelSpec, load_network
 from wing_tf.reproduction.budget import planned_epochs
-from wing_tf.reproduction.protocol import file_name, fingerprint, merged, plain_config, sha256
+from wing_tf.reproduction.cell_setup import file_name, fingerprint, merged, plain_config, sha256
 from wing_tf.reproduction.recipes import cell_config, set_epochs
 from wing_tf.reproduction.table import Cell, Table
 from wing_tf.training.config import default_config
@@ -54,8 +54,8 @@ class Settings:
         normalizer: of the errors; the scheme's own if empty.
         balance: a file of `wing-tfrecords balance`; none if empty.
         resnet_weights: where cells of ResNet-50 start.
-        changes: flattened config keys for all cells.
-        second_changes: flattened config keys for second stages only.
+        overrides: flattened config keys for all cells.
+        second_stage_overrides: flattened config keys for second stages only.
         reuse: output folders of other runs; a finished cell there that was made in the very same
             way, whatever its name, is copied instead of trained.
     """
@@ -70,8 +70,8 @@ class Settings:
     normalizer: str = ""
     balance: str = ""
     resnet_weights: str = ""
-    changes: dict[str, Any] = dataclasses.field(default_factory=dict)
-    second_changes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
+    second_stage_overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
     reuse: tuple[pathlib.Path, ...] = ()
 
 
@@ -127,13 +127,15 @@ class CellRunner:
         if unknown := set(only) - set(names):
             raise ValueError(f"No cell {sorted(unknown)[0]!r}. There are: {', '.join(names)}.")
         # A second stage needs its first one's network, which copied cells don't have.
-        self._firsts = {cell.first for cell in table.cells if cell.first}
+        self._firsts = {cell.first_stage for cell in table.cells if cell.first_stage}
         (self.settings.folder / "cells").mkdir(parents=True, exist_ok=True)
         cells = []
         for seed in self.settings.seeds:
             wanted = set(only or names)
             wanted |= {name for name in names if self._path(name, seed).is_file()}
-            wanted |= {cell.first for cell in table.cells if cell.name in wanted and cell.first}
+            wanted |= {
+                cell.first_stage for cell in table.cells if cell.name in wanted and cell.first_stage
+            }
             cells += [self._cell(cell, seed) for cell in table.cells if cell.name in wanted]
         return cells
 
@@ -144,25 +146,25 @@ class CellRunner:
         """Returns a finished cell; trains it first if it is not there."""
         path = self._path(cell.name, seed)
         config = self._config(cell, seed)
-        protocol = self._protocol(cell, seed, config)
+        setup = self._setup(cell, seed, config)
         if not path.is_file() and cell.name not in self._firsts:
-            self._copy(cell, seed, protocol, path)
+            self._copy(cell, seed, setup, path)
         if path.is_file():
             found = json.loads(path.read_text())
-            if different := _differences(found, protocol):
+            if different := _differences(found, setup):
                 raise ValueError(
                     f"{path} was made in another way ({', '.join(different)}). Name another "
                     "output folder."
                 )
             return found
-        return self._train(cell, seed, config, protocol, path)
+        return self._train(cell, seed, config, setup, path)
 
-    def _copy(self, cell: Cell, seed: int, protocol: dict, path: pathlib.Path) -> None:
+    def _copy(self, cell: Cell, seed: int, setup: dict, path: pathlib.Path) -> None:
         """Copies a cell that was made in the same way, if there is one to reuse."""
         for folder in self.settings.reuse:
             for other in sorted((folder / "cells").glob("*.json")):
                 found = json.loads(other.read_text())
-                if found["seed"] != seed or _differences(found, protocol):
+                if found["seed"] != seed or _differences(found, setup):
                     continue
                 print(f"\n{cell.name}, seed {seed}: the same as {other}.", flush=True)
                 if (maps := other.with_suffix(".npz")).is_file():
@@ -175,7 +177,7 @@ class CellRunner:
         cell: Cell,
         seed: int,
         config: ml_collections.ConfigDict,
-        protocol: dict,
+        setup: dict,
         path: pathlib.Path,
     ) -> dict:
         keras.utils.clear_session()
@@ -214,8 +216,8 @@ class CellRunner:
             "faces_seen": epochs * batches * config.batch_size,
             "training_faces": records.num_faces,
             "parameters": network.count_params(),
-            "minutes_of_last_start": round(seconds / 60, 2),
-            "protocol": protocol,
+            "minutes_since_last_start": round(seconds / 60, 2),
+            "setup": setup,
             "tests": tests,
             "crops": sorted(
                 {str(c) for part in (records, *self.tests.values()) for c in part.crops}
@@ -225,7 +227,7 @@ class CellRunner:
             result["margins"] = self._margins(network, spec)
             result |= self._residuals(network, spec)
         if config.heatmap.log_error:
-            result["map_errors"] = _map_errors(run / "metrics.csv")
+            result["heatmap_errors"] = _heatmap_errors(run / "metrics.csv")
         write_text(path, json.dumps(result) + "\n")
         for folder in ("backup", "tensorboard"):
             shutil.rmtree(run / folder, ignore_errors=True)
@@ -276,37 +278,39 @@ class CellRunner:
 
     def _config(self, cell: Cell, seed: int) -> ml_collections.ConfigDict:
         settings = self.settings
-        changes = settings.changes | (settings.second_changes if cell.first else {})
-        changes |= {"seed": seed, "data.path": settings.data}
-        if cell.first:
-            changes["two_stage.first"] = str(self._first(cell, seed))
+        overrides = settings.overrides | (
+            settings.second_stage_overrides if cell.first_stage else {}
+        )
+        overrides |= {"seed": seed, "data.path": settings.data}
+        if cell.first_stage:
+            overrides["two_stage.first"] = str(self._first(cell, seed))
         if cell.balanced:
             if not settings.balance:
                 raise ValueError(f"The cell {cell.name!r} needs a balance: name one.")
-            changes["balance.path"] = settings.balance
-        if cell.changes.get("model.name") == "resnet50":
-            changes["model.weights"] = settings.resnet_weights
+            overrides["balance.path"] = settings.balance
+        if cell.overrides.get("model.name") == "resnet50":
+            overrides["model.weights"] = settings.resnet_weights
             if settings.resnet_weights:
-                changes["optimizer.body_rate"] = 0.1
+                overrides["optimizer.body_rate"] = 0.1
         config = cell_config(
             cell,
             recipe=settings.recipe,
             num_landmarks=self.records.scheme.num_landmarks,
-            changes=changes,
+            overrides=overrides,
         )
         config.crop_margin = config.crop_margin or self.records.margin
-        if cell.first and not self.records.square:
+        if cell.first_stage and not self.records.square:
             raise ValueError(f"The cell {cell.name!r} has two stages, which need square crops.")
         return config
 
     def _first(self, cell: Cell, seed: int) -> pathlib.Path:
-        run = self.settings.folder / "runs" / file_name(cell.first or "", seed)
+        run = self.settings.folder / "runs" / file_name(cell.first_stage or "", seed)
         return run / "checkpoints" / "last.keras"
 
-    def _protocol(self, cell: Cell, seed: int, config: ml_collections.ConfigDict) -> dict:
+    def _setup(self, cell: Cell, seed: int, config: ml_collections.ConfigDict) -> dict:
         """What must be the same for a finished cell to count: no paths, which may move."""
         settings = self.settings
-        protocol = {
+        setup = {
             "config": plain_config(config),
             "budget": {"epochs": settings.epochs} if settings.epochs else
             {"minutes": settings.minutes},
@@ -316,14 +320,14 @@ class CellRunner:
         }  # fmt: skip
         if self.balance:
             # The weights matter to a balanced training only, the pose axis to all thirds.
-            protocol["pose"] = sha256(self.balance.axis.round(6).tobytes())
+            setup["pose"] = sha256(self.balance.axis.round(6).tobytes())
             if cell.balanced:
                 weights = [self.balance.edges.round(6).tolist(), self.balance.weights.tolist()]
-                protocol["balance"] = sha256(json.dumps(weights).encode())
-        if cell.first:
+                setup["balance"] = sha256(json.dumps(weights).encode())
+        if cell.first_stage:
             # A first stage that was trained again is another one; here its cell speaks for it.
-            protocol["first"] = sha256(self._path(cell.first, seed).read_bytes())
-        return protocol
+            setup["first_stage"] = sha256(self._path(cell.first_stage, seed).read_bytes())
+        return setup
 
     def _judge(self, predictions: Predictions) -> dict:
         errors, _ = face_errors(predictions, self.records.scheme, self.normalizer)
@@ -340,20 +344,20 @@ class CellRunner:
         return result
 
 
-def _differences(found: dict, protocol: dict) -> list[str]:
-    """Returns what a finished cell's protocol differs in."""
-    theirs = found["protocol"]
+def _differences(found: dict, setup: dict) -> list[str]:
+    """Returns what a finished cell's setup differs in."""
+    theirs = found["setup"]
     # A key that is younger than the cell had no effect then: the default.
     config = merged(plain_config(default_config()), theirs["config"])
     theirs = theirs | {"config": config}
     # What only some cells have counts both ways.
-    keys = protocol.keys() | {"balance", "first"}
-    return sorted(key for key in keys if theirs.get(key) != protocol.get(key))
+    keys = setup.keys() | {"balance", "first_stage"}
+    return sorted(key for key in keys if theirs.get(key) != setup.get(key))
 
 
-def _map_errors(log: pathlib.Path) -> dict[str, list[float]]:
+def _heatmap_errors(log: pathlib.Path) -> dict[str, list[float]]:
     """Returns the training maps' errors of each epoch, from a run's log."""
     with log.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    names = ("map_mse", "map_mse_foreground")
+    names = ("heatmap_mse", "heatmap_mse_foreground")
     return {name: [float(row[name]) for row in rows] for name in names}

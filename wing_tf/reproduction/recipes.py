@@ -116,7 +116,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
             "batch_size": 8,
         },
     },
-    "targets": {
+    "smt": {
         # configs/smt_small_300w_cpu.py, but shorter.
         "tuned": _TARGETS | _TUNED_HEATMAPS,
         # configs/smt_300w.py says what is the paper's.
@@ -145,7 +145,7 @@ def cell_config(
     *,
     recipe: str,
     num_landmarks: int,
-    changes: dict[str, Any] | None = None,
+    overrides: dict[str, Any] | None = None,
 ) -> ml_collections.ConfigDict:
     """Returns a cell's config, complete but for data, seed, epochs, first stage and balance.
 
@@ -154,25 +154,25 @@ def cell_config(
         recipe: "tuned" or "paper". The Wing paper's is SGD with its rate and decay, for L2 a tenth
             of the rate.
         num_landmarks: K; the Wing paper's rates are for sums over 2K coordinates.
-        changes: flattened keys that go before all others.
+        overrides: flattened keys that go before all others.
     """
     config = default_config()
-    config.update_from_flattened_dict(RECIPES[cell.base][recipe] | dict(cell.changes))
-    if (cell.base, recipe) == ("coordinates", "paper"):
+    config.update_from_flattened_dict(RECIPES[cell.task][recipe] | dict(cell.overrides))
+    if (cell.task, recipe) == ("coordinates", "paper"):
         rate = _PAPER_RATES[config.model.name] * (0.1 if config.loss.name == "l2" else 1.0)
         config.optimizer.learning_rate = rate * 2 * num_landmarks
         config.optimizer.weight_decay = 5e-4 / (2 * num_landmarks)
-    config.update_from_flattened_dict(changes or {})
+    config.update_from_flattened_dict(overrides or {})
     return complete_config(config)
 
 
-def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
+def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
     """Returns flattened config keys from texts like "model.features=128", in the keys' types.
 
     Raises:
         ValueError: on an unknown key, or a value that its type can't take.
     """
-    default, changes = default_config(), {}
+    default, overrides = default_config(), {}
     for text in texts:
         key, _, value = text.partition("=")
         try:
@@ -183,12 +183,12 @@ def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
         if make is None:
             raise ValueError(f"The config key {key} takes no single value.")
         try:
-            changes[key] = make(value)
+            overrides[key] = make(value)
         except ValueError:
             raise ValueError(
                 f"{key} must be of type {type(former).__name__}. Received: {value!r}."
             ) from None
-    return changes
+    return overrides
 
 
 def _to_bool(text: str) -> bool:

@@ -18,7 +18,7 @@ _CHALLENGE = (
 
 
 def _cell(**options: Any) -> Cell:
-    return Cell(base="targets", **options)
+    return Cell(task="smt", **options)
 
 
 def _radius() -> Table:
@@ -30,9 +30,9 @@ def _radius() -> Table:
     def spatial(step: float) -> dict[str, Any]:
         return first | {"kernel.spatial_step": _SCALE * step}
 
-    def cell(name: str, changes: dict[str, Any], printed: float | None = None) -> Cell:
+    def cell(name: str, overrides: dict[str, Any], printed: float | None = None) -> Cell:
         published = {} if printed is None else {"challenge": printed}
-        return _cell(name=name, changes=changes, published=published)
+        return _cell(name=name, overrides=overrides, published=published)
 
     return Table(
         title="The kernel's radius: fixed, by hourglass, and in time",
@@ -46,7 +46,7 @@ def _radius() -> Table:
             cell("temporal .5", temporal(0.5), 6.17),
             cell("temporal 1", temporal(1.0), 6.12),
         ),
-        against="sigma 4",
+        baseline="sigma 4",
         notes=(
             _CHALLENGE,
             "Names have the paper's radii, of a map of 64 px. A radius in time falls to sigma 1 in "
@@ -58,12 +58,12 @@ def _radius() -> Table:
 
 def _residual() -> Table:
     def cell(name: str, decoder: str, theta: float | None, printed: float | None = None) -> Cell:
-        changes: dict[str, Any] = {"heatmap.decoder": decoder}
+        overrides: dict[str, Any] = {"heatmap.decoder": decoder}
         if theta is not None:
-            changes |= {"model.residuals": True, "residual.theta": theta}
+            overrides |= {"model.residuals": True, "residual.theta": theta}
         published = {} if printed is None else {"challenge": printed}
         against = decoder if theta is not None else None
-        return _cell(name=name, changes=changes, published=published, against=against)
+        return _cell(name=name, overrides=overrides, published=published, baseline=against)
 
     return Table(
         title="Heatmaps alone, and with hinged residuals",
@@ -75,7 +75,7 @@ def _residual() -> Table:
             cell("dark", "dark", None),
             cell("dark theta .5", "dark", 0.5),
         ),
-        against="argmax",
+        baseline="argmax",
         notes=(
             _CHALLENGE,
             "With theta: what the residual adds to the decoder's answer, which the paper takes the "
@@ -89,12 +89,12 @@ def _losses() -> Table:
         title="Losses of heatmaps",
         source="SMT-Net, section 4 (BICE and UCE; its margins are of two pixels)",
         cells=(
-            _cell(name="bice", changes={}),
-            _cell(name="uce", changes={"loss.name": "uce"}),
-            _cell(name="mse", changes={"loss.name": "heatmap_mse"}),
-            _cell(name="awing", changes={"loss.name": "adaptive_wing"}),
+            _cell(name="bice", overrides={}),
+            _cell(name="uce", overrides={"loss.name": "uce"}),
+            _cell(name="mse", overrides={"loss.name": "heatmap_mse"}),
+            _cell(name="awing", overrides={"loss.name": "adaptive_wing"}),
         ),
-        against="bice",
+        baseline="bice",
         notes=("No weighted loss map: the losses themselves are compared.",),
     )
 

@@ -11,20 +11,20 @@ class Cell:
 
     Attributes:
         name: unique in its table.
-        base: what is trained, "coordinates", "heatmaps" or "targets" (SMT-Net); see `RECIPES`.
-        changes: of the base's recipe, as flattened config keys.
-        first: the cell that trains the first stage, for a second stage.
+        task: what is trained, "coordinates", "heatmaps" or "smt" (SMT-Net); see `RECIPES`.
+        overrides: of the base's recipe, as flattened config keys.
+        first_stage: the cell that trains the first stage, for a second stage.
         balanced: whether the training is balanced by pose.
-        against: the cell that it is compared with; the table's if None.
+        baseline: the cell that it is compared with; the table's if None.
         published: what the paper prints, by data set or sub-set, x 1e-2.
     """
 
     name: str
-    base: str = "coordinates"
-    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    first: str | None = None
+    task: str = "coordinates"
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    first_stage: str | None = None
     balanced: bool = False
-    against: str | None = None
+    baseline: str | None = None
     published: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
@@ -36,14 +36,14 @@ class Table:
         title: what it compares.
         source: where the paper prints it.
         cells: first stages stand before their second stages.
-        against: the cell that the others are compared with, unless they name one.
-        thirds: judge thirds of the test faces by pose, too.
+        baseline: the cell that the others are compared with, unless they name one.
+        pose_thirds: evaluate thirds of the test faces by pose, too.
         notes: what can't be compared with the paper, and why.
     """
 
     title: str
     source: str
     cells: tuple[Cell, ...]
-    against: str
-    thirds: bool = False
+    baseline: str
+    pose_thirds: bool = False
     notes: tuple[str, ...] = ()

@@ -28,9 +28,9 @@ def _single(loss: str, *, balanced: bool = False, **published: float) -> Cell:
     name = f"cnn6 {loss}"
     return Cell(
         name=f"{name} pdb" if balanced else name,
-        changes=_loss(loss),
+        overrides=_loss(loss),
         balanced=balanced,
-        against=name if balanced else None,
+        baseline=name if balanced else None,
         published=published,
     )
 
@@ -39,10 +39,10 @@ def _two_stage(loss: str, *, balanced: bool = False, **published: float) -> Cell
     ending = f"{loss}{' pdb' if balanced else ''}"
     return Cell(
         name=f"cnn6/7 {ending}",
-        changes=_loss(loss) | _SECOND,
-        first=f"cnn6 {ending}",
+        overrides=_loss(loss) | _SECOND,
+        first_stage=f"cnn6 {ending}",
         balanced=balanced,
-        against=f"cnn6/7 {loss}" if balanced else f"cnn6 {loss}",
+        baseline=f"cnn6/7 {loss}" if balanced else f"cnn6 {loss}",
         published=published,
     )
 
@@ -53,7 +53,7 @@ def _wing_losses() -> Table:
         title="CNN-6 by loss",
         source="Wing Loss, first version (2017), Table 1",
         cells=tuple(_single(loss, aflw=printed[loss]) for loss in LOSSES),
-        against="cnn6 wing",
+        baseline="cnn6 wing",
         notes=(f"The paper's numbers are of {_AFLW}; the order is what can be compared.",),
     )
 
@@ -72,13 +72,13 @@ def _wing_parameters() -> Table:
         cells=tuple(
             Cell(
                 name=f"w {width} eps {curvature:g}",
-                changes={"loss.width": float(width), "loss.curvature": float(curvature)},
+                overrides={"loss.width": float(width), "loss.curvature": float(curvature)},
                 published={"aflw": value},
             )
             for curvature, row in printed.items()
             for width, value in zip(widths, row, strict=True)
         ),
-        against="w 10 eps 2",
+        baseline="w 10 eps 2",
         notes=(f"The paper's numbers are of {_AFLW}; the order is what can be compared.",),
     )
 
@@ -98,8 +98,8 @@ def _wing_pdb() -> Table:
             for balanced in (False, True)
             for i, loss in enumerate(LOSSES)
         ),
-        against="cnn6 wing",
-        thirds=True,
+        baseline="cnn6 wing",
+        pose_thirds=True,
         notes=(f"The paper's numbers are of {_AFLW}; the order is what can be compared.",),
     )
 
@@ -122,7 +122,7 @@ def _wing_300w() -> Table:
                 for loss in LOSSES
             ),
         ),
-        against="cnn6/7 wing pdb",
+        baseline="cnn6/7 wing pdb",
         notes=(
             "The paper divides by the pupils' distance (--normalizer=inter_pupil) and trains on "
             "3148 faces; its sub-sets are named common, challenge and full.",
@@ -142,12 +142,12 @@ def _wing_architectures() -> Table:
             _two_stage("wing", balanced=True, aflw=1.65, common=3.27, challenge=7.18, full=4.04),
             Cell(
                 name="resnet50 wing pdb",
-                changes=resnet,
+                overrides=resnet,
                 balanced=True,
                 published={"aflw": 1.47, "common": 3.01, "challenge": 6.01, "full": 3.60},
             ),
         ),
-        against="cnn6/7 wing pdb",
+        baseline="cnn6/7 wing pdb",
         notes=(
             "The paper's ResNet-50 starts from ImageNet's weights: name them by "
             "--resnet_weights, or it is trained from random ones.",

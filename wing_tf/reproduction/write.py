@@ -10,13 +10,13 @@ import numpy as np
 from wing_tf.evaluation.heatmaps import compare_maps
 from wing_tf.landmarks import get_scheme
 from wing_tf.metrics import bootstrap_interval, ced_auc, failure_rate, paired_bootstrap
-from wing_tf.reproduction.protocol import file_name
+from wing_tf.reproduction.cell_setup import file_name
 from wing_tf.reproduction.table import Cell, Table
 from wing_tf.utils.atomic import write_text
 from wing_tf.utils.image_files import save_image
 from wing_tf.visualization.plots import plot_ced, plot_curves
 
-_THIRDS = ("frontal third", "middle third", "turned third")
+_THIRDS = ("frontal third", "middle third", "large-pose third")
 
 
 class _Errors:
@@ -84,7 +84,7 @@ def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]
         errors = _Errors(cells, test)
         rows = [_row(cell, _against(cell, table, order), errors, cells) for cell in order]
         text = [*_HEAD, *map(_format_row, rows)]
-        if table.thirds and errors.pose is not None:
+        if table.pose_thirds and errors.pose is not None:
             text += ["", *_thirds(rows, errors, errors.pose)]
         result["tests"][test] = rows
         faces = len(errors.mean(order[0].name))
@@ -109,7 +109,7 @@ def _map_sections(
     # The first seed of each.
     by_name = {cell.name: next(c for c in cells if c["cell"] == cell.name) for cell in order}
     lines: list[str] = []
-    logged = {name: c["map_errors"] for name, c in by_name.items() if "map_errors" in c}
+    logged = {name: c["heatmap_errors"] for name, c in by_name.items() if "heatmap_errors" in c}
     if logged:
         lines += ["## Squared errors of the training maps, x 1e-3", "", *_format_errors(logged), ""]
         plot_curves(folder / "map_errors.png", logged, steps="epoch")
@@ -197,7 +197,7 @@ def _format_errors(logged: dict[str, dict[str, list[float]]]) -> list[str]:
 def _against(cell: Cell, table: Table, order: list[Cell]) -> str | None:
     """Returns the cell that this one is compared with, if there is one."""
     names = [other.name for other in order]
-    for wanted in (cell.against, table.against):
+    for wanted in (cell.baseline, table.baseline):
         if wanted in names and wanted != cell.name:
             return wanted
     return None
@@ -219,7 +219,7 @@ def _row(cell: Cell, against: str | None, errors: _Errors, cells: list[dict]) ->
         "parameters": run["parameters"],
     }
     if against and (seeds := errors.seeds(cell.name, against)):
-        row["against"] = against
+        row["baseline"] = against
         row["difference"] = paired_bootstrap(
             errors.mean(cell.name, seeds), errors.mean(against, seeds)
         )
@@ -243,7 +243,7 @@ def _format_row(row: dict) -> str:
         f"{100 * row['auc_08']:.1f}",
         paper or "-",
         _difference(row.get("difference")),
-        row.get("against", "-"),
+        row.get("baseline", "-"),
         f"{row['faces_seen']:,}",
         f"{row['parameters']:,}",
     ]
@@ -272,12 +272,12 @@ def _thirds(rows: list[dict], errors: _Errors, pose: np.ndarray) -> list[str]:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        row["thirds"] = {}
+        row["pose_thirds"] = {}
         for number, name in enumerate(_THIRDS):
             chosen = third == number
             if not chosen.any():
                 continue
-            values, against = errors.mean(row["cell"])[chosen], row.get("against")
+            values, against = errors.mean(row["cell"])[chosen], row.get("baseline")
             mean, interval = float(np.mean(values)), bootstrap_interval(values)
             part = {"faces": int(chosen.sum()), "nme_mean": mean, "nme_mean_interval": interval}
             relative = "-"
@@ -287,7 +287,7 @@ def _thirds(rows: list[dict], errors: _Errors, pose: np.ndarray) -> list[str]:
                 part["difference"] = paired_bootstrap(own, other)
                 part["relative"] = float(np.mean(own) / np.mean(other) - 1)
                 relative = f"{100 * part['relative']:+.1f} %"
-            row["thirds"][name] = part
+            row["pose_thirds"][name] = part
             text.append(
                 f"| {row['cell']} | {name} | {part['faces']} | {100 * mean:.2f} "
                 f"({_span(interval)}) | {_difference(part.get('difference'))} | {relative} "
@@ -319,12 +319,12 @@ def _notes(table: Table, order: list[Cell], cells: list[dict]) -> list[str]:
         )
     if cells[0]["recipe"] != "paper":
         seen = {
-            "targets": "300-W's 3148 faces for more than 200 epochs: over 630,000 faces seen",
+            "smt": "300-W's 3148 faces for more than 200 epochs: over 630,000 faces seen",
             "coordinates": "120,000 SGD steps of 8 faces: 960,000 faces seen",
             "heatmaps": "240 epochs of WFLW's 7500 faces: 1,800,000 faces seen",
         }
-        notes += [f"The paper trains {seen[base]}." for base in sorted({c.base for c in order})]
-    if any(cell.first for cell in order):
+        notes += [f"The paper trains {seen[base]}." for base in sorted({c.task for c in order})]
+    if any(cell.first_stage for cell in order):
         notes.append("A second stage has its first one's training besides its own.")
     if crops := sorted({crop for cell in cells for crop in cell.get("crops", ())}):
         notes.append(f"Crops: {'; '.join(crops)}.")

@@ -13,7 +13,7 @@ import tensorflow as tf
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.records import RecordSet
 from wing_tf.losses import COORDINATE_LOSSES, HEATMAP_LOSSES, SubpixelResidualLoss, WeightedLossMap
-from wing_tf.metrics.map_error import MapSquaredError
+from wing_tf.metrics.heatmap_error import HeatmapMeanSquaredError
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.models.saving import load_network
 from wing_tf.training.config import emits_residuals
@@ -59,7 +59,10 @@ def make_trainer(
     augmenter = stage.augmenter(device_plan)
     metrics = []
     if config.heatmap.log_error:
-        metrics = [MapSquaredError(), MapSquaredError(foreground=0.05, name="map_mse_foreground")]
+        metrics = [
+            HeatmapMeanSquaredError(),
+            HeatmapMeanSquaredError(foreground=0.05, name="heatmap_mse_foreground"),
+        ]
     options: dict[str, Any] = {}
     if emits_residuals(config):
         options["residual_loss"] = SubpixelResidualLoss(theta=config.residual.theta)

@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -6,7 +5,6 @@ from hypothesis import strategies as st
 
 from wing_tf import metrics as m
 from wing_tf.landmarks import SCHEMES, get_scheme
-from wing_tf.metrics.keras_metrics import CEDAreaUnderCurve, FailureRate, NormalizedMeanError
 
 IBUG = get_scheme("ibug_68")
 
@@ -153,58 +151,3 @@ def test_intervals():
     assert low < mean < high < 0  # told apart though the faces' spread is 60 times as large
     with pytest.raises(ValueError, match="same faces"):
         m.paired_bootstrap(errors, errors[:3])
-
-
-@pytest.mark.parametrize(
-    "normalizer", ["inter_ocular", "inter_pupil", "box", "box_width", "diagonal"]
-)
-def test_streamed_scores_are_the_exact_ones(normalizer):
-    true, predicted = _faces(23)
-    present = np.random.default_rng(1).uniform(size=true.shape[:2]) > 0.2
-    present[:12, 36:48] = True  # the others can't be scored by the eyes
-    present[3] = False  # a face without any truth
-    true = np.where(present[..., None], true, np.nan)
-    errors = m.nme(true, predicted, m.normalizing_distance(true, IBUG, normalizer))
-    assert 10 < np.isfinite(errors).sum() < 23
-    errors = errors[np.isfinite(errors)]
-    threshold = float(np.sort(errors)[4:6].mean())  # between two faces: float32 can't tip it
-    streamed = {
-        NormalizedMeanError(normalizer=normalizer): errors.mean(),
-        FailureRate(threshold=threshold, normalizer=normalizer): m.failure_rate(errors, threshold),
-        CEDAreaUnderCurve(threshold=threshold, normalizer=normalizer): m.ced_auc(errors, threshold),
-    }
-    for metric, expected in streamed.items():
-        for part in (slice(0, 16), slice(16, 23)):  # batches of unequal size
-            weights = present[part] * 3.0  # balancing weights change nothing
-            metric.update_state(true[part], predicted[part], weights)
-        assert float(metric.result()) == pytest.approx(
-            expected, rel=1e-4, abs=0.03 * (metric.name == "fr")
-        )
-        again = type(metric).from_config(metric.get_config())
-        assert (again.scheme.name, again.normalizer) == ("ibug_68", normalizer)
-
-
-def test_streamed_scores_in_fit():
-    model = keras.Sequential(
-        [keras.Input((4,)), keras.layers.Dense(136), keras.layers.Reshape((68, 2))]
-    )
-    true, _ = _faces(16)
-    model.compile("sgd", "mae", metrics=[NormalizedMeanError(), FailureRate(), CEDAreaUnderCurve()])
-    scores = model.evaluate(np.zeros((16, 4)), true, batch_size=5, verbose=0, return_dict=True)
-    predicted = np.asarray(model(np.zeros((16, 4))))
-    expected = m.nme(true, predicted, m.normalizing_distance(true, IBUG)).mean()
-    assert scores["nme"] == pytest.approx(expected, rel=1e-4)
-    assert scores["fr"] == 1
-
-
-def test_streamed_faults_are_refused():
-    with pytest.raises(ValueError, match=r"must be \[B, K\] or \[B, 1\]"):
-        NormalizedMeanError().update_state(
-            np.zeros((68, 68, 2)), np.zeros((68, 68, 2)), np.ones(68)
-        )
-    with pytest.raises(ValueError, match="`normalizer` must be one of"):
-        NormalizedMeanError(normalizer="interocular")
-    with pytest.raises(ValueError, match="`threshold` must be positive"):
-        FailureRate(threshold=0)
-    with pytest.raises(ValueError, match=r"Expected \[B, 68, 2\]"):
-        NormalizedMeanError().update_state(np.zeros((2, 98, 2)), np.zeros((2, 98, 2)))

@@ -19,11 +19,11 @@ from wing_tf.evaluation.predict import (
     predict_batches,
 )
 from wing_tf.evaluation.protocol_report import (
+    compare_with_published,
     face_pck,
     in_group,
     protocol_files,
     score_groups,
-    set_beside,
 )
 from wing_tf.evaluation.protocols import Protocol
 from wing_tf.evaluation.report import face_errors, make_report, summarize, write_report
@@ -52,7 +52,7 @@ def evaluate(
     detectors: Mapping[str, Detector] | None = None,
     **options,
 ) -> dict[str, Any]:
-    """Judges a model and writes the report.
+    """Evaluates a model and writes the report.
 
     Args:
         model: a ``.keras`` file or a run folder.
@@ -63,7 +63,7 @@ def evaluate(
             either way, and with ``box_noise`` too if both are given. What a turned crop holds of
             beyond the records' squares is black.
         detectors: repeat with the boxes of each of these, by name.
-        **options: of `Judge`.
+        **options: of `Evaluator`.
 
     Returns:
         The report, as in ``report.json``.
@@ -71,17 +71,19 @@ def evaluate(
     Raises:
         ValueError: if the model and the records don't fit, or no face can be scored.
     """
-    judge = Judge(model, data, **options)
-    return judge.report(output, box_noise=box_noise, rotation_deg=rotation_deg, detectors=detectors)
+    evaluator = Evaluator(model, data, **options)
+    return evaluator.report(
+        output, box_noise=box_noise, rotation_deg=rotation_deg, detectors=detectors
+    )
 
 
-class Judge:
-    """A model, the faces that it is judged on, and how errors are measured.
+class Evaluator:
+    """A model, the faces that it is evaluated on, and how errors are measured.
 
     Args:
         model: a ``.keras`` file or a run folder.
         data: record files, as for `find_shards`.
-        protocol: which of the faces are judged, what their errors are divided by, and what the
+        protocol: which of the faces are evaluated, what their errors are divided by, and what the
             scores can be set beside.
         normalizer: see `wing_tf.metrics.normalizing_distance`; the protocol's, or the scheme's
             own, if None.
@@ -125,7 +127,7 @@ class Judge:
         self.protocol, self.scheme_map, self.batch_size = protocol, scheme_map, batch_size
         self.normalizer = protocol.normalizer if protocol else normalizer
         self.normalizer = self.normalizer or scheme.default_normalizer
-        self.boxes = protocol.boxes if protocol else "dataset_or_landmark"
+        self.normalizer_box = protocol.normalizer_box if protocol else "dataset_or_landmark"
         self._run = compile_network(self.network)
 
     def report(
@@ -136,23 +138,23 @@ class Judge:
         rotation_deg: float | None = None,
         detectors: Mapping[str, Detector] | None = None,
     ) -> dict[str, Any]:
-        """Judges the model and writes the report; see `evaluate`."""
+        """Evaluates the model and writes the report; see `evaluate`."""
         records, scheme, protocol = self.records, self.records.scheme, self.protocol
         if box_noise:
             self._check_noise(box_noise)
         # First, as a detector that finds nothing ends it.
         detected = {name: self._detect(name, finder) for name, finder in (detectors or {}).items()}
-        predictions = self._judged_part(self._predict("recorded boxes"))
+        predictions = self._select_evaluated(self._predict("recorded boxes"))
         others = {
-            name: self._score(self._judged_part(self._predict(name, **options)))
-            for name, options in _harder(box_noise, rotation_deg).items()
+            name: self._score(self._select_evaluated(self._predict(name, **options)))
+            for name, options in _extra_conditions(box_noise, rotation_deg).items()
         }
         for name, (boxes, found) in detected.items():
             others[f"{name} boxes"] = self._score_detected(name, boxes, found)
         errors, distance = self._errors(predictions)
         report = {
             **self._facts(),
-            **make_report(predictions, scheme, self.normalizer, boxes=self.boxes),
+            **make_report(predictions, scheme, self.normalizer, normalizer_box=self.normalizer_box),
             "conditions": others,
         }
         more = {}
@@ -166,14 +168,16 @@ class Judge:
                 "note": protocol.note,
                 "groups": groups,
                 "members": {title: list(names) for title, names in protocol.groups.items()},
-                "official_counts": dict(protocol.counts),
-                "published": set_beside(protocol, groups, records, self.spec, self._num_judged),
+                "official_counts": dict(protocol.official_counts),
+                "published": compare_with_published(
+                    protocol, groups, records, self.spec, self._num_evaluated
+                ),
             }
             if protocol.score == "pck":
                 more["pck"] = face_pck(predictions, distance, protocol.thresholds[0])
         if self.scheme_map is None and open_localizer(self.network):  # of its own scheme
             image = draw_worst_to_best(
-                self.network, errors, predictions.number, crop_batches(records, self.spec),
+                self.network, errors, predictions.index, crop_batches(records, self.spec),
                 scheme,
             )  # fmt: skip
             save_image(output / "heatmaps.png", image)
@@ -195,17 +199,19 @@ class Judge:
         shown = tqdm.tqdm(batches, what, number, unit="batch")
         return predict_batches(self._run, shown, self.scheme_map)
 
-    def _judged_part(self, predictions: Predictions) -> Predictions:
+    def _select_evaluated(self, predictions: Predictions) -> Predictions:
         """Returns those of the protocol's faces; all without a protocol."""
         if self.protocol is None:
             return predictions
         chosen = in_group(predictions, next(iter(self.protocol.groups.values())))
         if not chosen.any():
             raise ValueError(f"None of the faces is one of the protocol {self.protocol.name}.")
-        return conditions.keep(predictions, chosen)
+        return conditions.select_faces(predictions, chosen)
 
     def _errors(self, predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
-        return face_errors(predictions, self.records.scheme, self.normalizer, boxes=self.boxes)
+        return face_errors(
+            predictions, self.records.scheme, self.normalizer, normalizer_box=self.normalizer_box
+        )
 
     def _score(self, predictions: Predictions) -> dict[str, Any]:
         """Returns the scores of the faces that have one."""
@@ -223,12 +229,12 @@ class Judge:
         """Returns the scores of the faces that were found by a detector, and its recall."""
         move_boxes = conditions.detected_boxes(self.records, self.spec, boxes)
         everyone = self._predict(f"{name} boxes", move_boxes=move_boxes)
-        number = len(self._judged_part(everyone).key)
-        predictions = self._judged_part(conditions.keep(everyone, found))
+        number = len(self._select_evaluated(everyone).key)
+        predictions = self._select_evaluated(conditions.select_faces(everyone, found))
         return {**self._score(predictions), "recall": len(predictions.key) / number}
 
     @property
-    def _num_judged(self) -> int:
+    def _num_evaluated(self) -> int:
         if self.scheme_map is None:
             return self.records.scheme.num_landmarks
         return sum(bool(group) for group in self.scheme_map.groups)
@@ -236,14 +242,14 @@ class Judge:
     def _facts(self) -> dict[str, Any]:
         """Returns what a reader must know to compare the scores with others."""
         records, spec = self.records, self.spec
-        judged = records.scheme.name
+        evaluated = records.scheme.name
         if self.scheme_map is not None:
-            judged = f"{spec.scheme_name} as {judged} ({self._num_judged} landmarks)"
+            evaluated = f"{spec.scheme_name} as {evaluated} ({self._num_evaluated} landmarks)"
         divided = f"{self.normalizer} NME"
         if self.normalizer in BOX_NORMALIZERS:
-            divided += f" ({_BOXES[self.boxes]})"
+            divided += f" ({_BOXES[self.normalizer_box]})"
         facts = {
-            "protocol": f"{judged}, {divided}, boxes: "
+            "protocol": f"{evaluated}, {divided}, boxes: "
             f"{', '.join(map(str, records.crops))}; the network's crop x {spec.margin:g}",
             "warnings": self._warnings(),
             "crop_rules": [dataclasses.asdict(crop) for crop in records.crops],
@@ -255,7 +261,7 @@ class Judge:
             "data_sets": dict(records.sources),
             "scheme": records.scheme.name,
             "normalizer": self.normalizer,
-            "judged_landmarks": self._num_judged,
+            "num_evaluated_landmarks": self._num_evaluated,
         }
         if self.scheme_map is not None:
             facts["scheme_map"] = [list(group) for group in self.scheme_map.groups]
@@ -268,14 +274,14 @@ class Judge:
         found = []
         if self.spec.trained_boxes and not kinds <= set(self.spec.trained_boxes):
             found.append(
-                f"WARNING: trained on crops round {', '.join(self.spec.trained_crops)}, judged "
+                f"WARNING: trained on crops round {', '.join(self.spec.trained_crops)}, evaluated "
                 f"on {', '.join(map(str, self.records.crops))}"
             )
         if self.scheme_map is not None and self.scheme_map.known_residual != 0:
             own = self.scheme_map.known_residual
             error = "has not been measured" if own is None else f"is {100 * own:.2f} % NME"
             found.append(
-                f"NOTE: judged through a map between schemes, whose own error {error} "
+                f"NOTE: evaluated through a map between schemes, whose own error {error} "
                 "(wing-tfrecords residual)"
             )
         if any(crop.uses_truth for crop in self.records.crops):
@@ -283,13 +289,15 @@ class Judge:
         return found
 
 
-def _harder(box_noise: float | None, rotation_deg: float | None) -> dict[str, dict[str, Any]]:
+def _extra_conditions(
+    box_noise: float | None, rotation_deg: float | None
+) -> dict[str, dict[str, Any]]:
     """Returns the options of `crop_batches` for each harder condition, by its name."""
     harder: dict[str, dict[str, Any]] = {}
     if box_noise:
         harder[f"box noise {box_noise:g}"] = {"move_boxes": conditions.noisy_boxes(box_noise)}
     if rotation_deg:
-        name = f"turned by {rotation_deg:g} deg"
+        name = f"rotated by {rotation_deg:g} deg"
         harder[name] = {"draw_angles": conditions.random_angles(rotation_deg)}
         if box_noise:
             harder[f"{name}, box noise {box_noise:g}"] = {

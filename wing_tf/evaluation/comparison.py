@@ -41,7 +41,7 @@ class Scores:
 
 
 def read_scores(folder: pathlib.Path) -> Scores:
-    """Reads a report folder of `wing_tf.evaluation.evaluate`.
+    """Reads a report folder of `wing_tf.evaluation.evaluator`.
 
     Raises:
         ValueError: if two faces have one key: they can't be told apart.
@@ -65,7 +65,7 @@ def compare_reports(folders: Mapping[str, pathlib.Path], output: pathlib.Path) -
     one of PCK it is each person's share of right joints.
 
     Args:
-        folders: report folders of `wing_tf.evaluation.evaluate`, by the systems' names; the first
+        folders: report folders of `wing_tf.evaluation.evaluator`, by the systems' names; the first
             one is what the others are compared with.
         output: an existing folder.
 
@@ -73,14 +73,14 @@ def compare_reports(folders: Mapping[str, pathlib.Path], output: pathlib.Path) -
         The comparison, as in ``comparison.json``; scores are fractions.
 
     Raises:
-        ValueError: if there are fewer than two reports, they share no face, or were judged in
+        ValueError: if there are fewer than two reports, they share no face, or were evaluated in
             different ways.
     """
     if len(folders) < 2:
         raise ValueError(f"A comparison needs two reports or more. Received: {list(folders)}.")
     scores = {name: read_scores(folder) for name, folder in folders.items()}
     first = next(iter(scores))
-    for what in ("normalizer", "scheme", "judged_landmarks"):
+    for what in ("normalizer", "scheme", "num_evaluated_landmarks"):
         if len(found := {str(part.report.get(what)) for part in scores.values()}) > 1:
             raise ValueError(f"The reports differ in {what}: {', '.join(sorted(found))}.")
     if len(found := {part.protocol.get("name", "none") for part in scores.values()}) > 1:

@@ -5,7 +5,7 @@ from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
-class MapSquaredError(keras.metrics.Metric):
+class HeatmapMeanSquaredError(keras.metrics.Metric):
     """The mean squared error over the pixels of heatmaps, or over those of the foreground.
 
     One figure for trainings with different losses. ``sample_weight`` [B, K] says which maps have a
@@ -23,14 +23,14 @@ class MapSquaredError(keras.metrics.Metric):
     Example:
         >>> import numpy as np
         >>> target = np.array([0.0, 0.0, 0.0, 1.0]).reshape(1, 2, 2, 1)
-        >>> float(MapSquaredError(foreground=0.5)(target, target / 2))
+        >>> float(HeatmapMeanSquaredError(foreground=0.5)(target, target / 2))
         0.25
 
     Reference:
         Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, table 10.
     """
 
-    def __init__(self, *, foreground: float = 0.0, name="map_mse", dtype=None):
+    def __init__(self, *, foreground: float = 0.0, name="heatmap_mse", dtype=None):
         super().__init__(name=name, dtype=dtype)
         if not 0 <= foreground < 1:
             raise ValueError(f"`foreground` must be in [0, 1). Received: foreground={foreground}.")
