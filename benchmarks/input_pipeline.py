@@ -164,7 +164,7 @@ def _stages(path: str, cores: int) -> dict:
 
 def _sizes(path: str, cores: int) -> dict:
     from tfrecords_tools.sources import SyntheticSource
-    from tfrecords_tools.squares import StoredSquare
+    from tfrecords_tools.square_crops import SquareFormat
     from tfrecords_tools.writer import write_records
     from wing_tf.data.records import find_shards, open_records
 
@@ -172,9 +172,12 @@ def _sizes(path: str, cores: int) -> dict:
     for stored, side in ((128, 64), (256, 64), (512, 64), (256, 128), (512, 256)):
         with tempfile.TemporaryDirectory() as folder:
             write_records(
-                SyntheticSource(count=128), f"{folder}/records", stored=StoredSquare(side=stored),
-                progress=False, validation_fraction=0.0,
-            )  # fmt: skip
+                SyntheticSource(num_train=128),
+                f"{folder}/records",
+                square_format=SquareFormat(side=stored),
+                progress=False,
+                validation_fraction=0.0,
+            )
             records = open_records(find_shards(f"{folder}/records", "train"))
             name = f"stored at {stored}, network's input {side}"
             rates[name] = rate(_pipeline(records, cache=False, side=side), BATCH)

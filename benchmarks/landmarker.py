@@ -37,7 +37,7 @@ def faces_of(options):
         raise SystemExit(f"No faces of split {options.split} in {options.data}.")
     for item in tqdm.tqdm(items, "reading", unit="face"):
         face = source.load(item)
-        yield face.image, face.landmarks_px, str(item.payload[0])
+        yield face.image, face.landmarks_px, str(item.source_data[0])
 
 
 def locate(landmarker, images, boxes):

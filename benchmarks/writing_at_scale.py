@@ -1,6 +1,6 @@
 """Writing and reading records of a large data set: rates, and whether memory stays flat.
 
-    python benchmarks/writing_at_scale.py --root=300W [--faces=200000] [--processes=2]
+    python benchmarks/writing_at_scale.py --root=300W [--faces=200000] [--num_processes=2]
     pip install -e '.[beam]'
     python benchmarks/writing_at_scale.py --root=300W --faces=2000 --beam
 
@@ -30,7 +30,7 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from tfrecords_tools.sources import Ibug300WSource
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 
 BATCH = 32
@@ -139,7 +139,7 @@ def write(source, folder: pathlib.Path, processes: int, side: int):
     seconds = timed(
         lambda: manifest.update(
             write_records(
-                source, folder, stored=StoredSquare(side=side), num_processes=processes,
+                source, folder, square_format=SquareFormat(side=side), num_processes=processes,
                 progress=False,
             )
         )
@@ -177,11 +177,11 @@ def beam_rates(args, folder: pathlib.Path) -> list[tuple[str, float, str]]:
     from tfrecords_tools.beam import write_records_with_beam
 
     source = Repeated(args.root, args.beam_faces)
-    local, seconds, _ = write(source, folder / "beam_local", args.processes, args.side)
+    local, seconds, _ = write(source, folder / "beam_local", args.num_processes, args.side)
     count = sum(local["counts"].values())
-    name = f"{count} faces: local, {args.processes} processes, faces/s"
+    name = f"{count} faces: local, {args.num_processes} processes, faces/s"
     rows = [(name, count / seconds, "")]
-    for workers in dict.fromkeys((1, args.processes)):
+    for workers in dict.fromkeys((1, args.num_processes)):
         beam = {}
         options = [f"--direct_num_workers={workers}"]
         output = folder / f"beam_{workers}"
@@ -190,7 +190,10 @@ def beam_rates(args, folder: pathlib.Path) -> list[tuple[str, float, str]]:
         seconds = timed(
             lambda output=output, options=options, beam=beam: beam.update(
                 write_records_with_beam(
-                    source, output, stored=StoredSquare(side=args.side), pipeline_options=options
+                    source,
+                    output,
+                    square_format=SquareFormat(side=args.side),
+                    pipeline_options=options,
                 )
             )
         )
@@ -208,7 +211,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--root", required=True, help="A 300-W tree, or part of one.")
     parser.add_argument("--faces", type=int, default=200_000)
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--num_processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--beam", action="store_true", help="Measure Apache Beam, too.")
     parser.add_argument("--beam_faces", type=int, default=2000)
@@ -217,12 +220,12 @@ def main():
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = pathlib.Path(name)
         source = Repeated(args.root, args.faces)
-        manifest, seconds, memory = write(source, folder / "records", args.processes, args.side)
+        manifest, seconds, memory = write(source, folder / "records", args.num_processes, args.side)
         count, total = sum(manifest["counts"].values()), folder_bytes(folder / "records")
         rows = [
             ("faces written", count, f"{len(manifest['skipped'])} skipped, {seconds:.0f} s"),
-            ("writing, faces/s", count / seconds, f"{args.processes} processes"),
-            ("writing, faces/s and process", count / seconds / max(1, args.processes), ""),
+            ("writing, faces/s", count / seconds, f"{args.num_processes} processes"),
+            ("writing, faces/s and process", count / seconds / max(1, args.num_processes), ""),
             ("bytes a face", total / count, f"{len(manifest['shards'])} shards"),
         ]
         looks = {f"at {share:.0%}": memory.at(share, total) for share in (0.1, 0.5)}

@@ -10,7 +10,7 @@ awing_small_300w_cpu.py.
 
 Published: PCK@.2, person-centric, 85.9 (table 8); its twin with the squared error 81.8. Not run
 here.
-Records: wing-tfrecords write --source=lsp --root=LSP --hidden=keep --output=LSP_RECORDS
+Records: wing-tfrecords write --source=lsp --root=LSP --occluded=keep --output=LSP_RECORDS
 wing-tfrecords write --source=lsp_extended --root=LSPET --output=LSPET_RECORDS
 (the paper leaves hidden joints out of LSP-extended; by default they are left out of LSP's training
 faces, too)

@@ -7,8 +7,8 @@ Measured: on the 330 Helen test faces (it has seen no real face at all), as expo
 inter-ocular NME 5.38 %, median 5.08 %, FR8 7.0 %, after 63.9 minutes beside other jobs (2026-11-26,
 two cores of an AMD EPYC without AVX-512, float32; 107,900 faces seen). The faces were rendered at
 commit 0e43bae; since then the outline of faces that are turned far and nod is a little elsewhere.
-Records: wing-tfrecords write --source=synthetic --count=10000 --num_test=300 --seed=2026
---wide_yaw=0.15 --size=240 --side=208 --context=1.8 --output=RECORDS
+Records: wing-tfrecords write --source=synthetic --num_train=10000 --num_test=300 --seed=2026
+--wide_yaw_fraction=0.15 --image_size=240 --side=208 --context=1.8 --output=RECORDS
 Command: wing-train --config=configs/awing_synthetic_cpu.py --workdir=RUN
 --config.data.path=RECORDS
 """

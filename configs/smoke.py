@@ -3,7 +3,7 @@
 Not an experiment. Expected: finishes in seconds on synthetic records.
 
 Commands:
-  wing-tfrecords write --source=synthetic --count=256 --num_test=32 --side=96 --output=RECORDS
+  wing-tfrecords write --source=synthetic --num_train=256 --num_test=32 --side=96 --output=RECORDS
   wing-train --config=configs/smoke.py --workdir=RUN --config.data.path=RECORDS
 """
 

@@ -10,7 +10,7 @@ image as CNN-7's (15 and 3 of 128 px).
 Keras downloads the weights; --config.model.weights=FILE.weights.h5 takes them from a file (only
 that could be tried here), --config.model.weights= starts from random ones.
 Expected time: not run whole here, meant for a GPU.
-Commands: wing-tfrecords balance --data='RECORDS/train-*' --bins=9 --output=BALANCE
+Commands: wing-tfrecords balance --data='RECORDS/train-*' --num_bins=9 --output=BALANCE
 wing-train --config=configs/wing_resnet50_300w.py --workdir=RUN --config.data.path=RECORDS
 --config.balance.path=BALANCE
 """

@@ -10,7 +10,7 @@ sum; wing_cnn6_300w.py has the arithmetic). The histogram of PDB has 9 bins.
 the second one meets errors as large as on new faces.
 
 Expected time: not run whole here; hours on two cores, meant for a GPU.
-Commands: wing-tfrecords balance --data='RECORDS/train-*' --bins=9 --output=BALANCE
+Commands: wing-tfrecords balance --data='RECORDS/train-*' --num_bins=9 --output=BALANCE
 wing-train --config=configs/wing_cnn6_300w.py --workdir=FIRST --config.data.path=RECORDS
 --config.balance.path=BALANCE
 wing-train --config=configs/wing_two_stage_300w.py --workdir=RUN --config.data.path=RECORDS

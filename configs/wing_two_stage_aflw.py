@@ -8,7 +8,7 @@ Paper: Feng et al., Wing Loss, CVPR 2018, sections 5 to 7. Table row: AFLW-Full,
     weight decay  5e-4 / 38 = 1.32e-5
 
 Expected time: not run here, for want of the data.
-Commands: wing-tfrecords balance --data='RECORDS/train-*' --bins=17 --output=BALANCE
+Commands: wing-tfrecords balance --data='RECORDS/train-*' --num_bins=17 --output=BALANCE
 wing-train --config=configs/wing_cnn6_aflw.py --workdir=FIRST --config.data.path=RECORDS
 --config.balance.path=BALANCE
 wing-train --config=configs/wing_two_stage_aflw.py --workdir=RUN --config.data.path=RECORDS

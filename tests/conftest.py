@@ -7,7 +7,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the commands do
 import pytest
 
 from tfrecords_tools.sources import SyntheticSource
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 
 REAL_FACES = pathlib.Path(__file__).parents[2] / "shared" / "data" / "300w"
@@ -25,6 +25,8 @@ def real_faces() -> pathlib.Path:
 def synthetic_records(tmp_path_factory) -> pathlib.Path:
     """Records of 160 faces for training and validation and 24 for testing, 96 px squares."""
     folder = tmp_path_factory.mktemp("synthetic") / "records"
-    source = SyntheticSource(count=160, num_test=24, seed=1)
-    write_records(source, folder, stored=StoredSquare(side=96), faces_per_shard=80, progress=False)
+    source = SyntheticSource(num_train=160, num_test=24, seed=1)
+    write_records(
+        source, folder, square_format=SquareFormat(side=96), faces_per_shard=80, progress=False
+    )
     return folder

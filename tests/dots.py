@@ -23,9 +23,9 @@ class DotSource(Source):
         return [Item(f"dot/{i}", f"dot/{i}", "train", i) for i in range(self.count)]
 
     def load(self, item):
-        if item.payload in self.bad:
+        if item.source_data in self.bad:
             raise BadRecordError("bad on purpose")
-        generator = np.random.default_rng(item.payload)
+        generator = np.random.default_rng(item.source_data)
         size = int(generator.integers(150, 700))
         corners = np.array([[0.3, 0.3], [0.7, 0.32], [0.5, 0.5], [0.35, 0.68], [0.66, 0.7]])
         landmarks = (corners + generator.uniform(-0.04, 0.04, (5, 2))) * size

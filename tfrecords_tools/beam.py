@@ -12,10 +12,10 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from tfrecords_tools.job import Job, Task, make_job, place_faces
-from tfrecords_tools.shards import Common, Shard, Square, serialize
+from tfrecords_tools.shards import CroppedFace, ShardWriter, SharedFields, serialize_example
 from tfrecords_tools.sources.base import Source
-from tfrecords_tools.squares import StoredSquare, cut_square
+from tfrecords_tools.square_crops import SquareFormat, crop_face
+from tfrecords_tools.write_job import FaceTask, WriteJob, assign_shards, make_job
 from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import CropRule
 
@@ -26,7 +26,7 @@ def write_records_with_beam(
     source: Source,
     output: str | pathlib.Path,
     *,
-    stored: StoredSquare | None = None,
+    square_format: SquareFormat | None = None,
     crop: str | CropRule | None = None,
     validation_fraction: float = 0.1,
     faces_per_shard: int = 512,
@@ -47,7 +47,7 @@ def write_records_with_beam(
     Args:
         source: the annotated faces.
         output: a folder that does not exist or is empty.
-        stored: how squares are cut.
+        square_format: how squares are cut.
         crop: a crop rule or its name (`wing_tf.data.crop_rules`); the source's own if None.
         validation_fraction: the share of training images that is held out.
         faces_per_shard: about how many faces a shard holds (more where there would be more than
@@ -72,7 +72,9 @@ def write_records_with_beam(
         "validation_fraction": validation_fraction,
         "faces_per_shard": faces_per_shard,
     }
-    job = make_job(source, output, stored=stored, crop=crop, strict=strict, **arguments)
+    job = make_job(
+        source, output, square_format=square_format, crop=crop, strict=strict, **arguments
+    )
     names = list(dict.fromkeys(task.shard for task in job.tasks))
     with job.folder() as partial:
         folder = partial.resolve()
@@ -83,7 +85,7 @@ def write_records_with_beam(
             folder,
             job.worker_source,
             arguments,
-            job.stored,
+            job.square_format,
             job.crop,
             job.common,
         )
@@ -127,15 +129,15 @@ def _options(flags: Sequence[str] | None):
     return options
 
 
-_listed: dict[str, dict[str, list[Task]]] = {}  # of the job that this process works on
+_listed: dict[str, dict[str, list[FaceTask]]] = {}  # of the job that this process works on
 
 
-def _tasks(job_id: str, source: Source, arguments: dict[str, Any], shard: str) -> list[Task]:
+def _tasks(job_id: str, source: Source, arguments: dict[str, Any], shard: str) -> list[FaceTask]:
     """Returns a shard's faces; the source is listed once in each process."""
     shards = _listed.get(job_id)
     if shards is None:
         shards = {}
-        for task in place_faces(source.items(), **arguments):
+        for task in assign_shards(source.items(), **arguments):
             shards.setdefault(task.shard, []).append(task)
         _listed.clear()
         _listed[job_id] = shards
@@ -147,20 +149,20 @@ def _write(
     folder: pathlib.Path,
     source: Source,
     arguments: dict[str, Any],
-    stored: StoredSquare,
+    square_format: SquareFormat,
     crop: CropRule,
-    common: Common,
+    common: SharedFields,
     name: str,
 ) -> tuple[str, dict, dict[str, str]]:
     """Writes one shard; returns its name, what the manifest says of it, and the skipped."""
     # A runner may try a shard twice, even at the same time: the file appears when it is whole.
     temporary = folder / f"{name}.{uuid.uuid4().hex}.tfrecord"
-    shard = Shard(temporary)
+    shard = ShardWriter(temporary)
     skipped = {}
     for task in _tasks(job_id, source, arguments, name):
-        square = cut_square(source, stored, crop, task.item)
-        if isinstance(square, Square):
-            shard.write(serialize(square, task.split, common))
+        square = crop_face(source, square_format, crop, task.item)
+        if isinstance(square, CroppedFace):
+            shard.write(serialize_example(square, task.split, common))
         else:
             skipped[task.item.key] = square
     _, facts = shard.close()
@@ -175,7 +177,7 @@ def _report(folder: pathlib.Path, shards: list[tuple[str, dict, dict[str, str]]]
     os.replace(temporary, folder / schema.MANIFEST)
 
 
-def _finish(job: Job, folder: pathlib.Path, strict: bool) -> dict:
+def _finish(job: WriteJob, folder: pathlib.Path, strict: bool) -> dict:
     report = json.loads((folder / schema.MANIFEST).read_text())
     finished = {name: facts for name, facts, _ in report}
     skipped = {key: reason for _, _, some in report for key, reason in some.items()}

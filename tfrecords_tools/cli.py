@@ -4,10 +4,10 @@ wing-tfrecords write --source=ibug_300w --root=300W --output=RECORDS
 wing-tfrecords write --source=wflw --root=WFLW --crop=hrnet --output=RECORDS
 wing-tfrecords write --source=csv --csv=faces.csv --scheme=wflw_98 --output=RECORDS
 wing-tfrecords write --source=coco --coco=hands.json --scheme=hand.json --output=RECORDS
-wing-tfrecords write --source=synthetic --count=4000 --num_test=500 --output=RECORDS
-wing-tfrecords inspect --records=RECORDS [--output=INSPECTION] [--other=RECORDS_2]
+wing-tfrecords write --source=synthetic --num_train=4000 --num_test=500 --output=RECORDS
+wing-tfrecords inspect --data=RECORDS [--output=INSPECTION] [--other_data=RECORDS_2]
 wing-tfrecords balance --data='RECORDS/train-*' --output=BALANCE
-wing-tfrecords residual --records=RECORDS --other=RECORDS_IN_ANOTHER_MARK_UP
+wing-tfrecords residual --data=RECORDS --other_data=RECORDS_IN_ANOTHER_SCHEME
 
 balance writes balance.json (for --config.balance.path of wing-train), histogram.png (before and
 after) and extremes.png (the faces at both ends and in the middle of the pose axis).
@@ -66,14 +66,14 @@ _EXIF = flags.DEFINE_enum(
 )
 _ALIGNED = flags.DEFINE_bool("aligned", None, "celeba: the aligned images instead of the wild.")
 _JOINTS = flags.DEFINE_string("joints", None, "lsp: another file than joints.mat in the folder.")
-_HIDDEN = flags.DEFINE_enum(
-    "hidden",
+_OCCLUDED = flags.DEFINE_enum(
+    "occluded",
     None,
-    ["missing", "keep"],
-    "lsp: what hidden joints are; by default missing in training, kept in the test.",
+    ["ignore", "keep"],
+    "lsp: occluded joints as not annotated, or kept; by default ignored in training, kept in test.",
 )
-_IMAGES = flags.DEFINE_string(
-    "images", None, "cofw68: the folder of COFW_test_color.mat, if it is another one."
+_COFW_ROOT = flags.DEFINE_string(
+    "cofw_root", None, "cofw68: the folder of COFW_test_color.mat, if it is another one."
 )
 _CROP = flags.DEFINE_string(
     "crop",
@@ -95,18 +95,26 @@ _BEAM = flags.DEFINE_bool("beam", False, "Write with Apache Beam: the same files
 _BEAM_OPTIONS = flags.DEFINE_string(
     "beam_options", "", "Beam's own, such as '--runner=DirectRunner --direct_num_workers=2'."
 )
-_COUNT = flags.DEFINE_integer("count", 4000, "synthetic: faces for training and validation.")
+_NUM_TRAIN = flags.DEFINE_integer(
+    "num_train", 4000, "synthetic: faces for training and validation."
+)
 _NUM_TEST = flags.DEFINE_integer("num_test", 500, "synthetic: faces for the split test.")
 _SEED = flags.DEFINE_integer("seed", 0, "synthetic: another seed, other faces.")
 _WIDE_YAW = flags.DEFINE_float(
-    "wide_yaw", 0.38, "synthetic: share of training faces with any yaw; the rest is near frontal."
+    "wide_yaw_fraction",
+    0.38,
+    "synthetic: share of training faces with any yaw; the rest is near frontal.",
 )
-_TEST_WIDE_YAW = flags.DEFINE_float("test_wide_yaw", 0.38, "synthetic: the same of test faces.")
+_TEST_WIDE_YAW = flags.DEFINE_float(
+    "test_wide_yaw_fraction", 0.38, "synthetic: the same of test faces."
+)
 _YAW = flags.DEFINE_float(
-    "yaw_deg", 22.0, "synthetic: standard deviation of the nearly frontal faces' yaw."
+    "yaw_std_deg", 22.0, "synthetic: standard deviation of the nearly frontal faces' yaw."
 )
 _SIZE = flags.DEFINE_integer(
-    "size", 192, "synthetic: side of the rendered image in pixels, of which the face takes half."
+    "image_size",
+    192,
+    "synthetic: side of the rendered image in pixels, of which the face takes half.",
 )
 _SIDE = flags.DEFINE_integer("side", 256, "The stored square's side in pixels, a multiple of 8.")
 _CONTEXT = flags.DEFINE_float("context", 2.0, "The square's side over the face box's longer side.")
@@ -115,12 +123,13 @@ _VALIDATION = flags.DEFINE_float(
     "validation_fraction", 0.1, "Share of training images held out, by a hash of their names."
 )
 _PER_SHARD = flags.DEFINE_integer("faces_per_shard", 512, "About how many faces a file holds.")
-_PROCESSES = flags.DEFINE_integer("processes", None, "How many read and cut; default: one a core.")
+_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "How many read and cut; default: one a core."
+)
 _STRICT = flags.DEFINE_bool("strict", False, "Stop at the first bad face instead of skipping it.")
-_RECORDS = flags.DEFINE_string("records", None, "inspect, residual: a record folder.")
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 36, "inspect: faces on the contact sheet.")
 _OTHER = flags.DEFINE_string(
-    "other",
+    "other_data",
     None,
     "inspect: other records of the same faces: are pixels counted alike? residual: records of the "
     "same faces in the scheme that the map leads to.",
@@ -132,9 +141,12 @@ _NORMALIZER = flags.DEFINE_string(
     "normalizer", None, "residual: what distances are divided by, if not the scheme's own."
 )
 _DATA = flags.DEFINE_string(
-    "data", None, "balance: training records: a glob, or a folder (its split train)."
+    "data",
+    None,
+    "inspect, residual: a record folder. balance: training records: a glob, or a folder (its split "
+    "train).",
 )
-_BINS = flags.DEFINE_integer("bins", 9, "balance: of the histogram (paper: 300-W 9, AFLW 17).")
+_BINS = flags.DEFINE_integer("num_bins", 9, "balance: of the histogram (paper: 300-W 9, AFLW 17).")
 _CAP = flags.DEFINE_float("cap", 10.0, "balance: how often a rare face is shown at most.")
 _SIGNED = flags.DEFINE_bool("signed", False, "balance: left and right in bins of their own.")
 _COMPONENT = flags.DEFINE_integer(
@@ -160,8 +172,8 @@ def _make_source():
     flags_of = {"path": _COCO if name == "coco" else _CSV} | {
         flag.name: flag
         for flag in (
-            _ROOT, _SCHEME, _CATEGORY, _SPLIT, _ORIGIN, _EXIF, _ALIGNED, _JOINTS, _HIDDEN,
-            _IMAGES, _COUNT, _NUM_TEST, _SEED, _WIDE_YAW, _TEST_WIDE_YAW, _YAW,
+            _ROOT, _SCHEME, _CATEGORY, _SPLIT, _ORIGIN, _EXIF, _ALIGNED, _JOINTS, _OCCLUDED,
+            _COFW_ROOT, _NUM_TRAIN, _NUM_TEST, _SEED, _WIDE_YAW, _TEST_WIDE_YAW, _YAW,
             _SIZE,
         )
     }  # fmt: skip
@@ -194,15 +206,15 @@ def write() -> None:
     """Writes records by the flags."""
     _require(source=_SOURCE.value, output=_OUTPUT.value)
     output = _OUTPUT.value or ""
-    from tfrecords_tools.squares import StoredSquare
+    from tfrecords_tools.square_crops import SquareFormat
 
     if _BEAM_OPTIONS.value and not _BEAM.value:
         raise app.UsageError("--beam_options needs --beam.")
     if _BEAM.value and _PROCESSES.value is not None:
-        raise app.UsageError("--processes is not for --beam: see --beam_options.")
+        raise app.UsageError("--num_processes is not for --beam: see --beam_options.")
     source = _make_source()
     options: dict[str, Any] = {
-        "stored": StoredSquare(
+        "square_format": SquareFormat(
             side=_SIDE.value, context=_CONTEXT.value, jpeg_quality=_QUALITY.value
         ),
         "crop": _crop_rule(source),
@@ -237,8 +249,8 @@ def print_manifest(manifest: dict, most_skipped: int = 20) -> None:
 
 def inspect() -> None:
     """Prints the manifest, and images, figures and warnings of what the records hold."""
-    _require(records=_RECORDS.value)
-    folder = pathlib.Path(_RECORDS.value or "")
+    _require(data=_DATA.value)
+    folder = pathlib.Path(_DATA.value or "")
     path = folder / "manifest.json"
     if not path.is_file():
         raise ValueError(f"No manifest at {path}: {folder} was not written by `wing-tfrecords`.")
@@ -271,12 +283,12 @@ def balance() -> None:
 
 def residual() -> None:
     """Prints how far a map between two schemes is off."""
-    _require(records=_RECORDS.value, other=_OTHER.value)
+    _require(data=_DATA.value, other_data=_OTHER.value)
     from tfrecords_tools.inspection.residual import describe_residual, map_residual
 
     scheme_map = load_scheme_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
     result = map_residual(
-        _RECORDS.value or "",
+        _DATA.value or "",
         _OTHER.value or "",
         scheme_map=scheme_map,
         normalizer=_NORMALIZER.value,

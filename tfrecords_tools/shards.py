@@ -13,7 +13,7 @@ from wing_tf.data import record_schema as schema
 
 
 @dataclasses.dataclass(frozen=True)
-class Square:
+class CroppedFace:
     """One face, cut and compressed, in plain types: what is its own in a record."""
 
     item: Item
@@ -27,7 +27,7 @@ class Square:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Common:
+class SharedFields:
     """What all records of a set share.
 
     Attributes:
@@ -45,7 +45,7 @@ class Common:
     side: int
 
 
-def serialize(square: Square, split: str, common: Common) -> bytes:
+def serialize_example(square: CroppedFace, split: str, common: SharedFields) -> bytes:
     """Returns a face as the bytes of a ``tf.train.Example``; see `wing_tf.data.record_schema`."""
     import tensorflow as tf
 
@@ -86,7 +86,7 @@ def serialize(square: Square, split: str, common: Common) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-class Shard:
+class ShardWriter:
     """One shard file that is being written.
 
     Args:

@@ -18,10 +18,10 @@ from collections.abc import Iterator
 import cv2
 import tqdm
 
-from tfrecords_tools.job import make_job
-from tfrecords_tools.shards import Shard, Square, serialize
+from tfrecords_tools.shards import CroppedFace, ShardWriter, serialize_example
 from tfrecords_tools.sources.base import Item, Source
-from tfrecords_tools.squares import StoredSquare, cut_square
+from tfrecords_tools.square_crops import SquareFormat, crop_face
+from tfrecords_tools.write_job import make_job
 from wing_tf.data.crop_rules import CropRule
 
 
@@ -29,7 +29,7 @@ def write_records(
     source: Source,
     output: str | pathlib.Path,
     *,
-    stored: StoredSquare | None = None,
+    square_format: SquareFormat | None = None,
     crop: str | CropRule | None = None,
     validation_fraction: float = 0.1,
     faces_per_shard: int = 512,
@@ -42,7 +42,7 @@ def write_records(
     Args:
         source: the annotated faces.
         output: a folder that does not exist or is empty.
-        stored: how squares are cut.
+        square_format: how squares are cut.
         crop: a crop rule or its name (`wing_tf.data.crop_rules`); the source's own if None.
         validation_fraction: the share of training images that is held out.
         faces_per_shard: about how many faces a shard holds (more where there would be more than
@@ -61,14 +61,14 @@ def write_records(
     job = make_job(
         source,
         output,
-        stored=stored,
+        square_format=square_format,
         crop=crop,
         validation_fraction=validation_fraction,
         faces_per_shard=faces_per_shard,
         strict=strict,
     )
     common = job.common
-    cut = functools.partial(cut_square, job.worker_source, job.stored, job.crop)
+    cut = functools.partial(crop_face, job.worker_source, job.square_format, job.crop)
     skipped: dict[str, str] = {}
     finished: dict[str, dict] = {}
     with job.folder() as folder, contextlib.ExitStack() as stack:
@@ -78,13 +78,13 @@ def write_records(
         bar = tqdm.tqdm(squares, total=len(job.tasks), unit="face", disable=not progress)
         pairs = zip(job.tasks, bar, strict=True)
         for _, part in itertools.groupby(pairs, key=lambda pair: pair[0].split):
-            shards: dict[str, Shard] = {}
+            shards: dict[str, ShardWriter] = {}
             try:
                 for task, square in part:
                     if task.shard not in shards:
-                        shards[task.shard] = Shard(folder / task.shard)
-                    if isinstance(square, Square):
-                        shards[task.shard].write(serialize(square, task.split, common))
+                        shards[task.shard] = ShardWriter(folder / task.shard)
+                    if isinstance(square, CroppedFace):
+                        shards[task.shard].write(serialize_example(square, task.split, common))
                     elif strict:
                         raise ValueError(f"{task.item.key}: {square}")
                     else:
@@ -132,7 +132,7 @@ def _num_cores() -> int:
 
 def _in_order(
     pool, cut, items: list[Item], *, ahead: int, chunk: int = 16
-) -> Iterator[Square | str]:
+) -> Iterator[CroppedFace | str]:
     """Keeps a bounded number of chunks in flight: memory stays flat for any data set."""
     chunks = (items[i : i + chunk] for i in range(0, len(items), chunk))
     submit = functools.partial(pool.submit, _cut_chunk, cut)
@@ -143,5 +143,5 @@ def _in_order(
         yield from done
 
 
-def _cut_chunk(cut, items: list[Item]) -> list[Square | str]:
+def _cut_chunk(cut, items: list[Item]) -> list[CroppedFace | str]:
     return [cut(item) for item in items]

@@ -80,7 +80,7 @@ def test_a_usage_error_does_not_wait_for_tensorflow():
         (["reproduce", "--table=wing_loses", "--output=x"], "wing_losses"),
         (["tfrecords", "write", "--output=x"], "--source is needed"),
         (["tfrecords", "write", "--source=csv", "--output=x", "--csv=y"], "needs --scheme"),
-        (["tfrecords", "inspect", "--records=nowhere"], "error: No manifest at"),
+        (["tfrecords", "inspect", "--data=nowhere"], "error: No manifest at"),
         (["evaluate", "--model=m", "--data=d"], "--output"),
         (["train", "--config=configs/absent.py", "--workdir=w"], "absent.py"),
         (["train", "--config=configs/smoke.py", "--workdir=w", "--config.batchsize=3"],
@@ -126,7 +126,7 @@ def test_the_whole_path_by_commands(tmp_path):
     assert manifest["counts"]["test_helen"] == 8
     assert set(manifest["counts"]) == {"train", "validation", "test_helen"}
 
-    done = _command("tfrecords", "inspect", f"--records={records}")
+    done = _command("tfrecords", "inspect", f"--data={records}")
     assert done.returncode == 0, done.stderr
     assert cv2.imread(str(tmp_path / "records_inspection/contact_sheet.png")).shape[0] > 300
 
@@ -201,7 +201,7 @@ def test_an_unwritable_folder_is_refused(model, synthetic_records, tmp_path):
 def test_balance_and_reproduce(synthetic_records, tmp_path):
     done = _command(
         "tfrecords", "balance", f"--data={synthetic_records}/train-*",
-        f"--output={tmp_path / 'balance'}", "--bins=5",
+        f"--output={tmp_path / 'balance'}", "--num_bins=5",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     files = {path.name for path in (tmp_path / "balance").iterdir()}

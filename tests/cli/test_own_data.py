@@ -59,7 +59,7 @@ def test_from_a_folder_of_images_to_a_file_for_a_phone(tmp_path):
     assert manifest["scheme_definition"]["pairs"] == SCHEME["pairs"]
     assert manifest["crop_rule"]["name"] == "pipnet"
     (tmp_path / "face_12.json").unlink()  # it is in the records now
-    assert "64 faces" in _command("tfrecords_tools.cli", "inspect", f"--records={records}")
+    assert "64 faces" in _command("tfrecords_tools.cli", "inspect", f"--data={records}")
     for name in ("one", "two"):
         _command(
             "wing_tf.cli.train", "--config=configs/smoke.py", f"--workdir={tmp_path / name}",

@@ -59,7 +59,9 @@ def model():
 @pytest.fixture(scope="module")
 def face(tmp_path_factory):
     """An image with a face that is found, and its landmarks."""
-    source = SyntheticSource(count=0, num_test=8, seed=77, size=240, test_wide_yaw=0.0)
+    source = SyntheticSource(
+        num_train=0, num_test=8, seed=77, image_size=240, test_wide_yaw_fraction=0.0
+    )
     loaded = source.load(list(source.items())[-1])
     path = tmp_path_factory.mktemp("face") / "face.png"
     cv2.imwrite(str(path), np.ascontiguousarray(loaded.image[..., ::-1]))

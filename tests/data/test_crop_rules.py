@@ -4,7 +4,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tfrecords_tools.crops import awing_box, face_box
+from tfrecords_tools.face_boxes import awing_box, face_box
 from tfrecords_tools.sources import BadRecordError, Face, Ibug300WSource
 from tfrecords_tools.synthetic import render_face
 from wing_tf.data.crop_rules import CROP_RULES, CropRule, get_crop_rule

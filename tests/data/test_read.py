@@ -150,11 +150,14 @@ def test_foreign_files_are_refused(tmp_path):
 
 def test_sets_that_do_not_fit_together_are_refused(synthetic_records, tmp_path):
     from tfrecords_tools.sources import SyntheticSource
-    from tfrecords_tools.squares import StoredSquare
+    from tfrecords_tools.square_crops import SquareFormat
     from tfrecords_tools.writer import write_records
 
     write_records(
-        SyntheticSource(count=4), tmp_path / "small", stored=StoredSquare(side=64), progress=False
+        SyntheticSource(num_train=4),
+        tmp_path / "small",
+        square_format=SquareFormat(side=64),
+        progress=False,
     )
     files = find_shards(f"{synthetic_records},{tmp_path / 'small'}", "train")
     with pytest.raises(ValueError, match=r"one scheme and one square side.*side 96.*side 64"):

@@ -7,7 +7,7 @@ import tensorflow as tf
 from dots import DOT, DotSource, centroids
 from keras import ops
 
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import training_batches
@@ -27,8 +27,14 @@ FIRST = Augmentation(flip=0.5, rotation_deg=30, scale=0.1, translation=0.05, box
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dots") / "records"
-    write_records(DotSource(count=12), folder, stored=StoredSquare(side=192), validation_fraction=0,
-                  num_processes=1, progress=False)  # fmt: skip
+    write_records(
+        DotSource(count=12),
+        folder,
+        square_format=SquareFormat(side=192),
+        validation_fraction=0,
+        num_processes=1,
+        progress=False,
+    )
     return open_records(find_shards(str(folder)))
 
 

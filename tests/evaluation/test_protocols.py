@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfrecords_tools.sources import Face, Item, Source
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.evaluator import evaluate
@@ -44,7 +44,7 @@ class Drawn(Source):
         ]
 
     def load(self, item):
-        generator = np.random.default_rng(item.payload)
+        generator = np.random.default_rng(item.source_data)
         image = generator.integers(0, 256, (120, 130, 3), np.uint8)
         landmarks = generator.uniform(20, 100, (self.scheme.num_landmarks, 2))
         box = None if self.box is None else np.array(self.box, float)
@@ -53,7 +53,7 @@ class Drawn(Source):
 
 def _write(folder, source, **options):
     options = {
-        "stored": StoredSquare(side=64),
+        "square_format": SquareFormat(side=64),
         "validation_fraction": 0,
         "progress": False,
     } | options

@@ -49,7 +49,7 @@ def test_a_stranger_gets_the_same_landmarks(tmp_path, square):
     write_saved_model(deployed_network(network, spec), spec, tmp_path / "saved_model")
     (weights,) = (tmp_path / "saved_model" / "variables").glob("*.data-*")
     assert weights.stat().st_size < 1.2 * 4 * network.count_params()  # each is there once
-    source = SyntheticSource(count=3, size=240)
+    source = SyntheticSource(num_train=3, image_size=240)
     faces = [source.load(item) for item in source.items()]
     # One box leaves its image, one asks for a smaller crop than the input.
     boxes = np.stack([landmark_box(face.landmarks_px) for face in faces])

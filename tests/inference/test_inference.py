@@ -41,7 +41,7 @@ def test_a_source_image_and_its_record_agree(network, synthetic_records):
 
     records = open_records(find_shards(str(synthetic_records), "test"))
     by_record = predict_batches(compile_network(network), crop_batches(records, MODEL_SPEC))
-    source = SyntheticSource(count=160, num_test=24, seed=1)
+    source = SyntheticSource(num_train=160, num_test=24, seed=1)
     landmarker = Landmarker(network, spec=MODEL_SPEC)
     items = {item.key: item for item in source.items()}
     for key, box, landmarks in list(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from dots import DOT, DotSource, centroids, dot_network
 
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import read_faces, training_batches
@@ -28,7 +28,7 @@ TOLERANCE = 0.05
 def records(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dots") / "records"
     write_records(
-        SOURCE, folder, stored=StoredSquare(side=256), validation_fraction=0, progress=False,
+        SOURCE, folder, square_format=SquareFormat(side=256), validation_fraction=0, progress=False,
         num_processes=0,
     )  # fmt: skip
     return open_records(find_shards(str(folder)))

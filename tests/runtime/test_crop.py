@@ -5,7 +5,7 @@ import numpy as np
 from dots import DOT, DotSource, dot_network
 
 from tfrecords_tools.sources import SyntheticSource
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.predict import crop_batches
@@ -18,9 +18,13 @@ from wing_tf.runtime import Landmarker
 def _crops_of_records(source, folder, spec):
     """Yields key, crop, map to the source and box of each face, by way of records."""
     write_records(
-        source, folder, stored=StoredSquare(side=256, jpeg_quality=98), validation_fraction=0,
-        progress=False, num_processes=0,
-    )  # fmt: skip
+        source,
+        folder,
+        square_format=SquareFormat(side=256, jpeg_quality=98),
+        validation_fraction=0,
+        progress=False,
+        num_processes=0,
+    )
     for batch in crop_batches(open_records(find_shards(str(folder))), spec):
         yield from zip(batch.key, batch.image, batch.crop_to_source, batch.box_xyxy_px, strict=True)
 
@@ -30,7 +34,7 @@ def test_it_shows_the_same_as_the_records_crop(export, tmp_path):
     keras.utils.set_random_seed(0)
     network = cnn6(68, input_size=64, width=0.1)
     landmarker = Landmarker(export(network, spec, tmp_path / "model.tflite"))
-    source = SyntheticSource(count=6, seed=1, size=700)
+    source = SyntheticSource(num_train=6, seed=1, image_size=700)
     items = {item.key: item for item in source.items()}
     differences, moves = [], []
     for key, crop, to_source, box in _crops_of_records(source, tmp_path / "records", spec):

@@ -26,7 +26,9 @@ def test_it_is_small_and_says_what_it_is():
 
 def test_it_finds_the_landmarks_of_rendered_faces():
     landmarker = Landmarker(scheme="ibug_68")
-    source = SyntheticSource(count=0, num_test=12, seed=77, size=240, test_wide_yaw=0.0)
+    source = SyntheticSource(
+        num_train=0, num_test=12, seed=77, image_size=240, test_wide_yaw_fraction=0.0
+    )
     errors = []
     for item in source.items():
         face = source.load(item)

@@ -7,9 +7,9 @@ import pytest
 from dots import DotSource
 
 from tfrecords_tools.beam import write_records_with_beam
-from tfrecords_tools.job import make_job
 from tfrecords_tools.sources import CsvSource, Item, SyntheticSource
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
+from tfrecords_tools.write_job import make_job
 from tfrecords_tools.writer import write_records
 
 try:
@@ -20,7 +20,7 @@ else:
     _missing = ""
 
 needs_beam = pytest.mark.skipif(bool(_missing), reason=f"Apache Beam: {_missing}")
-SIDE = StoredSquare(side=64)
+SIDE = SquareFormat(side=64)
 
 
 def _bytes(folder: pathlib.Path) -> dict[str, bytes]:
@@ -45,7 +45,7 @@ def _with_a_shard_of_bad_faces():
     source = Splits()
     tasks = make_job(source, "nowhere", faces_per_shard=3).tasks
     shard = next(task.shard for task in tasks if task.split == "test_a")
-    source.bad += tuple(task.item.payload for task in tasks if task.shard == shard)
+    source.bad += tuple(task.item.source_data for task in tasks if task.shard == shard)
     return source, shard
 
 
@@ -58,10 +58,15 @@ def _with_a_shard_of_bad_faces():
 def test_the_same_files_as_on_one_machine(tmp_path, options):
     source, emptied = _with_a_shard_of_bad_faces()
     local = write_records(
-        source, tmp_path / "local", stored=SIDE, faces_per_shard=3, num_processes=0, progress=False
+        source,
+        tmp_path / "local",
+        square_format=SIDE,
+        faces_per_shard=3,
+        num_processes=0,
+        progress=False,
     )
     manifest = write_records_with_beam(
-        source, tmp_path / "beam", stored=SIDE, faces_per_shard=3, pipeline_options=options
+        source, tmp_path / "beam", square_format=SIDE, faces_per_shard=3, pipeline_options=options
     )
     assert manifest == local
     assert _bytes(tmp_path / "beam") == _bytes(tmp_path / "local")
@@ -82,7 +87,7 @@ def test_workers_list_a_file_of_ones_own_again(tmp_path):
     rows[4], rows[9], rows[11] = f"b.png,{good},train", "a.png,1,2", f"a.png,x{good},test"
     (tmp_path / "faces.csv").write_text("\n".join([header, *rows]) + "\n")
     source = CsvSource(tmp_path / "faces.csv", scheme="celeba_5")
-    options = {"stored": SIDE, "faces_per_shard": 4}
+    options = {"square_format": SIDE, "faces_per_shard": 4}
     local = write_records(source, tmp_path / "l", num_processes=0, progress=False, **options)
     assert write_records_with_beam(source, tmp_path / "beam", **options) == local
     assert _bytes(tmp_path / "beam") == _bytes(tmp_path / "l")
@@ -93,10 +98,10 @@ def test_workers_list_a_file_of_ones_own_again(tmp_path):
 @needs_beam
 @pytest.mark.slow  # each process imports TensorFlow and Beam
 def test_two_processes_write_the_same_files(tmp_path):
-    source = SyntheticSource(count=24, num_test=8, seed=1, size=128)
-    write_records(source, tmp_path / "local", stored=SIDE, faces_per_shard=8, progress=False)
+    source = SyntheticSource(num_train=24, num_test=8, seed=1, image_size=128)
+    write_records(source, tmp_path / "local", square_format=SIDE, faces_per_shard=8, progress=False)
     write_records_with_beam(
-        source, tmp_path / "beam", stored=SIDE, faces_per_shard=8,
+        source, tmp_path / "beam", square_format=SIDE, faces_per_shard=8,
         pipeline_options=["--direct_num_workers=2"],
     )  # fmt: skip
     assert _bytes(tmp_path / "beam") == _bytes(tmp_path / "local")

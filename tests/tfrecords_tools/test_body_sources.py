@@ -11,7 +11,7 @@ from tfrecords_tools.sources import BadRecordError, LspExtendedSource, LspSource
 
 
 def _write_lsp(root, count=1002, name="joints.mat"):
-    """Person 1 and 2 train, 1001 and 1002 test; joint 3 is hidden, joint 5 of the last, too."""
+    """Person 1 and 2 train, 1001 and 1002 test; joint 3 is occluded, joint 5 of the last, too."""
     joints = np.zeros((3, 14, count))
     joints[:2] = spread_points(14).T[..., None] + 1
     points = {}
@@ -32,12 +32,12 @@ def test_lsp(tmp_path):
     assert [item.split for item in items[999:1001]] == ["train", "test"]
     assert source.count_differences(items) == ["test: 2 faces, officially 1000"]
 
-    test = source.load(items[1001])  # hidden joints count
+    test = source.load(items[1001])  # occluded joints count
     assert_dots(test, points[1001])
     assert np.flatnonzero(test.visibility == 1).tolist() == [3, 5]
     assert test.box_xyxy_px is None
 
-    train = source.load(items[1])  # hidden joints have no weight
+    train = source.load(items[1])  # occluded joints have no weight
     assert np.flatnonzero(train.visibility != 2).tolist() == [3]
     assert train.visibility[3] == 0
     assert np.isnan(train.landmarks_px[3]).all()
@@ -49,10 +49,10 @@ def test_lsp(tmp_path):
         source.load(items[499])
 
 
-@pytest.mark.parametrize(("hidden", "flag"), [("missing", 0), ("keep", 1)])
-def test_lsp_hidden_joints_as_asked(tmp_path, hidden, flag):
+@pytest.mark.parametrize(("occluded", "flag"), [("ignore", 0), ("keep", 1)])
+def test_lsp_occluded_joints_are_ignored_or_kept(tmp_path, occluded, flag):
     _write_lsp(tmp_path)
-    source = LspSource(tmp_path, hidden=hidden)
+    source = LspSource(tmp_path, occluded=occluded)
     items = source.items()
     for index in (0, 1000):
         assert source.load(items[index]).visibility.tolist() == [2, 2, 2, flag] + [2] * 10
@@ -67,16 +67,16 @@ def test_lsp_other_joints_and_faults(tmp_path):
     observer = spread_points(14, 7).T[..., None] + 1
     scipy.io.savemat(tmp_path / "lsp-joints-OC.mat", {"joints": observer})
     source = LspSource(tmp_path, joints="lsp-joints-OC.mat")
-    face = source.load(source.items()[0])  # no third row: no joint is hidden
+    face = source.load(source.items()[0])  # no third row: no joint is occluded
     np.testing.assert_array_equal(face.landmarks_px, spread_points(14, 7))
     assert (face.visibility == 2).all()
     np.testing.assert_array_equal(face.image, dotted(points[0]))
     scipy.io.savemat(tmp_path / "joints.mat", {"joints": np.zeros((14, 3, 10))})
     with pytest.raises(ValueError, match="must be 3 x 14 x N .* Found: 14 x 3 x 10"):
         LspSource(tmp_path).items()
-    with pytest.raises(ValueError, match="`hidden` must be 'missing', 'keep' or None"):
-        LspSource(tmp_path, hidden="drop")
-    (tmp_path / "images").rename(tmp_path / "images")
+    with pytest.raises(ValueError, match="`occluded` must be one of"):
+        LspSource(tmp_path, occluded="drop")
+    (tmp_path / "images").rename(tmp_path / "elsewhere")
     with pytest.raises(ValueError, match="no .*images"):
         LspSource(tmp_path)
 

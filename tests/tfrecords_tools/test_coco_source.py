@@ -191,7 +191,7 @@ def test_real_faces_through_three_formats(real_faces, tmp_path):
     header += [*(f"v{i}" for i in range(68)), "split"]
     images, annotations, rows = [], [], []
     for number, (item, face) in enumerate(zip(items, faces, strict=True)):
-        path = item.payload[0].relative_to(real_faces).as_posix()
+        path = item.source_data[0].relative_to(real_faces).as_posix()
         points, flags = face.landmarks_px, face.visibility
         rows.append([path, *map(repr, points.ravel().tolist()), *flags.tolist(), item.split])
         images.append({"id": number, "file_name": path, "split": item.split})

@@ -135,7 +135,7 @@ def test_bad_rows_are_named_by_the_lines_of_the_file(tmp_path):
         "line 9": "10 fields, where the header has 11",
         "line 10": "the path is empty",
     }
-    assert source.items()[1].payload.points.tolist()[0] == [10, 20]  # and again, the same
+    assert source.items()[1].source_data.points.tolist()[0] == [10, 20]  # and again, the same
     assert len(source.skipped) == 6
 
 
@@ -175,10 +175,10 @@ def test_a_box_of_zeros_is_none(tmp_path):
     assert source.has_boxes
 
 
-def test_faces_of_one_photograph_by_the_column_image(tmp_path):
+def test_source_image_column_groups_faces_of_one_photograph(tmp_path):
     path = _csv(
         tmp_path,
-        FIVE + ",image",
+        FIVE + ",source_image",
         GOOD + ",photo 1",
         GOOD.replace("a", "b", 1) + ",photo 1",
         GOOD + ",",

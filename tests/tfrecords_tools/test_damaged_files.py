@@ -23,8 +23,8 @@ from tfrecords_tools.sources import (
     LspExtendedSource,
     LspSource,
 )
-from tfrecords_tools.sources.owners_files import open_mat73, read_mat
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.sources.dataset_files import open_mat73, read_mat
+from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 
 
@@ -124,7 +124,7 @@ def test_one_damaged_file_of_cofw68_costs_one_face(tmp_path, damage):
     with pytest.raises(BadRecordError, match=r"2_points\.mat"):
         source.load(source.items()[1])
     manifest = write_records(
-        source, tmp_path / "r", stored=StoredSquare(side=64), num_processes=0, progress=False
+        source, tmp_path / "r", square_format=SquareFormat(side=64), num_processes=0, progress=False
     )
     assert manifest["counts"] == {"test": 2}
     assert list(manifest["skipped"]) == ["test/0002"]
@@ -154,7 +154,7 @@ def test_a_damaged_image_of_cofw_costs_one_face(tmp_path):
     with pytest.raises(BadRecordError, match="no image 2"):
         source.load(items[1])
     manifest = write_records(
-        source, tmp_path / "r", stored=StoredSquare(side=64), validation_fraction=0,
+        source, tmp_path / "r", square_format=SquareFormat(side=64), validation_fraction=0,
         num_processes=0, progress=False,
     )  # fmt: skip
     assert manifest["counts"] == {"test": 1, "train": 1}

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords_tools.sources import CocoSource, CsvSource, Ibug300WSource
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data import record_schema as schema
 
@@ -34,7 +34,7 @@ def _write_three(root, folder, items, load):
     """Writes faces through ``ibug_300w``, ``csv`` and ``coco``; returns the record folders."""
     rows, images, annotations = [], [], []
     for number, item in enumerate(items):
-        path = item.payload[0].relative_to(root).as_posix()
+        path = item.source_data[0].relative_to(root).as_posix()
         points = load(item).landmarks_px
         rows.append([path, item.split, item.source_image, *map(repr, points.ravel().tolist())])
         images.append(
@@ -65,7 +65,7 @@ def _write_three(root, folder, items, load):
     }
     for name, source in sources.items():
         write_records(
-            source, folder / name, stored=StoredSquare(side=128), crop="landmark_box",
+            source, folder / name, square_format=SquareFormat(side=128), crop="landmark_box",
             validation_fraction=0.1, faces_per_shard=16, num_processes=0, progress=False,
         )  # fmt: skip
     return [folder / name for name in sources]

@@ -6,7 +6,7 @@ import scipy.io
 from official_files import dotted, spread_points, write_ibug_boxes, write_image
 
 from tfrecords_tools.sources import Ibug300WSource
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 
 FACES = (
@@ -88,7 +88,7 @@ def test_afws_boxes_in_ibugs_file(tmp_path):
 
 def test_faces_without_a_box_are_skipped_where_the_rule_needs_one(tmp_path):
     root = _tree(tmp_path / "300W")
-    options = {"stored": StoredSquare(side=64), "num_processes": 0, "progress": False}
+    options = {"square_format": SquareFormat(side=64), "num_processes": 0, "progress": False}
     with pytest.raises(ValueError, match="ibug_300w has none here"):
         write_records(Ibug300WSource(root), tmp_path / "r", crop="dataset_box", **options)
     write_ibug_boxes(root / "bounding_boxes_afw.mat", {"11_1.jpg": _box(1), "11_2.jpg": [0] * 4})

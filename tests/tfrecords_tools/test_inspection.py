@@ -21,7 +21,7 @@ from tfrecords_tools.inspection.plots import plot_boxes
 from tfrecords_tools.inspection.report import describe
 from tfrecords_tools.inspection.survey import survey_records
 from tfrecords_tools.sources import Item, SyntheticSource
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.geometry import procrustes
 from wing_tf.landmarks import get_scheme, scheme_from_dict
@@ -33,7 +33,7 @@ IMAGES = ("contact_sheet", "mean_shape", "pose", "boxes", "visibility")
 
 @functools.cache
 def _render(number, split):
-    source = SyntheticSource(count=28, num_test=12, seed=5, size=112)
+    source = SyntheticSource(num_train=28, num_test=12, seed=5, image_size=112)
     return source.load(Item("", "", split, number))
 
 
@@ -42,12 +42,12 @@ class Altered(SyntheticSource):
 
     has_boxes = True  # of some changed ones
 
-    def __init__(self, change=None, *, count=28):
-        super().__init__(count=count, num_test=12, seed=5)
+    def __init__(self, change=None, *, num_train=28):
+        super().__init__(num_train=num_train, num_test=12, seed=5)
         self.change = change
 
     def load(self, item):
-        face = _render(item.payload, "test" if item.payload < 12 else "train")
+        face = _render(item.source_data, "test" if item.source_data < 12 else "train")
         return face if self.change is None else self.change(item, face)
 
 
@@ -55,12 +55,17 @@ class Altered(SyntheticSource):
 def _frontal():
     """Numbers of faces that are turned by less than 40 degrees."""
     source = Altered()
-    return [i.payload for i in source.items() if abs(source.load(i).angles_deg[0]) < 40]
+    return [i.source_data for i in source.items() if abs(source.load(i).angles_deg[0]) < 40]
 
 
 def _write(path, source, **options):
     write_records(
-        source, path, stored=StoredSquare(side=96), num_processes=0, progress=False, **options
+        source,
+        path,
+        square_format=SquareFormat(side=96),
+        num_processes=0,
+        progress=False,
+        **options,
     )
     return path
 
@@ -119,7 +124,7 @@ def test_faces_whose_points_are_all_exchanged(tmp_path):
     wrong = (_frontal()[0], _frontal()[-1])
 
     def change(item, face):
-        return _moved(face, face.landmarks_px[FLIP]) if item.payload in wrong else face
+        return _moved(face, face.landmarks_px[FLIP]) if item.source_data in wrong else face
 
     found = _check(_write(tmp_path / "r", Altered(change)))
     assert set(found) == {"swapped_faces"}
@@ -134,7 +139,7 @@ def test_single_pairs_that_are_exchanged(tmp_path):
 
     def change(item, face):
         landmarks = face.landmarks_px.copy()
-        if pair := wrong.get(item.payload):
+        if pair := wrong.get(item.source_data):
             landmarks[list(pair)] = landmarks[list(pair[::-1])]
         return _moved(face, landmarks)
 
@@ -193,14 +198,14 @@ def test_a_mark_up_of_ones_own_with_faults(tmp_path):
     wrong = _frontal()[2]
 
     def one(item, face):
-        return _moved(face, face.landmarks_px[FLIP]) if item.payload == wrong else face
+        return _moved(face, face.landmarks_px[FLIP]) if item.source_data == wrong else face
 
     found = _check(_write(tmp_path / "one", OwnScheme(pairs, one)))
     assert set(found) == {"swapped_faces"}
     assert found["swapped_faces"].first == [_key(wrong)]
 
     def many(item, face):
-        return _moved(face, face.landmarks_px[FLIP]) if item.payload % 3 == 0 else face
+        return _moved(face, face.landmarks_px[FLIP]) if item.source_data % 3 == 0 else face
 
     found = _check(_write(tmp_path / "many", OwnScheme(pairs, many)))
     assert set(found) == {"turned_round"}
@@ -247,7 +252,7 @@ def test_one_image_in_two_splits(tmp_path):
 )
 def test_an_origin_that_is_off(clean, tmp_path, shift, words):
     def change(item, face):
-        noise = np.random.default_rng(item.payload).normal(0, 0.3, (68, 2))
+        noise = np.random.default_rng(item.source_data).normal(0, 0.3, (68, 2))
         return _moved(face, face.landmarks_px + shift + noise - np.median(noise, axis=0))
 
     found = _check(clean, _write(tmp_path / "other", Altered(change)))
@@ -262,12 +267,14 @@ def test_faces_are_matched_by_image_where_keys_differ(clean, tmp_path):
     class Renamed(Altered):
         def items(self):
             return [
-                dataclasses.replace(item, key=f"other/{item.payload}", source_image=f"x/{name}.jpg")
+                dataclasses.replace(
+                    item, key=f"other/{item.source_data}", source_image=f"x/{name}.jpg"
+                )
                 for item in super().items()
                 for name in [item.source_image.rpartition("/")[2]]
             ]
 
-    source = Renamed(lambda item, face: _moved(face, face.landmarks_px + 1.0), count=8)
+    source = Renamed(lambda item, face: _moved(face, face.landmarks_px + 1.0), num_train=8)
     report = inspect_records(clean, tmp_path / "seen", other=_write(tmp_path / "other", source))
     assert report["origin"]["faces"] == 20
     np.testing.assert_allclose(report["origin"]["median_px"], -1.0, atol=1e-3)
@@ -285,7 +292,7 @@ def test_records_that_can_not_be_compared(clean, tmp_path):
 def test_boxes_that_miss_points(tmp_path):
     def change(item, face):
         low, high = face.landmarks_px.min(axis=0), face.landmarks_px.max(axis=0)
-        if item.payload == 4:
+        if item.source_data == 4:
             high = high - [0, 0.3 * (high - low)[1]]  # the chin is out
         return dataclasses.replace(face, box_xyxy_px=np.concatenate([low - 2, high + 2]))
 
@@ -309,7 +316,7 @@ def test_boxes_without_height_or_width_have_figures(tmp_path):
     class Row(DotSource):
         def load(self, item):
             face = super().load(item)
-            face.landmarks_px[:, item.payload % 2] = 100.0
+            face.landmarks_px[:, item.source_data % 2] = 100.0
             return face
 
     warnings = []
@@ -354,7 +361,7 @@ def test_one_face_with_missing_points(tmp_path):
 
 def test_hashing_on_small_images_leaves_landmarks_where_they_are(tmp_path):
     write_records(
-        Altered(count=1), tmp_path / "r", stored=StoredSquare(side=256),
+        Altered(num_train=1), tmp_path / "r", square_format=SquareFormat(side=256),
         num_processes=0, progress=False,
     )  # fmt: skip
     small, full = survey_records(tmp_path / "r"), survey_records(tmp_path / "r", images=False)

@@ -203,7 +203,7 @@ def test_a_hundred_thousand_plain_images_are_no_trouble():
 
 
 def test_a_hash_stays_through_scaling_and_compression():
-    face = SyntheticSource(count=1, size=256).load(Item("", "", "train", 0)).image
+    face = SyntheticSource(num_train=1, image_size=256).load(Item("", "", "train", 0)).image
     _, jpeg = cv2.imencode(".jpg", cv2.resize(face, (128, 128)), [cv2.IMWRITE_JPEG_QUALITY, 40])
     ours, thumbnail = image_hash(face)
     theirs, other = image_hash(cv2.imdecode(jpeg, cv2.IMREAD_COLOR))
@@ -215,7 +215,7 @@ def test_a_hash_stays_through_scaling_and_compression():
 
 def test_numbers_stand_beside_their_points():
     scheme = get_scheme("ibug_68")
-    source = SyntheticSource(count=1, wide_yaw=0, yaw_deg=0)
+    source = SyntheticSource(num_train=1, wide_yaw_fraction=0, yaw_std_deg=0)
     landmarks = source.load(source.items()[0]).landmarks_px * 4
     landmarks[5] = np.nan
     places = number_places(landmarks, scheme, 10.0)

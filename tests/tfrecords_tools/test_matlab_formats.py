@@ -18,7 +18,7 @@ from official_files import (
 )
 
 from tfrecords_tools.sources import AflwSource, BadRecordError, Cofw68Source, CofwSource
-from tfrecords_tools.sources.owners_files import read_mat
+from tfrecords_tools.sources.dataset_files import read_mat
 
 
 def _gray(image):
@@ -101,7 +101,7 @@ def test_cofw_faults(tmp_path):
 def test_cofw68(tmp_path, images):
     points = write_cofw68(tmp_path / "COFW68_Data")
     write_mat73(tmp_path / images / "COFW_test_color.mat", {"IsT": [dotted(p) for p in points]})
-    given = {"images": tmp_path / images} if images == "elsewhere" else {}
+    given = {"cofw_root": tmp_path / images} if images == "elsewhere" else {}
     source = pickle.loads(pickle.dumps(Cofw68Source(tmp_path, **given)))
     scipy.io.savemat(tmp_path / "COFW68_Data/test_annotations/4_points.mat", {"Points": [1]})
     items = source.items()
@@ -162,7 +162,7 @@ def test_aflw(tmp_path):
         "test: 3 faces, officially 4386",
         "test_frontal: 2 faces, officially 1314",
     ]
-    assert len(pickle.dumps(items[0].payload)) < 1500
+    assert len(pickle.dumps(items[0].source_data)) < 1500
     for place in ("aflw/data/flickr", "flickr"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         source.images.rename(tmp_path / place)

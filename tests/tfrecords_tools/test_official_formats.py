@@ -261,7 +261,7 @@ def test_celeba_lists_are_read_fast(celeba):
     items = CelebASource(root).items()
     assert time.process_time() - start < 15
     assert len(items) == 200_000
-    assert len(pickle.dumps(items[5].payload)) < 120
+    assert len(pickle.dumps(items[5].source_data)) < 120
 
 
 @pytest.mark.parametrize("parent", ["", "300W/"])

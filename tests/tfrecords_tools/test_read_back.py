@@ -15,7 +15,7 @@ from official_files import (
 )
 
 from tfrecords_tools.sources import AflwSource, CofwSource, WflwSource
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.read import read_faces
 from wing_tf.data.records import find_shards, open_records
@@ -25,7 +25,7 @@ from wing_tf.geometry import apply_affine
 def _read_back(source, folder, **options):
     """Writes a source; returns by key what readers get, in pixels of the source images."""
     manifest = write_records(
-        source, folder, stored=StoredSquare(side=64), validation_fraction=0, num_processes=0,
+        source, folder, square_format=SquareFormat(side=64), validation_fraction=0, num_processes=0,
         progress=False, **options,
     )  # fmt: skip
     assert manifest["skipped"] == {}

@@ -7,7 +7,7 @@ import pytest
 
 from tfrecords_tools.inspection.residual import describe_residual, map_residual
 from tfrecords_tools.sources import SyntheticSource
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.landmarks import find_scheme_map, get_scheme
 
@@ -16,7 +16,7 @@ class Marked(SyntheticSource):
     """The same faces in another scheme, maybe a little off."""
 
     def __init__(self, target, shift=(0.0, 0.0)):
-        super().__init__(count=6, seed=3, wide_yaw=0.0)
+        super().__init__(num_train=6, seed=3, wide_yaw_fraction=0.0)
         self.mapping = None if target == "ibug_68" else find_scheme_map("ibug_68", target)
         self.scheme, self.shift = get_scheme(target), np.array(shift)
 
@@ -29,7 +29,7 @@ class Marked(SyntheticSource):
 
 def _write(folder, source):
     write_records(
-        source, folder, stored=StoredSquare(side=64), num_processes=0, progress=False,
+        source, folder, square_format=SquareFormat(side=64), num_processes=0, progress=False,
         validation_fraction=0,
     )  # fmt: skip
     return folder

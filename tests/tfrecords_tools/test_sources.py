@@ -106,10 +106,10 @@ def test_bad_points_are_refused(tmp_path, text, message):
 def test_bad_images_are_refused(tree):
     source = Ibug300WSource(tree)
     item = source.items()[0]
-    item.payload[0].write_bytes(b"no image")
+    item.source_data[0].write_bytes(b"no image")
     with pytest.raises(BadRecordError, match="cannot decode image"):
         source.load(item)
-    item.payload[0].unlink()
+    item.source_data[0].unlink()
     with pytest.raises(BadRecordError, match="cannot read image"):
         source.load(item)
 
@@ -133,13 +133,13 @@ def test_points_outside_are_kept_and_hidden(tmp_path):
 
 
 def test_synthetic_test_faces_stay_when_training_faces_are_added():
-    few, many = SyntheticSource(count=2, num_test=2), SyntheticSource(count=5, num_test=2)
+    few, many = SyntheticSource(num_train=2, num_test=2), SyntheticSource(num_train=5, num_test=2)
     for a, b in zip(few.items(), many.items(), strict=False):
         assert (a.key, a.split) == (b.key, b.split)
         np.testing.assert_array_equal(few.load(a).image, many.load(b).image)
     assert few.load(few.items()[0]).angles_deg.shape == (3,)
     with pytest.raises(ValueError, match="one of them positive"):
-        SyntheticSource(count=0)
+        SyntheticSource(num_train=0)
 
 
 def test_real_faces(real_faces):
@@ -159,19 +159,21 @@ def test_real_faces(real_faces):
 
 
 def test_wide_yaw_is_the_share_of_turned_heads():
-    made = SyntheticSource(count=40, num_test=40, wide_yaw=0.0, test_wide_yaw=1.0)
+    made = SyntheticSource(
+        num_train=40, num_test=40, wide_yaw_fraction=0.0, test_wide_yaw_fraction=1.0
+    )
     yaw = {"train": [], "test": []}
     for item in made.items():
         yaw[item.split].append(abs(made.load(item).angles_deg[0]))
     assert np.mean(np.array(yaw["train"]) > 60) < 0.05
     assert np.mean(np.array(yaw["test"]) > 60) > 0.15
-    with pytest.raises(ValueError, match="`wide_yaw` must be in"):
-        SyntheticSource(count=1, wide_yaw=2.0)
-    narrow = SyntheticSource(count=20, wide_yaw=0.0, yaw_deg=1.0)
+    with pytest.raises(ValueError, match="`wide_yaw_fraction` must be in"):
+        SyntheticSource(num_train=1, wide_yaw_fraction=2.0)
+    narrow = SyntheticSource(num_train=20, wide_yaw_fraction=0.0, yaw_std_deg=1.0)
     yaws = [narrow.load(item).angles_deg[0] for item in narrow.items()]
     assert 0.5 < np.std(yaws) < 1.5
-    with pytest.raises(ValueError, match="`yaw_deg` must be in"):
-        SyntheticSource(count=1, yaw_deg=-1.0)
+    with pytest.raises(ValueError, match="`yaw_std_deg` must be in"):
+        SyntheticSource(num_train=1, yaw_std_deg=-1.0)
     for wrong in ({"wide_yaw": -1.0}, {"yaw_deg": 91.0}):
         with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be in"):
             render_face(0, 0, **wrong)

@@ -13,9 +13,9 @@ import pytest
 from dots import DotSource
 
 from tfrecords_tools.inspection import inspect_records
-from tfrecords_tools.job import assign_splits
 from tfrecords_tools.sources import CsvSource, Face, Ibug300WSource, Item, SyntheticSource
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
+from tfrecords_tools.write_job import assign_splits
 from tfrecords_tools.writer import write_records
 from wing_tf.data.read import read_faces
 from wing_tf.data.records import find_shards, open_records
@@ -28,12 +28,12 @@ def _bytes(folder: pathlib.Path) -> dict[str, bytes]:
 
 
 def test_the_same_bytes_at_any_number_of_processes(tmp_path):
-    source = SyntheticSource(count=40, num_test=8, seed=1)
+    source = SyntheticSource(num_train=40, num_test=8, seed=1)
     for name, processes in (("one", 1), ("two", 2)):
         write_records(
             source,
             tmp_path / name,
-            stored=StoredSquare(side=64),
+            square_format=SquareFormat(side=64),
             faces_per_shard=16,
             num_processes=processes,
             progress=False,
@@ -50,7 +50,7 @@ def test_the_same_bytes_at_any_number_of_processes(tmp_path):
 
 def test_the_manifest_says_what_was_done(tmp_path):
     returned = write_records(
-        DotSource(20, bad=(3,)), tmp_path / "r", stored=StoredSquare(side=64), progress=False
+        DotSource(20, bad=(3,)), tmp_path / "r", square_format=SquareFormat(side=64), progress=False
     )
     manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())
     assert manifest == returned
@@ -85,7 +85,10 @@ def test_a_split_without_a_usable_face_leaves_no_file(tmp_path):
         def items(self):
             return [
                 Item(
-                    item.key, item.source_image, "test" if item.payload in self.bad else "train", i
+                    item.key,
+                    item.source_image,
+                    "test" if item.source_data in self.bad else "train",
+                    i,
                 )
                 for i, item in enumerate(super().items())
             ]
@@ -105,7 +108,7 @@ def test_a_very_wide_image_is_a_image(tmp_path):
     class Wide(DotSource):
         def load(self, item):
             face = super().load(item)
-            if item.payload != 2:
+            if item.source_data != 2:
                 return face
             return Face(
                 np.zeros((40, 40_000, 3), np.uint8), face.landmarks_px, face.visibility,
@@ -197,7 +200,7 @@ def test_a_second_run_to_one_place_is_refused_and_the_first_unharmed(tmp_path):
                 said.append(_second_process(tmp_path / "r"))
             return super().load(item)
 
-    options = {"stored": StoredSquare(side=64), "num_processes": 0, "progress": False}
+    options = {"square_format": SquareFormat(side=64), "num_processes": 0, "progress": False}
     write_records(Watched(12), tmp_path / "r", **options)
     assert said == [f"ValueError: Another process writes there: it holds {tmp_path / 'r.lock'}."]
     write_records(DotSource(12), tmp_path / "alone", **options)
@@ -224,7 +227,7 @@ def test_a_lock_whose_file_was_removed_holds_nothing(tmp_path, monkeypatch):
 
 
 def test_a_run_that_finished_in_between_is_not_overwritten(tmp_path):
-    options = {"stored": StoredSquare(side=64), "num_processes": 0, "progress": False}
+    options = {"square_format": SquareFormat(side=64), "num_processes": 0, "progress": False}
 
     class Slow(DotSource):
         def items(self):  # after the output was looked at, before it is locked
@@ -243,7 +246,7 @@ def test_official_counts_are_held_against_what_was_written(tmp_path):
         def items(self):
             return super().items() + [Item(f"t/{i}", f"t/{i}", "test", i) for i in range(3)]
 
-    options = {"stored": StoredSquare(side=64), "num_processes": 0, "progress": False}
+    options = {"square_format": SquareFormat(side=64), "num_processes": 0, "progress": False}
     whole = write_records(Counted(20), tmp_path / "whole", **options)
     assert whole["differences_from_official_counts"] == []
     manifest = write_records(Counted(20, bad=(1, 7, 11)), tmp_path / "r", **options)
@@ -271,7 +274,7 @@ def test_a_mark_up_of_one_point_lives_by_boxes(tmp_path):
     )
     source = CsvSource(tmp_path / "faces.csv", scheme=scheme)
     manifest = write_records(
-        source, tmp_path / "r", stored=StoredSquare(side=64), validation_fraction=0,
+        source, tmp_path / "r", square_format=SquareFormat(side=64), validation_fraction=0,
         num_processes=0, progress=False,
     )  # fmt: skip
     assert manifest["counts"] == {"train": 2}
@@ -294,7 +297,7 @@ def test_a_mark_up_of_one_point_lives_by_boxes(tmp_path):
 )
 def test_bad_crop_rules_are_refused(bad):
     with pytest.raises(ValueError, match="must be"):
-        StoredSquare(**bad)
+        SquareFormat(**bad)
 
 
 def test_real_faces_keep_their_landmarks(real_faces, tmp_path):

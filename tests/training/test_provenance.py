@@ -4,7 +4,7 @@ import pytest
 from experiments import smoke_config
 
 from tfrecords_tools.sources import SyntheticSource
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.evaluator import evaluate
@@ -20,9 +20,14 @@ def stretched(tmp_path_factory):
     """Records of crops that are not square."""
     folder = tmp_path_factory.mktemp("stretched") / "records"
     write_records(
-        SyntheticSource(count=80, num_test=8, seed=4), folder, stored=StoredSquare(side=96),
-        crop="pipnet", validation_fraction=0.2, progress=False, num_processes=0,
-    )  # fmt: skip
+        SyntheticSource(num_train=80, num_test=8, seed=4),
+        folder,
+        square_format=SquareFormat(side=96),
+        crop="pipnet",
+        validation_fraction=0.2,
+        progress=False,
+        num_processes=0,
+    )
     return folder
 
 

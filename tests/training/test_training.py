@@ -178,14 +178,17 @@ def test_init_from_takes_over_all_but_another_mark_ups_output(run):
 
 def test_several_record_sets_are_trained_together(synthetic_records, tmp_path, capsys):
     from tfrecords_tools.sources import SyntheticSource
-    from tfrecords_tools.squares import StoredSquare
+    from tfrecords_tools.square_crops import SquareFormat
     from tfrecords_tools.writer import write_records
 
     more = tmp_path / "more"
     write_records(
-        SyntheticSource(count=40, seed=9), more, stored=StoredSquare(side=96), progress=False,
+        SyntheticSource(num_train=40, seed=9),
+        more,
+        square_format=SquareFormat(side=96),
+        progress=False,
         num_processes=0,
-    )  # fmt: skip
+    )
     config = smoke_config(f"{synthetic_records},{more}", epochs=1)
     fit.train(config, tmp_path / "run")
     first = open_records(find_shards(str(synthetic_records), "train")).num_faces
@@ -228,21 +231,25 @@ def test_missing_landmarks_do_not_spoil_the_output_layers_start(tmp_path):
     import dataclasses
 
     from tfrecords_tools.sources import SyntheticSource
-    from tfrecords_tools.squares import StoredSquare
+    from tfrecords_tools.square_crops import SquareFormat
     from tfrecords_tools.writer import write_records
 
     class Holes(SyntheticSource):
         def load(self, item):
             face = super().load(item)
             landmarks, visibility = face.landmarks_px.copy(), face.visibility.copy()
-            landmarks[item.payload % 68], visibility[item.payload % 68] = np.nan, 0
+            landmarks[item.source_data % 68], visibility[item.source_data % 68] = np.nan, 0
             return dataclasses.replace(face, landmarks_px=landmarks, visibility=visibility)
 
     folder = tmp_path / "records"
     write_records(
-        Holes(count=20), folder, stored=StoredSquare(side=64), progress=False, num_processes=0,
+        Holes(num_train=20),
+        folder,
+        square_format=SquareFormat(side=64),
+        progress=False,
+        num_processes=0,
         validation_fraction=0.0,
-    )  # fmt: skip
+    )
     records = open_records(find_shards(str(folder), "train"))
     augmenter = Augmenter(records.scheme, input_size=64, margin=1.15, augmentation=Augmentation())
     shapes = augmented_shapes(records, augmenter, num_shapes=20)

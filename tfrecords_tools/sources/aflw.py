@@ -5,8 +5,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_image, require
-from tfrecords_tools.sources.owners_files import find, read_mat
+from tfrecords_tools.sources.base import Face, Item, Source, make_face, read_image, require_path
+from tfrecords_tools.sources.dataset_files import find_path, read_mat
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
@@ -46,8 +46,8 @@ class AflwSource(Source):
         self.origin = origin
         self.scheme: LandmarkScheme = get_scheme("aflw_19")
         self.skipped = {}
-        self.path = require(self.root / "AFLWinfo_release.mat", LAYOUT)
-        self.images = find(self.root, ("data/flickr", "aflw/data/flickr", "flickr"), LAYOUT)
+        self.path = require_path(self.root / "AFLWinfo_release.mat", LAYOUT)
+        self.images = find_path(self.root, ("data/flickr", "aflw/data/flickr", "flickr"), LAYOUT)
 
     def items(self) -> list[Item]:
         """Returns training faces, then test faces, in the order of ``ra``."""
@@ -71,15 +71,15 @@ class AflwSource(Source):
         for rank, row in enumerate(order):
             split = "train" if rank < NUM_TRAIN else "test"
             key = f"{names[row]}#{row + 1:05d}"
-            payload = (landmarks[row].T, visible[row], boxes[row])
+            source_data = (landmarks[row].T, visible[row], boxes[row])
             attributes = ("frontal",) if visible[row].all() else ()
-            items.append(Item(key, names[row], split, payload, attributes))
+            items.append(Item(key, names[row], split, source_data, attributes))
         return items
 
     def load(self, item: Item) -> Face:
         """Reads an image; points and box come from the release."""
-        landmarks, visible, box = item.payload
-        return annotated_face(
+        landmarks, visible, box = item.source_data
+        return make_face(
             read_image(self.images / item.source_image),
             landmarks - self.origin,
             np.where(visible, schema.VISIBLE, schema.HIDDEN),

@@ -30,7 +30,7 @@ class Item:
         source_image: the name of its source image: faces of one image never stand on both sides of
             a train/validation split.
         split: "train", or the name of a test set such as "test_helen".
-        payload: what the source needs in order to load it; picklable.
+        source_data: what the source needs in order to load it; picklable.
         attributes: names of the sub-sets that it is in beside its split, such as WFLW's "pose":
             letters, digits and _ only.
     """
@@ -38,7 +38,7 @@ class Item:
     key: str
     source_image: str
     split: str
-    payload: Any
+    source_data: Any
     attributes: tuple[str, ...] = ()
 
 
@@ -151,7 +151,7 @@ def _decode(data: np.ndarray, flags: int) -> np.ndarray | None:
         return None
 
 
-def annotated_face(
+def make_face(
     image: np.ndarray,
     landmarks_px: np.ndarray,
     visibility: np.ndarray | None = None,
@@ -188,17 +188,17 @@ def annotated_face(
         if not np.all(np.isfinite(box)) or np.any(box[2:] < box[:2]):
             shown = np.round(box, 3).tolist()
             raise BadRecordError(f"the face box is not x0, y0, x1, y1: {shown}")
-        if not has_size(box):
+        if not has_area(box):
             box = None
     return Face(image, landmarks_px, flags.astype(np.int64), box)
 
 
-def has_size(box_xyxy_px: np.ndarray | None) -> bool:
+def has_area(box_xyxy_px: np.ndarray | None) -> bool:
     """Whether there is a box that has width and height: tools write zeros where there is none."""
     return box_xyxy_px is not None and bool(np.all(box_xyxy_px[2:] > box_xyxy_px[:2]))
 
 
-def require(path: pathlib.Path, layout: str) -> pathlib.Path:
+def require_path(path: pathlib.Path, layout: str) -> pathlib.Path:
     """Returns a path that must exist.
 
     Args:

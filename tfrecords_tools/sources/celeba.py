@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_image
-from tfrecords_tools.sources.owners_files import find
+from tfrecords_tools.sources.base import Face, Item, Source, make_face, read_image
+from tfrecords_tools.sources.dataset_files import find_path
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 LAYOUT = (
@@ -61,7 +61,7 @@ class CelebASource(Source):
         self.partition = self._find(f"Eval/{name}", name, f"Anno/{name}")
 
     def _find(self, *places: str) -> pathlib.Path:
-        return find(self.root, places, LAYOUT)
+        return find_path(self.root, places, LAYOUT)
 
     def items(self) -> list[Item]:
         """Returns the faces in the order of the landmarks' list."""
@@ -90,14 +90,14 @@ class CelebASource(Source):
 
     def load(self, item: Item) -> Face:
         """Reads an image; points and box come from the lists."""
-        text, box_text = item.payload
+        text, box_text = item.source_data
         points = _numbers(text).reshape(-1, 2)
         box = None
         if box_text is not None:
             x, y, width, height = _numbers(box_text)
             if width or height:
                 box = np.array([x, y, x + width, y + height]) - self.origin
-        return annotated_face(
+        return make_face(
             read_image(self.images / item.source_image), points - self.origin, box_xyxy_px=box
         )
 

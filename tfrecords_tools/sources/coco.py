@@ -14,8 +14,8 @@ from tfrecords_tools.sources.base import (
     Face,
     Item,
     Source,
-    annotated_face,
-    has_size,
+    has_area,
+    make_face,
     read_image,
 )
 from wing_tf.landmarks import LandmarkScheme, get_scheme
@@ -113,13 +113,13 @@ class CocoSource(Source):
                 f"{self.path} holds no usable annotation: {dict(ignored) or self.skipped}."
             )
         self.skipped.update({name: f"{many} of them" for name, many in ignored.items()})
-        self.has_boxes = any(has_size(item.payload[-1]) for item in items)
+        self.has_boxes = any(has_area(item.source_data[-1]) for item in items)
         return items
 
     def load(self, item: Item) -> Face:
         """Reads an image; points and box come from the file."""
-        name, points, visibility, box = item.payload
-        return annotated_face(
+        name, points, visibility, box = item.source_data
+        return make_face(
             read_image(self.root / name, exif=self.exif),
             points - self.origin,
             visibility,
@@ -199,8 +199,8 @@ class CocoSource(Source):
         name = posixpath.normpath(str(image["file_name"]))
         key = f"{name}#{annotation.get('id', f'number {number}')}"
         source_image = str(image.get("source_image") or name)
-        payload = (name, numbers[:, :2], visibility, box)
-        return Item(key, source_image, split, payload, tuple(attributes))
+        source_data = (name, numbers[:, :2], visibility, box)
+        return Item(key, source_image, split, source_data, tuple(attributes))
 
 
 def _floats(values: Any, name: str, count: int | None = None) -> np.ndarray:

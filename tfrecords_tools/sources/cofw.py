@@ -6,8 +6,8 @@ from types import MappingProxyType
 import h5py
 import numpy as np
 
-from tfrecords_tools.sources.base import BadRecordError, Face, Item, Source, annotated_face
-from tfrecords_tools.sources.owners_files import find, open_mat73
+from tfrecords_tools.sources.base import BadRecordError, Face, Item, Source, make_face
+from tfrecords_tools.sources.dataset_files import find_path, open_mat73
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
@@ -72,9 +72,9 @@ class CofwSource(Source):
 
     def load(self, item: Item) -> Face:
         """Reads one image out of its file."""
-        index, phi, box = item.payload
+        index, phi, box = item.source_data
         x, y, occluded = phi.reshape(3, -1)
-        return annotated_face(
+        return make_face(
             read_cell(self.files[item.split], item.split, index),
             np.stack([x, y], axis=1) - self.origin,
             np.where(occluded > 0.5, schema.HIDDEN, schema.VISIBLE),
@@ -85,7 +85,7 @@ class CofwSource(Source):
 def find_images(root: pathlib.Path, split: str, layout: str, folders=_FOLDERS) -> pathlib.Path:
     """Returns the color file of a split, else the gray one. Raises ValueError if neither is."""
     names = (f"COFW_{split}_color.mat", f"COFW_{split}.mat")
-    return find(root, [folder + name for name in names for folder in folders], layout)
+    return find_path(root, [folder + name for name in names for folder in folders], layout)
 
 
 def read_cell(path: pathlib.Path, split: str, index: int) -> np.ndarray:

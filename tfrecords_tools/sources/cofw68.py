@@ -11,11 +11,11 @@ from tfrecords_tools.sources.base import (
     Face,
     Item,
     Source,
-    annotated_face,
-    require,
+    make_face,
+    require_path,
 )
 from tfrecords_tools.sources.cofw import find_images, read_cell, xywh_to_xyxy
-from tfrecords_tools.sources.owners_files import find, open_mat73, read_mat
+from tfrecords_tools.sources.dataset_files import find_path, open_mat73, read_mat
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
@@ -36,7 +36,8 @@ class Cofw68Source(Source):
 
     Args:
         root: the folder that holds ``COFW68_Data``, or that folder itself.
-        images: the folder of ``COFW_test_color.mat`` or ``COFW_test.mat``, where it is elsewhere.
+        cofw_root: the folder of COFW's own ``COFW_test_color.mat`` or ``COFW_test.mat``, if it is
+            another one.
         origin: the coordinate of the first pixel's center, taken off points and boxes.
 
     Raises:
@@ -52,7 +53,7 @@ class Cofw68Source(Source):
         self,
         root: str | pathlib.Path,
         *,
-        images: str | pathlib.Path | None = None,
+        cofw_root: str | pathlib.Path | None = None,
         origin: float = 1.0,
     ):
         self.root = pathlib.Path(root)
@@ -60,13 +61,13 @@ class Cofw68Source(Source):
         self.scheme: LandmarkScheme = get_scheme("ibug_68")
         self.skipped = {}
         marks = ("COFW68_Data/test_annotations", "test_annotations")
-        self.annotations = find(self.root, marks, LAYOUT)
-        self.boxes = require(self.annotations.parent / "cofw68_test_bboxes.mat", LAYOUT)
-        if images is None:
+        self.annotations = find_path(self.root, marks, LAYOUT)
+        self.boxes = require_path(self.annotations.parent / "cofw68_test_bboxes.mat", LAYOUT)
+        if cofw_root is None:
             folders = ("COFW68_Data/", "", "COFW68_Data/common/xpburgos/behavior/code/pose/")
             self.images = find_images(self.root, "test", LAYOUT, folders)
         else:
-            self.images = find_images(pathlib.Path(images), "test", LAYOUT)
+            self.images = find_images(pathlib.Path(cofw_root), "test", LAYOUT)
 
     def items(self) -> list[Item]:
         """Returns the faces by number."""
@@ -94,7 +95,7 @@ class Cofw68Source(Source):
 
     def load(self, item: Item) -> Face:
         """Reads a face's points and its image."""
-        path, index, box = item.payload
+        path, index, box = item.source_data
         try:
             variables = read_mat(path, ["Points", "Occ"])
         except ValueError as error:
@@ -107,7 +108,7 @@ class Cofw68Source(Source):
                 f"{path}: expected Points {count} x 2 and {count} of Occ, found "
                 f"{' x '.join(map(str, points.shape))} and {occluded.size}"
             )
-        return annotated_face(
+        return make_face(
             read_cell(self.images, "test", index),
             points - self.origin,
             np.where(occluded > 0.5, schema.HIDDEN, schema.VISIBLE),

@@ -15,8 +15,8 @@ from tfrecords_tools.sources.base import (
     Face,
     Item,
     Source,
-    annotated_face,
-    has_size,
+    has_area,
+    make_face,
     read_image,
 )
 from wing_tf.landmarks import LandmarkScheme, get_scheme
@@ -96,7 +96,7 @@ class CsvSource(Source):
         if not items:
             first = dict(list(self.skipped.items())[:3])
             raise ValueError(f"{self.path} holds no usable row: {first}.")
-        self.has_boxes = any(has_size(item.payload.box) for item in items)
+        self.has_boxes = any(has_area(item.source_data.box) for item in items)
         return items
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
@@ -116,10 +116,10 @@ class CsvSource(Source):
 
     def load(self, item: Item) -> Face:
         """Reads one row's image."""
-        row = item.payload
+        row = item.source_data
         image = read_image(self.root / row.path, exif=self.exif)
         box = None if row.box is None else row.box - self.origin
-        return annotated_face(image, row.points - self.origin, row.visibility, box)
+        return make_face(image, row.points - self.origin, row.visibility, box)
 
 
 class _Header:

@@ -11,12 +11,12 @@ from tfrecords_tools.sources.base import (
     Face,
     Item,
     Source,
-    annotated_face,
-    has_size,
+    has_area,
+    make_face,
     read_image,
 )
+from tfrecords_tools.sources.dataset_files import parse_rows, read_text
 from tfrecords_tools.sources.ibug_boxes import IbugBoxes
-from tfrecords_tools.sources.owners_files import parse_rows, read_text
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 FOLDER_SPLITS = {
@@ -128,7 +128,7 @@ class Ibug300WSource(Source):
                 f"No annotated image below {self.root}. Expected at least one of "
                 f"{', '.join(FOLDER_SPLITS)} with images and .pts files of the same names."
             )
-        self.has_boxes = any(has_size(item.payload[-1]) for item in items)
+        self.has_boxes = any(has_area(item.source_data[-1]) for item in items)
         return items
 
     def group(self, item: Item) -> tuple[str, ...]:
@@ -141,8 +141,8 @@ class Ibug300WSource(Source):
 
     def load(self, item: Item) -> Face:
         """Reads an image and its points."""
-        image, points, box = item.payload
-        return annotated_face(
+        image, points, box = item.source_data
+        return make_face(
             read_image(image),
             read_pts(points, self.scheme.num_landmarks, self.origin),
             box_xyxy_px=None if box is None else box - self.origin,

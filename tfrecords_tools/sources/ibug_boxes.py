@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from tfrecords_tools.sources.owners_files import read_mat
+from tfrecords_tools.sources.dataset_files import read_mat
 
 # Where the owners' bounding_boxes.zip is unpacked, and what others name its folder.
 _PLACES = ("", "Bounding Boxes", "bounding_boxes", "Bounding_Boxes")

@@ -11,11 +11,11 @@ from tfrecords_tools.sources.base import (
     Face,
     Item,
     Source,
-    annotated_face,
+    make_face,
     read_image,
-    require,
+    require_path,
 )
-from tfrecords_tools.sources.owners_files import parse_rows, read_text
+from tfrecords_tools.sources.dataset_files import parse_rows, read_text
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 LAYOUT = "{train,val,test}/images/NAME.jpg and {train,val,test}/landmarks/NAME.txt"
@@ -70,7 +70,7 @@ class LapaSource(Source):
         self.skipped = {}
         for split in SPLITS:
             for folder in ("images", "landmarks"):
-                require(self.root / split / folder, LAYOUT)
+                require_path(self.root / split / folder, LAYOUT)
 
     def items(self) -> list[Item]:
         """Returns the faces of the three splits, by name."""
@@ -100,8 +100,8 @@ class LapaSource(Source):
     def load(self, item: Item) -> Face:
         """Reads an image and its points."""
         folder = self.root / item.split
-        image, points = item.payload
-        return annotated_face(
+        image, points = item.source_data
+        return make_face(
             read_image(folder / "images" / image),
             read_points(folder / "landmarks" / points, self.scheme.num_landmarks) - self.origin,
         )

@@ -5,14 +5,16 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_image, require
-from tfrecords_tools.sources.owners_files import read_mat
+from tfrecords_tools.sources.base import Face, Item, Source, make_face, read_image, require_path
+from tfrecords_tools.sources.dataset_files import read_mat
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 LAYOUT = "joints.mat and images/im0001.jpg ... images/im2000.jpg"
 
 NUM_TRAIN = 1000
+
+OCCLUDED_CHOICES = ("ignore", "keep")
 
 
 class LspSource(Source):
@@ -29,11 +31,11 @@ class LspSource(Source):
         root: the folder that holds ``images`` and ``joints.mat``.
         joints: another file of joints below ``root``, such as the observer-centric
             ``lsp-joints-OC.mat``; without its third row no joint is hidden.
-        hidden: "missing" or "keep" for hidden joints of both splits; None as above.
+        occluded: "ignore" or "keep" for the occluded joints of both splits; None as above.
         origin: the coordinate of the first pixel's center, taken off all points.
 
     Raises:
-        ValueError: if the file or the images' folder is absent, or ``hidden`` is something else.
+        ValueError: if the file or the images' folder is absent, or ``occluded`` is something else.
     """
 
     name = "lsp"
@@ -44,42 +46,42 @@ class LspSource(Source):
         root: str | pathlib.Path,
         *,
         joints: str = "joints.mat",
-        hidden: str | None = None,
+        occluded: str | None = None,
         origin: float = 1.0,
     ):
         self.root = pathlib.Path(root)
         self.origin = origin
         self.scheme: LandmarkScheme = get_scheme("lsp_14")
         self.skipped = {}
-        if hidden not in (None, "missing", "keep"):
+        if occluded not in (None, *OCCLUDED_CHOICES):
             raise ValueError(
-                f"`hidden` must be 'missing', 'keep' or None. Received: hidden={hidden!r}."
+                f"`occluded` must be one of {OCCLUDED_CHOICES} or None. Received: {occluded!r}."
             )
-        self.hidden = hidden
-        self.path = require(self.root / joints, LAYOUT)
-        require(self.root / "images", LAYOUT)
+        self.occluded = occluded
+        self.path = require_path(self.root / joints, LAYOUT)
+        require_path(self.root / "images", LAYOUT)
 
     def items(self) -> list[Item]:
         """Returns the people by number."""
         joints = np.asarray(read_mat(self.path, ["joints"])["joints"], np.float64)
         if joints.ndim != 3 or joints.shape[0] not in (2, 3) or joints.shape[1] != 14:
             raise ValueError(
-                f"{self.path}: joints must be 3 x 14 x N (x, y, hidden). "
+                f"{self.path}: joints must be 3 x 14 x N (x, y, occluded). "
                 f"Found: {' x '.join(map(str, joints.shape))}."
             )
         items = []
         for index in range(joints.shape[2]):
             split = "train" if index < NUM_TRAIN else "test"
-            hide = self.hidden or {"train": "missing", "test": "keep"}[split]
-            hidden = joints[2, :, index] > 0.5 if len(joints) == 3 else np.zeros(14, bool)
-            flag = schema.MISSING if hide == "missing" else schema.HIDDEN
-            visibility = np.where(hidden, flag, schema.VISIBLE)
+            choice = self.occluded or {"train": "ignore", "test": "keep"}[split]
+            occluded = joints[2, :, index] > 0.5 if len(joints) == 3 else np.zeros(14, bool)
+            flag = schema.MISSING if choice == "ignore" else schema.HIDDEN
+            visibility = np.where(occluded, flag, schema.VISIBLE)
             name = f"im{index + 1:04d}"
             items.append(Item(name, name, split, (joints[:2, :, index].T, visibility)))
         return items
 
     def load(self, item: Item) -> Face:
         """Reads one person's image; points come from the file."""
-        points, visibility = item.payload
+        points, visibility = item.source_data
         image = read_image(self.root / "images" / f"{item.source_image}.jpg")
-        return annotated_face(image, points - self.origin, visibility)
+        return make_face(image, points - self.origin, visibility)

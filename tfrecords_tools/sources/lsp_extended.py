@@ -5,8 +5,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_image, require
-from tfrecords_tools.sources.owners_files import read_mat
+from tfrecords_tools.sources.base import Face, Item, Source, make_face, read_image, require_path
+from tfrecords_tools.sources.dataset_files import read_mat
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
@@ -39,8 +39,8 @@ class LspExtendedSource(Source):
         self.origin = origin
         self.scheme: LandmarkScheme = get_scheme("lsp_14")
         self.skipped = {}
-        self.path = require(self.root / "joints.mat", LAYOUT)
-        require(self.root / "images", LAYOUT)
+        self.path = require_path(self.root / "joints.mat", LAYOUT)
+        require_path(self.root / "images", LAYOUT)
 
     def items(self) -> list[Item]:
         """Returns the people by number."""
@@ -56,8 +56,8 @@ class LspExtendedSource(Source):
 
     def load(self, item: Item) -> Face:
         """Reads one person's image; points come from the file."""
-        points, visible = item.payload[:, :2], item.payload[:, 2] > 0.5
-        return annotated_face(
+        points, visible = item.source_data[:, :2], item.source_data[:, 2] > 0.5
+        return make_face(
             read_image(self.root / "images" / f"{item.source_image}.jpg"),
             points - self.origin,
             np.where(visible, schema.VISIBLE, schema.MISSING),

@@ -5,8 +5,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tfrecords_tools.sources.base import Face, Item, Source, annotated_face, read_image, require
-from tfrecords_tools.sources.owners_files import find
+from tfrecords_tools.sources.base import Face, Item, Source, make_face, read_image, require_path
+from tfrecords_tools.sources.dataset_files import find_path
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 ATTRIBUTES = ("pose", "expression", "illumination", "make_up", "occlusion", "blur")
@@ -55,10 +55,12 @@ class WflwSource(Source):
         self.origin = origin
         self.scheme: LandmarkScheme = get_scheme("wflw_98")
         self.skipped = {}
-        require(self.root / "WFLW_images", LAYOUT)
+        require_path(self.root / "WFLW_images", LAYOUT)
         folders = (f"{_LISTS}/", "WFLW_annotations/", "")
         self.lists = {
-            split: find(self.root, [f"{f}list_98pt_rect_attr_{split}.txt" for f in folders], LAYOUT)
+            split: find_path(
+                self.root, [f"{f}list_98pt_rect_attr_{split}.txt" for f in folders], LAYOUT
+            )
             for split in ("train", "test")
         }
 
@@ -86,8 +88,8 @@ class WflwSource(Source):
 
     def load(self, item: Item) -> Face:
         """Reads an image; points and box come from the list."""
-        numbers = item.payload - self.origin
-        return annotated_face(
+        numbers = item.source_data - self.origin
+        return make_face(
             read_image(self.root / "WFLW_images" / item.source_image),
             numbers[:196].reshape(98, 2),
             box_xyxy_px=numbers[196:],

@@ -40,7 +40,7 @@ def make_config(records: str, epochs: int):
 def main() -> None:
     """Runs all steps."""
     from tfrecords_tools.sources import SyntheticSource
-    from tfrecords_tools.squares import StoredSquare
+    from tfrecords_tools.square_crops import SquareFormat
     from tfrecords_tools.writer import write_records
     from wing_tf.evaluation.evaluator import evaluate
     from wing_tf.evaluation.report import format_report
@@ -52,13 +52,13 @@ def main() -> None:
 
     folder = pathlib.Path(_OUTPUT.value)
     records, run, report_folder = folder / "records", folder / "run", folder / "report"
-    source = SyntheticSource(count=_NUM_FACES.value, num_test=NUM_TEST)
+    source = SyntheticSource(num_train=_NUM_FACES.value, num_test=NUM_TEST)
 
     print("1/4 Synthetic faces to records", flush=True)
     if records.is_dir():
         print(f"{records} is there already.")
     else:
-        write_records(source, records, stored=StoredSquare(side=128))
+        write_records(source, records, square_format=SquareFormat(side=128))
 
     print("2/4 CNN-6 with Wing loss", flush=True)
     train(make_config(str(records), _EPOCHS.value), run)

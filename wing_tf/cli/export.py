@@ -99,7 +99,7 @@ def _rendered_faces(model: str):
 
     spec = read_model_spec(model)
     size_hw = (spec.input_size, spec.input_size)
-    source = SyntheticSource(count=_NUM_RENDERED, seed=_SEED)
+    source = SyntheticSource(num_train=_NUM_RENDERED, seed=_SEED)
     items = source.items()
     faces = [source.load(item) for item in items]
     boxes = np.stack([landmark_box(face.landmarks_px) for face in faces])

@@ -5,8 +5,8 @@ import dataclasses
 import cv2
 import numpy as np
 
-from tfrecords_tools.crops import face_box
-from tfrecords_tools.shards import Square
+from tfrecords_tools.face_boxes import face_box
+from tfrecords_tools.shards import CroppedFace
 from tfrecords_tools.sources.base import BadRecordError, Item, Source
 from wing_tf.data.crop_rules import CropRule
 from wing_tf.geometry import apply_affine, crop_square, invert
@@ -14,7 +14,7 @@ from wing_tf.geometry.resample import crop_and_resize
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class StoredSquare:
+class SquareFormat:
     """How the stored squares are cut.
 
     Attributes:
@@ -43,20 +43,24 @@ class StoredSquare:
             )
 
 
-def cut_square(source: Source, stored: StoredSquare, crop: CropRule, item: Item) -> Square | str:
+def crop_face(
+    source: Source, square_format: SquareFormat, crop: CropRule, item: Item
+) -> CroppedFace | str:
     """Loads one face and cuts its square; returns the reason if it can't be used."""
     try:
         face = source.load(item)
         box = face_box(face, crop)
         image, to_square = crop_and_resize(
-            face.image, crop_square(box, stored.context), (stored.side, stored.side)
+            face.image,
+            crop_square(box, square_format.context),
+            (square_format.side, square_format.side),
         )
     except (BadRecordError, ValueError, cv2.error) as error:
         return " ".join(str(error).split())  # one bad face must not cost the others
     ok, jpeg = cv2.imencode(
         ".jpg",
         cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
-        [cv2.IMWRITE_JPEG_QUALITY, stored.jpeg_quality],
+        [cv2.IMWRITE_JPEG_QUALITY, square_format.jpeg_quality],
     )
     if not ok:
         return "OpenCV could not compress the square"
@@ -64,7 +68,7 @@ def cut_square(source: Source, stored: StoredSquare, crop: CropRule, item: Item)
     def moved(box_xyxy_px):
         return apply_affine(to_square, box_xyxy_px.reshape(2, 2)).ravel().tolist()
 
-    return Square(
+    return CroppedFace(
         item=item,
         jpeg=jpeg.tobytes(),
         landmarks=apply_affine(to_square, face.landmarks_px).ravel().tolist(),

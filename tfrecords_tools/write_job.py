@@ -17,9 +17,9 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
-from tfrecords_tools.shards import Common
+from tfrecords_tools.shards import SharedFields
 from tfrecords_tools.sources.base import Item, Source
-from tfrecords_tools.squares import StoredSquare
+from tfrecords_tools.square_crops import SquareFormat
 from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import NEEDS_DATASET_BOX, CropRule, get_crop_rule
 from wing_tf.landmarks import custom_scheme_json, scheme_to_dict
@@ -29,7 +29,7 @@ _MOST_SHARDS = 256  # of a split; all are open at once
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class FaceTask:
     """One face and its place: its split, and the shard file that it goes to."""
 
     item: Item
@@ -38,12 +38,12 @@ class Task:
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class WriteJob:
     """A checked order to write records, as from `make_job`.
 
     Attributes:
         source: the annotated faces.
-        stored: how squares are cut.
+        square_format: how squares are cut.
         crop: which boxes they are cut round.
         validation_fraction: the share of training images that is held out.
         tasks: all faces, in the order in which shards hold them; faces are dealt out to a split's
@@ -52,21 +52,21 @@ class Job:
     """
 
     source: Source
-    stored: StoredSquare
+    square_format: SquareFormat
     crop: CropRule
     validation_fraction: float
-    tasks: list[Task]
+    tasks: list[FaceTask]
     output: pathlib.Path
 
     @property
-    def common(self) -> Common:
+    def common(self) -> SharedFields:
         """What all records share."""
-        return Common(
+        return SharedFields(
             source=self.source.name,
             scheme=self.source.scheme.name,
             scheme_json=custom_scheme_json(self.source.scheme),
             crop_rule=self.crop.to_json(),
-            side=self.stored.side,
+            side=self.square_format.side,
         )
 
     @property
@@ -144,7 +144,7 @@ class Job:
             **({"scheme_definition": scheme_to_dict(scheme)} if custom_scheme_json(scheme) else {}),
             "num_landmarks": scheme.num_landmarks,
             "crop_rule": dataclasses.asdict(self.crop),
-            "stored_square": dataclasses.asdict(self.stored),
+            "stored_square": dataclasses.asdict(self.square_format),
             "validation_fraction": self.validation_fraction,
             "counts": {split: count for split, count in sorted(counts.items()) if count},
             "differences_from_official_counts": self.source.count_differences(written),
@@ -188,18 +188,18 @@ def make_job(
     source: Source,
     output: str | pathlib.Path,
     *,
-    stored: StoredSquare | None = None,
+    square_format: SquareFormat | None = None,
     crop: str | CropRule | None = None,
     validation_fraction: float = 0.1,
     faces_per_shard: int = 512,
     strict: bool = False,
-) -> Job:
+) -> WriteJob:
     """Lists a source's faces and gives each its place.
 
     Args:
         source: the annotated faces.
         output: a folder that does not exist or is empty.
-        stored: how squares are cut.
+        square_format: how squares are cut.
         crop: a crop rule or its name (`wing_tf.data.crop_rules`); the source's own if None.
         validation_fraction: the share of training images that is held out.
         faces_per_shard: about how many faces a shard holds (more where there would be more than
@@ -209,12 +209,12 @@ def make_job(
     Raises:
         ValueError: on bad arguments, or where there is no face.
     """
-    stored = stored or StoredSquare()
+    square_format = square_format or SquareFormat()
     rule = get_crop_rule(crop or source.default_crop) if not isinstance(crop, CropRule) else crop
-    if rule.margin > stored.context:
+    if rule.margin > square_format.context:
         raise ValueError(
-            f"The crop rule {rule} does not fit in squares of {stored.context:g} times the box. "
-            f"Take a context of {rule.margin + 0.5:g} or more."
+            f"The crop rule {rule} does not fit in squares of {square_format.context:g} times the "
+            f"box. Use a context of {rule.margin + 0.5:g} or more."
         )
     if not 0 <= validation_fraction < 1:
         raise ValueError(
@@ -236,27 +236,27 @@ def make_job(
     keys = collections.Counter(item.key for item in items)
     if len(keys) != len(items):
         raise ValueError(f"Two faces share the key {keys.most_common(1)[0][0]!r}.")
-    return Job(
+    return WriteJob(
         source=source,
-        stored=stored,
+        square_format=square_format,
         crop=rule,
         validation_fraction=validation_fraction,
-        tasks=place_faces(
+        tasks=assign_shards(
             items, validation_fraction=validation_fraction, faces_per_shard=faces_per_shard
         ),
         output=output,
     )
 
 
-def place_faces(
+def assign_shards(
     items: list[Item], *, validation_fraction: float, faces_per_shard: int
-) -> list[Task]:
+) -> list[FaceTask]:
     """Gives each face its split and its shard: a function of names and numbers only."""
     tasks = []
     for split, faces in assign_splits(items, validation_fraction).items():
         count = min(-(-len(faces) // faces_per_shard), _MOST_SHARDS)
         names = [schema.shard_name(split, index, count) for index in range(count)]
-        tasks += [Task(item, split, names[i % count]) for i, item in enumerate(faces)]
+        tasks += [FaceTask(item, split, names[i % count]) for i, item in enumerate(faces)]
     return tasks
 
 

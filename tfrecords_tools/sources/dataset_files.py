@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 import scipy.io
 
-from tfrecords_tools.sources.base import BadRecordError, require
+from tfrecords_tools.sources.base import BadRecordError, require_path
 
 
-def find(root: pathlib.Path, places: Sequence[str], layout: str) -> pathlib.Path:
+def find_path(root: pathlib.Path, places: Sequence[str], layout: str) -> pathlib.Path:
     """Returns the first of several places below ``root`` that exists.
 
     Args:
@@ -23,7 +23,7 @@ def find(root: pathlib.Path, places: Sequence[str], layout: str) -> pathlib.Path
         ValueError: if none exists; the message names the official one and the layout.
     """
     found = (root / place for place in places if (root / place).exists())
-    return require(next(found, root / places[0]), layout)
+    return require_path(next(found, root / places[0]), layout)
 
 
 def read_mat(path: pathlib.Path, names: Sequence[str]) -> dict[str, Any]:
