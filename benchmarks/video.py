@@ -137,7 +137,7 @@ def matched(faces, clip):
     missed = wrong = seen = 0
     for index, frame_faces in enumerate(faces):
         truth = clip.landmarks_px[index]
-        hidden = clip.hidden_share(index)
+        hidden = clip.occluded_fraction(index)
         squares = crop_square(landmark_box(truth), 1.0)
         taken = set()
         for number in range(len(truth)):

@@ -95,7 +95,7 @@ class TrueLandmarker(FaceLandmarker):
         return apply_affine(to_crop, found), scores
 
     def _squares(self):
-        seen = self.clip.hidden_share(self.index) < 0.5
+        seen = self.clip.occluded_fraction(self.index) < 0.5
         return crop_square(landmark_box(self.clip.landmarks_px[self.index]), 1.0), seen
 
 
@@ -115,6 +115,6 @@ def numbers_of(faces, clip, *, frames=None):
         for face in found:
             gaps = np.linalg.norm(face.landmarks_px - clip.landmarks_px[index], axis=-1)
             best = int(np.argmin(gaps.mean(axis=1)))
-            if gaps[best].mean() < 8 and clip.hidden_share(index)[best] < 0.3:
+            if gaps[best].mean() < 8 and clip.occluded_fraction(index)[best] < 0.3:
                 numbers[best].append(face.identity)
     return numbers

@@ -2,8 +2,8 @@
 
 import pathlib
 
-from tfrecords_tools.inspection.sheets import draw_numbers
-from wing_tf.data.balance import fit_balance
+from tfrecords_tools.inspection.drawing import draw_record_faces
+from wing_tf.data.pose_balance import fit_balance
 from wing_tf.data.read import read_landmarks
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.utils.image_files import save_image
@@ -16,7 +16,7 @@ def write_balance(data: str, folder: pathlib.Path, **options) -> str:
     Args:
         data: training records, as for `find_shards`; of folders the split "train".
         folder: that exists.
-        **options: of `wing_tf.data.balance.fit_balance`.
+        **options: of `wing_tf.data.pose_balance.fit_balance`.
 
     Returns:
         The histogram before and after, as text.
@@ -27,14 +27,14 @@ def write_balance(data: str, folder: pathlib.Path, **options) -> str:
     records = open_records(find_shards(data, "train"))
     landmarks, visibility, _ = read_landmarks(records)
     model = fit_balance(landmarks, visibility, records.scheme, **options)
-    shown = model.counts * model.weights
-    before, after = model.counts / model.counts.sum(), shown / shown.sum()
-    plot_balance(folder / "histogram.png", model.edges, before, after)
+    shown = model.bin_counts * model.bin_weights
+    before, after = model.bin_counts / model.bin_counts.sum(), shown / shown.sum()
+    plot_balance(folder / "histogram.png", model.bin_edges, before, after)
     pose = model.coefficients(landmarks, visibility)
     order = pose.argsort()
     middle = abs(pose).argsort()[:8]
     numbers = [*order[:8], *middle, *order[-8:]]
-    sheet = draw_numbers(records, numbers, [f"{pose[number]:+.2f}" for number in numbers])
+    sheet = draw_record_faces(records, numbers, [f"{pose[number]:+.2f}" for number in numbers])
     save_image(folder / "extremes.png", sheet)
     # Last: where it is, all the rest is there too.
     model.save(folder / "balance.json", data=data, num_faces=records.num_faces)
@@ -43,7 +43,7 @@ def write_balance(data: str, folder: pathlib.Path, **options) -> str:
         f"correlation with the shapes' asymmetry {model.correlations[model.component]:+.3f}.",
         f"{'bin':>16}{'faces':>8}{'weight':>9}{'before':>9}{'after':>9}",
     ]
-    for i, (count, weight) in enumerate(zip(model.counts, model.weights, strict=True)):
-        name = f"{model.edges[i]:.2f} to {model.edges[i + 1]:.2f}"
+    for i, (count, weight) in enumerate(zip(model.bin_counts, model.bin_weights, strict=True)):
+        name = f"{model.bin_edges[i]:.2f} to {model.bin_edges[i + 1]:.2f}"
         lines.append(f"{name:>16}{count:>8}{weight:>9.2f}{before[i]:>9.1%}{after[i]:>9.1%}")
     return "\n".join(lines)

@@ -147,7 +147,9 @@ _DATA = flags.DEFINE_string(
     "train).",
 )
 _BINS = flags.DEFINE_integer("num_bins", 9, "balance: of the histogram (paper: 300-W 9, AFLW 17).")
-_CAP = flags.DEFINE_float("cap", 10.0, "balance: how often a rare face is shown at most.")
+_MAX_WEIGHT = flags.DEFINE_float(
+    "max_weight", 10.0, "balance: how often a rare face is shown at most."
+)
 _SIGNED = flags.DEFINE_bool("signed", False, "balance: left and right in bins of their own.")
 _COMPONENT = flags.DEFINE_integer(
     "component", None, "balance: the principal component that is the pose; by default the one that "
@@ -256,12 +258,12 @@ def inspect() -> None:
         raise ValueError(f"No manifest at {path}: {folder} was not written by `wing-tfrecords`.")
     print_manifest(json.loads(path.read_text()))
 
-    from tfrecords_tools.inspection.report import describe, inspect_records
+    from tfrecords_tools.inspection.report import format_report, inspect_records
 
     beside = folder.with_name(f"{folder.resolve().name}_inspection")
     output = pathlib.Path(_OUTPUT.value or beside)
     report = inspect_records(folder, output, num_images=_NUM_IMAGES.value, other=_OTHER.value)
-    print(f"\n{describe(report)}\n\nImages and inspection.json: {output}")
+    print(f"\n{format_report(report)}\n\nImages and inspection.json: {output}")
 
 
 def balance() -> None:
@@ -276,7 +278,7 @@ def balance() -> None:
         num_bins=_BINS.value,
         absolute=not _SIGNED.value,
         component=_COMPONENT.value,
-        cap=_CAP.value,
+        max_weight=_MAX_WEIGHT.value,
     )
     print(f"{text}\nBalance: {folder}")
 
@@ -284,7 +286,7 @@ def balance() -> None:
 def residual() -> None:
     """Prints how far a map between two schemes is off."""
     _require(data=_DATA.value, other_data=_OTHER.value)
-    from tfrecords_tools.inspection.residual import describe_residual, map_residual
+    from tfrecords_tools.inspection.map_residual import format_residual, map_residual
 
     scheme_map = load_scheme_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
     result = map_residual(
@@ -293,7 +295,7 @@ def residual() -> None:
         scheme_map=scheme_map,
         normalizer=_NORMALIZER.value,
     )
-    print(describe_residual(result))
+    print(format_residual(result))
 
 
 _COMMANDS = {"write": write, "inspect": inspect, "balance": balance, "residual": residual}

@@ -21,7 +21,7 @@ from tfrecords_tools.shards import SharedFields
 from tfrecords_tools.sources.base import Item, Source
 from tfrecords_tools.square_crops import SquareFormat
 from wing_tf.data import record_schema as schema
-from wing_tf.data.crop_rules import NEEDS_DATASET_BOX, CropRule, get_crop_rule
+from wing_tf.data.crop_rules import DATASET_BOX_KINDS, CropRule, get_crop_rule
 from wing_tf.landmarks import custom_scheme_json, scheme_to_dict
 
 FORMAT_VERSION = 2
@@ -228,7 +228,7 @@ def make_job(
     if strict and source.skipped:
         key, reason = next(iter(source.skipped.items()))
         raise ValueError(f"{key}: {reason}")
-    if rule.box in NEEDS_DATASET_BOX and not source.has_boxes:
+    if rule.box in DATASET_BOX_KINDS and not source.has_boxes:
         raise ValueError(
             f"The crop rule {rule.name} needs the data set's own boxes; {source.name} has none "
             f"here. Take another rule, such as {source.default_crop}."

@@ -87,8 +87,10 @@ def test_no_augmentation_is_the_evaluation_crop():
 
 def test_matrices_invert():
     augmenter, batch = _augmenter(), _batch(16)
-    to_crop, flipped = augmenter.matrices(batch["box_square_px"], batch["draws"])
-    landmarks = augmenter.landmarks(batch["landmarks_square_px"], to_crop, flipped).numpy()
+    to_crop, flipped = augmenter.crop_matrices(batch["box_square_px"], batch["draws"])
+    landmarks = augmenter.transform_landmarks(
+        batch["landmarks_square_px"], to_crop, flipped
+    ).numpy()
     swapped = landmarks[:, list(SCHEME.flip_permutation)]
     landmarks = np.where(np.asarray(flipped)[:, None, None], swapped, landmarks)
     back = apply_affine(invert(np.asarray(to_crop, np.float64)), landmarks)
@@ -104,7 +106,7 @@ def test_each_draw_does_what_it_says(name, low, high):
     values = []
     for draw in (0.0, 1.0):
         batch = _batch(1, **{**neutral, name: draw})
-        matrix, _ = _augmenter(augmentation).matrices(batch["box_square_px"], batch["draws"])
+        matrix, _ = _augmenter(augmentation).crop_matrices(batch["box_square_px"], batch["draws"])
         (a, _, _), (c, _, _) = np.asarray(matrix[0])
         base = 64 / (48 * 1.3)
         if name == "rotation":
@@ -120,7 +122,7 @@ def test_each_draw_does_what_it_says(name, low, high):
 def test_box_corners_move_on_their_own():
     neutral = dict.fromkeys(("box_x0", "box_y0", "box_x1", "box_y1"), 0.5)
     batch = _batch(1, **{**neutral, "box_x1": 1.0})
-    matrix, _ = _augmenter(Augmentation(box_jitter=0.05)).matrices(
+    matrix, _ = _augmenter(Augmentation(box_jitter=0.05)).crop_matrices(
         batch["box_square_px"], batch["draws"]
     )
     side = 48 * 1.3

@@ -24,8 +24,8 @@ def _face(box=BOX, landmarks=LANDMARKS, image=None):
 def test_each_rule_survives_a_record(name):
     rule = get_crop_rule(name)
     assert CropRule.from_json(rule.to_json()) == rule
-    assert rule.uses_truth == (name == "awing_official_test")
-    assert ("WIDENED WITH THE TRUE LANDMARKS" in str(rule)) == rule.uses_truth
+    assert rule.uses_ground_truth == (name == "awing_official_test")
+    assert ("WIDENED WITH THE TRUE LANDMARKS" in str(rule)) == rule.uses_ground_truth
 
 
 def test_the_presets_are_those_of_the_public_systems():

@@ -3,7 +3,7 @@ import tensorflow as tf
 
 from wing_tf.codecs import HeatmapCodec, sample_curves
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.heatmaps import HeatmapAugmenter
+from wing_tf.data.heatmap_targets import HeatmapAugmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.landmarks import get_scheme

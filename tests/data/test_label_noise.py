@@ -28,16 +28,18 @@ def _moved(face, **options):
 
 
 def test_points_move_by_a_share_of_the_inter_ocular_distance():
-    moved = np.concatenate([_moved(_face(b"%d" % i), share=0.3, distance=0.2) for i in range(30)])
+    moved = np.concatenate(
+        [_moved(_face(b"%d" % i), fraction=0.3, distance=0.2) for i in range(30)]
+    )
     np.testing.assert_allclose(moved[moved > 0], 12.0, rtol=1e-4)
     assert 0.25 < np.mean(moved > 0) < 0.35  # 2040 points: .3 +- .01
-    assert _moved(_face(), share=1.0, distance=0.1).min() == pytest.approx(6.0, rel=1e-3)
+    assert _moved(_face(), fraction=1.0, distance=0.1).min() == pytest.approx(6.0, rel=1e-3)
 
 
 def test_the_noise_is_a_function_of_face_and_seed():
     def after(key=b"a", seed=0):
         return np.asarray(
-            LabelNoise(SCHEME, share=0.5, distance=0.2, seed=seed)(_face(key))[
+            LabelNoise(SCHEME, fraction=0.5, distance=0.2, seed=seed)(_face(key))[
                 "landmarks_square_px"
             ]
         )
@@ -48,13 +50,13 @@ def test_the_noise_is_a_function_of_face_and_seed():
 
 
 def test_missing_points_stay():
-    moved = _moved(_face(missing=[3]), share=1.0, distance=0.2)
+    moved = _moved(_face(missing=[3]), fraction=1.0, distance=0.2)
     assert moved[3] == 0
     assert moved[4] == pytest.approx(12.0, rel=1e-4)
-    assert not _moved(_face(missing=[36]), share=1.0, distance=0.2).any()  # no distance
+    assert not _moved(_face(missing=[36]), fraction=1.0, distance=0.2).any()  # no distance
 
 
 def test_a_box_is_no_distance_between_landmarks():
     boxed = dataclasses.replace(SCHEME, default_normalizer="box")
     with pytest.raises(ValueError, match="normalized by box"):
-        LabelNoise(boxed, share=0.1, distance=0.1)
+        LabelNoise(boxed, fraction=0.1, distance=0.1)

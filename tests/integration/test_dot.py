@@ -65,7 +65,7 @@ def test_write_read_augment_invert(records, ratio):
     seen = 0
     for faces in batches.take(3):
         image, landmarks, _ = augmenter(faces)
-        to_crop, _ = augmenter.matrices(faces["box_square_px"], faces["draws"])
+        to_crop, _ = augmenter.crop_matrices(faces["box_square_px"], faces["draws"])
         to_source = compose(
             faces["square_to_source"].numpy().astype(np.float64),
             invert(to_crop.numpy().astype(np.float64)),

@@ -48,7 +48,7 @@ def records(tmp_path_factory):
 def test_the_records_say_so(records):
     assert not records.square
     assert records.margin == 1.1
-    assert str(records.crops[0]) == "pipnet (landmark box x 1.1, not square)"
+    assert str(records.crop_rules[0]) == "pipnet (landmark box x 1.1, not square)"
     square = ModelSpec(scheme_name="celeba_5", input_size=SIZE, margin=1.1)
     with pytest.raises(ValueError, match="The network takes square crops, the records'"):
         check_fit(records, square)
@@ -64,7 +64,7 @@ def test_augmented(records):
         image, landmarks, _ = augmenter(faces)
         found = np.asarray(centroids(image), np.float64)
         np.testing.assert_allclose(landmarks[:, DOT], found, atol=TOLERANCE)
-        plain = augmenter.plain_maps(faces["box_square_px"]).numpy()
+        plain = augmenter.plain_matrices(faces["box_square_px"]).numpy()
         assert (plain[:, 1, 1] > 1.3 * plain[:, 0, 0]).all()  # stretched in y
 
 

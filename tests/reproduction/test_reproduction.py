@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from wing_tf.data.balance import fit_balance
+from wing_tf.data.pose_balance import fit_balance
 from wing_tf.data.read import read_landmarks
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.reproduction import TABLES

@@ -21,7 +21,7 @@ def still_clip(frames=40, *, seed=0):
 @pytest.mark.parametrize("seed", [0, 3])
 def test_faces_that_meet_keep_their_numbers(seed, turn_back):
     clip = crossing_clip(seed=seed, turn_back=turn_back)
-    assert max(clip.hidden_share(index)[0] for index in range(len(clip))) > 0.8
+    assert max(clip.occluded_fraction(index)[0] for index in range(len(clip))) > 0.8
     landmarker = TrueLandmarker(clip)
     faces = show(Tracker(landmarker), landmarker)
     back, front = numbers_of(faces, clip)
@@ -29,7 +29,7 @@ def test_faces_that_meet_keep_their_numbers(seed, turn_back):
     assert {back[0], front[0]} == {0, 1}
     assert len(front) == len(clip)
     assert len(back) > len(clip) // 2
-    middle = int(np.argmax([clip.hidden_share(index)[0] for index in range(len(clip))]))
+    middle = int(np.argmax([clip.occluded_fraction(index)[0] for index in range(len(clip))]))
     assert [face.identity for face in faces[middle]] == front[:1]  # the hidden one isn't reported
     assert [face.identity for face in faces[-1]] == [0, 1]
 

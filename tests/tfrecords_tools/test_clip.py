@@ -56,8 +56,8 @@ def test_the_truth_is_as_large_and_where_the_motion_says():
 
 def test_a_later_face_hides_an_earlier_one():
     clip = clip_of(motion([[60, 100], [150, 100]]), motion([[150, 100]] * 2), noise=0.0)
-    np.testing.assert_array_equal(clip.hidden_share(0), [0, 0])
-    back, front = clip.hidden_share(1)
+    np.testing.assert_array_equal(clip.occluded_fraction(0), [0, 0])
+    back, front = clip.occluded_fraction(1)
     assert back > 0.9
     assert front == 0
     alone = SyntheticClip(

@@ -8,18 +8,18 @@ import pytest
 from dots import DotSource
 
 from tfrecords_tools.inspection import inspect_records
-from tfrecords_tools.inspection.boxes import box_figures
+from tfrecords_tools.inspection.boxes import box_statistics
 from tfrecords_tools.inspection.checks import (
-    Warned,
+    Finding,
+    check_annotation_offset,
     check_boxes,
     check_duplicates,
-    check_origin,
     check_pairs,
-    check_swaps,
+    check_swapped_landmarks,
 )
+from tfrecords_tools.inspection.face_table import read_face_table
 from tfrecords_tools.inspection.plots import plot_boxes
-from tfrecords_tools.inspection.report import describe
-from tfrecords_tools.inspection.survey import survey_records
+from tfrecords_tools.inspection.report import format_report
 from tfrecords_tools.sources import Item, SyntheticSource
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
@@ -72,19 +72,19 @@ def _write(path, source, **options):
 
 def _check(folder, other=None):
     """All checks of `inspect_records`, without its images."""
-    survey, warnings = survey_records(folder), []
-    mean, _ = procrustes(survey.landmarks_square_px, survey.records.scheme.flip_permutation)
-    check_boxes(survey, warnings)
-    check_swaps(survey, mean, warnings)
-    check_pairs(survey, np.arange(len(survey)), warnings)
-    check_duplicates(survey, warnings)
+    table, warnings = read_face_table(folder), []
+    mean, _ = procrustes(table.landmarks_square_px, table.records.scheme.flip_permutation)
+    check_boxes(table, warnings)
+    check_swapped_landmarks(table, mean, warnings)
+    check_pairs(table, np.arange(len(table)), warnings)
+    check_duplicates(table, warnings)
     if other is None:
         return _kinds(warnings)
-    second = survey_records(other, images=False)
-    return _kinds(warnings) | {"figures": check_origin(survey, second, "other", warnings)}
+    second = read_face_table(other, images=False)
+    return _kinds(warnings) | {"figures": check_annotation_offset(table, second, "other", warnings)}
 
 
-def _kinds(warnings: list[Warned]):
+def _kinds(warnings: list[Finding]):
     assert len({warning.kind for warning in warnings}) == len(warnings)
     return {warning.kind: warning for warning in warnings}
 
@@ -111,7 +111,7 @@ def test_clean_records_give_images_and_figures_but_no_warning(clean, tmp_path):
         assert min(cv2.imread(str(tmp_path / "seen" / f"{name}.png")).shape[:2]) > 300
     assert json.loads((tmp_path / "seen/inspection.json").read_text()) == report
     text = (tmp_path / "seen/inspection.txt").read_text()
-    assert text == describe(report) + "\n"
+    assert text == format_report(report) + "\n"
     assert "no warning" in text
     # The renderer's own angles, and its hidden points.
     assert set(report["pose"]) == {"yaw", "pitch", "roll"}
@@ -180,13 +180,13 @@ def test_a_mark_up_of_ones_own_with_a_pair_too_few(tmp_path):
     (warning,) = report["warnings"]
     assert warning["kind"] == "forgotten_pairs"
     assert warning["message"].startswith("points 7 and 8 are in no pair, but mirror each other in")
-    assert "WARNING forgotten_pairs: 1: points 7 and 8" in describe(report)
+    assert "WARNING forgotten_pairs: 1: points 7 and 8" in format_report(report)
 
 
 def test_a_mark_up_of_ones_own_that_counts_from_one(tmp_path):
     folder = _write(tmp_path / "r", OwnScheme([[1, 4], [2, 3], [6, 7], [8, 9], [10, 11]]))
-    survey, warnings = survey_records(folder, images=False), []
-    check_pairs(survey, np.arange(len(survey)), warnings)
+    table, warnings = read_face_table(folder, images=False), []
+    check_pairs(table, np.arange(len(table)), warnings)
     (warning,) = warnings
     assert warning.kind == "wrong_pairs"
     assert "1-4, 2-3, 6-7, 8-9, 10-11 (0-3, 1-2, 5-6, 7-8 do). Do its numbers" in warning.message
@@ -279,7 +279,7 @@ def test_faces_are_matched_by_image_where_keys_differ(clean, tmp_path):
     assert report["origin"]["faces"] == 20
     np.testing.assert_allclose(report["origin"]["median_px"], -1.0, atol=1e-3)
     assert [warning["kind"] for warning in report["warnings"]] == ["origin"]
-    assert "WARNING origin: 20: landmarks are off those of" in describe(report)
+    assert "WARNING origin: 20: landmarks are off those of" in format_report(report)
 
 
 def test_records_that_can_not_be_compared(clean, tmp_path):
@@ -297,8 +297,8 @@ def test_boxes_that_miss_points(tmp_path):
         return dataclasses.replace(face, box_xyxy_px=np.concatenate([low - 2, high + 2]))
 
     warnings = []
-    survey = survey_records(_write(tmp_path / "r", Altered(change), crop="dataset_box"))
-    report, figures = check_boxes(survey, warnings)
+    table = read_face_table(_write(tmp_path / "r", Altered(change), crop="dataset_box"))
+    report, figures = check_boxes(table, warnings)
     assert [warning.kind for warning in warnings] == ["points_outside_box"] * 2
     for warning in warnings:  # the crop's box is the data set's
         assert warning.count == 1
@@ -320,13 +320,13 @@ def test_boxes_without_height_or_width_have_figures(tmp_path):
             return face
 
     warnings = []
-    survey = survey_records(_write(tmp_path / "r", Row(4)))
-    report, figures = check_boxes(survey, warnings)
+    table = read_face_table(_write(tmp_path / "r", Row(4)))
+    report, figures = check_boxes(table, warnings)
     assert np.isfinite(figures["by the crop rule"].offset).all()
     low, _, high = report["by the crop rule"]["width_over_height"]
     assert low < 0.01
     assert high > 100
-    none = box_figures(survey, np.repeat(survey.box_square_px[:, :2], 2, axis=0).reshape(4, 4))
+    none = box_statistics(table, np.repeat(table.box_square_px[:, :2], 2, axis=0).reshape(4, 4))
     assert np.isfinite(none.fill).all()
     plot_boxes(tmp_path / "boxes.png", figures)
 
@@ -336,9 +336,9 @@ def test_points_that_no_network_can_see(tmp_path):
         middle = face.landmarks_px.mean(axis=0)
         return dataclasses.replace(face, box_xyxy_px=np.concatenate([middle - 9, middle + 9]))
 
-    survey = survey_records(_write(tmp_path / "r", Altered(change), crop="dataset_box"))
+    table = read_face_table(_write(tmp_path / "r", Altered(change), crop="dataset_box"))
     warnings = []
-    report, _ = check_boxes(survey, warnings)
+    report, _ = check_boxes(table, warnings)
     assert report["faces_with_points_off_the_stored_square"] == 40
     assert warnings[-1].kind == "points_off_square"
     assert len(warnings[-1].first) == 10
@@ -364,7 +364,7 @@ def test_hashing_on_small_images_leaves_landmarks_where_they_are(tmp_path):
         Altered(num_train=1), tmp_path / "r", square_format=SquareFormat(side=256),
         num_processes=0, progress=False,
     )  # fmt: skip
-    small, full = survey_records(tmp_path / "r"), survey_records(tmp_path / "r", images=False)
+    small, full = read_face_table(tmp_path / "r"), read_face_table(tmp_path / "r", images=False)
     for name in ("landmarks_square_px", "box_square_px", "square_to_source"):
         np.testing.assert_allclose(getattr(small, name), getattr(full, name), atol=1e-4)
     everyone = np.arange(13)

@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 from dots import DotSource
 
-from tfrecords_tools.inspection.declared_pairs import PairFaults, pair_faults
-from tfrecords_tools.inspection.duplicates import MOST_DISTANCE, find_duplicates, image_hash
-from tfrecords_tools.inspection.sheets import number_places
-from tfrecords_tools.inspection.swaps import Swaps, find_swaps, symmetric_pairs
+from tfrecords_tools.inspection.drawing import number_positions
+from tfrecords_tools.inspection.duplicates import MAX_DISTANCE, find_duplicates, image_hash
+from tfrecords_tools.inspection.flip_pairs import PairErrors, find_pair_errors
+from tfrecords_tools.inspection.swapped_landmarks import (
+    SwappedLandmarks,
+    find_swapped_landmarks,
+    symmetric_pairs,
+)
 from tfrecords_tools.sources import Item, SyntheticSource
-from tfrecords_tools.synthetic.render import Camera
-from tfrecords_tools.synthetic.shape import random_head
+from tfrecords_tools.synthetic.random_head import random_head
+from tfrecords_tools.synthetic.rasterizer import Camera
 from wing_tf.geometry import procrustes
 from wing_tf.geometry.pose import rotation_matrix
 from wing_tf.landmarks import get_scheme, scheme_from_dict
@@ -28,7 +32,7 @@ def test_a_pair_of_few_points():
     shapes[7, [0, 1]] = shapes[7, [1, 0]]
     shapes[8, [3, 4]] = shapes[8, [4, 3]]
     shapes[9, 2] = np.nan
-    swaps = find_swaps(shapes, mean, source.scheme)
+    swaps = find_swapped_landmarks(shapes, mean, source.scheme)
     assert swaps.whole == []
     assert swaps.pairs == {7: [(0, 1)], 8: [(3, 4)]}
 
@@ -37,7 +41,7 @@ def test_bodies_may_turn_round():
     body = get_scheme("lsp_14")
     shapes = np.random.default_rng(0).normal(size=(20, 14, 2))
     shapes[1] = shapes[0, list(body.flip_permutation)]
-    swaps = find_swaps(shapes, shapes[0], body)
+    swaps = find_swapped_landmarks(shapes, shapes[0], body)
     assert (swaps.whole, swaps.pairs) == ([], {})
 
 
@@ -64,18 +68,18 @@ def small_faces():
 
 def _swaps(shapes, scheme):
     mean, _ = procrustes(shapes, scheme.flip_permutation)
-    return find_swaps(shapes, mean, scheme)
+    return find_swapped_landmarks(shapes, mean, scheme)
 
 
 def test_a_mark_up_of_ones_own_is_judged_without_names_of_regions(small_faces):
     scheme = _small_scheme(RIGHT_PAIRS)
     assert list(scheme.regions) == ["all"]
-    assert _swaps(small_faces, scheme) == Swaps([], {})
+    assert _swaps(small_faces, scheme) == SwappedLandmarks([], {})
     shapes = small_faces.copy()
     shapes[[3, 70]] = shapes[[3, 70]][:, list(scheme.flip_permutation)]
     shapes[11, [0, 3]] = shapes[11, [3, 0]]
     shapes[150, [7, 8]] = shapes[150, [8, 7]]
-    assert _swaps(shapes, scheme) == Swaps([3, 70], {11: [(0, 3)], 150: [(7, 8)]})
+    assert _swaps(shapes, scheme) == SwappedLandmarks([3, 70], {11: [(0, 3)], 150: [(7, 8)]})
 
 
 @pytest.mark.parametrize("share", [0.3, 0.4, 0.5])
@@ -89,11 +93,11 @@ def test_objects_that_turn_round_are_not_listed_one_by_one(small_faces, share):
     assert swaps.turned >= share
     fewer = small_faces.copy()
     fewer[:40] = fewer[:40][:, list(scheme.flip_permutation)]
-    assert _swaps(fewer, scheme) == Swaps(list(range(40)), {})
+    assert _swaps(fewer, scheme) == SwappedLandmarks(list(range(40)), {})
 
 
 def _forgotten(shapes, pairs):
-    faults = pair_faults(shapes, _small_scheme(pairs, shapes.shape[1]))
+    faults = find_pair_errors(shapes, _small_scheme(pairs, shapes.shape[1]))
     assert faults.wrong == faults.right == []
     return faults.forgotten
 
@@ -128,21 +132,21 @@ def test_forgotten_pairs_of_faces_that_turn_to_one_side(small_faces):
         # In the order of the points instead of left and right.
         (
             [[0, 1], [2, 3], [5, 6], [7, 8]],
-            PairFaults([(0, 1), (2, 3)], [(0, 3), (1, 2)], []),
+            PairErrors([(0, 1), (2, 3)], [(0, 3), (1, 2)], []),
         ),
         # Counted from 1.
         (
             [[1, 4], [2, 3], [6, 7], [8, 9]],
-            PairFaults([(1, 4), (2, 3), (6, 7), (8, 9)], [(0, 3), (1, 2), (5, 6), (7, 8)], []),
+            PairErrors([(1, 4), (2, 3), (6, 7), (8, 9)], [(0, 3), (1, 2), (5, 6), (7, 8)], []),
         ),
         # The outer corner of one eye with the inner corner of the other.
-        ([[0, 2], [1, 3], [5, 6]], PairFaults([(0, 2), (1, 3)], [(0, 3), (1, 2)], [(7, 8)])),
+        ([[0, 2], [1, 3], [5, 6]], PairErrors([(0, 2), (1, 3)], [(0, 3), (1, 2)], [(7, 8)])),
         # Lip and lip: both are on the mirror line.
-        ([*RIGHT_PAIRS, [9, 10]], PairFaults([(9, 10)], [], [])),
+        ([*RIGHT_PAIRS, [9, 10]], PairErrors([(9, 10)], [], [])),
     ],
 )
 def test_pairs_that_are_wrong_are_found(small_faces, pairs, expected):
-    assert pair_faults(small_faces, _small_scheme(pairs)) == expected
+    assert find_pair_errors(small_faces, _small_scheme(pairs)) == expected
 
 
 def test_nothing_is_said_of_pairs_where_nothing_is_known():
@@ -161,7 +165,7 @@ def test_each_forgotten_pair_of_68_points_is_found():
     scheme = get_scheme("ibug_68")
     heads = [random_head(np.random.default_rng([3, i])).landmarks for i in range(100)]
     shapes = np.array(heads)[..., :2]
-    assert pair_faults(shapes, scheme) == PairFaults([], [], [])
+    assert find_pair_errors(shapes, scheme) == PairErrors([], [], [])
     pairs = symmetric_pairs(scheme).tolist()
     for pair in pairs[::4]:
         assert _forgotten(shapes, [p for p in pairs if p != pair]) == [tuple(pair)]
@@ -176,7 +180,7 @@ def test_all_near_hashes_are_found_without_comparing_all():
     splits = np.array(["train"] * 350 + ["test"] * 150 + ["validation"] * 100)
     alike = np.tile(np.arange(256, dtype=np.uint8), (600, 1))
     distances = np.bitwise_count(hashes[:, None] ^ hashes)
-    expected = np.argwhere((distances <= MOST_DISTANCE) & (splits[:, None] != splits))
+    expected = np.argwhere((distances <= MAX_DISTANCE) & (splits[:, None] != splits))
     found = find_duplicates(hashes, alike, splits)
     assert {frozenset(pair) for pair in expected.tolist()} == {
         frozenset((pair.first, pair.second)) for pair in found
@@ -218,7 +222,7 @@ def test_numbers_stand_beside_their_points():
     source = SyntheticSource(num_train=1, wide_yaw_fraction=0, yaw_std_deg=0)
     landmarks = source.load(source.items()[0]).landmarks_px * 4
     landmarks[5] = np.nan
-    places = number_places(landmarks, scheme, 10.0)
+    places = number_positions(landmarks, scheme, 10.0)
     away = np.linalg.norm(places - landmarks, axis=1)
     assert np.flatnonzero(np.isnan(away)).tolist() == [5]
     assert np.nanmin(away) > 6.9

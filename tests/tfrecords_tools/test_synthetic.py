@@ -12,8 +12,8 @@ import pytest
 from tfrecords_tools.synthetic import SyntheticFace, render_face
 from tfrecords_tools.synthetic import face as face_module
 from tfrecords_tools.synthetic.head import GRID_SHAPE, mean_controls, surface
-from tfrecords_tools.synthetic.render import Camera
-from tfrecords_tools.synthetic.shape import random_head
+from tfrecords_tools.synthetic.random_head import random_head
+from tfrecords_tools.synthetic.rasterizer import Camera
 from wing_tf.geometry.pose import rotation_matrix
 from wing_tf.landmarks import get_scheme
 

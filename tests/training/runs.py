@@ -37,7 +37,7 @@ def split_cpu(devices):
 
 def refined(records, folder):
     """Changes of a second stage on balanced poses, its body at rest first; files of one's own."""
-    from wing_tf.data.balance import fit_balance
+    from wing_tf.data.pose_balance import fit_balance
     from wing_tf.data.read import read_landmarks
     from wing_tf.data.records import find_shards, open_records
 

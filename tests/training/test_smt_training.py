@@ -6,7 +6,7 @@ from experiments import smoke_smt
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.heatmaps import HeatmapAugmenter
+from wing_tf.data.heatmap_targets import HeatmapAugmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.losses import BilateralInhibitionCrossEntropy, SubpixelResidualLoss

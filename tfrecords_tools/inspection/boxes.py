@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from tfrecords_tools.inspection.survey import Survey
+from tfrecords_tools.inspection.face_table import FaceTable
 from wing_tf.geometry import landmark_box
 
 TOLERANCE = 0.03  # of the box's longer side
@@ -12,7 +12,7 @@ _TINY_PX, _THINNEST = 1e-6, 1e-3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class BoxFigures:
+class BoxStatistics:
     """Of each face with a box.
 
     Attributes:
@@ -42,8 +42,8 @@ class BoxFigures:
         }
 
 
-def box_figures(survey: Survey, box_square_px: np.ndarray) -> BoxFigures | None:
-    """Returns the figures of boxes [N, 4] of a survey's faces; None where no face has one."""
+def box_statistics(table: FaceTable, box_square_px: np.ndarray) -> BoxStatistics | None:
+    """Returns the figures of boxes [N, 4] of a table's faces; None where no face has one."""
     there = np.isfinite(box_square_px).all(axis=1)
     if not there.any():
         return None
@@ -51,34 +51,34 @@ def box_figures(survey: Survey, box_square_px: np.ndarray) -> BoxFigures | None:
     size = box[:, 2:] - box[:, :2]
     side = np.maximum(size.max(axis=1), _TINY_PX)
     least = _THINNEST * side
-    tight = landmark_box(survey.landmarks_square_px[there].astype(np.float64))
+    tight = landmark_box(table.landmarks_square_px[there].astype(np.float64))
     middle, tight_middle = ((b[:, :2] + b[:, 2:]) / 2 for b in (box, tight))
-    return BoxFigures(
-        side_px=side * survey.source_px_per_square_px[there],
+    return BoxStatistics(
+        side_px=side * table.source_px_per_square_px[there],
         aspect=np.maximum(size[:, 0], least) / np.maximum(size[:, 1], least),
         fill=(tight[:, 2:] - tight[:, :2]).max(axis=1) / side,
         offset=(tight_middle - middle) / side[:, None],
     )
 
 
-def points_outside(
-    survey: Survey, box_square_px: np.ndarray, tolerance: float = TOLERANCE
+def landmarks_outside_box(
+    table: FaceTable, box_square_px: np.ndarray, tolerance: float = TOLERANCE
 ) -> np.ndarray:
     """Returns which landmarks [N, K] lie outside of boxes [N, 4] by more than a share of them.
 
     Args:
-        survey: the faces. Missing landmarks, and those of faces without a box, lie nowhere.
+        table: the faces. Missing landmarks, and those of faces without a box, lie nowhere.
         box_square_px: the boxes.
         tolerance: a share of the box's longer side.
     """
     box = box_square_px[:, None].astype(np.float64)
     slack = tolerance * np.max(box[..., 2:] - box[..., :2], axis=-1, keepdims=True)
-    landmarks = survey.landmarks_square_px
+    landmarks = table.landmarks_square_px
     beyond = (landmarks < box[..., :2] - slack) | (landmarks > box[..., 2:] + slack)
     return np.any(beyond, axis=-1)
 
 
-def points_off_square(survey: Survey) -> np.ndarray:
+def landmarks_outside_square(table: FaceTable) -> np.ndarray:
     """Returns which landmarks [N, K] lie outside of the stored square: networks don't see them."""
-    landmarks = survey.landmarks_square_px
-    return np.any((landmarks < -0.5) | (landmarks > survey.records.side - 0.5), axis=-1)
+    landmarks = table.landmarks_square_px
+    return np.any((landmarks < -0.5) | (landmarks > table.records.side - 0.5), axis=-1)

@@ -6,24 +6,24 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from tfrecords_tools.inspection.annotation_offset import annotation_offset
 from tfrecords_tools.inspection.boxes import (
     TOLERANCE,
-    BoxFigures,
-    box_figures,
-    points_off_square,
-    points_outside,
+    BoxStatistics,
+    box_statistics,
+    landmarks_outside_box,
+    landmarks_outside_square,
 )
-from tfrecords_tools.inspection.declared_pairs import pair_faults
 from tfrecords_tools.inspection.duplicates import find_duplicates
-from tfrecords_tools.inspection.origin import origin_difference
-from tfrecords_tools.inspection.survey import Survey
-from tfrecords_tools.inspection.swaps import find_swaps, reversed_on_average
+from tfrecords_tools.inspection.face_table import FaceTable
+from tfrecords_tools.inspection.flip_pairs import find_pair_errors
+from tfrecords_tools.inspection.swapped_landmarks import find_swapped_landmarks, reversed_on_average
 
 _MOST_NAMED = 10  # faces in a warning
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Warned:
+class Finding:
     """Something that is likely to be wrong.
 
     Attributes:
@@ -42,32 +42,37 @@ class Warned:
 
 
 def _warn(
-    warnings: list[Warned], kind: str, message: str, survey: Survey, first: Iterable[str], **count
+    warnings: list[Finding],
+    kind: str,
+    message: str,
+    table: FaceTable,
+    first: Iterable[str],
+    **count,
 ) -> None:
     first = list(first)
     total = count.get("pairs", len(first))
-    share = None if count else round(total / len(survey), 5)
+    share = None if count else round(total / len(table), 5)
     warnings.append(
-        Warned(kind=kind, message=message, count=total, share=share, first=first[:_MOST_NAMED])
+        Finding(kind=kind, message=message, count=total, share=share, first=first[:_MOST_NAMED])
     )
 
 
-def check_boxes(survey: Survey, warnings: list[Warned]) -> tuple[dict, dict[str, BoxFigures]]:
+def check_boxes(table: FaceTable, warnings: list[Finding]) -> tuple[dict, dict[str, BoxStatistics]]:
     """Warns of points outside of boxes and squares; returns figures for the report and plots."""
     kinds = {
-        "by the crop rule": survey.box_square_px,
-        "the data set's own": survey.dataset_box_square_px,
+        "by the crop rule": table.box_square_px,
+        "the data set's own": table.dataset_box_square_px,
     }
     figures = {}
     report: dict = {}
     for kind, boxes in kinds.items():
-        one = box_figures(survey, boxes)
+        one = box_statistics(table, boxes)
         if one is None:
             continue
         figures[kind] = one
-        outside = points_outside(survey, boxes)
+        outside = landmarks_outside_box(table, boxes)
         faces = outside.any(axis=1)
-        points = int(np.isfinite(survey.landmarks_square_px[..., 0]).sum())
+        points = int(np.isfinite(table.landmarks_square_px[..., 0]).sum())
         report[kind] = {
             "faces": len(one.side_px),
             **one.summary(),
@@ -78,64 +83,64 @@ def check_boxes(survey: Survey, warnings: list[Warned]) -> tuple[dict, dict[str,
             _warn(
                 warnings, "points_outside_box",
                 f"landmarks lie outside of the box ({kind}) by more than {TOLERANCE:.0%} of its "
-                f"side: {outside.sum()} of {points} points", survey,
-                _with_points(survey, outside),
+                f"side: {outside.sum()} of {points} points", table,
+                _with_points(table, outside),
             )  # fmt: skip
-    off = points_off_square(survey)
+    off = landmarks_outside_square(table)
     report["faces_with_points_off_the_stored_square"] = int(off.any(axis=1).sum())
     if off.any():
         _warn(
             warnings, "points_off_square",
-            f"landmarks lie outside of the stored square: {off.sum()} points", survey,
-            _with_points(survey, off),
+            f"landmarks lie outside of the stored square: {off.sum()} points", table,
+            _with_points(table, off),
         )  # fmt: skip
     return report, figures
 
 
-def _with_points(survey: Survey, wrong: np.ndarray) -> list[str]:
+def _with_points(table: FaceTable, wrong: np.ndarray) -> list[str]:
     counts = wrong.sum(axis=1).tolist()
-    return [f"{survey.keys[i]} ({count} points)" for i, count in enumerate(counts) if count]
+    return [f"{table.keys[i]} ({count} points)" for i, count in enumerate(counts) if count]
 
 
-def check_swaps(survey: Survey, mean: np.ndarray, warnings: list[Warned]) -> None:
+def check_swapped_landmarks(table: FaceTable, mean: np.ndarray, warnings: list[Finding]) -> None:
     """Warns of left and right points that are exchanged."""
-    scheme = survey.records.scheme
-    swaps = find_swaps(survey.landmarks_square_px, mean, scheme)
+    scheme = table.records.scheme
+    swaps = find_swapped_landmarks(table.landmarks_square_px, mean, scheme)
     if swaps.turned:
         _warn(
             warnings, "turned_round",
             f"in {swaps.turned:.0%} of the faces, left and right points seem to be exchanged: the "
-            "objects turn round, or the order of points is reversed in many", survey, (),
-            pairs=round(swaps.turned * len(survey)),
+            "objects turn round, or the order of points is reversed in many", table, (),
+            pairs=round(swaps.turned * len(table)),
         )  # fmt: skip
     if swaps.whole:
         _warn(
             warnings, "swapped_faces",
             "all left and right points are exchanged, as of an image that was mirrored without "
-            "its points' order", survey, (survey.keys[i] for i in swaps.whole),
+            "its points' order", table, (table.keys[i] for i in swaps.whole),
         )  # fmt: skip
     if swaps.pairs:
         counts = collections.Counter(pair for pairs in swaps.pairs.values() for pair in pairs)
         often = ", ".join(f"{a}-{b} ({n})" for (a, b), n in counts.most_common(6))
         _warn(
             warnings, "swapped_pairs",
-            f"points of symmetric pairs are exchanged; the pairs (faces): {often}", survey,
-            (f"{survey.keys[i]} ({_named(pairs)})" for i, pairs in swaps.pairs.items()),
+            f"points of symmetric pairs are exchanged; the pairs (faces): {often}", table,
+            (f"{table.keys[i]} ({_named(pairs)})" for i, pairs in swaps.pairs.items()),
         )  # fmt: skip
     if wrong := reversed_on_average(mean, scheme):
         _warn(
             warnings, "reversed_mean",
             f"in the mean shape, what {scheme.name} calls left is right: {_named(wrong)}. All "
-            "faces may be in another order of points", survey, survey.keys,
+            "faces may be in another order of points", table, table.keys,
         )  # fmt: skip
 
 
-def check_pairs(survey: Survey, faces: np.ndarray, warnings: list[Warned]) -> None:
+def check_pairs(table: FaceTable, faces: np.ndarray, warnings: list[Finding]) -> None:
     """Warns of pairs that the scheme should not, or should, declare, by some faces' mean shape."""
-    scheme = survey.records.scheme
-    shapes = survey.landmarks_square_px[faces].astype(np.float64)
+    scheme = table.records.scheme
+    shapes = table.landmarks_square_px[faces].astype(np.float64)
     try:
-        faults = pair_faults(shapes, scheme)
+        faults = find_pair_errors(shapes, scheme)
     except ValueError:  # there is no mean shape
         return
     if faults.wrong:
@@ -143,7 +148,7 @@ def check_pairs(survey: Survey, faces: np.ndarray, warnings: list[Warned]) -> No
         _warn(
             warnings, "wrong_pairs",
             f"pairs of {scheme.name} don't mirror each other in the mean shape: "
-            f"{_named(faults.wrong)}{instead}. Do its numbers count from 0?", survey, (),
+            f"{_named(faults.wrong)}{instead}. Do its numbers count from 0?", table, (),
             pairs=len(faults.wrong),
         )  # fmt: skip
     if faults.forgotten:
@@ -151,7 +156,7 @@ def check_pairs(survey: Survey, faces: np.ndarray, warnings: list[Warned]) -> No
         _warn(
             warnings, "forgotten_pairs",
             f"points {named} are in no pair, but mirror each other in the mean shape: if they are "
-            f"left and right, flips of {scheme.name} exchange their meaning", survey, (),
+            f"left and right, flips of {scheme.name} exchange their meaning", table, (),
             pairs=len(faults.forgotten),
         )  # fmt: skip
 
@@ -160,22 +165,22 @@ def _named(pairs: list[tuple[int, int]]) -> str:
     return ", ".join(f"{a}-{b}" for a, b in pairs)
 
 
-def check_duplicates(survey: Survey, warnings: list[Warned]) -> dict:
+def check_duplicates(table: FaceTable, warnings: list[Finding]) -> dict:
     """Warns of one image in two splits; returns figures for the report."""
-    found = find_duplicates(survey.hashes, survey.thumbnails, survey.splits)
+    found = find_duplicates(table.hashes, table.thumbnails, table.splits)
     between: collections.Counter[str] = collections.Counter()
     faces: dict[str, set[int]] = collections.defaultdict(set)
     for pair in found:
-        name = f"{survey.splits[pair.first]} and {survey.splits[pair.second]}"
+        name = f"{table.splits[pair.first]} and {table.splits[pair.second]}"
         between[name] += 1
-        faces[survey.splits[pair.first]].add(pair.first)
+        faces[table.splits[pair.first]].add(pair.first)
     if found:
         _warn(
             warnings, "duplicates_across_splits",
             "pairs of images in different splits are the same but for slight changes: "
-            + ", ".join(f"{name} {count}" for name, count in between.most_common()), survey,
+            + ", ".join(f"{name} {count}" for name, count in between.most_common()), table,
             (
-                f"{survey.keys[p.first]} = {survey.keys[p.second]}"
+                f"{table.keys[p.first]} = {table.keys[p.second]}"
                 for p in found[:_MOST_NAMED]
             ), pairs=len(found),
         )  # fmt: skip
@@ -185,13 +190,15 @@ def check_duplicates(survey: Survey, warnings: list[Warned]) -> dict:
     }
 
 
-def check_origin(survey: Survey, other: Survey, name: str, warnings: list[Warned]) -> dict:
+def check_annotation_offset(
+    table: FaceTable, other: FaceTable, name: str, warnings: list[Finding]
+) -> dict:
     """Warns of landmarks that are off those of other records; returns figures for the report."""
-    difference = origin_difference(survey, other)
+    difference = annotation_offset(table, other)
     if difference.verdicts:
         _warn(
             warnings, "origin",
             f"landmarks are off those of {name} by the same amount in most faces: "
-            + "; ".join(difference.verdicts), survey, (), pairs=difference.faces,
+            + "; ".join(difference.verdicts), table, (), pairs=difference.faces,
         )  # fmt: skip
     return {"other": name, **dataclasses.asdict(difference)}

@@ -4,8 +4,8 @@ A hash is 64 bits of the image's lowest frequencies; copies that were scaled, co
 slightly shifted differ in few of them. Faces of other people agree in many bits as well, the more
 so the more faces there are, so what hashes suggest is confirmed on small gray images.
 
-On 2342 faces of 300-W, all pairs up to `MOST_DISTANCE` but one are copies, and that one's
-correlation is below `LEAST_CORRELATION`.
+On 2342 faces of 300-W, all pairs up to `MAX_DISTANCE` but one are copies, and that one's
+correlation is below `MIN_CORRELATION`.
 """
 
 import dataclasses
@@ -16,8 +16,8 @@ import numpy as np
 
 HASHED_SIDE = 32
 THUMBNAIL_SIDE = 16
-MOST_DISTANCE = 7  # what 4 bands with up to one wrong bit each are sure to find
-LEAST_CORRELATION = 0.95
+MAX_DISTANCE = 7  # what 4 bands with up to one wrong bit each are sure to find
+MIN_CORRELATION = 0.95
 _MOST_NEIGHBORS = 256  # of a query in a band, on either side
 _MOST_PAIRS = 1_000_000
 _CHUNK = 1 << 21
@@ -89,9 +89,9 @@ def find_duplicates(
             wanted = turned[queries] ^ np.uint64(flip << (64 - _BAND_BITS))
             for first, second in _near(turned[order], order, queries, wanted):
                 distance = np.bitwise_count(hashes[first] ^ hashes[second])
-                good = (rank[first] < rank[second]) & (distance <= MOST_DISTANCE)
+                good = (rank[first] < rank[second]) & (distance <= MAX_DISTANCE)
                 first, second = first[good], second[good]
-                good = _correlation(thumbnails, first, second) >= LEAST_CORRELATION
+                good = _correlation(thumbnails, first, second) >= MIN_CORRELATION
                 found.update(zip(first[good].tolist(), second[good].tolist(), strict=True))
                 if len(found) > _MOST_PAIRS:
                     break

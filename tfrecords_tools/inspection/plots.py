@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfrecords_tools.inspection.boxes import BoxFigures
+from tfrecords_tools.inspection.boxes import BoxStatistics
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme
 
@@ -40,7 +40,7 @@ def plot_pose(
     figure.savefig(path, dpi=110)
 
 
-def plot_boxes(path: pathlib.Path, figures: Mapping[str, BoxFigures]) -> None:
+def plot_boxes(path: pathlib.Path, figures: Mapping[str, BoxStatistics]) -> None:
     """Writes histograms of boxes, by what kind they are of."""
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     axes = figure.subplots(2, 3).ravel()
@@ -79,8 +79,8 @@ def plot_visibility(path: pathlib.Path, visibility: np.ndarray, scheme: Landmark
     bottom = np.zeros(count)
     kinds = (
         ("visible", schema.VISIBLE, "tab:green"),
-        ("hidden", schema.HIDDEN, "tab:orange"),
-        ("missing", schema.MISSING, "tab:red"),
+        ("hidden", schema.OCCLUDED, "tab:orange"),
+        ("missing", schema.NOT_ANNOTATED, "tab:red"),
     )
     for name, flag, color in kinds:
         shares = 100 * np.mean(visibility == flag, axis=0)

@@ -9,18 +9,18 @@ import pathlib
 import numpy as np
 
 from tfrecords_tools.inspection.checks import (
-    Warned,
+    Finding,
+    check_annotation_offset,
     check_boxes,
     check_duplicates,
-    check_origin,
     check_pairs,
-    check_swaps,
+    check_swapped_landmarks,
 )
+from tfrecords_tools.inspection.drawing import draw_contact_sheet, draw_mean_shape
+from tfrecords_tools.inspection.face_table import FaceTable, read_face_table
 from tfrecords_tools.inspection.plots import plot_boxes, plot_pose, plot_visibility
-from tfrecords_tools.inspection.sheets import draw_mean_shape, draw_sheet
-from tfrecords_tools.inspection.survey import Survey, survey_records
 from wing_tf.data import record_schema as schema
-from wing_tf.data.balance import fit_balance
+from wing_tf.data.pose_balance import fit_balance
 from wing_tf.geometry import procrustes
 from wing_tf.utils.atomic import write_text
 from wing_tf.utils.image_files import save_image
@@ -48,60 +48,64 @@ def inspect_records(
         other: records of the same faces from another source, to find an origin that is off.
 
     Returns:
-        What inspection.json holds: figures, and under ``warnings`` the fields of `Warned`.
+        What inspection.json holds: figures, and under ``warnings`` the fields of `Finding`.
 
     Raises:
         ValueError: if there are no records, or those of ``other`` don't go with them.
     """
-    survey = survey_records(folder)
-    warnings: list[Warned] = []
+    table = read_face_table(folder)
+    warnings: list[Finding] = []
     origin = None
     if other is not None:  # first, as it may be refused
-        second = survey_records(other, images=False)
-        origin = check_origin(survey, second, str(other), warnings)
+        second = read_face_table(other, images=False)
+        origin = check_annotation_offset(table, second, str(other), warnings)
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    save_image(output / "contact_sheet.png", draw_sheet(folder, num_images))
-    records = survey.records
+    save_image(output / "contact_sheet.png", draw_contact_sheet(folder, num_images))
+    records = table.records
     report: dict = {
         "records": str(folder),
-        "faces": len(survey),
-        "splits": dict(sorted(collections.Counter(survey.splits).items())),
-        "images": len(set(survey.images)),
+        "faces": len(table),
+        "splits": dict(sorted(collections.Counter(table.splits).items())),
+        "images": len(set(table.images)),
         "sources": dict(records.sources),
         "scheme": records.scheme.name,
-        "crop_rules": [str(crop) for crop in records.crops],
+        "crop_rules": [str(crop) for crop in records.crop_rules],
         "side": records.side,
     }
-    report["boxes"], figures = check_boxes(survey, warnings)
+    report["boxes"], figures = check_boxes(table, warnings)
     plot_boxes(output / "boxes.png", figures)
-    plot_visibility(output / "visibility.png", survey.visibility, records.scheme)
-    flags = (("visible", schema.VISIBLE), ("hidden", schema.HIDDEN), ("missing", schema.MISSING))
+    plot_visibility(output / "visibility.png", table.visibility, records.scheme)
+    flags = (
+        ("visible", schema.VISIBLE),
+        ("hidden", schema.OCCLUDED),
+        ("missing", schema.NOT_ANNOTATED),
+    )
     report["visibility"] = {
-        name: np.mean(survey.visibility == flag, axis=0).round(4).tolist() for name, flag in flags
+        name: np.mean(table.visibility == flag, axis=0).round(4).tolist() for name, flag in flags
     }
-    mean = _mean_shape(survey, output, report)
-    report["pose"] = _pose(survey, output)
+    mean = _mean_shape(table, output, report)
+    report["pose"] = _pose(table, output)
     if mean is not None:
-        check_swaps(survey, mean, warnings)
-    check_pairs(survey, _sample(survey), warnings)
-    report["duplicates"] = check_duplicates(survey, warnings)
+        check_swapped_landmarks(table, mean, warnings)
+    check_pairs(table, _sample(table), warnings)
+    report["duplicates"] = check_duplicates(table, warnings)
     if origin is not None:
         report["origin"] = origin
     report["warnings"] = [dataclasses.asdict(warning) for warning in warnings]
     write_text(output / "inspection.json", json.dumps(report, indent=1) + "\n")
-    write_text(output / "inspection.txt", describe(report) + "\n")
+    write_text(output / "inspection.txt", format_report(report) + "\n")
     return report
 
 
-def _sample(survey: Survey) -> np.ndarray:
-    count = min(len(survey), _SAMPLE)
-    return np.linspace(0, len(survey) - 1, count).astype(int)
+def _sample(table: FaceTable) -> np.ndarray:
+    count = min(len(table), _SAMPLE)
+    return np.linspace(0, len(table) - 1, count).astype(int)
 
 
-def _mean_shape(survey: Survey, output: pathlib.Path, report: dict) -> np.ndarray | None:
-    scheme = survey.records.scheme
-    shapes = survey.landmarks_square_px[_sample(survey)].astype(np.float64)
+def _mean_shape(table: FaceTable, output: pathlib.Path, report: dict) -> np.ndarray | None:
+    scheme = table.records.scheme
+    shapes = table.landmarks_square_px[_sample(table)].astype(np.float64)
     try:
         mean, aligned = procrustes(shapes, scheme.flip_permutation)
     except ValueError as error:
@@ -113,24 +117,24 @@ def _mean_shape(survey: Survey, output: pathlib.Path, report: dict) -> np.ndarra
     return mean
 
 
-def _pose(survey: Survey, output: pathlib.Path) -> dict:
-    angles = survey.angles_deg
+def _pose(table: FaceTable, output: pathlib.Path) -> dict:
+    angles = table.angles_deg
     values, unit = {}, ""
     if np.isfinite(angles).any():
         values, unit = dict(zip(("yaw", "pitch", "roll"), angles.T, strict=True)), "degrees"
     else:
-        some = _sample(survey)
-        landmarks = survey.landmarks_square_px
+        some = _sample(table)
+        landmarks = table.landmarks_square_px
         with contextlib.suppress(ValueError):  # too few faces, or points that none has
-            model = fit_balance(landmarks[some], survey.visibility[some], survey.records.scheme)
+            model = fit_balance(landmarks[some], table.visibility[some], table.records.scheme)
             parts = [
-                model.coefficients(landmarks[i : i + 4096], survey.visibility[i : i + 4096])
-                for i in range(0, len(survey), 4096)
+                model.coefficients(landmarks[i : i + 4096], table.visibility[i : i + 4096])
+                for i in range(0, len(table), 4096)
             ]
             values = {"pose coefficient (left to right)": np.concatenate(parts)}
     if not values:
         return {}
-    plot_pose(output / "pose.png", values, survey.splits, unit)
+    plot_pose(output / "pose.png", values, table.splits, unit)
     quantiles = (0.01, 0.05, 0.5, 0.95, 0.99)
     return {
         name: [round(float(q), 4) for q in np.nanquantile(series, quantiles)]
@@ -138,7 +142,7 @@ def _pose(survey: Survey, output: pathlib.Path) -> dict:
     }
 
 
-def describe(report: dict) -> str:
+def format_report(report: dict) -> str:
     """Returns a report's figures and warnings as text."""
     splits = ", ".join(f"{name} {count}" for name, count in report["splits"].items())
     lines = [

@@ -82,7 +82,7 @@ class AflwSource(Source):
         return make_face(
             read_image(self.images / item.source_image),
             landmarks - self.origin,
-            np.where(visible, schema.VISIBLE, schema.HIDDEN),
+            np.where(visible, schema.VISIBLE, schema.OCCLUDED),
             box - self.origin,
         )
 

@@ -172,12 +172,12 @@ def make_face(
     missing = ~np.all(np.isfinite(landmarks_px), axis=1)
     flags = np.full(len(landmarks_px), schema.VISIBLE) if visibility is None else visibility
     outside = np.any((landmarks_px < -0.5) | (landmarks_px > [width - 0.5, height - 0.5]), axis=1)
-    flags = np.where(outside, np.minimum(flags, schema.HIDDEN), flags)
-    flags = np.where(missing, schema.MISSING, flags)
-    if np.all(flags == schema.MISSING):
+    flags = np.where(outside, np.minimum(flags, schema.OCCLUDED), flags)
+    flags = np.where(missing, schema.NOT_ANNOTATED, flags)
+    if np.all(flags == schema.NOT_ANNOTATED):
         raise BadRecordError("no landmark has coordinates")
-    landmarks_px = np.where((flags == schema.MISSING)[:, None], np.nan, landmarks_px)
-    known = landmarks_px[flags != schema.MISSING]
+    landmarks_px = np.where((flags == schema.NOT_ANNOTATED)[:, None], np.nan, landmarks_px)
+    known = landmarks_px[flags != schema.NOT_ANNOTATED]
     if len(known) > 1 and np.all((known >= 0) & (known <= 1)):
         raise BadRecordError(
             "all landmarks are within 0 and 1: pixels are expected, not coordinates scaled to "

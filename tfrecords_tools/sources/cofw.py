@@ -77,7 +77,7 @@ class CofwSource(Source):
         return make_face(
             read_cell(self.files[item.split], item.split, index),
             np.stack([x, y], axis=1) - self.origin,
-            np.where(occluded > 0.5, schema.HIDDEN, schema.VISIBLE),
+            np.where(occluded > 0.5, schema.OCCLUDED, schema.VISIBLE),
             xywh_to_xyxy(box) - self.origin,
         )
 

@@ -111,6 +111,6 @@ class Cofw68Source(Source):
         return make_face(
             read_cell(self.images, "test", index),
             points - self.origin,
-            np.where(occluded > 0.5, schema.HIDDEN, schema.VISIBLE),
+            np.where(occluded > 0.5, schema.OCCLUDED, schema.VISIBLE),
             xywh_to_xyxy(box) - self.origin,
         )

@@ -74,7 +74,7 @@ class LspSource(Source):
             split = "train" if index < NUM_TRAIN else "test"
             choice = self.occluded or {"train": "ignore", "test": "keep"}[split]
             occluded = joints[2, :, index] > 0.5 if len(joints) == 3 else np.zeros(14, bool)
-            flag = schema.MISSING if choice == "ignore" else schema.HIDDEN
+            flag = schema.NOT_ANNOTATED if choice == "ignore" else schema.OCCLUDED
             visibility = np.where(occluded, flag, schema.VISIBLE)
             name = f"im{index + 1:04d}"
             items.append(Item(name, name, split, (joints[:2, :, index].T, visibility)))

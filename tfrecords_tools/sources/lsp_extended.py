@@ -60,5 +60,5 @@ class LspExtendedSource(Source):
         return make_face(
             read_image(self.root / "images" / f"{item.source_image}.jpg"),
             points - self.origin,
-            np.where(visible, schema.VISIBLE, schema.MISSING),
+            np.where(visible, schema.VISIBLE, schema.NOT_ANNOTATED),
         )

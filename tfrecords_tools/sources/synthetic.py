@@ -77,6 +77,6 @@ class SyntheticSource(Source):
             wide_yaw=self.wide_yaw_fraction[item.split],
             yaw_deg=self.yaw_std_deg,
         )
-        flags = schema.HIDDEN + (face.visibility > 0).astype(int)
+        flags = schema.OCCLUDED + (face.visibility > 0).astype(int)
         annotated = make_face(face.image, face.landmarks_px, flags)
         return dataclasses.replace(annotated, angles_deg=face.angles_deg)

@@ -8,18 +8,18 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from tfrecords_tools.synthetic.charts import (
+from tfrecords_tools.synthetic.eyes_and_mouth import paint_eyes, paint_mouth
+from tfrecords_tools.synthetic.head import GRID_SHAPE, Head, angles_of_grid
+from tfrecords_tools.synthetic.mesh_parts import ATLAS_SHAPE, BLOCKS
+from tfrecords_tools.synthetic.texture_maps import (
     SIDE,
     brow_chart,
-    cut_noise,
+    crop_noise,
     paint_over,
     region_boxes,
     regions,
     texel_angles,
 )
-from tfrecords_tools.synthetic.features import paint_eyes, paint_mouth
-from tfrecords_tools.synthetic.head import GRID_SHAPE, Head, angles_of_grid
-from tfrecords_tools.synthetic.parts import ATLAS_SHAPE, BLOCKS
 
 _SKIN = np.array(
     [[0.80, 0.56, 0.47], [0.70, 0.45, 0.355], [0.53, 0.305, 0.215], [0.31, 0.165, 0.105]]
@@ -134,7 +134,7 @@ class Paint(NamedTuple):
 
 def _skin(head: Head, style: Style, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     mask = regions()
-    fine = cut_noise("skin", rng, SIDE, SIDE)
+    fine = crop_noise("skin", rng, SIDE, SIDE)
     dirt = rng.uniform(0.006, 0.03) * (1 + style.age)
     fold = float(np.clip(0.45 * style.age + 0.55 * head.smile, 0, 1) * rng.uniform(0.4, 1))
     lines = style.age * rng.random(3)
@@ -155,9 +155,9 @@ def _skin(head: Head, style: Style, rng: np.random.Generator) -> tuple[np.ndarra
         "chin_shade": rng.uniform(0.2, 0.5),
         "nostril": rng.uniform(1.2, 3.0),
     }
-    dark = dirt * fine + rng.uniform(0, 0.05) * cut_noise("cloud", rng, SIDE, SIDE)
+    dark = dirt * fine + rng.uniform(0, 0.05) * crop_noise("cloud", rng, SIDE, SIDE)
     if rng.random() < 0.12:
-        spots = np.clip(cut_noise("stubble", rng, SIDE, SIDE) - 1.6, 0, 1)
+        spots = np.clip(crop_noise("stubble", rng, SIDE, SIDE) - 1.6, 0, 1)
         freckled = np.clip(2 * mask["cheek"] + mask["nose_tip"], 0, 1)
         dark += rng.uniform(0.2, 0.6) * spots * freckled
     for name, strength in strengths.items():
@@ -183,7 +183,7 @@ def _brows(color: np.ndarray, style: Style, rng: np.random.Generator) -> None:
     inner = np.clip((along + rng.uniform(-0.02, 0.08)) / 0.10, 0, 1)
     outer = np.clip((rng.uniform(0.95, 1.1) - along) / 0.5, 0, 1)
     half = thick * (0.25 + 0.75 * outer) * (0.55 + 0.45 * inner)
-    hair = cut_noise("stubble", rng, away.shape[1], away.shape[0]).T
+    hair = crop_noise("stubble", rng, away.shape[1], away.shape[0]).T
     strokes = cv2.GaussianBlur(hair, (3, 3), 0) * 0.45
     weight = np.clip((half - np.abs(away - drop)) / 1.3 + strokes, 0, 1) * inner * (outer > 0)
     weight = np.clip(weight * rng.uniform(0.6, 1.05), 0, 1).astype(np.float32)
@@ -198,7 +198,7 @@ def _beard(color: np.ndarray, relief: np.ndarray, style: Style, rng: np.random.G
     kind = rng.random()
     if kind > 0.34:
         return
-    grain = cut_noise("stubble", rng, SIDE, SIDE)
+    grain = crop_noise("stubble", rng, SIDE, SIDE)
     area = mask["moustache"] * (rng.random() < 0.75)
     if kind < 0.2:
         area = np.maximum(area, mask["beard"])
@@ -251,7 +251,7 @@ def paint(head: Head, style: Style, yaw: float, rng: np.random.Generator) -> Pai
         atlas[BLOCKS[name].slices] = ear * _ear_shade()[..., None]
     atlas[BLOCKS["body"].slices] = _body(style, rng)
     block = BLOCKS["curtain"]
-    hang = cut_noise("strand", rng, block.height, block.width)
+    hang = crop_noise("strand", rng, block.height, block.width)
     tint = style.hair if not style.hat else _HAIR[rng.integers(0, 5)]
     atlas[block.slices] = tint * np.exp(0.5 * hang)[..., None] * rng.uniform(0.7, 1)
     return Paint(atlas, gloss, relief.astype(np.float32))
@@ -260,9 +260,9 @@ def paint(head: Head, style: Style, yaw: float, rng: np.random.Generator) -> Pai
 def _strands(rng: np.random.Generator) -> np.ndarray:
     """Hair texture: strands that hang, are combed to a side, or curl."""
     if rng.random() < 0.2:
-        curls = cut_noise("skin", rng, SIDE // 2, SIDE // 2)
+        curls = crop_noise("skin", rng, SIDE // 2, SIDE // 2)
         return cv2.resize(curls, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    strand = cut_noise("strand", rng, SIDE, SIDE)
+    strand = crop_noise("strand", rng, SIDE, SIDE)
     combed = np.array([[1, rng.normal(0, 0.9), 0], [rng.normal(0, 0.25), 1, 0]])
     combed[:, 2] = SIDE / 2 - combed[:, :2] @ [SIDE / 2, SIDE / 2]
     return cv2.warpAffine(strand, combed, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT)
@@ -289,6 +289,6 @@ def _body(style: Style, rng: np.random.Generator) -> np.ndarray:
         waves = np.sin(row * rng.uniform(0, 9) + angle * rng.uniform(0, 40))
         pattern = (waves > 0).astype(float)
     dress = first + (second - first) * pattern[..., None]
-    dress = dress * np.exp(0.15 * cut_noise("cloud", rng, block.height, block.width))[..., None]
+    dress = dress * np.exp(0.15 * crop_noise("cloud", rng, block.height, block.width))[..., None]
     shade = 1 - rng.uniform(0.25, 0.65) * np.exp(-(((row - 1.4) / 1.5) ** 2))[..., None]
     return style.skin * shade * (1 - cloth) + dress * cloth

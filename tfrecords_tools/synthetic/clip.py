@@ -105,7 +105,7 @@ class SyntheticClip:
         canvas += self._noise * rng.standard_normal(canvas.shape, np.float32)
         return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
 
-    def hidden_share(self, index: int) -> np.ndarray:
+    def occluded_fraction(self, index: int) -> np.ndarray:
         """Returns which share of each face's landmarks others hide in a frame, float64 [N]."""
         shares = np.zeros(len(self._layers))
         for back in range(len(shares)):

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 
 from tfrecords_tools.synthetic.appearance import grow_hair, paint, random_style
-from tfrecords_tools.synthetic.exact import product
+from tfrecords_tools.synthetic.camera_effects import cast_shadow, degrade
+from tfrecords_tools.synthetic.deterministic_linalg import matmul
 from tfrecords_tools.synthetic.head import GRID_SHAPE, Head, chart_of_points, mean_controls
-from tfrecords_tools.synthetic.light import atlas_normals, shade
-from tfrecords_tools.synthetic.parts import (
+from tfrecords_tools.synthetic.mesh_parts import (
     BLOCKS,
     body,
     curtain,
@@ -19,10 +19,10 @@ from tfrecords_tools.synthetic.parts import (
     grid_normals,
     topology,
 )
-from tfrecords_tools.synthetic.photo import cast_shadow, degrade
-from tfrecords_tools.synthetic.render import Camera, Frame, rasterize
+from tfrecords_tools.synthetic.random_head import random_head
+from tfrecords_tools.synthetic.rasterizer import Camera, Frame, rasterize
 from tfrecords_tools.synthetic.scene import background, glasses, occlude
-from tfrecords_tools.synthetic.shape import random_head
+from tfrecords_tools.synthetic.shading import atlas_normals, shade
 from wing_tf.geometry.pose import rotation_matrix
 
 _SUPERSAMPLING = 2
@@ -76,7 +76,7 @@ def _visible(
 ) -> np.ndarray:
     """Depth test: a landmark is seen if its own surface is on top within `reach` pixels of it."""
     xy, near = camera.project(points)
-    facing = product(normals, camera.rotation[2][:, None])[:, 0] > -0.65
+    facing = matmul(normals, camera.rotation[2][:, None])[:, 0] > -0.65
     seen = np.zeros(len(points), bool)
     for step in ((0, 0), (reach, 0), (-reach, 0), (0, reach), (0, -reach)):
         seen |= frame.is_clear(xy + step, near, 8.0)
@@ -168,7 +168,7 @@ def render_face(
         "head": skull,
         "left_ear": left_ear,
         "right_ear": right_ear,
-        "body": product(turned_body, rotation),
+        "body": matmul(turned_body, rotation),
         "curtain": curtain(rng, skull),
     }
     normals = {name: grid_normals(grid) for name, grid in grids.items()}
@@ -181,7 +181,7 @@ def render_face(
     charted = atlas_normals(normals, painted.relief)
     atlas = shade(painted, charted, rotation, grids, drawn, rng)
 
-    turned = product(np.concatenate([grids[name].reshape(-1, 3) for name in BLOCKS]), rotation.T)
+    turned = matmul(np.concatenate([grids[name].reshape(-1, 3) for name in BLOCKS]), rotation.T)
     fine = camera.zoomed(_SUPERSAMPLING)
     frame = rasterize(turned, fine, drawn, size * _SUPERSAMPLING)
     scene = background(size, rng)

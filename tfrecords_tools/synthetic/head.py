@@ -2,7 +2,7 @@
 
 The head is a sphere-like grid (azimuth by elevation) bent by a thin-plate spline that goes through
 some 140 control points, the 68 landmarks first among them. Identity and expression move control
-points only; the grid follows through one cached matrix, so a new head costs one small product.
+points only; the grid follows through one cached matrix, so a new head costs one small matmul.
 
 Head frame: millimeters, origin at the nasion (landmark 27), x to the right of the image, y down,
 z towards the viewer of a frontal face.
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from tfrecords_tools.synthetic.exact import inverted, product
+from tfrecords_tools.synthetic.deterministic_linalg import inverse, matmul
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
 
 CENTER = np.array([0.0, 10.0, -80.0])
@@ -131,14 +131,14 @@ def _spline(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     system[count + 1 :, :count] = centers.T / 100
     elevation, azimuth = angles_of_grid(rows, columns)
     base = _ellipsoid(*np.meshgrid(azimuth, elevation)).reshape(-1, 3)
-    inverse = inverted(system)[:, :count]
+    solution = inverse(system)[:, :count]
     terms = np.concatenate([_kernel(base, centers), np.ones((len(base), 1)), base / 100], 1)
-    return base.astype(np.float32), product(terms, inverse).astype(np.float32)
+    return base.astype(np.float32), matmul(terms, solution).astype(np.float32)
 
 
 def surface(controls: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """The head's surface `[rows, columns, 3]` through the control points `[N, 3]`."""
     base, matrix = _spline(rows, columns)
     offsets = (controls - _control_bases()).astype(np.float32)
-    # OpenCV's product stays on this thread; a BLAS that spreads it over cores only loses time.
+    # OpenCV's matmul stays on this thread; a BLAS that spreads it over cores only loses time.
     return np.asarray(cv2.gemm(matrix, offsets, 1, base, 1)).reshape(rows, columns, 3)

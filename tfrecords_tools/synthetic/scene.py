@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tfrecords_tools.synthetic.charts import cut_noise, paint_over
-from tfrecords_tools.synthetic.render import Camera, Frame
+from tfrecords_tools.synthetic.rasterizer import Camera, Frame
+from tfrecords_tools.synthetic.texture_maps import crop_noise, paint_over
 
 _BITS = 4
 
@@ -38,7 +38,7 @@ def _texture(size: int, rng: np.random.Generator) -> np.ndarray:
     if kind < 0.35:
         mix = 0.5 + 0.7 * across
     elif kind < 0.7:
-        small = cut_noise("cloud" if rng.random() < 0.6 else "skin", rng, 128, 128)
+        small = crop_noise("cloud" if rng.random() < 0.6 else "skin", rng, 128, 128)
         mix = 0.5 + 0.4 * cv2.resize(small, (size, size))
     elif kind < 0.85:
         mix = 0.5 + 0.5 * np.sin(across * rng.uniform(10, 90) + 2 * np.sin(along * 8))

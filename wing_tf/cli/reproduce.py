@@ -57,7 +57,9 @@ _NORMALIZER = flags.DEFINE_string("normalizer", "", "Of the errors; the scheme's
 _SECOND_STAGE_WIDTH = flags.DEFINE_float(
     "second_stage_width", 1.0, "Of the second stage's CNN-7.", lower_bound=0.01
 )
-_CAP = flags.DEFINE_float("cap", 10.0, "Largest weight of the balance.", lower_bound=1.0)
+_MAX_WEIGHT = flags.DEFINE_float(
+    "max_weight", 10.0, "Largest weight of the balance.", lower_bound=1.0
+)
 _BINS = flags.DEFINE_integer("bins", 9, "Of the pose histogram (paper: 300-W 9, AFLW 17).")
 _RESNET_WEIGHTS = flags.DEFINE_string("resnet_weights", "", "A .weights.h5 file, or imagenet.")
 
@@ -118,22 +120,24 @@ def main() -> None:
 
 def _balance(folder: pathlib.Path) -> str:
     """Fits the pose balance to the training faces, once."""
-    from wing_tf.data.balance import PoseBalance, fit_balance
+    from wing_tf.data.pose_balance import PoseBalance, fit_balance
     from wing_tf.data.read import read_landmarks
     from wing_tf.data.records import find_shards, open_records
 
     path = folder / "balance.json"
     if path.is_file():
         found = PoseBalance.load(path)
-        if (len(found.counts), found.cap) != (_BINS.value, _CAP.value):
+        if (len(found.bin_counts), found.max_weight) != (_BINS.value, _MAX_WEIGHT.value):
             raise ValueError(
-                f"{path} has {len(found.counts)} bins and a cap of {found.cap:g}. Name another "
-                "--output for others."
+                f"{path} has {len(found.bin_counts)} bins and a maximum weight of "
+                f"{found.max_weight:g}. Name another --output for others."
             )
         return str(path)
     records = open_records(find_shards(_DATA.value or "", "train"))
     landmarks, visibility, _ = read_landmarks(records)
-    model = fit_balance(landmarks, visibility, records.scheme, num_bins=_BINS.value, cap=_CAP.value)
+    model = fit_balance(
+        landmarks, visibility, records.scheme, num_bins=_BINS.value, max_weight=_MAX_WEIGHT.value
+    )
     model.save(path, data=_DATA.value)
     return str(path)
 

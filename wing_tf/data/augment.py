@@ -148,33 +148,33 @@ class Augmenter:
         return self._run(faces)
 
     def _augment(self, faces):
-        return self.cut(faces, *self.matrices(faces["box_square_px"], faces["draws"]))
+        return self.crop(faces, *self.crop_matrices(faces["box_square_px"], faces["draws"]))
 
-    def cut(self, faces, to_crop, flipped):
-        """Returns what `__call__` returns, for maps and flips as from `vary`."""
+    def crop(self, faces, to_crop, flipped):
+        """Returns what `__call__` returns, for maps and flips as from `augment_matrices`."""
         size_hw = (self.input_size, self.input_size)
         image = warp_affine(faces["image"], invert(to_crop, xp=ops), size_hw)
-        landmarks = self.landmarks(faces["landmarks_square_px"], to_crop, flipped)
+        landmarks = self.transform_landmarks(faces["landmarks_square_px"], to_crop, flipped)
         weights = ops.cast(faces["visibility"] > 0, "float32")
         if "face_weight" in faces:
             weights = weights * faces["face_weight"][:, None]
         image = self._recolor(image, faces["draws"])
         return image, landmarks, self._permute(weights, flipped)
 
-    def matrices(self, box_square_px, draws):
+    def crop_matrices(self, box_square_px, draws):
         """Returns the maps [B, 2, 3] from square pixels to crop pixels and who is flipped [B]."""
-        return self.vary(self.plain_maps(box_square_px), draws)
+        return self.augment_matrices(self.plain_matrices(box_square_px), draws)
 
-    def plain_maps(self, box_square_px):
+    def plain_matrices(self, box_square_px):
         """Returns the maps [B, 2, 3] from square pixels to the crop of each box [B, 4]."""
         box = crop_region(box_square_px, self.margin, self.square, xp=ops)
         return crop_matrix(box, (self.input_size, self.input_size), xp=ops)
 
-    def vary(self, to_crop, draws):
+    def augment_matrices(self, to_crop, draws):
         """Varies maps into the crop by the drawn box jitter, turn, scale, shift and flip.
 
         Args:
-            to_crop: [B, 2, 3], as from `plain_maps`.
+            to_crop: [B, 2, 3], as from `plain_matrices`.
             draws: [B, num_draws].
 
         Returns:
@@ -199,17 +199,17 @@ class Augmenter:
         mirrored = compose(mirror[None], matrix, xp=ops)
         return ops.where(flipped[:, None, None], mirrored, matrix), flipped
 
-    def training_shapes(self, faces):
+    def augmented_landmarks(self, faces):
         """Returns the landmarks [B, K, 2] that `__call__` would return; needs no image."""
-        to_crop, flipped = self.matrices(faces["box_square_px"], faces["draws"])
-        return self.landmarks(faces["landmarks_square_px"], to_crop, flipped)
+        to_crop, flipped = self.crop_matrices(faces["box_square_px"], faces["draws"])
+        return self.transform_landmarks(faces["landmarks_square_px"], to_crop, flipped)
 
-    def landmarks(self, landmarks_square_px, to_crop, flipped):
+    def transform_landmarks(self, landmarks_square_px, to_crop, flipped):
         """Carries landmarks [B, K, 2] into the crop; flipped ones swap sides."""
         return self._permute(apply_affine(to_crop, landmarks_square_px, xp=ops), flipped)
 
-    def restore(self, landmarks_crop_px, to_crop, flipped):
-        """Carries landmarks [B, K, 2] of a crop back into the square: undoes `landmarks`."""
+    def restore_landmarks(self, landmarks_crop_px, to_crop, flipped):
+        """Maps landmarks [B, K, 2] of a crop to the square: the inverse of `transform_landmarks`."""
         unflipped = self._permute(landmarks_crop_px, flipped)
         return apply_affine(invert(to_crop, xp=ops), unflipped, xp=ops)
 

@@ -19,7 +19,7 @@ BOX_KINDS = (
 )
 
 
-NEEDS_DATASET_BOX = ("dataset", "awing_code", "awing_code_widened")
+DATASET_BOX_KINDS = ("dataset", "awing_code", "awing_code_widened")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class CropRule:
             raise ValueError(f"`margin` must be in [1, 4]. Received: margin={self.margin}.")
 
     @property
-    def uses_truth(self) -> bool:
+    def uses_ground_truth(self) -> bool:
         """Whether test crops are made to hold the true landmarks: scores are then too good."""
         return self.box == "awing_code_widened"
 
@@ -67,7 +67,7 @@ class CropRule:
 
     def __str__(self) -> str:
         shape = "square" if self.square else "not square"
-        mark = ", WIDENED WITH THE TRUE LANDMARKS" if self.uses_truth else ""
+        mark = ", WIDENED WITH THE TRUE LANDMARKS" if self.uses_ground_truth else ""
         return f"{self.name} ({self.box} box x {self.margin:g}, {shape}{mark})"
 
 

@@ -15,7 +15,7 @@ class LabelNoise:
 
     Args:
         scheme: whose default normalizer gives the distance.
-        share: how many landmarks are moved, 0 to 1 (each by chance); the paper's P.
+        fraction: how many landmarks are moved, 0 to 1 (each by chance); the paper's P.
         distance: how far, as a share of the normalizer's distance, in a random direction; its S.
         seed: of the noise.
 
@@ -26,13 +26,13 @@ class LabelNoise:
         Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, section 10.4.2 and table 11.
     """
 
-    def __init__(self, scheme: LandmarkScheme, *, share: float, distance: float, seed: int = 0):
+    def __init__(self, scheme: LandmarkScheme, *, fraction: float, distance: float, seed: int = 0):
         if scheme.default_normalizer not in scheme.normalizers:
             raise ValueError(
                 f"Label noise is a share of a distance between landmarks; {scheme.name} is "
                 f"normalized by {scheme.default_normalizer}."
             )
-        self.scheme, self.share, self.distance, self.seed = scheme, share, distance, seed
+        self.scheme, self.fraction, self.distance, self.seed = scheme, fraction, distance, seed
 
     def __call__(self, face: dict) -> dict:
         """Returns a face of `wing_tf.data.read.parse_face` with moved landmarks.
@@ -50,5 +50,5 @@ class LabelNoise:
         )
         angle = 2 * math.pi * draws[:, 1]
         shift = reach * tf.stack([tf.cos(angle), tf.sin(angle)], axis=-1)
-        moved = (draws[:, 0] < self.share) & present
+        moved = (draws[:, 0] < self.fraction) & present
         return {**face, "landmarks_square_px": landmarks + tf.where(moved[:, None], shift, 0.0)}

@@ -145,7 +145,7 @@ def training_batches(
     first_epoch: int = 0,
     cache: bool = True,
     shuffle_buffer: int = 16384,
-    repeats: Callable[[dict], tf.Tensor] | None = None,
+    sampling_weights: Callable[[dict], tf.Tensor] | None = None,
     curves: Curves = (),
     label_noise: Callable[[dict], dict] | None = None,
 ) -> tf.data.Dataset:
@@ -167,8 +167,8 @@ def training_batches(
         cache: decode all faces once and keep them in memory; else they are read and decoded again
             in each epoch.
         shuffle_buffer: without ``cache``: how many records are shuffled at a time.
-        repeats: maps faces (`parse_face`'s dict, batched; the images may be missing) to how often
-            each is to be shown, relative to the mean, float [B]; all alike if None. Faces are
+        sampling_weights: maps faces (`parse_face`'s dict, batched; the images may be missing) to
+            how often each is to be shown, relative to the mean, float [B]; all alike if None. Faces are
             repeated before shuffling, as often as the integer part says, and once more by a coin
             for the rest. An epoch stays as long as without. With ``cache`` the mean over epochs is
             exact; else but for some hundredths, by which an epoch of chance is too long.
@@ -191,10 +191,10 @@ def training_batches(
         return _with_curves(_without_key(face), curves)
 
     if cache:
-        epoch_batches, load = _from_memory(records, ratio, batch_size, repeats, finish)
+        epoch_batches, load = _from_memory(records, ratio, batch_size, sampling_weights, finish)
     else:
         epoch_batches, load = _from_files(
-            records, ratio, batch_size, repeats, finish, shuffle_buffer
+            records, ratio, batch_size, sampling_weights, finish, shuffle_buffer
         )
 
     def epoch(number):
@@ -218,14 +218,14 @@ def _repeat(values, times, seed):
     return tf.repeat(values, tf.cast(tf.floor(times + coins), tf.int32))
 
 
-def _from_memory(records: RecordSet, ratio: int, batch_size: int, repeats, finish):
+def _from_memory(records: RecordSet, ratio: int, batch_size: int, sampling_weights, finish):
     """Returns an epoch's batches of face numbers, and how such a batch is taken from memory."""
     faces = read_faces(records, ratio).map(finish)
     arrays = faces.batch(records.num_faces).get_single_element()
     used = records.num_faces // batch_size * batch_size
     times = None
-    if repeats is not None:
-        times = repeats(arrays)
+    if sampling_weights is not None:
+        times = sampling_weights(arrays)
         times = times / tf.reduce_min(times)  # at least once: enough for an epoch
 
     def epoch_batches(seed):
@@ -236,13 +236,15 @@ def _from_memory(records: RecordSet, ratio: int, batch_size: int, repeats, finis
     return epoch_batches, lambda index: {name: tf.gather(v, index) for name, v in arrays.items()}
 
 
-def _from_files(records: RecordSet, ratio: int, batch_size: int, repeats, finish, buffer: int):
+def _from_files(
+    records: RecordSet, ratio: int, batch_size: int, sampling_weights, finish, buffer: int
+):
     """Returns an epoch's batches of records, shards and records shuffled, and how to decode one."""
     # Dataset.shuffle takes no seed that depends on the epoch's number: it is done here by chunks.
     shuffle = tf.random.experimental.stateless_shuffle
 
     def times(chunk):
-        if repeats is None:
+        if sampling_weights is None:
             return None
         names = {"landmarks_square_px": tf.float32, "visibility": tf.int32}
 
@@ -250,7 +252,7 @@ def _from_files(records: RecordSet, ratio: int, batch_size: int, repeats, finish
             face = parse_face(record, records, image=False)
             return {name: face[name] for name in names}
 
-        return repeats(tf.map_fn(parse, chunk, fn_output_signature=names))
+        return sampling_weights(tf.map_fn(parse, chunk, fn_output_signature=names))
 
     def epoch_batches(seed):
         files = shuffle(tf.constant(records.files), seed)

@@ -40,7 +40,7 @@ SOURCE = "source"
 CROP_RULE = "crop_rule"
 SCHEME_JSON = "scheme/json"
 
-MISSING, HIDDEN, VISIBLE = 0, 1, 2
+NOT_ANNOTATED, OCCLUDED, VISIBLE = 0, 1, 2
 
 MANIFEST = "manifest.json"
 

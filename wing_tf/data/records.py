@@ -16,7 +16,7 @@ from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import CropRule
 from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_json
 
-UNKNOWN_CROP = CropRule(name="not recorded", box="dataset_or_landmark")
+UNKNOWN_CROP_RULE = CropRule(name="not recorded", box="dataset_or_landmark")
 """Of records that were written before they named their crop rule."""
 
 _SHARD = re.compile(r"(?P<split>\w+)-\d{5}-of-(?P<count>\d{5})\.tfrecord")
@@ -32,8 +32,8 @@ class RecordSet:
         scheme: the scheme.
         side: of the stored squares in pixels.
         context: the squares' side over the face boxes' longer side (the largest among the files).
-        crops: the crop rules of the boxes, one unless record sets of several were put together;
-            all square, or none. `UNKNOWN_CROP` for records that don't say.
+        crop_rules: of the boxes, one unless record sets of several were put together; all square,
+            or none. `UNKNOWN_CROP_RULE` for records that don't say.
         sources: how many faces are of each data set, by name.
     """
 
@@ -42,22 +42,22 @@ class RecordSet:
     scheme: LandmarkScheme
     side: int
     context: float
-    crops: tuple[CropRule, ...]
+    crop_rules: tuple[CropRule, ...]
     sources: Mapping[str, int]
 
     @property
     def square(self) -> bool:
         """Whether networks' crops are squares."""
-        return self.crops[0].square
+        return self.crop_rules[0].square
 
     @property
     def margin(self) -> float:
         """The crop rule's margin. Raises ValueError if there are several."""
-        margins = {crop.margin for crop in self.crops}
-        if len(margins) > 1 or UNKNOWN_CROP in self.crops:
+        margins = {crop.margin for crop in self.crop_rules}
+        if len(margins) > 1 or UNKNOWN_CROP_RULE in self.crop_rules:
             raise ValueError(
                 "The records' crop rules name no one margin: "
-                f"{'; '.join(map(str, self.crops))}. Set config.crop_margin."
+                f"{'; '.join(map(str, self.crop_rules))}. Set config.crop_margin."
             )
         return margins.pop()
 
@@ -182,7 +182,7 @@ def _identify(file: str, record: bytes) -> _Facts:
         name = feature[schema.SCHEME].bytes_list.value[0].decode()
         definition = text(schema.SCHEME_JSON)
         crop = text(schema.CROP_RULE)
-        crop_rule = CropRule.from_json(crop) if crop else UNKNOWN_CROP
+        crop_rule = CropRule.from_json(crop) if crop else UNKNOWN_CROP_RULE
         side = feature[schema.SIDE].int64_list.value[0]
         x0, y0, x1, y1 = feature[schema.BOX].float_list.value
         context = side / max(x1 - x0, y1 - y0)

@@ -44,7 +44,7 @@ def detect_in_squares(
     boxes, found = [], []
     faces = read_faces(records).as_numpy_iterator()
     for face in tqdm.tqdm(faces, "detecting", records.num_faces, unit="face"):
-        missing = face["visibility"][:, None] == schema.MISSING
+        missing = face["visibility"][:, None] == schema.NOT_ANNOTATED
         landmarks = np.where(missing, np.nan, face["landmarks_square_px"].astype(np.float64))
         box = matching_box(detector(face["image"]), landmarks)
         found.append(box is not None)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from wing_tf.data.records import UNKNOWN_CROP, find_shards, open_records
+from wing_tf.data.records import UNKNOWN_CROP_RULE, find_shards, open_records
 from wing_tf.evaluation import conditions
 from wing_tf.evaluation.heatmaps import draw_worst_to_best
 from wing_tf.evaluation.predict import (
@@ -250,10 +250,10 @@ class Evaluator:
             divided += f" ({_BOXES[self.normalizer_box]})"
         facts = {
             "protocol": f"{evaluated}, {divided}, boxes: "
-            f"{', '.join(map(str, records.crops))}; the network's crop x {spec.margin:g}",
+            f"{', '.join(map(str, records.crop_rules))}; the network's crop x {spec.margin:g}",
             "warnings": self._warnings(),
-            "crop_rules": [dataclasses.asdict(crop) for crop in records.crops],
-            "uses_true_landmarks": any(crop.uses_truth for crop in records.crops),
+            "crop_rules": [dataclasses.asdict(crop) for crop in records.crop_rules],
+            "uses_true_landmarks": any(crop.uses_ground_truth for crop in records.crop_rules),
             "trained_on": dict(spec.trained_on),
             "trained_crops": list(spec.trained_crops),
             "model": str(self.file),
@@ -270,12 +270,12 @@ class Evaluator:
 
     def _warnings(self) -> list[str]:
         """Returns what makes the scores other than they look."""
-        kinds = {crop.box for crop in self.records.crops if crop != UNKNOWN_CROP}
+        kinds = {crop.box for crop in self.records.crop_rules if crop != UNKNOWN_CROP_RULE}
         found = []
         if self.spec.trained_boxes and not kinds <= set(self.spec.trained_boxes):
             found.append(
                 f"WARNING: trained on crops round {', '.join(self.spec.trained_crops)}, evaluated "
-                f"on {', '.join(map(str, self.records.crops))}"
+                f"on {', '.join(map(str, self.records.crop_rules))}"
             )
         if self.scheme_map is not None and self.scheme_map.known_residual != 0:
             own = self.scheme_map.known_residual
@@ -284,7 +284,7 @@ class Evaluator:
                 f"NOTE: evaluated through a map between schemes, whose own error {error} "
                 "(wing-tfrecords residual)"
             )
-        if any(crop.uses_truth for crop in self.records.crops):
+        if any(crop.uses_ground_truth for crop in self.records.crop_rules):
             found.append("WARNING: the test crops were widened with the true landmarks")
         return found
 

@@ -86,7 +86,7 @@ def check_fit(records: RecordSet, spec: ModelSpec, scheme_map: SchemeMap | None 
         kinds = {True: "square crops", False: "crops that are not square"}
         raise ValueError(
             f"The network takes {kinds[spec.square]}, the records' crop rule, "
-            f"{records.crops[0]}, gives {kinds[records.square]}."
+            f"{records.crop_rules[0]}, gives {kinds[records.square]}."
         )
 
 

@@ -168,9 +168,9 @@ def _conditions(entry: Published, records: RecordSet, spec: ModelSpec) -> dict[s
         "source": entry.source,
         "year": entry.year,
         "values_percent": {title: dict(values) for title, values in entry.values.items()},
-        "boxes_match": all(crop.box in entry.box_kinds for crop in records.crops),
-        "boxes": f"theirs {entry.boxes}; here {', '.join(map(str, records.crops))}, the network's "
-        f"crop x {spec.margin:g}",
+        "boxes_match": all(crop.box in entry.box_kinds for crop in records.crop_rules),
+        "boxes": f"theirs {entry.boxes}; here {', '.join(map(str, records.crop_rules))}, the "
+        f"network's crop x {spec.margin:g}",
         "training_data_match": dict(here) == dict(theirs),
         "training_data": f"theirs {listing(theirs)}; here {listing(here)}",
     }

@@ -16,5 +16,5 @@ def record_faces(records: RecordSet) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         >>> calibrate(HaarDetector(), record_faces(records))  # doctest: +SKIP
     """
     for face in read_faces(records).as_numpy_iterator():
-        missing = face["visibility"][:, None] == schema.MISSING
+        missing = face["visibility"][:, None] == schema.NOT_ANNOTATED
         yield face["image"], np.where(missing, np.nan, face["landmarks_square_px"].astype(float))

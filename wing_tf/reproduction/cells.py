@@ -13,7 +13,7 @@ import keras
 import ml_collections
 import numpy as np
 
-from wing_tf.data.balance import PoseBalance
+from wing_tf.data.pose_balance import PoseBalance
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.heatmaps import face_maps, peak_margins
 from wing_tf.evaluation.predict import (
@@ -220,7 +220,7 @@ class CellRunner:
             "setup": setup,
             "tests": tests,
             "crops": sorted(
-                {str(c) for part in (records, *self.tests.values()) for c in part.crops}
+                {str(c) for part in (records, *self.tests.values()) for c in part.crop_rules}
             ),
         }
         if heatmaps:
@@ -320,9 +320,12 @@ class CellRunner:
         }  # fmt: skip
         if self.balance:
             # The weights matter to a balanced training only, the pose axis to all thirds.
-            setup["pose"] = sha256(self.balance.axis.round(6).tobytes())
+            setup["pose"] = sha256(self.balance.pose_axis.round(6).tobytes())
             if cell.balanced:
-                weights = [self.balance.edges.round(6).tolist(), self.balance.weights.tolist()]
+                weights = [
+                    self.balance.bin_edges.round(6).tolist(),
+                    self.balance.bin_weights.tolist(),
+                ]
                 setup["balance"] = sha256(json.dumps(weights).encode())
         if cell.first_stage:
             # A first stage that was trained again is another one; here its cell speaks for it.

@@ -8,8 +8,8 @@ import keras
 import ml_collections
 import tensorflow as tf
 
-from wing_tf.data.balance import PoseBalance
 from wing_tf.data.label_noise import LabelNoise
+from wing_tf.data.pose_balance import PoseBalance
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import RecordSet, find_shards, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
@@ -57,7 +57,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     balance = _open_balance(config, records)
     inputs = stage.inputs
     if balance:
-        inputs = inputs | {"config.balance.path": PoseBalance.find(config.balance.path)}
+        inputs = inputs | {"config.balance.path": PoseBalance.resolve_path(config.balance.path)}
     steps_per_epoch = records.num_faces // config.batch_size
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -96,7 +96,12 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     )
     noise = None
     if config.label_noise.share and config.label_noise.distance:
-        noise = LabelNoise(records.scheme, seed=config.seed, **config.label_noise)
+        noise = LabelNoise(
+            records.scheme,
+            seed=config.seed,
+            fraction=config.label_noise.share,
+            distance=config.label_noise.distance,
+        )
     batches = training_batches(
         records,
         batch_size=config.batch_size,
@@ -107,10 +112,14 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         cache=config.data.cache,
         curves=stage.curves,
         label_noise=noise,
-        repeats=balance.shares if balance and config.balance.use == "duplicate" else None,
+        sampling_weights=balance.relative_weights
+        if balance and config.balance.use == "duplicate"
+        else None,
     )
     if balance and config.balance.use == "weight":
-        batches = batches.map(lambda faces: {**faces, "face_weight": balance.shares(faces)})
+        batches = batches.map(
+            lambda faces: {**faces, "face_weight": balance.relative_weights(faces)}
+        )
     started = time.monotonic()
     log = keras.callbacks.CSVLogger(str(run.metrics), append=True)
     try:

@@ -33,7 +33,7 @@ def augmented_shapes(
     boxes, landmarks = np.tile(boxes, (repeats, 1)), np.tile(landmarks, (repeats, 1, 1))
     draws = tf.random.stateless_uniform((len(boxes), augmenter.num_draws), (seed, 7))
     faces = {"box_square_px": boxes, "landmarks_square_px": landmarks, "draws": draws}
-    return augmenter.training_shapes({k: tf.constant(v) for k, v in faces.items()}).numpy()
+    return augmenter.augmented_landmarks({k: tf.constant(v) for k, v in faces.items()}).numpy()
 
 
 def initialize_output(

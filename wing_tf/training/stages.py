@@ -10,10 +10,10 @@ import numpy as np
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.heatmaps import HeatmapAugmenter
+from wing_tf.data.heatmap_targets import HeatmapAugmenter
 from wing_tf.data.read import decode_ratio, read_landmarks
 from wing_tf.data.records import RecordSet
-from wing_tf.data.refine import FirstStage, RefinedAugmenter
+from wing_tf.data.refinement import FirstStage, RefinementAugmenter
 from wing_tf.geometry import landmark_box, procrustes, shrink_ratio
 from wing_tf.losses import CROSS_ENTROPY_LOSSES
 from wing_tf.models import HEATMAP_MODELS, MODELS, correction, heatmap_localizer, two_stage
@@ -76,8 +76,8 @@ class OneStage:
             "square": records.square,
             "trained_on": trained_on,
             "held_out": dict(self.held_out),
-            "trained_crops": [str(crop) for crop in records.crops],
-            "trained_boxes": [crop.box for crop in records.crops],
+            "trained_crops": [str(crop) for crop in records.crop_rules],
+            "trained_boxes": [crop.box for crop in records.crop_rules],
         }
 
     @property
@@ -184,7 +184,7 @@ class HeatmapStage(OneStage):
             codec=self.codec,
             boundary_sigma=config.heatmap.boundary_sigma if has_boundary(config) else 0,
             sigma_steps=[step * i for i in reversed(range(stacks))] if step else [0.0],
-            positions=emits_residuals(config),
+            with_positions=emits_residuals(config),
             jit_compile=jit_compile,
             **self._crops,
         )
@@ -285,7 +285,7 @@ class SecondStage(OneStage):
         jit_compile, settings = device_plan.compile_parts, self.config.two_stage
         common = {
             "simulated_error": settings.simulated_error,
-            "correct": settings.correct,
+            "correction": settings.correct,
             "jit_compile": jit_compile,
         }
         second = self._augmenter(jit_compile=False)
@@ -301,10 +301,10 @@ class SecondStage(OneStage):
                     margin=margin,
                     augmentation=Augmentation(**settings.augment),
                 ),
-                shrink=shrink_ratio(side * margin / self.records.context, size, side),
+                shrink_ratio=shrink_ratio(side * margin / self.records.context, size, side),
                 jit_compile=jit_compile,
             )
-        return RefinedAugmenter(second, self.reference, first=first, **common)
+        return RefinementAugmenter(second, self.reference, first_stage=first, **common)
 
 
 def make_stage(config: ml_collections.ConfigDict, records: RecordSet) -> OneStage:

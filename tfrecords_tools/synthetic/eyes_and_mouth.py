@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from tfrecords_tools.synthetic.charts import cut_noise, mean_surface, paint_over, regions
 from tfrecords_tools.synthetic.head import Head, mean_controls
+from tfrecords_tools.synthetic.texture_maps import crop_noise, mean_surface, paint_over, regions
 
 _IRIS = np.array(
     [[0.022, 0.012, 0.009], [0.065, 0.03, 0.014], [0.12, 0.07, 0.027], [0.09, 0.17, 0.27]]
@@ -57,7 +57,7 @@ def paint_eyes(
     shadow = rng.uniform(0.2, 0.7) if makeup else rng.uniform(0, 0.25)
     shadow_tint = skin * rng.uniform(0.15, 0.8, 3) if makeup else skin * 0.5
     glint = rng.uniform(-2.5, 2.5), rng.uniform(-2.8, -0.8), rng.uniform(0, 1)
-    fiber = cut_noise("skin", rng, 38, 52)
+    fiber = crop_noise("skin", rng, 38, 52)
     for eye, name in enumerate(("left", "right")):
         patch = _EYE_PATCHES[eye]
         view, place = color[patch], mean_surface()[patch]
@@ -112,7 +112,7 @@ def paint_mouth(
     if rng.random() < 0.2:
         tint = rng.uniform([0.25, 0.01, 0.02], [0.6, 0.12, 0.18])
         strength = rng.uniform(0.7, 1)
-    ridges = cut_noise("strand", rng, view.shape[0], view.shape[1])
+    ridges = crop_noise("strand", rng, view.shape[0], view.shape[1])
     upper_darker = 1 - rng.uniform(0.05, 0.3) * (y < 71)
     lip = tint * (np.exp(0.06 * ridges) * upper_darker)[..., None]
     paint_over(view, lip, strength * mask["lips"])

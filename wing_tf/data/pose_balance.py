@@ -29,28 +29,28 @@ class PoseBalance:
         mean_shape: [K, 2], see `wing_tf.geometry.procrustes`; symmetric.
         components: [C, K, 2], the leading principal components of the aligned shapes and their
             mirror images, of length 1.
-        deviations: [C], the standard deviation of the shapes along each.
+        standard_deviations: [C], the standard deviation of the shapes along each.
         correlations: [C], of each with the horizontal asymmetry of the shapes.
         component: the number of the one that is the pose.
         absolute: whether the histogram is of the coefficient's absolute value.
-        edges: [bins + 1]. A bin holds its lower edge; the last one its upper edge too.
-        counts: [bins], training faces.
-        cap: the largest weight.
-        weights: [bins]: the fullest bin's count over the bin's own, at most ``cap``. An empty bin
-            has its nearest filled neighbor's.
+        bin_edges: [bins + 1]. A bin holds its lower edge; the last one its upper edge too.
+        bin_counts: [bins], training faces.
+        max_weight: the largest weight.
+        bin_weights: [bins]: the fullest bin's count over the bin's own, at most ``max_weight``. An
+            empty bin has the weight of its nearest filled neighbor.
     """
 
     scheme_name: str
     mean_shape: np.ndarray
     components: np.ndarray
-    deviations: np.ndarray
+    standard_deviations: np.ndarray
     correlations: np.ndarray
     component: int
     absolute: bool
-    edges: np.ndarray
-    counts: np.ndarray
-    cap: float
-    weights: np.ndarray
+    bin_edges: np.ndarray
+    bin_counts: np.ndarray
+    max_weight: float
+    bin_weights: np.ndarray
 
     def coefficients(self, landmarks_px, visibility, xp: Any = np):
         """Returns the signed pose coefficient [N] of each face.
@@ -71,33 +71,35 @@ class PoseBalance:
         projected = xp.sum(deviation * axis[None] * present[..., None], axis=(1, 2))
         return projected / xp.where(known > 0, known, xp.ones_like(known))
 
-    def bins(self, coefficients, xp: Any = np):
+    def bin_indices(self, coefficients, xp: Any = np):
         """Returns the bin [N] of each coefficient; those beyond the edges are in the outer bins."""
-        inner = self.edges[1:-1]
+        inner = self.bin_edges[1:-1]
         value = xp.abs(coefficients) if self.absolute else coefficients
         if xp is not np:
             inner = xp.convert_to_tensor(inner, "float32")
         return xp.searchsorted(inner, value, side="right")
 
-    def face_weights(self, landmarks_px, visibility, xp: Any = np):
+    def absolute_weights(self, landmarks_px, visibility, xp: Any = np):
         """Returns the weight [N] of each face: how often it is shown for once of a common one."""
-        weights = self.weights if xp is np else xp.convert_to_tensor(self.weights, "float32")
-        bins = self.bins(self.coefficients(landmarks_px, visibility, xp), xp)
+        weights = (
+            self.bin_weights if xp is np else xp.convert_to_tensor(self.bin_weights, "float32")
+        )
+        bins = self.bin_indices(self.coefficients(landmarks_px, visibility, xp), xp)
         return xp.take(weights, bins, axis=0)
 
     @property
-    def axis(self) -> np.ndarray:
+    def pose_axis(self) -> np.ndarray:
         """The mean shape and the component that is the pose, [2, K, 2]."""
         return np.stack([self.mean_shape, self.components[self.component]])
 
     @property
     def mean_weight(self) -> float:
         """The training faces' mean weight."""
-        return float(np.sum(self.counts * self.weights) / np.sum(self.counts))
+        return float(np.sum(self.bin_counts * self.bin_weights) / np.sum(self.bin_counts))
 
-    def shares(self, faces: dict):
+    def relative_weights(self, faces: dict):
         """Returns the weights [B] of a batch of `wing_tf.data.read`, over their mean."""
-        weights = self.face_weights(faces["landmarks_square_px"], faces["visibility"], xp=ops)
+        weights = self.absolute_weights(faces["landmarks_square_px"], faces["visibility"], xp=ops)
         return weights / self.mean_weight
 
     def save(self, path: pathlib.Path, **remarks) -> None:
@@ -111,7 +113,7 @@ class PoseBalance:
         os.replace(temporary, path)
 
     @staticmethod
-    def find(path: str | pathlib.Path) -> pathlib.Path:
+    def resolve_path(path: str | pathlib.Path) -> pathlib.Path:
         """Returns the file that a path names: itself, or a folder's ``balance.json``."""
         path = pathlib.Path(path)
         return path / "balance.json" if path.is_dir() else path
@@ -126,7 +128,7 @@ class PoseBalance:
         Raises:
             ValueError: if there is no such file, or it holds something else.
         """
-        path = cls.find(path)
+        path = cls.resolve_path(path)
         try:
             values = json.loads(path.read_text())
             fields = {field.name: values[field.name] for field in dataclasses.fields(cls)}
@@ -146,7 +148,7 @@ def fit_balance(
     num_bins: int = 9,
     absolute: bool = True,
     component: int | None = None,
-    cap: float = 10.0,
+    max_weight: float = 10.0,
 ) -> PoseBalance:
     """Finds the pose axis of a training set and the weights that balance it.
 
@@ -164,8 +166,8 @@ def fit_balance(
             ten that correlates best with the shapes' horizontal asymmetry: with the first
             principal component of the sideways shifts of the middles of symmetric points, which a
             head that is turned about the vertical moves by their depths.
-        cap: the largest weight. # The paper is silent: without one, a single extreme face could be
-            a hundredth of all that is seen.
+        max_weight: the largest weight. # The paper is silent: without one, a single extreme face
+            could be a hundredth of all that is seen.
 
     Raises:
         ValueError: on too few faces or a bad argument.
@@ -173,9 +175,10 @@ def fit_balance(
     Reference:
         Feng et al., Wing Loss, CVPR 2018, section 5.
     """
-    if num_bins < 1 or cap < 1:
+    if num_bins < 1 or max_weight < 1:
         raise ValueError(
-            f"`num_bins` and `cap` must be at least 1. Received: num_bins={num_bins}, cap={cap:g}."
+            f"`num_bins` and `max_weight` must be at least 1. "
+            f"Received: num_bins={num_bins}, max_weight={max_weight:g}."
         )
     if len(landmarks_px) < 3:
         raise ValueError(f"At least 3 faces are needed. Received: {len(landmarks_px)}.")
@@ -210,21 +213,23 @@ def fit_balance(
         scheme_name=scheme.name,
         mean_shape=mean,
         components=axes * signs[:, None, None],
-        deviations=singular[:count] / np.sqrt(len(both)),
+        standard_deviations=singular[:count] / np.sqrt(len(both)),
         correlations=correlations * signs,
         component=component,
         absolute=absolute,
-        edges=np.zeros(2),
-        counts=np.zeros(1),
-        cap=float(cap),
-        weights=np.ones(1),
+        bin_edges=np.zeros(2),
+        bin_counts=np.zeros(1),
+        max_weight=float(max_weight),
+        bin_weights=np.ones(1),
     )
     pose = model.coefficients(landmarks_px, visibility)
     largest = np.max(np.abs(pose))
     edges = np.linspace(0.0 if absolute else -largest, largest, num_bins + 1)
-    model = dataclasses.replace(model, edges=edges)
-    counts = np.bincount(model.bins(pose), minlength=num_bins)
-    return dataclasses.replace(model, counts=counts, weights=_bin_weights(counts, cap))
+    model = dataclasses.replace(model, bin_edges=edges)
+    counts = np.bincount(model.bin_indices(pose), minlength=num_bins)
+    return dataclasses.replace(
+        model, bin_counts=counts, bin_weights=_bin_weights(counts, max_weight)
+    )
 
 
 def _float32(values):
@@ -236,7 +241,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.mean((a - a.mean()) * (b - b.mean())) / spread) if spread > 0 else 0.0
 
 
-def _bin_weights(counts: np.ndarray, cap: float) -> np.ndarray:
+def _bin_weights(counts: np.ndarray, max_weight: float) -> np.ndarray:
     filled = np.flatnonzero(counts)
     nearest = filled[np.argmin(np.abs(np.arange(len(counts))[:, None] - filled), axis=1)]
-    return np.minimum(counts.max() / counts[nearest], cap)
+    return np.minimum(counts.max() / counts[nearest], max_weight)

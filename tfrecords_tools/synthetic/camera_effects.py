@@ -3,13 +3,13 @@
 import cv2
 import numpy as np
 
-from tfrecords_tools.synthetic.charts import cut_noise, triple
+from tfrecords_tools.synthetic.texture_maps import crop_noise, triple
 
 
 def cast_shadow(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Darkens a random side or patch, as leaves, hats and window frames do."""
     size = image.shape[0]
-    cloud = cv2.resize(cut_noise("cloud", rng, 160, 160), (size, size))
+    cloud = cv2.resize(crop_noise("cloud", rng, 160, 160), (size, size))
     x = np.linspace(-1, 1, size, dtype=np.float32)
     angle = rng.uniform(0, 6.3)
     plane = np.cos(angle) * x[None] + np.sin(angle) * x[:, None] + rng.uniform(-0.5, 0.5)

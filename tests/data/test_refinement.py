@@ -12,7 +12,7 @@ from tfrecords_tools.writer import write_records
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.data.refine import FirstStage, RefinedAugmenter
+from wing_tf.data.refinement import FirstStage, RefinementAugmenter
 from wing_tf.geometry import apply_affine, shrink_ratio
 from wing_tf.models import two_stage
 from wing_tf.models.two_stage import reference_in_crop
@@ -55,16 +55,16 @@ def _augmenter(records, *, second=SECOND, first=FIRST, network=None, **options):
         size = network.input_shape[1]
         span = records.side * FIRST_MARGIN / records.context
         cut = Augmenter(input_size=size, margin=FIRST_MARGIN, augmentation=first, **common)
-        options["first"] = FirstStage(
-            network, cut, shrink=shrink_ratio(span, size, records.side),
+        options["first_stage"] = FirstStage(
+            network, cut, shrink_ratio=shrink_ratio(span, size, records.side),
             jit_compile=options.get("jit_compile", False),
         )  # fmt: skip
-    return RefinedAugmenter(made, REFERENCE, **options)
+    return RefinementAugmenter(made, REFERENCE, **options)
 
 
 def _batch(records, batch_size=12):
     batches = training_batches(
-        records, batch_size=batch_size, num_draws=RefinedAugmenter.num_draws, seed=3
+        records, batch_size=batch_size, num_draws=RefinementAugmenter.num_draws, seed=3
     )
     return next(iter(batches))
 
@@ -94,17 +94,17 @@ def test_training_crops_are_those_of_the_graph(records):
     crop = seen(batch["image"])
     np.testing.assert_allclose(centroids(crop), landmarks[:, DOT], atol=0.05)
     np.testing.assert_allclose(centroids(crop), centroids(image), atol=0.05)
-    assert augmenter.first.shrink == 2
+    assert augmenter.first_stage.shrink_ratio == 2
 
 
 def test_a_correction_gets_the_first_stage_in_the_pixels_of_its_crop(records):
     """Dots are where the first stage says, if that is told the truth of each crop."""
     batch = _batch(records)
-    augmenter = _augmenter(records, network=_always(), correct=True)
-    _, to_crop, flipped = augmenter.first._cut(batch)
-    shrunk = augmenter.first._in_shrunk(batch["landmarks_square_px"])
-    truth = augmenter.first.augmenter.landmarks(shrunk, to_crop, flipped)
-    augmenter.first.network = lambda _: truth
+    augmenter = _augmenter(records, network=_always(), correction=True)
+    _, to_crop, flipped = augmenter.first_stage._cut(batch)
+    shrunk = augmenter.first_stage._in_shrunk(batch["landmarks_square_px"])
+    truth = augmenter.first_stage.augmenter.transform_landmarks(shrunk, to_crop, flipped)
+    augmenter.first_stage.network = lambda _: truth
     (image, rough), landmarks, _ = augmenter(batch)
     np.testing.assert_allclose(rough, landmarks, atol=1e-2)
     np.testing.assert_allclose(rough[:, DOT], centroids(image), atol=0.05)
@@ -114,11 +114,11 @@ def test_a_correction_gets_the_first_stage_in_the_pixels_of_its_crop(records):
 def test_a_first_stage_that_fails_gives_the_plain_crop_and_the_reference(records, bad):
     batch = _batch(records)
     network = _always()
-    augmenter = _augmenter(records, network=network, second=Augmentation(), correct=True)
-    augmenter.first.network = lambda image: tf.fill((12, 5, 2), tf.constant(bad, tf.float32))
+    augmenter = _augmenter(records, network=network, second=Augmentation(), correction=True)
+    augmenter.first_stage.network = lambda image: tf.fill((12, 5, 2), tf.constant(bad, tf.float32))
     (image, rough), landmarks, _ = augmenter(batch)
     np.testing.assert_allclose(rough, np.tile(REFERENCE, (12, 1, 1)), atol=1e-3)
-    plain, expected, _ = augmenter.second(
+    plain, expected, _ = augmenter.augmenter(
         {**batch, "draws": batch["draws"][:, : Augmenter.num_draws]}
     )
     np.testing.assert_allclose(landmarks, expected, atol=1e-3)
@@ -141,7 +141,7 @@ def test_simulated_errors_have_their_size_and_missing_points_the_references_plac
     hidden = np.full((12, 5), 2, np.int32)
     hidden[:, 0] = 0
     batch = {**batch, "visibility": tf.constant(hidden)}
-    augmenter = _augmenter(records, second=Augmentation(), simulated_error=0.05, correct=True)
+    augmenter = _augmenter(records, second=Augmentation(), simulated_error=0.05, correction=True)
     (_, rough), landmarks, weights = augmenter(batch)
     np.testing.assert_allclose(rough[:, 0], np.tile(REFERENCE[0], (12, 1)), atol=1e-3)
     assert np.array_equal(np.asarray(weights), hidden > 0)

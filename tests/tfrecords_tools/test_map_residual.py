@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tfrecords_tools.inspection.residual import describe_residual, map_residual
+from tfrecords_tools.inspection.map_residual import format_residual, map_residual
 from tfrecords_tools.sources import SyntheticSource
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
@@ -57,7 +57,7 @@ def test_what_is_off_is_found(tmp_path):
     x, y = result["shift"]
     assert y / x == pytest.approx(-4 / 3, rel=1e-3)
     assert x < 0
-    text = describe_residual(result)
+    text = format_residual(result)
     assert f"residual NME {100 * result['nme']:.2f}" in text
     assert "5: -" in text
     with pytest.raises(ValueError, match="is from ibug_68 to aflw_19, the records are of"):

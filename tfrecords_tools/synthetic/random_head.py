@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from tfrecords_tools.synthetic.exact import product
+from tfrecords_tools.synthetic.deterministic_linalg import matmul
 from tfrecords_tools.synthetic.head import GRID_SHAPE, Head, mean_controls, surface
 from wing_tf.landmarks import get_scheme
 
@@ -117,7 +117,7 @@ def _identity(rng: np.random.Generator) -> np.ndarray:
     y[_OUTER_LOWER] += np.array([0.5, 1, 1.1, 1, 0.5]) * 1.6 * next(draw)
     y *= np.where(mean[:, 1] < -25, 1 + 0.05 * next(draw) * field["forehead"], 1)
     factor = _noise_factor(16.0)
-    noise = product(factor, rng.standard_normal((len(mean), 3))) * [1.4, 1.35, 1.0]
+    noise = matmul(factor, rng.standard_normal((len(mean), 3))) * [1.4, 1.35, 1.0]
     mirrored = noise[_mirror_all()] * [-1, 1, 1]
     # Two thirds of the free variation is shared by both halves: faces are nearly symmetric.
     points += 0.62 * (noise + mirrored) + 0.38 * (noise - mirrored)

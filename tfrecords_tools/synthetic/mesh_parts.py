@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfrecords_tools.synthetic.exact import product
+from tfrecords_tools.synthetic.deterministic_linalg import matmul
 from tfrecords_tools.synthetic.head import GRID_SHAPE
 
 ATLAS_SHAPE = (320, 256)
@@ -138,7 +138,7 @@ def follow_head(
     share = np.clip((165 - grid[..., 1:2]) / 90, 0, 1)
     offset = grid - BODY_PIVOT
     pivot = head_rotation @ BODY_PIVOT
-    with_head, with_body = (product(offset, r.T) for r in (head_rotation, body_rotation))
+    with_head, with_body = (matmul(offset, r.T) for r in (head_rotation, body_rotation))
     return pivot + share * with_head + (1 - share) * with_body
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def matmul(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Returns left [..., n] @ right [n, m], summed in one fixed order.
 
     BLAS deals rows out to threads, and the rows at a share's edge go through other code, whose last
@@ -12,7 +12,7 @@ def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.einsum("...n,nm->...m", left, right)
 
 
-def inverted(matrix: np.ndarray) -> np.ndarray:
+def inverse(matrix: np.ndarray) -> np.ndarray:
     """Returns the inverse of [n, n], by Gauss and Jordan's elimination with row pivoting.
 
     For the ill-conditioned matrix of a spline, LAPACK's result moves by 1e-9 with its threads.

@@ -20,7 +20,7 @@ _GAP = 4
 _CAPTION = 20  # letters
 
 
-def draw_sheet(folder: str | pathlib.Path, num_images: int = 36) -> np.ndarray:
+def draw_contact_sheet(folder: str | pathlib.Path, num_images: int = 36) -> np.ndarray:
     """Returns the first faces of each split, two of them enlarged and with numbers at the top.
 
     Args:
@@ -47,7 +47,9 @@ def draw_sheet(folder: str | pathlib.Path, num_images: int = 36) -> np.ndarray:
     return _stack(contact_sheet(above, columns=2, gap_px=_GAP), below)
 
 
-def draw_numbers(records: RecordSet, numbers: Sequence[int], captions: Sequence[str]) -> np.ndarray:
+def draw_record_faces(
+    records: RecordSet, numbers: Sequence[int], captions: Sequence[str]
+) -> np.ndarray:
     """Returns some faces of records, by number, side by side."""
     wanted = {int(number) for number in numbers}
     faces = enumerate(read_faces(records).as_numpy_iterator())
@@ -66,7 +68,7 @@ def _stack(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def _landmarks(face: dict) -> np.ndarray:
-    missing = face["visibility"][:, None] == schema.MISSING
+    missing = face["visibility"][:, None] == schema.NOT_ANNOTATED
     return np.where(missing, np.nan, face["landmarks_square_px"]).astype(np.float64)
 
 
@@ -113,13 +115,15 @@ def draw_mean_shape(
 def _with_numbers(image: np.ndarray, landmarks: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
     side = image.shape[0]
     canvas = draw_landmarks(image, landmarks, scheme, radius_px=side / 250)
-    for index, place in enumerate(number_places(landmarks, scheme, side / 50)):
+    for index, place in enumerate(number_positions(landmarks, scheme, side / 50)):
         if np.isfinite(place).all():
             _write(canvas, str(index), place, side / 2000)
     return canvas
 
 
-def number_places(landmarks_px: np.ndarray, scheme: LandmarkScheme, away_px: float) -> np.ndarray:
+def number_positions(
+    landmarks_px: np.ndarray, scheme: LandmarkScheme, away_px: float
+) -> np.ndarray:
     """Returns where points' numbers [K, 2] go: beside the lines that the points are on.
 
     On the side that is away from the middle of the region; closer for a line that lies within

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords_tools.inspection.origin import match_faces
-from tfrecords_tools.inspection.survey import survey_records
+from tfrecords_tools.inspection.annotation_offset import match_faces
+from tfrecords_tools.inspection.face_table import read_face_table
 from wing_tf.geometry import landmark_box
 from wing_tf.landmarks import SchemeMap, find_scheme_map
 from wing_tf.metrics import nme, normalizing_distance
@@ -36,7 +36,7 @@ def map_residual(
     Raises:
         ValueError: if the records are not of the map's schemes, or share no face.
     """
-    source, target = survey_records(folder, images=False), survey_records(other, images=False)
+    source, target = read_face_table(folder, images=False), read_face_table(other, images=False)
     schemes = source.records.scheme, target.records.scheme
     if scheme_map is None:
         scheme_map = find_scheme_map(*schemes)
@@ -69,7 +69,7 @@ def map_residual(
     }
 
 
-def describe_residual(result: Mapping[str, Any]) -> str:
+def format_residual(result: Mapping[str, Any]) -> str:
     """Returns `map_residual`'s result as text, in percent."""
     shift = ", ".join(f"{100 * value:+.2f}" for value in result["shift"])
     lines = [

@@ -9,7 +9,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from tfrecords_tools.synthetic.exact import product
+from tfrecords_tools.synthetic.deterministic_linalg import matmul
 from tfrecords_tools.synthetic.head import (
     GRID_SHAPE,
     angles_of_grid,
@@ -88,7 +88,7 @@ def stroke(points: np.ndarray, width: float) -> np.ndarray:
     points = np.asarray(points, np.float32)
     for start, end in zip(points, points[1:], strict=False):
         along = end - start
-        t = np.clip(product(at - start, along[:, None])[..., 0] / (along @ along), 0, 1)
+        t = np.clip(matmul(at - start, along[:, None])[..., 0] / (along @ along), 0, 1)
         best = np.minimum(best, ((at - start - t[..., None] * along) ** 2).sum(-1))
     return np.exp(-0.5 * best / width**2) * (place[..., 2] > -75)
 
@@ -207,7 +207,7 @@ def noise_sheets() -> dict[str, np.ndarray]:
     return {name: (sheet / sheet.std()).astype(np.float32) for name, sheet in sheets.items()}
 
 
-def cut_noise(name: str, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+def crop_noise(name: str, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """A random cut `[height, width]` of a noise sheet, mirrored at random."""
     sheet = noise_sheets()[name]
     top = rng.integers(0, sheet.shape[0] - height + 1)

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 
 from tfrecords_tools.synthetic.appearance import Paint
-from tfrecords_tools.synthetic.charts import SIDE, stretch, texel_angles, triple
-from tfrecords_tools.synthetic.exact import product
-from tfrecords_tools.synthetic.parts import ATLAS_SHAPE, BLOCKS
-from tfrecords_tools.synthetic.render import Camera, rasterize
+from tfrecords_tools.synthetic.deterministic_linalg import matmul
+from tfrecords_tools.synthetic.mesh_parts import ATLAS_SHAPE, BLOCKS
+from tfrecords_tools.synthetic.rasterizer import Camera, rasterize
+from tfrecords_tools.synthetic.texture_maps import SIDE, stretch, texel_angles, triple
 
 # Light creeps round the terminator under the skin, red furthest.
 _WRAP = np.array([0.42, 0.26, 0.20], np.float32)
@@ -58,7 +58,7 @@ def cast_by_head(
     side = 128
     camera = Camera(lamp, far, far * side / 420, np.full(2, side / 2))
     flat = {name: grids[name].reshape(-1, 3) for name in BLOCKS}
-    turned = product(np.concatenate([*flat.values()]), lamp.T)
+    turned = matmul(np.concatenate([*flat.values()]), lamp.T)
     frame = rasterize(turned, camera, drawn, side)
     clear = frame.is_clear(*camera.project_turned(turned), 7.0).astype(np.float32)
     atlas = np.ones(ATLAS_SHAPE, np.float32)

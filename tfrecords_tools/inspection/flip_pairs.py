@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from tfrecords_tools.inspection.swaps import symmetric_pairs
+from tfrecords_tools.inspection.swapped_landmarks import symmetric_pairs
 from wing_tf.geometry import procrustes
 from wing_tf.landmarks import LandmarkScheme
 
@@ -26,7 +26,7 @@ _MOST_OFF = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
-class PairFaults:
+class PairErrors:
     """What was found.
 
     Attributes:
@@ -40,7 +40,7 @@ class PairFaults:
     forgotten: list[tuple[int, int]]
 
 
-def pair_faults(shapes_px: np.ndarray, scheme: LandmarkScheme) -> PairFaults:
+def find_pair_errors(shapes_px: np.ndarray, scheme: LandmarkScheme) -> PairErrors:
     """Compares declared pairs with the mean shape.
 
     Where the mean shape is its own mirror image, it says what mirrors what. Where it is not, as of
@@ -61,13 +61,13 @@ def pair_faults(shapes_px: np.ndarray, scheme: LandmarkScheme) -> PairFaults:
     mirrored, partner = _symmetry(mean)
     asymmetry = np.mean(np.linalg.norm(mirrored - mean[partner], axis=1))
     if asymmetry > _MOST_ASYMMETRY or len(mean) < _FEWEST:
-        return PairFaults([], [], _forgotten_by_line(mean, declared, flip))
+        return PairErrors([], [], _forgotten_by_line(mean, declared, flip))
     off = np.linalg.norm(mirrored[declared[:, 0]] - mean[declared[:, 1]], axis=1)
     bad = (off > _WRONG) & (partner[declared[:, 0]] != declared[:, 1])
     apart = np.linalg.norm(mirrored - mean, axis=1) > 2 * _LEAST_FROM_LINE
     found = {(i, int(j)) for i, j in enumerate(partner) if i < j and partner[j] == i and apart[i]}
     doubtful = set(declared[bad].ravel().tolist())
-    return PairFaults(
+    return PairErrors(
         wrong=[(int(a), int(b)) for a, b in declared[bad]],
         right=sorted(pair for pair in found if doubtful & set(pair)),
         forgotten=sorted(pair for pair in found if all(flip[i] == i for i in pair)),

@@ -16,28 +16,33 @@ class FirstStage:
     Args:
         network: images to landmarks [B, K, 2] in their pixels.
         augmenter: of its crops.
-        shrink: by how much squares are shrunk before the crop is sampled; see
+        shrink_ratio: by how much squares are shrunk before the crop is sampled; see
             `wing_tf.geometry.shrink_ratio`.
         jit_compile: compile the cutting with XLA; the network's own calls are as they are.
     """
 
     def __init__(
-        self, network: Callable, augmenter: Augmenter, *, shrink: int, jit_compile: bool = False
+        self,
+        network: Callable,
+        augmenter: Augmenter,
+        *,
+        shrink_ratio: int,
+        jit_compile: bool = False,
     ):
-        self.network, self.augmenter, self.shrink = network, augmenter, shrink
+        self.network, self.augmenter, self.shrink_ratio = network, augmenter, shrink_ratio
         self._run = tf.function(self._cut, jit_compile=True) if jit_compile else self._cut
 
     def __call__(self, faces):
         """Returns the network's landmarks [B, K, 2] in pixels of the faces' squares."""
         crops, to_crop, flipped = self._run(faces)
         landmarks = ops.cast(self.network(crops), "float32")
-        return self._in_square(self.augmenter.restore(landmarks, to_crop, flipped))
+        return self._in_square(self.augmenter.restore_landmarks(landmarks, to_crop, flipped))
 
     def _cut(self, faces):
         image = faces["image"]
-        if self.shrink > 1:
+        if self.shrink_ratio > 1:
             image = ops.cast(image, "float32")
-            image = ops.average_pool(image, self.shrink, data_format="channels_last")
+            image = ops.average_pool(image, self.shrink_ratio, data_format="channels_last")
         shrunk = {
             **faces,
             "image": image,
@@ -45,18 +50,18 @@ class FirstStage:
             "landmarks_square_px": self._in_shrunk(faces["landmarks_square_px"]),
             "draws": faces["draws"][:, : Augmenter.num_draws],
         }
-        to_crop, flipped = self.augmenter.matrices(shrunk["box_square_px"], shrunk["draws"])
-        crops, _, _ = self.augmenter.cut(shrunk, to_crop, flipped)
+        to_crop, flipped = self.augmenter.crop_matrices(shrunk["box_square_px"], shrunk["draws"])
+        crops, _, _ = self.augmenter.crop(shrunk, to_crop, flipped)
         return crops, to_crop, flipped
 
     def _in_shrunk(self, points):
-        return (points + 0.5) / self.shrink - 0.5
+        return (points + 0.5) / self.shrink_ratio - 0.5
 
     def _in_square(self, points):
-        return (points + 0.5) * self.shrink - 0.5
+        return (points + 0.5) * self.shrink_ratio - 0.5
 
 
-class RefinedAugmenter:
+class RefinementAugmenter:
     """Turns a batch of squares into the inputs and targets of a second stage.
 
     The first network locates the landmarks in a crop of its own, with its own augmentation (so
@@ -65,11 +70,12 @@ class RefinedAugmenter:
     once.
 
     Args:
-        second: the second stage's augmenter; its margin counts where the first stage fails.
+        augmenter: the second stage's; its margin counts where the first stage fails.
         reference_shape: [K, 2], in pixels of the second stage's crop.
-        first: squares to landmarks; None to simulate it, by the truth with ``simulated_error``.
+        first_stage: squares to landmarks; None simulates it by the ground truth with
+            ``simulated_error``.
         simulated_error: standard deviation of each coordinate, as a share of the box's longer side.
-        correct: the second stage is a correction: it gets the first stage's landmarks too.
+        correction: the second stage is a correction: it gets the first stage's landmarks too.
         jit_compile: compile with XLA, all but the first stage.
     """
 
@@ -77,17 +83,17 @@ class RefinedAugmenter:
 
     def __init__(
         self,
-        second: Augmenter,
+        augmenter: Augmenter,
         reference_shape: np.ndarray,
         *,
-        first: FirstStage | None = None,
+        first_stage: FirstStage | None = None,
         simulated_error: float = 0.0,
-        correct: bool = False,
+        correction: bool = False,
         jit_compile: bool = False,
     ):
-        self.second, self.first = second, first
+        self.augmenter, self.first_stage = augmenter, first_stage
         self.reference_shape = np.asarray(reference_shape, np.float32)
-        self.simulated_error, self.correct = simulated_error, correct
+        self.simulated_error, self.correction = simulated_error, correction
         self._run = tf.function(self._refine, jit_compile=True) if jit_compile else self._refine
 
     def __call__(self, faces):
@@ -101,10 +107,10 @@ class RefinedAugmenter:
             stage's landmarks [B, K, 2] in their pixels; landmarks float32 [B, K, 2] in their
             pixels; weights float32 [B, K] as of `Augmenter`.
         """
-        return self._run(faces, None if self.first is None else self.first(faces))
+        return self._run(faces, None if self.first_stage is None else self.first_stage(faces))
 
     def _refine(self, faces, rough):
-        plain = self.second.plain_maps(faces["box_square_px"])
+        plain = self.augmenter.plain_matrices(faces["box_square_px"])
         if rough is None:
             present = faces["visibility"] > 0
             rough, weights = self._perturbed_truth(faces), ops.cast(present, "float32")
@@ -114,11 +120,11 @@ class RefinedAugmenter:
         else:
             to_second, aligned = self._align(rough, plain)
         draws = faces["draws"][:, Augmenter.num_draws :]
-        to_crop, flipped = self.second.vary(to_second, draws)
-        image, landmarks, weights = self.second.cut({**faces, "draws": draws}, to_crop, flipped)
-        if self.correct:
+        to_crop, flipped = self.augmenter.augment_matrices(to_second, draws)
+        image, landmarks, weights = self.augmenter.crop({**faces, "draws": draws}, to_crop, flipped)
+        if self.correction:
             rough = apply_affine(invert(to_second, xp=ops), aligned, xp=ops)
-            image = (image, self.second.landmarks(rough, to_crop, flipped))
+            image = (image, self.augmenter.transform_landmarks(rough, to_crop, flipped))
         return image, landmarks, weights
 
     def _reference(self):
@@ -133,9 +139,11 @@ class RefinedAugmenter:
         noise = pixel_noise(faces["draws"][:, 0], (None, *truth.shape[1:], 1))[..., 0]
         return truth + self.simulated_error * side * noise
 
-    def training_shapes(self, faces):
+    def augmented_landmarks(self, faces):
         """Returns landmarks [B, K, 2] as in training, with a first stage that makes no error."""
-        plain = self.second.plain_maps(faces["box_square_px"])
+        plain = self.augmenter.plain_matrices(faces["box_square_px"])
         aligned, _ = self._align(faces["landmarks_square_px"], plain)
-        to_crop, flipped = self.second.vary(aligned, faces["draws"][:, Augmenter.num_draws :])
-        return self.second.landmarks(faces["landmarks_square_px"], to_crop, flipped)
+        to_crop, flipped = self.augmenter.augment_matrices(
+            aligned, faces["draws"][:, Augmenter.num_draws :]
+        )
+        return self.augmenter.transform_landmarks(faces["landmarks_square_px"], to_crop, flipped)

@@ -16,7 +16,7 @@ _BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Survey:
+class FaceTable:
     """All faces of records without their images: about a kilobyte each.
 
     Attributes:
@@ -70,7 +70,7 @@ class Survey:
         return landmark_box(self.landmarks_source_px(faces))
 
 
-def survey_records(folder: str | pathlib.Path, *, images: bool = True) -> Survey:
+def read_face_table(folder: str | pathlib.Path, *, images: bool = True) -> FaceTable:
     """Reads all faces of all splits, some at a time.
 
     Args:
@@ -109,9 +109,11 @@ def survey_records(folder: str | pathlib.Path, *, images: bool = True) -> Survey
         )
         matrices[:, :, 2] -= matrices[:, :, :2].sum(axis=2) * (0.5 - 0.5 / ratio)
         matrices[:, :, :2] /= ratio
-    return Survey(
+    return FaceTable(
         records=records,
-        landmarks_square_px=np.where(visibility[..., None] == schema.MISSING, np.nan, landmarks),
+        landmarks_square_px=np.where(
+            visibility[..., None] == schema.NOT_ANNOTATED, np.nan, landmarks
+        ),
         visibility=visibility,
         box_square_px=boxes,
         dataset_box_square_px=dataset_boxes,

@@ -11,7 +11,7 @@ import pathlib
 
 import numpy as np
 
-from tfrecords_tools.inspection.survey import Survey
+from tfrecords_tools.inspection.face_table import FaceTable
 from wing_tf.geometry import box_iou
 
 _LEAST_IOU = 0.5
@@ -20,7 +20,7 @@ _SAME_WAY = 0.75  # share of faces
 
 
 @dataclasses.dataclass(frozen=True)
-class OriginDifference:
+class AnnotationOffset:
     """How far landmarks are from the other set's, in source pixels, by axis (x, y).
 
     Attributes:
@@ -38,7 +38,7 @@ class OriginDifference:
     verdicts: tuple[str, ...]
 
 
-def origin_difference(survey: Survey, other: Survey) -> OriginDifference:
+def annotation_offset(table: FaceTable, other: FaceTable) -> AnnotationOffset:
     """Compares landmarks in the pixels of the source images.
 
     Faces are matched by key; those that are left by the image's name, or by the last part of it,
@@ -47,16 +47,16 @@ def origin_difference(survey: Survey, other: Survey) -> OriginDifference:
     Raises:
         ValueError: if the sets' schemes differ, or no face is in both.
     """
-    ours, theirs = survey.records.scheme.name, other.records.scheme.name
+    ours, theirs = table.records.scheme.name, other.records.scheme.name
     if ours != theirs:
         raise ValueError(f"Landmarks of {ours} can't be compared with those of {theirs}.")
-    first, second = np.array(match_faces(survey, other), int).reshape(-1, 2).T
+    first, second = np.array(match_faces(table, other), int).reshape(-1, 2).T
     if not len(first):
         raise ValueError(
             "No face of the other records is in these: neither keys nor images' names agree, "
-            f"such as {survey.keys[0]!r} and {other.keys[0]!r}."
+            f"such as {table.keys[0]!r} and {other.keys[0]!r}."
         )
-    difference = survey.landmarks_source_px(first) - other.landmarks_source_px(second)
+    difference = table.landmarks_source_px(first) - other.landmarks_source_px(second)
     known = np.isfinite(difference).all(axis=(-1)).any(axis=1)
     by_face = np.nanmedian(difference[known], axis=1)
     if not len(by_face):
@@ -69,7 +69,7 @@ def origin_difference(survey: Survey, other: Survey) -> OriginDifference:
         for axis in (0, 1)
         if (verdict := _judge("xy"[axis], float(median[axis]), float(same_way[axis])))
     ]
-    return OriginDifference(
+    return AnnotationOffset(
         faces=len(by_face),
         median_px=(float(median[0]), float(median[1])),
         quartiles_px=(
@@ -94,11 +94,11 @@ def _judge(axis: str, median: float, same_way: float) -> str:
     return f"{axis}: {median:+.3f} px, {reason}"
 
 
-def match_faces(survey: Survey, other: Survey) -> list[tuple[int, int]]:
+def match_faces(table: FaceTable, other: FaceTable) -> list[tuple[int, int]]:
     """Returns pairs of face numbers, each face in one at most."""
     there = {key: number for number, key in enumerate(other.keys)}
-    pairs = [(i, there[key]) for i, key in enumerate(survey.keys) if key in there]
-    if len(pairs) == min(len(survey), len(other)):
+    pairs = [(i, there[key]) for i, key in enumerate(table.keys) if key in there]
+    if len(pairs) == min(len(table), len(other)):
         return pairs
     taken_here, taken_there = {i for i, _ in pairs}, {j for _, j in pairs}
     for name in (str, lambda image: pathlib.PurePath(image).stem):
@@ -106,11 +106,11 @@ def match_faces(survey: Survey, other: Survey) -> list[tuple[int, int]]:
         for j, image in enumerate(other.images):
             if j not in taken_there:
                 by_image[name(image)].append(j)
-        for i, image in enumerate(survey.images):
+        for i, image in enumerate(table.images):
             near = [j for j in by_image.get(name(image), ()) if j not in taken_there]
             if i in taken_here or not near:
                 continue
-            box = survey.boxes_source_px(np.array([i]))
+            box = table.boxes_source_px(np.array([i]))
             overlaps = box_iou(box, other.boxes_source_px(np.array(near)))
             best = int(np.argmax(overlaps))
             if overlaps[best] >= _LEAST_IOU:

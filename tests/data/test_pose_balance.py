@@ -8,7 +8,7 @@ from keras import ops
 
 from wing_tf.data import record_schema as schema
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.balance import PoseBalance, fit_balance
+from wing_tf.data.pose_balance import PoseBalance, fit_balance
 from wing_tf.data.read import read_faces, read_landmarks, training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.geometry import apply_affine, similarity_matrix
@@ -64,7 +64,7 @@ def test_tensors_give_what_arrays_give(balance, faces):
         balance.coefficients(landmarks, visibility, ops), balance.coefficients(*faces), atol=1e-4
     )
     same = np.isclose(
-        balance.face_weights(landmarks, visibility, ops), balance.face_weights(*faces)
+        balance.absolute_weights(landmarks, visibility, ops), balance.absolute_weights(*faces)
     )
     assert same.mean() > 0.98  # one on an edge may fall to the other side in float32
 
@@ -72,24 +72,29 @@ def test_tensors_give_what_arrays_give(balance, faces):
 @pytest.mark.parametrize("absolute", [True, False])
 @pytest.mark.parametrize("num_bins", [1, 9, 60])
 def test_every_face_is_in_one_bin(absolute, num_bins, faces):
-    balance = fit_balance(*faces, SCHEME, num_bins=num_bins, absolute=absolute, cap=5.0)
-    assert balance.counts.sum() == len(faces[0])
-    assert len(balance.weights) == len(balance.counts) == len(balance.edges) - 1 == num_bins
-    assert np.all(np.isfinite(balance.weights))
-    assert balance.weights.min() == 1
-    assert balance.weights.max() <= 5
-    filled = balance.counts > 0
-    expected = np.minimum(balance.counts.max() / balance.counts[filled], 5)
-    np.testing.assert_allclose(balance.weights[filled], expected)
+    balance = fit_balance(*faces, SCHEME, num_bins=num_bins, absolute=absolute, max_weight=5.0)
+    assert balance.bin_counts.sum() == len(faces[0])
+    assert (
+        len(balance.bin_weights)
+        == len(balance.bin_counts)
+        == len(balance.bin_edges) - 1
+        == num_bins
+    )
+    assert np.all(np.isfinite(balance.bin_weights))
+    assert balance.bin_weights.min() == 1
+    assert balance.bin_weights.max() <= 5
+    filled = balance.bin_counts > 0
+    expected = np.minimum(balance.bin_counts.max() / balance.bin_counts[filled], 5)
+    np.testing.assert_allclose(balance.bin_weights[filled], expected)
     assert (num_bins < 60) or not filled.all()  # so that empty bins were met
     if not absolute:
-        np.testing.assert_allclose(balance.edges, -balance.edges[::-1])
+        np.testing.assert_allclose(balance.bin_edges, -balance.bin_edges[::-1])
 
 
 def test_edges_belong_to_one_bin(balance):
-    edges = balance.edges
-    np.testing.assert_array_equal(balance.bins(edges), [*range(9), 8])
-    np.testing.assert_array_equal(balance.bins(np.array([-2.0, 2.0]) * edges[-1]), [8, 8])
+    edges = balance.bin_edges
+    np.testing.assert_array_equal(balance.bin_indices(edges), [*range(9), 8])
+    np.testing.assert_array_equal(balance.bin_indices(np.array([-2.0, 2.0]) * edges[-1]), [8, 8])
 
 
 def test_missing_points_are_left_out(faces):
@@ -112,14 +117,16 @@ def test_missing_points_are_left_out(faces):
     landmarks[holes] = np.nan
     np.testing.assert_allclose(balance.coefficients(landmarks, visibility), pose)
     again = fit_balance(landmarks, visibility, SCHEME)
-    np.testing.assert_allclose(again.edges, balance.edges)
+    np.testing.assert_allclose(again.bin_edges, balance.bin_edges)
 
 
 def test_it_survives_a_file_and_a_bad_file_is_named(balance, faces, tmp_path):
     balance.save(tmp_path / "balance.json", data="here")
     for path in (tmp_path, tmp_path / "balance.json"):
         again = PoseBalance.load(path)
-        np.testing.assert_array_equal(again.face_weights(*faces), balance.face_weights(*faces))
+        np.testing.assert_array_equal(
+            again.absolute_weights(*faces), balance.absolute_weights(*faces)
+        )
         assert (again.component, again.absolute) == (balance.component, True)
     assert json.loads((tmp_path / "balance.json").read_text())["data"] == "here"
     (tmp_path / "bad.json").write_text("{}")
@@ -131,7 +138,7 @@ def test_it_survives_a_file_and_a_bad_file_is_named(balance, faces, tmp_path):
 def test_bad_arguments_are_named(faces):
     with pytest.raises(ValueError, match="`component` must be in"):
         fit_balance(*faces, SCHEME, component=99)
-    with pytest.raises(ValueError, match="`num_bins` and `cap`"):
+    with pytest.raises(ValueError, match="`num_bins` and `max_weight`"):
         fit_balance(*faces, SCHEME, num_bins=0)
     with pytest.raises(ValueError, match="At least 3 faces"):
         fit_balance(faces[0][:2], faces[1][:2], SCHEME)
@@ -144,13 +151,13 @@ def test_duplication_is_exact_in_expectation(cache, records, balance, faces):
     # Without cache in chunks of a quarter of the faces.
     options = {"batch_size": batch_size, "num_draws": 1, "seed": 5, "cache": cache,
                "shuffle_buffer": 36}  # fmt: skip
-    batches = training_batches(records, repeats=balance.shares, **options)
-    seen, places = np.zeros(len(balance.counts)), set()
+    batches = training_batches(records, sampling_weights=balance.relative_weights, **options)
+    seen, places = np.zeros(len(balance.bin_counts)), set()
     for batch in batches.take(steps * epochs).as_numpy_iterator():
         pose = balance.coefficients(batch["landmarks_square_px"], batch["visibility"])
         places |= {tuple(place) for place in batch["landmarks_square_px"][:, 0].round(3)}
-        seen += np.bincount(balance.bins(pose), minlength=len(seen))
-    expected = balance.counts * balance.weights
+        seen += np.bincount(balance.bin_indices(pose), minlength=len(seen))
+    expected = balance.bin_counts * balance.bin_weights
     shares, spread = seen / seen.sum(), np.sqrt(seen) / seen.sum()
     np.testing.assert_array_less(
         np.abs(shares - expected / expected.sum()), 4 * spread + (1e-3 if cache else 5e-3)
@@ -158,7 +165,9 @@ def test_duplication_is_exact_in_expectation(cache, records, balance, faces):
     assert seen.sum() == steps * epochs * batch_size  # epochs keep their length
     assert len(places) == records.num_faces  # nobody is left out
     # A stream begun later goes on as one that came there.
-    later = training_batches(records, repeats=balance.shares, first_epoch=2, **options)
+    later = training_batches(
+        records, sampling_weights=balance.relative_weights, first_epoch=2, **options
+    )
     first = next(iter(batches.skip(2 * steps)))
     for name, value in next(iter(later)).items():
         np.testing.assert_array_equal(value, first[name])
@@ -168,7 +177,7 @@ def test_weights_count_in_the_loss_with_a_mean_of_one(records, balance, faces):
     batches = training_batches(records, batch_size=records.num_faces,
                                num_draws=Augmenter.num_draws, seed=0)  # fmt: skip
     batch = next(iter(batches))
-    batch["face_weight"] = balance.shares(batch)
+    batch["face_weight"] = balance.relative_weights(batch)
     np.testing.assert_allclose(np.mean(batch["face_weight"]), 1, rtol=1e-2)
     augmenter = Augmenter(SCHEME, input_size=32, margin=1.2, augmentation=Augmentation(flip=0.5))
     _, _, weights = augmenter(batch)

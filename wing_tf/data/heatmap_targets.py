@@ -21,7 +21,7 @@ class HeatmapAugmenter(Augmenter):
         boundary_sigma: of the boundary map, in heatmap pixels; 0: no such map. Batches then need
             ``curve_samples_square_px`` (`wing_tf.data.read.training_batches`).
         sigma_steps: what each stack's maps' sigma differs by; of one, all have the same maps.
-        positions: also return where the landmarks are.
+        with_positions: also return where the landmarks are.
         **options: as of `Augmenter`.
 
     Call arguments:
@@ -30,8 +30,8 @@ class HeatmapAugmenter(Augmenter):
     Returns, when called:
         Images float32 [B, side, side, 3], 0..255; targets; weights float32 [B, K] or [B, K + 1].
         Targets are maps float32 [B, h, w, K] or [B, h, w, K + 1]; a list of them where stacks
-        differ; and with ``positions`` a dictionary of those ``maps`` and of ``positions`` float32
-        [B, K, 2], heatmap pixels, 0 where a landmark's weight is.
+        differ; and with ``with_positions`` a dictionary of those ``maps`` and of ``positions``
+        float32 [B, K, 2], heatmap pixels, 0 where a landmark's weight is.
     """
 
     def __init__(
@@ -41,18 +41,18 @@ class HeatmapAugmenter(Augmenter):
         codec: HeatmapCodec,
         boundary_sigma: float = 0.0,
         sigma_steps: Sequence[float] = (0.0,),
-        positions: bool = False,
+        with_positions: bool = False,
         **options,
     ):
         super().__init__(scheme, **options)
         self.codec = codec
         self.boundary_sigma = boundary_sigma
         self.sigma_steps = tuple(sigma_steps)
-        self.positions = positions
+        self.with_positions = with_positions
 
-    def cut(self, faces, to_crop, flipped):
-        """Returns what `__call__` returns, for maps and flips as from `vary`."""
-        image, landmarks, weights = super().cut(faces, to_crop, flipped)
+    def crop(self, faces, to_crop, flipped):
+        """Returns what `__call__` returns, for maps and flips as from `augment_matrices`."""
+        image, landmarks, weights = super().crop(faces, to_crop, flipped)
         sigma = faces.get("sigma", self.codec.sigma)
         sigmas = [sigma + step for step in self.sigma_steps]
         encoded = [self.codec.encode(landmarks, weights, sigma) for sigma in sigmas]
@@ -71,6 +71,6 @@ class HeatmapAugmenter(Augmenter):
             drawn = [ops.concatenate([maps, boundary], axis=-1) for maps in drawn]
             weights = ops.concatenate([weights, present], axis=-1)
         targets = drawn if len(drawn) > 1 else drawn[0]
-        if self.positions:
+        if self.with_positions:
             targets = {"maps": targets, "positions": positions}
         return image, targets, weights

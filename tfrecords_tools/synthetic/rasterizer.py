@@ -9,8 +9,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from tfrecords_tools.synthetic.exact import product
-from tfrecords_tools.synthetic.parts import topology
+from tfrecords_tools.synthetic.deterministic_linalg import matmul
+from tfrecords_tools.synthetic.mesh_parts import topology
 
 _SUBPIXEL_BITS = 4
 
@@ -37,7 +37,7 @@ class Camera(NamedTuple):
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Pixels `[N, 2]` and nearness `[N]` of points `[N, 3]` in the head frame."""
-        return self.project_turned(product(points, self.rotation.T))
+        return self.project_turned(matmul(points, self.rotation.T))
 
     def zoomed(self, factor: int) -> "Camera":
         """The same view on a grid `factor` times as fine; pixel centers stay integers."""

@@ -26,7 +26,7 @@ _CHUNK = 2048
 
 
 @dataclasses.dataclass(frozen=True)
-class Swaps:
+class SwappedLandmarks:
     """What was found.
 
     Attributes:
@@ -48,12 +48,14 @@ def symmetric_pairs(scheme: LandmarkScheme) -> np.ndarray:
     return np.stack([first, mirrored[first]], axis=1)
 
 
-def is_body(scheme: LandmarkScheme) -> bool:
+def has_limbs(scheme: LandmarkScheme) -> bool:
     """Whether a scheme has arms or legs."""
     return any(name.endswith(("_leg", "_arm")) for name in scheme.regions)
 
 
-def find_swaps(shapes_px: np.ndarray, mean: np.ndarray, scheme: LandmarkScheme) -> Swaps:
+def find_swapped_landmarks(
+    shapes_px: np.ndarray, mean: np.ndarray, scheme: LandmarkScheme
+) -> SwappedLandmarks:
     """Returns the faces whose points fit the mean shape much better when exchanged.
 
     None for marks-up of bodies, and for those without pairs.
@@ -63,9 +65,9 @@ def find_swaps(shapes_px: np.ndarray, mean: np.ndarray, scheme: LandmarkScheme) 
         mean: [K, 2], of `wing_tf.geometry.procrustes`, symmetric.
         scheme: gives the pairs.
     """
-    swaps = Swaps([], {})
+    swaps = SwappedLandmarks([], {})
     pairs = symmetric_pairs(scheme)
-    if not len(pairs) or is_body(scheme):
+    if not len(pairs) or has_limbs(scheme):
         return swaps
     for start in range(0, len(shapes_px), _CHUNK):
         shapes = shapes_px[start : start + _CHUNK].astype(np.float64)
@@ -87,7 +89,7 @@ def find_swaps(shapes_px: np.ndarray, mean: np.ndarray, scheme: LandmarkScheme) 
     mostly = len(swaps.whole) + sum(len(found) >= half for found in swaps.pairs.values())
     odd = len(swaps.whole) + len(swaps.pairs)
     if mostly > _MOST_WHOLE * len(shapes_px) or odd > _MOST_ODD * len(shapes_px):
-        return Swaps([], {}, odd / len(shapes_px))
+        return SwappedLandmarks([], {}, odd / len(shapes_px))
     return swaps
 
 
