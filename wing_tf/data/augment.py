@@ -209,7 +209,7 @@ class Augmenter:
         return self._permute(apply_affine(to_crop, landmarks_square_px, xp=ops), flipped)
 
     def restore_landmarks(self, landmarks_crop_px, to_crop, flipped):
-        """Maps landmarks [B, K, 2] of a crop to the square: the inverse of `transform_landmarks`."""
+        """Maps landmarks [B, K, 2] of a crop to the square; inverts `transform_landmarks`."""
         unflipped = self._permute(landmarks_crop_px, flipped)
         return apply_affine(invert(to_crop, xp=ops), unflipped, xp=ops)
 
