@@ -169,7 +169,7 @@ def training_batches(
         shuffle_buffer: without ``cache``: how many records are shuffled at a time.
         sampling_weights: maps faces (`parse_face`'s dict, batched; the images may be missing) to
             how often each is to be shown, relative to the mean, float [B]; all alike if None. Faces
-            are repeated before shuffling, as often as the integer part says, and once more by a coin
+            are repeated before shuffling, as often as the integer part says, once more by a coin
             for the rest. An epoch stays as long as without. With ``cache`` the mean over epochs is
             exact; else but for some hundredths, by which an epoch of chance is too long.
         curves: of a scheme: points on them are computed once a face, or once an epoch without
