@@ -21,8 +21,8 @@ import numpy as np
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.evaluation.predict import compile_network
 from wing_tf.metrics import nme, normalizing_distance
+from wing_tf.models.compiled import compile_network
 from wing_tf.training.build import make_trainer
 from wing_tf.training.config import complete_config
 from wing_tf.training.stages import make_stage

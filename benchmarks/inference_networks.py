@@ -19,8 +19,8 @@ import numpy as np
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.export import deployed_network, write_litert, write_onnx
-from wing_tf.export.litert import attach_files
-from wing_tf.export.model_spec_file import export_model_spec
+from wing_tf.export.exported_spec import exported_spec
+from wing_tf.model_spec import ModelSpec, attach_files
 from wing_tf.models import (
     cnn6,
     cnn7,
@@ -31,7 +31,7 @@ from wing_tf.models import (
     stacked_hourglass,
     two_stage,
 )
-from wing_tf.models.saving import ModelSpec, load_network
+from wing_tf.models.saving import load_network
 from wing_tf.models.two_stage import reference_in_crop
 
 POINTS = 68
@@ -80,7 +80,7 @@ def main():
     keras.utils.set_random_seed(0)
     if task["model"] in NETWORKS:
         network = NETWORKS[task["model"]]()
-        spec = ModelSpec(scheme_name="ibug_68", input_size=network.input_shape[1], margin=1.2)
+        spec = ModelSpec(scheme="ibug_68", input_size=network.input_shape[1], margin=1.2)
     else:
         network, spec = load_network(task["model"])
     deployed = deployed_network(network, spec)
@@ -92,7 +92,7 @@ def main():
         precision, _, kind = name.partition(".")
         if kind == "tflite":
             write_litert(deployed, path, precision=precision, calibration=crops)
-            facts = export_model_spec(deployed, spec, format="litert", precision=precision)
+            facts = exported_spec(deployed, spec, format="litert", precision=precision)
             attach_files(path, {"model_spec.json": json.dumps(facts)})
         elif kind == "onnx":
             write_onnx(deployed, path, precision=precision, calibration=crops)

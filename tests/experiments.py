@@ -18,13 +18,14 @@ def load_config(path):
 
 def untrained_model(path, input_size=64):
     """The file of a CNN-6 for 68 landmarks that knows the middle of its input only."""
+    from wing_tf.model_spec import ModelSpec
     from wing_tf.models import cnn6
-    from wing_tf.models.saving import ModelSpec, save_network
+    from wing_tf.models.saving import save_network
 
     network = cnn6(68, input_size=input_size, width=0.1)
     spread = np.random.default_rng(0).uniform(0.2, 0.8, 136)
     network.get_layer("output").bias.assign(spread * input_size)
-    save_network(network, path, ModelSpec(scheme_name="ibug_68", input_size=input_size, margin=1.2))
+    save_network(network, path, ModelSpec(scheme="ibug_68", input_size=input_size, margin=1.2))
     return path
 
 

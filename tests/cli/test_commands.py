@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from wing_tf.inference.output import format_pts
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import cnn6
-from wing_tf.models.saving import ModelSpec, save_network
+from wing_tf.models.saving import save_network
 
 ROOT = pathlib.Path(__file__).parents[2]
 MODULES = {
@@ -41,7 +42,7 @@ def _command(name, *arguments, cwd=ROOT):
 def model(tmp_path_factory):
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("model") / "cnn6.keras"
-    spec = ModelSpec(scheme_name="ibug_68", input_size=32, margin=1.2)
+    spec = ModelSpec(scheme="ibug_68", input_size=32, margin=1.2)
     save_network(cnn6(68, input_size=32), path, spec)
     return path
 

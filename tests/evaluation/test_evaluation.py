@@ -8,13 +8,15 @@ import pytest
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation import conditions
 from wing_tf.evaluation.evaluator import evaluate
-from wing_tf.evaluation.predict import compile_network, crop_batches, predict_batches
+from wing_tf.evaluation.predict import crop_batches, predict_batches
 from wing_tf.evaluation.report import format_report, make_report, summarize
 from wing_tf.landmarks import SchemeMap, find_scheme_map
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import cnn6
-from wing_tf.models.saving import ModelSpec, save_network
+from wing_tf.models.compiled import compile_network
+from wing_tf.models.saving import save_network
 
-MODEL_SPEC = ModelSpec(scheme_name="ibug_68", input_size=32, margin=1.2)
+MODEL_SPEC = ModelSpec(scheme="ibug_68", input_size=32, margin=1.2)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +109,7 @@ def test_a_report_folder_says_all(records, model, synthetic_records, tmp_path):
 
 def test_a_model_that_does_not_fit_the_records_is_refused(synthetic_records, tmp_path):
     path = tmp_path / "celeba.keras"
-    spec = ModelSpec(scheme_name="celeba_5", input_size=32, margin=1.2)
+    spec = ModelSpec(scheme="celeba_5", input_size=32, margin=1.2)
     save_network(cnn6(5, input_size=32), path, spec)
     with pytest.raises(ValueError, match="no map from celeba_5 to ibug_68"):
         evaluate(path, str(synthetic_records), tmp_path)
@@ -118,7 +120,7 @@ def test_a_model_that_does_not_fit_the_records_is_refused(synthetic_records, tmp
 
 def test_a_model_is_judged_on_another_mark_up(synthetic_records, tmp_path):
     path = tmp_path / "wflw.keras"
-    spec = ModelSpec(scheme_name="wflw_98", input_size=32, margin=1.2)
+    spec = ModelSpec(scheme="wflw_98", input_size=32, margin=1.2)
     network = cnn6(98, input_size=32)
     save_network(network, path, spec)
     (tmp_path / "out").mkdir()
@@ -180,7 +182,7 @@ def test_detected_boxes_are_matched_to_the_faces(records):
     kept = conditions.select_faces(_perfect(records), found)
     assert len(kept.key) == len(kept.true_px) == found.sum()
     # Full-size boxes go into the shrunk frame that the network's crop is read at.
-    spec = ModelSpec(scheme_name="ibug_68", input_size=8, margin=1.2)
+    spec = ModelSpec(scheme="ibug_68", input_size=8, margin=1.2)
     move = conditions.detected_boxes(records, spec, boxes)
     ratio = 4
     np.testing.assert_allclose(move(np.zeros((2, 4)))[1], (boxes[1] + 0.5) / ratio - 0.5)

@@ -6,6 +6,7 @@ from wing_tf.codecs import HeatmapCodec
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.heatmaps import compare_maps, draw_maps, face_maps, peak_margins
 from wing_tf.evaluation.predict import crop_batches
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import (
     cnn6,
     heatmap_localizer,
@@ -14,7 +15,6 @@ from wing_tf.models import (
     smt_net,
     stacked_hourglass,
 )
-from wing_tf.models.saving import ModelSpec
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def localizer():
 
 def test_maps_of_faces(synthetic_records, localizer):
     records = open_records(find_shards(f"{synthetic_records}/validation-*"))
-    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.2)
+    spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2)
     batches = list(crop_batches(records, spec, batch_size=4))
     last = records.num_faces - 1
     faces = face_maps(localizer, iter(batches), [last, 0])
@@ -69,7 +69,7 @@ def test_margins_of_drawn_and_of_predicted_maps(synthetic_records):
     head.kernel.assign(head.kernel * 0)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, sigma=1.0, activation="softmax")
     localizer = heatmap_localizer(network, 68, codec)
-    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.2)
+    spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2)
     records = open_records(find_shards(f"{synthetic_records}/validation-*"))
     batches = list(crop_batches(records, spec, batch_size=4))
     true, predicted = peak_margins(localizer, batches, [1, 2, 4])

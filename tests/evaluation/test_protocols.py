@@ -12,20 +12,17 @@ from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.evaluator import evaluate
-from wing_tf.evaluation.predict import (
-    Predictions,
-    compile_network,
-    crop_batches,
-    predict_batches,
-)
+from wing_tf.evaluation.predict import Predictions, crop_batches, predict_batches
 from wing_tf.evaluation.protocol_report import compare_with_published, format_protocol, score_groups
 from wing_tf.evaluation.protocols import PROTOCOLS, get_protocol
 from wing_tf.evaluation.published import PUBLISHED
 from wing_tf.evaluation.report import face_errors
 from wing_tf.geometry import landmark_box
 from wing_tf.landmarks import get_scheme
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import cnn6
-from wing_tf.models.saving import ModelSpec, load_network, save_network
+from wing_tf.models.compiled import compile_network
+from wing_tf.models.saving import load_network, save_network
 
 
 class Drawn(Source):
@@ -62,7 +59,7 @@ def _write(folder, source, **options):
 
 
 def _save(path, scheme, **options):
-    spec = ModelSpec(scheme_name=scheme, input_size=32, margin=1.2, **options)
+    spec = ModelSpec(scheme=scheme, input_size=32, margin=1.2, **options)
     save_network(cnn6(get_scheme(scheme).num_landmarks, input_size=32, width=0.1), path, spec)
     return path
 
@@ -190,9 +187,7 @@ def test_conditions_that_differ_are_named(tmp_path):
     folder = _write(tmp_path / "records", Drawn("ibug_300w", "ibug_68", places))
     records = open_records(find_shards(str(folder)))
     protocol = get_protocol("300w_interocular")
-    spec = ModelSpec(
-        scheme_name="ibug_68", input_size=32, margin=1.2, trained_on={"ibug_300w": 1816}
-    )
+    spec = ModelSpec(scheme="ibug_68", input_size=32, margin=1.2, trained_on={"ibug_300w": 1816})
 
     def beside(changed=spec, number=689, landmarks=68, data=records):
         groups = {"full": {"num_faces": number}}
@@ -300,7 +295,7 @@ def test_old_records_are_divided_by_the_box_that_they_hold(tmp_path):
     assert reports[1]["nme_mean"] == pytest.approx(reports[0]["nme_mean"], rel=1e-6)
     assert "not recorded" in reports[1]["protocol"]
     (batch,) = crop_batches(open_records(find_shards(str(old))), ModelSpec(
-        scheme_name="aflw_19", input_size=32, margin=1.2))  # fmt: skip
+        scheme="aflw_19", input_size=32, margin=1.2))  # fmt: skip
     np.testing.assert_allclose(batch.dataset_box_xyxy_px, [[0, 0, 80, 80]] * 3, atol=1e-3)
 
 

@@ -12,13 +12,14 @@ from tfrecords_tools.sources import SOURCES
 from wing_tf.data.records import find_shards
 from wing_tf.evaluation.predict import CropBatch
 from wing_tf.export import deployed_network, export_model, write_litert
+from wing_tf.export.exported_spec import exported_spec
 from wing_tf.export.faces import judged_faces
 from wing_tf.export.model_card import LICENSES, find_origin, model_card
-from wing_tf.export.model_spec_file import export_model_spec
 from wing_tf.export.parity import Parity
 from wing_tf.landmarks import SCHEMES, register_scheme, scheme_from_dict, scheme_to_dict
+from wing_tf.model_spec import ModelSpec, read_model_spec
 from wing_tf.models import cnn6
-from wing_tf.models.saving import ModelSpec, read_model_spec, save_network
+from wing_tf.models.saving import save_network
 from wing_tf.runtime.litert import LiteRtNetwork
 
 FINGERS = {"name": "fingers_4", "points": 4, "pairs": [[0, 3], [1, 2]], "normalizer": [0, 3]}
@@ -30,7 +31,7 @@ def model(tmp_path_factory):
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("model") / "model.keras"
     spec = ModelSpec(
-        scheme_name="ibug_68", input_size=64, margin=1.2, trained_on={"synthetic": 144},
+        scheme="ibug_68", input_size=64, margin=1.2, trained_on={"synthetic": 144},
         held_out={"synthetic": 16}, trained_crops=["landmark_box"], trained_boxes=["landmark"],
     )  # fmt: skip
     save_network(cnn6(68, input_size=64, width=0.25), path, spec)
@@ -63,7 +64,7 @@ def test_the_folder_says_all_and_so_does_the_file(model, synthetic_records, tmp_
     assert facts["scheme"] == scheme_to_dict(SCHEMES["ibug_68"])
     card = (tmp_path / "model_card.md").read_text()
     assert "144 of synthetic" in card
-    assert "nobody's images" in card
+    assert "rendered images" in card
     assert "1.2 times" in card
     with zipfile.ZipFile(tmp_path / "model.tflite") as archive:
         assert json.loads(archive.read("model_spec.json")) == facts
@@ -97,7 +98,7 @@ def test_a_mark_up_of_ones_own_goes_with_the_model(synthetic_records, tmp_path):
     keras.utils.set_random_seed(0)
     fingers = register_scheme(scheme_from_dict(FINGERS))
     try:
-        spec = ModelSpec(scheme_name="fingers_4", input_size=64, margin=1.2)
+        spec = ModelSpec(scheme="fingers_4", input_size=64, margin=1.2)
         save_network(cnn6(4, input_size=64, width=0.25), tmp_path / "m.keras", spec)
         del SCHEMES["fingers_4"]  # as in another process
         with pytest.raises(ValueError, match="predicts fingers_4, the records hold ibug_68"):
@@ -174,12 +175,12 @@ def test_faces_are_validation_faces_else_those_not_for_training(model, synthetic
 
 @pytest.mark.parametrize("square", [True, False])
 def test_the_card_says_how_the_crop_is_cut(square, tmp_path):
-    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.2, square=square)
+    spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2, square=square)
     deployed = deployed_network(cnn6(68, input_size=64, width=0.25), spec)
-    facts = export_model_spec(deployed, spec, format="saved_model", precision="float32")
+    facts = exported_spec(deployed, spec, format="saved_model", precision="float32")
     parity = Parity(3, 0.1, 0.01, None, "inter_ocular", None, None, 0.001)
     card = model_card(spec, facts, find_origin(tmp_path / "m.keras"), parity, "faces")
-    assert ("a square round the center" in card) == square
+    assert ("a square around the center" in card) == square
     assert ("stretched to a square" in card) != square
     assert "landmarks_px" in card
     assert facts["images"]["outputs"] == {
@@ -208,7 +209,7 @@ def test_a_network_of_mixed_precision_leaves_as_float32(tmp_path):
         network = cnn6(68, input_size=32, width=0.25)
     finally:
         keras.config.set_dtype_policy("float32")
-    spec = ModelSpec(scheme_name="ibug_68", input_size=32, margin=1.0)
+    spec = ModelSpec(scheme="ibug_68", input_size=32, margin=1.0)
     write_litert(deployed_network(network, spec), tmp_path / "m.tflite")
     plain = cnn6(68, input_size=32, width=0.25)
     plain.set_weights(network.get_weights())

@@ -9,6 +9,7 @@ import pytest
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.export import deployed_network, write_onnx
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import (
     cnn6,
     cnn7,
@@ -20,7 +21,6 @@ from wing_tf.models import (
     stacked_hourglass,
     two_stage,
 )
-from wing_tf.models.saving import ModelSpec
 from wing_tf.models.two_stage import reference_in_crop
 
 POINTS = 5
@@ -69,7 +69,7 @@ def _deployed(build):
     keras.utils.set_random_seed(0)
     network = build()
     side = network.input_shape[1]
-    spec = ModelSpec(scheme_name="ibug_68", input_size=side, margin=1.2)
+    spec = ModelSpec(scheme="ibug_68", input_size=side, margin=1.2)
     return deployed_network(network, spec)
 
 

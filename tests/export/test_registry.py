@@ -12,6 +12,7 @@ from wing_tf.codecs.heatmap import DECODERS
 from wing_tf.export import deployed_network, write_litert, write_saved_model
 from wing_tf.export.precision import PRECISIONS
 from wing_tf.layers import DecodeHeatmaps
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import (
     HEATMAP_MODELS,
     MODELS,
@@ -19,7 +20,6 @@ from wing_tf.models import (
     heatmap_localizer,
     two_stage,
 )
-from wing_tf.models.saving import ModelSpec
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.runtime.litert import LiteRtNetwork
 
@@ -69,9 +69,7 @@ def build(name):
 def test_all_precisions(name, tmp_path):
     network = build(name)
     side = network.input_shape[1]
-    deployed = deployed_network(
-        network, ModelSpec(scheme_name="ibug_68", input_size=side, margin=1.1)
-    )
+    deployed = deployed_network(network, ModelSpec(scheme="ibug_68", input_size=side, margin=1.1))
     crops = np.random.default_rng(0).integers(0, 256, (4, side, side, 3), np.uint8)
     expected = network(crops.astype(np.float32))
     expected = expected if isinstance(expected, dict) else {"landmarks": expected}
@@ -120,7 +118,7 @@ def test_saved_models_answer_where_this_package_is_not(tmp_path):
     networks = {name: build(name) for name in NAMES}
     for name, network in networks.items():
         side = network.input_shape[1]
-        spec = ModelSpec(scheme_name="ibug_68", input_size=side, margin=1.1)
+        spec = ModelSpec(scheme="ibug_68", input_size=side, margin=1.1)
         folder = tmp_path / name
         write_saved_model(deployed_network(network, spec), spec, folder / "saved_model")
         crops = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), np.uint8)

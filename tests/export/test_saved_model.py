@@ -14,8 +14,8 @@ from tfrecords_tools.sources import SyntheticSource
 from wing_tf.export import deployed_network, write_saved_model
 from wing_tf.geometry import landmark_box
 from wing_tf.inference import Landmarker
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import cnn6
-from wing_tf.models.saving import ModelSpec
 
 _STRANGER = """
 import json, sys
@@ -44,7 +44,7 @@ assert "wing_tf" not in sys.modules, "TensorFlow alone must do"
 )
 def test_a_stranger_gets_the_same_landmarks(tmp_path, square):
     keras.utils.set_random_seed(0)
-    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.3, square=square)
+    spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.3, square=square)
     network = cnn6(68, input_size=64, width=0.25)
     write_saved_model(deployed_network(network, spec), spec, tmp_path / "saved_model")
     (weights,) = (tmp_path / "saved_model" / "variables").glob("*.data-*")

@@ -4,15 +4,16 @@ import pytest
 
 from wing_tf.data.read import read_faces
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.evaluation.predict import compile_network, crop_batches, predict_batches
+from wing_tf.evaluation.predict import crop_batches, predict_batches
 from wing_tf.geometry import box_iou, crop_square, landmark_box
 from wing_tf.geometry.pose import head_pose
 from wing_tf.inference import HaarDetector, Landmarker
 from wing_tf.landmarks import find_scheme_map
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import cnn6
-from wing_tf.models.saving import ModelSpec
+from wing_tf.models.compiled import compile_network
 
-MODEL_SPEC = ModelSpec(scheme_name="ibug_68", input_size=32, margin=1.2)
+MODEL_SPEC = ModelSpec(scheme="ibug_68", input_size=32, margin=1.2)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from wing_tf.evaluation.conditions import noisy_boxes
 from wing_tf.evaluation.predict import crop_batches, predict_batches
 from wing_tf.geometry import apply_affine, compose, invert, landmark_box
 from wing_tf.inference import Landmarker
-from wing_tf.models.saving import ModelSpec
+from wing_tf.model_spec import ModelSpec
 
 SOURCE = DotSource(16)
 TRUTH = {item.key: SOURCE.load(item) for item in SOURCE.items()}
@@ -88,7 +88,7 @@ def test_write_read_augment_invert(records, ratio):
 @pytest.mark.parametrize("input_size", [48, 64, 128])
 @pytest.mark.parametrize("noise", [0.0, 0.15])
 def test_evaluate(records, input_size, noise):
-    spec = ModelSpec(scheme_name="celeba_5", input_size=input_size, margin=1.3)
+    spec = ModelSpec(scheme="celeba_5", input_size=input_size, margin=1.3)
     network = dot_network(input_size)
     batches = crop_batches(records, spec, move_boxes=noisy_boxes(noise) if noise else None)
     for batch in batches:
@@ -100,7 +100,7 @@ def test_evaluate(records, input_size, noise):
 
 @pytest.mark.parametrize("input_size", [48, 64, 128])
 def test_predict(input_size):
-    spec = ModelSpec(scheme_name="celeba_5", input_size=input_size, margin=1.3)
+    spec = ModelSpec(scheme="celeba_5", input_size=input_size, margin=1.3)
     landmarker = Landmarker(dot_network(input_size), spec=spec)
     for truth in TRUTH.values():
         face = landmarker(truth.image, landmark_box(truth.landmarks_px)[None])[0]

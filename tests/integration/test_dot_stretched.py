@@ -14,11 +14,11 @@ from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches, predict_batches
 from wing_tf.geometry import crop_region, landmark_box
 from wing_tf.inference import Landmarker
-from wing_tf.models.saving import ModelSpec
+from wing_tf.model_spec import ModelSpec
 
 TOLERANCE = 0.05
 SIZE = 96
-MODEL_SPEC = ModelSpec(scheme_name="celeba_5", input_size=SIZE, margin=1.1, square=False)
+MODEL_SPEC = ModelSpec(scheme="celeba_5", input_size=SIZE, margin=1.1, square=False)
 
 
 class WideDotSource(DotSource):
@@ -49,7 +49,7 @@ def test_the_records_say_so(records):
     assert not records.square
     assert records.margin == 1.1
     assert str(records.crop_rules[0]) == "pipnet (landmark box x 1.1, not square)"
-    square = ModelSpec(scheme_name="celeba_5", input_size=SIZE, margin=1.1)
+    square = ModelSpec(scheme="celeba_5", input_size=SIZE, margin=1.1)
     with pytest.raises(ValueError, match="The network takes square crops, the records'"):
         check_fit(records, square)
 

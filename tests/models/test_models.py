@@ -4,10 +4,11 @@ import keras
 import numpy as np
 import pytest
 
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import MODELS, cnn6, cnn7, mobilenet, resnet50
-from wing_tf.models.saving import ModelSpec, find_network, load_network, save_network
+from wing_tf.models.saving import find_network, load_network, save_network
 
-MODEL_SPEC = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.15)
+MODEL_SPEC = ModelSpec(scheme="ibug_68", input_size=64, margin=1.15)
 
 
 @pytest.mark.parametrize(("landmarks", "parameters"), [(19, 3705702), (68, 3806152), (98, 3867652)])
@@ -59,7 +60,7 @@ def test_every_model_emits_landmarks_and_survives_a_file(name, tmp_path):
     out = network(image)
     assert out.shape == (2, 68, 2)
     path = tmp_path / "model.keras"
-    spec = ModelSpec(scheme_name="ibug_68", input_size=side, margin=1.2)
+    spec = ModelSpec(scheme="ibug_68", input_size=side, margin=1.2)
     save_network(network, path, spec)
     again, read = load_network(path)
     assert read == spec

@@ -5,8 +5,9 @@ import tensorflow as tf
 from dots import centroids, dot_network
 from keras import ops
 
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import cnn6, correction, two_stage
-from wing_tf.models.saving import ModelSpec, load_network, save_network
+from wing_tf.models.saving import load_network, save_network
 from wing_tf.models.two_stage import reference_in_crop
 
 SHAPE = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.2, 1.0], [0.8, 1.0]])
@@ -92,7 +93,7 @@ def test_a_correction_begins_at_the_first_stage_and_survives_a_file(tmp_path):
     image = np.random.default_rng(0).uniform(0, 255, (2, 208, 208, 3)).astype(np.float32)
     rough = keras.Model(network.input, network.get_layer("first_landmarks").output)(image)
     np.testing.assert_allclose(network(image), rough, atol=1e-3)
-    spec = ModelSpec(scheme_name="celeba_5", input_size=208, margin=1.6)
+    spec = ModelSpec(scheme="celeba_5", input_size=208, margin=1.6)
     save_network(network, tmp_path / "model.keras", spec)
     again, _ = load_network(tmp_path / "model.keras")
     np.testing.assert_array_equal(again(image), network(image))

@@ -8,17 +8,16 @@ import pytest
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.export import deployed_network, write_litert
-from wing_tf.export.litert import attach_files
-from wing_tf.export.model_spec_file import export_model_spec
+from wing_tf.export.exported_spec import exported_spec
+from wing_tf.model_spec import ModelSpec, attach_files
 from wing_tf.models import cnn6, heatmap_localizer, two_stage
-from wing_tf.models.saving import ModelSpec
 from wing_tf.models.two_stage import reference_in_crop
 
 
 def _export(network, spec, path, precision="float32"):
     deployed = deployed_network(network, spec)
     write_litert(deployed, path, precision=precision)
-    facts = export_model_spec(deployed, spec, format="litert", precision=precision)
+    facts = exported_spec(deployed, spec, format="litert", precision=precision)
     attach_files(path, {"model_spec.json": json.dumps(facts), "model_card.md": "# A card\n"})
     return path
 
@@ -30,7 +29,7 @@ def export():
 
 
 def _plain():
-    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.2, trained_boxes=["landmark"])
+    spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2, trained_boxes=["landmark"])
     network = cnn6(68, input_size=64, width=0.25)
     spread = np.random.default_rng(0).uniform(10, 54, 136)
     network.get_layer("output").bias.assign(spread)  # landmarks all over the crop
@@ -43,7 +42,7 @@ def _two_stage():
     first.get_layer("output").bias.assign(reference.ravel() / 2)
     second.get_layer("output").bias.assign(reference.ravel())
     network = two_stage(first, second, reference, first_margin=1.2, second_margin=1.2)
-    return network, ModelSpec(scheme_name="celeba_5", input_size=208, margin=1.6)
+    return network, ModelSpec(scheme="celeba_5", input_size=208, margin=1.6)
 
 
 def _heatmaps():
@@ -51,7 +50,7 @@ def _heatmaps():
     maps = keras.layers.Conv2D(5, 9, strides=4, padding="same")(image / 255)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, sigma=1.2)
     network = heatmap_localizer(keras.Model(image, maps), 5, codec)
-    return network, ModelSpec(scheme_name="celeba_5", input_size=64, margin=1.3, square=False)
+    return network, ModelSpec(scheme="celeba_5", input_size=64, margin=1.3, square=False)
 
 
 BUILDERS = {"plain": _plain, "two-stage": _two_stage, "heatmaps": _heatmaps}

@@ -10,8 +10,8 @@ from tfrecords_tools.writer import write_records
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.predict import crop_batches
 from wing_tf.geometry import apply_affine, landmark_box
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import cnn6
-from wing_tf.models.saving import ModelSpec
 from wing_tf.runtime import Landmarker
 
 
@@ -30,7 +30,7 @@ def _crops_of_records(source, folder, spec):
 
 
 def test_it_shows_the_same_as_the_records_crop(export, tmp_path):
-    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.2)
+    spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2)
     keras.utils.set_random_seed(0)
     network = cnn6(68, input_size=64, width=0.1)
     landmarker = Landmarker(export(network, spec, tmp_path / "model.tflite"))
@@ -54,7 +54,7 @@ def test_it_shows_the_same_as_the_records_crop(export, tmp_path):
 
 
 def test_a_dot_is_where_it_was_drawn_and_where_evaluation_finds_it(export, tmp_path):
-    spec = ModelSpec(scheme_name="celeba_5", input_size=64, margin=1.3)
+    spec = ModelSpec(scheme="celeba_5", input_size=64, margin=1.3)
     landmarker = Landmarker(export(dot_network(64), spec, tmp_path / "model.tflite"))
     source = DotSource(8)
     truth = {item.key: source.load(item) for item in source.items()}

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 
 from wing_tf.landmarks import SCHEMES, register_scheme, scheme_from_dict
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import cnn6
-from wing_tf.models.saving import ModelSpec
 from wing_tf.runtime import Landmarker, read_model_spec
 
 FINGERS = {"name": "fingers_4", "points": 4, "pairs": [[0, 3], [1, 2]], "normalizer": [0, 3]}
@@ -26,7 +26,8 @@ def test_the_spec_is_in_the_file(exported, tmp_path):
     alone = shutil.copy(path, tmp_path / "renamed.tflite")
     read = read_model_spec(alone)
     assert (read.input_size, read.margin, read.square) == (64, spec.margin, True)
-    assert (read.boxes, read.precision, read.has_scores) == (("landmark",), "float32", False)
+    assert (read.precision, read.has_scores) == ("float32", False)
+    assert read.trained_boxes == ("landmark",)
     assert read.scheme == SCHEMES["ibug_68"]
     assert Landmarker(alone).spec == read
     heatmaps = read_model_spec(exported("heatmaps")[2])
@@ -51,7 +52,7 @@ def test_or_beside_it(exported, tmp_path, frame):
 def test_a_mark_up_of_ones_own_is_known_from_the_file(tmp_path, export):
     scheme = register_scheme(scheme_from_dict(FINGERS))
     try:
-        spec = ModelSpec(scheme_name="fingers_4", input_size=64, margin=1.2)
+        spec = ModelSpec(scheme="fingers_4", input_size=64, margin=1.2)
         path = export(cnn6(4, input_size=64, width=0.1), spec, tmp_path / "model.tflite")
     finally:
         del SCHEMES["fingers_4"]  # as in another process

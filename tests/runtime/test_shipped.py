@@ -21,7 +21,7 @@ def test_it_is_small_and_says_what_it_is():
     landmarker = Landmarker()
     assert landmarker.scheme.name == "ibug_68"
     assert landmarker.spec.has_scores
-    assert landmarker.spec.boxes == ("landmark",)
+    assert landmarker.spec.trained_boxes == ("landmark",)
 
 
 def test_it_finds_the_landmarks_of_rendered_faces():

@@ -8,8 +8,9 @@ from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.evaluator import evaluate
+from wing_tf.model_spec import ModelSpec, read_model_spec
 from wing_tf.models import cnn6
-from wing_tf.models.saving import ModelSpec, read_model_spec, save_network
+from wing_tf.models.saving import save_network
 from wing_tf.training import fit
 from wing_tf.training.config import complete_config
 from wing_tf.training.stages import make_stage
@@ -36,8 +37,8 @@ def test_the_crop_rule_and_the_faces_go_into_the_model(stretched, tmp_path):
     run = fit.train(config, tmp_path / "run")
     spec = read_model_spec(run)
     assert (spec.margin, spec.square) == (1.1, False)
-    assert spec.trained_boxes == ["landmark"]
-    assert spec.trained_crops == ["pipnet (landmark box x 1.1, not square)"]
+    assert spec.trained_boxes == ("landmark",)
+    assert spec.trained_crops == ("pipnet (landmark box x 1.1, not square)",)
     counts = {
         split: open_records(find_shards(str(stretched), split)).num_faces
         for split in ("train", "validation")
@@ -62,7 +63,7 @@ def test_the_crop_rule_and_the_faces_go_into_the_model(stretched, tmp_path):
 def test_what_a_model_began_with_is_not_forgotten(synthetic_records, tmp_path):
     records = open_records(find_shards(str(synthetic_records), "train"))
     before = ModelSpec(
-        scheme_name="ibug_68", input_size=32, margin=1.2,
+        scheme="ibug_68", input_size=32, margin=1.2,
         trained_on={"wflw": 6750, "synthetic": 3}, held_out={"wflw": 750},
     )  # fmt: skip
     save_network(cnn6(68, input_size=32, width=0.1), tmp_path / "before.keras", before)

@@ -12,13 +12,13 @@ from keras import ops
 
 from tfrecords_tools.synthetic import render_face
 from wing_tf.export.deployed import deployed_network
-from wing_tf.export.litert import attach_files, write_litert
-from wing_tf.export.model_spec_file import export_model_spec
+from wing_tf.export.exported_spec import exported_spec
+from wing_tf.export.litert import write_litert
 from wing_tf.geometry import landmark_box
 from wing_tf.geometry.resample import crop_and_resize
 from wing_tf.inference import Landmarker
+from wing_tf.model_spec import ModelSpec, attach_files
 from wing_tf.models import cnn6, two_stage
-from wing_tf.models.saving import ModelSpec
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.utils.image_files import load_image
 
@@ -60,7 +60,7 @@ def _with_scores():
     network = _network(64, "cnn6")
     scores = ops.sigmoid(network.output[..., 0] / 16 - 2)
     outputs = {"landmarks": network.output, "scores": scores}
-    spec = ModelSpec(scheme_name="ibug_68", input_size=64, margin=1.3, trained_boxes=["landmark"])
+    spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.3, trained_boxes=["landmark"])
     return keras.Model(network.input, outputs), spec
 
 
@@ -68,14 +68,14 @@ def _two_stage():
     stages = _network(64, "first"), _network(96, "second")
     network = two_stage(*stages, _shape(96), first_margin=1.2, second_margin=1.2)
     side = network.input_shape[1]
-    return network, ModelSpec(scheme_name="ibug_68", input_size=side, margin=1.6, square=False)
+    return network, ModelSpec(scheme="ibug_68", input_size=side, margin=1.6, square=False)
 
 
 def _export(network, spec, folder):
     folder.mkdir()
     deployed = deployed_network(network, spec)
     write_litert(deployed, folder / "model.tflite")
-    facts = export_model_spec(deployed, spec, format="litert", precision="float32")
+    facts = exported_spec(deployed, spec, format="litert", precision="float32")
     text = json.dumps(facts)
     attach_files(folder / "model.tflite", {"model_spec.json": text})
     (folder / "model_spec.json").write_text(text)

@@ -108,7 +108,7 @@ def main() -> None:
     from wing_tf.evaluation.report import format_report
     from wing_tf.inference import HaarDetector
     from wing_tf.landmarks import load_scheme_map
-    from wing_tf.models.saving import read_model_spec
+    from wing_tf.model_spec import read_model_spec
 
     scheme_map = load_scheme_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
     protocol = get_protocol(_PROTOCOL.value) if _PROTOCOL.value else None

@@ -95,7 +95,7 @@ def _rendered_faces(model: str):
     from wing_tf.evaluation.predict import CropBatch
     from wing_tf.geometry import crop_region, invert, landmark_box
     from wing_tf.geometry.resample import crop_and_resize
-    from wing_tf.models.saving import read_model_spec
+    from wing_tf.model_spec import read_model_spec
 
     spec = read_model_spec(model)
     size_hw = (spec.input_size, spec.input_size)

@@ -14,8 +14,9 @@ from wing_tf.detection import make_detector
 from wing_tf.inference.landmarker import Landmarker
 from wing_tf.inference.output import ImageFaces, single_files
 from wing_tf.landmarks import LandmarkScheme, find_scheme_map, load_scheme_map
+from wing_tf.model_spec import find_model, read_model_spec
 from wing_tf.runtime.faces import LocatedFace
-from wing_tf.runtime.model_spec import find_model, is_exported, read_model_spec, shipped_model
+from wing_tf.runtime.model_spec import shipped_model
 from wing_tf.utils.atomic import write_text
 from wing_tf.utils.image_files import load_image, save_image
 from wing_tf.visualization import draw_faces, legible_scale
@@ -241,21 +242,11 @@ def _window(title: str, *, wanted: bool) -> Iterator[Callable[..., bool] | None]
 
 
 def _scheme_of(model: str | None) -> LandmarkScheme:
-    if model is None or is_exported(model):
-        return read_model_spec(_model_file(model)).scheme
-    from wing_tf.models import saving
-
-    return saving.read_model_spec(model).scheme
+    return read_model_spec(_model_file(model)).scheme
 
 
 def _model_file(model: str | None) -> pathlib.Path:
-    if model is None:
-        return shipped_model()
-    if is_exported(model):
-        return find_model(model)
-    from wing_tf.models.saving import find_network
-
-    return find_network(model)
+    return shipped_model() if model is None else find_model(model)
 
 
 def _digest(file: pathlib.Path) -> str:

@@ -12,7 +12,7 @@ from wing_tf.data.records import RecordSet
 from wing_tf.detection import matching_box
 from wing_tf.evaluation.predict import Predictions
 from wing_tf.geometry import perturb_box
-from wing_tf.models.saving import ModelSpec
+from wing_tf.model_spec import ModelSpec
 
 
 def noisy_boxes(amount: float, seed: int = 0) -> Callable[[np.ndarray], np.ndarray]:

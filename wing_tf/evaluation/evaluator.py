@@ -11,13 +11,7 @@ import tqdm
 from wing_tf.data.records import UNKNOWN_CROP_RULE, find_shards, open_records
 from wing_tf.evaluation import conditions
 from wing_tf.evaluation.heatmaps import draw_worst_to_best
-from wing_tf.evaluation.predict import (
-    Predictions,
-    check_fit,
-    compile_network,
-    crop_batches,
-    predict_batches,
-)
+from wing_tf.evaluation.predict import Predictions, check_fit, crop_batches, predict_batches
 from wing_tf.evaluation.protocol_report import (
     compare_with_published,
     face_pck,
@@ -29,6 +23,7 @@ from wing_tf.evaluation.protocols import Protocol
 from wing_tf.evaluation.report import face_errors, make_report, summarize, write_report
 from wing_tf.landmarks import BOX_NORMALIZERS, SchemeMap, find_scheme_map
 from wing_tf.models import open_localizer
+from wing_tf.models.compiled import compile_network
 from wing_tf.models.saving import find_network, load_network
 from wing_tf.utils.image_files import save_image
 

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -12,7 +11,7 @@ from wing_tf.data.read import decode_ratio, read_faces
 from wing_tf.data.records import RecordSet
 from wing_tf.geometry import apply_affine, compose
 from wing_tf.landmarks import SchemeMap
-from wing_tf.models.saving import ModelSpec
+from wing_tf.model_spec import ModelSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,31 +167,6 @@ def crop_batches(
         )
 
 
-def compile_localizer(
-    network: keras.Model,
-) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
-    """Returns the network as a function of images that is traced once for all batch sizes.
-
-    It returns landmarks [B, K, 2] and scores [B, K]; None where the network has none.
-    """
-    signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
-    traced = tf.function(lambda image: network(image, training=False), input_signature=signature)
-
-    def run(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        out = traced(tf.constant(image, tf.float32))
-        if isinstance(out, dict):
-            return out["landmarks"].numpy(), out["scores"].numpy()
-        return out.numpy(), None
-
-    return run
-
-
-def compile_network(network: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns the network as a function of images to landmarks; see `compile_localizer`."""
-    run = compile_localizer(network)
-    return lambda image: run(image)[0]
-
-
 def predict_batches(
     run: Callable[[np.ndarray], np.ndarray],
     batches: Iterable[CropBatch],
@@ -201,7 +175,7 @@ def predict_batches(
     """Predicts all faces of prepared batches.
 
     Args:
-        run: as from `compile_network`.
+        run: as from `wing_tf.models.compiled.compile_network`.
         batches: as from `crop_batches`.
         scheme_map: from the network's scheme to the batches'; none if they are the same.
     """

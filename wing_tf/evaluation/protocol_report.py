@@ -20,7 +20,7 @@ from wing_tf.metrics import (
     pck,
     point_errors,
 )
-from wing_tf.models.saving import ModelSpec
+from wing_tf.model_spec import ModelSpec
 
 
 def protocol_files(files: Sequence[str], protocol: Protocol) -> list[str]:

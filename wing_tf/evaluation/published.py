@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from wing_tf.models.saving import IMAGENET
+from wing_tf.model_spec import IMAGENET
 
 Values = Mapping[str, Mapping[str, float]]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from wing_tf.models.saving import ModelSpec
+from wing_tf.model_spec import ModelSpec
 
 
 def deployed_network(network: keras.Model, spec: ModelSpec) -> keras.Model:

@@ -13,10 +13,10 @@ import numpy as np
 
 from wing_tf.evaluation.predict import CropBatch
 from wing_tf.export.deployed import deployed_network
+from wing_tf.export.exported_spec import exported_spec
 from wing_tf.export.faces import judged_faces, training_crops
-from wing_tf.export.litert import attach_files, write_litert
+from wing_tf.export.litert import write_litert
 from wing_tf.export.model_card import find_origin, model_card
-from wing_tf.export.model_spec_file import export_model_spec
 from wing_tf.export.onnx import import_onnx, write_onnx
 from wing_tf.export.parity import (
     Parity,
@@ -30,10 +30,11 @@ from wing_tf.export.parity import (
 )
 from wing_tf.export.precision import PRECISIONS
 from wing_tf.export.saved_model import write_saved_model
+from wing_tf.model_spec import MODEL_SPEC_FILE, attach_files, to_json
 from wing_tf.models.saving import find_network, load_network
 
 FILES = {"litert": "model.tflite", "saved_model": "saved_model", "onnx": "model.onnx"}
-_TEXTS = ("model_spec.json", "model_card.md", "export.json")
+_TEXTS = (MODEL_SPEC_FILE, "model_card.md", "export.json")
 MOST_NME_COST = 0.0015
 """What an export may add to the NME: .15 points."""
 _MOST_MEAN_PX = 0.05
@@ -120,12 +121,12 @@ def export_model(
             write_onnx(deployed, path, precision=precision, calibration=calibration)
         else:
             write_saved_model(deployed, spec, path)
-        facts = export_model_spec(deployed, spec, format=format, precision=precision)
+        facts = exported_spec(deployed, spec, format=format, precision=precision)
         run = _runner(format, path)
         parity = measure_parity(keras_run(network), run, batches, spec.scheme)
         _check(parity, precision, most_nme_cost, force)
         card = model_card(spec, facts, find_origin(file), parity, faces_name)
-        files = {"model_spec.json": json.dumps(facts, indent=1) + "\n", "model_card.md": card}
+        files = {MODEL_SPEC_FILE: to_json(facts), "model_card.md": card}
         if format == "litert":
             attach_files(path, files)
         report = {

@@ -8,7 +8,7 @@ import numpy as np
 from wing_tf.data.read import read_faces
 from wing_tf.data.records import RecordSet, find_shards, open_records
 from wing_tf.evaluation.predict import CropBatch, check_fit, crop_batches
-from wing_tf.models.saving import ModelSpec
+from wing_tf.model_spec import ModelSpec
 
 TRAINING, VALIDATION = "train", "validation"
 

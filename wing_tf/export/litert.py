@@ -1,12 +1,9 @@
 """Networks as LiteRT (TFLite) files of four precisions."""
 
-import os
 import pathlib
 import re
 import tempfile
 import warnings
-import zipfile
-from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -14,6 +11,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from wing_tf.export.precision import check_precision
+from wing_tf.utils.atomic import write_bytes
 
 _PRODUCTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 _FEATURES = _PRODUCTS | {
@@ -79,20 +77,7 @@ def write_litert(
             raise
     if custom := _custom_operations(content):
         raise ValueError(f"LiteRT has no built-in operation for {', '.join(custom)}.")
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-
-
-def attach_files(path: str | pathlib.Path, files: Mapping[str, str]) -> None:
-    """Puts texts into a LiteRT file, as a zip archive behind the model (TFLite's associated files).
-
-    ``unzip -l model.tflite`` lists them; a cut file has lost them.
-    """
-    with zipfile.ZipFile(path, "a") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
+    write_bytes(path, content)
 
 
 def _write_batch_of_one(deployed: keras.Model, folder: str) -> None:

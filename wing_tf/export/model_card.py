@@ -1,4 +1,4 @@
-"""``model_card.md``: where a model comes from and how it is used, for people."""
+"""``model_card.md``: description of an exported model for people."""
 
 import csv
 import dataclasses
@@ -8,33 +8,33 @@ from collections.abc import Mapping
 from typing import Any
 
 from wing_tf.export.parity import Parity
-from wing_tf.models.saving import ModelSpec
+from wing_tf.model_spec import MODEL_SPEC_FILE, ModelSpec
 
 LICENSES = {
-    "ibug_300w": "300-W: annotations for research, not for commercial use; LFPW's images may not "
-    "be passed on.",
-    "wflw": "WFLW: for research, not for commercial use.",
-    "cofw": "COFW: its owners state no terms; ask them.",
-    "cofw68": "COFW-68: its owners state no terms; ask them.",
-    "aflw": "AFLW: for research, not for commercial use.",
-    "lapa": "LaPa: for research, not for commercial use.",
-    "celeba": "CelebA: for research, not for commercial use.",
+    "ibug_300w": "300-W: annotations for non-commercial research; the images of LFPW may not be "
+    "redistributed.",
+    "wflw": "WFLW: non-commercial research only.",
+    "cofw": "COFW: the owners state no terms; ask them.",
+    "cofw68": "COFW-68: the owners state no terms; ask them.",
+    "aflw": "AFLW: non-commercial research only.",
+    "lapa": "LaPa: non-commercial research only.",
+    "celeba": "CelebA: non-commercial research only.",
     "lsp": "LSP: images from Flickr, under their photographers' terms.",
     "lsp_extended": "LSP-extended: images from Flickr, under their photographers' terms.",
-    "imagenet": "ImageNet (weights that training began with): images for research, not for "
-    "commercial use.",
-    "synthetic": "Rendered faces: nobody's images.",
+    "imagenet": "ImageNet (pretrained weights): images for non-commercial research only.",
+    "synthetic": "Synthetic faces: rendered images; no photographs of people.",
 }
+"""License terms by data set."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What is known of a model's training.
+    """Facts about a model's training.
 
     Attributes:
-        name: of the file or the run folder.
-        config: the training's config; None if the model is not in a run folder.
-        best: the best validation NME, a fraction; None if there is none.
+        name: Name of the file or the run folder.
+        config: The training config; None if the model is not in a run folder.
+        best: Best validation NME, a fraction; None if there is none.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Origin:
 
 
 def find_origin(file: pathlib.Path) -> Origin:
-    """Reads what the run folder round a model file says; little is known of a file alone."""
+    """Reads the facts about a model's training from the run folder that contains the file."""
     file = file.resolve()
     run = file.parent.parent
     config, metrics = run / "config.json", run / "metrics.csv"
@@ -53,8 +53,8 @@ def find_origin(file: pathlib.Path) -> Origin:
     if metrics.is_file():
         with metrics.open() as rows:
             scores = [float(row.get("val_nme") or "nan") for row in csv.DictReader(rows)]
-    judged = [score for score in scores if score == score]  # NaN in epochs without validation
-    return Origin(run.name, json.loads(config.read_text()), min(judged, default=None))
+    known = [score for score in scores if score == score]  # NaN in epochs without validation
+    return Origin(run.name, json.loads(config.read_text()), min(known, default=None))
 
 
 def model_card(
@@ -63,27 +63,27 @@ def model_card(
     """Returns the card as Markdown.
 
     Args:
-        spec: what input and output mean.
-        facts: as from `wing_tf.export.model_spec_file.export_model_spec`.
-        origin: of the training.
-        parity: of the export.
-        faces: what it was measured on.
+        spec: What input and output mean.
+        facts: As from `wing_tf.export.exported_spec.exported_spec`.
+        origin: Facts about the training.
+        parity: Comparison of the export with the network.
+        faces: Name of the faces that they were compared on.
     """
     side, scheme = spec.input_size, spec.scheme
     margin = f"{spec.margin:g}"
     region = (
-        f"The crop is a square round the center of the face box, {margin} times its longer side."
+        f"The crop is a square around the center of the face box, {margin} times its longer side."
         if spec.square
         else f"The crop is the face box, each side {margin} times as long, stretched to a square."
     )
     outputs = "\n".join(
-        f"- `{name}` float32 {_shape(output['shape'])}: {_MEANING[name]}"
+        f"- `{name}` float32 {_shape(output['shape'])}: {_OUTPUTS[name]}"
         for name, output in facts["outputs"].items()
     )
     return f"""# {origin.name}
 
 Locates {scheme.num_landmarks} landmarks ({scheme.name}) in a face crop.
-Made with wing_tf: {facts["format"]}, {facts["precision"]}.
+Exported with wing_tf: {facts["format"]}, {facts["precision"]}.
 
 ## Input and output
 
@@ -91,24 +91,25 @@ Made with wing_tf: {facts["format"]}, {facts["precision"]}.
 {outputs}
 
 {region}
-Its edges (not the centers of its outer pixels) are the input's edges; it is black outside of the
-image and antialiased where it shrinks. `model_spec.json` says the same for programs. Where its
-edges are x0, y0, x1, y1 in the image (pixel centers at integers), an output (u, v) lies at
+Its edges (not the centers of its outer pixels) are the input's edges. It is black outside of the
+image and antialiased where it is reduced. `{MODEL_SPEC_FILE}` holds the same facts for programs.
+For a crop with the edges x0, y0, x1, y1 in the image (pixel centers at integers), an output (u, v)
+is the image point
 x = x0 + (u + 0.5) (x1 - x0) / {side}, y = y0 + (v + 0.5) (y1 - y0) / {side}.{_images(facts)}
 
 Face boxes in training: {"; ".join(spec.trained_crops) or "not recorded"}.
-Boxes of another kind cost accuracy.
+Other kinds of face boxes reduce the accuracy.
 
 ## Scores
 
-Compared on {parity.num_faces} {faces}, the recorded boxes,
-{parity.normalizer} NME: {_percent(parity.nme_before)} before the export,
-{_percent(parity.nme_after)} as exported. Landmarks differ by {parity.mean_px:.4f} px on average,
-{parity.max_px:.4f} px at most (pixels of the {side} px crop). {_best(origin)}
+{parity.normalizer} NME on {parity.num_faces} {faces} (recorded boxes):
+{_percent(parity.nme_before)} before the export, {_percent(parity.nme_after)} after.
+The landmarks differ by {parity.mean_px:.4f} px on average and by at most {parity.max_px:.4f} px
+(pixels of the {side} px crop). {_best(origin)}
 
 ## Training
 
-Faces: {_counts(spec.trained_on)}; held out for choosing: {_counts(spec.held_out)}.
+Training faces: {_counts(spec.trained_on)}; validation faces: {_counts(spec.held_out)}.
 {_recipe(origin)}
 
 ## License
@@ -119,9 +120,9 @@ The model inherits the terms of the data that it was trained on.
 """
 
 
-_MEANING = {
-    "landmarks": "pixels of the crop, (x, y), pixel centers at integers.",
-    "scores": "0 to 1, how sure the network is of each landmark.",
+_OUTPUTS = {
+    "landmarks": "(x, y) in pixels of the crop, pixel centers at integers.",
+    "scores": "confidence of each landmark, 0 to 1.",
 }
 
 
@@ -131,7 +132,7 @@ def _images(facts: Mapping[str, Any]) -> str:
     return """
 
 The signature `images` takes JPEG bytes `jpeg` [B] and `boxes_xyxy_px` float32 [B, 4] instead and
-gives `landmarks_px` in the pixels of the images as they are stored (no EXIF rotation)."""
+returns `landmarks_px` in pixels of the images as stored (without EXIF rotation)."""
 
 
 def _shape(shape: list) -> str:
@@ -139,7 +140,7 @@ def _shape(shape: list) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "not known (no truth)" if value is None else f"{100 * value:.2f} %"
+    return "not known (no ground truth)" if value is None else f"{100 * value:.2f} %"
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -161,9 +162,9 @@ def _recipe(origin: Origin) -> str:
     return (
         f"Recipe: {f'after the first stage {pathlib.Path(first).name}, ' if first else ''}"
         f"{model['name']} at {model['input_size']} px, loss {loss['name']}, "
-        f"{optimizer['name']} at {optimizer['learning_rate']:g}, {config['epochs']} epochs of "
-        f"batches of {config['batch_size']}, seed {config['seed']}. The run's config.json holds "
-        "the rest."
+        f"{optimizer['name']} with learning rate {optimizer['learning_rate']:g}, "
+        f"{config['epochs']} epochs with batch size {config['batch_size']}, seed {config['seed']}. "
+        "The run's config.json holds the rest."
     )
 
 

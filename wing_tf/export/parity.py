@@ -9,9 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from wing_tf.evaluation.predict import CropBatch, Predictions, compile_localizer, predict_batches
+from wing_tf.evaluation.predict import CropBatch, Predictions, predict_batches
 from wing_tf.evaluation.report import face_errors
 from wing_tf.landmarks import LandmarkScheme
+from wing_tf.models.compiled import compile_localizer
 from wing_tf.runtime.litert import LiteRtNetwork
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from wing_tf.geometry import apply_affine, crop_matrix, crop_region, invert
 from wing_tf.geometry.resample import MAX_SAMPLED_SIDE
-from wing_tf.models.saving import ModelSpec
+from wing_tf.model_spec import ModelSpec
 
 
 def write_saved_model(deployed: keras.Model, spec: ModelSpec, folder: str | pathlib.Path):

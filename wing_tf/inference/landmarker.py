@@ -12,14 +12,12 @@ import numpy as np
 from wing_tf.detection import make_detector
 from wing_tf.inference.images import Image, as_rgb
 from wing_tf.landmarks import SchemeMap
+from wing_tf.model_spec import ModelSpec, is_exported
 from wing_tf.runtime import Landmarker as DeviceLandmarker
 from wing_tf.runtime.faces import FaceLandmarker, LocatedFace
-from wing_tf.runtime.model_spec import ExportedModelSpec, is_exported
 
 if TYPE_CHECKING:
     import keras
-
-    from wing_tf.models.saving import ModelSpec
 
 
 class Landmarker(FaceLandmarker):
@@ -69,16 +67,14 @@ class Landmarker(FaceLandmarker):
     ):
         if isinstance(detector, str):
             detector = make_detector(detector)
-        self.spec: ExportedModelSpec | ModelSpec
         if model is None or (isinstance(model, (str, os.PathLike)) and is_exported(model)):
             if spec is not None:
                 raise ValueError("An exported file has a model spec of its own; `spec` is none.")
             device = DeviceLandmarker(model, num_threads=num_threads)
             self._run, self.spec = device.run, device.spec
-            self.trained_boxes = device.spec.boxes
         else:
             self._run, self.spec = _open_keras(model, spec)
-            self.trained_boxes = tuple(self.spec.trained_boxes)
+        self.trained_boxes = self.spec.trained_boxes
         super().__init__(
             self.spec.scheme,
             input_size=self.spec.input_size,
@@ -128,7 +124,7 @@ def _open_keras(
     """Returns a network in Keras as a function of uint8 crops, and its model spec."""
     import keras
 
-    from wing_tf.evaluation.predict import compile_localizer
+    from wing_tf.models.compiled import compile_localizer
     from wing_tf.models.saving import load_network
 
     if isinstance(model, keras.Model):

@@ -16,17 +16,13 @@ import numpy as np
 from wing_tf.data.pose_balance import PoseBalance
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.heatmaps import face_maps, peak_margins
-from wing_tf.evaluation.predict import (
-    Predictions,
-    check_fit,
-    compile_network,
-    crop_batches,
-    predict_batches,
-)
+from wing_tf.evaluation.predict import Predictions, check_fit, crop_batches, predict_batches
 from wing_tf.evaluation.report import face_errors
 from wing_tf.landmarks import BOX_NORMALIZERS
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import HEATMAP_MODELS, open_residuals
-from wing_tf.models.saving import ModelSpec, load_network
+from wing_tf.models.compiled import compile_network
+from wing_tf.models.saving import load_network
 from wing_tf.reproduction.budget import planned_epochs
 from wing_tf.reproduction.cell_setup import file_name, fingerprint, merged, plain_config, sha256
 from wing_tf.reproduction.recipes import cell_config, set_epochs
@@ -237,7 +233,7 @@ class CellRunner:
         """Refuses test sets that can't be cut as the network wants, before it is trained."""
         margin = config.two_stage.margin if config.two_stage.first else config.crop_margin
         spec = ModelSpec(
-            scheme_name=self.records.scheme.name,
+            scheme=self.records.scheme,
             input_size=config.model.input_size,
             margin=margin,
             square=self.records.square,

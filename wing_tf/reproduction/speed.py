@@ -8,8 +8,8 @@ import time
 import keras
 import numpy as np
 
-from wing_tf.evaluation.predict import compile_network
 from wing_tf.models import MODELS, cnn6, cnn7, two_stage
+from wing_tf.models.compiled import compile_network
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.reproduction.wing_tables import PUBLISHED_SPEED
 from wing_tf.utils.atomic import write_text

@@ -5,16 +5,16 @@ nothing but NumPy, and ``ai-edge-litert`` once a file is opened. They are also a
 their own, ``wing-tf-runtime``.
 """
 
+from wing_tf.model_spec import ModelSpec, read_model_spec
 from wing_tf.runtime.faces import LocatedFace
 from wing_tf.runtime.landmarker import Landmarker
-from wing_tf.runtime.model_spec import ExportedModelSpec, read_model_spec
 from wing_tf.runtime.smoothing import OneEuroFilter
 from wing_tf.runtime.tracking import Tracker
 
 __all__ = [
-    "ExportedModelSpec",
     "Landmarker",
     "LocatedFace",
+    "ModelSpec",
     "OneEuroFilter",
     "Tracker",
     "read_model_spec",

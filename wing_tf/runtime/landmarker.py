@@ -6,9 +6,10 @@ from collections.abc import Callable
 import numpy as np
 
 from wing_tf.landmarks import SchemeMap
+from wing_tf.model_spec import find_model, read_model_spec
 from wing_tf.runtime.faces import FaceLandmarker
 from wing_tf.runtime.litert import LiteRtNetwork
-from wing_tf.runtime.model_spec import find_model, model_spec_of, shipped_model
+from wing_tf.runtime.model_spec import shipped_model
 
 
 class Landmarker(FaceLandmarker):
@@ -58,7 +59,7 @@ class Landmarker(FaceLandmarker):
         path = shipped_model() if model is None else find_model(model)
         content = path.read_bytes()
         self._network = LiteRtNetwork(content, path=path, num_threads=num_threads)
-        self.spec = model_spec_of(path, content)
+        self.spec = read_model_spec(path, content)
         super().__init__(
             self.spec.scheme,
             input_size=self.spec.input_size,

@@ -13,9 +13,11 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from wing_tf.evaluation.predict import CropBatch, compile_network, predict_batches
+from wing_tf.evaluation.predict import CropBatch, predict_batches
 from wing_tf.evaluation.report import face_errors
-from wing_tf.models.saving import ModelSpec, save_network
+from wing_tf.model_spec import ModelSpec
+from wing_tf.models.compiled import compile_network
+from wing_tf.models.saving import save_network
 from wing_tf.visualization import contact_sheet, draw_landmarks
 
 

@@ -16,8 +16,9 @@ from wing_tf.data.records import RecordSet
 from wing_tf.data.refinement import FirstStage, RefinementAugmenter
 from wing_tf.geometry import landmark_box, procrustes, shrink_ratio
 from wing_tf.losses import CROSS_ENTROPY_LOSSES
+from wing_tf.model_spec import IMAGENET, ModelSpec, read_model_spec
 from wing_tf.models import HEATMAP_MODELS, MODELS, correction, heatmap_localizer, two_stage
-from wing_tf.models.saving import IMAGENET, ModelSpec, find_network, load_network, read_model_spec
+from wing_tf.models.saving import find_network, load_network
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.training.config import emits_residuals, has_boundary
 from wing_tf.training.device import Plan
@@ -55,7 +56,7 @@ class OneStage:
     def spec(self) -> ModelSpec:
         """What the input of `whole` is."""
         return ModelSpec(
-            scheme_name=self.records.scheme.name,
+            scheme=self.records.scheme,
             input_size=self.config.model.input_size,
             margin=self.config.crop_margin,
             **self._origin,
@@ -237,7 +238,7 @@ class SecondStage(OneStage):
     def spec(self) -> ModelSpec:
         """The context crop, which both networks' crops are cut from."""
         return ModelSpec(
-            scheme_name=self.records.scheme.name,
+            scheme=self.records.scheme,
             input_size=self.config.two_stage.input_size,
             margin=self.config.two_stage.margin,
             **self._origin,

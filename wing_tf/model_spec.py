@@ -1,0 +1,266 @@
+"""Model specs: what a network's input and output mean, stored with every model file.
+
+A ``.keras`` file is a zip archive and holds ``model_spec.json`` as one more member, which Keras
+ignores. A ``.tflite`` file has a zip archive appended that holds it (TFLite's associated files).
+Exports also have it as a file beside the model. All three are the same JSON object, so that a
+model file that is moved or renamed still says how its input must be cropped and what its output
+means. Reading and writing need NumPy only.
+"""
+
+import dataclasses
+import io
+import json
+import math
+import os
+import pathlib
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_dict, scheme_to_dict
+
+VERSION = 1
+"""The version of the JSON form that this package reads and writes."""
+
+MODEL_SPEC_FILE = "model_spec.json"
+"""The name of the file, and of the archive's member."""
+
+IMAGENET = {"imagenet": 1281167}
+"""The entry of ``trained_on`` for weights that were trained on ImageNet's images."""
+
+NETWORK_FILES = ("checkpoints/best.keras", "checkpoints/last.keras")
+"""The model files of a run folder, the preferred one first."""
+
+_EXPORTED_FILE = "model.tflite"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """What a network's input and output mean.
+
+    Attributes:
+        scheme: Scheme of the K output landmarks; a name is looked up with `get_scheme`.
+        input_size: Side of the square RGB input in pixels, values 0..255; landmarks are in its
+            pixels.
+        margin: Side of the input crop over the longer side of the face box. The crop is centered
+            on the box and black outside of the image.
+        square: False for crops that are the box itself, each side times ``margin``, stretched to
+            a square.
+        trained_on: Number of training faces by data set, including those of the models that
+            training was initialized from (`IMAGENET` for such weights).
+        held_out: Number of validation faces by data set.
+        trained_crops: Crop rules of the training boxes, as text for reports.
+        trained_boxes: Kinds of the training boxes (`wing_tf.data.crop_rules.BOX_KINDS`); empty if
+            not known.
+        has_scores: Whether the network emits a score for each landmark; None if the spec does not
+            say, as in ``.keras`` files.
+        precision: Precision of an exported file's weights, such as "float32" or "int8"; None if
+            the network is not exported.
+    """
+
+    scheme: LandmarkScheme
+    input_size: int
+    margin: float
+    square: bool = True
+    trained_on: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    held_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    trained_crops: tuple[str, ...] = ()
+    trained_boxes: tuple[str, ...] = ()
+    has_scores: bool | None = None
+    precision: str | None = None
+
+    def __post_init__(self) -> None:
+        """Looks the scheme up if it is a name, and makes tuples of sequences."""
+        object.__setattr__(self, "scheme", get_scheme(self.scheme))
+        object.__setattr__(self, "trained_crops", tuple(self.trained_crops))
+        object.__setattr__(self, "trained_boxes", tuple(self.trained_boxes))
+
+    @property
+    def scheme_name(self) -> str:
+        """Name of the scheme."""
+        return self.scheme.name
+
+    @property
+    def known_faces(self) -> dict[str, int]:
+        """Number of training and validation faces by data set."""
+        return {name: count + self.held_out.get(name, 0) for name, count in self.trained_on.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the spec as JSON types; `wing_tf.export` adds an exported file's own keys."""
+        return {
+            "version": VERSION,
+            "input": {
+                "name": "image",
+                "shape": [None, self.input_size, self.input_size, 3],
+                "dtype": "uint8",
+                "color": "RGB",
+            },
+            "crop": {
+                "center": "of the face box",
+                "margin": self.margin,
+                "square": self.square,
+                "boxes": list(self.trained_boxes),
+                "outside": "black",
+            },
+            "landmarks_frame": "pixels of the input; pixel centers are integers",
+            "scheme": scheme_to_dict(self.scheme),
+            "training": {
+                "trained_on": dict(self.trained_on),
+                "held_out": dict(self.held_out),
+                "trained_crops": list(self.trained_crops),
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ModelSpec":
+        """Returns the spec that `to_dict` made, with or without an exported file's own keys.
+
+        Raises:
+            ValueError: If the version is not known, or the input or the crop is not one that this
+                package can make.
+            KeyError, TypeError, AttributeError: If a key is absent or not of its type.
+        """
+        version = values.get("version")
+        if version != VERSION:
+            newer = isinstance(version, int) and version > VERSION
+            raise ValueError(
+                f"it is of version {version}, this package reads version {VERSION}; "
+                f"{'update this package' if newer else 'export the model again'}"
+            )
+        side, crop = values["input"]["shape"][1], values["crop"]
+        batch = 1 if values.get("format") in ("litert", "onnx") else None
+        wanted = {"shape": [batch, side, side, 3], "dtype": "uint8", "color": "RGB"}
+        if not _is_number(side) or side != int(side) or values["input"] | wanted != values["input"]:
+            raise ValueError(f"the input is not uint8 [1, S, S, 3] in RGB: {values['input']}")
+        _check_crop(crop)
+        training, exported = values.get("training", {}), "format" in values
+        return cls(
+            scheme=scheme_from_dict(values["scheme"]),
+            input_size=int(side),
+            margin=float(crop["margin"]),
+            square=crop["square"],
+            trained_on=training.get("trained_on", {}),
+            held_out=training.get("held_out", {}),
+            trained_crops=training.get("trained_crops", ()),
+            trained_boxes=crop["boxes"],
+            has_scores="scores" in values["outputs"] if exported else None,
+            precision=str(values["precision"]) if exported else None,
+        )
+
+
+def _check_crop(crop: Mapping[str, Any]) -> None:
+    """Raises ValueError if faces can't be cropped as a model spec says."""
+    margin, square, boxes, outside = (crop[k] for k in ("margin", "square", "boxes", "outside"))
+    if not _is_number(margin):
+        raise ValueError(f"the crop's margin must be a positive number. Received: {margin!r}")
+    if not isinstance(square, bool):
+        raise ValueError(f"the crop's `square` must be true or false. Received: {square!r}")
+    if not isinstance(boxes, list) or not all(isinstance(kind, str) for kind in boxes):
+        raise ValueError(f"the crop's boxes must be a list of names. Received: {boxes!r}")
+    if outside != "black":
+        raise ValueError(f"the crop must be black outside of the image. Received: {outside!r}")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a finite number above 0; JSON's true is not a number."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value) and value > 0
+
+
+def is_exported(path: str | os.PathLike) -> bool:
+    """Whether a path names a ``.tflite`` file, or a folder with ``model.tflite``."""
+    path = pathlib.Path(path)
+    return path.suffix == ".tflite" or (path / _EXPORTED_FILE).is_file()
+
+
+def find_model(path: str | os.PathLike) -> pathlib.Path:
+    """Returns the model file that a path names.
+
+    Args:
+        path: A model file; or an export folder, whose ``model.tflite`` is meant; or a run folder,
+            whose best model is meant (the last one if there is no best one).
+
+    Raises:
+        ValueError: If there is no such file.
+    """
+    path = pathlib.Path(path)
+    for file in (path, *(path / name for name in (_EXPORTED_FILE, *NETWORK_FILES))):
+        if file.is_file():
+            return file
+    raise ValueError(
+        f"No model at {path}: expected a .tflite file or a folder with {_EXPORTED_FILE}, or a "
+        ".keras file or a run folder with checkpoints/best.keras."
+    )
+
+
+def read_model_spec(path: str | os.PathLike, content: bytes | None = None) -> ModelSpec:
+    """Reads the model spec of a ``.keras`` or ``.tflite`` file.
+
+    A ``.tflite`` file without one is described by ``model_spec.json`` beside it.
+
+    Args:
+        path: A model file, export folder or run folder, as for `find_model`.
+        content: The file's content where it has been read already.
+
+    Raises:
+        ValueError: If there is no file or no model spec, if the file is damaged, or if the model
+            spec is damaged or of a version that is not known.
+    """
+    path = source = find_model(path)
+    exported = path.suffix != ".keras"
+    try:
+        with zipfile.ZipFile(path if content is None else io.BytesIO(content)) as archive:
+            text = archive.read(MODEL_SPEC_FILE)
+    except (zipfile.BadZipFile, KeyError) as error:
+        if exported:
+            source = _file_beside(path, path.read_bytes() if content is None else content)
+            text = source.read_bytes()
+        elif isinstance(error, KeyError):
+            raise ValueError(
+                f"{path} has no wing_tf model spec (scheme, input size, crop rule). Save it with "
+                "`wing_tf.models.saving.save_network`."
+            ) from None
+        else:
+            raise ValueError(f"{path} is not a .keras file.") from None
+    try:
+        values = json.loads(text)
+        if exported and values["format"] != "litert":
+            raise ValueError(f"the format must be 'litert'. Received: {values['format']!r}")
+        return ModelSpec.from_dict(values)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(
+            f"The model spec in {source} can't be used: {what.rstrip('.')}."
+        ) from error
+
+
+def attach_files(path: str | os.PathLike, files: Mapping[str, str]) -> None:
+    """Adds texts to a model file's zip archive, or appends one to a file that has none.
+
+    ``unzip -l model.tflite`` lists them.
+
+    Args:
+        path: A ``.keras`` or ``.tflite`` file.
+        files: Texts by name.
+    """
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+
+
+def to_json(values: Mapping[str, Any]) -> str:
+    """Returns the text of ``model_spec.json``."""
+    return json.dumps(values, indent=1) + "\n"
+
+
+def _file_beside(path: pathlib.Path, content: bytes) -> pathlib.Path:
+    """Returns ``model_spec.json`` beside a ``.tflite`` file that has none inside."""
+    beside = path.with_name(MODEL_SPEC_FILE)
+    if MODEL_SPEC_FILE.encode() in content:
+        raise ValueError(f"{path} is cut off: the archive at its end is not complete.")
+    if not beside.is_file():
+        raise ValueError(
+            f"{path} holds no {MODEL_SPEC_FILE} and none is beside it: export it with wing-export, "
+            "or copy the whole file again."
+        )
+    return beside
