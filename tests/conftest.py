@@ -10,7 +10,21 @@ from tfrecords_tools.sources import SyntheticSource
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 
+_deselected_slow: list[pytest.Item] = []
+
 REAL_FACES = pathlib.Path(__file__).parents[2] / "shared" / "data" / "300w"
+
+
+def pytest_deselected(items):
+    _deselected_slow.extend(item for item in items if item.get_closest_marker("slow"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Says what a default run leaves out."""
+    if _deselected_slow:
+        terminalreporter.write_line(
+            f"{len(_deselected_slow)} slow tests were not run; run them by: pytest -m slow"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,156 @@
+"""The commands, imports and links of README.md, CONTRIBUTING.md and docs/."""
+
+import ast
+import importlib
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [
+    README,
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "packaging/runtime/README.md",
+]
+PAGES = [page for page in dict.fromkeys(PAGES) if "node_modules" not in page.parts]
+MODULES = {
+    f"wing-{name}": f"wing_tf.cli.{name}"
+    for name in ("train", "evaluate", "predict", "demo", "reproduce", "export")
+} | {"wing-tfrecords": "tfrecords_tools.cli"}
+
+# Parses command lines as the command would; flags of one line are forgotten before the next.
+_PARSE = """
+import importlib, json, sys
+from absl import flags
+from absl.testing import flagsaver
+module = importlib.import_module(sys.argv[1])
+for line in json.load(sys.stdin):
+    try:
+        with flagsaver.flagsaver():
+            words = flags.FLAGS(line)[1:]
+        unknown = [word for word in words if word not in module.__doc__]
+        if unknown:
+            raise ValueError(f"{unknown} is not in the command's help")
+    except Exception as error:
+        print(f"{' '.join(line)}: {error}")
+"""
+
+
+def _blocks(page: pathlib.Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def _commands(page: pathlib.Path) -> list[list[str]]:
+    """Returns the words of each command in a page's bash blocks."""
+    commands = []
+    for block in _blocks(page, "bash") + _blocks(page, "sh"):
+        variables = {}
+        for line in block.replace("\\\n", " ").splitlines():
+            line = re.sub(r"\$(\w+)", lambda match: variables.get(match[1], match[0]), line)
+            words = shlex.split(line, comments=True)
+            if words and re.fullmatch(r"\w+=.*", words[0]):
+                name, _, value = words.pop(0).partition("=")
+                variables[name] = value
+            while "&&" in words:
+                commands.append(words[: words.index("&&")])
+                words = words[words.index("&&") + 1 :]
+            if words:
+                commands.append(words)
+    return commands
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_flags_of_documented_commands_are_valid(name):
+    lines = [words for page in PAGES for words in _commands(page) if words[0] == name]
+    done = subprocess.run(
+        [sys.executable, "-c", _PARSE, MODULES[name]],
+        input=json.dumps(lines),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stdout, done.stdout
+    assert lines or name == "wing-demo"
+
+
+def test_scripts_of_documented_commands_exist_and_have_their_flags():
+    for page in PAGES:
+        for words in _commands(page):
+            if words[0] != "python" or words[1].startswith("-"):
+                continue
+            source = (ROOT / words[1]).read_text()
+            for word in words[2:]:
+                flag = re.match(r"--(\w+)", word)
+                if flag and flag[1] != "config":
+                    assert re.search(rf'"(--)?{flag[1]}"', source), (page.name, words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_documented_python_compiles_and_its_imports_exist(page):
+    for block in _blocks(page, "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith(("wing_tf", "tfr")):
+                module = importlib.import_module(node.module)
+                for alias in node.names:
+                    assert hasattr(module, alias.name), f"{node.module}.{alias.name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_resolve(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"\w+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path) if path else page
+        assert linked.exists(), f"{page.name}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+            assert anchor in anchors, f"{page.name}: {target}"
+
+
+def test_both_distributions_have_the_same_license():
+    assert (ROOT / "packaging/runtime/LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+@pytest.mark.slow
+def test_readme_commands_from_images_to_a_phone_run_in_order(tmp_path):
+    """The README's five commands with fewer faces and epochs."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (block,) = [block for block in _blocks(README, "bash") if "wing-export" in block]
+    smaller = {"num_train": "120", "num_test": "16", "config.epochs": "1"}
+    lines = block.replace("\\\n", " ").splitlines()
+    commands = [words for line in lines if (words := shlex.split(line, comments=True))]
+    assert len(commands) == 5
+    replaced = set()
+    for words in commands:
+        arguments = []
+        for word in words[1:]:
+            flag, _, value = word.removeprefix("--").partition("=")
+            if flag in smaller:
+                value = smaller[flag]
+                replaced.add(flag)
+            arguments.append(f"--{flag}={value}" if value else word)
+        done = subprocess.run(
+            [sys.executable, "-m", MODULES[words[0]], *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    assert replaced == set(smaller)
+    assert list(tmp_path.rglob("model.tflite"))
