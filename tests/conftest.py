@@ -23,7 +23,7 @@ def pytest_terminal_summary(terminalreporter):
     """Says what a default run leaves out."""
     if _deselected_slow:
         terminalreporter.write_line(
-            f"{len(_deselected_slow)} slow tests were not run; run them by: pytest -m slow"
+            f"slow tests that were not run: {len(_deselected_slow)} (run them by: pytest -m slow)"
         )
 
 

@@ -34,6 +34,7 @@ from absl import flags
 from absl.testing import flagsaver
 module = importlib.import_module(sys.argv[1])
 for line in json.load(sys.stdin):
+    sys.argv = line  # where ml_collections looks for --config.KEY
     try:
         with flagsaver.flagsaver():
             words = flags.FLAGS(line)[1:]
@@ -56,7 +57,9 @@ def _commands(page: pathlib.Path) -> list[list[str]]:
     for block in _blocks(page, "bash") + _blocks(page, "sh"):
         variables = {}
         for line in block.replace("\\\n", " ").splitlines():
-            line = re.sub(r"\$(\w+)", lambda match: variables.get(match[1], match[0]), line)
+            line = re.sub(
+                r"\$(\w+)", lambda match, known=variables: known.get(match[1], match[0]), line
+            )
             words = shlex.split(line, comments=True)
             if words and re.fullmatch(r"\w+=.*", words[0]):
                 name, _, value = words.pop(0).partition("=")
@@ -110,7 +113,8 @@ def test_documented_python_compiles_and_its_imports_exist(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links_resolve(page):
     text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
         if re.match(r"\w+:", target):
             continue
         path, _, anchor = target.partition("#")
