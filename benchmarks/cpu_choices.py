@@ -1,4 +1,4 @@
-"""What the trainer's choices for CPUs are worth, one by one (`wing_tf.training.device` and `cpu`).
+"""What the trainer's choices for CPUs are worth, one by one (`wing_tf.training.accelerator`).
 
     python benchmarks/cpu_choices.py
 
@@ -19,8 +19,7 @@ from ready_step import SCHEME, ReadyStep, default_plan
 from turns import take_turns
 
 from wing_tf.models import cnn6
-from wing_tf.training.cpu import _convolve_by_matmul, fuse_update
-from wing_tf.training.device import Plan
+from wing_tf.training.accelerator import ExecutionPlan, _convolve_by_matmul, fuse_update
 
 BATCH = 32
 
@@ -31,9 +30,9 @@ def main():
     for precision in dict.fromkeys(("float32", default_plan().precision)):
         for name, make in optimizers.items():
             plans = {
-                "plain": Plan(precision, compile_step=False, compile_parts=False),
-                "XLA": Plan(precision, compile_step=True, compile_parts=False),
-                "trainer": Plan(precision, compile_step=False, compile_parts=True),
+                "plain": ExecutionPlan(precision, compile_step=False, compile_parts=False),
+                "XLA": ExecutionPlan(precision, compile_step=True, compile_parts=False),
+                "trainer": ExecutionPlan(precision, compile_step=False, compile_parts=True),
             }
             steps = {
                 key: ReadyStep("cnn6", BATCH, chosen, optimizer=make())

@@ -18,10 +18,10 @@ import tensorflow as tf
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.training.build import make_loss, make_trainer
+from wing_tf.training.accelerator import plan_execution
 from wing_tf.training.config import complete_config
-from wing_tf.training.device import plan
-from wing_tf.training.stages import make_stage
+from wing_tf.training.tasks import make_task
+from wing_tf.training.trainer import make_loss, make_trainer
 
 CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "awing_small_300w_cpu.py"
 
@@ -57,8 +57,8 @@ def main():
     config.data.path = options.records
     config = complete_config(config)
     records = open_records(find_shards(options.records, "train"))
-    stage = make_stage(config, records)
-    device_plan = plan(config)
+    stage = make_task(config, records)
+    device_plan = plan_execution(config)
     trainer = make_trainer(config, stage, 100, device_plan)
     batches = training_batches(
         records, batch_size=config.batch_size, num_draws=trainer.augmenter.num_draws, seed=0,

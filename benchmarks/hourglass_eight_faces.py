@@ -23,9 +23,9 @@ from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.metrics import nme, normalizing_distance
 from wing_tf.models.compiled import compile_network
-from wing_tf.training.build import make_trainer
 from wing_tf.training.config import complete_config
-from wing_tf.training.stages import make_stage
+from wing_tf.training.tasks import make_task
+from wing_tf.training.trainer import make_trainer
 
 CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "awing_4hg_300w.py"
 
@@ -52,7 +52,7 @@ def main():
             "heatmap.decoder": "dark",
             "heatmap.sigma": options.sigma,
             "precision": options.precision,
-            "recompute": options.recompute,
+            "gradient_checkpointing": options.recompute,
             "optimizer.name": "adamw",
             "optimizer.momentum": 0.9,
             "optimizer.learning_rate": options.rate,
@@ -67,7 +67,7 @@ def main():
     config = complete_config(config)
     keras.utils.set_random_seed(0)
     records = open_records(find_shards(options.records, "train"))
-    stage = make_stage(config, records)
+    stage = make_task(config, records)
     trainer = make_trainer(config, stage, 1)
     batch = next(
         iter(

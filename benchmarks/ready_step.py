@@ -8,17 +8,17 @@ from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.landmarks import get_scheme
 from wing_tf.losses import WingLoss
 from wing_tf.models import MODELS
-from wing_tf.training.build import compile_trainer
+from wing_tf.training.accelerator import ExecutionPlan, plan_execution
 from wing_tf.training.config import complete_config
-from wing_tf.training.device import Plan, plan
+from wing_tf.training.trainer import compile_trainer
 
 SCHEME = get_scheme("ibug_68")
 RATE, MOMENTUM = 1e-3, 0.9
 
 
-def default_plan(precision: str = "auto") -> Plan:
+def default_plan(precision: str = "auto") -> ExecutionPlan:
     """Returns what the trainer chooses on this machine."""
-    return plan(complete_config({"precision": precision}))
+    return plan_execution(complete_config({"precision": precision}))
 
 
 class ReadyStep:

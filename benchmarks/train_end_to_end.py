@@ -1,6 +1,6 @@
 """A whole training against its bare step: what reading, augmenting, judging and saving cost.
 
-The training is `wing-train`'s own, `wing_tf.training.fit.train`, on real records. The bare step is
+The training is `wing-train`'s own, `wing_tf.training.run.train`, on real records. The bare step is
 the same trainer's ``learn`` on a ready batch in the same precision, measured twice afterwards, so
 that the training starts in a fresh process.
 
@@ -29,12 +29,12 @@ from turns import rate
 
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.training import callbacks, fit
-from wing_tf.training.build import make_trainer
+from wing_tf.training import callbacks
+from wing_tf.training.accelerator import plan_execution
 from wing_tf.training.config import complete_config
-from wing_tf.training.device import plan
-from wing_tf.training.stages import make_stage
-from wing_tf.training.trainer import LandmarkTrainer
+from wing_tf.training.run import train
+from wing_tf.training.tasks import make_task
+from wing_tf.training.trainer import LandmarkTrainer, make_trainer
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The config file.", lock_config=True)
 _SAMPLES = 10  # of the memory in use
@@ -105,7 +105,7 @@ def main(_):
     watch = Watch()
     watch.attach()
     with tempfile.TemporaryDirectory() as folder:
-        fit.train(config, folder)
+        train(config, folder)
     traces = watch.traces
     first, second = (bare_rate(config, records, steps) for _ in range(2))
     bare = (first + second) / 2
@@ -113,7 +113,8 @@ def main(_):
     faces = (config.epochs - 1) * steps * config.batch_size
     print(
         f"\n{config.model.name} {config.model.input_size} px, batch {config.batch_size}, "
-        f"{plan(config).precision}, {os.cpu_count()} cores, {config.epochs} epochs of {steps} steps"
+        f"{plan_execution(config).precision}, {os.cpu_count()} cores, "
+        f"{config.epochs} epochs of {steps} steps"
     )
     print(f"bare step: {first:.0f}, {second:.0f}, mean {bare:.0f} faces/s")
     print(f"whole training: {faces / trained:.0f} faces/s")
@@ -131,14 +132,16 @@ def main(_):
 
 def bare_rate(config, records, steps: int, seconds: float = 8.0) -> float:
     """Returns faces a second of the trainer's step on a batch that is ready."""
-    stage = make_stage(config, records)
+    stage = make_task(config, records)
     trainer = make_trainer(config, stage, steps)
     batches = training_batches(
         records, batch_size=config.batch_size, num_draws=trainer.augmenter.num_draws,
         seed=config.seed, ratio=stage.decode_ratio, cache=False,
     )  # fmt: skip
     batch = trainer.augmenter(next(iter(batches)))
-    step = tf.function(lambda: trainer.learn(batch), jit_compile=plan(config).compile_step or None)
+    step = tf.function(
+        lambda: trainer.learn(batch), jit_compile=plan_execution(config).compile_step or None
+    )
     return rate(step, config.batch_size, seconds)
 
 

@@ -5,7 +5,7 @@ of the inter-ocular distance in a random direction, without weighted loss map, C
 boundary. The network is that of awing_small_300w_cpu.py, not the paper's.
 
 Published: WFLW, four hourglasses: P/S 0/0 4.65 %, 10/10 4.64, 20/20 4.66, 30/30 4.86. Here 20/20;
-others by --config.label_noise.share and --config.label_noise.distance. Not run whole.
+others by --config.label_noise.fraction and --config.label_noise.distance. Not run whole.
 Command: wing-train --config=configs/awing_noise_300w_cpu.py --workdir=RUN
 --config.data.path=RECORDS
 """
@@ -42,16 +42,16 @@ def get_config() -> ml_collections.ConfigDict:
                 "boundary_sigma": 1.0,
                 "log_error": False,
             },
-            "kernel": {
+            "sigma_schedule": {
                 "spatial_step": 0.0,
                 "temporal_step": 0.0,
-                "last_sigma": 1.0,
+                "final_sigma": 1.0,
                 "patience": 10,
-                "stage_epochs": 0,
+                "max_epochs_per_sigma": 0,
             },
             "balance": {"path": "", "use": "duplicate"},
             "normalizer": "",
-            "label_noise": {"share": 0.2, "distance": 0.2},
+            "label_noise": {"fraction": 0.2, "distance": 0.2},
             "crop_margin": 1.15,
             "augment": {
                 "flip": 0.5,
@@ -97,7 +97,7 @@ def get_config() -> ml_collections.ConfigDict:
             "batch_size": 16,
             "epochs": 115,
             "init_from": "",
-            "recompute": False,
+            "gradient_checkpointing": False,
             "precision": "auto",
             "jit_compile": "auto",
             "validation_epochs": 5,

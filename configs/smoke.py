@@ -33,7 +33,7 @@ def get_config() -> ml_collections.ConfigDict:
             },
             "balance": {"path": "", "use": "duplicate"},
             "normalizer": "box",
-            "label_noise": {"share": 0.0, "distance": 0.0},
+            "label_noise": {"fraction": 0.0, "distance": 0.0},
             "crop_margin": 1.15,
             "augment": {
                 "flip": 0.5,
@@ -58,7 +58,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "weight_decay": 1e-4,
                 "clip_norm": 1.0,
                 "ema": 0.9,
-                "body_rate": 1.0,
+                "backbone_rate": 1.0,
                 "frozen_epochs": 0.0,
             },
             "schedule": {

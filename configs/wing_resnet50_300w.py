@@ -41,7 +41,7 @@ def get_config() -> ml_collections.ConfigDict:
             },
             "balance": {"path": "", "use": "duplicate"},
             "normalizer": "",
-            "label_noise": {"share": 0.0, "distance": 0.0},
+            "label_noise": {"fraction": 0.0, "distance": 0.0},
             "crop_margin": 1.15,
             "augment": {
                 "flip": 0.5,
@@ -66,7 +66,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "weight_decay": 0.01,
                 "clip_norm": 0.0,
                 "ema": 0.0,
-                "body_rate": 0.1,
+                "backbone_rate": 0.1,
                 "frozen_epochs": 2.0,
             },
             "schedule": {

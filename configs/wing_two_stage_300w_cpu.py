@@ -60,7 +60,7 @@ def get_config() -> ml_collections.ConfigDict:
             },
             "balance": {"path": "", "use": "duplicate"},
             "normalizer": "",
-            "label_noise": {"share": 0.0, "distance": 0.0},
+            "label_noise": {"fraction": 0.0, "distance": 0.0},
             "crop_margin": 1.1,
             "augment": {
                 "flip": 0.5,
@@ -85,7 +85,7 @@ def get_config() -> ml_collections.ConfigDict:
                 "weight_decay": 0.01,
                 "clip_norm": 0.0,
                 "ema": 0.999,
-                "body_rate": 1.0,
+                "backbone_rate": 1.0,
                 "frozen_epochs": 0.0,
             },
             "schedule": {

@@ -44,8 +44,9 @@ def smoke_smt(records, **changes):
     small = {
         "model.input_size": 64, "model.features": 8, "model.inner_features": 16, "model.depth": 2,
         "normalizer": "box", "epochs": 3, "validation_epochs": 1, "checkpoint_epochs": 1,
-        "num_images": 2, "optimizer.ema": 0.9, "heatmap.sigma": 1.5, "kernel.temporal_step": 0.5,
-        "kernel.last_sigma": 0.5, "kernel.stage_epochs": 1,
+        "num_images": 2, "optimizer.ema": 0.9, "heatmap.sigma": 1.5,
+        "sigma_schedule.temporal_step": 0.5,
+        "sigma_schedule.final_sigma": 0.5, "sigma_schedule.max_epochs_per_sigma": 1,
     }  # fmt: skip
     config.update_from_flattened_dict(small | changes)
     return config

@@ -13,7 +13,7 @@ from wing_tf.data.read import read_faces, read_landmarks, training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.geometry import apply_affine, similarity_matrix
 from wing_tf.landmarks import get_scheme
-from wing_tf.training import fit
+from wing_tf.training.run import train
 
 SCHEME = get_scheme("ibug_68")
 
@@ -189,8 +189,8 @@ def test_weights_count_in_the_loss_with_a_mean_of_one(records, balance, faces):
 def test_training_reads_it(use, balance, synthetic_records, tmp_path):
     balance.save(tmp_path / "balance.json")
     changes = {"balance.path": str(tmp_path), "balance.use": use, "epochs": 1}
-    plain = fit.train(smoke_config(synthetic_records, epochs=1), tmp_path / "plain")
-    run = fit.train(smoke_config(synthetic_records, **changes), tmp_path / "run")
+    plain = train(smoke_config(synthetic_records, epochs=1), tmp_path / "plain")
+    run = train(smoke_config(synthetic_records, **changes), tmp_path / "run")
     losses = [(folder / "metrics.csv").read_text().splitlines()[1] for folder in (plain, run)]
     assert losses[0] != losses[1]
 
@@ -198,11 +198,11 @@ def test_training_reads_it(use, balance, synthetic_records, tmp_path):
 def test_a_balance_that_has_changed_stops_a_resume(balance, synthetic_records, tmp_path):
     balance.save(tmp_path / "balance.json")
     config = smoke_config(synthetic_records, **{"balance.path": str(tmp_path), "epochs": 1})
-    fit.train(config, tmp_path / "run")
-    fit.train(config, tmp_path / "run")  # finished, and the same
+    train(config, tmp_path / "run")
+    train(config, tmp_path / "run")  # finished, and the same
     balance.save(tmp_path / "balance.json", remark="another")
     with pytest.raises(ValueError, match="config.balance.path has changed"):
-        fit.train(config, tmp_path / "run")
+        train(config, tmp_path / "run")
 
 
 def test_a_balance_of_another_mark_up_is_refused(balance, synthetic_records, tmp_path):
@@ -210,5 +210,5 @@ def test_a_balance_of_another_mark_up_is_refused(balance, synthetic_records, tmp
     text = (tmp_path / "balance.json").read_text().replace("ibug_68", "wflw_98")
     (tmp_path / "balance.json").write_text(text)
     with pytest.raises(ValueError, match="balance.path is of wflw_98"):
-        fit.train(smoke_config(synthetic_records, **{"balance.path": str(tmp_path)}),
+        train(smoke_config(synthetic_records, **{"balance.path": str(tmp_path)}),
                   tmp_path / "run")  # fmt: skip

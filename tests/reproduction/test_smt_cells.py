@@ -32,8 +32,11 @@ def test_radii_are_those_of_a_map_of_half_the_size():
     sigmas = {name: config.heatmap.sigma for name, config in configs.items()}
     assert (sigmas["sigma 4"], sigmas["sigma 2"], sigmas["sigma 1"]) == (2.0, 1.0, 0.5)
     assert sigmas["temporal 1"] == sigmas["spatial .5"] == 2.0
-    assert configs["spatial .5"].kernel.spatial_step == 0.25
-    assert configs["temporal 1"].kernel.temporal_step == configs["temporal 1"].kernel.last_sigma
+    assert configs["spatial .5"].sigma_schedule.spatial_step == 0.25
+    assert (
+        configs["temporal 1"].sigma_schedule.temporal_step
+        == configs["temporal 1"].sigma_schedule.final_sigma
+    )
     assert all(c.heatmap.sigma == 1.0 for c in _configs("smt_losses").values())
 
 
@@ -41,8 +44,8 @@ def test_radii_are_those_of_a_map_of_half_the_size():
 def test_stages_are_of_equal_length_but_the_last(name, length):
     config = _configs("smt_radius")[name]
     set_epochs(config, 12)  # of 4 or 7 stages
-    assert config.kernel.stage_epochs == length
-    assert config.kernel.patience >= config.epochs == 12
+    assert config.sigma_schedule.max_epochs_per_sigma == length
+    assert config.sigma_schedule.patience >= config.epochs == 12
     assert config.validation_epochs == config.checkpoint_epochs == 1
     with pytest.raises(ValueError, match="3 epochs are too few"):
         set_epochs(_configs("smt_radius")[name], 3)

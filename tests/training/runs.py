@@ -12,7 +12,8 @@ from experiments import smoke_config, smoke_hourglass, smoke_smt, untrained_mode
 
 def train_run(folder, records, *, kill_after=None, make=smoke_config, **changes):
     """Trains; the process ends at once, as if killed, in the step after `kill_after` epochs."""
-    from wing_tf.training import callbacks, fit
+    from wing_tf.training import callbacks
+    from wing_tf.training.run import train
 
     if kill_after is not None:
 
@@ -22,7 +23,7 @@ def train_run(folder, records, *, kill_after=None, make=smoke_config, **changes)
 
         callbacks.StopOnNaN.model_backup = pathlib.Path(folder) / "backup"
         callbacks.StopOnNaN.on_train_batch_end = die
-    fit.train(make(records, **changes), folder)
+    train(make(records, **changes), folder)
 
 
 def split_cpu(devices):
@@ -50,7 +51,8 @@ def refined(records, folder):
     return {
         "precision": "float32", "epochs": 3, "two_stage.first": str(first),
         "two_stage.input_size": 96, "two_stage.margin": 1.8, "two_stage.correct": True,
-        "balance.path": str(balance), "optimizer.frozen_epochs": 1.0, "optimizer.body_rate": 0.5,
+        "balance.path": str(balance), "optimizer.frozen_epochs": 1.0,
+        "optimizer.backbone_rate": 0.5,
     }  # fmt: skip
 
 
@@ -66,7 +68,7 @@ def sgd_steps(folder, records, *, devices, make=smoke_config, **changes):
             **changes,
         },
     )  # fmt: skip
-    from wing_tf.training.build import make_strategy
+    from wing_tf.training.accelerator import make_strategy
 
     strategy = make_strategy()
     assert (strategy.num_replicas_in_sync if strategy else 1) == devices

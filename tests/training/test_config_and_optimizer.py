@@ -11,7 +11,6 @@ from experiments import CONFIGS, load_config, untrained_model
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.models import HEATMAP_MODELS, MODELS
-from wing_tf.training import build
 from wing_tf.training.config import (
     HEATMAP_KEYS,
     LANDMARK_KEYS,
@@ -19,14 +18,16 @@ from wing_tf.training.config import (
     default_config,
     emits_residuals,
 )
+from wing_tf.training.initialization import initialize
 from wing_tf.training.optimizer import (
     WarmUp,
-    decay_weights,
+    add_weight_decay,
     make_optimizer,
     make_schedule,
-    slow_body,
+    slow_backbone,
 )
-from wing_tf.training.stages import make_stage
+from wing_tf.training.tasks import make_task
+from wing_tf.training.trainer import make_trainer
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +91,9 @@ def test_every_config_is_whole_and_takes_a_step(path, train_records, tmp_path):
     if config.model.name in HEATMAP_MODELS:  # the full ones take minutes here
         small = {"input_size": 64, "depth": 2, "features": 8, "inner_features": 16}
         config.model.update(small | {"num_stacks": min(2, config.model.num_stacks)})
-    stage = make_stage(config, train_records)
-    trainer = build.make_trainer(config, stage, 10)
-    build.initialize(config, trainer, train_records)
+    stage = make_task(config, train_records)
+    trainer = make_trainer(config, stage, 10)
+    initialize(config, trainer, train_records)
     batches = training_batches(
         train_records,
         batch_size=config.batch_size,
@@ -110,7 +111,7 @@ def test_every_config_is_whole_and_takes_a_step(path, train_records, tmp_path):
 
 
 _SMT = {"model": {"name": "smt_net"}, "loss": {"name": "bice"}, "heatmap": {"decoder": "argmax"}}
-_SHRINKING = {**_SMT, "kernel": {"temporal_step": 0.5, "last_sigma": 0.5}}
+_SHRINKING = {**_SMT, "sigma_schedule": {"temporal_step": 0.5, "final_sigma": 0.5}}
 _HOURGLASS = {"model": {"name": "hourglass"}, "loss": {"name": "adaptive_wing"}}
 
 
@@ -153,15 +154,27 @@ _HOURGLASS = {"model": {"name": "hourglass"}, "loss": {"name": "adaptive_wing"}}
             {**_HOURGLASS, "loss": {"name": "adaptive_wing", "activation": "sigmoid"}},
             "loss.activation has no effect",
         ),
-        ({**_HOURGLASS, "kernel": {"patience": 3}}, "kernel.patience has no effect"),
-        ({"kernel": {"patience": 3}}, "config.kernel is not for cnn6"),
-        ({**_SMT, "recompute": True}, "recompute has no effect"),
-        ({**_SMT, "kernel": {"spatial_step": 1.5}}, "leaves the last hourglass a sigma of -3"),
-        ({**_SHRINKING, "kernel": {"temporal_step": 0.5, "spatial_step": 0.2}}, "not both"),
-        ({**_SHRINKING, "kernel": {"temporal_step": 0.5, "last_sigma": 2.0}}, r"in \(0, 1.5\]"),
-        ({**_SHRINKING, "kernel": {"temporal_step": 0.5, "patience": 0}}, "patience must be"),
+        (
+            {**_HOURGLASS, "sigma_schedule": {"patience": 3}},
+            "sigma_schedule.patience has no effect",
+        ),
+        ({"sigma_schedule": {"patience": 3}}, "config.sigma_schedule is not for cnn6"),
+        ({**_SMT, "gradient_checkpointing": True}, "gradient_checkpointing has no effect"),
+        (
+            {**_SMT, "sigma_schedule": {"spatial_step": 1.5}},
+            "the last hourglass a sigma of -3",
+        ),
+        ({**_SHRINKING, "sigma_schedule": {"temporal_step": 0.5, "spatial_step": 0.2}}, "both"),
+        (
+            {**_SHRINKING, "sigma_schedule": {"temporal_step": 0.5, "final_sigma": 2.0}},
+            r"in \(0, 1.5\]",
+        ),
+        (
+            {**_SHRINKING, "sigma_schedule": {"temporal_step": 0.5, "patience": 0}},
+            "patience must be",
+        ),
         ({**_SHRINKING, "validation_epochs": 2}, "needs validation_epochs"),
-        ({**_SHRINKING, "kernel": {"temporal_step": 0.8}}, "nothing would shrink"),
+        ({**_SHRINKING, "sigma_schedule": {"temporal_step": 0.8}}, "nothing would shrink"),
         ({**_SHRINKING, "heatmap": {"decoder": "soft_argmax"}}, "has a window of one radius"),
         ({**_SMT, "loss": {"name": "uce", "activation": "sigmoid"}}, "without a minimum"),
     ],
@@ -213,7 +226,7 @@ def test_sgd_decay_is_coupled_and_gives_the_papers_update():
     )
     layer = keras.layers.Dense(1, use_bias=False)
     network = keras.Sequential([keras.Input((1,)), layer])
-    decay_weights(config, network)
+    add_weight_decay(config, network)
     layer.kernel.assign([[2.0]])
     optimizer = make_optimizer(config, 10)
     expected, velocity = 2.0, 0.0
@@ -276,13 +289,13 @@ def test_biases_do_not_decay():
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_the_body_rests_and_then_learns_slowly(name):
     settings = {"name": name, "learning_rate": 0.1, "weight_decay": 0.01, "momentum": 0.0}
-    settings |= {"body_rate": 0.1, "frozen_epochs": 2.0}
+    settings |= {"backbone_rate": 0.1, "frozen_epochs": 2.0}
     config = complete_config({"optimizer": settings, "schedule": {"name": "constant"}})
     body, head = keras.layers.Dense(1, name="features"), keras.layers.Dense(1, name="output")
     network = keras.Sequential([keras.Input((1,)), body, head])
     body.set_weights([np.ones((1, 1)), np.ones(1)])
     optimizer = make_optimizer(config, 3)
-    slow_body(optimizer, network, config, 3)
+    slow_backbone(optimizer, network, config, 3)
     ones = [tf.ones_like(v) for v in network.trainable_variables]
     for _ in range(6):
         before = head.get_weights()[0]

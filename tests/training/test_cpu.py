@@ -4,8 +4,7 @@ import pytest
 import tensorflow as tf
 
 from wing_tf.models import cnn6
-from wing_tf.training.cpu import fuse_update, multiply_small_maps
-from wing_tf.training.device import Plan
+from wing_tf.training.accelerator import ExecutionPlan, fuse_update, multiply_small_maps
 
 
 def _gradients(layer, x):
@@ -38,7 +37,7 @@ def test_small_maps_are_convolved_the_same(dtype, tolerance, shape):
 def test_only_small_maps_of_plain_convolutions_are_changed():
     assert multiply_small_maps(cnn6(68)) == ["conv5"]
     assert multiply_small_maps(cnn6(68, input_size=96)) == []
-    with Plan("bfloat16", compile_step=False, compile_parts=True).dtype_policy():
+    with ExecutionPlan("bfloat16", compile_step=False, compile_parts=True).dtype_policy():
         assert multiply_small_maps(cnn6(68, input_size=96)) == ["conv5"]
         assert multiply_small_maps(cnn6(68, input_size=128)) == []
     image = keras.Input((4, 4, 256))

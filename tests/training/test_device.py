@@ -1,26 +1,28 @@
 import keras
 import pytest
 
-from wing_tf.training import device
+from wing_tf.training import accelerator
+from wing_tf.training.accelerator import ExecutionPlan, plan_execution
 from wing_tf.training.config import complete_config
-from wing_tf.training.device import Plan, plan
 
 
 @pytest.fixture(autouse=True)
 def _no_gpu(monkeypatch):
-    monkeypatch.setattr(device.tf.config, "list_logical_devices", lambda kind: [])
+    monkeypatch.setattr(accelerator.tf.config, "list_logical_devices", lambda kind: [])
 
 
 def _plan(replicas=1, **settings):
-    return plan(complete_config(settings), replicas)
+    return plan_execution(complete_config(settings), replicas)
 
 
 @pytest.mark.parametrize(("has_units", "precision"), [(True, "bfloat16"), (False, "float32")])
 def test_auto_takes_bfloat16_where_there_are_units_for_it(has_units, precision, monkeypatch):
-    monkeypatch.setattr(device, "_cpu_has_bfloat16", lambda: has_units)
-    assert _plan() == Plan(precision, compile_step=False, compile_parts=True)
-    assert _plan(deterministic=True) == Plan("float32", compile_step=False, compile_parts=False)
-    assert _plan(replicas=2) == Plan(precision, compile_step=False, compile_parts=False)
+    monkeypatch.setattr(accelerator, "_cpu_has_bfloat16", lambda: has_units)
+    assert _plan() == ExecutionPlan(precision, compile_step=False, compile_parts=True)
+    assert _plan(deterministic=True) == ExecutionPlan(
+        "float32", compile_step=False, compile_parts=False
+    )
+    assert _plan(replicas=2) == ExecutionPlan(precision, compile_step=False, compile_parts=False)
 
 
 def test_what_is_asked_for_is_done():
@@ -69,9 +71,9 @@ def test_the_cpu_is_asked(flags, environment, has_units, tmp_path, monkeypatch):
     info = tmp_path / "cpuinfo"
     if flags is not None:
         info.write_text(flags)
-    monkeypatch.setattr(device, "_CPU_INFO", info)
+    monkeypatch.setattr(accelerator, "_CPU_INFO", info)
     for name in ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert device._cpu_has_bfloat16() == has_units
+    assert accelerator._cpu_has_bfloat16() == has_units

@@ -8,10 +8,11 @@ from experiments import smoke_config
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.training import build, fit
 from wing_tf.training.config import complete_config
-from wing_tf.training.stages import make_stage
-from wing_tf.training.trainer import LandmarkTrainer
+from wing_tf.training.initialization import initialize
+from wing_tf.training.run import train
+from wing_tf.training.tasks import make_task
+from wing_tf.training.trainer import LandmarkTrainer, make_trainer
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def test_the_step_is_traced_once(jit_compile, synthetic_records, tmp_path, monke
     monkeypatch.setattr(
         LandmarkTrainer, "learn", lambda self, batch: traces.append(1) or learn(self, batch)
     )
-    fit.train(smoke_config(synthetic_records, jit_compile=jit_compile), tmp_path / "run")
+    train(smoke_config(synthetic_records, jit_compile=jit_compile), tmp_path / "run")
     assert len(traces) == 1
 
 
@@ -38,8 +39,8 @@ def test_the_compiled_parts_train_as_the_plain_ones(train_records):
     for jit_compile in ("off", "auto"):
         config.jit_compile = jit_compile
         keras.utils.set_random_seed(0)
-        trainer = build.make_trainer(config, make_stage(config, train_records), 10)
-        build.initialize(config, trainer, train_records)
+        trainer = make_trainer(config, make_task(config, train_records), 10)
+        initialize(config, trainer, train_records)
         batches = training_batches(
             train_records, batch_size=8, num_draws=Augmenter.num_draws, seed=0
         )
@@ -52,7 +53,7 @@ def test_the_compiled_parts_train_as_the_plain_ones(train_records):
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_the_trained_network_computes_in_the_plans_precision(precision, train_records):
     config = complete_config({"precision": precision})
-    network = build.make_trainer(config, make_stage(config, train_records), 10).network
+    network = make_trainer(config, make_task(config, train_records), 10).network
     assert network.get_layer("conv1").compute_dtype == precision
     assert network.get_layer("output").compute_dtype == "float32"
     assert {weight.dtype for weight in network.weights} == {"float32"}

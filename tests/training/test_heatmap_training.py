@@ -15,15 +15,15 @@ from wing_tf.inference import Landmarker
 from wing_tf.losses import AdaptiveWingLoss, HeatmapSquaredError, WeightedLossMap
 from wing_tf.models import heatmap_localizer, stacked_hourglass
 from wing_tf.models.saving import load_network
-from wing_tf.training import fit
-from wing_tf.training.build import make_loss
+from wing_tf.training.accelerator import fuse_batch_norm
 from wing_tf.training.config import complete_config
-from wing_tf.training.cpu import fuse_batch_norm
-from wing_tf.training.stages import make_stage
+from wing_tf.training.run import train
+from wing_tf.training.tasks import make_task
+from wing_tf.training.trainer import make_loss
 
 
 def test_a_heatmap_training_is_saved_judged_and_used(synthetic_records, tmp_path):
-    run = fit.train(smoke_hourglass(synthetic_records), tmp_path / "run")
+    run = train(smoke_hourglass(synthetic_records), tmp_path / "run")
     network, spec = load_network(run)
     assert (spec.input_size, spec.scheme_name) == (64, "ibug_68")
     with (run / "metrics.csv").open() as file:
@@ -79,9 +79,9 @@ def test_a_scheme_without_curves_has_no_boundary(synthetic_records):
         records.scheme, boundary_curves=(), lines=()))  # fmt: skip
     config = complete_config(smoke_hourglass(synthetic_records))
     with pytest.raises(ValueError, match="has no boundary curves"):
-        make_stage(config, bare)
+        make_task(config, bare)
     config.model.update({"boundary": False, "boundary_coordinates": False})
-    assert make_stage(config, bare).curves == ()
+    assert make_task(config, bare).curves == ()
 
 
 def test_fused_batch_norm_is_the_same(tmp_path):

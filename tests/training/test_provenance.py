@@ -11,9 +11,9 @@ from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.model_spec import ModelSpec, read_model_spec
 from wing_tf.models import cnn6
 from wing_tf.models.saving import save_network
-from wing_tf.training import fit
 from wing_tf.training.config import complete_config
-from wing_tf.training.stages import make_stage
+from wing_tf.training.run import train
+from wing_tf.training.tasks import make_task
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def stretched(tmp_path_factory):
 
 def test_the_crop_rule_and_the_faces_go_into_the_model(stretched, tmp_path):
     config = smoke_config(stretched, epochs=1, batch_size=16, crop_margin=0.0)
-    run = fit.train(config, tmp_path / "run")
+    run = train(config, tmp_path / "run")
     spec = read_model_spec(run)
     assert (spec.margin, spec.square) == (1.1, False)
     assert spec.trained_boxes == ("landmark",)
@@ -54,10 +54,10 @@ def test_the_crop_rule_and_the_faces_go_into_the_model(stretched, tmp_path):
     assert report["warnings"] == []
     assert report["nme_mean"] < 0.5
     # The same command goes on: here there is nothing left to do.
-    assert fit.train(config, tmp_path / "run") == run
+    assert train(config, tmp_path / "run") == run
     both = complete_config(smoke_config(stretched, **{"two_stage.first": str(run)}))
     with pytest.raises(ValueError, match="Two stages need square crops"):
-        make_stage(both, open_records(find_shards(str(stretched), "train")))
+        make_task(both, open_records(find_shards(str(stretched), "train")))
 
 
 def test_what_a_model_began_with_is_not_forgotten(synthetic_records, tmp_path):
@@ -70,7 +70,7 @@ def test_what_a_model_began_with_is_not_forgotten(synthetic_records, tmp_path):
 
     def faces(**changes):
         config = complete_config(smoke_config(synthetic_records, **changes))
-        return make_stage(config, records).spec.trained_on
+        return make_task(config, records).spec.trained_on
 
     own = {"synthetic": records.num_faces}
     assert faces() == own

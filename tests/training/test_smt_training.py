@@ -11,11 +11,12 @@ from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.losses import BilateralInhibitionCrossEntropy, SubpixelResidualLoss
 from wing_tf.models.saving import load_network, save_network
-from wing_tf.training import fit
-from wing_tf.training.build import initialize, make_trainer
 from wing_tf.training.config import complete_config
-from wing_tf.training.kernel import ShrinkKernel, kernel_state, radii
-from wing_tf.training.stages import make_stage
+from wing_tf.training.initialization import initialize
+from wing_tf.training.run import train
+from wing_tf.training.sigma_schedule import SigmaSchedule, sigma_state, sigma_values
+from wing_tf.training.tasks import make_task
+from wing_tf.training.trainer import make_trainer
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def _sigmas(run):
 
 @pytest.mark.slow
 def test_the_kernel_shrinks_stage_by_stage(synthetic_records, tmp_path):
-    run = fit.train(smoke_smt(synthetic_records), tmp_path / "run")
+    run = train(smoke_smt(synthetic_records), tmp_path / "run")
     sigmas = _sigmas(run)
     assert sigmas == [1.5, 1.0, 0.5]  # each as long as it may be
     network, _ = load_network(run)
@@ -48,13 +49,14 @@ def test_the_kernel_shrinks_stage_by_stage(synthetic_records, tmp_path):
 def test_a_schedule_that_has_ended_stays_ended(synthetic_records, tmp_path, capsys):
     config = smoke_smt(synthetic_records)
     config.update_from_flattened_dict(
-        {"epochs": 12, "kernel.patience": 1, "kernel.stage_epochs": 0, "kernel.last_sigma": 1.0,
+        {"epochs": 12, "sigma_schedule.patience": 1, "sigma_schedule.max_epochs_per_sigma": 0,
+         "sigma_schedule.final_sigma": 1.0,
          "optimizer.learning_rate": 1e-12}
     )  # fmt: skip
-    run = fit.train(config, tmp_path / "run")
+    run = train(config, tmp_path / "run")
     length = len(_sigmas(run))
     assert length < 12  # nothing is learnt: scores go up and down with the batch statistics
-    fit.train(config, tmp_path / "run")
+    train(config, tmp_path / "run")
     assert "holds a finished training" in capsys.readouterr().out
     assert len(_sigmas(run)) == length
 
@@ -64,7 +66,7 @@ def test_the_loss_is_that_of_maps_and_residuals_of_every_stack(synthetic_records
     changes = {"residual.weight": 0.5, "heatmap.decoder": "argmax"}
     config = complete_config(smoke_smt(synthetic_records, **changes))
     config.precision, config.jit_compile = "float32", "off"
-    trainer = make_trainer(config, make_stage(config, records), 10)
+    trainer = make_trainer(config, make_task(config, records), 10)
     faces = _faces(records, trainer.augmenter)
     image, targets, weights = trainer.augmenter(faces)
     stacks = trainer(image, training=False)
@@ -108,14 +110,14 @@ def test_the_next_stage_goes_on_from_the_best_weights(synthetic_records, records
     """Scripted scores: patience ends the first stage, length the second, no gain the training."""
     config = complete_config(smoke_smt(synthetic_records))
     config.precision, config.jit_compile = "float32", "off"
-    trainer = make_trainer(config, make_stage(config, records), 10)
+    trainer = make_trainer(config, make_task(config, records), 10)
     trainer.optimizer.iterations.assign(1)  # or the averages would not count
     head = trainer.network.get_layer("stack2_maps").bias
     (average,) = (
         a for a, v in zip(trainer.optimizer._model_variables_moving_average,
                           trainer.trainable_variables, strict=True) if v is head
     )  # fmt: skip
-    callback = ShrinkKernel(tmp_path, step=0.5, last=0.1, patience=2, stage_epochs=4)
+    callback = SigmaSchedule(tmp_path, step=0.5, last=0.1, patience=2, max_epochs_per_sigma=4)
     callback.set_model(trainer)
     trainer.stop_training = False
 
@@ -135,7 +137,7 @@ def test_the_next_stage_goes_on_from_the_best_weights(synthetic_records, records
     # Epoch 7 was its stage's best when the length ended it, if worse than the stage before.
     assert seen[7] == (1.0, 7.0, 7.0)
     assert trainer.stop_training
-    state = kernel_state(trainer)
+    state = sigma_state(trainer)
     assert (state.sigma, state.done) == (0.5, 1.0)
     assert state.former == pytest.approx(0.3)
 
@@ -145,7 +147,7 @@ def test_a_saved_network_is_taken_over_but_for_what_only_earlier_stacks_emit(
 ):
     config = complete_config(smoke_smt(synthetic_records))
     config.precision, config.jit_compile = "float32", "off"
-    stage = make_stage(config, records)
+    stage = make_task(config, records)
     first, second = stage.network(), make_trainer(config, stage, 10)
     save_network(stage.whole(first), tmp_path / "first.keras", stage.spec)
     config.init_from = str(tmp_path / "first.keras")
@@ -161,35 +163,37 @@ def test_a_saved_network_is_taken_over_but_for_what_only_earlier_stacks_emit(
 
 
 def test_a_schedule_ends_at_its_last_radius_or_above():
-    assert radii(4.0, 1.0, 1.0) == [4.0, 3.0, 2.0, 1.0]
-    assert radii(2.0, 0.3, 0.5) == pytest.approx([2.0, 1.7, 1.4, 1.1, 0.8, 0.5])
-    assert radii(2.0, 1.0, 0.5) == [2.0, 1.0]
-    assert radii(2.0, 0.0, 1.0) == [2.0]
+    assert sigma_values(4.0, 1.0, 1.0) == [4.0, 3.0, 2.0, 1.0]
+    assert sigma_values(2.0, 0.3, 0.5) == pytest.approx([2.0, 1.7, 1.4, 1.1, 0.8, 0.5])
+    assert sigma_values(2.0, 1.0, 0.5) == [2.0, 1.0]
+    assert sigma_values(2.0, 0.0, 1.0) == [2.0]
 
 
 @pytest.mark.parametrize(
     ("kernel", "drawn", "read"),
     [
         ({}, [1.5], 1.5),
-        ({"temporal_step": 0.5, "last_sigma": 0.5}, [1.5], 0.5),
+        ({"temporal_step": 0.5, "final_sigma": 0.5}, [1.5], 0.5),
         ({"spatial_step": 0.5}, [1.5, 1.0], 1.0),
     ],
 )
 def test_maps_are_read_with_the_radius_that_they_end_with(
     synthetic_records, records, kernel, drawn, read
 ):
-    still = {"temporal_step": 0.0, "last_sigma": 1.0, "stage_epochs": 0}
+    still = {"temporal_step": 0.0, "final_sigma": 1.0, "max_epochs_per_sigma": 0}
     config = smoke_smt(synthetic_records)
-    config.update_from_flattened_dict({f"kernel.{k}": v for k, v in (still | kernel).items()})
+    config.update_from_flattened_dict(
+        {f"sigma_schedule.{k}": v for k, v in (still | kernel).items()}
+    )
     config = complete_config(config)
     config.precision, config.jit_compile = "float32", "off"
-    stage = make_stage(config, records)
+    stage = make_task(config, records)
     trainer = make_trainer(config, stage, 10)
     whole = stage.whole(trainer.network)
     assert whole.get_layer("decode").codec.sigma == pytest.approx(read)
     faces = _faces(records, trainer.augmenter)
-    if trainer.kernel_state is not None:
-        faces = faces | {"sigma": np.asarray(trainer.kernel_state)[0]}
+    if trainer.sigma_state is not None:
+        faces = faces | {"sigma": np.asarray(trainer.sigma_state)[0]}
     _, targets, weights = trainer.augmenter(faces)
     maps = targets["maps"] if isinstance(targets["maps"], list) else [targets["maps"]]
     for sigma, values in zip(drawn, maps, strict=True):
@@ -200,7 +204,8 @@ def test_maps_are_read_with_the_radius_that_they_end_with(
 
 @pytest.mark.slow
 def test_the_spatial_schedule_trains(synthetic_records, tmp_path):
-    changes = {"kernel.temporal_step": 0.0, "kernel.last_sigma": 1.0, "kernel.stage_epochs": 0,
-               "kernel.spatial_step": 0.5, "epochs": 1}  # fmt: skip
-    run = fit.train(smoke_smt(synthetic_records, **changes), tmp_path / "run")
+    changes = {"sigma_schedule.temporal_step": 0.0, "sigma_schedule.final_sigma": 1.0,
+               "sigma_schedule.max_epochs_per_sigma": 0,
+               "sigma_schedule.spatial_step": 0.5, "epochs": 1}  # fmt: skip
+    run = train(smoke_smt(synthetic_records, **changes), tmp_path / "run")
     assert load_network(run)[0].output["scores"].shape == (None, 68)

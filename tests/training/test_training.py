@@ -13,12 +13,18 @@ from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.models import cnn6
 from wing_tf.models.saving import load_network
-from wing_tf.training import build, fit
-from wing_tf.training.callbacks import StopOnNaN, averaged_weights, cut_log
+from wing_tf.training.callbacks import StopOnNaN, averaged_weights, truncate_log
 from wing_tf.training.config import complete_config, default_config
-from wing_tf.training.output_init import augmented_shapes, initialize_output
-from wing_tf.training.run_dir import RunDir
-from wing_tf.training.stages import make_stage
+from wing_tf.training.initialization import (
+    augmented_shapes,
+    initialize_output,
+    take_over,
+    warn_if_normalized,
+)
+from wing_tf.training.run import train
+from wing_tf.training.run_folder import RunFolder
+from wing_tf.training.tasks import make_task
+from wing_tf.training.trainer import make_trainer
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +35,7 @@ def train_records(synthetic_records):
 @pytest.fixture(scope="module")
 def run(synthetic_records, tmp_path_factory):
     """A finished smoke run."""
-    return fit.train(smoke_config(synthetic_records), tmp_path_factory.mktemp("runs") / "run")
+    return train(smoke_config(synthetic_records), tmp_path_factory.mktemp("runs") / "run")
 
 
 # -- the output layer's start
@@ -95,15 +101,15 @@ def test_judging_less_often_changes_nothing_else(synthetic_records, tmp_path):
             synthetic_records, epochs=3, validation_epochs=every, checkpoint_epochs=3,
             precision="float32",
         )  # fmt: skip
-        run = fit.train(config, tmp_path / name)
+        run = train(config, tmp_path / name)
         rows.append([row.split(",") for row in (run / "metrics.csv").read_text().split()])
     often, seldom = (np.array(part[1:], float) for part in rows)
     np.testing.assert_allclose(seldom[:, :2], often[:, :2], rtol=1e-6)  # epoch and loss
     # The second one is judged by its period, the last one always.
     np.testing.assert_array_equal(np.isnan(seldom[:, 2]), [True, False, False])
     np.testing.assert_allclose(seldom[1:, 2], often[1:, 2], rtol=1e-5)
-    assert cut_log(tmp_path / "seldom" / "metrics.csv", 2) == seldom[1, 2]
-    assert cut_log(tmp_path / "seldom" / "metrics.csv", 1) == math.inf
+    assert truncate_log(tmp_path / "seldom" / "metrics.csv", 2) == seldom[1, 2]
+    assert truncate_log(tmp_path / "seldom" / "metrics.csv", 1) == math.inf
 
 
 def test_a_training_goes_on_in_its_precision(run, synthetic_records):
@@ -111,37 +117,37 @@ def test_a_training_goes_on_in_its_precision(run, synthetic_records):
     assert began in ("float32", "bfloat16")
     other = {"float32": "bfloat16", "bfloat16": "float32"}[began]
     with pytest.raises(ValueError, match=f"config.precision is '{began}' there, '{other}' here"):
-        fit.train(smoke_config(synthetic_records, precision=other), run)
+        train(smoke_config(synthetic_records, precision=other), run)
 
 
 def test_a_finished_run_is_left_alone(run, synthetic_records, capsys):
     before = (run / "checkpoints" / "best.keras").read_bytes()
-    fit.train(smoke_config(synthetic_records), run)
+    train(smoke_config(synthetic_records), run)
     assert "finished training of 2 epochs" in capsys.readouterr().out
     assert (run / "checkpoints" / "best.keras").read_bytes() == before
 
 
 def test_another_config_in_the_same_folder_is_refused(run, synthetic_records):
     with pytest.raises(ValueError, match=r"config.batch_size is 16 there, 8 here"):
-        fit.train(smoke_config(synthetic_records, batch_size=8), run)
+        train(smoke_config(synthetic_records, batch_size=8), run)
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match="not empty and holds no training"):
-        RunDir(tmp_path).open(default_config())
+        RunFolder(tmp_path).open(default_config())
     with pytest.raises(ValueError, match="must be a folder"):
-        RunDir(tmp_path / "thesis.tex").open(default_config())
+        RunFolder(tmp_path / "thesis.tex").open(default_config())
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 def test_rows_after_the_backup_are_cut(tmp_path):
     path = tmp_path / "metrics.csv"
-    assert cut_log(path, 3) == math.inf
+    assert truncate_log(path, 3) == math.inf
     path.write_text("")  # stopped within the first epoch
-    assert cut_log(path, 0) == math.inf
+    assert truncate_log(path, 0) == math.inf
     path.write_text("epoch,loss,val_nme\n0,3,.3\n1,2,.2\n2,1,.1\n3,1")
-    assert cut_log(path, 2) == 0.2
+    assert truncate_log(path, 2) == 0.2
     assert path.read_text().split() == ["epoch,loss,val_nme", "0,3,.3", "1,2,.2"]
 
 
@@ -159,7 +165,7 @@ def test_rows_after_the_backup_are_cut(tmp_path):
     ids=["float16", "bfloat16", "sgd", "streamed"],
 )
 def test_variants_train(changes, synthetic_records, tmp_path):
-    run = fit.train(smoke_config(synthetic_records, epochs=1, **changes), tmp_path / "run")
+    run = train(smoke_config(synthetic_records, epochs=1, **changes), tmp_path / "run")
     network, _ = load_network(run)
     assert network.get_layer("conv1").compute_dtype == "float32"
     assert all(np.isfinite(w).all() for w in network.get_weights())
@@ -167,11 +173,11 @@ def test_variants_train(changes, synthetic_records, tmp_path):
 
 def test_init_from_takes_over_all_but_another_mark_ups_output(run):
     other = cnn6(98, input_size=32)
-    copied, left = build.take_over(other, load_network(run)[0])
+    copied, left = take_over(other, load_network(run)[0])
     assert left == ["output"]
     assert copied == [*(f"conv{i}" for i in range(1, 6)), "features"]
     same = cnn6(68, input_size=32)
-    assert build.take_over(same, load_network(run)[0])[1] == []
+    assert take_over(same, load_network(run)[0])[1] == []
     for a, b in zip(same.get_weights(), load_network(run)[0].get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -190,7 +196,7 @@ def test_several_record_sets_are_trained_together(synthetic_records, tmp_path, c
         num_processes=0,
     )
     config = smoke_config(f"{synthetic_records},{more}", epochs=1)
-    fit.train(config, tmp_path / "run")
+    train(config, tmp_path / "run")
     first = open_records(find_shards(str(synthetic_records), "train")).num_faces
     second = open_records(find_shards(str(more), "train")).num_faces
     assert f"{first + second} training" in capsys.readouterr().out
@@ -199,12 +205,12 @@ def test_several_record_sets_are_trained_together(synthetic_records, tmp_path, c
 def test_validation_faces_are_never_trained_on(synthetic_records, tmp_path):
     config = smoke_config(f"{synthetic_records}/train-*")
     with pytest.raises(ValueError, match="training and validation share"):
-        fit.train(config, tmp_path / "run")
+        train(config, tmp_path / "run")
 
 
 def test_a_batch_larger_than_the_data_is_refused(synthetic_records, tmp_path):
     with pytest.raises(ValueError, match="batch_size=1000 is more than the"):
-        fit.train(smoke_config(synthetic_records, batch_size=1000), tmp_path / "run")
+        train(smoke_config(synthetic_records, batch_size=1000), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -222,7 +228,7 @@ def test_a_batch_larger_than_the_data_is_refused(synthetic_records, tmp_path):
 )
 def test_a_mistake_leaves_no_run_folder_behind(changes, message, synthetic_records, tmp_path):
     with pytest.raises(ValueError, match=message):
-        fit.train(smoke_config(synthetic_records, **changes), tmp_path / "run")
+        train(smoke_config(synthetic_records, **changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -264,7 +270,7 @@ def test_nan_stops_with_advice_and_saves_nothing_bad(synthetic_records, tmp_path
         **{"optimizer.learning_rate": 1e30, "optimizer.clip_norm": 0.0, "optimizer.name": "sgd"},
     )
     with pytest.raises(FloatingPointError, match="Try a smaller config.optimizer.learning_rate"):
-        fit.train(config, tmp_path / "run")
+        train(config, tmp_path / "run")
     assert list((tmp_path / "run" / "backup").iterdir()) == []
     assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
     with pytest.raises(FloatingPointError):
@@ -278,7 +284,7 @@ def test_averaged_weights_are_put_back(precision, train_records):
             {"optimizer": {"ema": 0.5}, "batch_size": 8, "precision": precision}
         )
     )
-    trainer = build.make_trainer(config, make_stage(config, train_records), 10)
+    trainer = make_trainer(config, make_task(config, train_records), 10)
     batches = training_batches(train_records, batch_size=8, num_draws=Augmenter.num_draws, seed=0)
     trainer.fit(batches, steps_per_epoch=2, verbose=0, shuffle=False, callbacks=[_Halfway()])
 
@@ -296,6 +302,6 @@ class _Halfway(keras.callbacks.Callback):
 
 def test_targets_scaled_to_one_are_warned_of(caplog):
     shapes = np.random.default_rng(0).uniform(0, 1, (10, 68, 2))
-    assert build.warn_if_normalized(shapes - [3, 27])
+    assert warn_if_normalized(shapes - [3, 27])
     assert "only a scaled L1" in caplog.text
-    assert not build.warn_if_normalized(shapes * 64)
+    assert not warn_if_normalized(shapes * 64)

@@ -9,11 +9,11 @@ from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.models import cnn6, cnn7
 from wing_tf.models.saving import load_network, save_network
-from wing_tf.training import fit
-from wing_tf.training.build import take_over
+from wing_tf.training.accelerator import ExecutionPlan
 from wing_tf.training.config import complete_config
-from wing_tf.training.device import Plan
-from wing_tf.training.stages import make_stage
+from wing_tf.training.initialization import take_over
+from wing_tf.training.run import train
+from wing_tf.training.tasks import make_task
 
 SECOND = {"two_stage.input_size": 96, "model.name": "cnn7", "model.input_size": 64,
           "model.width": 0.1, "two_stage.margin": 1.8}  # fmt: skip
@@ -33,7 +33,7 @@ def test_a_second_stage_trains_and_both_are_saved(
 ):
     changes = SECOND | {"two_stage.first": first, "two_stage.correct": correct}
     changes["two_stage.simulated_error"] = simulated_error
-    run = fit.train(smoke_config(synthetic_records, **changes), tmp_path / "run")
+    run = train(smoke_config(synthetic_records, **changes), tmp_path / "run")
     network, spec = load_network(run)
     assert (spec.input_size, spec.margin) == (96, 1.8)
     assert network.name == "two_stage"
@@ -55,7 +55,7 @@ def test_a_second_stage_trains_and_both_are_saved(
 
 def test_a_copy_in_another_precision(first):
     network, _ = load_network(first)
-    copy = Plan("bfloat16", compile_step=False, compile_parts=False).copy(network)
+    copy = ExecutionPlan("bfloat16", compile_step=False, compile_parts=False).copy(network)
     assert copy.get_layer("conv1").compute_dtype == "bfloat16"
     for name in ("to_unit_range", "output", "landmarks"):
         assert copy.get_layer(name).compute_dtype == "float32"
@@ -71,7 +71,7 @@ def test_a_second_stage_goes_on_from_a_two_stage_file(first, synthetic_records):
         {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
          "model": {"name": "cnn7", "input_size": 64, "width": 0.1}}
     )  # fmt: skip
-    stage = make_stage(config, records)
+    stage = make_task(config, records)
     keras.utils.set_random_seed(0)
     trained, fresh = stage.network(), stage.network()
     copied, left = take_over(fresh, stage.whole(trained))
@@ -88,7 +88,7 @@ def test_both_stages_may_be_of_one_kind(first, synthetic_records):
         {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
          "model": {"name": "cnn6", "input_size": 64, "width": 0.1}}
     )  # fmt: skip
-    stage = make_stage(config, records)
+    stage = make_task(config, records)
     assert stage.whole(stage.network()).output_shape == (None, 68, 2)
 
 
@@ -96,12 +96,12 @@ def test_what_does_not_fit_is_refused(first, synthetic_records):
     records = open_records(find_shards(str(synthetic_records), "train"))
     config = complete_config({"two_stage": {"first": first, "margin": 1.15}})
     with pytest.raises(ValueError, match="two_stage.margin=1.15 must be at least"):
-        make_stage(config, records)
+        make_task(config, records)
     config = complete_config(
         {"two_stage": {"first": first, "input_size": 64}, "model": {"input_size": 128}}
     )
     with pytest.raises(ValueError, match="leaves 46 pixels"):
-        make_stage(config, records)
+        make_task(config, records)
 
 
 def test_a_two_stage_network_is_no_first_stage(first, synthetic_records, tmp_path):
@@ -110,11 +110,11 @@ def test_a_two_stage_network_is_no_first_stage(first, synthetic_records, tmp_pat
         {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
          "model": {"name": "cnn7", "input_size": 64, "width": 0.1}}
     )  # fmt: skip
-    stage = make_stage(config, records)
+    stage = make_task(config, records)
     save_network(stage.whole(stage.network()), tmp_path / "both.keras", stage.spec)
     config.two_stage.first = str(tmp_path / "both.keras")
     with pytest.raises(ValueError, match="must be of one stage"):
-        make_stage(config, records)
+        make_task(config, records)
 
 
 def test_layers_behind_one_that_does_not_fit_are_not_taken_over():

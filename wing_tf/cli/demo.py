@@ -46,7 +46,7 @@ def main() -> None:
     from wing_tf.evaluation.report import format_report
     from wing_tf.geometry import landmark_box
     from wing_tf.inference import Landmarker
-    from wing_tf.training.fit import train
+    from wing_tf.training.run import train
     from wing_tf.utils.image_files import save_image
     from wing_tf.visualization import contact_sheet, draw_landmarks
 

@@ -26,7 +26,7 @@ def main() -> None:
     config = _CONFIG.value
     config.keys()  # raises where the file could not be loaded, before TensorFlow is imported
 
-    from wing_tf.training.fit import train
+    from wing_tf.training.run import train
 
     if _INIT_FROM.value:
         with config.unlocked():

@@ -18,8 +18,8 @@ def resnet50(
     """Returns ResNet-50 with its 1000 classes replaced by landmarks, as in the Wing paper.
 
     The images are prepared inside the graph as the published weights need it: blue, green, red,
-    each less its mean over ImageNet. Fine-tune with a smaller rate for the body
-    (``config.optimizer.body_rate``) or let it rest at first (``config.optimizer.frozen_epochs``).
+    each less its mean over ImageNet. Fine-tune with a smaller rate for the backbone
+    (``config.optimizer.backbone_rate``) or freeze it at first (``config.optimizer.frozen_epochs``).
 
     Args:
         num_landmarks: K.

@@ -10,9 +10,10 @@ import ml_collections
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import RecordSet
 from wing_tf.models import HEATMAP_MODELS
-from wing_tf.training.build import initialize, make_trainer
 from wing_tf.training.config import emits_residuals
-from wing_tf.training.stages import make_stage
+from wing_tf.training.initialization import initialize
+from wing_tf.training.tasks import make_task
+from wing_tf.training.trainer import make_trainer
 from wing_tf.utils.atomic import write_text
 
 _UNTIMED_STEPS, _TIMED_SECONDS = 5, 15.0
@@ -68,7 +69,7 @@ def planned_epochs(
 
 def _faces_per_second(config: ml_collections.ConfigDict, records: RecordSet) -> float:
     """Trains for some seconds on one device and forgets it."""
-    stage = make_stage(config, records)
+    stage = make_task(config, records)
     trainer = make_trainer(config, stage, 100)
     initialize(config, trainer, records)
     batches = training_batches(

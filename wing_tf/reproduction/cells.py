@@ -28,7 +28,7 @@ from wing_tf.reproduction.cell_setup import file_name, fingerprint, merged, plai
 from wing_tf.reproduction.recipes import cell_config, set_epochs
 from wing_tf.reproduction.table import Cell, Table
 from wing_tf.training.config import default_config
-from wing_tf.training.fit import train
+from wing_tf.training.run import train
 from wing_tf.utils.atomic import write_text
 
 MARGIN_DISTANCES = (1, 2, 3, 4, 6, 8, 12)
@@ -287,7 +287,7 @@ class CellRunner:
         if cell.overrides.get("model.name") == "resnet50":
             overrides["model.weights"] = settings.resnet_weights
             if settings.resnet_weights:
-                overrides["optimizer.body_rate"] = 0.1
+                overrides["optimizer.backbone_rate"] = 0.1
         config = cell_config(
             cell,
             recipe=settings.recipe,

@@ -11,7 +11,7 @@ import ml_collections
 
 from wing_tf.reproduction.table import Cell
 from wing_tf.training.config import complete_config, default_config
-from wing_tf.training.kernel import radii
+from wing_tf.training.sigma_schedule import sigma_values
 
 # CNN-6 at 64 px with the Wing paper's augmentation.
 _AUGMENT = {"flip": 0.5, "rotation_deg": 30.0, "box_jitter": 0.05, "blur": 0.5}
@@ -204,11 +204,11 @@ def set_epochs(config: ml_collections.ConfigDict, epochs: int) -> None:
     config.schedule.boundaries = tuple(sorted({b for b in boundaries if 0 < b < epochs}))
     config.epochs = epochs
     config.validation_epochs = config.checkpoint_epochs = max(1, epochs // 20)
-    kernel = config.kernel
+    kernel = config.sigma_schedule
     if kernel.temporal_step:
         # Stages of equal length, the last takes the rest: the budget's, not the patience's.
-        stages = len(radii(config.heatmap.sigma, kernel.temporal_step, kernel.last_sigma))
+        stages = len(sigma_values(config.heatmap.sigma, kernel.temporal_step, kernel.final_sigma))
         if epochs < stages:
             raise ValueError(f"{epochs} epochs are too few for the {stages} stages of the radius.")
-        kernel.stage_epochs, kernel.patience = epochs // stages, epochs
+        kernel.max_epochs_per_sigma, kernel.patience = epochs // stages, epochs
         config.validation_epochs = config.checkpoint_epochs = 1

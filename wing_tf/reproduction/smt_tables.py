@@ -1,9 +1,9 @@
 """Which trainings the SMT-Net paper's tables consist of, and the numbers that it prints.
 
 The printed numbers are x 1e-2, inter-ocular NME on the challenging sub-set of 300-W, of two
-hourglasses at 256 px. The paper's radii are in pixels of a map of 64; here maps are half as large,
-and so are the radii: a cell that is named after the paper's 4 draws with 2. Where the radius is not
-the question it is 2 of a map of 64.
+hourglasses at 256 px. The paper's sigmas are in pixels of a map of 64; here maps are half as
+large, and so are the sigmas: a cell that is named after the paper's 4 draws with 2. Where sigma is
+not the question it is 2 of a map of 64.
 """
 
 from typing import Any
@@ -25,10 +25,13 @@ def _radius() -> Table:
     first = {"heatmap.sigma": _SCALE * _PAPER_SIGMA}
 
     def temporal(step: float) -> dict[str, Any]:
-        return first | {"kernel.temporal_step": _SCALE * step, "kernel.last_sigma": _SCALE * 1.0}
+        return first | {
+            "sigma_schedule.temporal_step": _SCALE * step,
+            "sigma_schedule.final_sigma": _SCALE * 1.0,
+        }
 
     def spatial(step: float) -> dict[str, Any]:
-        return first | {"kernel.spatial_step": _SCALE * step}
+        return first | {"sigma_schedule.spatial_step": _SCALE * step}
 
     def cell(name: str, overrides: dict[str, Any], printed: float | None = None) -> Cell:
         published = {} if printed is None else {"challenge": printed}
@@ -49,7 +52,7 @@ def _radius() -> Table:
         baseline="sigma 4",
         notes=(
             _CHALLENGE,
-            "Names have the paper's radii, of a map of 64 px. A radius in time falls to sigma 1 in "
+            "Names have the paper's sigmas, of a map of 64 px. A sigma in time falls to sigma 1 in "
             "stages of equal length, of which the last takes what is left of the budget; the paper "
             "goes on for as long as it helps.",
         ),

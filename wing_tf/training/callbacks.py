@@ -39,7 +39,7 @@ def averaged_weights(trainer: keras.Model) -> Iterator[None]:
             variable.assign(value)
 
 
-def restart_averages(trainer: keras.Model) -> None:
+def reset_averages(trainer: keras.Model) -> None:
     """Sets the moving averages of the weights, if there are any, to the weights."""
     optimizer = getattr(trainer.optimizer, "inner_optimizer", trainer.optimizer)
     if optimizer.use_ema:
@@ -250,7 +250,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         super().on_epoch_end(epoch, {k: v for k, v in (logs or {}).items() if not math.isnan(v)})
 
 
-def cut_log(path: pathlib.Path, num_epochs: int) -> float:
+def truncate_log(path: pathlib.Path, num_epochs: int) -> float:
     """Drops the rows of ``metrics.csv`` after an epoch; returns the best score that is left.
 
     Epochs that were logged but not backed up are run, and logged, again.

@@ -15,8 +15,8 @@ from wing_tf.losses import COORDINATE_LOSSES, CROSS_ENTROPY_LOSSES, HEATMAP_LOSS
 from wing_tf.losses.cross_entropy import ACTIVATIONS
 from wing_tf.losses.weighted_map import MASK_TYPES
 from wing_tf.models import HEATMAP_MODELS, MODELS
-from wing_tf.training.device import PRECISIONS
-from wing_tf.training.kernel import radii
+from wing_tf.training.accelerator import PRECISIONS
+from wing_tf.training.sigma_schedule import sigma_values
 from wing_tf.utils.did_you_mean import did_you_mean
 
 SCHEDULES = ("cosine", "exponential", "piecewise", "constant")
@@ -25,12 +25,13 @@ BALANCE_USES = ("duplicate", "weight")
 
 # What only networks that emit landmarks, or only those that emit heatmaps, have a use for.
 LANDMARK_KEYS = (
-    "two_stage", "output_init", "optimizer.body_rate", "optimizer.frozen_epochs", "loss.width",
+    "two_stage", "output_init", "optimizer.backbone_rate", "optimizer.frozen_epochs", "loss.width",
     "loss.curvature",
 )  # fmt: skip
 HEATMAP_KEYS = (
-    "heatmap", "kernel", "residual", "recompute", "loss.activation", "loss.alpha", "loss.omega",
-    "loss.epsilon", "loss.theta", "loss.map", "loss.map_weight", "loss.map_threshold",
+    "heatmap", "sigma_schedule", "residual", "gradient_checkpointing", "loss.activation",
+    "loss.alpha", "loss.omega", "loss.epsilon", "loss.theta", "loss.map", "loss.map_weight",
+    "loss.map_threshold",
 )  # fmt: skip
 
 _NO_AUGMENTATION = dataclasses.asdict(Augmentation())
@@ -76,13 +77,13 @@ def default_config() -> ml_collections.ConfigDict:
                 "log_error": False,  # log the training maps' squared error, all and foreground
             },
             # How heatmap.sigma, the kernel's radius, shrinks; heatmap pixels.
-            "kernel": {
+            "sigma_schedule": {
                 "spatial_step": 0.0,  # each hourglass's is smaller than the one before's by this
-                # In time: see `wing_tf.training.kernel.ShrinkKernel`.
+                # In time: see `wing_tf.training.sigma_schedule.SigmaSchedule`.
                 "temporal_step": 0.0,  # 0: it stays
-                "last_sigma": 1.0,
+                "final_sigma": 1.0,
                 "patience": 10,  # epochs without a better validation that end a stage
-                "stage_epochs": 0,  # the length that ends a stage all the same; 0: none
+                "max_epochs_per_sigma": 0,  # the length that ends a stage all the same; 0: none
             },
             # Of networks that emit residuals: see `wing_tf.losses.SubpixelResidualLoss`.
             "residual": {"theta": 0.5, "weight": 1.0},
@@ -102,7 +103,7 @@ def default_config() -> ml_collections.ConfigDict:
             },
             "normalizer": "",  # of the validation NME; the scheme's own if empty
             # Landmarks moved on purpose, see `wing_tf.data.label_noise.LabelNoise`.
-            "label_noise": {"share": 0.0, "distance": 0.0},
+            "label_noise": {"fraction": 0.0, "distance": 0.0},
             # The crop's side over the face box's longer side; 0: what the records' crop rule says.
             "crop_margin": 1.15,
             "augment": dict(_NO_AUGMENTATION),
@@ -129,7 +130,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "weight_decay": 0.0,
                 "clip_norm": 0.0,  # of all gradients together; 0: off
                 "ema": 0.0,  # decay of the weights' moving average; 0: off
-                "body_rate": 1.0,  # share of the rate for all but the output layer
+                "backbone_rate": 1.0,  # share of the rate for all but the output layer
                 "frozen_epochs": 0.0,  # for how long all but the output layer rests
             },
             "schedule": {
@@ -145,7 +146,7 @@ def default_config() -> ml_collections.ConfigDict:
             "init_from": "",  # a model to start from, also one with another scheme
             # Keep what goes from hourglass to hourglass only, and compute the rest again for the
             # gradients: less memory, a quarter more time.
-            "recompute": False,
+            "gradient_checkpointing": False,
             # Of activations: "float32", "bfloat16", "float16", or "auto": what the device is
             # fastest in, float16 excepted. Weights and the saved network are always float32.
             "precision": "auto",
@@ -247,9 +248,10 @@ def _check(config: ml_collections.ConfigDict) -> None:
     for key in (
         "seed", "output_init", "num_images", "schedule.warmup_epochs", "schedule.final_ratio",
         "optimizer.weight_decay", "optimizer.clip_norm", "optimizer.momentum",
-        "optimizer.body_rate", "optimizer.frozen_epochs", "two_stage.simulated_error",
-        "kernel.spatial_step", "kernel.temporal_step", "kernel.stage_epochs", "residual.theta",
-        "residual.weight",
+        "optimizer.backbone_rate", "optimizer.frozen_epochs", "two_stage.simulated_error",
+        "sigma_schedule.spatial_step", "sigma_schedule.temporal_step",
+        "sigma_schedule.max_epochs_per_sigma",
+        "residual.theta", "residual.weight",
     ):  # fmt: skip
         value = _at(config, key)
         if not value >= 0:
@@ -313,39 +315,40 @@ def _check_heatmaps(config: ml_collections.ConfigDict, default: ml_collections.C
             raise ValueError(
                 f"config.heatmap.{key} must be positive. Received: {config.heatmap[key]}."
             )
-    kernel, sigma = config.kernel, config.heatmap.sigma
+    kernel, sigma = config.sigma_schedule, config.heatmap.sigma
     residuals = emits_residuals(config)
     smallest = sigma - kernel.spatial_step * (config.model.num_stacks - 1)
     if not smallest > 0:
         raise ValueError(
-            f"config.kernel.spatial_step={kernel.spatial_step:g} leaves the last hourglass a sigma "
-            f"of {smallest:g}."
+            f"config.sigma_schedule.spatial_step={kernel.spatial_step:g} leaves the last "
+            f"hourglass a sigma of {smallest:g}."
         )
     if kernel.temporal_step:
         if kernel.spatial_step:
-            raise ValueError("config.kernel: take temporal_step or spatial_step, not both.")
-        if not 0 < kernel.last_sigma <= sigma:
+            raise ValueError("config.sigma_schedule: take temporal_step or spatial_step, not both.")
+        if not 0 < kernel.final_sigma <= sigma:
             raise ValueError(
-                f"config.kernel.last_sigma must be in (0, {sigma:g}]. "
-                f"Received: {kernel.last_sigma:g}."
+                f"config.sigma_schedule.final_sigma must be in (0, {sigma:g}]. "
+                f"Received: {kernel.final_sigma:g}."
             )
-        if len(radii(sigma, kernel.temporal_step, kernel.last_sigma)) < 2:
+        if len(sigma_values(sigma, kernel.temporal_step, kernel.final_sigma)) < 2:
             raise ValueError(
-                f"config.kernel.temporal_step={kernel.temporal_step:g} leaves no radius between "
-                f"{sigma:g} and {kernel.last_sigma:g}: nothing would shrink."
+                f"config.sigma_schedule.temporal_step={kernel.temporal_step:g} leaves no radius "
+                f"between {sigma:g} and {kernel.final_sigma:g}: nothing would shrink."
             )
         if config.heatmap.decoder == "soft_argmax":
             raise ValueError(
                 "config.heatmap.decoder='soft_argmax' has a window of one radius, and "
-                "config.kernel.temporal_step changes it. Take another decoder."
+                "config.sigma_schedule.temporal_step changes it. Take another decoder."
             )
         if kernel.patience < 1:
             raise ValueError(
-                f"config.kernel.patience must be at least 1. Received: {kernel.patience}."
+                f"config.sigma_schedule.patience must be at least 1. Received: {kernel.patience}."
             )
         if config.validation_epochs != 1 or config.checkpoint_epochs != 1:
             raise ValueError(
-                "config.kernel.temporal_step needs validation_epochs and checkpoint_epochs of 1."
+                "config.sigma_schedule.temporal_step needs validation_epochs and "
+                "checkpoint_epochs of 1."
             )
     if (config.loss.name, config.loss.activation) == ("uce", "sigmoid"):
         raise ValueError(
@@ -353,11 +356,11 @@ def _check_heatmaps(config: ml_collections.ConfigDict, default: ml_collections.C
         )
     useless = {
         "heatmap.boundary_sigma": not has_boundary(config),
-        "kernel.last_sigma": not kernel.temporal_step,
-        "kernel.patience": not kernel.temporal_step,
-        "kernel.stage_epochs": not kernel.temporal_step,
-        "kernel.temporal_step": config.heatmap.legacy,
-        "kernel.spatial_step": config.heatmap.legacy or config.model.num_stacks < 2,
+        "sigma_schedule.final_sigma": not kernel.temporal_step,
+        "sigma_schedule.patience": not kernel.temporal_step,
+        "sigma_schedule.max_epochs_per_sigma": not kernel.temporal_step,
+        "sigma_schedule.temporal_step": config.heatmap.legacy,
+        "sigma_schedule.spatial_step": config.heatmap.legacy or config.model.num_stacks < 2,
         "residual.theta": not residuals,
         "residual.weight": not residuals,
         "heatmap.log_error": config.loss.name in CROSS_ENTROPY_LOSSES,
@@ -365,7 +368,7 @@ def _check_heatmaps(config: ml_collections.ConfigDict, default: ml_collections.C
         "heatmap.sigma": config.heatmap.legacy,
         "loss.map_weight": not config.loss.map,
         "loss.map_threshold": config.loss.map != "dilated",
-        "recompute": config.model.num_stacks < 2 or config.model.name != "hourglass",
+        "gradient_checkpointing": config.model.num_stacks < 2 or config.model.name != "hourglass",
     }
     for key in ("alpha", "omega", "epsilon", "theta"):
         useless[f"loss.{key}"] = config.loss.name != "adaptive_wing"

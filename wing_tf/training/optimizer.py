@@ -62,7 +62,7 @@ def make_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int):
 
 
 def make_optimizer(config: ml_collections.ConfigDict, steps_per_epoch: int):
-    """Returns the optimizer of a config; weight decay but AdamW's is in `decay_weights`."""
+    """Returns the optimizer of a config; weight decay but AdamW's is in `add_weight_decay`."""
     optimizer = _plain_optimizer(config, make_schedule(config, steps_per_epoch))
     if optimizer.use_ema:
         _begin_average_quickly(optimizer)
@@ -112,11 +112,11 @@ def _plain_optimizer(config: ml_collections.ConfigDict, rate):
     return optimizer
 
 
-def prepare_batch_norm(config: ml_collections.ConfigDict, network: keras.Model) -> None:
+def configure_batch_norm(config: ml_collections.ConfigDict, network: keras.Model) -> None:
     """Sets a network's batch normalization for the training that the config describes.
 
-    A body that is fine-tuned (`slow_body`) keeps its statistics, scales and shifts: batches of a
-    body that rests would change them. On several devices the statistics are those of all.
+    A body that is fine-tuned (`slow_backbone`) keeps its statistics, scales and shifts: batches of
+    a body that rests would change them. On several devices the statistics are those of all.
     """
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
     for layer in network.layers:
@@ -126,10 +126,10 @@ def prepare_batch_norm(config: ml_collections.ConfigDict, network: keras.Model) 
 
 
 def _fine_tunes(config: ml_collections.ConfigDict) -> bool:
-    return config.optimizer.body_rate != 1 or config.optimizer.frozen_epochs > 0
+    return config.optimizer.backbone_rate != 1 or config.optimizer.frozen_epochs > 0
 
 
-def decay_weights(config: ml_collections.ConfigDict, network: keras.Model) -> None:
+def add_weight_decay(config: ml_collections.ConfigDict, network: keras.Model) -> None:
     """Gives a network's kernels the papers' weight decay, unless the optimizer is AdamW.
 
     A gradient term, coupled with momentum and scaling: decay lambda adds lambda * w to the
@@ -142,7 +142,7 @@ def decay_weights(config: ml_collections.ConfigDict, network: keras.Model) -> No
                 variable.regularizer = keras.regularizers.L2(settings.weight_decay / 2)
 
 
-def slow_body(
+def slow_backbone(
     optimizer: keras.optimizers.Optimizer,
     network: keras.Model,
     config: ml_collections.ConfigDict,
@@ -150,7 +150,7 @@ def slow_body(
 ) -> None:
     """Gives the body, all but the layer ``output``, its own share of the rate: for fine-tuning.
 
-    ``config.optimizer.body_rate`` is the share; the body rests for the first
+    ``config.optimizer.backbone_rate`` is the share; the body rests for the first
     ``config.optimizer.frozen_epochs``. It is then left out of decoupled weight decay, which knows
     one rate only.
 
@@ -160,7 +160,7 @@ def slow_body(
         config: of the training.
         steps_per_epoch: the length of an epoch.
     """
-    share = config.optimizer.body_rate
+    share = config.optimizer.backbone_rate
     frozen_steps = round(config.optimizer.frozen_epochs * steps_per_epoch)
     if not _fine_tunes(config):
         return

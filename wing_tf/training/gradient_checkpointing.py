@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 
-class RecomputedStacks:
+class CheckpointedStacks:
     """A stacked hourglass as a function that keeps only what goes from stack to stack.
 
     The stem and each hourglass run as one piece each; for the gradients each piece is run

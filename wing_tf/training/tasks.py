@@ -20,9 +20,9 @@ from wing_tf.model_spec import IMAGENET, ModelSpec, read_model_spec
 from wing_tf.models import HEATMAP_MODELS, MODELS, correction, heatmap_localizer, two_stage
 from wing_tf.models.saving import find_network, load_network
 from wing_tf.models.two_stage import reference_in_crop
+from wing_tf.training.accelerator import ExecutionPlan
 from wing_tf.training.config import emits_residuals, has_boundary
-from wing_tf.training.device import Plan
-from wing_tf.training.kernel import radii
+from wing_tf.training.sigma_schedule import sigma_values
 
 _UNKNOWN = "not known (weights from a file)"
 
@@ -37,7 +37,7 @@ def _faces_of(model: str) -> Mapping[str, int]:
         return {_UNKNOWN: 0}
 
 
-class OneStage:
+class CoordinateTask:
     """A network that is trained and used by itself.
 
     Args:
@@ -119,7 +119,7 @@ class OneStage:
         """Returns what is judged and saved, round a network as from `network`."""
         return network
 
-    def augmenter(self, device_plan: Plan):
+    def augmenter(self, device_plan: ExecutionPlan):
         """Returns what makes the network's inputs and targets."""
         return self._augmenter(jit_compile=device_plan.compile_parts)
 
@@ -136,7 +136,7 @@ class OneStage:
         }
 
 
-class HeatmapStage(OneStage):
+class HeatmapTask(CoordinateTask):
     """A network that is trained to emit heatmaps, and used with a decoder behind them.
 
     Raises:
@@ -160,8 +160,8 @@ class HeatmapStage(OneStage):
     def codec(self) -> HeatmapCodec:
         """How maps are drawn and read; its sigma is what the last hourglass ends with."""
         settings, size = self.config.heatmap, self.config.model.input_size
-        kernel = self.config.kernel
-        sigma = radii(settings.sigma, kernel.temporal_step, kernel.last_sigma)[-1]
+        kernel = self.config.sigma_schedule
+        sigma = sigma_values(settings.sigma, kernel.temporal_step, kernel.final_sigma)[-1]
         sigma -= kernel.spatial_step * (self.config.model.num_stacks - 1)
         crosses = self.config.loss.name in CROSS_ENTROPY_LOSSES
         return HeatmapCodec(
@@ -178,7 +178,7 @@ class HeatmapStage(OneStage):
         return heatmap_localizer(network, self.records.scheme.num_landmarks, self.codec)
 
     def _augmenter(self, *, jit_compile: bool) -> Augmenter:
-        config, step = self.config, self.config.kernel.spatial_step
+        config, step = self.config, self.config.sigma_schedule.spatial_step
         stacks = config.model.num_stacks
         return HeatmapAugmenter(
             self.records.scheme,
@@ -191,7 +191,7 @@ class HeatmapStage(OneStage):
         )
 
 
-class SecondStage(OneStage):
+class RefinementTask(CoordinateTask):
     """The second network of a two-stage one; the first is trained already and stays as it is.
 
     Raises:
@@ -281,7 +281,7 @@ class SecondStage(OneStage):
             second_margin=self.config.crop_margin,
         )
 
-    def augmenter(self, device_plan: Plan):
+    def augmenter(self, device_plan: ExecutionPlan):
         """Returns what refines crops by the first stage, or by perturbed truth."""
         jit_compile, settings = device_plan.compile_parts, self.config.two_stage
         common = {
@@ -308,8 +308,8 @@ class SecondStage(OneStage):
         return RefinementAugmenter(second, self.reference, first_stage=first, **common)
 
 
-def make_stage(config: ml_collections.ConfigDict, records: RecordSet) -> OneStage:
+def make_task(config: ml_collections.ConfigDict, records: RecordSet) -> CoordinateTask:
     """Returns what the config trains: `config.two_stage.first` makes it a second stage."""
     if config.model.name in HEATMAP_MODELS:
-        return HeatmapStage(config, records)
-    return (SecondStage if config.two_stage.first else OneStage)(config, records)
+        return HeatmapTask(config, records)
+    return (RefinementTask if config.two_stage.first else CoordinateTask)(config, records)

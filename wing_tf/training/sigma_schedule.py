@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import keras
 
-from wing_tf.training.callbacks import averaged_weights, restart_averages
+from wing_tf.training.callbacks import averaged_weights, reset_averages
 
 
-class KernelState(NamedTuple):
+class SigmaState(NamedTuple):
     """Where a schedule is. Numbers, so that they are saved as one weight among others.
 
     Attributes:
@@ -30,7 +30,7 @@ class KernelState(NamedTuple):
     done: float = 0.0
 
 
-class ShrinkKernel(keras.callbacks.Callback):
+class SigmaSchedule(keras.callbacks.Callback):
     """Makes the heatmaps' Gaussians smaller, stage by stage.
 
     A stage ends when validation has not improved for some epochs, or at its greatest length, and
@@ -39,7 +39,7 @@ class ShrinkKernel(keras.callbacks.Callback):
     ends. The optimizer's moments and the learning rate's schedule go on. The maps' graph is not
     traced again.
 
-    Its state is a weight of the trainer (`LandmarkTrainer.kernel_state`), saved and restored with
+    Its state is a weight of the trainer (`LandmarkTrainer.sigma_state`), saved and restored with
     all others; the best weights are in a file of their own. It comes after `Validate`, whose score
     it reads, and before `Backup`.
 
@@ -48,7 +48,7 @@ class ShrinkKernel(keras.callbacks.Callback):
         step: what the radius becomes smaller by, in heatmap pixels.
         last: the smallest radius.
         patience: epochs without improvement that end a stage.
-        stage_epochs: the greatest length of a stage but the last; 0: none.
+        max_epochs_per_sigma: the greatest length of a stage but the last; 0: none.
 
     Reference:
         Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localization, CVPR
@@ -63,16 +63,16 @@ class ShrinkKernel(keras.callbacks.Callback):
         step: float,
         last: float,
         patience: int,
-        stage_epochs: int = 0,
+        max_epochs_per_sigma: int = 0,
     ):
         super().__init__()
         self.path = folder / "stage.weights.h5"
         self.step, self.last = step, last
-        self.patience, self.stage_epochs = patience, stage_epochs
+        self.patience, self.max_epochs_per_sigma = patience, max_epochs_per_sigma
 
     def on_epoch_end(self, epoch, logs=None):
         """Judges the epoch, and begins the next stage."""
-        state, score = kernel_state(self.model), logs["val_nme"]
+        state, score = sigma_state(self.model), logs["val_nme"]
         logs["sigma"] = state.sigma
         # float32, as it is kept, or a resumed training could compare otherwise.
         score = float(keras.ops.convert_to_numpy(keras.ops.cast(score, "float32")))
@@ -85,27 +85,27 @@ class ShrinkKernel(keras.callbacks.Callback):
             os.replace(part, self.path)
         smallest = state.sigma - self.step < self.last - 1e-6
         converged = state.wait >= self.patience
-        too_long = self.stage_epochs and state.length >= self.stage_epochs
+        too_long = self.max_epochs_per_sigma and state.length >= self.max_epochs_per_sigma
         if converged and (smallest or not state.best < state.former):
             self.model.stop_training = True
             state = state._replace(done=1.0)
         elif (converged or too_long) and not smallest:
             state = self._next(state)
-        self.model.kernel_state.assign(list(state))
+        self.model.sigma_state.assign(list(state))
 
-    def _next(self, state: KernelState) -> KernelState:
+    def _next(self, state: SigmaState) -> SigmaState:
         self.model.network.load_weights(self.path)
-        restart_averages(self.model)
-        return KernelState(state.sigma - self.step, former=min(state.best, state.former))
+        reset_averages(self.model)
+        return SigmaState(state.sigma - self.step, former=min(state.best, state.former))
 
 
-def radii(first: float, step: float, last: float) -> list[float]:
-    """Returns the radii of a schedule: from the first one in steps, not below the last one."""
+def sigma_values(first: float, step: float, last: float) -> list[float]:
+    """Returns the sigmas of a schedule: from the first one in steps, not below the last one."""
     count = math.floor((first - last) / step + 1e-6) if step else 0
     return [first - i * step for i in range(count + 1)]
 
 
-def kernel_state(trainer: keras.Model) -> KernelState:
+def sigma_state(trainer: keras.Model) -> SigmaState:
     """Returns where a trainer's schedule is."""
-    values = keras.ops.convert_to_numpy(trainer.kernel_state)
-    return KernelState(*(float(value) for value in values))
+    values = keras.ops.convert_to_numpy(trainer.sigma_state)
+    return SigmaState(*(float(value) for value in values))

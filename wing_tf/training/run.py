@@ -14,20 +14,21 @@ from wing_tf.data.read import training_batches
 from wing_tf.data.records import RecordSet, find_shards, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
 from wing_tf.landmarks import BOX_NORMALIZERS
-from wing_tf.training.build import initialize, make_strategy, make_trainer
+from wing_tf.training.accelerator import make_strategy, plan_execution
 from wing_tf.training.callbacks import (
     Backup,
     Progress,
     StopOnNaN,
     TensorBoard,
     Validate,
-    cut_log,
+    truncate_log,
 )
 from wing_tf.training.config import complete_config
-from wing_tf.training.device import plan
-from wing_tf.training.kernel import ShrinkKernel, kernel_state
-from wing_tf.training.run_dir import RunDir
-from wing_tf.training.stages import OneStage, make_stage
+from wing_tf.training.initialization import initialize
+from wing_tf.training.run_folder import RunFolder
+from wing_tf.training.sigma_schedule import SigmaSchedule, sigma_state
+from wing_tf.training.tasks import CoordinateTask, make_task
+from wing_tf.training.trainer import make_trainer
 
 
 def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pathlib.Path:
@@ -51,7 +52,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     config = complete_config(config)
     records, held_out = _open_data(config)
     config.crop_margin = config.crop_margin or records.margin
-    stage = make_stage(config, records)
+    stage = make_task(config, records)
     stage.held_out = held_out.sources
     _check_fit(stage, records, held_out)
     balance = _open_balance(config, records)
@@ -68,9 +69,9 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         raise ValueError(
             f"config.batch_size={config.batch_size} must be a multiple of the {replicas} devices."
         )
-    device_plan = plan(config, replicas)
+    device_plan = plan_execution(config, replicas)
     config.precision = device_plan.precision  # a training goes on in the precision it began in
-    run = RunDir(workdir)
+    run = RunFolder(workdir)
     fresh = not Backup.found(run.backup)
     # All that can be wrong with the config is built before the run folder is touched. The
     # inference network lives on one replica and in float32, whatever trains.
@@ -82,9 +83,9 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
             initialize(config, trainer, records)
         run.open(config, inputs)
         epoch = Backup.restore(trainer, run.backup)
-    best = cut_log(run.metrics, epoch)
-    shrinks = trainer.kernel_state is not None
-    if epoch >= config.epochs or (shrinks and kernel_state(trainer).done):
+    best = truncate_log(run.metrics, epoch)
+    shrinks = trainer.sigma_state is not None
+    if epoch >= config.epochs or (shrinks and sigma_state(trainer).done):
         print(f"{run.path} holds a finished training of {epoch} epochs.")
         return run.path
     print(
@@ -95,13 +96,8 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         flush=True,
     )
     noise = None
-    if config.label_noise.share and config.label_noise.distance:
-        noise = LabelNoise(
-            records.scheme,
-            seed=config.seed,
-            fraction=config.label_noise.share,
-            distance=config.label_noise.distance,
-        )
+    if config.label_noise.fraction and config.label_noise.distance:
+        noise = LabelNoise(records.scheme, seed=config.seed, **config.label_noise)
     batches = training_batches(
         records,
         batch_size=config.batch_size,
@@ -145,7 +141,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
                     image_folder=run.tensorboard / "images",
                     num_images=config.num_images,
                 ),
-                *([_shrink_kernel(config, run.checkpoints)] if shrinks else []),
+                *([_sigma_schedule(config, run.checkpoints)] if shrinks else []),
                 Progress(config.epochs, steps_per_epoch * config.batch_size),
                 log,
                 TensorBoard(str(run.tensorboard), write_graph=False),
@@ -159,14 +155,14 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     return run.path
 
 
-def _shrink_kernel(config: ml_collections.ConfigDict, folder: pathlib.Path) -> ShrinkKernel:
-    settings = config.kernel
-    return ShrinkKernel(
+def _sigma_schedule(config: ml_collections.ConfigDict, folder: pathlib.Path) -> SigmaSchedule:
+    settings = config.sigma_schedule
+    return SigmaSchedule(
         folder,
         step=settings.temporal_step,
-        last=settings.last_sigma,
+        last=settings.final_sigma,
         patience=settings.patience,
-        stage_epochs=settings.stage_epochs,
+        max_epochs_per_sigma=settings.max_epochs_per_sigma,
     )
 
 
@@ -204,6 +200,6 @@ def _open_balance(config: ml_collections.ConfigDict, records: RecordSet) -> Pose
     return balance
 
 
-def _check_fit(stage: OneStage, *parts: RecordSet) -> None:
+def _check_fit(stage: CoordinateTask, *parts: RecordSet) -> None:
     for part in parts:
         check_fit(part, stage.spec)

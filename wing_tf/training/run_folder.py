@@ -18,7 +18,7 @@ import ml_collections
 _PACKAGES = ("wing-tf", "tensorflow", "keras", "numpy", "opencv-python")
 
 
-class RunDir:
+class RunFolder:
     """The files of one training.
 
     Args:

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from wing_tf.models import stacked_hourglass
-from wing_tf.training.recompute import RecomputedStacks
+from wing_tf.training.gradient_checkpointing import CheckpointedStacks
 
 
 @pytest.fixture(params=["float32", "mixed_bfloat16"])
@@ -23,7 +23,7 @@ def test_recomputed_stacks_are_the_same(policy):
     for recompute in (False, True):
         keras.utils.set_random_seed(0)
         network = stacked_hourglass(3, num_stacks=3, features=8, depth=1, input_size=32)
-        forward = RecomputedStacks(network) if recompute else network
+        forward = CheckpointedStacks(network) if recompute else network
 
         @tf.function
         def step(forward=forward, network=network):
@@ -44,4 +44,4 @@ def test_recomputed_stacks_are_the_same(policy):
 def test_one_stack_has_nothing_to_recompute():
     network = stacked_hourglass(3, num_stacks=1, features=8, depth=1, input_size=32)
     with pytest.raises(ValueError, match="one stack"):
-        RecomputedStacks(network)
+        CheckpointedStacks(network)
