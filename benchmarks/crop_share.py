@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from wing_tf.runtime import Landmarker
+from wing_tf.inference import Landmarker
 
 
 def main():
@@ -33,11 +33,11 @@ def main():
             center = np.array([640.0, 360.0]) + generator.uniform(-3, 3, 2)
             box = np.concatenate([center - side / 2, center + side / 2])[None]
             times = [time.perf_counter()]
-            crops, to_crop = landmarker.cut(frame, box)
+            crops, to_crop = landmarker.crop(frame, box)
             times.append(time.perf_counter())
-            landmarks, _ = landmarker.run(crops)
+            landmarks, _ = landmarker.predict_crops(crops)
             times.append(time.perf_counter())
-            landmarker.place(to_crop, landmarks)
+            landmarker.to_image(to_crop, landmarks)
             times.append(time.perf_counter())
             cut, run, place = np.diff(times)
             own.append(cut + place)

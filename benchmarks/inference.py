@@ -14,8 +14,8 @@ time, from uint8 to landmarks.
 * load + first: the part of it that is import, loading and the first run.
 * peak: the process's largest resident memory.
 * dlib's 68-point predictor does the same task with regression trees; it has one thread.
-* own share: what `wing_tf.runtime.Landmarker` takes for crop and mapping back of one face of 320 px
-  in a frame of 1280 x 720, of its whole call.
+* own share: what `wing_tf.inference.Landmarker` takes for crop and mapping back of one face of
+  320 px in a frame of 1280 x 720, of its whole call.
 
 A file that disagrees with its network (by more than .01 px for float32) is an error. Engines that
 are not installed are named and left out.

@@ -103,7 +103,7 @@ def landmarker(task):
 
     import numpy as np
 
-    from wing_tf.runtime import Landmarker
+    from wing_tf.inference import Landmarker
 
     spent = task["network_ms"] = []
 

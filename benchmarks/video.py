@@ -32,11 +32,8 @@ import numpy as np
 from tfrecords_tools.synthetic.clip import Motion, SyntheticClip
 from wing_tf.detection import HaarDetector
 from wing_tf.geometry import box_iou, crop_square, landmark_box
-from wing_tf.inference.video import VideoWriter, open_video
+from wing_tf.inference import Landmarker, OneEuroFilter, Tracker, VideoWriter, open_video
 from wing_tf.landmarks import get_scheme
-from wing_tf.runtime import Landmarker
-from wing_tf.runtime.smoothing import OneEuroFilter
-from wing_tf.runtime.tracking import Tracker
 from wing_tf.visualization import draw_landmarks
 
 RATE = 30.0
@@ -103,8 +100,8 @@ def follow(path, model, detector, *, draw=False, **options):
     """Runs a tracker over a video; returns its faces frame by frame and seconds by stage."""
     watch = Stopwatch()
     landmarker = Landmarker(model, detector=watch.timed("detect", detector))
-    landmarker.cut = watch.timed("cut", landmarker.cut)
-    landmarker.run = watch.timed("network", landmarker.run)
+    landmarker.crop = watch.timed("crop", landmarker.crop)
+    landmarker.predict_crops = watch.timed("network", landmarker.predict_crops)
     tracker = Tracker(landmarker, **options)
     smooth = OneEuroFilter.__call__
     OneEuroFilter.__call__ = watch.timed("filter", smooth)

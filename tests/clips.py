@@ -5,8 +5,8 @@ import numpy as np
 from tfrecords_tools.synthetic.clip import Motion, SyntheticClip
 from wing_tf.geometry import apply_affine, box_iou, crop_matrix, crop_square, landmark_box
 from wing_tf.geometry.shapes import mean_shape, place_shape_in_boxes
-from wing_tf.landmarks import get_scheme
-from wing_tf.runtime.faces import FaceLandmarker
+from wing_tf.inference import Landmarker
+from wing_tf.model_spec import ModelSpec
 
 RATE = 30.0
 
@@ -31,7 +31,7 @@ def crossing_clip(*, seed=0, turn_back=False, frames=50):
     return small_clip([motion(left), motion(320 - left, y_px=112, side_px=80)], seed=seed)
 
 
-class TrueLandmarker(FaceLandmarker):
+class TrueLandmarker(Landmarker):
     """Finds the face that a box shows, as a network does: the truth and some noise.
 
     It knows no doubt: where a box shows no face it finds the mean shape, and where one face hides
@@ -49,10 +49,8 @@ class TrueLandmarker(FaceLandmarker):
 
     def __init__(self, clip, *, noise_px=0.3, **options):
         super().__init__(
-            get_scheme("ibug_68"),
-            input_size=64,
-            margin=1.2,
-            square=True,
+            self.predict_crops,
+            spec=ModelSpec(scheme="ibug_68", input_size=64, margin=1.2),
             detector=self.find,
             **options,
         )
@@ -71,11 +69,11 @@ class TrueLandmarker(FaceLandmarker):
         found = np.concatenate([squares[seen & self.detected], self.false_boxes])
         return found + self._rng.normal(0, 1.0, found.shape)
 
-    def cut(self, image, boxes):
+    def crop(self, image, boxes):
         self._regions.extend(boxes)
-        return super().cut(image, boxes)
+        return super().crop(image, boxes)
 
-    def run(self, crops):
+    def predict_crops(self, crops):
         boxes = np.array(self._regions)
         self._regions = []
         self.batches.append(len(boxes))

@@ -19,7 +19,7 @@ from wing_tf.cli import predict_runs
 from wing_tf.cli.predict import parse_box
 from wing_tf.inference import Landmarker
 from wing_tf.inference.video import VideoWriter, open_video
-from wing_tf.runtime.model_spec import shipped_model
+from wing_tf.zoo import model_path
 
 ROOT = pathlib.Path(__file__).parents[2]
 ENVIRONMENT = {
@@ -53,7 +53,7 @@ def _error(done):
 
 @pytest.fixture
 def model():
-    return shipped_model()
+    return model_path()
 
 
 @pytest.fixture(scope="module")

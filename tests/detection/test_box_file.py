@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from wing_tf.detection import BoxFile, Correction, make_detector
+from wing_tf.inference import Face
 from wing_tf.inference.output import (
     ImageFaces,
     csv_columns,
@@ -13,7 +14,6 @@ from wing_tf.inference.output import (
     format_json_line,
 )
 from wing_tf.landmarks import get_scheme
-from wing_tf.runtime.faces import LocatedFace
 
 IMAGE = np.zeros((50, 60, 3), np.uint8)
 
@@ -105,7 +105,7 @@ def test_its_boxes_may_be_corrected(tmp_path):
 def test_what_wing_predict_writes(tmp_path, form):
     scheme = get_scheme("ibug_68")
     boxes = np.array([[0.0, 0, 40, 41], [1, 1, 20, 22]])
-    faces = [LocatedFace(np.full((68, 2), 3.0), box, None, scheme) for box in boxes]
+    faces = [Face(np.full((68, 2), 3.0), box, None, scheme) for box in boxes]
     images = [ImageFaces("a.jpg", (50, 60), faces), ImageFaces("b.jpg", (50, 60), [])]
     if form == "json":
         text = format_json(images[0], scheme)

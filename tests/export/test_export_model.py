@@ -16,11 +16,11 @@ from wing_tf.export.exported_spec import exported_spec
 from wing_tf.export.faces import judged_faces
 from wing_tf.export.model_card import LICENSES, find_origin, model_card
 from wing_tf.export.parity import Parity
+from wing_tf.inference.litert_backend import LiteRtBackend
 from wing_tf.landmarks import SCHEMES, register_scheme, scheme_from_dict, scheme_to_dict
 from wing_tf.model_spec import ModelSpec, read_model_spec
 from wing_tf.models import cnn6
 from wing_tf.models.saving import save_network
-from wing_tf.runtime.litert import LiteRtNetwork
 
 FINGERS = {"name": "fingers_4", "points": 4, "pairs": [[0, 3], [1, 2]], "normalizer": [0, 3]}
 
@@ -215,7 +215,7 @@ def test_a_network_of_mixed_precision_leaves_as_float32(tmp_path):
     plain.set_weights(network.get_weights())
     crops = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
     path = tmp_path / "m.tflite"
-    found, _ = LiteRtNetwork(path.read_bytes(), path=path, num_threads=1)(crops)
+    found, _ = LiteRtBackend(path.read_bytes(), path=path, num_threads=1)(crops)
     np.testing.assert_allclose(found, plain(crops.astype(np.float32)), atol=1e-4)
 
 

@@ -11,6 +11,7 @@ from wing_tf.codecs import HeatmapCodec
 from wing_tf.codecs.heatmap import DECODERS
 from wing_tf.export import deployed_network, write_litert, write_saved_model
 from wing_tf.export.precision import PRECISIONS
+from wing_tf.inference.litert_backend import LiteRtBackend
 from wing_tf.layers import DecodeHeatmaps
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models import (
@@ -21,7 +22,6 @@ from wing_tf.models import (
     two_stage,
 )
 from wing_tf.models.two_stage import reference_in_crop
-from wing_tf.runtime.litert import LiteRtNetwork
 
 POINTS = 12
 SMALL = {
@@ -78,7 +78,7 @@ def test_all_precisions(name, tmp_path):
     for precision in ("float32", "int8") if name == "resnet50" else PRECISIONS:
         path = tmp_path / f"{precision}.tflite"
         write_litert(deployed, path, precision=precision, calibration=crops)
-        landmarks, scores = LiteRtNetwork(path.read_bytes(), path=path, num_threads=1)(crops)
+        landmarks, scores = LiteRtBackend(path.read_bytes(), path=path, num_threads=1)(crops)
         distance = np.linalg.norm(landmarks - expected["landmarks"], axis=-1)
         if name not in HEATMAP_MODELS:
             assert scores is None
@@ -150,7 +150,7 @@ def test_an_empty_map_has_a_landmark_in_half_floats(tmp_path):
         landmarks, _ = decode(keras.ops.cast(maps, "float32") - 1.0)
         path = tmp_path / f"{decoder}.tflite"
         write_litert(keras.Model(maps, {"landmarks": landmarks}), path, precision="float16")
-        run = LiteRtNetwork(path.read_bytes(), path=path, num_threads=1)
+        run = LiteRtBackend(path.read_bytes(), path=path, num_threads=1)
         for level in (0, 1):
             landmarks, _ = run(np.full((1, 16, 16, 2), level, np.uint8))
             assert np.all((landmarks >= -2) & (landmarks <= 66)), (decoder, level)

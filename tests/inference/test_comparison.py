@@ -3,6 +3,7 @@ import csv
 import numpy as np
 import pytest
 
+from wing_tf.inference import Face
 from wing_tf.inference.comparison import (
     SHOWN,
     KeptDifferences,
@@ -13,7 +14,6 @@ from wing_tf.inference.comparison import (
 )
 from wing_tf.landmarks import get_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
-from wing_tf.runtime.faces import LocatedFace
 
 SCHEME = get_scheme("ibug_68")
 IMAGE = np.random.default_rng(0).integers(0, 256, (300, 260, 3), np.uint8)
@@ -28,7 +28,7 @@ def _model(shift_px=0.0, moved=(), missing=()):
             landmarks = AVERAGE_HEAD_MM[:, :2] + box[:2] + [73, 25] + [shift_px, 0]
             landmarks[list(moved)] += [0, 30]
             landmarks[list(missing)] = np.nan
-            faces.append(LocatedFace(landmarks, box, scheme=SCHEME))
+            faces.append(Face(landmarks, box, scheme=SCHEME))
         return faces
 
     return locate

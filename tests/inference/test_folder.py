@@ -23,10 +23,10 @@ def folder(tmp_path):
 class FailsOnBright(Landmarker):
     """Runs out of memory on a crop that is bright."""
 
-    def run(self, crops):
+    def predict_crops(self, crops):
         if crops.mean(axis=(1, 2, 3)).max() > 100:
             raise MemoryError
-        return super().run(crops)
+        return super().predict_crops(crops)
 
 
 def _run(folder, output, *, draw=None, form="jsonl"):

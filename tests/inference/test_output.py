@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from wing_tf.inference import Face
 from wing_tf.inference.output import (
     ImageFaces,
     as_dict,
@@ -22,14 +23,13 @@ from wing_tf.inference.output import (
 from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
 from wing_tf.landmarks import get_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
-from wing_tf.runtime.faces import LocatedFace
 
 SCHEME = get_scheme("ibug_68")
 
 
 def _face(shift=100.0, **more):
     landmarks = AVERAGE_HEAD_MM[:, :2] + shift
-    return LocatedFace(landmarks, np.array([30.0, 80, 170.25, 220]), scheme=SCHEME, **more)
+    return Face(landmarks, np.array([30.0, 80, 170.25, 220]), scheme=SCHEME, **more)
 
 
 def _found(name="a.jpg", count=1, **more):

@@ -4,12 +4,12 @@ import json
 import numpy as np
 import pytest
 
+from wing_tf.inference import Face
+from wing_tf.inference.drawing import draw_faces
 from wing_tf.inference.video import VideoWriter, open_video
 from wing_tf.inference.video_run import run_video
 from wing_tf.landmarks import get_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
-from wing_tf.runtime.faces import LocatedFace
-from wing_tf.visualization import draw_faces
 
 SCHEME = get_scheme("ibug_68")
 COUNT = 20
@@ -20,7 +20,7 @@ def _track(image, time_s):
     shifts = [80 + 100 * time_s, *([200] if time_s > 0.39 else [])]
     landmarks = [AVERAGE_HEAD_MM[:, :2] + [shift, 60] for shift in shifts]
     box = np.array([10.0, 10, 90, 90])
-    return [LocatedFace(p, box, scheme=SCHEME, identity=i) for i, p in enumerate(landmarks)]
+    return [Face(p, box, scheme=SCHEME, identity=i) for i, p in enumerate(landmarks)]
 
 
 def _draw(image, faces):

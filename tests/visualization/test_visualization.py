@@ -10,19 +10,17 @@ import pytest
 
 from wing_tf.geometry import landmark_box
 from wing_tf.geometry.pose import head_pose
+from wing_tf.inference import Face
+from wing_tf.inference.drawing import caption_of, draw_faces, legible_scale
 from wing_tf.landmarks import get_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
-from wing_tf.runtime.faces import LocatedFace
 from wing_tf.utils.atomic import write_text
 from wing_tf.utils.image_files import load_image, save_image
 from wing_tf.visualization import (
     contact_sheet,
-    draw_faces,
     draw_landmarks,
-    legible_scale,
     pose_axes,
 )
-from wing_tf.visualization.draw import caption_of
 from wing_tf.visualization.plots import plot_ced
 from wing_tf.visualization.window import Window, why_no_window
 
@@ -80,7 +78,7 @@ def test_a_sheet_of_images_of_other_sizes_scales_and_pads_them():
 def _face(shift_px=100.0, scale=1.0, **more):
     scheme = get_scheme("ibug_68")
     landmarks = AVERAGE_HEAD_MM[:, :2] * scale + shift_px
-    return LocatedFace(landmarks, landmark_box(landmarks), scheme=scheme, **more), scheme
+    return Face(landmarks, landmark_box(landmarks), scheme=scheme, **more), scheme
 
 
 def test_every_part_of_a_drawn_face_is_drawn_where_it_is_asked_for():
@@ -141,7 +139,7 @@ def test_a_face_is_drawn_on_a_image_of_any_size(size):
     for face, scheme in (_face(), _face(-500.0), _face(0.5, 1e-3), _face(20, 50.0)):
         drawn = draw_faces(image, [face], scheme, numbers=True, pose_axis=True)
         assert drawn.shape == image.shape
-    unknown = LocatedFace(np.full((68, 2), np.nan), np.array([1.0, 1, 9, 9]), scheme=scheme)
+    unknown = Face(np.full((68, 2), np.nan), np.array([1.0, 1, 9, 9]), scheme=scheme)
     draw_faces(image, [unknown], scheme, numbers=True, pose_axis=True)
 
 

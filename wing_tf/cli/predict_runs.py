@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from wing_tf.detection import make_detector
+from wing_tf.inference.drawing import draw_faces, legible_scale
+from wing_tf.inference.face import Face
 from wing_tf.inference.landmarker import Landmarker
 from wing_tf.inference.output import ImageFaces, single_files
 from wing_tf.landmarks import LandmarkScheme, find_scheme_map, load_scheme_map
 from wing_tf.model_spec import find_model, read_model_spec
-from wing_tf.runtime.faces import LocatedFace
-from wing_tf.runtime.model_spec import shipped_model
 from wing_tf.utils.atomic import write_text
 from wing_tf.utils.image_files import load_image, save_image
-from wing_tf.visualization import draw_faces, legible_scale
+from wing_tf.zoo import model_path
 
 _LIKE_DETECTED = {"landmark", "dataset_or_landmark", "detector"}
 DEFAULT_OUTPUT = pathlib.Path("wing_predict")
@@ -66,10 +66,10 @@ class Finder:
             num_threads=self.threads,
         )
         finds = with_detector and self.detector in ("haar", "yunet")
-        if finds and not set(landmarker.trained_boxes) <= _LIKE_DETECTED:
+        if finds and not set(landmarker.spec.trained_boxes) <= _LIKE_DETECTED:
             print(
                 f"note: {model} was trained on boxes of another kind "
-                f"({', '.join(landmarker.trained_boxes)}) than the detector's, which are like "
+                f"({', '.join(landmarker.spec.trained_boxes)}) than the detector's, which are like "
                 "landmark boxes. Its landmarks may be worse for it.",
                 file=sys.stderr,
             )
@@ -99,7 +99,7 @@ class Look:
     def drawn(
         self,
         image: np.ndarray,
-        faces: Sequence[LocatedFace],
+        faces: Sequence[Face],
         scheme: LandmarkScheme,
         *,
         scale: float | None = None,
@@ -127,7 +127,7 @@ def predict_image(
     rgb = load_image(path)
     landmarker = find.open(model, with_detector=box is None)
     if box is None:
-        faces = landmarker.many([rgb], [landmarker.detect(rgb, image)])[0]
+        faces = landmarker.predict_images([rgb], [landmarker.detect(rgb, image)])[0]
     else:
         faces = landmarker(rgb, np.array([box]))
     if not faces:
@@ -162,7 +162,7 @@ def predict_folder(
     place = pathlib.Path(folder)
     target = pathlib.Path(output) if output else DEFAULT_OUTPUT / place.resolve().name
 
-    def draw(image: np.ndarray, faces: Sequence[LocatedFace]) -> np.ndarray:
+    def draw(image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
         return look.drawn(image, faces, landmarker.scheme)
 
     drawing = dataclasses.asdict(look) if look.draw else {"draw": False}
@@ -194,15 +194,15 @@ def predict_video(
     smooth: bool,
 ) -> None:
     """Writes the landmarks of a video's or a camera's frames."""
+    from wing_tf.inference.tracker import Tracker
     from wing_tf.inference.video import open_video
     from wing_tf.inference.video_run import run_video
-    from wing_tf.runtime.tracking import Tracker
 
     name = f"camera_{source}" if isinstance(source, int) else pathlib.Path(source).stem
     video = open_video(source)
     landmarker = find.open(model)
 
-    def draw(image: np.ndarray, faces: Sequence[LocatedFace]) -> np.ndarray:
+    def draw(image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
         return look.drawn(image, faces, landmarker.scheme, scale=1.0)
 
     with _window(name, wanted=look.show) as show:
@@ -246,7 +246,7 @@ def _scheme_of(model: str | None) -> LandmarkScheme:
 
 
 def _model_file(model: str | None) -> pathlib.Path:
-    return shipped_model() if model is None else find_model(model)
+    return model_path() if model is None else find_model(model)
 
 
 def _digest(file: pathlib.Path) -> str:

@@ -3,10 +3,10 @@
 import abc
 from typing import ClassVar
 
-import cv2
 import numpy as np
 
 from wing_tf.detection.correction import Correction
+from wing_tf.utils.opencv import require_opencv
 
 
 class Detector(abc.ABC):
@@ -56,6 +56,7 @@ def shrink_to(image: np.ndarray, longest_px: int) -> np.ndarray:
     scale = longest_px / max(height, width)
     if scale >= 1:
         return image
+    cv2 = require_opencv()
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 

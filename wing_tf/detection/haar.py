@@ -2,12 +2,12 @@
 
 import threading
 
-import cv2
 import numpy as np
 
 from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector, from_corners, shrink_to
 from wing_tf.geometry import box_iou
+from wing_tf.utils.opencv import require_opencv
 
 _WINDOW_PX = 24  # of the cascade: nothing smaller can be found
 _BORDER = 0.15  # of the shorter side: its boxes are wider than faces, which may fill an image
@@ -48,6 +48,7 @@ class HaarDetector(Detector):
         correction: Correction | None = None,
     ):
         super().__init__(correction=correction)
+        cv2 = require_opencv()
         self._cascade = cv2.CascadeClassifier(
             cv2.data.haarcascades + "haarcascade_frontalface_default.xml"
         )
@@ -61,6 +62,7 @@ class HaarDetector(Detector):
         shorter = min(small.shape[:2])
         if shorter < _WINDOW_PX:
             return np.zeros((0, 4))
+        cv2 = require_opencv()
         border = round(_BORDER * shorter)
         gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         gray = cv2.copyMakeBorder(gray, *[border] * 4, cv2.BORDER_REPLICATE)

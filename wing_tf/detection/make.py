@@ -13,6 +13,15 @@ from wing_tf.utils.did_you_mean import did_you_mean
 DETECTORS = {"haar": None, "yunet": "model_path", "boxes": "box_file", "whole": None}
 
 
+def check_detector_name(name: str) -> None:
+    """Raises ValueError if there is no detector of this name."""
+    if name not in DETECTORS:
+        raise ValueError(
+            f"No detector {name!r}.{did_you_mean(name, DETECTORS)} "
+            f"There are {', '.join(DETECTORS)}."
+        )
+
+
 def make_detector(
     name: str,
     *,
@@ -32,11 +41,7 @@ def make_detector(
         ValueError: if there is no such detector, its file is missing or none of its kind, or a file
             is given that it has no use for.
     """
-    if name not in DETECTORS:
-        raise ValueError(
-            f"No detector {name!r}.{did_you_mean(name, DETECTORS)} "
-            f"There are {', '.join(DETECTORS)}."
-        )
+    check_detector_name(name)
     if correction is not None and not isinstance(correction, Correction):
         correction = Correction.load(correction)
     for argument, path in {"model_path": model_path, "box_file": box_file}.items():

@@ -3,12 +3,13 @@
 import os
 import pathlib
 import threading
+from typing import Any
 
-import cv2
 import numpy as np
 
 from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector, from_corners, shrink_to
+from wing_tf.utils.opencv import require_opencv
 
 _TRIAL_SIZE = (320, 320)
 
@@ -48,6 +49,7 @@ class YuNetDetector(Detector):
     def raw_boxes(self, image: np.ndarray) -> np.ndarray:
         """Returns the network's own boxes [N, 4]; see `__call__`."""
         small = shrink_to(image, self.longest_px)
+        cv2 = require_opencv()
         bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
         with self._lock:
             self._network.setInputSize(small.shape[1::-1])
@@ -59,8 +61,9 @@ class YuNetDetector(Detector):
         return boxes[np.all(boxes[:, 2:] > boxes[:, :2], axis=1)]
 
 
-def _open(path: pathlib.Path, score_threshold: float) -> cv2.FaceDetectorYN:
+def _open(path: pathlib.Path, score_threshold: float) -> Any:
     """Returns the network, tried on a gray image."""
+    cv2 = require_opencv()
     try:
         content = path.read_bytes()
     except OSError as error:

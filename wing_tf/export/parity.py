@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from wing_tf.evaluation.predict import CropBatch, Predictions, predict_batches
 from wing_tf.evaluation.report import face_errors
+from wing_tf.inference.litert_backend import LiteRtBackend
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.models.compiled import compile_localizer
-from wing_tf.runtime.litert import LiteRtNetwork
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 """Crops uint8 [B, side, side, 3] to landmarks [B, K, 2] in their pixels and scores [B, K]."""
@@ -101,7 +101,7 @@ def keras_run(network: keras.Model) -> Run:
 def litert_run(path: str | pathlib.Path, num_threads: int = 2) -> Run:
     """Returns a LiteRT file as a function; it takes one crop after another."""
     path = pathlib.Path(path)
-    return LiteRtNetwork(path.read_bytes(), path=path, num_threads=num_threads)
+    return LiteRtBackend(path.read_bytes(), path=path, num_threads=num_threads)
 
 
 def onnx_run(path: str | pathlib.Path, num_threads: int = 2) -> Run:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from wing_tf.geometry import landmark_box
+from wing_tf.inference.drawing import draw_faces
+from wing_tf.inference.face import Face
 from wing_tf.inference.output import format_csv
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.runtime.faces import LocatedFace
-from wing_tf.visualization import contact_sheet, draw_faces
+from wing_tf.visualization import contact_sheet
 from wing_tf.visualization.draw import put_text
 from wing_tf.visualization.sheets import fit_image
 
@@ -71,7 +72,7 @@ def compare_faces(
     image: np.ndarray,
     name: str,
     boxes_xyxy_px: np.ndarray,
-    models: Sequence[Callable[[np.ndarray, np.ndarray], list[LocatedFace]]],
+    models: Sequence[Callable[[np.ndarray, np.ndarray], list[Face]]],
     scheme: LandmarkScheme,
 ) -> list[FaceDifference]:
     """Runs two models on the same boxes of an image.
@@ -140,7 +141,7 @@ def difference_sheet(differences: Sequence[FaceDifference]) -> np.ndarray:
     return contact_sheet(tiles, columns=max(1, round(np.sqrt(len(tiles) / 2))), gap_px=8)
 
 
-def _tile(image: np.ndarray, faces: Sequence[LocatedFace], scheme: LandmarkScheme) -> np.ndarray:
+def _tile(image: np.ndarray, faces: Sequence[Face], scheme: LandmarkScheme) -> np.ndarray:
     """Returns a square round the face twice, with the landmarks of each model."""
     points = np.concatenate([face.landmarks_px for face in faces])
     points = points[np.isfinite(points).all(axis=1)]

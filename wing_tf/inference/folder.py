@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from wing_tf.inference.face import Face
 from wing_tf.inference.landmarker import Landmarker
 from wing_tf.inference.output import ImageFaces, drawn_names, pts_bases, write_pts
 from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
-from wing_tf.runtime.faces import LocatedFace
 from wing_tf.utils.image_files import load_image, save_image
 
 ENDINGS = (".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -89,7 +89,7 @@ def run_folder(
     *,
     form: str = "jsonl",
     settings: Mapping[str, Any],
-    draw: Callable[[np.ndarray, Sequence[LocatedFace]], np.ndarray] | None = None,
+    draw: Callable[[np.ndarray, Sequence[Face]], np.ndarray] | None = None,
 ) -> FolderSummary:
     """Locates the faces of all images of a folder.
 
@@ -207,7 +207,7 @@ def _locate(
     folder: pathlib.Path,
     images: Mapping[str, np.ndarray],
     faults: dict[str, str],
-) -> dict[str, list[LocatedFace]]:
+) -> dict[str, list[Face]]:
     """Returns the faces of each image; one that fails is added to the faults instead."""
     boxes = {}
     for name, image in images.items():
@@ -216,13 +216,13 @@ def _locate(
         except FAULTS as error:
             faults[name] = reason_of(error)
     try:
-        located = landmarker.many([images[name] for name in boxes], list(boxes.values()))
+        located = landmarker.predict_images([images[name] for name in boxes], list(boxes.values()))
         return dict(zip(boxes, located, strict=True))
     except FAULTS:
         found = {}
     for name, own in boxes.items():  # which of them is it
         try:
-            (found[name],) = landmarker.many([images[name]], [own])
+            (found[name],) = landmarker.predict_images([images[name]], [own])
         except FAULTS as error:
             faults[name] = reason_of(error)
     return found

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from wing_tf.utils.image_files import load_image
+from wing_tf.utils.opencv import require_opencv
 
 CHANNELS = ("rgb", "bgr")
 
@@ -26,6 +26,9 @@ def as_rgb(image: Image, *, channels: str = "rgb") -> np.ndarray:
     if channels not in CHANNELS:
         raise ValueError(f'`channels` must be "rgb" or "bgr". Received: channels={channels!r}.')
     if isinstance(image, (str, os.PathLike)):
+        require_opencv()
+        from wing_tf.utils.image_files import load_image
+
         return load_image(pathlib.Path(image))
     if not isinstance(image, np.ndarray):
         raise ValueError(f"An image must be a path or an array. Received: {type(image).__name__}.")
@@ -38,4 +41,6 @@ def as_rgb(image: Image, *, channels: str = "rgb") -> np.ndarray:
         )
     if gray:
         return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
-    return image[..., :3] if channels == "rgb" else image[..., 2::-1]
+    if channels == "bgr":
+        return image[..., 2::-1]
+    return image if image.shape[2] == 3 else image[..., :3]

@@ -1,61 +1,78 @@
-"""From images to landmarks in their pixels, with any of this package's models."""
+"""From images to landmarks in their pixels, with a LiteRT or a Keras back end."""
 
 from __future__ import annotations
 
 import os
-import pathlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wing_tf.detection import make_detector
+from wing_tf.detection import check_detector_name, make_detector
+from wing_tf.geometry import apply_affine, crop_region, flip_matrix, invert, landmark_box
+from wing_tf.geometry.resample import crop_and_resize
+from wing_tf.inference.checks import check_boxes, check_image, overlaps_image
+from wing_tf.inference.face import Face
 from wing_tf.inference.images import Image, as_rgb
+from wing_tf.inference.litert_backend import open_litert
 from wing_tf.landmarks import SchemeMap
 from wing_tf.model_spec import ModelSpec, is_exported
-from wing_tf.runtime import Landmarker as DeviceLandmarker
-from wing_tf.runtime.faces import FaceLandmarker, LocatedFace
 
 if TYPE_CHECKING:
     import keras
 
+_MAX_BATCH = 64
 
-class Landmarker(FaceLandmarker):
-    """A network with its crop rule and a detector.
+Backend = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+"""Function of crops uint8 [N, side, side, 3]. It returns landmarks [N, K, 2] in pixels of the
+crops, and scores [N, K] or None."""
 
-    `wing_tf.runtime.Landmarker` is called alike and runs exported files without OpenCV. TensorFlow
-    is loaded only where a network in Keras is given.
+
+class Landmarker:
+    """Facial landmark localizer: crop rule, network and face detector.
+
+    Exported models run with NumPy and LiteRT alone. Keras is imported only for a Keras model, and
+    OpenCV only to read image files and to detect faces. Several threads may share one landmarker:
+    crops are resampled in parallel, and a LiteRT network runs in one thread at a time. For many
+    faces on many cores, use one landmarker per thread with ``num_threads=1``.
+
+    A call is `crop`, `predict_crops` and `to_image`; with two passes, twice.
 
     Args:
-        model: a ``.keras`` file or a run folder; a ``.tflite`` file or the folder of an export; a
-            Keras network, which needs ``spec``; the model that comes with this package if None.
-        detector: images to boxes [N, 4], largest first; the name of one for
-            `wing_tf.detection.make_detector`; None where boxes are always given.
-        spec: what the network's input and output mean; the file's own if None.
-        scheme: the name of the scheme that is needed; a model of another one is refused.
-        scheme_map: gives the landmarks of another scheme than the network's; those that nothing
-            stands for are NaN.
-        passes: 2 to cut each crop again round the landmarks that were found first.
-        flip: average with what the network says of the mirrored crop.
-        num_threads: that a ``.tflite`` file runs with.
+        model: A ``.tflite`` file or an export folder, a ``.keras`` file or a run folder, a Keras
+            model, or a function as described at `Backend`. The last two require `spec`. Defaults to
+            the model of 68 landmarks that comes with the package.
+        detector: Function of an image that returns boxes [N, 4], largest first, or a name for
+            `wing_tf.detection.make_detector`. None if boxes are always given. Defaults to "haar",
+            which is loaded when `detect` is first called.
+        spec: Model spec of the network. Defaults to the one in the model file.
+        scheme: Name of the required landmark scheme; a model of another scheme is an error.
+        scheme_map: Map from the network's scheme to another one. Landmarks that have no
+            counterpart are NaN.
+        passes: 2 to crop each face a second time around the landmarks of the first pass, which
+            makes up for inaccurate boxes.
+        flip: Whether to average with the prediction on the mirrored crop.
+        num_threads: Threads of the LiteRT interpreter.
 
     Attributes:
-        spec: what the network's input and output mean.
-        scheme: the scheme of the landmarks that come out.
-        trained_boxes: the kinds of boxes that the network was trained with; none if not known.
+        spec: Model spec of the network.
+        scheme: Landmark scheme of the result.
 
     Raises:
-        ValueError: if the file can't be used, or the schemes don't fit.
+        ValueError: If the model can't be used, or if the schemes don't match.
+        ImportError: If LiteRT or Keras is needed but not installed.
 
     Example:
-        >>> landmarker = Landmarker("runs/cnn6")  # doctest: +SKIP
+        >>> landmarker = Landmarker()  # doctest: +SKIP
         >>> for face in landmarker("family.jpg"):  # doctest: +SKIP
         ...     print(face.landmarks_px, face.score, face.angles_deg)
     """
 
     def __init__(
         self,
-        model: str | os.PathLike | keras.Model | None = None,
+        model: str | os.PathLike | keras.Model | Backend | None = None,
         *,
         detector: Callable[..., np.ndarray] | str | None = "haar",
         spec: ModelSpec | None = None,
@@ -65,27 +82,29 @@ class Landmarker(FaceLandmarker):
         flip: bool = False,
         num_threads: int = 2,
     ):
+        if passes not in (1, 2):
+            raise ValueError(f"`passes` must be 1 or 2. Received: passes={passes}.")
         if isinstance(detector, str):
-            detector = make_detector(detector)
-        if model is None or (isinstance(model, (str, os.PathLike)) and is_exported(model)):
-            if spec is not None:
-                raise ValueError("An exported file has a model spec of its own; `spec` is none.")
-            device = DeviceLandmarker(model, num_threads=num_threads)
-            self._run, self.spec = device.run, device.spec
-        else:
-            self._run, self.spec = _open_keras(model, spec)
-        self.trained_boxes = self.spec.trained_boxes
-        super().__init__(
-            self.spec.scheme,
-            input_size=self.spec.input_size,
-            margin=self.spec.margin,
-            square=self.spec.square,
-            detector=detector,
-            scheme_map=scheme_map,
-            needed_scheme=scheme,
-            passes=passes,
-            flip=flip,
-        )
+            check_detector_name(detector)
+        self._detector = detector
+        self._backend, self.spec = _open(model, spec, num_threads)
+        own = self.spec.scheme
+        if scheme_map is not None and scheme_map.source.name != own.name:
+            raise ValueError(
+                f"The map is from {scheme_map.source.name}, the model predicts {own.name}."
+            )
+        self.scheme_map = scheme_map
+        self.scheme = own if scheme_map is None else scheme_map.target
+        if scheme is not None and scheme != self.scheme.name:
+            raise ValueError(
+                f"The scheme {scheme} is required, but the model gives {self.scheme.name}."
+            )
+        self.passes, self.flip = passes, flip
+
+    @cached_property
+    def detector(self) -> Callable[..., np.ndarray] | None:
+        """The face detector. A detector given by name is loaded at the first access."""
+        return make_detector(self._detector) if isinstance(self._detector, str) else self._detector
 
     def __call__(
         self,
@@ -93,44 +112,174 @@ class Landmarker(FaceLandmarker):
         boxes_xyxy_px: np.ndarray | None = None,
         *,
         channels: str = "rgb",
-    ) -> list[LocatedFace]:
+    ) -> list[Face]:
         """Locates the landmarks of all faces of an image.
 
         Args:
-            image: a file, or a uint8 array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]; see
+            image: File name, or uint8 array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]; see
                 `wing_tf.inference.as_rgb`.
-            boxes_xyxy_px: as for `FaceLandmarker`.
-            channels: the order of an array's colors, "rgb" or "bgr".
+            boxes_xyxy_px: Face boxes [N, 4], of the same kind as in training (tight landmark boxes
+                unless the model spec says otherwise). Defaults to the boxes of the detector.
+            channels: Channel order of an array, "rgb" or "bgr".
 
         Returns:
-            One entry a box, in their order; none where nothing is found.
+            One face per box, in the order of the boxes.
 
         Raises:
-            ValueError: as for `FaceLandmarker`, and if a file can't be read.
+            ValueError: If the image can't be read or is of another type, if a box is not valid or
+                is outside of the image, or if there are neither boxes nor a detector.
         """
-        name = None if isinstance(image, np.ndarray) else os.fspath(image)
-        image = as_rgb(image, channels=channels)
-        boxes = self.detect(image, name) if boxes_xyxy_px is None else boxes_xyxy_px
-        return self.many([image], [boxes])[0]
+        name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else None
+        rgb = as_rgb(image, channels=channels)
+        boxes = self.detect(rgb, name) if boxes_xyxy_px is None else boxes_xyxy_px
+        return self.predict_images([rgb], [boxes])[0]
 
-    def run(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Runs the network on all crops; see `FaceLandmarker.run`."""
-        return self._run(crops)
+    def detect(self, image: np.ndarray, name: str | None = None) -> np.ndarray:
+        """Returns the detector's boxes [N, 4] that overlap the image.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+            name: File name of the image, for a detector with ``needs_name=True``.
+
+        Raises:
+            ValueError: If there is no detector.
+            ImportError: If the detector needs OpenCV and it is not installed.
+        """
+        detector = self.detector
+        if detector is None:
+            raise ValueError("Without a detector, `boxes_xyxy_px` [N, 4] must be given.")
+        named = getattr(detector, "needs_name", False)
+        boxes = check_boxes(detector(image, name) if named else detector(image))
+        return boxes[overlaps_image(boxes, image)]
+
+    def predict_images(
+        self, images: Sequence[np.ndarray], boxes_xyxy_px: Sequence[np.ndarray]
+    ) -> list[list[Face]]:
+        """Locates the landmarks of the faces of several images in common batches.
+
+        Args:
+            images: uint8 RGB [H, W, 3] each, of any sizes.
+            boxes_xyxy_px: Boxes [N, 4] of each image; N may be 0.
+
+        Returns:
+            For each image, what a call returns for it.
+
+        Raises:
+            ValueError: If an image is not uint8 RGB, or if a box is not valid or is outside of its
+                image.
+        """
+        checked = []
+        for image, boxes in zip(images, boxes_xyxy_px, strict=True):
+            check_image(image)
+            boxes = check_boxes(boxes)
+            if not (inside := overlaps_image(boxes, image)).all():
+                raise ValueError(
+                    f"A box lies outside of the image of {image.shape[1]} x {image.shape[0]} "
+                    f"pixels. Received: {boxes[~inside][0].tolist()}."
+                )
+            checked.append(boxes)
+        owners = [number for number, boxes in enumerate(checked) for _ in boxes]
+        if not owners:
+            return [[] for _ in checked]
+        used = boxes = np.concatenate(checked)
+        landmarks, scores = self._locate(images, owners, boxes)
+        if self.passes == 2:
+            tight = landmark_box(landmarks)
+            again = np.isfinite(tight).all(axis=1) & (tight[:, 2:] - tight[:, :2] >= 1).all(axis=1)
+            again &= np.array(
+                [overlaps_image(tight[i : i + 1], images[o])[0] for i, o in enumerate(owners)]
+            )
+            used = np.where(again[:, None], tight, boxes)
+            landmarks, scores = self._locate(images, owners, used)
+        if self.scheme_map is not None:
+            landmarks = self.scheme_map(landmarks)
+            scores = None if scores is None else self.scheme_map.map_scores(scores)
+        faces: list[list[Face]] = [[] for _ in checked]
+        for i, owner in enumerate(owners):
+            own_scores = None if scores is None else scores[i]
+            faces[owner].append(Face(landmarks[i], used[i], own_scores, self.scheme))
+        return faces
+
+    def _locate(
+        self, images: Sequence[np.ndarray], owners: Sequence[int], boxes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns landmarks [N, K, 2] in pixels of the images, and scores, of all boxes."""
+        all_landmarks, all_scores = [], []
+        for start in range(0, len(boxes), _MAX_BATCH):
+            part = slice(start, start + _MAX_BATCH)
+            pairs = [
+                self.crop(images[owner], box[None])
+                for owner, box in zip(owners[part], boxes[part], strict=True)
+            ]
+            crops, to_crop = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
+            landmarks_crop_px, scores = self._predict_averaged(crops)
+            all_landmarks.append(self.to_image(to_crop, landmarks_crop_px))
+            if scores is not None:
+                all_scores.append(scores)
+        return np.concatenate(all_landmarks), np.concatenate(all_scores) if all_scores else None
+
+    def _predict_averaged(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns the result of `predict_crops`, with `flip` averaged with the mirrored crops."""
+        landmarks, scores = self.predict_crops(crops)
+        if not self.flip:
+            return landmarks, scores
+        order = list(self.spec.scheme.flip_permutation)
+        mirrored, mirrored_scores = self.predict_crops(np.ascontiguousarray(crops[:, :, ::-1]))
+        back = apply_affine(flip_matrix(crops.shape[2]), mirrored)[:, order]
+        landmarks = (landmarks + back) / 2
+        if scores is not None and mirrored_scores is not None:
+            scores = (scores + mirrored_scores[:, order]) / 2
+        return landmarks, scores
+
+    def crop(self, image: np.ndarray, boxes_xyxy_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Crops faces for the network.
+
+        Args:
+            image: uint8 RGB [H, W, 3].
+            boxes_xyxy_px: float64 [N, 4], N at least 1.
+
+        Returns:
+            Crops uint8 [N, side, side, 3], and affine matrices [N, 2, 3] from pixels of the image
+            to pixels of the crops.
+        """
+        size_hw = (self.spec.input_size, self.spec.input_size)
+        regions = crop_region(boxes_xyxy_px, self.spec.margin, self.spec.square)
+        pairs = (crop_and_resize(image, region, size_hw) for region in regions)
+        crops, to_crop = zip(*pairs, strict=True)
+        return np.stack(crops), np.stack(to_crop)
+
+    def predict_crops(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Runs the network on crops uint8 [N, side, side, 3].
+
+        Returns:
+            Landmarks [N, K, 2] in pixels of the crops, and scores [N, K]. The scores are None if
+            the network has none.
+        """
+        return self._backend(crops)
+
+    def to_image(self, to_crop: np.ndarray, landmarks_crop_px: np.ndarray) -> np.ndarray:
+        """Returns landmarks float64 [N, K, 2] in pixels of the image, by the matrices of `crop`."""
+        return apply_affine(invert(to_crop), landmarks_crop_px.astype(np.float64))
 
 
-def _open_keras(
-    model: str | os.PathLike | keras.Model, spec: ModelSpec | None
-) -> tuple[Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]], ModelSpec]:
-    """Returns a network in Keras as a function of uint8 crops, and its model spec."""
-    import keras
-
-    from wing_tf.models.compiled import compile_localizer
-    from wing_tf.models.saving import load_network
-
-    if isinstance(model, keras.Model):
+def _open(model: Any, spec: ModelSpec | None, num_threads: int) -> tuple[Backend, ModelSpec]:
+    """Returns the back end of a model and its model spec."""
+    is_path = isinstance(model, (str, os.PathLike))
+    if model is None or (is_path and is_exported(model)):
+        if spec is not None:
+            raise ValueError("An exported file contains its own model spec: don't pass `spec`.")
+        return open_litert(model, num_threads=num_threads)
+    if not is_path:
         if spec is None:
             raise ValueError("A network without a file needs `spec`.")
-    else:
-        model, spec = load_network(pathlib.Path(model), spec)
-    run = compile_localizer(model)
-    return lambda crops: run(crops.astype(np.float32)), spec
+        if not _is_keras(model):
+            return model, spec
+    from wing_tf.inference.keras_backend import open_keras
+
+    return open_keras(model, spec)
+
+
+def _is_keras(model: Any) -> bool:
+    """Returns whether this is a Keras model. Without Keras imported, it can't be one."""
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(model, keras.Model)

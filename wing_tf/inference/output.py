@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from wing_tf.inference.face import Face
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.runtime.faces import LocatedFace
 from wing_tf.utils.atomic import write_text
 
 _DIGITS_PX, _DIGITS = 3, 4
@@ -33,7 +33,7 @@ class ImageFaces:
 
     image: str
     size_hw: tuple[int, int]
-    faces: Sequence[LocatedFace]
+    faces: Sequence[Face]
     frame: int | None = None
     time_s: float | None = None
 
@@ -47,7 +47,7 @@ def as_dict(found: ImageFaces, scheme: LandmarkScheme) -> dict[str, Any]:
     return values | {"faces": [_face_dict(face) for face in found.faces]}
 
 
-def _face_dict(face: LocatedFace) -> dict[str, Any]:
+def _face_dict(face: Face) -> dict[str, Any]:
     values: dict[str, Any] = {} if face.identity is None else {"identity": int(face.identity)}
     points = [_rounded(point, _DIGITS_PX) for point in face.landmarks_px]
     return values | {
@@ -128,7 +128,7 @@ def format_pts(landmarks_px: np.ndarray) -> str:
     return f"version: 1\nn_points: {len(landmarks_px)}\n{{\n{rows}\n}}\n"
 
 
-def pts_files(faces: Sequence[LocatedFace], base: pathlib.Path) -> dict[pathlib.Path, str]:
+def pts_files(faces: Sequence[Face], base: pathlib.Path) -> dict[pathlib.Path, str]:
     """Returns one ``.pts`` file a face, by path, numbered from 1 if there are several.
 
     Args:
@@ -230,7 +230,7 @@ def _choices(name: str, first: Sequence[str] = ()) -> Iterator[str]:
         name += "_"
 
 
-def write_pts(faces: Sequence[LocatedFace], base: pathlib.Path) -> None:
+def write_pts(faces: Sequence[Face], base: pathlib.Path) -> None:
     """Writes one ``.pts`` file a face; see `pts_files`."""
     base.parent.mkdir(parents=True, exist_ok=True)
     for path, text in pts_files(faces, base).items():

@@ -7,8 +7,11 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import cv2
 import numpy as np
+
+from wing_tf.utils.opencv import require_opencv
+
+cv2 = require_opencv()
 
 _USUAL_RATE = 30.0
 _SLOWEST_RATE, _FASTEST_RATE = 0.01, 1000.0

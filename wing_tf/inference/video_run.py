@@ -11,11 +11,11 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 from tqdm import tqdm
 
+from wing_tf.inference.face import Face
 from wing_tf.inference.output import ImageFaces
 from wing_tf.inference.run_files import ResultFile
 from wing_tf.inference.video import VideoReader, VideoWriter
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.runtime.faces import LocatedFace
 
 _LONGEST_GAP_S = 5.0
 # A browser's videos state 1000 frames a second, the unit of their times.
@@ -43,13 +43,13 @@ class VideoSummary:
 
 def run_video(
     video: VideoReader,
-    tracker: Callable[[np.ndarray, float], list[LocatedFace]],
+    tracker: Callable[[np.ndarray, float], list[Face]],
     output: pathlib.Path,
     *,
     name: str,
     scheme: LandmarkScheme,
     form: str = "jsonl",
-    draw: Callable[[np.ndarray, Sequence[LocatedFace]], np.ndarray] | None = None,
+    draw: Callable[[np.ndarray, Sequence[Face]], np.ndarray] | None = None,
     write_video: bool = True,
     show: Callable[[np.ndarray], bool] | None = None,
 ) -> VideoSummary:

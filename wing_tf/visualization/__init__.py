@@ -1,6 +1,6 @@
 """Drawing landmarks and plotting scores."""
 
-from wing_tf.visualization.draw import draw_faces, draw_landmarks, legible_scale, pose_axes
+from wing_tf.visualization.draw import draw_landmarks, pose_axes
 from wing_tf.visualization.sheets import contact_sheet
 
-__all__ = ["contact_sheet", "draw_faces", "draw_landmarks", "legible_scale", "pose_axes"]
+__all__ = ["contact_sheet", "draw_landmarks", "pose_axes"]

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from wing_tf.geometry import box_iou
-from wing_tf.runtime.checks import check_image
-from wing_tf.runtime.faces import FaceLandmarker, LocatedFace
-from wing_tf.runtime.smoothing import OneEuroFilter
-from wing_tf.runtime.track import (
+from wing_tf.inference.checks import check_image
+from wing_tf.inference.face import Face
+from wing_tf.inference.landmarker import Landmarker
+from wing_tf.inference.smoothing import OneEuroFilter
+from wing_tf.inference.track import (
     AGREEING,
     SAME,
     TOO_NEAR,
@@ -70,7 +71,7 @@ class Tracker:
 
     def __init__(
         self,
-        landmarker: FaceLandmarker,
+        landmarker: Landmarker,
         *,
         smooth: bool = True,
         detect_seconds: float = 0.5,
@@ -118,7 +119,7 @@ class Tracker:
         self._tracks: list[Track] = []
         self._time_s = self._detected_s = -math.inf
 
-    def __call__(self, image: np.ndarray, time_s: float) -> list[LocatedFace]:
+    def __call__(self, image: np.ndarray, time_s: float) -> list[Face]:
         """Takes the next frame.
 
         Args:
@@ -193,7 +194,7 @@ class Tracker:
                 if rival_difference < self_difference and all(t.visible for t in pair):
                     track.visible = False
 
-    def _is_seen(self, face: LocatedFace, image: np.ndarray) -> bool:
+    def _is_seen(self, face: Face, image: np.ndarray) -> bool:
         """Returns whether a face is in the image, and the network is sure enough."""
         known = np.isfinite(face.landmarks_px).all(axis=1)
         points = face.landmarks_px[known]
@@ -205,7 +206,7 @@ class Tracker:
             return True
         return bool(np.nanmean(face.scores) >= self._lost_score)
 
-    def _is_shaped(self, face: LocatedFace) -> bool:
+    def _is_shaped(self, face: Face) -> bool:
         """Returns whether landmarks are like a face's."""
         return face.pose is None or face.pose.residual <= self._lost_residual
 
@@ -225,7 +226,7 @@ class Tracker:
         new = self._landmarker(image, np.array(free)) if free else []
         new = [face for face in new if self._is_seen(face, image) and self._is_shaped(face)]
         # A detector may hit one face twice: what is most where it was said to be comes first.
-        kept: list[LocatedFace] = []
+        kept: list[Face] = []
         for face in sorted(new, key=lambda f: -float(box_iou(f.box_xyxy_px, square_of(f)))):
             looks = signature_of(image, face)
             near = [t for t in seen if t.is_near(face, None if hiding else looks)]
@@ -260,7 +261,7 @@ class Tracker:
         if track.identity is None:
             track.identity = next(self._numbers)
 
-    def _know_again(self, image: np.ndarray, faces: list[LocatedFace]) -> list[LocatedFace]:
+    def _know_again(self, image: np.ndarray, faces: list[Face]) -> list[Face]:
         """Gives faces to the hidden ones that they fit, best first; returns those left."""
         looks = [signature_of(image, face) for face in faces]
         fits = [
@@ -294,7 +295,7 @@ class Tracker:
             if track.visible and not touched:
                 track.learn(image, self._time_s)
 
-    def _report(self, track: Track) -> LocatedFace:
+    def _report(self, track: Track) -> Face:
         face, scores = track.face, track.face.scores
         landmarks = face.landmarks_px
         if track.smoother is not None:

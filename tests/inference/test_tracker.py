@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from clips import RATE, TrueLandmarker, crossing_clip, motion, numbers_of, show, small_clip
 
-from wing_tf.inference import HaarDetector
+from wing_tf.inference import Face, HaarDetector
+from wing_tf.inference.track import Track, difference, is_within, overlap, signature_of
+from wing_tf.inference.tracker import Tracker
 from wing_tf.landmarks import find_scheme_map
-from wing_tf.runtime.faces import LocatedFace
-from wing_tf.runtime.track import Track, difference, is_within, overlap, signature_of
-from wing_tf.runtime.tracking import Tracker
 
 
 def still_clip(frames=40, *, seed=0):
@@ -244,9 +243,7 @@ def test_most_of_a_face_may_lie_within_another():
 
 
 def located(landmarks_px):
-    return LocatedFace(
-        landmarks_px, np.zeros(4), scheme=find_scheme_map("ibug_68", "celeba_5").source
-    )
+    return Face(landmarks_px, np.zeros(4), scheme=find_scheme_map("ibug_68", "celeba_5").source)
 
 
 @pytest.mark.parametrize(("shift", "on_red"), [(45, True), (45, False), (75, True)])

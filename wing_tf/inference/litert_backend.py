@@ -1,14 +1,18 @@
-"""An exported network in LiteRT's interpreter."""
+"""LiteRT files as a back end of `wing_tf.inference.Landmarker`."""
 
+import os
 import pathlib
 import threading
 
 import numpy as np
 
+from wing_tf.model_spec import ModelSpec, find_model, read_model_spec
+from wing_tf.zoo import model_path
+
 _LANDMARKS, _SCORES = "landmarks", "scores"
 
 
-class LiteRtNetwork:
+class LiteRtBackend:
     """A ``.tflite`` file as a function of crops.
 
     Calls may come from several threads: one runs at a time, behind a lock, as LiteRT's interpreter
@@ -82,6 +86,33 @@ class LiteRtNetwork:
                 if scores is not None:
                     scores[number] = self._interpreter.get_tensor(self._outputs[_SCORES])[0]
         return landmarks, scores
+
+
+def open_litert(
+    model: str | os.PathLike | None, *, num_threads: int
+) -> tuple[LiteRtBackend, ModelSpec]:
+    """Opens an exported file and checks that it agrees with its model spec.
+
+    Args:
+        model: A ``.tflite`` file or an export folder. Defaults to the model of the zoo.
+        num_threads: Threads of the interpreter.
+
+    Raises:
+        ValueError: If the file or its model spec can't be used.
+        ImportError: If ai-edge-litert is not installed.
+    """
+    path = model_path() if model is None else find_model(model)
+    content = path.read_bytes()
+    backend = LiteRtBackend(content, path=path, num_threads=num_threads)
+    spec = read_model_spec(path, content)
+    side = spec.input_size
+    expected = ((1, side, side, 3), spec.scheme.num_landmarks, spec.has_scores)
+    found = (backend.input_shape, backend.num_landmarks, backend.has_scores)
+    if found != expected:
+        raise ValueError(
+            f"{path} and its model spec disagree (input, landmarks, scores): {found}, {expected}."
+        )
+    return backend, spec
 
 
 def _ends(interpreter) -> tuple[dict, dict]:

@@ -1,11 +1,11 @@
-"""What an image and boxes must be."""
+"""Validation of images and face boxes."""
 
 from typing import Any
 
 import numpy as np
 
-# Far beyond any image, and small enough for the arithmetic of a crop to stay exact.
-_LARGEST_COORDINATE_PX = 1e7
+# Far beyond any image, and small enough for exact crop arithmetic.
+_MAX_COORDINATE_PX = 1e7
 
 
 def check_image(image: Any) -> None:
@@ -19,7 +19,7 @@ def check_image(image: Any) -> None:
 
 
 def check_boxes(boxes_xyxy_px: Any) -> np.ndarray:
-    """Returns boxes as float64 [N, 4]; raises ValueError if they are none."""
+    """Returns boxes as float64 [N, 4]; raises ValueError if they are not valid."""
     try:
         boxes = np.asarray(boxes_xyxy_px, np.float64)
     except (TypeError, ValueError):
@@ -30,11 +30,18 @@ def check_boxes(boxes_xyxy_px: Any) -> np.ndarray:
         boxes = boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"`boxes_xyxy_px` must be [N, 4]. Received: shape={boxes.shape}.")
-    # Written so that NaN is refused, too.
-    placed = np.all(np.abs(boxes) <= _LARGEST_COORDINATE_PX)
-    if not placed or np.any(boxes[:, 2:] <= boxes[:, :2]):
+    # NaN must fail this comparison, too.
+    finite = np.all(np.abs(boxes) <= _MAX_COORDINATE_PX)
+    if not finite or np.any(boxes[:, 2:] <= boxes[:, :2]):
         raise ValueError(
             "`boxes_xyxy_px` must be finite (at most 1e7 from 0), with x0 < x1 and y0 < y1. "
             f"Received: {boxes.tolist()}."
         )
     return boxes
+
+
+def overlaps_image(boxes_xyxy_px: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Returns whether each box [N, 4] overlaps the image [H, W, 3]; bool [N]."""
+    height, width = image.shape[:2]
+    starts = boxes_xyxy_px[:, :2] < [width - 0.5, height - 0.5]
+    return np.all((boxes_xyxy_px[:, 2:] > -0.5) & starts, axis=1)

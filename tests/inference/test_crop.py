@@ -10,9 +10,9 @@ from tfrecords_tools.writer import write_records
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.predict import crop_batches
 from wing_tf.geometry import apply_affine, landmark_box
+from wing_tf.inference import Landmarker
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models import cnn6
-from wing_tf.runtime import Landmarker
 
 
 def _crops_of_records(source, folder, spec):
@@ -39,10 +39,11 @@ def test_it_shows_the_same_as_the_records_crop(export, tmp_path):
     differences, moves = [], []
     for key, crop, to_source, box in _crops_of_records(source, tmp_path / "records", spec):
         image = source.load(items[key]).image
-        own, _ = landmarker.cut(image, box[None])
+        own, _ = landmarker.crop(image, box[None])
         differences.append(own[0].astype(float) - crop)
         rounded = np.rint(crop).astype(np.uint8)
-        expected = apply_affine(to_source, landmarker.run(rounded[None])[0][0].astype(float))
+        landmarks_crop_px, _ = landmarker.predict_crops(rounded[None])
+        expected = apply_affine(to_source, landmarks_crop_px[0].astype(float))
         moved = landmarker(image, box[None])[0].landmarks_px - expected
         moves.append(np.abs(moved).max() * 64 / (1.2 * np.ptp(box.reshape(2, 2), axis=0).max()))
     assert len(differences) == 6
@@ -64,5 +65,6 @@ def test_a_dot_is_where_it_was_drawn_and_where_evaluation_finds_it(export, tmp_p
         scale = max(1.0, np.abs(to_source[0, 0]))
         assert np.abs(found - truth[key].landmarks_px[DOT]).max() < 0.02 * scale
         crops = np.rint(crop).astype(np.uint8)[None]
-        evaluated = apply_affine(to_source, landmarker.run(crops)[0][0].astype(float))[DOT]
+        landmarks_crop_px, _ = landmarker.predict_crops(crops)
+        evaluated = apply_affine(to_source, landmarks_crop_px[0].astype(float))[DOT]
         assert np.abs(found - evaluated).max() < 0.05 * scale

@@ -6,10 +6,10 @@ import zipfile
 
 import pytest
 
+from wing_tf.inference import Landmarker
 from wing_tf.landmarks import SCHEMES, register_scheme, scheme_from_dict
-from wing_tf.model_spec import ModelSpec
+from wing_tf.model_spec import ModelSpec, read_model_spec
 from wing_tf.models import cnn6
-from wing_tf.runtime import Landmarker, read_model_spec
 
 FINGERS = {"name": "fingers_4", "points": 4, "pairs": [[0, 3], [1, 2]], "normalizer": [0, 3]}
 

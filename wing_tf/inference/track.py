@@ -7,8 +7,8 @@ import numpy as np
 from wing_tf.geometry import apply_affine, box_iou, crop_square, landmark_box
 from wing_tf.geometry.resample import crop_and_resize
 from wing_tf.geometry.shapes import fit_similarity
-from wing_tf.runtime.faces import LocatedFace
-from wing_tf.runtime.smoothing import OneEuroFilter
+from wing_tf.inference.face import Face
+from wing_tf.inference.smoothing import OneEuroFilter
 
 SAME = 0.4  # overlap above which two are one face
 AGREEING = 0.6  # overlap of a known face with a detection that has nothing to add
@@ -47,7 +47,7 @@ class Track:
         checked: landmarks [K, 2] of the last face whose shape was found to be one.
     """
 
-    face: LocatedFace
+    face: Face
     time_s: float
     found_s: float
     smoother: OneEuroFilter | None
@@ -73,7 +73,7 @@ class Track:
         """Returns the square [4] where a hidden face should be by now."""
         return self.apart + np.tile(self.velocity_px * (time_s - self.apart_s), 2)
 
-    def cost_of(self, face: LocatedFace, signature: np.ndarray, time_s: float) -> float | None:
+    def cost_of(self, face: Face, signature: np.ndarray, time_s: float) -> float | None:
         """Returns how badly a face that is found fits this one, which is hidden; None: not at all.
 
         Args:
@@ -90,7 +90,7 @@ class Track:
             return None
         return float(distance / reach + other / _LARGEST_DIFFERENCE)
 
-    def is_put_right_by(self, face: LocatedFace, signature: np.ndarray) -> bool:
+    def is_put_right_by(self, face: Face, signature: np.ndarray) -> bool:
         """Returns whether a face that was found at this one's place shows that it has gone astray.
 
         Args:
@@ -102,7 +102,7 @@ class Track:
         better = face.pose.residual < _MUCH_BETTER * self.face.pose.residual
         return better and difference(signature, self.signature) <= _LARGEST_DIFFERENCE_ASTRAY
 
-    def is_near(self, face: LocatedFace, looks: np.ndarray | None) -> bool:
+    def is_near(self, face: Face, looks: np.ndarray | None) -> bool:
         """Returns whether a detected face is this one, or too near to it to be told apart.
 
         What overlaps this one by less than a half is a neighbor of it where it is just where the
@@ -123,7 +123,7 @@ class Track:
         """Returns whether this may be the face that a signature is of."""
         return difference(signature, self.signature) <= _LARGEST_DIFFERENCE
 
-    def has_kept_shape(self, face: LocatedFace) -> bool:
+    def has_kept_shape(self, face: Face) -> bool:
         """Returns whether a face's shape is nearly the one that was checked.
 
         This takes far less time than another check.
@@ -132,7 +132,7 @@ class Track:
         spread = np.linalg.norm(self.checked - self.checked.mean(axis=0))
         return bool(np.linalg.norm(moved - self.checked) < _SAME_SHAPE * spread)
 
-    def see(self, face: LocatedFace, time_s: float) -> None:
+    def see(self, face: Face, time_s: float) -> None:
         """Takes in where the face is now."""
         self.face, self.time_s, self.visible = face, time_s, True
 
@@ -149,7 +149,7 @@ class Track:
             self.signature_s = time_s
             self.signature = (self.signature + signature_of(image, self.face)) / 2
 
-    def start_again(self, face: LocatedFace, time_s: float) -> None:
+    def start_again(self, face: Face, time_s: float) -> None:
         """Takes in a face that is found again after it was hidden."""
         self.see(face, time_s)
         self.found_s = time_s
@@ -158,7 +158,7 @@ class Track:
             self.smoother.reset()
 
 
-def square_of(face: LocatedFace) -> np.ndarray:
+def square_of(face: Face) -> np.ndarray:
     """Returns the square [4] round the landmarks of a face."""
     return crop_square(landmark_box(face.landmarks_px), 1.0)
 
@@ -173,12 +173,12 @@ def side_of(square: np.ndarray) -> np.ndarray:
     return square[..., 2] - square[..., 0]
 
 
-def overlap(face: LocatedFace, other: LocatedFace) -> float:
+def overlap(face: Face, other: Face) -> float:
     """Returns the intersection over union of the squares round two faces."""
     return float(box_iou(square_of(face), square_of(other)))
 
 
-def is_within(face: LocatedFace, other: LocatedFace) -> bool:
+def is_within(face: Face, other: Face) -> bool:
     """Returns whether most of a face lies in the square round another one."""
     square, outer = square_of(face), square_of(other)
     low, high = np.maximum(square[:2], outer[:2]), np.minimum(square[2:], outer[2:])
@@ -192,7 +192,7 @@ def is_in(box: np.ndarray, image: np.ndarray) -> bool:
     return bool(starts and np.all(box[2:] > -0.5) and np.all(box[2:] > box[:2]))
 
 
-def continues(face: LocatedFace, box: np.ndarray) -> bool:
+def continues(face: Face, box: np.ndarray) -> bool:
     """Returns whether a face is about where and as large as the box [4] that was expected."""
     square = square_of(face)
     side = np.max(box[2:] - box[:2])
@@ -201,7 +201,7 @@ def continues(face: LocatedFace, box: np.ndarray) -> bool:
     return bool(jump <= _LARGEST_JUMP * side and growth <= np.log(_LARGEST_GROWTH))
 
 
-def signature_of(image: np.ndarray, face: LocatedFace) -> np.ndarray:
+def signature_of(image: np.ndarray, face: Face) -> np.ndarray:
     """Returns what a face looks like from afar: colors float [8, 8, 3] in 0..1.
 
     Args:

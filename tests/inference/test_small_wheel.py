@@ -10,7 +10,7 @@ import venv
 import numpy as np
 import pytest
 
-from wing_tf.runtime import Landmarker
+from wing_tf.inference import Landmarker
 
 ROOT = pathlib.Path(__file__).parents[2]
 MOST_MB = 100
@@ -23,7 +23,18 @@ for name in ("tensorflow", "keras", "cv2", "scipy", "wing_tf.models", "tfrecords
         sys.exit(f"{name} is there: {found.origin}")
 import numpy as np
 import wing_tf
-from wing_tf.runtime import Landmarker
+import wing_tf.inference
+from wing_tf.inference import Landmarker
+for name in set(wing_tf.inference.__all__) - {"VideoWriter", "open_video"}:
+    getattr(wing_tf.inference, name)
+image = np.zeros((50, 50, 3), np.uint8)
+for need in (lambda: Landmarker()(image), lambda: Landmarker()("face.jpg"),
+             lambda: wing_tf.inference.open_video("video.mp4")):
+    try:
+        need()
+        sys.exit("OpenCV is there")
+    except ImportError as error:
+        assert "pip install opencv-python" in str(error), error
 data = np.load(sys.argv[1])
 for path in sys.argv[3:]:
     faces = Landmarker(path)(data["image"], data["boxes"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wing_tf.runtime.smoothing import OneEuroFilter
+from wing_tf.inference.smoothing import OneEuroFilter
 
 
 def run(smooth, landmarks, times, size_px=100.0):

@@ -4,8 +4,8 @@ import numpy as np
 
 from tfrecords_tools.sources import Ibug300WSource, SyntheticSource
 from wing_tf.geometry import landmark_box
-from wing_tf.runtime import Landmarker
-from wing_tf.runtime.model_spec import shipped_model
+from wing_tf.inference import Landmarker
+from wing_tf.zoo import model_path
 
 MOST_BYTES = 4_000_000
 
@@ -17,7 +17,7 @@ def _nme(predicted, true):
 
 
 def test_it_is_small_and_says_what_it_is():
-    assert shipped_model().stat().st_size < MOST_BYTES
+    assert model_path().stat().st_size < MOST_BYTES
     landmarker = Landmarker()
     assert landmarker.scheme.name == "ibug_68"
     assert landmarker.spec.has_scores
