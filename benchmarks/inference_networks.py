@@ -18,8 +18,10 @@ import keras
 import numpy as np
 
 from wing_tf.codecs import HeatmapCodec
-from wing_tf.export import deployed_network, write_litert, write_onnx
+from wing_tf.export.deployed_network import deployed_network
 from wing_tf.export.exported_spec import exported_spec
+from wing_tf.export.litert import write_litert
+from wing_tf.export.onnx import write_onnx
 from wing_tf.model_spec import ModelSpec, attach_files
 from wing_tf.models import (
     cnn6,

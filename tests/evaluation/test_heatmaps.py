@@ -10,8 +10,8 @@ from wing_tf.model_spec import ModelSpec
 from wing_tf.models import (
     cnn6,
     heatmap_localizer,
-    open_localizer,
-    open_residuals,
+    heatmap_network,
+    residual_network,
     smt_net,
     stacked_hourglass,
 )
@@ -31,7 +31,7 @@ def test_maps_of_faces(synthetic_records, localizer):
     batches = list(crop_batches(records, spec, batch_size=4))
     last = records.num_faces - 1
     faces = face_maps(localizer, iter(batches), [last, 0])
-    network, codec = open_localizer(localizer)
+    network, codec = heatmap_network(localizer)
     expected = np.asarray(network(batches[0].image[:1]))[0, ..., :68]
     np.testing.assert_allclose(faces[1].predicted, expected, atol=1e-4)
     # The truth in the maps is the truth in the image.
@@ -52,12 +52,12 @@ def test_maps_of_faces(synthetic_records, localizer):
 
 
 def test_a_network_without_maps(localizer):
-    assert open_localizer(cnn6(5, width=0.1)) is None
+    assert heatmap_network(cnn6(5, width=0.1)) is None
     with pytest.raises(ValueError, match="decodes no heatmaps"):
         face_maps(cnn6(5, width=0.1), [], [0])
     with pytest.raises(ValueError, match="decodes no heatmaps"):
         peak_margins(cnn6(5, width=0.1), [], [1])
-    assert open_residuals(localizer) is None
+    assert residual_network(localizer) is None
 
 
 def test_margins_of_drawn_and_of_predicted_maps(synthetic_records):
@@ -86,5 +86,5 @@ def test_margins_of_drawn_and_of_predicted_maps(synthetic_records):
     np.testing.assert_array_equal(predicted, 0)
     head.bias.assign(np.zeros(68))
     assert true[:, 2].min() > 0.99
-    residuals = np.asarray(open_residuals(localizer)(batches[0].image))
+    residuals = np.asarray(residual_network(localizer)(batches[0].image))
     np.testing.assert_allclose(residuals, network(batches[0].image)["residuals"], atol=1e-5)

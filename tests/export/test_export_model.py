@@ -11,9 +11,11 @@ import tensorflow as tf
 from tfrecords_tools.sources import SOURCES
 from wing_tf.data.records import find_shards
 from wing_tf.evaluation.predict import CropBatch
-from wing_tf.export import deployed_network, export_model, write_litert
+from wing_tf.export.deployed_network import deployed_network
+from wing_tf.export.export_model import export_model
 from wing_tf.export.exported_spec import exported_spec
-from wing_tf.export.faces import judged_faces
+from wing_tf.export.faces import comparison_faces
+from wing_tf.export.litert import write_litert
 from wing_tf.export.model_card import LICENSES, find_origin, model_card
 from wing_tf.export.parity import Parity
 from wing_tf.inference.litert_backend import LiteRtBackend
@@ -82,7 +84,7 @@ def test_int8_is_calibrated_on_training_faces_only(model, synthetic_records, tmp
 def test_an_export_that_costs_too_much_is_an_error_unless_forced(
     model, synthetic_records, tmp_path
 ):
-    options = {"precision": "int8", "data": str(synthetic_records), "most_nme_cost": -1.0}
+    options = {"precision": "int8", "data": str(synthetic_records), "max_nme_cost": -1.0}
     with pytest.raises(ValueError, match=r"int8 costs .* points of NME .*--force"):
         export_model(model, tmp_path, **options)
     assert not list(tmp_path.iterdir())
@@ -164,7 +166,7 @@ def test_faces_are_validation_faces_else_those_not_for_training(model, synthetic
         ("t*", "test", 24),
         ("train*", "train", 9),
     ):
-        batches, name = judged_faces(f"{synthetic_records}/{pattern}.tfrecord", spec, count)
+        batches, name = comparison_faces(f"{synthetic_records}/{pattern}.tfrecord", spec, count)
         assert name.startswith(f"{split} faces of")
         assert {group for batch in batches for groups in batch.groups for group in groups} == {
             split

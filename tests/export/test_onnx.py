@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from wing_tf.codecs import HeatmapCodec
-from wing_tf.export import deployed_network, write_onnx
+from wing_tf.export.deployed_network import deployed_network
+from wing_tf.export.onnx import write_onnx
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models import (
     cnn6,

@@ -9,8 +9,10 @@ import pytest
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.codecs.heatmap import DECODERS
-from wing_tf.export import deployed_network, write_litert, write_saved_model
-from wing_tf.export.precision import PRECISIONS
+from wing_tf.export.deployed_network import deployed_network
+from wing_tf.export.formats import PRECISIONS
+from wing_tf.export.litert import write_litert
+from wing_tf.export.saved_model import write_saved_model
 from wing_tf.inference.litert_backend import LiteRtBackend
 from wing_tf.layers import DecodeHeatmaps
 from wing_tf.model_spec import ModelSpec

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from tfrecords_tools.sources import SyntheticSource
-from wing_tf.export import deployed_network, write_saved_model
+from wing_tf.export.deployed_network import deployed_network
+from wing_tf.export.saved_model import write_saved_model
 from wing_tf.geometry import landmark_box
 from wing_tf.inference import Landmarker
 from wing_tf.model_spec import ModelSpec

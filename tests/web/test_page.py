@@ -11,7 +11,7 @@ import pytest
 from keras import ops
 
 from tfrecords_tools.synthetic import render_face
-from wing_tf.export.deployed import deployed_network
+from wing_tf.export.deployed_network import deployed_network
 from wing_tf.export.exported_spec import exported_spec
 from wing_tf.export.litert import write_litert
 from wing_tf.geometry import landmark_box

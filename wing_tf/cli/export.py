@@ -12,17 +12,18 @@ are measured on --faces, else on the validation faces of --data, else on rendere
 from absl import flags, logging
 
 from wing_tf.cli import common
+from wing_tf.export.formats import FORMATS, PRECISIONS
 
 _MODEL = flags.DEFINE_string(
     "model", None, "A .keras file or a run folder (its best model).", required=True
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The folder: new or empty.", required=True)
 _FORMAT = flags.DEFINE_enum(
-    "format", "litert", ["litert", "saved_model", "onnx"],
+    "format", "litert", list(FORMATS),
     "What is written; onnx needs pip install -e '.[onnx]'.",
 )  # fmt: skip
 _PRECISION = flags.DEFINE_enum(
-    "precision", "float32", ["float32", "float16", "dynamic", "int8"],
+    "precision", "float32", list(PRECISIONS),
     "Of weights (float16, dynamic) or of weights and features (int8, needs --data).",
 )  # fmt: skip
 _DATA = flags.DEFINE_string(
@@ -31,8 +32,8 @@ _DATA = flags.DEFINE_string(
 _FACES = flags.DEFINE_string(
     "faces", None, "Record files whose faces the export is compared on, instead of --data's."
 )
-_MOST_NME_COST = flags.DEFINE_float(
-    "most_nme_cost", 0.15, "An export whose NME is higher by more points than this is an error."
+_MAX_NME_COST = flags.DEFINE_float(
+    "max_nme_cost", 0.15, "An export whose NME is higher by more points than this is an error."
 )
 _FORCE = flags.DEFINE_bool("force", False, "Write it all the same.")
 
@@ -50,7 +51,7 @@ def main() -> None:
     output = common.free_folder(_OUTPUT.value)
     logging.set_verbosity(logging.WARNING)  # TensorFlow's writers report every file
 
-    from wing_tf.export import export_model
+    from wing_tf.export.export_model import export_model
 
     faces = _FACES.value
     if faces is None and _DATA.value is None:
@@ -59,7 +60,7 @@ def main() -> None:
         report = export_model(
             _MODEL.value, output, format=_FORMAT.value, precision=_PRECISION.value,
             data=_DATA.value, faces=faces, faces_name="rendered faces",
-            most_nme_cost=_MOST_NME_COST.value / 100, force=_FORCE.value,
+            max_nme_cost=_MAX_NME_COST.value / 100, force=_FORCE.value,
         )  # fmt: skip
     except ModuleNotFoundError as error:
         if error.name is not None:  # a fault of ours

@@ -22,7 +22,7 @@ from wing_tf.evaluation.protocol_report import (
 from wing_tf.evaluation.protocols import Protocol
 from wing_tf.evaluation.report import face_errors, make_report, summarize, write_report
 from wing_tf.landmarks import BOX_NORMALIZERS, SchemeMap, find_scheme_map
-from wing_tf.models import open_localizer
+from wing_tf.models import heatmap_network
 from wing_tf.models.compiled import compile_network
 from wing_tf.models.saving import find_network, load_network
 from wing_tf.utils.image_files import save_image
@@ -170,7 +170,7 @@ class Evaluator:
             }
             if protocol.score == "pck":
                 more["pck"] = face_pck(predictions, distance, protocol.thresholds[0])
-        if self.scheme_map is None and open_localizer(self.network):  # of its own scheme
+        if self.scheme_map is None and heatmap_network(self.network):  # of its own scheme
             image = draw_worst_to_best(
                 self.network, errors, predictions.index, crop_batches(records, self.spec),
                 scheme,

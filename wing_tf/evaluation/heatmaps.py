@@ -11,7 +11,7 @@ from wing_tf.codecs import HeatmapCodec
 from wing_tf.evaluation.predict import CropBatch
 from wing_tf.geometry import apply_affine, invert
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.models import open_localizer
+from wing_tf.models import heatmap_network
 from wing_tf.visualization import contact_sheet, draw_landmarks
 
 _SIDE_PX, _SMALL_SIDE_PX = 256, 128
@@ -47,7 +47,7 @@ def face_maps(
     Raises:
         ValueError: if the network decodes no heatmaps, or there is no such face.
     """
-    opened = open_localizer(localizer)
+    opened = heatmap_network(localizer)
     if opened is None:
         raise ValueError(f"The network {localizer.name} decodes no heatmaps.")
     network, codec = opened
@@ -100,7 +100,7 @@ def peak_margins(
     Raises:
         ValueError: if the network decodes no heatmaps.
     """
-    opened = open_localizer(localizer)
+    opened = heatmap_network(localizer)
     if opened is None:
         raise ValueError(f"The network {localizer.name} decodes no heatmaps.")
     network, codec = opened

@@ -40,7 +40,7 @@ def training_crops(data: str, spec: ModelSpec, count: int = 200) -> np.ndarray:
     return np.concatenate([batch.image for batch in _read(records, spec, wanted, count)])
 
 
-def judged_faces(data: str, spec: ModelSpec, count: int = 500) -> tuple[list[CropBatch], str]:
+def comparison_faces(data: str, spec: ModelSpec, count: int = 500) -> tuple[list[CropBatch], str]:
     """Returns the crops of the validation faces among the records, and how reports call them.
 
     Where there are none, those that are not for training; where there are only those, all.

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from wing_tf.export.precision import check_precision
+from wing_tf.export.formats import check_precision
 from wing_tf.utils.atomic import write_bytes
 
 _PRODUCTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
@@ -48,7 +48,7 @@ def write_litert(
     Args:
         deployed: as from `deployed_network`.
         path: the file.
-        precision: one of `wing_tf.export.precision.PRECISIONS`.
+        precision: one of `wing_tf.export.formats.PRECISIONS`.
         calibration: uint8 [N, side, side, 3], typical crops that int8's ranges are taken from.
 
     Raises:

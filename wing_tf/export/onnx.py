@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from wing_tf.export.precision import check_precision
+from wing_tf.export.formats import check_precision
 
 _OPSET = 18
 _SMALLEST_HALVED = 256
@@ -41,9 +41,9 @@ def write_onnx(
     6 px of 64 were seen).
 
     Args:
-        deployed: as from `wing_tf.export.deployed.deployed_network`.
+        deployed: as from `wing_tf.export.deployed_network.deployed_network`.
         path: the file.
-        precision: one of `wing_tf.export.precision.PRECISIONS`.
+        precision: one of `wing_tf.export.formats.PRECISIONS`.
         calibration: uint8 [N, side, side, 3], typical crops that int8's ranges are taken from.
 
     Raises:

@@ -7,7 +7,7 @@ own and one line in `MODELS` or `HEATMAP_MODELS`.
 """
 
 from wing_tf.models.cnn import cnn6, cnn7
-from wing_tf.models.heatmap_localizer import heatmap_localizer, open_localizer, open_residuals
+from wing_tf.models.heatmap_localizer import heatmap_localizer, heatmap_network, residual_network
 from wing_tf.models.hourglass import stacked_hourglass
 from wing_tf.models.pretrained import mobilenet, resnet50
 from wing_tf.models.smt_net import smt_net
@@ -24,8 +24,8 @@ __all__ = [
     "correction",
     "heatmap_localizer",
     "mobilenet",
-    "open_localizer",
-    "open_residuals",
+    "heatmap_network",
+    "residual_network",
     "resnet50",
     "smt_net",
     "stacked_hourglass",

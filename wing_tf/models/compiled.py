@@ -5,14 +5,14 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+Localizer = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+"""Images [B, side, side, 3] to landmarks [B, K, 2] in their pixels and scores [B, K] or None."""
 
-def compile_localizer(
-    network: keras.Model,
-) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]:
+
+def compile_localizer(network: keras.Model) -> Localizer:
     """Returns a network as a function of images that is traced once for all batch sizes.
 
-    The function takes images [B, side, side, 3], 0..255, and returns landmarks [B, K, 2] in their
-    pixels and scores [B, K], or None for the scores if the network has none.
+    Scores are None if the network has none.
     """
     import tensorflow as tf
 

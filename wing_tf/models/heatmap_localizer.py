@@ -45,7 +45,7 @@ def heatmap_localizer(network: keras.Model, num_landmarks: int, codec: HeatmapCo
     return keras.Model(image, outputs, name=network.name)
 
 
-def open_localizer(localizer: keras.Model) -> tuple[keras.Model, HeatmapCodec] | None:
+def heatmap_network(localizer: keras.Model) -> tuple[keras.Model, HeatmapCodec] | None:
     """Returns the network of maps inside of a `heatmap_localizer`, and its codec.
 
     Returns:
@@ -60,7 +60,7 @@ def open_localizer(localizer: keras.Model) -> tuple[keras.Model, HeatmapCodec] |
     return keras.Model(localizer.input, inputs[0]), layer.codec
 
 
-def open_residuals(localizer: keras.Model) -> keras.Model | None:
+def residual_network(localizer: keras.Model) -> keras.Model | None:
     """Returns what emits the residuals [B, K, 2], heatmap pixels, inside of a `heatmap_localizer`.
 
     None if it has none.

@@ -20,7 +20,7 @@ from wing_tf.evaluation.predict import Predictions, check_fit, crop_batches, pre
 from wing_tf.evaluation.report import face_errors
 from wing_tf.landmarks import BOX_NORMALIZERS
 from wing_tf.model_spec import ModelSpec
-from wing_tf.models import HEATMAP_MODELS, open_residuals
+from wing_tf.models import HEATMAP_MODELS, residual_network
 from wing_tf.models.compiled import compile_network
 from wing_tf.models.saving import load_network
 from wing_tf.reproduction.budget import planned_epochs
@@ -264,7 +264,7 @@ class CellRunner:
 
     def _residuals(self, network: keras.Model, spec: ModelSpec) -> dict[str, float]:
         """Returns the residuals' mean size on the first test set, in heatmap pixels, if any."""
-        residuals = open_residuals(network)
+        residuals = residual_network(network)
         if residuals is None:
             return {}
         run = compile_network(residuals)

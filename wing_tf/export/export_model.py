@@ -12,9 +12,10 @@ import keras
 import numpy as np
 
 from wing_tf.evaluation.predict import CropBatch
-from wing_tf.export.deployed import deployed_network
+from wing_tf.export.deployed_network import deployed_network
 from wing_tf.export.exported_spec import exported_spec
-from wing_tf.export.faces import judged_faces, training_crops
+from wing_tf.export.faces import comparison_faces, training_crops
+from wing_tf.export.formats import FORMATS, PRECISIONS
 from wing_tf.export.litert import write_litert
 from wing_tf.export.model_card import find_origin, model_card
 from wing_tf.export.onnx import import_onnx, write_onnx
@@ -28,14 +29,12 @@ from wing_tf.export.parity import (
     onnx_run,
     saved_model_run,
 )
-from wing_tf.export.precision import PRECISIONS
 from wing_tf.export.saved_model import write_saved_model
 from wing_tf.model_spec import MODEL_SPEC_FILE, attach_files, to_json
 from wing_tf.models.saving import find_network, load_network
 
-FILES = {"litert": "model.tflite", "saved_model": "saved_model", "onnx": "model.onnx"}
 _TEXTS = (MODEL_SPEC_FILE, "model_card.md", "export.json")
-MOST_NME_COST = 0.0015
+MAX_NME_COST = 0.0015
 """What an export may add to the NME: .15 points."""
 _MOST_MEAN_PX = 0.05
 _MOST_MOVED = 0.01  # of the normalizer; rounding is as good as independent of a network's errors
@@ -50,26 +49,26 @@ def export_model(
     data: str | None = None,
     faces: str | Sequence[CropBatch] | None = None,
     faces_name: str = "given faces",
-    most_nme_cost: float = MOST_NME_COST,
+    max_nme_cost: float = MAX_NME_COST,
     force: bool = False,
 ) -> dict[str, Any]:
     """Exports a model and measures what that costs.
 
-    The folder gets the model (`FILES`), ``model_spec.json`` (what input and output mean, for
-    programs), ``model_card.md`` (the same for people, and where the model comes from) and
-    ``export.json`` (what this returns). A LiteRT file also has the first two inside.
+    The folder gets the model, ``model_spec.json`` (what input and output mean, for programs),
+    ``model_card.md`` (the same for people, and where the model comes from) and ``export.json``
+    (what this returns). A LiteRT file also has the first two inside.
 
     Args:
         model: a ``.keras`` file or a run folder.
         output: a folder; it is made if there is none, and may not hold an export.
-        format: one of `FILES`.
-        precision: one of `wing_tf.export.precision.PRECISIONS`; a SavedModel is float32.
+        format: one of `wing_tf.export.formats.FORMATS`.
+        precision: one of `wing_tf.export.formats.PRECISIONS`; a SavedModel is float32.
         data: record files; int8 is calibrated on their training faces.
         faces: what the export is compared on: record files, or prepared batches of bytes (see
             `wing_tf.export.faces`); faces of ``data`` if None. Of records the validation faces are
             taken, else those that are not for training, else all.
         faces_name: how reports call prepared batches.
-        most_nme_cost: what the NME, a fraction, may rise by.
+        max_nme_cost: what the NME, a fraction, may rise by.
         force: write the export even if it costs more.
 
     Returns:
@@ -80,8 +79,8 @@ def export_model(
             is written then.
         ModuleNotFoundError: if a package for ONNX is not installed; the message says how it is.
     """
-    if format not in FILES:
-        raise ValueError(f"`format` must be one of {tuple(FILES)}. Received: {format!r}.")
+    if format not in FORMATS:
+        raise ValueError(f"`format` must be one of {tuple(FORMATS)}. Received: {format!r}.")
     if precision not in PRECISIONS:
         raise ValueError(f"`precision` must be one of {PRECISIONS}. Received: {precision!r}.")
     if format == "saved_model" and precision != "float32":
@@ -94,7 +93,7 @@ def export_model(
     if faces is None and data is None:
         raise ValueError("`faces` or `data` must say what the export is compared on.")
     output = pathlib.Path(output)
-    for name in (*FILES.values(), *_TEXTS):
+    for name in (*FORMATS.values(), *_TEXTS):
         if (output / name).exists():
             raise ValueError(f"{output} holds {name} already. Name another folder.")
     if format == "onnx":
@@ -104,7 +103,7 @@ def export_model(
     deployed = deployed_network(network, spec)
     calibration = training_crops(data, spec) if precision == "int8" else None
     if faces is None or isinstance(faces, (str, os.PathLike)):
-        batches, faces_name = judged_faces(os.fspath(data if faces is None else faces), spec)
+        batches, faces_name = comparison_faces(os.fspath(data if faces is None else faces), spec)
     else:
         batches = faces
 
@@ -114,7 +113,7 @@ def export_model(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        path = temporary / FILES[format]
+        path = temporary / FORMATS[format]
         if format == "litert":
             write_litert(deployed, path, precision=precision, calibration=calibration)
         elif format == "onnx":
@@ -124,7 +123,7 @@ def export_model(
         facts = exported_spec(deployed, spec, format=format, precision=precision)
         run = _runner(format, path)
         parity = measure_parity(keras_run(network), run, batches, spec.scheme)
-        _check(parity, precision, most_nme_cost, force)
+        _check(parity, precision, max_nme_cost, force)
         card = model_card(spec, facts, find_origin(file), parity, faces_name)
         files = {MODEL_SPEC_FILE: to_json(facts), "model_card.md": card}
         if format == "litert":
@@ -137,7 +136,7 @@ def export_model(
             "data": data,
             "faces": os.fspath(faces) if isinstance(faces, (str, os.PathLike)) else None,
             "parity": vars(parity) | {"nme_cost": parity.nme_cost},
-            "most_nme_cost": most_nme_cost,
+            "max_nme_cost": max_nme_cost,
             "calibration_faces": 0 if calibration is None else len(calibration),
             "size_bytes": _size(path),
             "keras_file_bytes": _size(file),
@@ -170,14 +169,14 @@ def _latencies(format: str, path: pathlib.Path, crop: np.ndarray) -> dict[str, f
     return {str(n): median_latency_ms(_runner(format, path, n), crop) for n in (1, 2)}
 
 
-def _check(parity: Parity, precision: str, most_nme_cost: float, force: bool) -> None:
+def _check(parity: Parity, precision: str, max_nme_cost: float, force: bool) -> None:
     """Raises ValueError if an export costs too much."""
     cost, moved, fault = parity.nme_cost, parity.nme_between, None
-    if cost is not None and cost > most_nme_cost:
+    if cost is not None and cost > max_nme_cost:
         fault = (
             f"{precision} costs {100 * cost:.2f} points of NME ({100 * parity.nme_before:.2f} % "
-            f"before, {100 * parity.nme_after:.2f} % after), more than {100 * most_nme_cost:.2f} "
-            "(--most_nme_cost)"
+            f"before, {100 * parity.nme_after:.2f} % after), more than {100 * max_nme_cost:.2f} "
+            "(--max_nme_cost)"
         )
     elif cost is None and moved is not None and moved > _MOST_MOVED:
         fault = (
