@@ -29,18 +29,18 @@ GOLDEN_19 = [
 ]  # fmt: skip
 
 
-def test_the_19_landmarks_of_aflw():
+def test_aflw_19_groups_equal_the_written_out_ones():
     groups = find_scheme_map("ibug_68", "aflw_19").groups
     assert [list(group) for group in groups] == [list(group) for group in GOLDEN_19]
 
 
 @pytest.mark.parametrize("pair", GOLDEN, ids="-".join)
-def test_golden_groups(pair):
+def test_groups_equal_the_written_out_ones(pair):
     written = ["+".join(map(str, group)) or "-" for group in find_scheme_map(*pair).groups]
     assert written == GOLDEN[pair].split()
 
 
-def test_means_and_gaps():
+def test_groups_are_averaged_and_empty_groups_are_nan():
     landmarks = np.random.default_rng(0).uniform(0, 100, (2, 3, 68, 2))
     mapped = find_scheme_map("ibug_68", "cofw_29")(landmarks)
     assert mapped.shape == (2, 3, 29, 2)
@@ -56,13 +56,13 @@ def test_means_and_gaps():
 @pytest.mark.parametrize(
     "mapping", SCHEME_MAPS.values(), ids=lambda m: f"{m.source.name}-{m.target.name}"
 )
-def test_a_flip_before_is_a_flip_after(mapping):
+def test_mapping_commutes_with_the_flip(mapping):
     landmarks = np.random.default_rng(0).uniform(0, 100, (mapping.source.num_landmarks, 2))
     flipped = mapping(landmarks[list(mapping.source.flip_permutation)])
     np.testing.assert_allclose(flipped, mapping(landmarks)[list(mapping.target.flip_permutation)])
 
 
-def test_corresponding_landmarks_are_in_regions_of_one_name():
+def test_corresponding_landmarks_are_in_regions_of_the_same_name():
     for mapping in SCHEME_MAPS.values():
         for index, group in enumerate(mapping.groups):
             (region,) = (n for n, part in mapping.target.regions.items() if index in part)
@@ -92,16 +92,17 @@ def test_unknown_pairs_and_wrong_shapes_are_refused():
         find_scheme_map("ibug_68", "aflw_19")(np.zeros((1, 67, 2)))
 
 
-def test_a_map_of_ones_own_is_a_file(tmp_path):
+def test_custom_map_is_read_from_json(tmp_path):
     path = tmp_path / "map.json"
     values = {"source": "ibug_68", "target": "aflw_19", "groups": [list(g) for g in GOLDEN_19]}
-    path.write_text(json.dumps(values))
-    assert load_scheme_map(path) == find_scheme_map("ibug_68", "aflw_19").__class__(
-        source=IBUG,
-        target=get_scheme("aflw_19"),
-        groups=find_scheme_map("ibug_68", "aflw_19").groups,
-    )
-    for text in ("[", "[]", json.dumps({**values, "groups": 3}), json.dumps({"source": "ibug_68"})):
+    path.write_text(json.dumps(values), encoding="utf-8-sig")  # with a byte order mark
+    loaded, built_in = load_scheme_map(path), find_scheme_map("ibug_68", "aflw_19")
+    assert (loaded.source, loaded.target) == (built_in.source, built_in.target)
+    assert loaded.groups == built_in.groups
+    path.write_text("[")
+    with pytest.raises(ValueError, match="map.json is not valid JSON"):
+        load_scheme_map(path)
+    for text in ("[]", json.dumps({**values, "groups": 3}), json.dumps({"source": "ibug_68"})):
         path.write_text(text)
-        with pytest.raises(ValueError, match="is no map of landmarks"):
+        with pytest.raises(ValueError, match="map.json is not a valid scheme map"):
             load_scheme_map(path)

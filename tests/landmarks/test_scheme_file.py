@@ -25,14 +25,14 @@ HAND = {
 
 
 @pytest.fixture(autouse=True)
-def _forget():
+def _restore_registry():
     known = dict(SCHEMES)
     yield
     for name in set(SCHEMES) - set(known):
         del SCHEMES[name]
 
 
-def test_names_or_indices():
+def test_points_are_given_by_name_or_index():
     scheme = scheme_from_dict(HAND)
     assert scheme.flip_permutation == (0, 2, 1, 3)
     assert scheme.normalizers["own"] == ((0,), (3,))
@@ -47,7 +47,7 @@ def test_names_or_indices():
     assert scheme_from_dict(by_index).point_names == ()
 
 
-def test_a_name_and_a_number_of_points_and_pairs_are_enough():
+def test_only_name_points_and_pairs_are_required():
     scheme = scheme_from_dict({"name": "dots_2", "points": 2, "pairs": []})
     assert scheme.flip_permutation == (0, 1)
     assert scheme.default_normalizer == "box"
@@ -62,7 +62,7 @@ def test_a_name_and_a_number_of_points_and_pairs_are_enough():
 @pytest.mark.parametrize(
     "scheme", [*SCHEMES.values(), scheme_from_dict(HAND)], ids=lambda s: s.name
 )
-def test_there_and_back(scheme):
+def test_json_and_pickle_round_trip(scheme):
     values = json.loads(json.dumps(scheme_to_dict(scheme)))
     assert scheme_from_dict(values) == scheme
     assert pickle.loads(pickle.dumps(scheme)) == scheme
@@ -83,27 +83,27 @@ def test_there_and_back(scheme):
         ({"curves": [["thumb", "wrist"]]}, "must be mirrored"),
     ],
 )
-def test_mistakes_are_named(change, message):
+def test_invalid_values_are_named(change, message):
     with pytest.raises(ValueError, match=message):
         scheme_from_dict(HAND | change)
 
 
-def test_files(tmp_path):
+def test_scheme_is_read_from_json(tmp_path):
     path = tmp_path / "hand.json"
-    path.write_text(json.dumps(HAND))
+    path.write_text(json.dumps(HAND), encoding="utf-8-sig")  # with a byte order mark
     scheme = load_scheme(path)
     assert get_scheme("hand_4") is scheme
     assert custom_scheme_json(get_scheme("ibug_68")) is None
     assert scheme_from_json(custom_scheme_json(scheme)) == scheme
     for text in ("{", "[]", '"hand"', '{"name": "x"}', '{"name": "x", "points": 2, "pairs": 3}'):
         path.write_text(text)
-        with pytest.raises(ValueError, match="hand.json: "):
+        with pytest.raises(ValueError, match="hand.json"):
             load_scheme(path)
     with pytest.raises(ValueError, match="Cannot read the scheme"):
         load_scheme(tmp_path / "absent.json")
 
 
-def test_a_name_means_one_thing():
+def test_two_schemes_cannot_share_a_name():
     register_scheme(scheme_from_dict(HAND))
     register_scheme(scheme_from_dict(HAND))
     drawn = scheme_from_dict(HAND | {"lines": [["wrist", "middle"]], "subsets": {"tip": [3]}})
@@ -115,7 +115,7 @@ def test_a_name_means_one_thing():
         register_scheme(scheme_from_dict(HAND | {"name": "ibug_68"}))
 
 
-def test_a_map_may_bring_its_mark_up(tmp_path):
+def test_scheme_map_may_define_its_schemes(tmp_path):
     (tmp_path / "hand.json").write_text(json.dumps(HAND))
     small = {"name": "tips_2", "points": 2, "pairs": [[0, 1]]}
     values = {"source": "hand.json", "target": small, "groups": [[1], [2]]}

@@ -353,7 +353,7 @@ def test_one_face_with_missing_points(tmp_path):
             return face
 
     report = inspect_records(_write(tmp_path / "r", One(1)), tmp_path / "seen")
-    assert report["mean_shape"].startswith("none: A landmark is missing in all faces")
+    assert report["mean_shape"].startswith("none: A landmark is not annotated in any face")
     assert report["pose"] == {}
     assert report["warnings"] == []
     assert (tmp_path / "seen/contact_sheet.png").is_file()

@@ -1,16 +1,16 @@
-"""The pixel grid, boxes, affine matrices and shapes.
+"""Pixel grid, boxes, affine matrices and shapes.
 
-Conventions, stated once for the whole package:
+Conventions of the whole package:
 
-* Points are (x, y). Pixel centers are integers: the top left pixel's center is (0, 0) and an image
-  that is W pixels wide spans x from -0.5 to W - 0.5.
-* A box is ``x0, y0, x1, y1``, continuous coordinates on the same grid: the whole image is
-  ``-0.5, -0.5, W - 0.5, H - 0.5``.
-* A resize by s maps x to ``(x + 0.5) * s - 0.5``; a mirrored image has ``x' = W - 1 - x``.
-* An affine map is a matrix [..., 2, 3] that acts on columns (x, y, 1).
+* Points are (x, y). Pixel centers are integers: the center of the top left pixel is (0, 0), and an
+  image of width W spans x from -0.5 to W - 0.5.
+* A box is (x0, y0, x1, y1) in continuous coordinates of the same grid: the whole image is
+  (-0.5, -0.5, W - 0.5, H - 0.5).
+* A resize by s maps x to ``(x + 0.5) * s - 0.5``; a horizontal flip maps x to ``W - 1 - x``.
+* An affine map is a matrix [..., 2, 3] that multiplies columns (x, y, 1).
 
 Functions that take ``xp`` work on NumPy arrays (``xp=numpy``, the default) and on tensors
-(``xp=keras.ops``), so that the host and the device share one copy.
+(``xp=keras.ops``), so that the host and the device share one implementation.
 """
 
 from wing_tf.geometry.affine import (
@@ -19,7 +19,6 @@ from wing_tf.geometry.affine import (
     crop_matrix,
     flip_matrix,
     invert,
-    resize_matrix,
     similarity_matrix,
 )
 from wing_tf.geometry.boxes import (
@@ -54,7 +53,6 @@ __all__ = [
     "perturb_box",
     "place_shape_in_boxes",
     "procrustes",
-    "resize_matrix",
     "shrink_ratio",
     "similarity_matrix",
 ]

@@ -1,4 +1,4 @@
-"""Boxes ``x0, y0, x1, y1`` in continuous pixel coordinates."""
+"""Boxes (x0, y0, x1, y1) in continuous pixel coordinates."""
 
 from typing import Any
 
@@ -8,22 +8,22 @@ import numpy as np
 def landmark_box(landmarks_px: np.ndarray) -> np.ndarray:
     """Returns the tight box [..., 4] of landmarks [..., K, 2].
 
-    Points that are NaN are left out; where all are, the box is NaN.
+    Landmarks that are NaN are ignored. If all are NaN, so is the box.
     """
     low, high = np.fmin.reduce(landmarks_px, axis=-2), np.fmax.reduce(landmarks_px, axis=-2)
     return np.concatenate([low, high], axis=-1)
 
 
 def crop_square(box_xyxy_px: Any, margin: float, xp: Any = np) -> Any:
-    """Returns the square round a box: same center, side ``margin`` times the box's longer side.
+    """Returns the square of side ``margin`` times a box's longer side and of the same center.
 
     Args:
-        box_xyxy_px: [..., 4].
+        box_xyxy_px: Boxes [..., 4].
         margin: 1 for the tight square, 2 for twice its side.
-        xp: the array namespace.
+        xp: Array namespace. Defaults to NumPy.
 
     Returns:
-        [..., 4].
+        Boxes [..., 4].
 
     Example:
         >>> crop_square(np.array([10.0, 0.0, 20.0, 20.0]), 1.5)
@@ -36,16 +36,17 @@ def crop_square(box_xyxy_px: Any, margin: float, xp: Any = np) -> Any:
 
 
 def crop_region(box_xyxy_px: Any, margin: float, square: bool = True, xp: Any = np) -> Any:
-    """Returns what a network sees of a face: `crop_square`, or the box with each side enlarged.
+    """Returns the region that is cropped for a network: an enlarged square or an enlarged box.
 
     Args:
-        box_xyxy_px: [..., 4].
-        margin: times the longer side, or times each side if not ``square``.
-        square: the square on the longer side; else the box keeps its shape.
-        xp: the array namespace.
+        box_xyxy_px: Face boxes [..., 4].
+        margin: Factor by which the box is enlarged.
+        square: Whether to return `crop_square` or a box of the same aspect ratio. Defaults to
+            True.
+        xp: Array namespace. Defaults to NumPy.
 
     Returns:
-        [..., 4].
+        Boxes [..., 4].
 
     Example:
         >>> crop_region(np.array([10.0, 0.0, 20.0, 20.0]), 1.5, square=False)
@@ -61,18 +62,10 @@ def crop_region(box_xyxy_px: Any, margin: float, square: bool = True, xp: Any = 
 def perturb_box(
     box_xyxy_px: np.ndarray, amount: float, generator: np.random.Generator
 ) -> np.ndarray:
-    """Shifts and scales boxes as a foreign detector would.
+    """Shifts and scales boxes [N, 4] at random to simulate another face detector.
 
-    Each box is shifted by up to ``amount`` of its longer side in x and in y and scaled by a factor
-    between 1 - ``amount`` and 1 + ``amount``, all uniform.
-
-    Args:
-        box_xyxy_px: [N, 4].
-        amount: a fraction, such as 0.1.
-        generator: the source of the numbers.
-
-    Returns:
-        [N, 4].
+    Each box is shifted in x and in y by up to ``amount`` of its longer side and scaled by a factor
+    between 1 - ``amount`` and 1 + ``amount``, all uniformly distributed.
     """
     low, high = box_xyxy_px[:, :2], box_xyxy_px[:, 2:]
     side = np.max(high - low, axis=1, keepdims=True)
@@ -83,7 +76,7 @@ def perturb_box(
 
 
 def box_iou(box_xyxy_px: np.ndarray, other_xyxy_px: np.ndarray) -> np.ndarray:
-    """Returns the intersection over union [...] of boxes [..., 4], which may broadcast."""
+    """Returns the intersection over union [...] of boxes [..., 4], which broadcast."""
     low = np.maximum(box_xyxy_px[..., :2], other_xyxy_px[..., :2])
     high = np.minimum(box_xyxy_px[..., 2:], other_xyxy_px[..., 2:])
     intersection = np.prod(np.maximum(high - low, 0.0), axis=-1)
@@ -91,21 +84,22 @@ def box_iou(box_xyxy_px: np.ndarray, other_xyxy_px: np.ndarray) -> np.ndarray:
     return intersection / (areas[0] + areas[1] - intersection)
 
 
-def shrink_ratio(span_px: float, size: int, side: int = 0) -> int:
-    """Returns by how much an image may be shrunk before a crop of it is sampled bilinearly.
+def shrink_ratio(crop_side_px: float, output_side_px: int, image_side_px: int = 0) -> int:
+    """Returns by how much an image may be shrunk before a crop is sampled from it bilinearly.
 
-    The largest of 1, 2, 4, 8 that leaves the crop at least ``size`` pixels, within a tenth, so that
-    nothing is lost; at most about 1.8 pixels are left for one of the result's, which one bilinear
-    sample covers.
+    Antialiasing needs at most about 1.8 pixels of the shrunk image for each output pixel, which
+    one bilinear sample covers. No detail is lost if the shrunk crop has at least .9 times as many
+    pixels as the output. The ratio is the largest of 1, 2, 4 and 8 that satisfies this.
 
     Args:
-        span_px: the crop's side in the image's pixels.
-        size: the result's side in pixels.
-        side: the image's side; only ratios that divide it are taken. 0: any.
+        crop_side_px: Side of the crop in pixels of the image.
+        output_side_px: Side of the output in pixels.
+        image_side_px: Side of the image in pixels, which the ratio must divide. Defaults to 0, no
+            such restriction.
 
     Example:
         >>> shrink_ratio(147.2, 64)
         2
     """
-    ratios = (r for r in (1, 2, 4, 8) if r == 1 or span_px / r >= 0.9 * size)
-    return max(r for r in ratios if side % r == 0)
+    ratios = (r for r in (1, 2, 4, 8) if r == 1 or crop_side_px / r >= 0.9 * output_side_px)
+    return max(r for r in ratios if image_side_px % r == 0)

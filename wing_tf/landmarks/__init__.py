@@ -1,4 +1,4 @@
-"""Schemes of landmarks: what each index means, and which landmarks two of them share."""
+"""Landmark schemes, the maps between them, and their JSON files."""
 
 from wing_tf.landmarks.mapping import SCHEME_MAPS, SchemeMap, find_scheme_map, load_scheme_map
 from wing_tf.landmarks.scheme import BOX_NORMALIZERS, LandmarkScheme

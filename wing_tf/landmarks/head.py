@@ -1,11 +1,11 @@
-"""The average head, in three dimensions."""
+"""Three-dimensional landmarks of the average head."""
 
 import numpy as np
 
 from wing_tf.landmarks.schemes import IBUG_68
 
-# Symmetric: landmarks of the image's left half and of the middle line, rounded to half a
-# millimeter from the 3-D mean shape over thousands of publicly annotated faces.
+# Landmarks of the image's left half and of the axis of symmetry, rounded to half a millimeter from
+# the 3-D mean shape over thousands of publicly annotated faces.
 _HALF_MM = {
     **{0: (-73, 2.5, -71), 1: (-72.5, 21.5, -68.5), 2: (-70.5, 40.5, -66), 3: (-66.5, 59, -63)},
     **{4: (-59, 76.5, -58), 5: (-47.5, 91.5, -49.5), 6: (-33.5, 104.5, -39), 7: (-18, 114.5, -28)},
@@ -20,19 +20,19 @@ _HALF_MM = {
 }
 
 
-def _whole_head() -> np.ndarray:
+def _mirror_half() -> np.ndarray:
     points = np.full((68, 3), np.nan)
-    for number, point in _HALF_MM.items():
-        points[number] = point
-    missing = np.isnan(points[:, 0])
-    points[missing] = points[list(IBUG_68.flip_permutation)][missing] * [-1, 1, 1]
+    for index, point in _HALF_MM.items():
+        points[index] = point
+    other_half = np.isnan(points[:, 0])
+    points[other_half] = points[list(IBUG_68.flip_permutation)][other_half] * [-1, 1, 1]
     points.setflags(write=False)
     return points
 
 
-AVERAGE_HEAD_MM = _whole_head()
+AVERAGE_HEAD_MM = _mirror_half()
 """The 68 landmarks of the average face, float64 [68, 3], in millimeters.
 
-Origin at the nasion (landmark 27); x to the right of the image of a frontal face, y down, z
-towards the viewer.
+The origin is the nasion (landmark 27). For a frontal face x points to the image's right, y down
+and z towards the viewer.
 """

@@ -1,54 +1,59 @@
-"""What a scheme of landmarks is, described as checked, immutable data."""
+"""Landmark schemes as checked, immutable data."""
 
+import functools
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
 BOX_NORMALIZERS = ("box", "box_width", "diagonal")
-"""Normalizers every scheme has: sqrt(w h), w and sqrt(w^2 + h^2) of the tight landmark box."""
+"""Normalizers that every scheme has: sqrt(w h), w and sqrt(w^2 + h^2) of a face's box.
+
+The box is the data set's if the records hold one, and else the tight box of the landmarks.
+"""
 
 Indices = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LandmarkScheme:
-    """One scheme: how many landmarks there are and what each of them means.
+    """A landmark scheme: how many landmarks there are and what each index means.
 
-    Flipping an image, normalizing an error, drawing a face and rendering a boundary map all
-    need to know which index is which. That knowledge lives here, once, and is checked when the
-    object is made, so that a wrong index fails at import and not as a slightly worse error.
+    Flipping an image, normalizing an error, drawing a face and rendering a boundary map all need
+    to know which index is which. A scheme holds that knowledge in one place. It is checked when
+    the object is created, so a wrong index is an error and not a slightly worse score.
 
-    Indices are 0-based. In the names of regions "left" and "right" are sides of the IMAGE
-    (`left_eye` has the smaller x on an upright frontal face) unless the scheme says otherwise:
-    body joints (`lsp_14`) are named by the person's own side.
+    Indices are 0-based. In the names of regions, "left" and "right" are sides of the image
+    (`left_eye` has the smaller x on an upright frontal face), except for body joints (`lsp_14`),
+    which are named by the person's own side.
 
     Args:
-        name: Key of the registry, for example `"ibug_68"`.
+        name: Name of the scheme, for example `"ibug_68"`.
         num_landmarks: Number of landmarks K.
         flip_permutation: K indices. A horizontally flipped face has
-            `new[i] = old[flip_permutation[i]]`, with x mirrored; its own inverse.
-        regions: Name to indices. Each landmark is in exactly one region. The flip takes
+            `new[i] = old[flip_permutation[i]]`, with mirrored x. Must be its own inverse.
+        regions: Mapping of names to indices. Each landmark is in exactly one region. The flip maps
             `left_<part>` to `right_<part>` and every other region to itself.
-        normalizers: Name to two groups of indices. The normalizer is the distance between the
-            mean points of the groups. A name that begins with `inter_` is a distance between
-            mirrored parts: the flip must swap its groups.
-        default_normalizer: A key of `normalizers`, or one of `BOX_NORMALIZERS`, which need no
-            indices and therefore exist for every scheme.
-        subsets: Name to indices that are evaluated on their own, such as the 49 inner points.
-        boundary_curves: Curves of the boundary map: indices in the order in which a spline runs
-            through them. The flip takes each curve to a curve, in either direction.
-        lines: Polylines to draw. Empty (the default) means the boundary curves.
-        point_names: K names of the landmarks; none if they have only numbers.
-        reference: Where the scheme comes from.
+        normalizers: Mapping of names to two groups of indices. The normalizing distance is the
+            distance between the mean points of the groups. If the name begins with `inter_`, the
+            flip must swap the groups.
+        default_normalizer: A key of `normalizers` or one of `BOX_NORMALIZERS`.
+        subsets: Mapping of names to indices that are also evaluated on their own, such as the 49
+            inner points. Defaults to no subsets.
+        boundary_curves: Curves of the boundary map, each a sequence of indices that a spline passes
+            through. The flip maps each curve to a curve, in either direction. Defaults to no
+            curves.
+        lines: Polylines to draw. Defaults to `boundary_curves`.
+        point_names: K names of the landmarks. Defaults to no names.
+        reference: Publication that defines the scheme.
 
     Raises:
-        ValueError: When the fields contradict each other; the message names the field.
+        ValueError: If the fields contradict each other. The message names the field.
 
     Example:
         >>> from wing_tf.landmarks import get_scheme
-        >>> get_scheme("ibug_68").flip_permutation[36]  # outer eye corners: 36 and 45
+        >>> get_scheme("ibug_68").flip_permutation[36]  # The outer eye corners are 36 and 45.
         45
     """
 
@@ -65,46 +70,38 @@ class LandmarkScheme:
     reference: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        """Freezes and checks every field, each after those it relies on."""
-        if not self.name:
-            raise ValueError(f"`name` must not be empty. Received: name={self.name!r}.")
-        if not self.reference:
-            raise ValueError(
-                f"`reference` must not be empty. Received: reference={self.reference!r}."
-            )
-        if isinstance(self.num_landmarks, bool) or not isinstance(self.num_landmarks, int):
-            raise ValueError(
-                f"`num_landmarks` must be an integer. Received: num_landmarks={self.num_landmarks}."
-            )
-        if self.num_landmarks < 1:
-            raise ValueError(
-                f"`num_landmarks` must be positive. Received: num_landmarks={self.num_landmarks}."
-            )
+        """Freezes and checks every field, each after the fields that it relies on."""
+        for key in ("name", "reference"):
+            value = getattr(self, key)
+            _require(value, f"`{key}` must not be empty", f"{key}={value!r}")
+        count = self.num_landmarks
+        is_integer = isinstance(count, int) and not isinstance(count, bool)
+        _require(is_integer, "`num_landmarks` must be an integer", f"num_landmarks={count}")
+        _require(count > 0, "`num_landmarks` must be positive", f"num_landmarks={count}")
         self._check_flip_permutation()
         self._check_regions()
         self._check_normalizers()
-        self._check_subsets()
+        self._freeze_mapping("subsets", lambda *subset: tuple(sorted(self._checked(*subset))))
         self._check_boundary_curves()
         self._check_lines()
         self._set("point_names", tuple(self.point_names))
-        if self.point_names and len(set(self.point_names)) != self.num_landmarks:
-            raise ValueError(
-                f"`point_names` must be {self.num_landmarks} names that differ. "
-                f"Received: {len(set(self.point_names))}."
-            )
+        num_names = len(set(self.point_names))
+        ok = not self.point_names or num_names == count
+        _require(ok, f"`point_names` must be {count} different names", f"{num_names} names")
 
     def __hash__(self) -> int:
-        """Hashes the name: equal schemes share it, and the read-only mappings have no hash."""
+        """Returns the hash of the name: equal schemes share it, and mappings have no hash."""
         return hash(self.name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles as plain values, because read-only mappings can't be pickled."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
-        plain = {k: dict(v) if isinstance(v, MappingProxyType) else v for k, v in values.items()}
-        return _rebuild, (type(self), plain)
+        """Pickles plain values, because read-only mappings can't be pickled."""
+        values: dict[str, Any] = {item.name: getattr(self, item.name) for item in fields(self)}
+        for name, value in values.items():
+            values[name] = dict(value) if isinstance(value, MappingProxyType) else value
+        return functools.partial(type(self), **values), ()
 
     def is_equivalent_to(self, other: "LandmarkScheme") -> bool:
-        """Whether the same points are meant: their number, pairs and normalizers."""
+        """Returns whether the number of landmarks, the flip and the normalizers are equal."""
         return (
             self.num_landmarks == other.num_landmarks
             and self.flip_permutation == other.flip_permutation
@@ -113,27 +110,19 @@ class LandmarkScheme:
         )
 
     def subset(self, name: str) -> Indices:
-        """Returns the indices of a named subset.
-
-        Args:
-            name: A key of `subsets`, for example `"inner_49"`.
-
-        Returns:
-            Ascending landmark indices, fit for `landmarks_px[:, list(indices)]`.
+        """Returns the indices of a named subset in ascending order.
 
         Raises:
-            ValueError: When the scheme has no such subset.
+            ValueError: If the scheme has no subset of that name.
 
         Example:
             >>> from wing_tf.landmarks import get_scheme
             >>> len(get_scheme("ibug_68").subset("inner_49"))  # 68 - 17 - 2
             49
         """
-        if name not in self.subsets:
-            known = ", ".join(sorted(self.subsets)) or "none"
-            raise ValueError(
-                f"`name` must be a subset of {self.name} (known: {known}). Received: name={name!r}."
-            )
+        known = ", ".join(sorted(self.subsets)) or "none"
+        expected = f"`name` must be a subset of {self.name} (known: {known})"
+        _require(name in self.subsets, expected, f"name={name!r}")
         return self.subsets[name]
 
     def _set(self, attribute: str, value: object) -> None:
@@ -141,158 +130,124 @@ class LandmarkScheme:
         object.__setattr__(self, attribute, value)
 
     def _flipped(self, indices: Iterable[int]) -> Indices:
-        """Returns the landmarks that take the place of `indices` in a flipped image."""
+        """Returns the landmarks that replace `indices` in a flipped image."""
         return tuple(self.flip_permutation[index] for index in indices)
 
+    def _freeze_mapping(self, key: str, freeze: Callable[[str, Any], Any]) -> dict[str, Any]:
+        """Makes a field a read-only mapping of checked values and returns a copy of it."""
+        values = getattr(self, key)
+        checked = {name: freeze(f"{key}[{name!r}]", value) for name, value in values.items()}
+        named = all(isinstance(name, str) and name for name in checked)
+        _require(named, f"`{key}` must have non-empty names", list(checked))
+        self._set(key, MappingProxyType(checked))
+        return checked
+
     def _check_flip_permutation(self) -> None:
-        permutation = _as_indices("flip_permutation", self.flip_permutation)
-        self._set("flip_permutation", permutation)
-        if len(permutation) != self.num_landmarks:
-            raise ValueError(
-                f"`flip_permutation` must have {self.num_landmarks} entries. "
-                f"Received: {len(permutation)} entries."
-            )
-        if sorted(permutation) != list(range(self.num_landmarks)):
-            raise ValueError(
-                f"`flip_permutation` must be a permutation of 0..{self.num_landmarks - 1}. "
-                f"Received: flip_permutation={permutation}."
-            )
-        for index, partner in enumerate(permutation):
-            if permutation[partner] != index:
-                raise ValueError(
-                    f"`flip_permutation` must be an involution. Received: {index} -> {partner} "
-                    f"-> {permutation[partner]}."
-                )
+        flip = _as_indices("flip_permutation", self.flip_permutation)
+        self._set("flip_permutation", flip)
+        count = self.num_landmarks
+        expected = f"`flip_permutation` must have {count} entries"
+        _require(len(flip) == count, expected, f"{len(flip)} entries")
+        expected = f"`flip_permutation` must be a permutation of 0..{count - 1}"
+        _require(sorted(flip) == list(range(count)), expected, f"flip_permutation={flip}")
+        expected = "`flip_permutation` must be an involution"
+        for index, partner in enumerate(flip):
+            received = f"{index} -> {partner} -> {flip[partner]}"
+            _require(flip[partner] == index, expected, received)
 
     def _check_regions(self) -> None:
-        regions = {
-            name: self._checked(f"regions[{name!r}]", indices)
-            for name, indices in self.regions.items()
-        }
-        self._set("regions", MappingProxyType(regions))
-        _check_names("regions", regions)
+        regions = self._freeze_mapping("regions", self._checked)
         owner: dict[int, str] = {}
         for name, indices in regions.items():
             for index in indices:
-                if index in owner:
-                    raise ValueError(
-                        f"`regions` must be disjoint. Received: landmark {index} in both "
-                        f"{owner[index]!r} and {name!r}."
-                    )
+                received = f"landmark {index} in both {owner.get(index)!r} and {name!r}"
+                _require(index not in owner, "`regions` must be disjoint", received)
                 owner[index] = name
-        missing = sorted(set(range(self.num_landmarks)) - set(owner))
-        if missing:
-            raise ValueError(
-                f"`regions` must cover every landmark. Received: no region for {missing}."
-            )
+        rest = sorted(set(range(self.num_landmarks)) - set(owner))
+        _require(not rest, "`regions` must cover every landmark", f"no region for {rest}")
         for name, indices in regions.items():
-            partner = _mirrored_name(name)
-            if set(self._flipped(indices)) != set(regions.get(partner, ())):
-                raise ValueError(
-                    f"`regions` must be mirrored by `flip_permutation`: {name!r} must map to "
-                    f"{partner!r}. Received: {name!r} maps to {sorted(self._flipped(indices))}."
-                )
+            partner, flipped = _mirrored_name(name), sorted(self._flipped(indices))
+            _require(
+                flipped == sorted(regions.get(partner, ())),
+                f"`regions` must be mirrored by `flip_permutation`: {name!r} must map to "
+                f"{partner!r}",
+                f"{name!r} maps to {flipped}",
+            )
 
     def _check_normalizers(self) -> None:
-        normalizers = {}
-        for name, groups in self.normalizers.items():
-            label = f"normalizers[{name!r}]"
-            if len(groups) != 2:
-                raise ValueError(
-                    f"`{label}` must be two groups of indices. Received: {len(groups)} groups."
-                )
-            first, second = (self._checked(label, group) for group in groups)
-            if set(first) & set(second):
-                raise ValueError(
-                    f"`{label}` must be two disjoint groups. Received: {first} and {second}."
-                )
-            if name.startswith("inter_") and set(self._flipped(first)) != set(second):
-                raise ValueError(
-                    f"`{label}` must be two groups that the flip swaps. Received: {first} maps to "
-                    f"{self._flipped(first)}, not to {second}."
-                )
-            normalizers[name] = (first, second)
-        self._set("normalizers", MappingProxyType(normalizers))
-        _check_names("normalizers", normalizers)
+        normalizers = self._freeze_mapping("normalizers", self._checked_groups)
+        for name, (first, second) in normalizers.items():
+            flipped = self._flipped(first)
+            _require(
+                not name.startswith("inter_") or set(flipped) == set(second),
+                f"`normalizers[{name!r}]` must be two groups that the flip swaps",
+                f"{first} maps to {flipped}, not to {second}",
+            )
         reserved = sorted(set(normalizers) & set(BOX_NORMALIZERS))
-        if reserved:
-            raise ValueError(
-                f"`normalizers` must not redefine {BOX_NORMALIZERS}. Received: {reserved}."
-            )
-        if self.default_normalizer not in {*normalizers, *BOX_NORMALIZERS}:
-            raise ValueError(
-                f"`default_normalizer` must be one of {[*normalizers, *BOX_NORMALIZERS]}. "
-                f"Received: default_normalizer={self.default_normalizer!r}."
-            )
+        _require(not reserved, f"`normalizers` must not redefine {BOX_NORMALIZERS}", reserved)
+        default, known = self.default_normalizer, [*normalizers, *BOX_NORMALIZERS]
+        expected = f"`default_normalizer` must be one of {known}"
+        _require(default in known, expected, f"default_normalizer={default!r}")
 
-    def _check_subsets(self) -> None:
-        subsets = {
-            name: tuple(sorted(self._checked(f"subsets[{name!r}]", indices)))
-            for name, indices in self.subsets.items()
-        }
-        self._set("subsets", MappingProxyType(subsets))
-        _check_names("subsets", subsets)
+    def _checked_groups(self, label: str, groups: Any) -> tuple[Indices, Indices]:
+        expected = f"`{label}` must be two groups of indices"
+        _require(len(groups) == 2, expected, f"{len(groups)} groups")
+        first, second = (self._checked(label, group) for group in groups)
+        expected = f"`{label}` must be two disjoint groups"
+        _require(not set(first) & set(second), expected, f"{first} and {second}")
+        return first, second
 
     def _check_boundary_curves(self) -> None:
         curves = tuple(self._checked("boundary_curves", curve) for curve in self.boundary_curves)
         self._set("boundary_curves", curves)
         for curve in curves:
-            if len(curve) < 2:
-                raise ValueError(
-                    f"`boundary_curves` must have two or more points each. Received: {curve}."
-                )
+            expected = "`boundary_curves` must have two or more points each"
+            _require(len(curve) > 1, expected, curve)
             flipped = self._flipped(curve)
-            if flipped not in curves and flipped[::-1] not in curves:
-                raise ValueError(
-                    f"`boundary_curves` must be mirrored by `flip_permutation`. "
-                    f"Received: {curve}, but no curve {flipped}."
-                )
+            expected = "`boundary_curves` must be mirrored by `flip_permutation`"
+            mirrored = flipped in curves or flipped[::-1] in curves
+            _require(mirrored, expected, f"{curve}, but no curve {flipped}")
 
     def _check_lines(self) -> None:
         lines = tuple(_as_indices("lines", line) for line in self.lines) or self.boundary_curves
         self._set("lines", lines)
         for line in lines:
             self._check_range("lines", line)
-            if len(line) < 2:
-                raise ValueError(f"`lines` must have two or more points each. Received: {line}.")
-        # Strokes, not whole lines, are compared: a closed outline may start at any of its points.
-        strokes = {frozenset(pair) for line in lines for pair in zip(line, line[1:], strict=False)}
-        for stroke in strokes:
-            if frozenset(self._flipped(stroke)) not in strokes:
-                raise ValueError(
-                    f"`lines` must be mirrored by `flip_permutation`. Received: a stroke "
-                    f"{sorted(stroke)}, but none {sorted(self._flipped(stroke))}."
-                )
+            _require(len(line) > 1, "`lines` must have two or more points each", line)
+        # Segments are compared because a closed outline may start at any of its points.
+        segments = {frozenset(pair) for line in lines for pair in zip(line, line[1:], strict=False)}
+        expected = "`lines` must be mirrored by `flip_permutation`"
+        for segment in segments:
+            flipped = self._flipped(segment)
+            received = f"a segment {sorted(segment)}, but none {sorted(flipped)}"
+            _require(frozenset(flipped) in segments, expected, received)
 
     def _checked(self, label: str, indices: Iterable[int]) -> Indices:
         """Returns `indices` as a tuple that is non-empty, in range and free of repeats."""
         checked = _as_indices(label, indices)
-        if not checked:
-            raise ValueError(f"`{label}` must not be empty. Received: ().")
+        _require(checked, f"`{label}` must not be empty", "()")
         self._check_range(label, checked)
-        if len(set(checked)) != len(checked):
-            raise ValueError(f"`{label}` must not repeat a landmark. Received: {checked}.")
+        unique = len(set(checked)) == len(checked)
+        _require(unique, f"`{label}` must not repeat a landmark", checked)
         return checked
 
     def _check_range(self, label: str, indices: Indices) -> None:
         outside = [index for index in indices if not 0 <= index < self.num_landmarks]
-        if outside:
-            raise ValueError(
-                f"`{label}` must hold indices in 0..{self.num_landmarks - 1}. Received: {outside}."
-            )
+        expected = f"`{label}` must hold indices in 0..{self.num_landmarks - 1}"
+        _require(not outside, expected, outside)
+
+
+def _require(condition: object, expected: str, received: object) -> None:
+    if not condition:
+        raise ValueError(f"{expected}. Received: {received}.")
 
 
 def _as_indices(label: str, indices: Iterable[int]) -> Indices:
-    """Returns a tuple of Python integers; NumPy's are welcome, floats are not."""
+    """Returns a tuple of Python integers; NumPy integers are converted, floats are refused."""
     try:
         return tuple(operator.index(index) for index in indices)
     except TypeError as error:
         raise ValueError(f"`{label}` must hold integers. Received: {indices!r}.") from error
-
-
-def _check_names(label: str, mapping: Mapping[str, object]) -> None:
-    if not all(isinstance(name, str) and name for name in mapping):
-        raise ValueError(f"`{label}` must have non-empty names. Received: {list(mapping)}.")
 
 
 def _mirrored_name(name: str) -> str:
@@ -301,8 +256,3 @@ def _mirrored_name(name: str) -> str:
         if name.startswith(side):
             return other + name.removeprefix(side)
     return name
-
-
-def _rebuild(cls: type[LandmarkScheme], values: dict[str, Any]) -> LandmarkScheme:
-    """Makes a scheme from pickled plain values, checking it again."""
-    return cls(**values)

@@ -1,43 +1,46 @@
-"""Schemes as JSON: your own ones in, any one out."""
+"""Reading and writing of landmark schemes as JSON."""
 
 import json
-import pathlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wing_tf.landmarks.scheme import LandmarkScheme
+from wing_tf.landmarks.scheme import Indices, LandmarkScheme
 from wing_tf.landmarks.schemes import is_built_in, register_scheme
+from wing_tf.utils.text_files import read_json
 
 _KEYS = (
     "name", "points", "pairs", "normalizer", "normalizers", "regions", "subsets", "curves",
     "lines", "reference",
 )  # fmt: skip
+_REQUIRED_KEYS = ("name", "points", "pairs")
 
 
 def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
     """Returns the scheme that a JSON object describes.
 
-    Keys, of which ``name``, ``points`` and ``pairs`` must be there:
+    The keys ``name``, ``points`` and ``pairs`` are required:
 
-    * ``name``: letters, digits and _.
-    * ``points``: how many, or a list of their names; each place below takes indices (from 0) or
-      these names.
-    * ``pairs``: pairs of points that change places in a mirrored image. A point that is in none
-      lies on the mirror line and stays itself.
-    * ``normalizer``: what errors are divided by: two points (or two lists of points, whose means
-      count), or "box", "box_width", "diagonal": of the data set's own face box where records hold
-      one, else of the landmarks. "box" if absent.
-    * ``normalizers``: an object of more such distances by name; ``normalizer`` may name one.
-    * ``curves``: lists of points through which the boundary map's curves run.
-    * ``lines``: lists of points that images join; the curves if absent.
-    * ``regions``: an object of lists that scores are also given for, each point in exactly one;
-      all in one if absent. left_... and right_... must be mirror images.
-    * ``subsets``: an object of lists that scores are also given for.
-    * ``reference``: where it comes from.
+    * ``name``: letters, digits and underscores.
+    * ``points``: the number of landmarks, or a list of their names. All other keys take 0-based
+      indices or these names.
+    * ``pairs``: pairs of landmarks that a horizontal flip swaps. A landmark without a pair lies on
+      the face's axis of symmetry.
+    * ``normalizer``: the default normalizer of errors: two landmarks, two lists of landmarks
+      (whose mean points are used), a key of ``normalizers``, or one of `BOX_NORMALIZERS`. Defaults
+      to "box".
+    * ``normalizers``: an object of further normalizers by name.
+    * ``curves``: lists of landmarks that the boundary curves pass through. Defaults to none.
+    * ``lines``: lists of landmarks that drawings connect. Defaults to ``curves``.
+    * ``regions``: an object of lists of landmarks that are also evaluated on their own. Each
+      landmark is in exactly one region; ``left_...`` and ``right_...`` must be mirror images.
+      Defaults to one region.
+    * ``subsets``: an object of lists of landmarks that are also evaluated on their own.
+    * ``reference``: publication that defines the scheme.
 
     Raises:
-        ValueError: if a key is missing or unknown, a point is, or the parts contradict each other.
+        ValueError: If a key is missing or unknown, or a value is invalid or contradicts another.
 
     Example:
         >>> scheme = scheme_from_dict(
@@ -46,20 +49,31 @@ def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
         >>> scheme.flip_permutation
         (1, 0, 2)
     """
+    try:
+        return _parse(values)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"This is not a valid scheme ({error}).") from error
+
+
+def _parse(values: Mapping[str, Any]) -> LandmarkScheme:
+    if not isinstance(values, Mapping):
+        raise TypeError(f"expected a JSON object, received {values!r}")
     unknown = sorted(set(values) - set(_KEYS))
-    absent = [key for key in ("name", "points", "pairs") if key not in values]
+    absent = [key for key in _REQUIRED_KEYS if key not in values]
     if unknown or absent:
         raise ValueError(
             f"A scheme has the keys {', '.join(_KEYS)}. "
             f"Received: unknown {unknown}, absent {absent}."
         )
+    if not re.fullmatch(r"\w+", str(values["name"])):
+        raise ValueError(f"`name`: letters, digits and _ only. Received: {values['name']!r}.")
     points = values["points"]
     named = isinstance(points, Sequence) and not isinstance(points, str)
     if not named and (isinstance(points, bool) or not isinstance(points, int) or points < 1):
         raise ValueError(f"`points` must be a number or a list of names. Received: {points!r}.")
     names = list(points) if named else []
     if len(set(names)) != len(names) or not all(isinstance(n, str) and n for n in names):
-        raise ValueError("`points` must be names that differ.")
+        raise ValueError(f"`points` must be names that differ. Received: {names}.")
     count = len(names) if named else points
 
     def index(point: Any) -> int:
@@ -67,46 +81,38 @@ def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
             return names.index(point)
         if isinstance(point, int) and not isinstance(point, bool) and 0 <= point < count:
             return point
-        raise ValueError(
-            f"There is no point {point!r}: indices go from 0 to {count - 1}"
-            f"{' and the names are ' + ', '.join(names) if names else ''}."
-        )
+        known = f" and the names are {', '.join(names)}" if names else ""
+        raise ValueError(f"There is no point {point!r}: indices go from 0 to {count - 1}{known}.")
 
-    def indices(group: Any) -> tuple[int, ...]:
-        if isinstance(group, str | int):
-            return (index(group),)
-        return tuple(index(point) for point in group)
+    def indices(group: Any) -> Indices:
+        return tuple(map(index, [group] if isinstance(group, str | int) else group))
 
-    permutation = list(range(count))
+    def groups_of(key: str) -> dict[str, Indices]:
+        return {name: indices(group) for name, group in values.get(key, {}).items()}
+
+    def two_groups(groups: Any) -> tuple[Indices, Indices]:
+        if isinstance(groups, str | int) or len(groups) != 2:
+            raise ValueError(f"A normalizer must be two points or two lists. Received: {groups!r}.")
+        return indices(groups[0]), indices(groups[1])
+
+    flip = list(range(count))
     for pair in values["pairs"]:
         both = indices(pair)
         if len(both) != 2 or both[0] == both[1]:
             raise ValueError(f"`pairs` must hold pairs of points. Received: {pair!r}.")
         for one, other in (both, both[::-1]):
-            if permutation[one] != one:
+            if flip[one] != one:
                 raise ValueError(f"`pairs` holds the point {one} twice.")
-            permutation[one] = other
-
-    def distance(groups: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        if isinstance(groups, str | int) or len(groups) != 2:
-            raise ValueError(f"A normalizer is two points or two lists. Received: {groups!r}.")
-        return indices(groups[0]), indices(groups[1])
-
-    normalizers = {name: distance(two) for name, two in values.get("normalizers", {}).items()}
-    if not re.fullmatch(r"\w+", str(values["name"])):
-        raise ValueError(f"`name`: letters, digits and _ only. Received: {values['name']!r}.")
+            flip[one] = other
+    normalizers = {name: two_groups(two) for name, two in values.get("normalizers", {}).items()}
     default = values.get("normalizer", "box")
     if not isinstance(default, str):
-        normalizers["own"] = distance(default)
+        normalizers["own"] = two_groups(default)
         default = "own"
-
-    def groups_of(key: str) -> dict[str, tuple[int, ...]]:
-        return {name: indices(group) for name, group in values.get(key, {}).items()}
-
     return LandmarkScheme(
         name=values["name"],
         num_landmarks=count,
-        flip_permutation=tuple(permutation),
+        flip_permutation=tuple(flip),
         regions=groups_of("regions") or {"all": tuple(range(count))},
         normalizers=normalizers,
         default_normalizer=default,
@@ -119,11 +125,13 @@ def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
 
 
 def scheme_to_dict(scheme: LandmarkScheme) -> dict[str, Any]:
-    """Returns what `scheme_from_dict` makes an equal scheme of; plain JSON types."""
+    """Returns plain JSON values from which `scheme_from_dict` makes an equal scheme."""
     flip = scheme.flip_permutation
 
-    def plain(groups: Mapping[str, Sequence]) -> dict[str, list]:
-        return {name: [_plain(part) for part in group] for name, group in groups.items()}
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: plain(part) for name, part in value.items()}
+        return [plain(part) for part in value] if isinstance(value, tuple) else value
 
     return {
         "name": scheme.name,
@@ -133,48 +141,43 @@ def scheme_to_dict(scheme: LandmarkScheme) -> dict[str, Any]:
         "normalizers": plain(scheme.normalizers),
         "regions": plain(scheme.regions),
         "subsets": plain(scheme.subsets),
-        "curves": [list(curve) for curve in scheme.boundary_curves],
-        "lines": [list(line) for line in scheme.lines],
+        "curves": plain(scheme.boundary_curves),
+        "lines": plain(scheme.lines),
         "reference": scheme.reference,
     }
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
 def scheme_from_json(text: str) -> LandmarkScheme:
-    """Reads a scheme from JSON text and registers it, so that its name is known.
+    """Returns the scheme of a JSON text and registers it, so that its name is known.
 
     Raises:
-        ValueError: if it is no such text, or if another scheme has the name.
+        ValueError: If the text is not a valid scheme, or another scheme has its name.
     """
     try:
         values = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError("not a JSON object")
-        return register_scheme(scheme_from_dict(values))
-    except (json.JSONDecodeError, TypeError, AttributeError) as error:
-        raise ValueError(f"This is no scheme ({type(error).__name__}: {error}).") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"This is not a valid scheme ({error}).") from error
+    return register_scheme(scheme_from_dict(values))
 
 
-def load_scheme(path: str | pathlib.Path) -> LandmarkScheme:
-    """Reads a scheme from a JSON file and registers it; see `scheme_from_dict`.
+def load_scheme(path: str | os.PathLike) -> LandmarkScheme:
+    """Returns the scheme of a JSON file and registers it; see `scheme_from_dict`.
 
     Raises:
-        ValueError: if there is no such file, or it is wrong; the message names the file.
+        ValueError: If the file can't be read or is not a valid scheme. The message names the file.
     """
-    path = pathlib.Path(path)
     try:
-        return scheme_from_json(path.read_text(encoding="utf-8"))
+        values = read_json(path)
     except OSError as error:
         raise ValueError(f"Cannot read the scheme {path}: {error.strerror}.") from error
+    try:
+        return register_scheme(scheme_from_dict(values))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
 def custom_scheme_json(scheme: LandmarkScheme) -> str | None:
-    """Returns a scheme that is not built in as one line of JSON; None for a built-in one."""
+    """Returns a scheme as one line of JSON, or None if it is built in."""
     if is_built_in(scheme):
         return None
     return json.dumps(scheme_to_dict(scheme), separators=(",", ":"))
