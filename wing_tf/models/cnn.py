@@ -1,4 +1,4 @@
-"""The plain convolutional networks of the Wing paper."""
+"""CNN-6 and CNN-7, the plain convolutional networks of the Wing loss paper."""
 
 import keras
 from keras import layers
@@ -10,17 +10,17 @@ def cnn6(
     """Returns CNN-6: five 3x3 convolutions with ReLU and 2x2 max pooling, and two dense layers.
 
     Args:
-        num_landmarks: K.
-        input_size: the side of the square input in pixels; 64 in the paper.
-        width: multiplies the channels (32, 64, 128, 256, 512) and the features (1024).
-        name: the model's name.
+        num_landmarks: Number of landmarks K.
+        input_size: Side of the square input in pixels; 64 in the paper.
+        width: Multiplies the channels (32, 64, 128, 256, 512) and the features (1024).
+        name: Name of the model.
 
     Returns:
         A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
         input pixels. 3,806,152 parameters for K = 68.
 
     Raises:
-        ValueError: if the input is too small for the number of poolings.
+        ValueError: If the input is too small for the number of pooling layers.
 
     Reference:
         Feng et al., Wing Loss, CVPR 2018, section 4.1 and figure 3.
@@ -34,21 +34,22 @@ def cnn7(
     """Returns CNN-7, the second network of the paper's two-stage framework.
 
     Six convolutions of 64, 128, 256, 512, 512 and 512 channels. The paper's text ("we double the
-    number of 3x3 kernels [of the first layer] from 32 to 64") taken by the letter gives 6.2 M
-    parameters; its 12.3 M for both networks, and "2 x 2 x 512" for the last map, need these.
+    number of 3x3 kernels [of the first layer] from 32 to 64"), read literally, gives 6.2 M
+    parameters; its 12.3 M for both networks, and "2 x 2 x 512" for the last feature map, require
+    these channels.
 
     Args:
-        num_landmarks: K.
-        input_size: the side of the square input in pixels; 128 in the paper.
-        width: multiplies the channels and the features (1024).
-        name: the model's name.
+        num_landmarks: Number of landmarks K.
+        input_size: Side of the square input in pixels; 128 in the paper.
+        width: Multiplies the channels and the features (1024).
+        name: Name of the model.
 
     Returns:
         A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
         input pixels. 8,508,168 parameters for K = 68.
 
     Raises:
-        ValueError: if the input is too small for the number of poolings.
+        ValueError: If the input is too small for the number of pooling layers.
 
     Reference:
         Feng et al., Wing Loss, CVPR 2018, section 6.
@@ -59,10 +60,10 @@ def cnn7(
 def _cnn(
     num_landmarks: int, channels: tuple[int, ...], input_size: int, width: float, name: str
 ) -> keras.Model:
-    """Convolutions with ReLU and pooling, a dense layer with ReLU, a dense layer.
+    """Convolutions with pooling and ReLU, a dense layer with ReLU, and a dense layer.
 
-    The pooling stands before the ReLU: both are monotonous, so the output is the same as in the
-    paper's order, and the ReLU handles a quarter of the values.
+    Pooling comes before ReLU: both are monotonic, so the output equals that of the paper's order,
+    and ReLU processes a quarter of the values.
     """
     if num_landmarks < 1:
         raise ValueError(f"`num_landmarks` must be positive. Received: {num_landmarks}.")
@@ -74,18 +75,18 @@ def _cnn(
             f"Received: input_size={input_size}."
         )
     image = keras.Input((input_size, input_size, 3), name="image")
-    # float32 under mixed precision: bfloat16 has steps of one gray level above 128.
+    # float32 under mixed precision: above 128, bfloat16 has a resolution of one gray level.
     x = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="to_unit_range")(image)
-    for stage, filters in enumerate(channels, start=1):
+    for number, filters in enumerate(channels, start=1):
         x = layers.Conv2D(
             scaled(filters, width),
             3,
             padding="same",
             kernel_initializer="he_normal",
-            name=f"conv{stage}",
+            name=f"conv{number}",
         )(x)
-        x = layers.MaxPooling2D(2, name=f"pool{stage}")(x)
-        x = layers.ReLU(name=f"relu{stage}")(x)
+        x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
+        x = layers.ReLU(name=f"relu{number}")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(
         scaled(1024, width), activation="relu", kernel_initializer="he_normal", name="features"
@@ -94,7 +95,7 @@ def _cnn(
 
 
 def scaled(channels: int, width: float) -> int:
-    """Returns a number of channels times the width, a multiple of 8 (or of 1 below 16)."""
+    """Returns a number of channels times the width, rounded to a multiple of 8 (from 16 on)."""
     count = channels * width
     return max(1, round(count)) if count < 16 else 8 * round(count / 8)
 
@@ -102,7 +103,7 @@ def scaled(channels: int, width: float) -> int:
 def landmark_head(features, num_landmarks: int):
     """Maps features [B, F] to landmarks [B, K, 2] by a dense layer named ``output``.
 
-    float32 under mixed precision: float16 has steps of 1/16 px near 128 px.
+    It is float32 under mixed precision: near 128 px, float16 has a resolution of 1/16 px.
     """
     x = layers.Dense(2 * num_landmarks, dtype="float32", name="output")(features)
     return layers.Reshape((num_landmarks, 2), dtype="float32", name="landmarks")(x)

@@ -1,4 +1,4 @@
-"""From a network that emits heatmaps to one that emits landmarks."""
+"""Landmark localizers that decode the heatmaps of a network."""
 
 import keras
 
@@ -9,21 +9,24 @@ _DECODE = "decode"
 
 
 def heatmap_localizer(network: keras.Model, num_landmarks: int, codec: HeatmapCodec) -> keras.Model:
-    """Returns a network with its last maps decoded: what is judged, saved and used.
+    """Returns a network with its last heatmaps decoded, as it is evaluated, saved and used.
 
     Args:
-        network: from images to what a stack emits, or to a list of that, one a stack: heatmaps,
-            or a dictionary of ``maps`` and ``residuals`` [B, K, 2], which are added to what is
-            found in the maps. It is shared, not copied: training it trains the result.
-        num_landmarks: K.
-        codec: how the maps were drawn.
+        network: From images to the output of one stack, or to a list with the output of each
+            stack. An output is heatmaps, or a dictionary of ``maps`` and ``residuals`` [B, K, 2],
+            which are added to the landmarks that are decoded from the maps. The network is shared,
+            not copied: training it trains the result.
+        num_landmarks: Number of landmarks K.
+        codec: Codec that encodes the heatmaps of the ground truth.
 
     Returns:
         A functional model from images to ``{"landmarks": [B, K, 2], "scores": [B, K]}``: input
-        pixels, and the maps' peaks in 0..1. What only earlier stacks' maps need is not in it.
+        pixels, and the peak values of the heatmaps in 0..1. Layers that only contribute to the
+        heatmaps of earlier stacks are not part of it.
 
     Raises:
-        ValueError: if the network's input or maps are not those of the codec, or too few.
+        ValueError: If the network's input or heatmaps do not have the codec's size, or if there
+            are fewer than K heatmaps.
     """
     last, image = network.output, network.inputs[0]
     last = last[-1] if isinstance(last, list) else last
@@ -46,12 +49,12 @@ def heatmap_localizer(network: keras.Model, num_landmarks: int, codec: HeatmapCo
 
 
 def heatmap_network(localizer: keras.Model) -> tuple[keras.Model, HeatmapCodec] | None:
-    """Returns the network of maps inside of a `heatmap_localizer`, and its codec.
+    """Returns the network inside a `heatmap_localizer`, and the codec.
 
     Returns:
-        A functional model from images to maps [B, h, w, K or K + 1], before the codec's
-        activation, of which the first K are the landmarks', and the codec; None if the network
-        decodes no maps.
+        A functional model from images to heatmaps [B, h, w, K or K + 1] before the codec's
+        activation, of which the first K are those of the landmarks, and the codec. None if the
+        network does not decode heatmaps.
     """
     found = _decoder(localizer)
     if found is None:
@@ -61,9 +64,11 @@ def heatmap_network(localizer: keras.Model) -> tuple[keras.Model, HeatmapCodec] 
 
 
 def residual_network(localizer: keras.Model) -> keras.Model | None:
-    """Returns what emits the residuals [B, K, 2], heatmap pixels, inside of a `heatmap_localizer`.
+    """Returns the network inside a `heatmap_localizer` that emits the residuals.
 
-    None if it has none.
+    Returns:
+        A functional model from images to residuals [B, K, 2] in heatmap pixels; None if the
+        network has no residuals.
     """
     found = _decoder(localizer)
     if found is None or len(found[1]) < 2:
@@ -72,7 +77,7 @@ def residual_network(localizer: keras.Model) -> keras.Model | None:
 
 
 def _decoder(localizer: keras.Model) -> tuple[DecodeHeatmaps, list] | None:
-    """Returns the layer that decodes maps, and what goes into it."""
+    """Returns the decoding layer and its inputs."""
     for layer in localizer.layers:
         if isinstance(layer, DecodeHeatmaps) and layer.name == _DECODE:
             inputs = layer.input

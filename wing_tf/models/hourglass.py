@@ -1,4 +1,4 @@
-"""Stacked hourglasses with coordinate channels: the network of Adaptive Wing loss."""
+"""Stacked hourglasses with coordinate channels: the network of the Adaptive Wing loss paper."""
 
 import keras
 from keras import layers
@@ -20,54 +20,77 @@ def stacked_hourglass(
 ) -> keras.Model:
     """Returns stacked hourglasses, each of which emits heatmaps.
 
-    A stem takes the image to a quarter of its side. Each hourglass halves the maps ``depth``
-    times and comes back, with a skip at every size, made of hierarchical, parallel, multi-scale
-    blocks; its features and its heatmaps go on to the next one.
+    A stem reduces the image to a quarter of its side. The features and the heatmaps of each
+    hourglass are added to the input of the next one.
 
     Args:
-        num_landmarks: K.
-        num_stacks: hourglasses.
-        features: channels of their maps; the stem has a quarter, a half, and all of them.
-        depth: how many times each hourglass halves its maps.
-        input_size: the side of the square input in pixels.
-        boundary: emit one more map, of the face's outlines.
+        num_landmarks: Number of landmarks K.
+        num_stacks: Number of hourglasses.
+        features: Channels of their feature maps; the stem has a quarter, half, and all of them.
+        depth: Number of downsamplings in each hourglass.
+        input_size: Side of the square input in pixels.
+        boundary: Emit one more heatmap, of the boundary curves.
         coordinates: CoordConv in the stem and before each hourglass.
-        boundary_coordinates: from the second hourglass on its CoordConv also has x and y on the
-            boundary that the one before has found. Needs both of the former.
-        name: the model's name.
+        boundary_coordinates: From the second hourglass on, CoordConv has further x and y channels
+            that are masked by the boundary heatmap of the hourglass before. Needs ``boundary`` and
+            ``coordinates``.
+        name: Name of the model.
 
     Returns:
         A functional model from images [B, side, side, 3], 0..255, to heatmaps float32
-        [B, side / 4, side / 4, K + 1], K without ``boundary``; a list of them, one a stack, if
-        there are several stacks. For training: put
-        `wing_tf.models.heatmap_localizer` round it to get landmarks. 24,099,156 trainable
-        parameters for K = 68 and four stacks.
+        [B, side / 4, side / 4, K + 1], or K without ``boundary``; with several stacks to a list of
+        them, one for each stack. `wing_tf.models.heatmap_localizer` makes a model that emits
+        landmarks of it. 24,099,156 trainable parameters for K = 68 and four stacks.
 
     Raises:
-        ValueError: if the sizes don't fit: the input's side must be a multiple of
-            4 x 2^depth, ``features`` one of 4, and the boundary's coordinates need a boundary.
+        ValueError: If ``input_size`` is not a multiple of 4 x 2^depth, if ``features`` is not a
+            multiple of 4, or if ``boundary_coordinates`` lacks what it needs.
 
     Reference:
         Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, section 3 and figure 3; the blocks are those
         of Bulat and Tzimiropoulos, How Far Are We from Solving the 2D & 3D Face Alignment Problem?,
-        ICCV 2017; the hourglass of Newell et al., ECCV 2016. Average pooling on the way down,
-        nearest neighbors on the way up.
+        ICCV 2017; the hourglass is that of Newell et al., ECCV 2016, with average pooling on the
+        way down and nearest-neighbor upsampling.
     """
-    for key, value in (("num_landmarks", num_landmarks), ("num_stacks", num_stacks),
-                       ("depth", depth)):  # fmt: skip
+    check_sizes(
+        input_size, depth, num_landmarks=num_landmarks, num_stacks=num_stacks, features=features
+    )
+    if boundary_coordinates and not (boundary and coordinates):
+        raise ValueError("`boundary_coordinates` needs `boundary` and `coordinates`.")
+    image = keras.Input((input_size, input_size, 3), name="image")
+    x = stem(image, features, 3, coordinates=coordinates)
+    outputs: list = []
+    for stack in range(1, num_stacks + 1):
+        prefix = f"stack{stack}"
+        y = x
+        if coordinates:
+            mask = outputs[-1][..., -1:] if boundary_coordinates and outputs else None
+            y = CoordinateChannels(name=f"{prefix}_coordinates")(y, mask)
+            y = convolution(features, 1, name=f"{prefix}_coord_conv")(y)
+        y, _ = hourglass(y, depth, features, name=prefix)
+        y = top(y, features, prefix)
+        outputs.append(heatmap_head(y, num_landmarks + int(boundary), name=f"{prefix}_maps"))
+        if stack < num_stacks:
+            x = merge(x, y, outputs[-1], features, prefix)
+    return keras.Model(image, outputs if num_stacks > 1 else outputs[0], name=name)
+
+
+def check_sizes(input_size: int, depth: int, **sizes: int) -> None:
+    """Raises ValueError if the sizes of stacked hourglasses don't fit together."""
+    for key, value in (sizes | {"depth": depth}).items():
         if value < 1:
             raise ValueError(f"`{key}` must be positive. Received: {key}={value}.")
-    if features < 4 or features % 4:
-        raise ValueError(f"`features` must be a multiple of 4. Received: features={features}.")
+        if key in ("features", "inner_features") and value % 4:
+            raise ValueError(f"`{key}` must be a multiple of 4. Received: {key}={value}.")
     if input_size < 1 or input_size % (4 * 2**depth):
         raise ValueError(
             f"`input_size` must be a multiple of {4 * 2**depth} for depth={depth}. "
             f"Received: input_size={input_size}."
         )
-    if boundary_coordinates and not (boundary and coordinates):
-        raise ValueError("`boundary_coordinates` needs `boundary` and `coordinates`.")
 
-    image = keras.Input((input_size, input_size, 3), name="image")
+
+def stem(image, features: int, num_blocks: int, *, coordinates: bool = False):
+    """Maps images [B, s, s, 3], 0..255, to feature maps [B, s / 4, s / 4, features]."""
     x = layers.Rescaling(1 / 255, name="to_unit_range")(image)
     if coordinates:
         x = CoordinateChannels(name="stem_coordinates")(x)
@@ -75,42 +98,22 @@ def stacked_hourglass(
     x = norm_relu(x, "stem")
     x = block(x, features // 2, name="stem_block1")
     x = layers.AveragePooling2D(2, name="stem_pool")(x)
-    x = block(x, features // 2, name="stem_block2")
-    x = block(x, features, name="stem_block3")
-
-    num_maps = num_landmarks + int(boundary)
-    outputs: list = []
-    for stack in range(1, num_stacks + 1):
-        prefix = f"stack{stack}"
-        y = x
-        if coordinates:
-            found = outputs[-1][..., -1:] if boundary_coordinates and outputs else None
-            y = CoordinateChannels(name=f"{prefix}_coordinates")(y, found)
-            y = convolution(features, 1, name=f"{prefix}_coord_conv")(y)
-        y, _ = hourglass(y, depth, features, name=prefix)
-        y = block(y, features, name=f"{prefix}_top")
-        y = convolution(features, 1, name=f"{prefix}_features")(y)
-        y = norm_relu(y, f"{prefix}_features")
-        maps = maps_head(y, num_maps, name=f"{prefix}_maps")
-        outputs.append(maps)
-        if stack < num_stacks:
-            back = convolution(features, 1, name=f"{prefix}_features_back")(y)
-            maps_back = convolution(features, 1, name=f"{prefix}_maps_back")(maps)
-            x = layers.Add(name=f"{prefix}_out")([x, back, maps_back])
-    return keras.Model(image, outputs if num_stacks > 1 else outputs[0], name=name)
+    for number in range(2, num_blocks):
+        x = block(x, features // 2, name=f"stem_block{number}")
+    return block(x, features, name=f"stem_block{num_blocks}")
 
 
 def block(x, channels: int, *, name: str):
-    """The hierarchical, parallel, multi-scale block: three 3x3 convolutions in a row, all kept.
+    """Hierarchical, parallel, multi-scale block.
 
-    Batch norm and ReLU come first, then the convolution: c/2, c/4 and c/4 channels, concatenated,
-    plus the input (through a 1x1 convolution where its number of channels differs).
+    Three 3x3 convolutions in a row with c/2, c/4 and c/4 channels, each after batch normalization
+    and ReLU, are concatenated and added to the input (or to a 1x1 convolution of it).
     """
     parts = []
     y = x
-    for i, share in enumerate((2, 4, 4), start=1):
-        y = norm_relu(y, f"{name}_{i}")
-        y = convolution(channels // share, 3, use_bias=False, name=f"{name}_conv{i}")(y)
+    for number, divisor in enumerate((2, 4, 4), start=1):
+        y = norm_relu(y, f"{name}_{number}")
+        y = convolution(channels // divisor, 3, use_bias=False, name=f"{name}_conv{number}")(y)
         parts.append(y)
     y = layers.Concatenate(name=f"{name}_parts")(parts)
     if x.shape[-1] != channels:
@@ -120,17 +123,18 @@ def block(x, channels: int, *, name: str):
 
 
 def hourglass(x, depth: int, features: int, *, inner: int | None = None, name: str):
-    """Halves the maps ``depth`` times and comes back, with a skip at every size.
+    """Downsamples feature maps ``depth`` times and upsamples them, with skip connections.
 
     Args:
-        x: maps [B, h, w, c].
-        depth: how many times.
-        features: channels of the skips and of the way up.
-        inner: channels of the way down and of the center; ``features`` if None.
-        name: of the layers, a prefix.
+        x: Feature maps [B, h, w, c].
+        depth: Number of downsamplings.
+        features: Channels of the skip connections and of the way up.
+        inner: Channels of the way down and of the center. Defaults to ``features``.
+        name: Prefix of the layers' names.
 
     Returns:
-        Maps [B, h, w, features], and the center's [B, h / 2^depth, w / 2^depth, inner].
+        Feature maps [B, h, w, features], and those of the center
+        [B, h / 2^depth, w / 2^depth, inner].
     """
     inner = inner or features
     level = f"{name}_{depth}"
@@ -146,14 +150,20 @@ def hourglass(x, depth: int, features: int, *, inner: int | None = None, name: s
     return layers.Add(name=f"{level}_join")([skip, y]), center
 
 
-def maps_head(x, num_maps: int, *, name: str):
-    """Emits maps, close to empty at first, which most of a true map is.
+def top(x, features: int, prefix: str):
+    """Returns the features of a stack that its heatmaps are computed from."""
+    x = block(x, features, name=f"{prefix}_top")
+    x = convolution(features, 1, name=f"{prefix}_features")(x)
+    return norm_relu(x, f"{prefix}_features")
 
-    Maps of size 1 would begin with gradients so large that Adam's second moments hold every step
-    down for the next thousand. float32 also under mixed precision: what is decoded are small
-    differences.
+
+def heatmap_head(x, num_maps: int, *, name: str):
+    """Maps features to heatmaps that are close to 0 at first, like most of the ground truth.
+
+    Values of about 1 would give first gradients so large that Adam's second moments would reduce
+    the next thousand steps. float32 under mixed precision: decoding depends on small differences.
     """
-    # Deviates from the paper, which is silent; Xiao et al., Simple Baselines, ECCV 2018.
+    # The paper is silent; as in Xiao et al., Simple Baselines, ECCV 2018.
     return layers.Conv2D(
         num_maps,
         1,
@@ -163,14 +173,21 @@ def maps_head(x, num_maps: int, *, name: str):
     )(x)
 
 
+def merge(x, features_map, heatmaps, features: int, prefix: str):
+    """Returns the input of the next stack: this one's input, its features and its heatmaps."""
+    back = convolution(features, 1, name=f"{prefix}_features_back")(features_map)
+    maps_back = convolution(features, 1, name=f"{prefix}_maps_back")(heatmaps)
+    return layers.Add(name=f"{prefix}_out")([x, back, maps_back])
+
+
 def norm_relu(x, name: str):
     """Batch normalization and ReLU."""
-    # Statistics over some 100 steps, as weights that are judged are averages, too.
-    # Deviates from the paper: its code averages over some 10.
+    # The statistics average over about 100 steps, because the evaluated weights are averages, too.
+    # Deviates from the paper: its code averages over about 10.
     x = layers.BatchNormalization(momentum=0.99, epsilon=1e-5, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
 def convolution(channels: int, size: int, **kwargs):
-    """Returns a convolution layer, He-initialized, zeros beyond the border."""
+    """Returns a He-initialized convolution layer with zero padding."""
     return layers.Conv2D(channels, size, padding="same", kernel_initializer="he_normal", **kwargs)

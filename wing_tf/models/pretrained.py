@@ -1,4 +1,4 @@
-"""Bodies of ``keras.applications`` with a landmark head."""
+"""Backbones of ``keras.applications`` with a landmark head."""
 
 import os
 
@@ -15,25 +15,27 @@ def resnet50(
     weights: str | os.PathLike | None = None,
     name: str = "resnet50",
 ) -> keras.Model:
-    """Returns ResNet-50 with its 1000 classes replaced by landmarks, as in the Wing paper.
+    """Returns ResNet-50 with landmarks instead of its 1000 classes, as in the Wing loss paper.
 
-    The images are prepared inside the graph as the published weights need it: blue, green, red,
-    each less its mean over ImageNet. Fine-tune with a smaller rate for the backbone
-    (``config.optimizer.backbone_rate``) or freeze it at first (``config.optimizer.frozen_epochs``).
+    The graph preprocesses images as the published weights require: channels in the order blue,
+    green, red, minus their means over ImageNet. Fine-tune with a lower learning rate for the
+    backbone (``config.optimizer.backbone_rate``) or freeze it at first
+    (``config.optimizer.frozen_epochs``).
 
     Args:
-        num_landmarks: K.
-        input_size: the side of the square input in pixels; 224 in the paper.
-        weights: of the body: None for random ones, "imagenet" (which Keras downloads), or the path
-            of a ``.weights.h5`` file for ``keras.applications.ResNet50(include_top=False)``.
-        name: the model's name.
+        num_landmarks: Number of landmarks K.
+        input_size: Side of the square input in pixels; 224 in the paper.
+        weights: Weights of the backbone: "imagenet" (which Keras downloads), or the path of a
+            ``.weights.h5`` file for ``keras.applications.ResNet50(include_top=False)``. None
+            initializes them randomly.
+        name: Name of the model.
 
     Returns:
         A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
         input pixels. 23,866,376 parameters for K = 68.
 
     Raises:
-        ValueError: if the input is smaller than 32 pixels, or the weights don't fit.
+        ValueError: If the input is smaller than 32 pixels, or the weights don't fit.
 
     Reference:
         He et al., Deep Residual Learning, CVPR 2016; Feng et al., Wing Loss, CVPR 2018,
@@ -45,10 +47,10 @@ def resnet50(
     x = layers.Rescaling(
         1.0, offset=[-103.939, -116.779, -123.68], dtype="float32", name="less_imagenet_mean"
     )(x)
-    body = keras.applications.ResNet50(
+    backbone = keras.applications.ResNet50(
         include_top=False, weights=weights or None, input_tensor=x, pooling="avg"
     )
-    return keras.Model(image, landmark_head(body.output, num_landmarks), name=name)
+    return keras.Model(image, landmark_head(backbone.output, num_landmarks), name=name)
 
 
 def mobilenet(
@@ -59,34 +61,32 @@ def mobilenet(
     weights: str | os.PathLike | None = None,
     name: str = "mobilenet",
 ) -> keras.Model:
-    """Returns a MobileNetV2 for phones.
+    """Returns a MobileNetV2 for mobile devices.
 
-    The last map, 4 x 4 for 112 or 128 pixels, is taken before its widening and averaging, so that
-    the head sees where things are.
+    The head takes the last feature map (4 x 4 for 112 or 128 pixels) before its expansion and
+    average pooling, so that positions are preserved.
 
     Args:
-        num_landmarks: K.
-        input_size: the side of the square input in pixels.
-        width: multiplies the channels. ImageNet's weights exist for .35, .5, .75, 1, 1.3 and 1.4.
-        weights: of the body: None for random ones, "imagenet" (which Keras downloads), or the path
-            of a ``.weights.h5`` file for ``keras.applications.MobileNetV2(include_top=False)``.
-        name: the model's name.
+        num_landmarks: Number of landmarks K.
+        input_size: Side of the square input in pixels.
+        width: Multiplies the channels. ImageNet weights exist for .35, .5, .75, 1, 1.3 and 1.4.
+        weights: As for `resnet50`, with files for ``keras.applications.MobileNetV2``.
+        name: Name of the model.
 
     Returns:
         A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
         input pixels. 844,600 parameters for K = 68 and a width of .5.
 
     Raises:
-        ValueError: if the input is smaller than 32 pixels, or the weights don't fit.
+        ValueError: If the input is smaller than 32 pixels, or the weights don't fit.
 
     Reference:
         Sandler et al., MobileNetV2, CVPR 2018.
     """
     image = keras.Input((input_size, input_size, 3), name="image")
     x = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="to_unit_range")(image)
-    body = keras.applications.MobileNetV2(
+    backbone = keras.applications.MobileNetV2(
         include_top=False, weights=weights or None, input_tensor=x, alpha=width
     )
-    last = body.get_layer("block_16_project_BN").output
-    x = layers.Flatten(name="flatten")(last)
+    x = layers.Flatten(name="flatten")(backbone.get_layer("block_16_project_BN").output)
     return keras.Model(image, landmark_head(x, num_landmarks), name=name)

@@ -1,4 +1,4 @@
-"""The two-stage framework of the Wing paper as one graph."""
+"""The two-stage framework of the Wing loss paper as one model."""
 
 import keras
 import numpy as np
@@ -20,34 +20,33 @@ def two_stage(
     joint: bool = False,
     name: str = "two_stage",
 ) -> keras.Model:
-    """Returns one network: rough landmarks, crop refined by them, fine landmarks.
+    """Returns one network of two stages, whose second crop depends on the first landmarks.
 
-    The first network sees the middle of the image. The similarity that brings its landmarks to
-    the reference shape, in closed form, takes out in-plane rotation and the error of the box; the
-    second network's crop is cut by it out of the *same* image, and the second network's landmarks
-    are mapped back. Landmarks of the first network that are not finite or all but equal give the
-    plain crop instead (and a correction gets the reference shape to correct).
+    The first network processes the center of the image. The similarity transform that aligns its
+    landmarks with the reference shape, in closed form, removes in-plane rotation and the error of
+    the box: with it the second network's input is cropped from the *same* image, and the second
+    network's landmarks are mapped back. If the first landmarks are not finite or nearly coincide,
+    the second crop is the centered one (and a `correction` gets the reference shape).
 
     Args:
-        first: images [B, s, s, 3] to landmarks [B, K, 2].
-        second: the second stage: images to landmarks from scratch, as in the paper, or, with two
-            inputs, a `correction`. Its weights are shared, not copied.
-        reference_shape: [K, 2], see `reference_in_crop`, in pixels of the second input.
-        input_size: the image's side in pixels; it is the context that both networks' crops are
-            cut from.
-        margin: the image's side over the face box's longer side.
-        first_margin: the first crop's side over the face box's longer side.
-        second_margin: the second crop's side over the longer side of the reference shape's box;
-            where the first stage fails, over the face box's.
-        joint: let the gradient through to the first network.
-        name: the model's name.
+        first: Images [B, s, s, 3] to landmarks [B, K, 2].
+        second: Images to landmarks, as in the paper; or, with two inputs, a `correction`. The
+            weights of both networks are shared, not copied.
+        reference_shape: [K, 2] in pixels of the second input; see `reference_in_crop`.
+        input_size: Side of the image in pixels; both networks' inputs are cropped from it.
+        margin: Side of the image over the longer side of the face box.
+        first_margin: Side of the first crop over the longer side of the face box.
+        second_margin: Side of the second crop over the longer side of the reference shape's box
+            (of the face box where the first stage fails).
+        joint: Let the gradient through to the first network.
+        name: Name of the model.
 
     Returns:
         A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in their
         pixels.
 
     Raises:
-        ValueError: if the crops don't fit in the image, or the networks have other landmarks than
+        ValueError: If the crops don't fit into the image, or the networks' landmarks don't match
             the reference shape.
 
     Reference:
@@ -65,10 +64,10 @@ def two_stage(
             "Both crops must fit in the image. Received: "
             f"margin={margin:g}, first_margin={first_margin:g}, second_margin={second_margin:g}."
         )
-    whole = np.array([-0.5, -0.5, input_size - 0.5, input_size - 0.5])
+    image_box = np.array([-0.5, -0.5, input_size - 0.5, input_size - 0.5])
 
     def plain_crop(crop_margin, size):
-        return crop_matrix(crop_square(whole, crop_margin / margin), (size, size))
+        return crop_matrix(crop_square(image_box, crop_margin / margin), (size, size))
 
     first_size, second_size = first.input_shape[1], crop_size(second)
     image = keras.Input((input_size, input_size, 3), name="image")
@@ -89,19 +88,19 @@ def two_stage(
 
 
 def correction(network: keras.Model, reference_shape: np.ndarray) -> keras.Model:
-    """Makes a second stage that corrects the first one's landmarks instead of starting anew.
+    """Returns a second stage that corrects the landmarks of the first one.
 
-    The network's landmarks, which begin near the reference shape, are a correction when the
-    reference is taken off; a linear map of the first stage's shape, which begins at 0, lets it
-    weigh how far that shape is trusted, down to not at all.
-    # Deviates from the paper: its second network emits landmarks from scratch.
+    The network's landmarks minus the reference shape, which are close to 0 at first, are added to
+    the first stage's landmarks. A linear map of the first stage's deviation from the reference
+    shape, which starts at 0, can weight that stage down to nothing.
+    # Deviates from the paper: its second network emits landmarks directly.
 
     Args:
-        network: images to landmarks [B, K, 2], in pixels of the crop.
-        reference_shape: [K, 2], in the same pixels.
+        network: Images to landmarks [B, K, 2] in pixels of the crop.
+        reference_shape: [K, 2] in the same pixels.
 
     Returns:
-        A functional model of images and the first stage's landmarks in their pixels [B, K, 2] to
+        A functional model from images and the first stage's landmarks [B, K, 2] in their pixels to
         landmarks [B, K, 2].
     """
     crop = network.inputs[0]
@@ -118,20 +117,17 @@ def correction(network: keras.Model, reference_shape: np.ndarray) -> keras.Model
 
 
 def crop_size(second: keras.Model) -> int:
-    """Returns the side in pixels of a second stage's image."""
+    """Returns the side of a second stage's input in pixels."""
     return second.inputs[0].shape[1]
 
 
 def reference_in_crop(mean_shape: np.ndarray, size: int, margin: float) -> np.ndarray:
-    """Places a shape [K, 2] in the middle of a crop.
+    """Returns a shape [K, 2] centered in a crop, in crop pixels.
 
     Args:
-        mean_shape: in any unit; see `wing_tf.geometry.procrustes`.
-        size: the crop's side in pixels.
-        margin: the crop's side over the longer side of the shape's tight box.
-
-    Returns:
-        [K, 2], crop pixels.
+        mean_shape: [K, 2] in any unit; see `wing_tf.geometry.procrustes`.
+        size: Side of the crop in pixels.
+        margin: Side of the crop over the longer side of the shape's tight box.
     """
     low, high = mean_shape.min(axis=0), mean_shape.max(axis=0)
     scale = size / (margin * (high - low).max())
