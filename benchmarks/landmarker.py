@@ -24,7 +24,7 @@ from tfrecords_tools.sources import Ibug300WSource
 from wing_tf.detection import DETECTORS, calibrate, make_detector, matching_box
 from wing_tf.geometry import landmark_box
 from wing_tf.inference import Landmarker
-from wing_tf.metrics.scores import failure_rate, nme, normalizing_distance
+from wing_tf.metrics import failure_rate, nme, normalizing_distance
 
 _FAILED = 0.08
 

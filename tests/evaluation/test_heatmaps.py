@@ -4,7 +4,12 @@ import pytest
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.evaluation.heatmaps import compare_maps, draw_maps, face_maps, peak_margins
+from wing_tf.evaluation.heatmaps import (
+    draw_heatmaps,
+    draw_heatmaps_by_network,
+    face_heatmaps,
+    peak_margins,
+)
 from wing_tf.evaluation.predict import crop_batches
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models import (
@@ -30,7 +35,7 @@ def test_maps_of_faces(synthetic_records, localizer):
     spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2)
     batches = list(crop_batches(records, spec, batch_size=4))
     last = records.num_faces - 1
-    faces = face_maps(localizer, iter(batches), [last, 0])
+    faces = face_heatmaps(localizer, iter(batches), [last, 0])
     network, codec = heatmap_network(localizer)
     expected = np.asarray(network(batches[0].image[:1]))[0, ..., :68]
     np.testing.assert_allclose(faces[1].predicted, expected, atol=1e-4)
@@ -42,20 +47,20 @@ def test_maps_of_faces(synthetic_records, localizer):
         np.testing.assert_allclose(
             np.asarray(found)[0][inside], face.true_crop_px[inside], atol=0.05
         )
-    sheet = draw_maps(faces, records.scheme, ["one", "two"])
+    sheet = draw_heatmaps(faces, records.scheme, ["one", "two"])
     assert sheet.dtype == np.uint8
     assert sheet.shape[0] < sheet.shape[1]  # two rows of three
-    compared = compare_maps(faces[0].true, {"a": faces[0].predicted}, records.scheme)
+    compared = draw_heatmaps_by_network(faces[0].true, {"a": faces[0].predicted}, records.scheme)
     assert compared.shape[0] * 3 < compared.shape[1]  # two rows of seven
     with pytest.raises(ValueError, match="There are"):
-        face_maps(localizer, iter(batches), [10**6])
+        face_heatmaps(localizer, iter(batches), [10**6])
 
 
 def test_a_network_without_maps(localizer):
     assert heatmap_network(cnn6(5, width=0.1)) is None
-    with pytest.raises(ValueError, match="decodes no heatmaps"):
-        face_maps(cnn6(5, width=0.1), [], [0])
-    with pytest.raises(ValueError, match="decodes no heatmaps"):
+    with pytest.raises(ValueError, match="does not decode heatmaps"):
+        face_heatmaps(cnn6(5, width=0.1), [], [0])
+    with pytest.raises(ValueError, match="does not decode heatmaps"):
         peak_margins(cnn6(5, width=0.1), [], [1])
     assert residual_network(localizer) is None
 

@@ -25,7 +25,7 @@ def test_all_pixels_and_the_foreground():
 
 
 def test_what_are_no_maps_is_refused():
-    with pytest.raises(ValueError, match="Maps must both be"):
+    with pytest.raises(ValueError, match="Heatmaps must both be"):
         HeatmapMeanSquaredError().update_state(np.zeros((1, 2, 2, 3)), np.zeros((1, 2, 2, 4)))
     with pytest.raises(ValueError, match="must be in"):
         HeatmapMeanSquaredError(foreground=1.5)

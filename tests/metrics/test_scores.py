@@ -57,7 +57,7 @@ def test_every_scheme_has_a_working_default(scheme):
 def test_missing_points_do_not_count():
     true, predicted = _faces(2)
     distance = np.full(2, 100.0)
-    full = m.point_errors(true, predicted, distance)
+    full = m.landmark_errors(true, predicted, distance)
     true[0, 5] = np.nan
     expected = np.delete(full[0], 5).mean()
     np.testing.assert_allclose(m.nme(true, predicted, distance)[0], expected)
@@ -73,14 +73,14 @@ def test_faults_are_refused():
         m.nme(true, predicted, np.ones(1))
     with pytest.raises(ValueError, match="needs `scale_px`"):
         m.normalizing_distance(true, IBUG, "given")
-    with pytest.raises(ValueError, match="one entry a face"):
+    with pytest.raises(ValueError, match="one entry per face"):
         m.normalizing_distance(true, IBUG, "given", scale_px=np.ones(3))
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="same shape"):
         m.nme(true, predicted[:1], np.ones(2))
     predicted[0, 0] = np.nan
     with pytest.raises(ValueError, match="NaN or infinite"):
         m.nme(true, predicted, np.ones(2))
-    with pytest.raises(ValueError, match="hold NaN"):
+    with pytest.raises(ValueError, match="contain NaN"):
         m.failure_rate(np.array([0.1, np.nan]), 0.08)
     with pytest.raises(ValueError, match="N >= 1"):
         m.ced_auc(np.array([]), 0.08)

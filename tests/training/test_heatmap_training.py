@@ -33,7 +33,7 @@ def test_a_heatmap_training_is_saved_judged_and_used(synthetic_records, tmp_path
     report = evaluate(run, f"{synthetic_records}/validation-*", tmp_path / "report",
                       normalizer="box")  # fmt: skip
     best = min(float(row["val_nme"]) for row in rows)
-    assert report["nme_mean"] == pytest.approx(best, rel=1e-4)
+    assert report["nme"] == pytest.approx(best, rel=1e-4)
     image = np.random.default_rng(0).integers(0, 256, (120, 120, 3), np.uint8)
     face = Landmarker(run)(image, np.array([[20, 20, 90, 100.0]]))[0]
     assert face.landmarks_px.shape == (68, 2)

@@ -47,7 +47,7 @@ def test_a_second_stage_trains_and_both_are_saved(
                       normalizer="box", rotation_deg=20, box_noise=0.02)  # fmt: skip
     with (run / "metrics.csv").open() as file:
         best = min(float(row["val_nme"]) for row in csv.DictReader(file))
-    assert report["nme_mean"] == pytest.approx(best, rel=1e-4)
+    assert report["nme"] == pytest.approx(best, rel=1e-4)
     assert list(report["conditions"]) == [
         "box noise 0.02", "rotated by 20 deg", "rotated by 20 deg, box noise 0.02",
     ]  # fmt: skip

@@ -84,9 +84,9 @@ def main() -> None:
             )
         )
     save_image(folder / "images.png", contact_sheet(drawn))
-    share = report["nme_mean"] / report["mean_shape_nme"]
+    share = report["nme"] / report["mean_shape_nme"]
     print(
-        f"\nNME {100 * report['nme_mean']:.2f} % of the box, {100 * share:.0f} % of the mean "
+        f"\nNME {100 * report['nme']:.2f} % of the box, {100 * share:.0f} % of the mean "
         f"shape's.\nRecords: {records}\nRun (model: checkpoints/best.keras): {run}\n"
         f"Report: {report_folder}\nImages: {folder / 'images.png'}\n"
         f"Try: tensorboard --logdir={run}/tensorboard"

@@ -1,4 +1,4 @@
-"""Harder conditions than true boxes: perturbed ones, a detector's, faces that are turned."""
+"""Evaluation with perturbed boxes, with detected boxes and with rotated faces."""
 
 import itertools
 from collections.abc import Callable
@@ -16,30 +16,30 @@ from wing_tf.model_spec import ModelSpec
 
 
 def noisy_boxes(amount: float, seed: int = 0) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a ``move_boxes`` for `crop_batches` that shifts and scales by up to ``amount``."""
+    """Returns a `move_boxes` function for `crop_batches`: shifts and scales of up to `amount`."""
     generator = np.random.default_rng(seed)
     return lambda boxes: perturb_box(boxes.astype(np.float64), amount, generator)
 
 
-def random_angles(limit_deg: float, seed: int = 0) -> Callable[[int], np.ndarray]:
-    """Returns a ``draw_angles`` for `crop_batches`: uniform within the limit, either way."""
+def random_angles(max_deg: float, seed: int = 0) -> Callable[[int], np.ndarray]:
+    """Returns a `draw_angles` function for `crop_batches`: uniform in [-max_deg, max_deg)."""
     generator = np.random.default_rng([seed, 1])
-    return lambda count: generator.uniform(-limit_deg, limit_deg, count)
+    return lambda count: generator.uniform(-max_deg, max_deg, count)
 
 
 def detect_in_squares(
     records: RecordSet, detector: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Runs a detector on the stored squares, at full size.
+    """Runs a face detector on the stored squares at full resolution.
 
     Args:
-        records: the faces.
-        detector: images to boxes [N, 4].
+        records: The faces.
+        detector: A function from an image to boxes [N, 4].
 
     Returns:
-        Boxes [N, 4] in pixels of the full squares, and whether each face was found [N]; see
-        `wing_tf.detection.matching_box`. The place of a face that was not found is its recorded
-        box.
+        Boxes [N, 4] in pixels of the squares at full resolution, and whether each face was detected
+        [N]; see `wing_tf.detection.matching_box`. The box of a face that was not detected is the
+        recorded one.
     """
     boxes, found = [], []
     faces = read_faces(records).as_numpy_iterator()
@@ -55,14 +55,14 @@ def detect_in_squares(
 def detected_boxes(
     records: RecordSet, spec: ModelSpec, boxes_full_px: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a ``move_boxes`` that gives the boxes of `detect_in_squares`, one by one."""
+    """Returns a `move_boxes` function for `crop_batches` with the boxes of `detect_in_squares`."""
     ratio = decode_ratio(records.side, records.context, spec.margin, spec.input_size)
     rest = iter((boxes_full_px + 0.5) / ratio - 0.5)
     return lambda boxes: np.stack([next(rest) for _ in boxes])
 
 
 def select_faces(predictions: Predictions, chosen: np.ndarray) -> Predictions:
-    """Returns the chosen faces [N] (bool) of predictions."""
+    """Returns the predictions of some faces, given as a boolean mask [N]."""
     return Predictions(
         predictions.true_px[chosen],
         predictions.predicted_px[chosen],

@@ -1,4 +1,4 @@
-"""A model and records in, a report folder out."""
+"""Evaluation of a model on records: the command's one function, from a model to a report folder."""
 
 import dataclasses
 import pathlib
@@ -11,24 +11,24 @@ import tqdm
 from wing_tf.data.records import UNKNOWN_CROP_RULE, find_shards, open_records
 from wing_tf.evaluation import conditions
 from wing_tf.evaluation.heatmaps import draw_worst_to_best
-from wing_tf.evaluation.predict import Predictions, check_fit, crop_batches, predict_batches
-from wing_tf.evaluation.protocol_report import (
-    compare_with_published,
-    face_pck,
-    in_group,
-    protocol_files,
-    score_groups,
+from wing_tf.evaluation.predict import (
+    Predictions,
+    check_fit,
+    crop_batches,
+    predict_batches,
 )
+from wing_tf.evaluation.protocol_report import in_group, make_protocol_report, protocol_files
 from wing_tf.evaluation.protocols import Protocol
-from wing_tf.evaluation.report import face_errors, make_report, summarize, write_report
+from wing_tf.evaluation.report import face_errors, make_report, write_report
 from wing_tf.landmarks import BOX_NORMALIZERS, SchemeMap, find_scheme_map
+from wing_tf.metrics import pck, summarize_errors
 from wing_tf.models import heatmap_network
 from wing_tf.models.compiled import compile_network
 from wing_tf.models.saving import find_network, load_network
 from wing_tf.utils.image_files import save_image
 
 Detector = Callable[[np.ndarray], np.ndarray]
-"""Images to boxes [N, 4]."""
+"""A function from an image to boxes [N, 4]."""
 
 _BOXES = {
     "dataset": "the data set's box",
@@ -45,26 +45,27 @@ def evaluate(
     box_noise: float | None = None,
     rotation_deg: float | None = None,
     detectors: Mapping[str, Detector] | None = None,
-    **options,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Evaluates a model and writes the report.
+    """Evaluates a model on records and writes the report folder.
 
     Args:
-        model: a ``.keras`` file or a run folder.
-        data: record files, as for `find_shards`.
-        output: an existing folder.
-        box_noise: repeat with boxes that are shifted and scaled by up to this share.
-        rotation_deg: repeat with faces that are turned about the box's center by up to this angle
-            either way, and with ``box_noise`` too if both are given. What a turned crop holds of
-            beyond the records' squares is black.
-        detectors: repeat with the boxes of each of these, by name.
-        **options: of `Evaluator`.
+        model: A ``.keras`` file or a run folder.
+        data: Record files, as for `find_shards`.
+        output: An existing folder.
+        box_noise: Repeat the evaluation with boxes that are shifted and scaled by up to this
+            fraction of their side.
+        rotation_deg: Repeat the evaluation with faces that are rotated in the image plane about the
+            box center by up to this angle, and if `box_noise` is given also with both. Pixels
+            outside of the records' squares are black.
+        detectors: Repeat the evaluation with the boxes of each of these detectors, by name.
+        **options: Options of `Evaluator`.
 
     Returns:
-        The report, as in ``report.json``.
+        The report, as in report.json.
 
     Raises:
-        ValueError: if the model and the records don't fit, or no face can be scored.
+        ValueError: If the model and the records don't fit, or no face can be scored.
     """
     evaluator = Evaluator(model, data, **options)
     return evaluator.report(
@@ -73,21 +74,21 @@ def evaluate(
 
 
 class Evaluator:
-    """A model, the faces that it is evaluated on, and how errors are measured.
+    """A model with the faces that it is evaluated on and the definition of their errors.
 
     Args:
-        model: a ``.keras`` file or a run folder.
-        data: record files, as for `find_shards`.
-        protocol: which of the faces are evaluated, what their errors are divided by, and what the
-            scores can be set beside.
-        normalizer: see `wing_tf.metrics.normalizing_distance`; the protocol's, or the scheme's
-            own, if None.
-        scheme_map: from the model's scheme to the records', if they differ; the built-in one if
-            None.
-        batch_size: faces at a time.
+        model: A ``.keras`` file or a run folder.
+        data: Record files, as for `find_shards`.
+        protocol: A protocol that selects the faces, the normalizer, the groups and the published
+            scores to compare with.
+        normalizer: See `wing_tf.metrics.normalizing_distance`. Defaults to the protocol's, or else
+            to the scheme's.
+        scheme_map: Map from the model's scheme to the records'. Defaults to the built-in map if the
+            schemes differ.
+        batch_size: Number of faces per batch. Defaults to 64.
 
     Raises:
-        ValueError: if the model, the records and the protocol don't fit.
+        ValueError: If the model, the records and the protocol don't fit.
     """
 
     def __init__(
@@ -133,11 +134,11 @@ class Evaluator:
         rotation_deg: float | None = None,
         detectors: Mapping[str, Detector] | None = None,
     ) -> dict[str, Any]:
-        """Evaluates the model and writes the report; see `evaluate`."""
-        records, scheme, protocol = self.records, self.records.scheme, self.protocol
+        """Evaluates the model and writes the report folder; see `evaluate`."""
+        records, scheme = self.records, self.records.scheme
         if box_noise:
             self._check_noise(box_noise)
-        # First, as a detector that finds nothing ends it.
+        # Detectors run first, because one that finds no face is an error.
         detected = {name: self._detect(name, finder) for name, finder in (detectors or {}).items()}
         predictions = self._select_evaluated(self._predict("recorded boxes"))
         others = {
@@ -148,54 +149,47 @@ class Evaluator:
             others[f"{name} boxes"] = self._score_detected(name, boxes, found)
         errors, distance = self._errors(predictions)
         report = {
-            **self._facts(),
+            **self._metadata(),
             **make_report(predictions, scheme, self.normalizer, normalizer_box=self.normalizer_box),
             "conditions": others,
         }
-        more = {}
-        if protocol:
-            groups = score_groups(predictions, errors, distance, scheme, protocol)
-            report["named_protocol"] = {
-                "name": protocol.name,
-                "normalizer": protocol.normalizer,
-                "score": protocol.score,
-                "thresholds": list(protocol.thresholds),
-                "note": protocol.note,
-                "groups": groups,
-                "members": {title: list(names) for title, names in protocol.groups.items()},
-                "official_counts": dict(protocol.official_counts),
-                "published": compare_with_published(
-                    protocol, groups, records, self.spec, self._num_evaluated
-                ),
-            }
-            if protocol.score == "pck":
-                more["pck"] = face_pck(predictions, distance, protocol.thresholds[0])
-        if self.scheme_map is None and heatmap_network(self.network):  # of its own scheme
-            image = draw_worst_to_best(
-                self.network, errors, predictions.index, crop_batches(records, self.spec),
-                scheme,
-            )  # fmt: skip
+        extra_columns = {}
+        if self.protocol:
+            report["named_protocol"] = make_protocol_report(
+                self.protocol, predictions, errors, distance, records, self.spec
+            )
+            if self.protocol.score == "pck":
+                points = predictions.evaluated_true_px, predictions.predicted_px
+                threshold = self.protocol.thresholds[0]
+                extra_columns["pck"] = pck(*points, distance, threshold, axis=1)
+        if self.scheme_map is None and heatmap_network(self.network):
+            batches = crop_batches(records, self.spec)
+            image = draw_worst_to_best(self.network, errors, predictions.index, batches, scheme)
             save_image(output / "heatmaps.png", image)
-        write_report(output, report, predictions, records, name=self.name, errors=errors, more=more)
+        write_report(
+            output, report, predictions, records,
+            name=self.name, errors=errors, extra_columns=extra_columns,
+        )  # fmt: skip
         return report
 
     def _check_noise(self, box_noise: float) -> None:
         if self.spec.margin * (1 + box_noise) + 2 * box_noise > self.records.context:
             raise ValueError(
                 f"Boxes moved by box_noise={box_noise:g} leave the records' squares, "
-                f"{self.records.context:.2f} times the face box. Take less noise, or records with "
+                f"{self.records.context:.2f} times the face box. Use less noise, or records with "
                 "more context."
             )
 
-    def _predict(self, what: str, **options) -> Predictions:
-        """Predicts all faces; options are those of `crop_batches`."""
+    def _predict(self, what: str, **options: Any) -> Predictions:
+        """Returns the predictions of all faces; options are those of `crop_batches`."""
         batches = crop_batches(self.records, self.spec, batch_size=self.batch_size, **options)
-        number = -(-self.records.num_faces // self.batch_size)
-        shown = tqdm.tqdm(batches, what, number, unit="batch")
-        return predict_batches(self._run, shown, self.scheme_map)
+        count = -(-self.records.num_faces // self.batch_size)
+        return predict_batches(
+            self._run, tqdm.tqdm(batches, what, count, unit="batch"), self.scheme_map
+        )
 
     def _select_evaluated(self, predictions: Predictions) -> Predictions:
-        """Returns those of the protocol's faces; all without a protocol."""
+        """Returns the predictions of the protocol's faces; all without a protocol."""
         if self.protocol is None:
             return predictions
         chosen = in_group(predictions, next(iter(self.protocol.groups.values())))
@@ -209,42 +203,36 @@ class Evaluator:
         )
 
     def _score(self, predictions: Predictions) -> dict[str, Any]:
-        """Returns the scores of the faces that have one."""
         errors, _ = self._errors(predictions)
-        return summarize(errors[np.isfinite(errors)])
+        return summarize_errors(errors[np.isfinite(errors)])
 
     def _detect(self, name: str, detector: Detector) -> tuple[np.ndarray, np.ndarray]:
-        """Returns a detector's boxes and whom it found; ValueError if that is nobody."""
+        """Returns the boxes of a detector and which faces it found; an error if it found none."""
         boxes, found = conditions.detect_in_squares(self.records, detector)
         if not found.any():
             raise ValueError(f"The detector {name} found none of the faces.")
         return boxes, found
 
     def _score_detected(self, name: str, boxes: np.ndarray, found: np.ndarray) -> dict[str, Any]:
-        """Returns the scores of the faces that were found by a detector, and its recall."""
+        """Returns the scores of the faces that a detector found, and its recall."""
         move_boxes = conditions.detected_boxes(self.records, self.spec, boxes)
-        everyone = self._predict(f"{name} boxes", move_boxes=move_boxes)
-        number = len(self._select_evaluated(everyone).key)
-        predictions = self._select_evaluated(conditions.select_faces(everyone, found))
-        return {**self._score(predictions), "recall": len(predictions.key) / number}
+        every = self._predict(f"{name} boxes", move_boxes=move_boxes)
+        count = len(self._select_evaluated(every).key)
+        predictions = self._select_evaluated(conditions.select_faces(every, found))
+        return {**self._score(predictions), "recall": len(predictions.key) / count}
 
-    @property
-    def _num_evaluated(self) -> int:
-        if self.scheme_map is None:
-            return self.records.scheme.num_landmarks
-        return sum(bool(group) for group in self.scheme_map.groups)
-
-    def _facts(self) -> dict[str, Any]:
-        """Returns what a reader must know to compare the scores with others."""
+    def _metadata(self) -> dict[str, Any]:
+        """Returns what must be known to compare the scores with others."""
         records, spec = self.records, self.spec
-        evaluated = records.scheme.name
+        scheme, count = records.scheme.name, records.scheme.num_landmarks
         if self.scheme_map is not None:
-            evaluated = f"{spec.scheme_name} as {evaluated} ({self._num_evaluated} landmarks)"
-        divided = f"{self.normalizer} NME"
+            count = sum(bool(group) for group in self.scheme_map.groups)
+            scheme = f"{spec.scheme_name} as {scheme} ({count} landmarks)"
+        error = f"{self.normalizer} NME"
         if self.normalizer in BOX_NORMALIZERS:
-            divided += f" ({_BOXES[self.normalizer_box]})"
-        facts = {
-            "protocol": f"{evaluated}, {divided}, boxes: "
+            error += f" ({_BOXES[self.normalizer_box]})"
+        metadata = {
+            "protocol": f"{scheme}, {error}, boxes: "
             f"{', '.join(map(str, records.crop_rules))}; the network's crop x {spec.margin:g}",
             "warnings": self._warnings(),
             "crop_rules": [dataclasses.asdict(crop) for crop in records.crop_rules],
@@ -256,20 +244,20 @@ class Evaluator:
             "data_sets": dict(records.sources),
             "scheme": records.scheme.name,
             "normalizer": self.normalizer,
-            "num_evaluated_landmarks": self._num_evaluated,
+            "num_evaluated_landmarks": count,
         }
         if self.scheme_map is not None:
-            facts["scheme_map"] = [list(group) for group in self.scheme_map.groups]
-            facts["scheme_map_residual"] = self.scheme_map.known_residual
-        return facts
+            metadata["scheme_map"] = [list(group) for group in self.scheme_map.groups]
+            metadata["scheme_map_residual"] = self.scheme_map.known_residual
+        return metadata
 
     def _warnings(self) -> list[str]:
-        """Returns what makes the scores other than they look."""
+        """Returns the reasons why the scores may not be comparable."""
         kinds = {crop.box for crop in self.records.crop_rules if crop != UNKNOWN_CROP_RULE}
         found = []
         if self.spec.trained_boxes and not kinds <= set(self.spec.trained_boxes):
             found.append(
-                f"WARNING: trained on crops round {', '.join(self.spec.trained_crops)}, evaluated "
+                f"WARNING: trained on crops around {', '.join(self.spec.trained_crops)}, evaluated "
                 f"on {', '.join(map(str, self.records.crop_rules))}"
             )
         if self.scheme_map is not None and self.scheme_map.known_residual != 0:
@@ -280,23 +268,23 @@ class Evaluator:
                 "(wing-tfrecords residual)"
             )
         if any(crop.uses_ground_truth for crop in self.records.crop_rules):
-            found.append("WARNING: the test crops were widened with the true landmarks")
+            found.append("WARNING: the test crops were enlarged with the ground truth landmarks")
         return found
 
 
 def _extra_conditions(
     box_noise: float | None, rotation_deg: float | None
 ) -> dict[str, dict[str, Any]]:
-    """Returns the options of `crop_batches` for each harder condition, by its name."""
-    harder: dict[str, dict[str, Any]] = {}
+    """Returns the options of `crop_batches` for each further condition, by its name."""
+    extra: dict[str, dict[str, Any]] = {}
     if box_noise:
-        harder[f"box noise {box_noise:g}"] = {"move_boxes": conditions.noisy_boxes(box_noise)}
+        extra[f"box noise {box_noise:g}"] = {"move_boxes": conditions.noisy_boxes(box_noise)}
     if rotation_deg:
         name = f"rotated by {rotation_deg:g} deg"
-        harder[name] = {"draw_angles": conditions.random_angles(rotation_deg)}
+        extra[name] = {"draw_angles": conditions.random_angles(rotation_deg)}
         if box_noise:
-            harder[f"{name}, box noise {box_noise:g}"] = {
+            extra[f"{name}, box noise {box_noise:g}"] = {
                 "move_boxes": conditions.noisy_boxes(box_noise),
                 "draw_angles": conditions.random_angles(rotation_deg),
             }
-    return harder
+    return extra

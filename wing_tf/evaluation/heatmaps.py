@@ -1,4 +1,4 @@
-"""Images of heatmaps: what a network has found beside what it should have found."""
+"""Figures and peak margins of predicted heatmaps, beside the ground truth heatmaps."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,14 +18,15 @@ _SIDE_PX, _SMALL_SIDE_PX = 256, 128
 
 
 @dataclasses.dataclass(frozen=True)
-class FaceMaps:
-    """The maps of one face.
+class FaceHeatmaps:
+    """The heatmaps of one face.
 
     Attributes:
-        crop: uint8 RGB [side, side, 3], what the network saw.
-        true_crop_px: [K, 2] in its pixels, NaN where missing.
-        true: [h, w, K], as drawn for training, 0 where a landmark is missing or outside.
-        predicted: [h, w, K]; of a softmax, with a peak of 1, as the true ones have.
+        crop: uint8 RGB [side, side, 3], the network's input.
+        true_crop_px: Ground truth landmarks [K, 2] in its pixels, NaN where not annotated.
+        true: Ground truth heatmaps [h, w, K] as in training; 0 where a landmark is not annotated or
+            outside of the crop.
+        predicted: Predicted heatmaps [h, w, K]. A softmax is scaled to a peak of 1.
     """
 
     crop: np.ndarray
@@ -34,36 +35,42 @@ class FaceMaps:
     predicted: np.ndarray
 
 
-def face_maps(
+def face_heatmaps(
     localizer: keras.Model, batches: Iterable[CropBatch], faces: Sequence[int]
-) -> list[FaceMaps]:
-    """Returns the maps of some faces by number, in the order asked for.
+) -> list[FaceHeatmaps]:
+    """Returns the heatmaps of some faces.
 
     Args:
-        localizer: as from `wing_tf.models.heatmap_localizer`.
-        batches: as from `wing_tf.evaluation.predict.crop_batches`.
-        faces: numbers in the batches' order.
+        localizer: A network of `wing_tf.models.heatmap_localizer`.
+        batches: Batches of `wing_tf.evaluation.predict.crop_batches`.
+        faces: Indices of the faces in the order of the batches.
 
     Raises:
-        ValueError: if the network decodes no heatmaps, or there is no such face.
+        ValueError: If the network does not decode heatmaps, or a face does not exist.
     """
-    opened = heatmap_network(localizer)
-    if opened is None:
-        raise ValueError(f"The network {localizer.name} decodes no heatmaps.")
-    network, codec = opened
-    found: dict[int, FaceMaps] = {}
+    network, codec = _open(localizer)
+    found: dict[int, FaceHeatmaps] = {}
     first = 0
     for batch in batches:
-        number = len(batch.key)
-        for face in set(faces) & set(range(first, first + number)):
-            found[face] = _maps_of(network, codec, batch, face - first)
-        first += number
+        count = len(batch.key)
+        for face in set(faces) & set(range(first, first + count)):
+            found[face] = _heatmaps_of(network, codec, batch, face - first)
+        first += count
         if len(found) == len(set(faces)):
             return [found[face] for face in faces]
     raise ValueError(f"There are {first} faces. Received: faces={list(faces)}.")
 
 
-def _maps_of(network: keras.Model, codec: HeatmapCodec, batch: CropBatch, index: int) -> FaceMaps:
+def _open(localizer: keras.Model) -> tuple[keras.Model, HeatmapCodec]:
+    opened = heatmap_network(localizer)
+    if opened is None:
+        raise ValueError(f"The network {localizer.name} does not decode heatmaps.")
+    return opened
+
+
+def _heatmaps_of(
+    network: keras.Model, codec: HeatmapCodec, batch: CropBatch, index: int
+) -> FaceHeatmaps:
     image, to_source = batch.image[index], batch.crop_to_source[index]
     true_crop_px = apply_affine(invert(to_source), batch.true_px[index])
     weights = np.isfinite(true_crop_px).all(axis=-1).astype(np.float32)
@@ -71,7 +78,7 @@ def _maps_of(network: keras.Model, codec: HeatmapCodec, batch: CropBatch, index:
     predicted = np.asarray(codec.activate(network(image[None], training=False)))[0]
     if codec.activation == "softmax":
         predicted = predicted / predicted.max(axis=(0, 1))
-    return FaceMaps(
+    return FaceHeatmaps(
         np.clip(np.round(image), 0, 255).astype(np.uint8),
         true_crop_px,
         np.asarray(true)[0],
@@ -82,28 +89,26 @@ def _maps_of(network: keras.Model, codec: HeatmapCodec, batch: CropBatch, index:
 def peak_margins(
     localizer: keras.Model, batches: Iterable[CropBatch], distances: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Measures how far the peaks of maps stand out.
+    """Measures how much the peaks of heatmaps exceed the pixels far from them.
 
-    The margin at a distance is what all pixels that far or farther from a map's highest one are
-    lower by, in shares of it: 1 for a single bright pixel, 0 for a second peak as high, 1 where no
-    pixel is so far. It is of the maps after the codec's activation.
+    The margin at a distance is the difference between a heatmap's maximum and the maximum of all
+    pixels at that distance or farther, as a fraction of the former: 1 for a single bright pixel, 0
+    for a second peak of the same height, 1 if no pixel is so far. The heatmaps are those after the
+    codec's activation.
 
     Args:
-        localizer: as from `wing_tf.models.heatmap_localizer`.
-        batches: as from `wing_tf.evaluation.predict.crop_batches`.
-        distances: R of them, in heatmap pixels.
+        localizer: A network of `wing_tf.models.heatmap_localizer`.
+        batches: Batches of `wing_tf.evaluation.predict.crop_batches`.
+        distances: R distances in heatmap pixels.
 
     Returns:
-        Means over each face's landmarks, of the true maps and of the predicted ones, [N, R] each;
-        NaN for a face without landmarks.
+        Means over each face's landmarks, of the ground truth heatmaps and of the predicted ones,
+        [N, R] each; NaN for a face without annotated landmarks.
 
     Raises:
-        ValueError: if the network decodes no heatmaps.
+        ValueError: If the network does not decode heatmaps.
     """
-    opened = heatmap_network(localizer)
-    if opened is None:
-        raise ValueError(f"The network {localizer.name} decodes no heatmaps.")
-    network, codec = opened
+    network, codec = _open(localizer)
     found: dict[str, list[np.ndarray]] = {"true": [], "predicted": []}
     for batch in batches:
         true_crop_px = apply_affine(invert(batch.crop_to_source), batch.true_px)
@@ -119,10 +124,10 @@ def peak_margins(
 
 
 def _margins(maps: np.ndarray, distances: Sequence[float]) -> np.ndarray:
-    """Returns the margins [B, K, R] of maps [B, h, w, K]; 0 of an empty one."""
-    maps = np.maximum(maps, 0)  # those of squared errors also have values below
-    number, height, width, num_maps = maps.shape
-    flat = maps.transpose(0, 3, 1, 2).reshape(number, num_maps, -1)
+    """Returns the margins [B, K, R] of heatmaps [B, h, w, K]; 0 for an empty heatmap."""
+    maps = np.maximum(maps, 0)  # heatmaps trained with squared errors have negative values
+    count, height, width, num_maps = maps.shape
+    flat = maps.transpose(0, 3, 1, 2).reshape(count, num_maps, -1)
     at = flat.argmax(axis=-1)[..., None]
     peak = np.take_along_axis(flat, at, axis=-1)[..., 0]
     row, column = np.divmod(np.arange(height * width), width)
@@ -132,15 +137,17 @@ def _margins(maps: np.ndarray, distances: Sequence[float]) -> np.ndarray:
     return (peak[..., None] - rest) / np.maximum(peak, 1e-12)[..., None]
 
 
-def draw_maps(faces: Sequence[FaceMaps], scheme: LandmarkScheme, captions: Sequence[str]):
-    """Draws a row a face: the crop with its truth, the true maps, and the predicted ones.
+def draw_heatmaps(
+    faces: Sequence[FaceHeatmaps], scheme: LandmarkScheme, captions: Sequence[str]
+) -> np.ndarray:
+    """Draws one row per face: the crop with its ground truth, true and predicted heatmaps.
 
-    Of each pixel the highest landmark's value is shown, cut to 0..1.
+    The maximum over all landmarks is shown at each pixel, clipped to [0, 1].
 
     Args:
-        faces: some.
-        scheme: of their landmarks.
-        captions: a short text for each face.
+        faces: The heatmaps of some faces.
+        scheme: Their landmark scheme.
+        captions: One caption per face.
 
     Returns:
         uint8 RGB.
@@ -151,22 +158,22 @@ def draw_maps(faces: Sequence[FaceMaps], scheme: LandmarkScheme, captions: Seque
         crop = cv2.resize(face.crop, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_LINEAR)
         landmarks = (face.true_crop_px + 0.5) * factor - 0.5
         cells.append(draw_landmarks(crop, landmarks, scheme, lines=False))
-        cells += [_paint(maps.max(axis=-1), _SIDE_PX) for maps in (face.true, face.predicted)]
+        cells += [_colorize(maps.max(axis=-1), _SIDE_PX) for maps in (face.true, face.predicted)]
         texts += [caption, "true", "predicted"]
     return contact_sheet(cells, columns=3, captions=texts)
 
 
-def compare_maps(
+def draw_heatmaps_by_network(
     true: np.ndarray, predicted: Mapping[str, np.ndarray], scheme: LandmarkScheme
 ) -> np.ndarray:
-    """Draws one face's maps as several networks predict them, a row each, below the truth.
+    """Draws the heatmaps that several networks predict for one face, below the ground truth.
 
-    The first column has all landmarks, the others the first landmark of each of some regions.
+    The first column shows all landmarks, the others the first landmark of up to six regions.
 
     Args:
-        true: [h, w, K].
-        predicted: the same, by the network's name.
-        scheme: of the landmarks.
+        true: Ground truth heatmaps [h, w, K].
+        predicted: Predicted heatmaps [h, w, K] by the network's name.
+        scheme: Their landmark scheme.
 
     Returns:
         uint8 RGB.
@@ -175,36 +182,36 @@ def compare_maps(
     cells, texts = [], []
     for name, maps in {"true": true, **predicted}.items():
         shown = [maps.max(axis=-1), *(maps[..., region[0]] for _, region in regions)]
-        cells += [_paint(values, _SMALL_SIDE_PX) for values in shown]
+        cells += [_colorize(values, _SMALL_SIDE_PX) for values in shown]
         texts += [name, *(f"{region} {indices[0]}" for region, indices in regions)]
     return contact_sheet(cells, columns=1 + len(regions), captions=texts)
 
 
-def _paint(values: np.ndarray, side_px: int) -> np.ndarray:
-    """Returns a map [h, w] in false colors, its pixels as squares."""
+def _colorize(values: np.ndarray, side_px: int) -> np.ndarray:
+    """Returns a heatmap [h, w] in false colors, enlarged without interpolation."""
     gray = np.round(255 * np.clip(values, 0, 1)).astype(np.uint8)
     large = cv2.resize(gray, (side_px, side_px), interpolation=cv2.INTER_NEAREST)
     return cv2.cvtColor(cv2.applyColorMap(large, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
 
 
 def draw_worst_to_best(
-    network: keras.Model,
+    localizer: keras.Model,
     errors: np.ndarray,
-    numbers: np.ndarray,
+    indices: np.ndarray,
     batches: Iterable[CropBatch],
     scheme: LandmarkScheme,
 ) -> np.ndarray:
-    """Draws the maps of the worst, the median and the best face.
+    """Draws the heatmaps of the worst, the median and the best of the evaluated faces.
 
     Args:
-        network: a localizer of heatmaps.
-        errors: [N], of the faces that are evaluated; NaN of those without a score.
-        numbers: [N], their places in the batches' order.
-        batches: all faces.
-        scheme: the scheme.
+        localizer: A network of `wing_tf.models.heatmap_localizer`.
+        errors: NME [N] of the evaluated faces, NaN for a face without a score.
+        indices: Indices [N] of the evaluated faces in the order of the batches.
+        batches: Batches of all faces.
+        scheme: Their landmark scheme.
     """
     order = np.argsort(np.where(np.isfinite(errors), -errors, np.inf))[: np.isfinite(errors).sum()]
     chosen = {"worst": order[0], "median": order[len(order) // 2], "best": order[-1]}
-    faces = face_maps(network, batches, [int(numbers[i]) for i in chosen.values()])
+    faces = face_heatmaps(localizer, batches, [int(indices[i]) for i in chosen.values()])
     captions = [f"{name}: {100 * errors[i]:.1f} %" for name, i in chosen.items()]
-    return draw_maps(faces, scheme, captions)
+    return draw_heatmaps(faces, scheme, captions)

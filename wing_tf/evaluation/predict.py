@@ -1,4 +1,4 @@
-"""Predictions on records, on one replica, in source-image pixels."""
+"""Predictions of a model on records, in pixels of the source images."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
@@ -16,16 +16,16 @@ from wing_tf.model_spec import ModelSpec
 
 @dataclasses.dataclass(frozen=True)
 class CropBatch:
-    """A batch of faces as the network sees them.
+    """A batch of B faces as the network's input.
 
     Attributes:
-        image: float32 [B, side, side, 3], 0..255.
-        crop_to_source: [B, 2, 3].
-        true_px: the truth [B, K, 2] in source pixels, NaN where missing.
-        box_xyxy_px: the boxes [B, 4] that were cropped, in source pixels.
-        dataset_box_xyxy_px: the data set's own boxes [B, 4], NaN where it has none.
-        key: names of the faces.
-        groups: for each face its split and its further sub-sets.
+        image: float32 [B, side, side, 3] in [0, 255].
+        crop_to_source: Matrices [B, 2, 3].
+        true_px: Ground truth [B, K, 2] in source pixels, NaN where not annotated.
+        box_xyxy_px: The boxes [B, 4] of the crops, in source pixels.
+        dataset_box_xyxy_px: The data set's boxes [B, 4], NaN where it has none.
+        key: Names of the faces.
+        groups: The split and the attributes of each face.
     """
 
     image: np.ndarray
@@ -39,17 +39,17 @@ class CropBatch:
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-    """Truth and prediction of a set of faces, in source pixels.
+    """Ground truth and predictions of N faces, in source pixels.
 
     Attributes:
-        true_px: [N, K, 2], NaN where missing.
-        predicted_px: [N, K, 2]; NaN for landmarks that are not evaluated.
-        box_xyxy_px: [N, 4], the boxes that were cropped.
-        dataset_box_xyxy_px: [N, 4], the data set's own boxes, NaN where it has none.
-        key: N names.
-        groups: for each face its split and its further sub-sets.
-        index: [N], the faces' places in the order of the records.
-        evaluated: bool [K], which landmarks are evaluated; false for those that a scheme map does
+        true_px: Ground truth [N, K, 2], NaN where not annotated.
+        predicted_px: Predictions [N, K, 2], NaN for landmarks that are not evaluated.
+        box_xyxy_px: The boxes [N, 4] of the crops.
+        dataset_box_xyxy_px: The data set's boxes [N, 4], NaN where it has none.
+        key: Names of the faces.
+        groups: The split and the attributes of each face.
+        index: Indices [N] of the faces in the records.
+        evaluated: bool [K], which landmarks are evaluated: false for those that a scheme map does
             not predict. Defaults to all.
     """
 
@@ -64,14 +64,14 @@ class Predictions:
 
     @property
     def evaluated_true_px(self) -> np.ndarray:
-        """The truth [N, K, 2], NaN where missing and where not evaluated."""
+        """Ground truth [N, K, 2], NaN where not annotated or not evaluated."""
         if self.evaluated is None:
             return self.true_px
         return np.where(self.evaluated[:, None], self.true_px, np.nan)
 
 
 def check_fit(records: RecordSet, spec: ModelSpec, scheme_map: SchemeMap | None = None) -> None:
-    """Raises ValueError where a model can't be used on records, maybe through a map."""
+    """Raises ValueError if a model can't be evaluated on records, directly or through a map."""
     names = (spec.scheme_name, records.scheme.name)
     if scheme_map is not None and names != (scheme_map.source.name, scheme_map.target.name):
         raise ValueError(
@@ -106,15 +106,16 @@ def crop_batches(
     move_boxes: Callable[[np.ndarray], np.ndarray] | None = None,
     draw_angles: Callable[[int], np.ndarray] | None = None,
 ) -> Iterator[CropBatch]:
-    """Yields the faces of records, cut as the model wants them, in a fixed order.
+    """Yields the crops of all faces of records as the network's input, in a fixed order.
 
     Args:
-        records: what is read.
-        spec: the model's input.
-        batch_size: the last batch may be smaller.
-        move_boxes: maps boxes [B, 4] (pixels of the square) to those that are cropped instead.
-        draw_angles: returns the angles in degrees by which the next B faces are turned in their
-            crops; none if None.
+        records: The faces.
+        spec: The model's input.
+        batch_size: Maximum number of faces per batch. Defaults to 64.
+        move_boxes: A function from the recorded boxes [B, 4] to the boxes that are cropped, in
+            pixels of the stored squares. Defaults to no change.
+        draw_angles: A function from B to the angles in degrees by which the faces are rotated.
+            Defaults to no rotation.
     """
     _check_margin(records, spec)
     ratio = decode_ratio(records.side, records.context, spec.margin, spec.input_size)
@@ -172,23 +173,31 @@ def predict_batches(
     batches: Iterable[CropBatch],
     scheme_map: SchemeMap | None = None,
 ) -> Predictions:
-    """Predicts all faces of prepared batches.
+    """Returns the predictions of all faces.
 
     Args:
-        run: as from `wing_tf.models.compiled.compile_network`.
-        batches: as from `crop_batches`.
-        scheme_map: from the network's scheme to the batches'; none if they are the same.
+        run: A function of `compile_network`.
+        batches: Batches of `crop_batches`.
+        scheme_map: Map from the network's scheme to the batches'. Defaults to no map.
     """
-    parts, keys, groups = [], [], []
+    true, predicted, boxes, dataset_boxes = [], [], [], []
+    keys: list[str] = []
+    groups: list[frozenset[str]] = []
     for batch in batches:
-        predicted = apply_affine(batch.crop_to_source, run(batch.image).astype(np.float64))
-        if scheme_map is not None:
-            predicted = scheme_map(predicted)
-        parts.append((batch.true_px, predicted, batch.box_xyxy_px, batch.dataset_box_xyxy_px))
+        found = apply_affine(batch.crop_to_source, run(batch.image).astype(np.float64))
+        true.append(batch.true_px)
+        predicted.append(found if scheme_map is None else scheme_map(found))
+        boxes.append(batch.box_xyxy_px)
+        dataset_boxes.append(batch.dataset_box_xyxy_px)
         keys.extend(batch.key)
         groups.extend(batch.groups)
-    evaluated = scheme_map and np.array([bool(group) for group in scheme_map.groups])
-    arrays = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Predictions(
-        *arrays, key=keys, groups=groups, index=np.arange(len(keys)), evaluated=evaluated
+        true_px=np.concatenate(true),
+        predicted_px=np.concatenate(predicted),
+        box_xyxy_px=np.concatenate(boxes),
+        dataset_box_xyxy_px=np.concatenate(dataset_boxes),
+        key=keys,
+        groups=groups,
+        index=np.arange(len(keys)),
+        evaluated=None if scheme_map is None else np.array(list(map(bool, scheme_map.groups))),
     )

@@ -1,4 +1,4 @@
-"""A protocol's table, and how far published numbers can be set beside it."""
+"""The report of a named protocol: scores by group, and published scores to compare with."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -12,22 +12,15 @@ from wing_tf.evaluation.predict import Predictions
 from wing_tf.evaluation.protocols import Protocol
 from wing_tf.evaluation.published import PUBLISHED, Published
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.metrics import (
-    bootstrap_interval,
-    ced_auc,
-    failure_rate,
-    observer_centric,
-    pck,
-    point_errors,
-)
+from wing_tf.metrics import format_scores, observer_centric, pck, score_title, summarize_errors
 from wing_tf.model_spec import ModelSpec
 
 
 def protocol_files(files: Sequence[str], protocol: Protocol) -> list[str]:
-    """Returns the shards of the splits that a protocol reads.
+    """Returns the record files of the splits that a protocol evaluates.
 
     Raises:
-        ValueError: if there are none.
+        ValueError: If there are none.
     """
     splits = [schema.split_of(pathlib.PurePath(file).name) for file in files]
     wanted = set(protocol.splits) or set(splits) - {"train", "validation"}
@@ -42,9 +35,44 @@ def protocol_files(files: Sequence[str], protocol: Protocol) -> list[str]:
 
 
 def in_group(predictions: Predictions, names: Sequence[str]) -> np.ndarray:
-    """Returns which faces [N] are in one of the named splits or sub-sets; all if none is named."""
+    """Returns which faces [N] are in one of the named splits or attributes; all for no names."""
     wanted = set(names)
     return np.array([not wanted or bool(wanted & group) for group in predictions.groups])
+
+
+def make_protocol_report(
+    protocol: Protocol,
+    predictions: Predictions,
+    errors: np.ndarray,
+    distance: np.ndarray,
+    records: RecordSet,
+    spec: ModelSpec,
+) -> dict[str, Any]:
+    """Returns the ``named_protocol`` of a report.
+
+    Args:
+        protocol: The protocol.
+        predictions: The predictions of its N faces.
+        errors: Their NME [N], NaN where there is none.
+        distance: Their normalizing distances [N].
+        records: The records of the faces.
+        spec: The evaluated model.
+    """
+    groups = score_groups(predictions, errors, distance, records.scheme, protocol)
+    count = records.scheme.num_landmarks
+    if predictions.evaluated is not None:
+        count = int(predictions.evaluated.sum())
+    return {
+        "name": protocol.name,
+        "normalizer": protocol.normalizer,
+        "score": protocol.score,
+        "thresholds": list(protocol.thresholds),
+        "note": protocol.note,
+        "groups": groups,
+        "members": {title: list(names) for title, names in protocol.groups.items()},
+        "official_counts": dict(protocol.official_counts),
+        "published": compare_with_published(protocol, groups, records, spec, count),
+    }
 
 
 def score_groups(
@@ -54,14 +82,14 @@ def score_groups(
     scheme: LandmarkScheme,
     protocol: Protocol,
 ) -> dict[str, dict[str, Any]]:
-    """Returns the protocol's scores by group, as fractions.
+    """Returns a protocol's scores by group, as fractions.
 
     Args:
-        predictions: of N faces.
-        errors: their NME [N], NaN where there is none.
-        distance: what they were divided by [N].
-        scheme: the scheme.
-        protocol: what is asked for.
+        predictions: The predictions of N faces.
+        errors: Their NME [N], NaN where there is none.
+        distance: Their normalizing distances [N].
+        scheme: Their landmark scheme.
+        protocol: The protocol.
 
     Returns:
         For each group ``num_faces`` (with a score), ``num_not_scored`` and, unless the group is
@@ -73,28 +101,10 @@ def score_groups(
     for title, names in protocol.groups.items():
         chosen = in_group(predictions, names)
         values = errors[chosen & np.isfinite(errors)]
-        scores: dict[str, Any] = {
-            "num_faces": len(values),
-            "num_not_scored": int(chosen.sum()) - len(values),
-        }
-        if len(values):
-            scores |= {"nme": float(values.mean()), "nmde": float(np.median(values))}
-            scores["nme_interval"] = bootstrap_interval(values)
-            for threshold in protocol.thresholds:
-                key = f"{round(100 * threshold):02d}"
-                scores[f"fr_{key}"] = failure_rate(values, threshold)
-                scores[f"auc_{key}"] = ced_auc(values, threshold)
-        groups[title] = scores
+        counts = {"num_faces": len(values), "num_not_scored": int(chosen.sum()) - len(values)}
+        scores = summarize_errors(values, protocol.thresholds) if len(values) else {}
+        groups[title] = scores | counts
     return groups
-
-
-def face_pck(predictions: Predictions, distance: np.ndarray, threshold: float) -> np.ndarray:
-    """Returns the share [N] of each person's joints that are right; NaN where there is no truth."""
-    errors = point_errors(predictions.evaluated_true_px, predictions.predicted_px, distance)
-    known = np.isfinite(errors)
-    counts = known.sum(axis=1)
-    right = np.sum(known & (errors <= threshold), axis=1)
-    return np.where(counts > 0, right / np.maximum(counts, 1), np.nan)
 
 
 _JOINTS = {
@@ -106,26 +116,27 @@ _JOINTS = {
 def _score_joints(
     predictions: Predictions, distance: np.ndarray, scheme: LandmarkScheme, threshold: float
 ) -> dict[str, dict[str, Any]]:
-    """Returns the PCK of each kind of joint of `lsp_14`, and their mean, as papers print it."""
-    points = predictions.evaluated_true_px, predictions.predicted_px
-    known = np.isfinite(points[0]).all(axis=-1)
-    turned = tuple(observer_centric(part, scheme, known) for part in points)
-    shares = {
-        "pck": pck(*points, distance, threshold),
-        "pck_observer": pck(*turned, distance, threshold),
+    """Returns the PCK of each kind of joint of `lsp_14`, and their mean, as papers report it."""
+    true, predicted = predictions.evaluated_true_px, predictions.predicted_px
+    annotated = np.isfinite(true).all(axis=-1)
+    true_observed = observer_centric(true, scheme, annotated)
+    predicted_observed = observer_centric(predicted, scheme, annotated)
+    fractions = {
+        "pck": pck(true, predicted, distance, threshold),
+        "pck_observer": pck(true_observed, predicted_observed, distance, threshold),
     }
     scored = np.isfinite(distance)
-    numbers = {"num_faces": int(scored.sum()), "num_not_scored": int(np.sum(~scored))}
+    counts = {"num_faces": int(scored.sum()), "num_not_scored": int(np.sum(~scored))}
     groups: dict[str, dict[str, Any]] = {}
     for joint, indices in _JOINTS.items():
-        parts = {view: _mean(values[list(indices)]) for view, values in shares.items()}
-        groups[joint] = numbers | parts
-    whole = {view: _mean([part[view] for part in groups.values()]) for view in shares}
-    return groups | {"mean": numbers | whole}
+        parts = {view: _mean(values[list(indices)]) for view, values in fractions.items()}
+        groups[joint] = counts | parts
+    whole = {view: _mean([part[view] for part in groups.values()]) for view in fractions}
+    return groups | {"mean": counts | whole}
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    """Returns the mean of those that are numbers; None (JSON's null) if there is none."""
+def _mean(values: Sequence[float | None] | np.ndarray) -> float | None:
+    """Returns the mean of the finite values; None, which is null in JSON, without one."""
     known = [value for value in values if value is not None and np.isfinite(value)]
     return float(np.mean(known)) if known else None
 
@@ -137,11 +148,11 @@ def compare_with_published(
     spec: ModelSpec,
     num_evaluated: int,
 ) -> list[dict[str, Any]]:
-    """Returns, for each published system, its numbers and whether the conditions are the same.
+    """Returns the scores of each published system, and whether its conditions are the same.
 
-    Those are the boxes (what is known of a test face, not how large the crop is), the training data
-    (the same data sets, with what is held out for validation as many faces), the test faces (data
-    set and number) and the landmarks that are evaluated.
+    The conditions are the kind of boxes (not the size of the crop), the training data (the same
+    data sets with the same number of faces, including held-out ones), the test faces (data set and
+    number) and the evaluated landmarks.
     """
     found = next(iter(groups.values()))["num_faces"]
     expected = next(iter(protocol.official_counts.values()), None)
@@ -154,11 +165,12 @@ def compare_with_published(
         "landmarks": f"theirs {whole}; here {num_evaluated}",
     }
     return [
-        _conditions(entry, records, spec) | shared for entry in PUBLISHED.get(protocol.name, ())
+        _compare_conditions(entry, records, spec) | shared
+        for entry in PUBLISHED.get(protocol.name, ())
     ]
 
 
-def _conditions(entry: Published, records: RecordSet, spec: ModelSpec) -> dict[str, Any]:
+def _compare_conditions(entry: Published, records: RecordSet, spec: ModelSpec) -> dict[str, Any]:
     def listing(faces: Mapping[str, int]) -> str:
         return ", ".join(f"{name} {count}" for name, count in faces.items()) or "not recorded"
 
@@ -176,36 +188,19 @@ def _conditions(entry: Published, records: RecordSet, spec: ModelSpec) -> dict[s
     }
 
 
-_TITLES = {"nme": "NME", "nmde": "NMDE", "pck": "PCK", "pck_observer": "PCK OC"}
-
-
-def _title(score: str) -> str:
-    kind, _, threshold = score.partition("_")
-    return _TITLES.get(score) or f"{kind.upper()}{int(threshold)}"
-
-
 def format_protocol(part: Mapping[str, Any]) -> str:
-    """Returns a report's ``named_protocol`` as text, in percent: its table and the published."""
-    groups, counts = part["groups"], part["official_counts"]
-    scores = [
-        key
-        for key in next(iter(groups.values()))
-        if not key.startswith("num_") and not key.endswith("_interval")
-    ]
+    """Returns the ``named_protocol`` of a report as text, in percent."""
+    groups, official = part["groups"], part["official_counts"]
+    if "each" in official:
+        official = dict.fromkeys(groups, official["each"])
     lines = [f"protocol {part['name']}, divided by {part['normalizer']}. {part['note']}".rstrip()]
-    lines.append(f"{'':<16}{'faces':>14}" + "".join(f"{_title(s):>9}" for s in scores))
-    for title, values in groups.items():
-        number, of = values["num_faces"], counts.get(title, counts.get("each"))
-        faces = f"{number} of {of}" if of not in (None, number) else f"{number}"
-        shown = (values.get(score) for score in scores)
-        cells = (f"{'-':>9}" if value is None else f"{100 * value:>9.2f}" for value in shown)
-        lines.append(f"{title:<16}{faces:>14}{''.join(cells)}")
+    lines += format_scores(groups, heading="group", official_counts=official)
     if part["published"]:
         lines += ["", "published:"]
     for entry in part["published"]:
         lines.append(f"  {entry['system']}. {entry['source']} {entry['year']}")
         for title, values in entry["values_percent"].items():
-            shown = ", ".join(f"{_title(score)} {value:.2f}" for score, value in values.items())
+            shown = ", ".join(f"{score_title(key)} {value:.2f}" for key, value in values.items())
             lines.append(f"    {title:<14}{shown}")
         for what in ("boxes", "training_data", "faces", "landmarks"):
             verdict = "the same" if entry[f"{what}_match"] else "NOT the same"

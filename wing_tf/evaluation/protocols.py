@@ -1,4 +1,4 @@
-"""The field's protocols by name: which faces, which groups of them, divided by what."""
+"""Evaluation protocols of the literature: test faces, groups and normalizers, by name."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,24 +9,24 @@ from wing_tf.utils.did_you_mean import did_you_mean
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """How a test set is scored.
+    """Definition of the scores of a test set.
 
     Attributes:
-        name: for ``wing-evaluate --protocol``.
-        scheme: the scheme of the records; any if "".
-        source: the data set that the published numbers are of; any if "".
-        groups: the rows of the table: title to the splits or sub-sets that make it up; a face
-            counts in each whose names it has one of. The first holds all faces that are evaluated;
-            no names: all there are.
-        splits: the splits that are read; if empty, all but train and validation.
-        official_counts: number of faces of each group according to the data set's authors; "each"
-            joint for PCK.
+        name: Name for ``wing-evaluate --protocol``.
+        scheme: Landmark scheme of the records; any if "".
+        source: Data set of the published scores; any if "".
+        groups: Splits or attributes by the group's title. A face belongs to each group that has one
+            of its splits or attributes, and to every group without names. The first group contains
+            all faces that are evaluated.
+        splits: Splits that are read. Defaults to all but train and validation.
+        official_counts: Number of faces of each group according to the data set's authors; "each"
+            for joints.
         score: "nme" or "pck".
-        normalizer: what errors are divided by; see `wing_tf.metrics.normalizing_distance`.
-        normalizer_box: the box of box normalizers: "dataset_or_landmark", "landmark" (the tight box
+        normalizer: See `wing_tf.metrics.normalizing_distance`.
+        normalizer_box: The box of box normalizers: "dataset_or_landmark", "landmark" (the tight box
             of the ground truth landmarks), or "dataset" (faces without one have no score).
-        thresholds: of failure rates and AUC, or of PCK; fractions.
-        note: what a reader must know.
+        thresholds: Of failure rate and AUC, or of PCK; fractions.
+        note: Text for the report.
     """
 
     name: str
@@ -84,7 +84,7 @@ PROTOCOLS: dict[str, Protocol] = {
             normalizer="inter_pupil",
             **_300W,
             note="Pupils are the means of the six points of each eye; about 1.36 to 1.41 times the "
-            "inter-ocular NME, by sub-set.",
+            "inter-ocular NME, depending on the group.",
         ),
         Protocol(
             name="300w_private",
@@ -148,28 +148,28 @@ PROTOCOLS: dict[str, Protocol] = {
             score="pck",
             normalizer="torso",
             thresholds=(0.2,),
-            note="Person-centric as annotated. OC: observer-centric, each pair of joints named by "
-            "the side of the image that each lies on, in truth and prediction.",
+            note="PCK is person-centric, as annotated; PCK observer is observer-centric: left and "
+            "right are the sides of the image, in ground truth and prediction.",
         ),
         Protocol(
             name="menpo_diagonal",
             normalizer="diagonal",
             **_MENPO,
-            note="Divided by the diagonal of the tight box of the true landmarks.",
+            note="Divided by the diagonal of the tight box of the ground truth landmarks.",
         ),
         Protocol(
             name="menpo_box",
             normalizer="box",
             **_MENPO,
-            note="Divided by sqrt(w h) of the tight box of the true landmarks.",
+            note="Divided by sqrt(w h) of the tight box of the ground truth landmarks.",
         ),
     )
 }
-"""The protocols by name. What each can be set beside: `wing_tf.evaluation.published`."""
+"""The protocols by name; `wing_tf.evaluation.published` has published scores of each."""
 
 
 def get_protocol(name: str) -> Protocol:
-    """Returns a protocol by name. Raises ValueError with the known ones if there is none."""
+    """Returns a protocol by name; raises ValueError with the known names if it does not exist."""
     if name in PROTOCOLS:
         return PROTOCOLS[name]
     hint = did_you_mean(name, PROTOCOLS)

@@ -1,4 +1,4 @@
-"""Published numbers, by protocol: from the papers' own tables, in percent."""
+"""Published scores by protocol, from the papers' tables, in percent."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,18 +11,17 @@ Values = Mapping[str, Mapping[str, float]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Published:
-    """What a paper or its code's owners print.
+    """Scores that a paper or the authors of its code report.
 
     Attributes:
-        system: the method.
-        source: where the numbers stand.
-        year: of the source.
-        values: percent, by the protocol's group and the score: "nme", "fr_10", "auc_10", "pck".
-        boxes: what their test crops are cut round.
-        box_kinds: the same as `wing_tf.data.crop_rules.BOX_KINDS`: what is known of a test face.
-            How much larger the crop is, is the method's choice. None where the paper is silent.
-        trained_on: the training data: how many faces of each data set, by the sources' names;
-            "imagenet" for weights that were trained on its images first.
+        system: The method.
+        source: The publication.
+        year: Year of the publication.
+        values: Percent, by the protocol's group and the score ("nme", "fr_10", "auc_10", "pck").
+        boxes: Description of the boxes of their test crops.
+        box_kinds: Values of `wing_tf.data.crop_rules.BOX_KINDS` that are the same boxes; empty
+            where the paper is silent. The size of the crop is part of the method.
+        trained_on: Number of training faces by data set; "imagenet" for pretrained weights.
     """
 
     system: str
@@ -34,12 +33,12 @@ class Published:
     trained_on: Mapping[str, int]
 
 
-_DATASET = {
+_DATASET: dict[str, Any] = {
     "boxes": "the data set's, the square on the longer side",
     "box_kinds": ("dataset", "awing_code"),
 }
-_TRUE = {"boxes": "of the true landmarks", "box_kinds": ("landmark",)}
-_NOT_SAID = {"boxes": "not said", "box_kinds": ()}
+_TRUE: dict[str, Any] = {"boxes": "of the ground truth landmarks", "box_kinds": ("landmark",)}
+_NOT_SAID: dict[str, Any] = {"boxes": "not said", "box_kinds": ()}
 
 _TRAIN_300W = {"ibug_300w": 3148}
 _WING: dict[str, Any] = {"source": "Feng et al., Wing Loss, CVPR", "year": 2018}
@@ -53,7 +52,7 @@ _SMT: dict[str, Any] = {
 }
 _HRNET: dict[str, Any] = {
     "system": "HRNetV2-W18",
-    "source": "the owners' repository HRNet-Facial-Landmark-Detection",
+    "source": "the authors' repository HRNet-Facial-Landmark-Detection",
     "year": 2019,
     **_TRUE,
 }
@@ -65,7 +64,7 @@ def _nme(**groups: float) -> Values:
 
 
 def _columns(titles: str, **rows: str) -> Values:
-    """Turns a table's rows, one a score, into columns, one a group."""
+    """Converts the rows of a table, one per score, to values by group."""
     numbers = {score: map(float, row.split()) for score, row in rows.items()}
     values: dict[str, dict[str, float]] = {}
     for title, *column in zip(titles.split(), *numbers.values(), strict=True):
@@ -105,7 +104,7 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
                                   nme="4.36 7.38 4.58 4.32 4.27 5.19 4.96",
                                   fr_10="2.84 13.50 2.23 2.58 2.91 5.98 3.75",
                                   auc_10="57.19 31.20 51.49 57.77 57.15 50.22 51.20")),
-        Published(system="AWing, true boxes", **_AWING, **_TRUE, trained_on={"wflw": 7500},
+        Published(system="AWing, ground truth boxes", **_AWING, **_TRUE, trained_on={"wflw": 7500},
                   values=_columns(_WFLW_GROUPS,
                                   nme="4.21 7.21 4.46 4.23 4.02 4.99 4.82",
                                   fr_10="2.04 9.20 1.27 2.01 0.97 4.21 2.72",
@@ -114,7 +113,7 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
                   values=_columns(_WFLW_GROUPS, nme="4.60 7.86 4.78 4.57 4.26 5.42 5.36")),
     ),
     "cofw_interpupil": (
-        # Table 2's AUC10 of 64.40 is an erratum, the private set's, and left out.
+        # Table 2's AUC10 of 64.40 is an erratum (it is that of the private set) and left out.
         Published(system="AWing", **_AWING, **_DATASET, trained_on={"cofw": 1345},
                   values=_columns("test", nme="4.94", fr_10=".99", auc_08="39.11", fr_08="5.52")),
     ),
@@ -148,4 +147,4 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         )
     ),
 }  # fmt: skip
-"""Systems that a protocol's scores can be set beside, by the protocol's name."""
+"""Published systems by the protocol's name."""

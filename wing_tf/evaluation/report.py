@@ -1,9 +1,8 @@
-"""Scores of a model on a set of faces: numbers, tables and images in a folder."""
+"""The report of a model's predictions: scores, tables and figures in a folder."""
 
 import csv
-import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,39 +14,18 @@ from wing_tf.evaluation.protocol_report import format_protocol
 from wing_tf.geometry import apply_affine, invert, landmark_box, mean_shape, place_shape_in_boxes
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.metrics import (
-    bootstrap_interval,
-    ced_auc,
-    failure_rate,
+    format_interval,
+    format_percent,
+    format_scores,
     nmde,
     nme,
     normalizing_distance,
+    summarize_errors,
 )
-from wing_tf.utils.atomic import write_text
+from wing_tf.utils.atomic import write_json
 from wing_tf.utils.image_files import save_image
 from wing_tf.visualization import contact_sheet, draw_landmarks
 from wing_tf.visualization.plots import plot_ced
-
-THRESHOLDS = (0.08, 0.10)
-
-
-def summarize(errors: np.ndarray) -> dict[str, Any]:
-    """Returns the usual scores of one NME a face [N], all as fractions, with 95 % intervals."""
-    summary: dict[str, Any] = {
-        "num_faces": len(errors),
-        "nme_mean": float(np.mean(errors)),
-        "nme_median": float(np.median(errors)),
-        "nme_mean_interval": bootstrap_interval(errors),
-        "nme_median_interval": bootstrap_interval(errors, np.median),
-    }
-    for threshold in THRESHOLDS:
-        name = f"{round(100 * threshold):02d}"
-        summary[f"fr_{name}"] = failure_rate(errors, threshold)
-        summary[f"auc_{name}"] = ced_auc(errors, threshold)
-        over = (errors > threshold).astype(float)
-        below = 1 - np.minimum(errors, threshold) / threshold
-        summary[f"fr_{name}_interval"] = bootstrap_interval(over)
-        summary[f"auc_{name}_interval"] = bootstrap_interval(below)
-    return summary
 
 
 def face_errors(
@@ -57,19 +35,25 @@ def face_errors(
     *,
     normalizer_box: str = "dataset_or_landmark",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the NME [N] of each face and the distances [N] it was normalized by.
+    """Returns the NME [N] and the normalizing distance [N] of each face.
 
-    ``normalizer_box`` is the box of box normalizers: "dataset" (of the data set), "landmark" (the
-    tight box of the ground truth landmarks), or "dataset_or_landmark" (the latter where the data
-    set has no box). The NME is NaN if the distance is unknown or no landmark is annotated.
+    The NME is NaN if the distance is unknown or no landmark is annotated.
+
+    Args:
+        predictions: The predictions of N faces.
+        scheme: Their landmark scheme.
+        normalizer: See `wing_tf.metrics.normalizing_distance`.
+        normalizer_box: The box of box normalizers: "dataset" (of the data set), "landmark" (the
+            tight box of the ground truth landmarks) or "dataset_or_landmark" (the latter where the
+            data set has no box).
     """
     tight, own = landmark_box(predictions.true_px), predictions.dataset_box_xyxy_px
-    taken = {
+    boxes = {
         "dataset": own,
         "landmark": tight,
         "dataset_or_landmark": np.where(np.isfinite(own), own, tight),
     }[normalizer_box]
-    distance = normalizing_distance(predictions.true_px, scheme, normalizer, box_xyxy_px=taken)
+    distance = normalizing_distance(predictions.true_px, scheme, normalizer, box_xyxy_px=boxes)
     return nme(predictions.evaluated_true_px, predictions.predicted_px, distance), distance
 
 
@@ -80,88 +64,76 @@ def make_report(
     *,
     normalizer_box: str = "dataset_or_landmark",
 ) -> dict[str, Any]:
-    """Returns the scores over all faces, by region, by sub-set and by file prefix.
+    """Returns the scores over all faces, by region, by landmark subset and by prefix of the keys.
 
-    ``mean_shape_nme`` is the baseline: the faces' own mean shape, placed in each box. The NMDE,
-    the median over faces, is ``nme_median``; ``nmde_by_subset`` is that of some landmarks, and
-    ``nmde_gap_by_subset`` what it is smaller by, as in SMT-Net's table 3.
+    ``mean_shape_nme`` is a baseline: the mean shape of the faces, placed in each box.
+    ``nmde_by_subset`` is the NMDE of some landmarks, and ``nmde_gap_by_subset`` how much smaller it
+    is than that of all landmarks, as in SMT-Net's table 3. None means that nothing is annotated.
 
     Raises:
-        ValueError: if no face can be scored.
+        ValueError: If no face can be scored.
     """
     errors, distance = face_errors(predictions, scheme, normalizer, normalizer_box=normalizer_box)
     scored = np.isfinite(errors)
     if not scored.any():
-        raise ValueError("No face can be scored: the normalizer's landmarks are missing in all.")
+        raise ValueError(
+            "No face can be scored: the landmarks of the normalizer are not annotated in any face."
+        )
     true, predicted = predictions.evaluated_true_px[scored], predictions.predicted_px[scored]
     distance, box = distance[scored], predictions.box_xyxy_px[scored]
-    # A point that no face has a truth for counts nowhere; any place will do.
+    # A landmark that is not annotated in any face has no error; its mean is arbitrary.
     baseline = np.nan_to_num(place_shape_in_boxes(mean_shape(true, box), box))
-    report = summarize(errors[scored])
-    report["num_not_scored"] = int(np.sum(~scored))
-    report["mean_shape_nme"] = _mean(nme(true, baseline, distance))
-    report["nme_by_region"] = {
-        name: _mean(nme(true, predicted, distance, region))
-        for name, region in scheme.regions.items()
-    }
-    report["nme_by_subset"] = {
-        name: _mean(nme(true, predicted, distance, subset))
-        for name, subset in scheme.subsets.items()
-    }
-    medians = {
+    subsets = {
         name: nmde(true, predicted, distance, subset) for name, subset in scheme.subsets.items()
     }
-    report["nmde_by_subset"] = {
-        name: value if np.isfinite(value) else None for name, value in medians.items()
-    }
-    report["nmde_gap_by_subset"] = {
-        name: report["nme_median"] - value if np.isfinite(value) else None
-        for name, value in medians.items()
+    report = summarize_errors(errors[scored])
+    report |= {
+        "num_not_scored": int(np.sum(~scored)),
+        "mean_shape_nme": _finite_mean(nme(true, baseline, distance)),
+        "nme_by_region": {
+            name: _finite_mean(nme(true, predicted, distance, region))
+            for name, region in scheme.regions.items()
+        },
+        "nme_by_subset": {
+            name: _finite_mean(nme(true, predicted, distance, subset))
+            for name, subset in scheme.subsets.items()
+        },
+        "nmde_by_subset": {k: v if np.isfinite(v) else None for k, v in subsets.items()},
+        "nmde_gap_by_subset": {
+            k: report["nmde"] - v if np.isfinite(v) else None for k, v in subsets.items()
+        },
     }
     prefixes = np.array([key.rpartition("/")[0] or "-" for key in predictions.key])[scored]
     report["by_prefix"] = {
-        str(prefix): summarize(errors[scored][prefixes == prefix]) for prefix in np.unique(prefixes)
+        str(prefix): summarize_errors(errors[scored][prefixes == prefix])
+        for prefix in np.unique(prefixes)
     }
     return report
 
 
-def _mean(values: np.ndarray) -> float | None:
-    """Returns the mean of the finite values; None (JSON's null) where there is none."""
+def _finite_mean(values: np.ndarray) -> float | None:
     finite = values[np.isfinite(values)]
     return float(np.mean(finite)) if finite.size else None
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f}"
-
-
-def format_report(report: dict[str, Any]) -> str:
-    """Returns the report as a table for people, in percent."""
-    lines = [f"protocol: {report['protocol']}", *report.get("warnings", ()), ""]
-    head = f"{'faces':<33}{'number':>7}{'mean':>8}{'median':>8}"
-    head += "".join(f"{f'FR{round(100 * t)}':>8}{f'AUC{round(100 * t)}':>8}" for t in THRESHOLDS)
-    lines += [head + "   95 % of the mean"]
-    groups = {"all": report, **report.get("by_prefix", {})}
-    groups |= {name: part for name, part in report.get("conditions", {}).items()}
-    for name, part in groups.items():
-        low, high = part["nme_mean_interval"]
-        row = f"{name:<33}{part['num_faces']:>7}"
-        row += f"{100 * part['nme_mean']:>8.2f}{100 * part['nme_median']:>8.2f}"
-        for threshold in THRESHOLDS:
-            key = f"{round(100 * threshold):02d}"
-            row += f"{100 * part[f'fr_{key}']:>8.2f}{100 * part[f'auc_{key}']:>8.2f}"
-        row += f"   {100 * low:.2f} to {100 * high:.2f}"
+def format_report(report: Mapping[str, Any]) -> str:
+    """Returns a report as text, in percent."""
+    rows = {"all": report, **report.get("by_prefix", {}), **report.get("conditions", {})}
+    remarks = {}
+    for name, part in rows.items():
+        remarks[name] = format_interval(part["nme_interval"])
         if "recall" in part:
-            row += f", recall {100 * part['recall']:.1f}"
-        lines.append(row)
-    lines += ["", f"mean shape (baseline): {100 * report['mean_shape_nme']:.2f}", ""]
-    for title, key in (("region", "nme_by_region"), ("sub-set", "nme_by_subset")):
-        for name, value in report[key].items():
-            lines.append(f"{title} {name:<26}{_percent(value):>8}")
-    lines += ["", f"NMDE {'all':<28}{_percent(report['nme_median']):>8}"]
+            remarks[name] += f", recall {100 * part['recall']:.1f}"
+    lines = [f"protocol: {report['protocol']}", *report.get("warnings", ()), ""]
+    lines += format_scores(rows, remarks=remarks, remark_heading="NME, 95 % interval")
+    lines += ["", f"NME of the mean shape (baseline): {format_percent(report['mean_shape_nme'])}"]
+    lines.append("")
+    for title, key in (("region", "nme_by_region"), ("subset", "nme_by_subset")):
+        lines += [f"NME {title} {k:<26}{format_percent(v):>8}" for k, v in report[key].items()]
+    lines += ["", f"NMDE {'all landmarks':<28}{format_percent(report['nmde']):>8}"]
     for name, value in report["nmde_by_subset"].items():
-        gap = _percent(report["nmde_gap_by_subset"][name])
-        lines.append(f"NMDE {name:<28}{_percent(value):>8}   all less these: {gap}")
+        gap = format_percent(report["nmde_gap_by_subset"][name])
+        lines.append(f"NMDE {name:<28}{format_percent(value):>8}   smaller by {gap}")
     if "named_protocol" in report:
         lines += ["", format_protocol(report["named_protocol"]).rstrip()]
     return "\n".join(lines) + "\n"
@@ -175,58 +147,65 @@ def write_report(
     *,
     name: str,
     errors: np.ndarray,
-    more: Mapping[str, np.ndarray] | None = None,
-    num_worst: int = 16,
+    extra_columns: Mapping[str, np.ndarray] | None = None,
+    max_worst: int = 16,
 ) -> None:
     """Writes report.json, report.txt, nme.csv, ced.png and worst.png into a folder.
 
     Args:
-        folder: that exists.
-        report: as from `make_report`, and more.
-        predictions: of N faces.
-        records: what they are of.
-        name: the system's, for the plot.
-        errors: [N], as from `face_errors`.
-        more: further scores of each face [N], by their column's name.
-        num_worst: how many faces worst.png shows.
+        folder: An existing folder.
+        report: The report of `make_report` with "protocol", and with other keys.
+        predictions: The predictions of N faces.
+        records: The records of the faces.
+        name: The system's name in the plot.
+        errors: The NME [N] of `face_errors`.
+        extra_columns: Further scores of each face [N] for nme.csv, by the column's name.
+        max_worst: Maximum number of faces in worst.png. Defaults to 16.
     """
     (folder / "report.txt").write_text(format_report(report))
+    extra_columns = extra_columns or {}
     with (folder / "nme.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["key", "nme", "groups", *(more or {})])
+        writer.writerow(["key", "nme", "groups", *extra_columns])
         groups = (" ".join(sorted(group)) for group in predictions.groups)
-        columns = (values.tolist() for values in (more or {}).values())
+        columns = (values.tolist() for values in extra_columns.values())
         writer.writerows(zip(predictions.key, errors.tolist(), groups, *columns, strict=True))
     scored = np.isfinite(errors)
     plot_ced(folder / "ced.png", {name: errors[scored]}, title=report["protocol"])
-    worst = np.argsort(np.where(scored, -errors, np.inf))[: min(num_worst, scored.sum())]
-    save_image(
-        folder / "worst.png", draw_predictions(records, predictions, worst.tolist(), errors=errors)
-    )
-    # Last: where there is a report.json, all the rest is there too.
-    write_text(folder / "report.json", json.dumps(report, indent=1) + "\n")
+    worst = np.argsort(np.where(scored, -errors, np.inf))[: min(max_worst, scored.sum())]
+    image = draw_predictions(records, predictions, worst.tolist(), errors=errors)
+    save_image(folder / "worst.png", image)
+    # The last file: if report.json exists, the report is complete.
+    write_json(folder / "report.json", report)
 
 
 def draw_predictions(
-    records: RecordSet, predictions: Predictions, faces: list[int], *, errors: np.ndarray
+    records: RecordSet, predictions: Predictions, faces: Sequence[int], *, errors: np.ndarray
 ) -> np.ndarray:
-    """Draws some of the predictions by number: the truth in white, the prediction in colors."""
-    wanted = {int(predictions.index[index]): index for index in faces}
+    """Draws some faces with the ground truth in white and the prediction in colors.
+
+    Args:
+        records: The records of the faces.
+        predictions: The predictions of N faces.
+        faces: Indices into the predictions.
+        errors: The NME [N], for the captions.
+
+    Returns:
+        uint8 RGB contact sheet.
+    """
+    wanted = {int(predictions.index[face]): face for face in faces}
     cells = {}
-    for place, face in enumerate(read_faces(records).as_numpy_iterator()):
-        number = wanted.get(place)
-        if number is None:
+    for index, sample in enumerate(read_faces(records).as_numpy_iterator()):
+        face = wanted.get(index)
+        if face is None:
             continue
-        to_square = invert(face["square_to_source"].astype(np.float64))
-        image = draw_landmarks(
-            face["image"],
-            apply_affine(to_square, predictions.true_px[number]),
-            records.scheme,
-            color=(255, 255, 255),
+        to_square = invert(sample["square_to_source"].astype(np.float64))
+        true, predicted = (
+            apply_affine(to_square, points[face])
+            for points in (predictions.true_px, predictions.predicted_px)
         )
-        predicted = apply_affine(to_square, predictions.predicted_px[number])
-        cells[number] = draw_landmarks(image, predicted, records.scheme, lines=False)
+        image = draw_landmarks(sample["image"], true, records.scheme, color=(255, 255, 255))
+        cells[face] = draw_landmarks(image, predicted, records.scheme, lines=False)
     return contact_sheet(
-        [cells[number] for number in faces],
-        captions=[f"{100 * errors[number]:.1f} %" for number in faces],
+        [cells[face] for face in faces], captions=[f"{100 * errors[face]:.1f} %" for face in faces]
     )

@@ -1,29 +1,45 @@
-"""Scores of landmark predictions: normalized errors, failure rate, AUC, PCK and intervals."""
+"""Errors and scores of landmark predictions, in NumPy."""
 
+from wing_tf.metrics.errors import (
+    landmark_errors,
+    nme,
+    normalizing_distance,
+    observer_centric,
+    pck,
+)
 from wing_tf.metrics.scores import (
+    THRESHOLDS,
     bootstrap_interval,
     ced_auc,
     ced_curve,
     failure_rate,
+    format_difference,
+    format_interval,
+    format_percent,
+    format_scores,
     nmde,
-    nme,
-    normalizing_distance,
-    observer_centric,
     paired_bootstrap,
-    pck,
-    point_errors,
+    score_title,
+    summarize_errors,
 )
 
 __all__ = [
+    "THRESHOLDS",
     "bootstrap_interval",
     "ced_auc",
     "ced_curve",
     "failure_rate",
+    "format_difference",
+    "format_interval",
+    "format_percent",
+    "format_scores",
+    "landmark_errors",
     "nmde",
     "nme",
     "normalizing_distance",
     "observer_centric",
     "paired_bootstrap",
     "pck",
-    "point_errors",
+    "score_title",
+    "summarize_errors",
 ]

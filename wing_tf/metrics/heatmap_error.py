@@ -1,4 +1,4 @@
-"""The squared error of heatmaps, streamed: how Adaptive Wing loss is compared with others."""
+"""A Keras metric: the squared error of heatmaps, comparable between losses."""
 
 import keras
 from keras import ops
@@ -6,19 +6,19 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="wing_tf")
 class HeatmapMeanSquaredError(keras.metrics.Metric):
-    """The mean squared error over the pixels of heatmaps, or over those of the foreground.
+    """Mean squared error over the pixels of heatmaps, or over their foreground pixels.
 
-    One figure for trainings with different losses. ``sample_weight`` [B, K] says which maps have a
-    truth (above 0); it does not weight them.
+    ``sample_weight`` [B, K] says which heatmaps have a ground truth (above 0); it does not weight
+    them.
 
     Args:
-        foreground: count only pixels whose target is at least this; 0: all. # The paper is silent
-            on where its foreground ends: .05 is the lowest value in its patch of 7 x 7 pixels.
-        name: shown in logs.
-        dtype: as in every Keras metric.
+        foreground: Only pixels whose target is at least this value are counted. Defaults to 0, all.
+            # The paper is silent: .05 is the lowest value in its patch of 7 x 7 pixels.
+        name: Name in the logs.
+        dtype: As of every Keras metric.
 
     Raises:
-        ValueError: if ``foreground`` is not in [0, 1).
+        ValueError: If `foreground` is not in [0, 1).
 
     Example:
         >>> import numpy as np
@@ -39,11 +39,11 @@ class HeatmapMeanSquaredError(keras.metrics.Metric):
         self.count = self.add_weight(name="count", initializer="zeros", dtype="float32")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Adds a batch: [B, h, w, K] targets and predictions, optional [B, K] weights."""
+        """Adds a batch of targets and predictions [B, h, w, K] and optional weights [B, K]."""
         y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
         if len(y_true.shape) != 4 or tuple(y_true.shape[1:]) != tuple(y_pred.shape[1:]):
             raise ValueError(
-                f"Maps must both be [B, h, w, K]. Received: {y_true.shape} and {y_pred.shape}."
+                f"Heatmaps must both be [B, h, w, K]. Received: {y_true.shape} and {y_pred.shape}."
             )
         counted = ops.cast(y_true >= self.foreground, "float32")
         if sample_weight is not None:
@@ -57,5 +57,5 @@ class HeatmapMeanSquaredError(keras.metrics.Metric):
         return self.total / ops.maximum(self.count, 1.0)
 
     def get_config(self):
-        """Returns what `from_config` needs."""
+        """Returns the arguments of the constructor."""
         return {**super().get_config(), "foreground": self.foreground}

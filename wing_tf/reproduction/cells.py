@@ -15,8 +15,13 @@ import numpy as np
 
 from wing_tf.data.pose_balance import PoseBalance
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.evaluation.heatmaps import face_maps, peak_margins
-from wing_tf.evaluation.predict import Predictions, check_fit, crop_batches, predict_batches
+from wing_tf.evaluation.heatmaps import face_heatmaps, peak_margins
+from wing_tf.evaluation.predict import (
+    Predictions,
+    check_fit,
+    crop_batches,
+    predict_batches,
+)
 from wing_tf.evaluation.report import face_errors
 from wing_tf.landmarks import BOX_NORMALIZERS
 from wing_tf.model_spec import ModelSpec
@@ -244,7 +249,7 @@ class CellRunner:
     def _keep_maps(self, network: keras.Model, spec: ModelSpec, path: pathlib.Path) -> None:
         """Keeps the maps of the first face of the first test set, in steps of 1/255."""
         part = next(iter(self.tests.values()))
-        (face,) = face_maps(network, crop_batches(part, spec), [0])
+        (face,) = face_heatmaps(network, crop_batches(part, spec), [0])
         maps = {"true": face.true, "predicted": face.predicted}
         steps = {k: np.round(255 * np.clip(v, 0, 1)).astype(np.uint8) for k, v in maps.items()}
         np.savez_compressed(path.with_suffix(".npz"), **steps)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wing_tf.evaluation.heatmaps import compare_maps
+from wing_tf.evaluation.heatmaps import draw_heatmaps_by_network
 from wing_tf.landmarks import get_scheme
 from wing_tf.metrics import bootstrap_interval, ced_auc, failure_rate, paired_bootstrap
 from wing_tf.reproduction.cell_setup import file_name
@@ -122,7 +122,7 @@ def _map_sections(
         scheme = get_scheme(next(by_name[name]["scheme"] for name in maps))
         true = next(iter(maps.values()))["true"] / 255.0
         predicted = {name: content["predicted"] / 255.0 for name, content in maps.items()}
-        save_image(folder / "heatmaps.png", compare_maps(true, predicted, scheme))
+        save_image(folder / "heatmaps.png", draw_heatmaps_by_network(true, predicted, scheme))
         lines += ["## Maps of one test face", "", "![True and predicted maps](heatmaps.png)", ""]
         lines += [f"The truth as it is drawn for {next(iter(maps))}.", ""]
     if found := {name: c["margins"] for name, c in by_name.items() if "margins" in c}:
@@ -209,8 +209,8 @@ def _row(cell: Cell, against: str | None, errors: _Errors, cells: list[dict]) ->
     run = next(c for c in cells if c["cell"] == cell.name)
     row = {
         "cell": cell.name,
-        "nme_mean": float(np.mean(values)),
-        "nme_mean_interval": bootstrap_interval(values),
+        "nme": float(np.mean(values)),
+        "nme_interval": bootstrap_interval(values),
         "nme_by_seed": {seed: float(np.mean(e)) for seed, e in by_seed.items()},
         "fr_08": float(np.mean([failure_rate(e, 0.08) for e in by_seed.values()])),
         "auc_08": float(np.mean([ced_auc(e, 0.08) for e in by_seed.values()])),
@@ -237,7 +237,7 @@ def _format_row(row: dict) -> str:
     paper = ", ".join(f"{key} {value:.2f}" for key, value in row["published"].items())
     cells = [
         row["cell"],
-        f"{100 * row['nme_mean']:.2f} ({_span(row['nme_mean_interval'])})",
+        f"{100 * row['nme']:.2f} ({_span(row['nme_interval'])})",
         seeds,
         f"{100 * row['fr_08']:.1f}",
         f"{100 * row['auc_08']:.1f}",
@@ -279,7 +279,7 @@ def _thirds(rows: list[dict], errors: _Errors, pose: np.ndarray) -> list[str]:
                 continue
             values, against = errors.mean(row["cell"])[chosen], row.get("baseline")
             mean, interval = float(np.mean(values)), bootstrap_interval(values)
-            part = {"faces": int(chosen.sum()), "nme_mean": mean, "nme_mean_interval": interval}
+            part = {"faces": int(chosen.sum()), "nme": mean, "nme_interval": interval}
             relative = "-"
             if against:
                 seeds = errors.seeds(row["cell"], against)
