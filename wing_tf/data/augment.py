@@ -1,7 +1,8 @@
-"""Crops and augmentation on the device: one draw and one matrix drive image and landmarks.
+"""Network crops and augmentation of batches, computed on the device.
 
-`crop_faces` and `Augmenter` are pure functions of a batch (see `wing_tf.data.read`): the trainer
-calls them inside the compiled step, and ``dataset.map(augmenter)`` works for a plain ``fit``.
+`crop_faces` and `Augmenter` are pure functions of a batch of `wing_tf.data.read`. The trainer calls
+them inside its compiled step; for a plain ``model.fit``, use ``dataset.map(augmenter)``. One matrix
+per sample transforms both its image and its landmarks.
 """
 
 import dataclasses
@@ -12,12 +13,12 @@ from keras import ops
 
 from wing_tf.geometry import (
     apply_affine,
+    box_to_size,
     compose,
-    crop_matrix,
     crop_region,
-    flip_matrix,
+    flip_x,
     invert,
-    similarity_matrix,
+    rotation_about,
 )
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.layers import gaussian_blur, warp_affine
@@ -25,22 +26,23 @@ from wing_tf.layers import gaussian_blur, warp_affine
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """How much of each; 0 turns one off. All draws are uniform within the limits.
+    """Strength of each augmentation. 0 disables one; amounts are drawn uniformly up to the limit.
 
     Attributes:
-        flip: probability of mirroring, with the scheme's permutation.
-        rotation_deg: up to this angle either way.
-        scale: the face's size by up to this share either way.
-        translation: up to this share of the crop's side, in x and in y.
-        box_jitter: each side of the crop box moves on its own by up to this share of its length.
-        blur: probability of a Gaussian blur.
-        blur_sigma_px: its sigma, in pixels of the network's input.
-        brightness: up to this share of the full range, added.
-        contrast: up to this share, about the crop's mean.
-        color: each channel's gain changes by up to this share.
-        noise: largest standard deviation of the noise, as a share of the full range.
-        occlusion: probability of a rectangle of one color.
-        occlusion_size: its largest side, as a share of the crop's.
+        flip: Probability of a horizontal flip, which also permutes the landmarks.
+        rotation_deg: Maximum in-plane rotation in degrees, in either direction.
+        scale: Maximum relative change of the face's size.
+        translation: Maximum shift in x and in y, as a fraction of the crop's side.
+        box_jitter: Maximum shift of each side of the crop box, as a fraction of its length. The
+            four sides move independently.
+        blur: Probability of a Gaussian blur.
+        blur_sigma_px: Standard deviation of the blur, in pixels of the network input.
+        brightness: Maximum change, as a fraction of the full range.
+        contrast: Maximum relative change, about the mean of the crop.
+        color: Maximum relative change of the gain of each channel.
+        noise: Maximum standard deviation of the noise, as a fraction of the full range.
+        occlusion: Probability of a rectangle of one color in front of the face.
+        occlusion_size: Maximum side of the rectangle, as a fraction of the crop's side.
     """
 
     flip: float = 0.0
@@ -68,7 +70,7 @@ class Augmentation:
                 )
 
 
-# Each random number of a sample has a name; the order is part of a seed's meaning.
+# Names of a sample's random numbers. Changing their order changes what a seed gives.
 _DRAWS = (
     "flip rotation scale shift_x shift_y box_x0 box_y0 box_x1 box_y1 blur brightness contrast "
     "red green blue noise noise_key occlude occluder_x occluder_y occluder_width occluder_height "
@@ -77,41 +79,41 @@ _DRAWS = (
 
 
 def crop_faces(faces, *, input_size: int, margin: float, square: bool = True, angle_rad=None):
-    """Cuts the network's plain crops, without augmentation, for evaluation.
+    """Crops faces without augmentation, as for evaluation.
 
     Args:
-        faces: a batch, with ``image`` and ``box_square_px``.
-        input_size: the crop's side in pixels.
-        margin: the crop's side over the face box's longer side.
-        square: see `wing_tf.geometry.crop_region`.
-        angle_rad: [B], by which the face is turned about the crop's center, clockwise as seen.
+        faces: Batch with ``image`` and ``box_square_px``.
+        input_size: Side of the crop in pixels.
+        margin: Side of the crop over the longer side of the face box.
+        square: See `wing_tf.geometry.crop_region`.
+        angle_rad: [B], rotation of the face about the center of the crop, clockwise in the image.
 
     Returns:
-        Images float32 [B, side, side, 3], 0..255, and the maps [B, 2, 3] from crop pixels to the
-        square's.
+        Images, float32 [B, side, side, 3] in 0..255, and the matrices [B, 2, 3] from crop pixels
+        to pixels of the stored square.
     """
     box = crop_region(faces["box_square_px"], margin, square, xp=ops)
-    to_crop = crop_matrix(box, (input_size, input_size), xp=ops)
+    to_crop = box_to_size(box, (input_size, input_size), xp=ops)
     if angle_rad is not None:
-        # Before a crop that is not square is stretched: it is the face that turns.
+        # The rotation comes before a non-square crop is stretched, so the face keeps its shape.
         center = (box[:, :2] + box[:, 2:]) / 2
-        turn = similarity_matrix(center, angle_rad, 1.0, ops.zeros((1, 2)), xp=ops)
-        to_crop = compose(to_crop, turn, xp=ops)
+        rotation = rotation_about(center, angle_rad, 1.0, ops.zeros((1, 2)), xp=ops)
+        to_crop = compose(to_crop, rotation, xp=ops)
     to_square = invert(to_crop, xp=ops)
     return warp_affine(faces["image"], to_square, (input_size, input_size)), to_square
 
 
 class Augmenter:
-    """Turns a batch of squares and their random numbers into network inputs and targets.
+    """Maps a batch of stored squares and random numbers to network inputs and targets.
 
     Args:
-        scheme: for the flip permutation.
-        input_size: the network input's side in pixels.
-        margin: the crop's side over the face box's longer side.
-        augmentation: how much of each.
-        square: see `wing_tf.geometry.crop_region`. What turns, moves and scales is the crop: of one
-            that is not square, after it has been stretched.
-        jit_compile: compile with XLA. Leave it to False inside a function that is itself compiled.
+        scheme: Landmark scheme, for the flip permutation.
+        input_size: Side of the network input in pixels.
+        margin: Side of the crop over the longer side of the face box.
+        augmentation: Strength of each augmentation.
+        square: See `wing_tf.geometry.crop_region`. A non-square crop is stretched first and then
+            rotated, scaled and shifted.
+        jit_compile: Whether to compile with XLA. Leave it False inside a compiled function.
     """
 
     num_draws = len(_DRAWS)
@@ -137,13 +139,14 @@ class Augmenter:
         """Augments a batch.
 
         Args:
-            faces: a dict with ``image`` uint8 [B, S, S, 3], ``landmarks_square_px`` [B, K, 2],
-                ``visibility`` [B, K], ``box_square_px`` [B, 4], ``draws`` [B, num_draws]; maybe
-                ``face_weight`` [B], how much a face counts in the loss.
+            faces: Dictionary of ``image`` uint8 [B, S, S, 3], ``landmarks_square_px`` [B, K, 2],
+                ``visibility`` [B, K], ``box_square_px`` [B, 4], ``draws`` [B, num_draws], and
+                optionally ``face_weight`` [B], the weight of each face in the loss.
 
         Returns:
-            Images float32 [B, side, side, 3], 0..255; landmarks float32 [B, K, 2] in their
-            pixels; weights float32 [B, K], 0 where a landmark is missing, else the face's, or 1.
+            Images, float32 [B, side, side, 3] in 0..255; landmarks, float32 [B, K, 2] in pixels of
+            these images; and weights, float32 [B, K]: 0 for landmarks that are not annotated, and
+            the face's weight (default 1) for the others.
         """
         return self._run(faces)
 
@@ -151,7 +154,7 @@ class Augmenter:
         return self.crop(faces, *self.crop_matrices(faces["box_square_px"], faces["draws"]))
 
     def crop(self, faces, to_crop, flipped):
-        """Returns what `__call__` returns, for maps and flips as from `augment_matrices`."""
+        """Returns the outputs of `__call__` for given matrices and flips of `augment_matrices`."""
         size_hw = (self.input_size, self.input_size)
         image = warp_affine(faces["image"], invert(to_crop, xp=ops), size_hw)
         landmarks = self.transform_landmarks(faces["landmarks_square_px"], to_crop, flipped)
@@ -162,50 +165,50 @@ class Augmenter:
         return image, landmarks, self._permute(weights, flipped)
 
     def crop_matrices(self, box_square_px, draws):
-        """Returns the maps [B, 2, 3] from square pixels to crop pixels and who is flipped [B]."""
+        """Returns the matrices [B, 2, 3] from square to crop pixels, and which are flipped [B]."""
         return self.augment_matrices(self.plain_matrices(box_square_px), draws)
 
     def plain_matrices(self, box_square_px):
-        """Returns the maps [B, 2, 3] from square pixels to the crop of each box [B, 4]."""
+        """Returns the matrices [B, 2, 3] from square to crop pixels without augmentation."""
         box = crop_region(box_square_px, self.margin, self.square, xp=ops)
-        return crop_matrix(box, (self.input_size, self.input_size), xp=ops)
+        return box_to_size(box, (self.input_size, self.input_size), xp=ops)
 
     def augment_matrices(self, to_crop, draws):
-        """Varies maps into the crop by the drawn box jitter, turn, scale, shift and flip.
+        """Applies the drawn box jitter, rotation, scale, shift and flip to crop matrices.
 
         Args:
             to_crop: [B, 2, 3], as from `plain_matrices`.
             draws: [B, num_draws].
 
         Returns:
-            The maps [B, 2, 3] from square pixels to crop pixels, and who is flipped [B].
+            The matrices [B, 2, 3] from square to crop pixels, and which faces are flipped [B].
         """
         a, draw, size = self.augmentation, _named(draws), self.input_size
         corners = ops.stack([draw[f"box_{c}"] for c in ("x0", "y0", "x1", "y1")], axis=1)
         whole = ops.convert_to_tensor([-0.5, -0.5, size - 0.5, size - 0.5])
         box = whole + (a.box_jitter * size) * (2.0 * corners - 1.0)
-        jitter = crop_matrix(box, (size, size), xp=ops)
+        jitter = box_to_size(box, (size, size), xp=ops)
         shift = 2.0 * ops.stack([draw["shift_x"], draw["shift_y"]], axis=1) - 1.0
-        turn = similarity_matrix(
+        rotation = rotation_about(
             ops.full_like(shift, (size - 1) / 2),
             (2.0 * draw["rotation"] - 1.0) * math.radians(a.rotation_deg),
             1.0 + (2.0 * draw["scale"] - 1.0) * a.scale,
             shift * (a.translation * size),
             xp=ops,
         )
-        matrix = compose(turn, compose(jitter, to_crop, xp=ops), xp=ops)
+        matrix = compose(rotation, compose(jitter, to_crop, xp=ops), xp=ops)
         flipped = draw["flip"] < a.flip
-        mirror = ops.convert_to_tensor(flip_matrix(size), dtype="float32")
+        mirror = ops.convert_to_tensor(flip_x(size), dtype="float32")
         mirrored = compose(mirror[None], matrix, xp=ops)
         return ops.where(flipped[:, None, None], mirrored, matrix), flipped
 
     def augmented_landmarks(self, faces):
-        """Returns the landmarks [B, K, 2] that `__call__` would return; needs no image."""
+        """Returns the landmarks [B, K, 2] that `__call__` would return, without needing images."""
         to_crop, flipped = self.crop_matrices(faces["box_square_px"], faces["draws"])
         return self.transform_landmarks(faces["landmarks_square_px"], to_crop, flipped)
 
     def transform_landmarks(self, landmarks_square_px, to_crop, flipped):
-        """Carries landmarks [B, K, 2] into the crop; flipped ones swap sides."""
+        """Maps landmarks [B, K, 2] to the crop, and permutes those of flipped faces."""
         return self._permute(apply_affine(to_crop, landmarks_square_px, xp=ops), flipped)
 
     def restore_landmarks(self, landmarks_crop_px, to_crop, flipped):
@@ -220,7 +223,8 @@ class Augmenter:
 
     def _recolor(self, image, draws):
         a, draw = self.augmentation, _named(draws)
-        # Before the blur, which hardly moves it: XLA would blur once for the mean and once more.
+        # The mean is taken before the blur, which hardly changes it: otherwise XLA would compute
+        # the blur twice.
         mean = ops.mean(image, axis=(1, 2, 3))[:, None]
         if a.blur:
             sigma = ops.where(draw["blur"] < a.blur, a.blur_sigma_px, 0.0)
@@ -241,7 +245,7 @@ class Augmenter:
         return ops.clip(image, 0.0, 255.0)
 
     def _occlude(self, image, draw):
-        """Paints a rectangle of one color over the images that are drawn for it."""
+        """Draws a rectangle of one color on the images that are to be occluded."""
         a = self.augmentation
         pixels = ops.arange(self.input_size, dtype="float32")[None] / (self.input_size - 1)
         covered = {}
@@ -260,14 +264,14 @@ def _named(draws) -> dict:
 
 
 def pixel_noise(key, shape):
-    """Returns nearly normal noise [B, H, W, C] that is a pure function of each sample's key.
+    """Returns approximately normal noise [B, H, W, C] as a pure function of each sample's key.
 
-    A counter is hashed in integers, so plain and XLA-compiled graphs, one replica and several,
-    agree on every pixel; TensorFlow's own generators differ there. The sum of a hash's four bytes
-    is close enough to normal for sensor noise (it ends at 3.45 standard deviations).
+    A counter is hashed with integers, so that plain and XLA-compiled graphs, and any number of
+    replicas, give the same pixels; TensorFlow's own generators do not. The sum of the four bytes of
+    a hash is close enough to a normal distribution (it ends at 3.45 standard deviations).
 
     Args:
-        key: float [B] in [0, 1), a random number.
+        key: Float [B] in [0, 1), a random number.
         shape: [B, H, W, C]; B may be None.
     """
     height, width, channels = shape[1:]
@@ -275,7 +279,7 @@ def pixel_noise(key, shape):
     seed = tf.cast(tf.cast(key, tf.float32) * 2.0**24, tf.int32)
     # lowbias32 (Wellons, 2018) of the counter, offset by the hashed seed.
     bits = _hash(tf.cast(counter, tf.uint32)[None] + _hash(tf.cast(seed, tf.uint32))[:, None])
-    # The four bytes are added two by two, in the halves of one word.
+    # Sums the four bytes in pairs, within the two halves of one word.
     low = tf.bitwise.bitwise_and(bits, 0x00FF00FF)
     pairs = low + tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8), 0x00FF00FF)
     total = tf.bitwise.bitwise_and(pairs + tf.bitwise.right_shift(pairs, 16), 0x3FF)
