@@ -25,7 +25,7 @@ def test_each_rule_survives_a_record(name):
     rule = get_crop_rule(name)
     assert CropRule.from_json(rule.to_json()) == rule
     assert rule.uses_ground_truth == (name == "awing_official_test")
-    assert ("WIDENED WITH THE TRUE LANDMARKS" in str(rule)) == rule.uses_ground_truth
+    assert ("WIDENED WITH THE GROUND TRUTH" in str(rule)) == rule.uses_ground_truth
 
 
 def test_the_presets_are_those_of_the_public_systems():
@@ -121,5 +121,5 @@ def test_wrong_rules_are_refused():
     with pytest.raises(ValueError, match="`margin` must be in"):
         CropRule(name="x", box="landmark", margin=0.5)
     for text in ("[", "{}", '{"name": "x", "color": 1}'):
-        with pytest.raises(ValueError, match="no crop rule"):
+        with pytest.raises(ValueError, match="not a valid crop rule"):
             CropRule.from_json(text)

@@ -58,5 +58,5 @@ def test_missing_points_stay():
 
 def test_a_box_is_no_distance_between_landmarks():
     boxed = dataclasses.replace(SCHEME, default_normalizer="box")
-    with pytest.raises(ValueError, match="normalized by box"):
+    with pytest.raises(ValueError, match="default normalizer of .* is .box"):
         LabelNoise(boxed, fraction=0.1, distance=0.1)

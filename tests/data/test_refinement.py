@@ -101,8 +101,8 @@ def test_a_correction_gets_the_first_stage_in_the_pixels_of_its_crop(records):
     """Dots are where the first stage says, if that is told the truth of each crop."""
     batch = _batch(records)
     augmenter = _augmenter(records, network=_always(), correction=True)
-    _, to_crop, flipped = augmenter.first_stage._cut(batch)
-    shrunk = augmenter.first_stage._in_shrunk(batch["landmarks_square_px"])
+    _, to_crop, flipped = augmenter.first_stage._crop(batch)
+    shrunk = augmenter.first_stage._to_shrunk(batch["landmarks_square_px"])
     truth = augmenter.first_stage.augmenter.transform_landmarks(shrunk, to_crop, flipped)
     augmenter.first_stage.network = lambda _: truth
     (image, rough), landmarks, _ = augmenter(batch)

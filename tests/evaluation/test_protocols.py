@@ -323,7 +323,7 @@ def test_crops_that_know_the_truth_mark_the_report(tmp_path):
     model = _save(tmp_path / "m.keras", "wflw_98")
     report = evaluate(model, str(tmp_path / "records"), _new(tmp_path / "out"))
     assert report["uses_true_landmarks"]
-    assert "WIDENED WITH THE TRUE LANDMARKS" in (tmp_path / "out" / "report.txt").read_text()
+    assert "WIDENED WITH THE GROUND TRUTH" in (tmp_path / "out" / "report.txt").read_text()
 
 
 def test_what_does_not_fit_is_refused(tmp_path):

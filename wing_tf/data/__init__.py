@@ -1,1 +1,1 @@
-"""Records in, augmented batches out."""
+"""Reading of records, augmentation, targets and sample weights."""

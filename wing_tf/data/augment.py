@@ -13,12 +13,12 @@ from keras import ops
 
 from wing_tf.geometry import (
     apply_affine,
-    box_to_size,
     compose,
+    crop_matrix,
     crop_region,
-    flip_x,
+    flip_matrix,
     invert,
-    rotation_about,
+    similarity_matrix,
 )
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.layers import gaussian_blur, warp_affine
@@ -93,11 +93,11 @@ def crop_faces(faces, *, input_size: int, margin: float, square: bool = True, an
         to pixels of the stored square.
     """
     box = crop_region(faces["box_square_px"], margin, square, xp=ops)
-    to_crop = box_to_size(box, (input_size, input_size), xp=ops)
+    to_crop = crop_matrix(box, (input_size, input_size), xp=ops)
     if angle_rad is not None:
         # The rotation comes before a non-square crop is stretched, so the face keeps its shape.
         center = (box[:, :2] + box[:, 2:]) / 2
-        rotation = rotation_about(center, angle_rad, 1.0, ops.zeros((1, 2)), xp=ops)
+        rotation = similarity_matrix(center, angle_rad, 1.0, ops.zeros((1, 2)), xp=ops)
         to_crop = compose(to_crop, rotation, xp=ops)
     to_square = invert(to_crop, xp=ops)
     return warp_affine(faces["image"], to_square, (input_size, input_size)), to_square
@@ -171,7 +171,7 @@ class Augmenter:
     def plain_matrices(self, box_square_px):
         """Returns the matrices [B, 2, 3] from square to crop pixels without augmentation."""
         box = crop_region(box_square_px, self.margin, self.square, xp=ops)
-        return box_to_size(box, (self.input_size, self.input_size), xp=ops)
+        return crop_matrix(box, (self.input_size, self.input_size), xp=ops)
 
     def augment_matrices(self, to_crop, draws):
         """Applies the drawn box jitter, rotation, scale, shift and flip to crop matrices.
@@ -187,9 +187,9 @@ class Augmenter:
         corners = ops.stack([draw[f"box_{c}"] for c in ("x0", "y0", "x1", "y1")], axis=1)
         whole = ops.convert_to_tensor([-0.5, -0.5, size - 0.5, size - 0.5])
         box = whole + (a.box_jitter * size) * (2.0 * corners - 1.0)
-        jitter = box_to_size(box, (size, size), xp=ops)
+        jitter = crop_matrix(box, (size, size), xp=ops)
         shift = 2.0 * ops.stack([draw["shift_x"], draw["shift_y"]], axis=1) - 1.0
-        rotation = rotation_about(
+        rotation = similarity_matrix(
             ops.full_like(shift, (size - 1) / 2),
             (2.0 * draw["rotation"] - 1.0) * math.radians(a.rotation_deg),
             1.0 + (2.0 * draw["scale"] - 1.0) * a.scale,
@@ -198,7 +198,7 @@ class Augmenter:
         )
         matrix = compose(rotation, compose(jitter, to_crop, xp=ops), xp=ops)
         flipped = draw["flip"] < a.flip
-        mirror = ops.convert_to_tensor(flip_x(size), dtype="float32")
+        mirror = ops.convert_to_tensor(flip_matrix(size), dtype="float32")
         mirrored = compose(mirror[None], matrix, xp=ops)
         return ops.where(flipped[:, None, None], mirrored, matrix), flipped
 

@@ -1,7 +1,7 @@
-"""Which box of a face the network's crop is cut round: rules by name, as scores depend on them.
+"""Crop rules: which box of a face the network's crop is made around, by name.
 
-About .2 points of NME lie in cropping alone, so records and reports name the rule. This module
-imports nothing heavy: the writer's processes start fast.
+Cropping alone changes the NME by about .2 points, so records and reports name the rule. This module
+has light imports only, so that the processes of the record writer start fast.
 """
 
 import dataclasses
@@ -11,29 +11,29 @@ from wing_tf.utils.did_you_mean import did_you_mean
 
 BOX_KINDS = (
     "landmark",  # the tight box of the landmarks
-    "dataset",  # the data set's own
-    "dataset_or_landmark",  # the former; the latter where there is none
-    "detector",  # a Haar cascade's, the best match of the landmarks
-    "awing_code",  # from the data set's own, as in Adaptive Wing's published code
-    "awing_code_widened",  # the same, made wider until it holds all true landmarks
+    "dataset",  # the data set's own box
+    "dataset_or_landmark",  # the data set's own box; the landmark box if there is none
+    "detector",  # the Haar cascade detection that fits the landmarks best
+    "awing_code",  # from the data set's own box, as in the published code of Adaptive Wing
+    "awing_code_widened",  # the same, widened until it contains all ground truth landmarks
 )
 
-
 DATASET_BOX_KINDS = ("dataset", "awing_code", "awing_code_widened")
+"""Kinds of boxes that require the data set's own box."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CropRule:
-    """How a face's crop is chosen.
+    """How the crop of a face is chosen.
 
     Attributes:
-        name: in records and reports.
-        box: one of `BOX_KINDS`: the box that records hold.
-        margin: the crop's side over the box's longer side that the rule's authors take; what
-            ``config.crop_margin=0`` becomes.
-        square: the crop is the square on the longer side; else the box itself, each side times the
-            margin, stretched to the network's square input.
-        reference: where it comes from.
+        name: Name in records and reports.
+        box: One of `BOX_KINDS`, the box that records contain.
+        margin: Side of the crop over the longer side of the box, as the authors of the rule have
+            it; the value of ``config.crop_margin=0``.
+        square: Whether the crop is the square on the longer side. Otherwise each side of the box
+            is multiplied by the margin, and the crop is stretched to the square network input.
+        reference: Source of the rule.
     """
 
     name: str
@@ -50,107 +50,64 @@ class CropRule:
 
     @property
     def uses_ground_truth(self) -> bool:
-        """Whether test crops are made to hold the true landmarks: scores are then too good."""
+        """Whether test crops are fitted to the ground truth, which makes scores too good."""
         return self.box == "awing_code_widened"
 
     def to_json(self) -> str:
-        """Returns the rule as one line, for a record."""
+        """Returns the rule as one line of JSON, for a record."""
         return json.dumps(dataclasses.asdict(self), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "CropRule":
-        """Reads what `to_json` has written. Raises ValueError if it is something else."""
+        """Returns the rule of a text of `to_json`. Raises ValueError if it is not valid."""
         try:
             return cls(**json.loads(text))
         except (json.JSONDecodeError, TypeError) as error:
-            raise ValueError(f"This is no crop rule: {text!r} ({error}).") from error
+            raise ValueError(f"{text!r} is not a valid crop rule ({error}).") from error
 
     def __str__(self) -> str:
         shape = "square" if self.square else "not square"
-        mark = ", WIDENED WITH THE TRUE LANDMARKS" if self.uses_ground_truth else ""
-        return f"{self.name} ({self.box} box x {self.margin:g}, {shape}{mark})"
+        warning = ", WIDENED WITH THE GROUND TRUTH" if self.uses_ground_truth else ""
+        return f"{self.name} ({self.box} box x {self.margin:g}, {shape}{warning})"
 
 
+_RULES = (  # name, box, margin, square, reference
+    ("landmark_box", "landmark", 1.0, True, "The tight landmark box."),
+    ("dataset_box", "dataset", 1.0, True, "The data set's own box."),
+    ("dataset_or_landmark_box", "dataset_or_landmark", 1.0, True,
+     "The data set's own box; the tight landmark box if there is none."),
+    ("detector_box", "detector", 1.0, True,
+     "OpenCV's frontal face cascade, corrected by its mean error."),
+    ("wing", "dataset", 1.0, True,
+     "Feng et al., Wing Loss, CVPR 2018: the box of the data set or of a detector."),
+    ("awing", "dataset", 1.0, True,
+     "Wang et al., Adaptive Wing Loss, ICCV 2019: square on the longer side."),
+    ("awing_wflw", "dataset", 1.1, True,
+     "Adaptive Wing Loss: WFLW's box, enlarged by a tenth in each dimension."),
+    ("awing_landmarks", "landmark", 1.0, True,
+     "Adaptive Wing Loss: 300-W's private set, and WFLW with ground truth boxes."),
+    ("awing_official", "awing_code", 1.0, True,
+     "Adaptive Wing's published code: the box padded by 5 %, side .64 (w + h)."),
+    ("awing_official_test", "awing_code_widened", 1.0, True,
+     "Adaptive Wing's published test crops: as awing_official, but widened if a ground truth "
+     "landmark is close to or beyond the edge. Not a fair protocol: for comparison only."),
+    ("smt", "landmark", 1.0, True, "SMT-Net: the tight landmark box."),
+    ("hrnet", "landmark", 1.25, True,
+     "HRNet and mmpose: the landmark box, longer side x 1.25."),
+    ("pipnet", "landmark", 1.1, False, "PIPNet: the landmark box x 1.1, stretched to a square."),
+    ("spiga", "landmark", 1.6, True, "SPIGA: the landmark box, longer side x 1.6."),
+    ("insightface", "landmark", 1.5, True,
+     "insightface's 2d106: the landmark box, longer side x 1.5."),
+)  # fmt: skip
 CROP_RULES: dict[str, CropRule] = {
-    rule.name: rule
-    for rule in (
-        CropRule(name="landmark_box", box="landmark", reference="The tight landmark box."),
-        CropRule(name="dataset_box", box="dataset", reference="The data set's own box."),
-        CropRule(
-            name="dataset_or_landmark_box",
-            box="dataset_or_landmark",
-            reference="The data set's own box, the tight landmark box where there is none.",
-        ),
-        CropRule(
-            name="detector_box",
-            box="detector",
-            reference="OpenCV's frontal-face cascade, its mean error taken off.",
-        ),
-        CropRule(
-            name="wing",
-            box="dataset",
-            reference="Feng et al., Wing Loss, CVPR 2018: the data set's or a detector's box.",
-        ),
-        CropRule(
-            name="awing",
-            box="dataset",
-            reference="Wang et al., Adaptive Wing Loss, ICCV 2019: square on the longer side.",
-        ),
-        CropRule(
-            name="awing_wflw",
-            box="dataset",
-            margin=1.1,
-            reference="The same: WFLW's box, a tenth larger in each dimension.",
-        ),
-        CropRule(
-            name="awing_landmarks",
-            box="landmark",
-            reference="The same: 300-W's private set, and WFLW with true boxes.",
-        ),
-        CropRule(
-            name="awing_official",
-            box="awing_code",
-            reference="Adaptive Wing's published code: the box padded by 5 %, side .64 (w + h).",
-        ),
-        CropRule(
-            name="awing_official_test",
-            box="awing_code_widened",
-            reference="Adaptive Wing's published test crops: the same, made wider where a true "
-            "landmark lies near or beyond the edge. Not a fair protocol: for comparison only.",
-        ),
-        CropRule(name="smt", box="landmark", reference="SMT-Net: the tight box."),
-        CropRule(
-            name="hrnet",
-            box="landmark",
-            margin=1.25,
-            reference="HRNet and mmpose: the landmark box, longer side x 1.25.",
-        ),
-        CropRule(
-            name="pipnet",
-            box="landmark",
-            margin=1.1,
-            square=False,
-            reference="PIPNet: the landmark box x 1.1, stretched to a square.",
-        ),
-        CropRule(
-            name="spiga",
-            box="landmark",
-            margin=1.6,
-            reference="SPIGA: the landmark box, longer side x 1.6.",
-        ),
-        CropRule(
-            name="insightface",
-            box="landmark",
-            margin=1.5,
-            reference="insightface's 2d106: the box, longer side x 1.5.",
-        ),
-    )
+    name: CropRule(name=name, box=box, margin=margin, square=square, reference=reference)
+    for name, box, margin, square, reference in _RULES
 }
 """The built-in rules, by name."""
 
 
 def get_crop_rule(name: str) -> CropRule:
-    """Returns a rule by name. Raises ValueError with the known ones if there is none."""
+    """Returns a rule by name. Raises ValueError with the known names if it is unknown."""
     if name in CROP_RULES:
         return CROP_RULES[name]
     hint = did_you_mean(name, CROP_RULES)

@@ -1,4 +1,4 @@
-"""Crops with heatmaps as targets, made on the device."""
+"""Augmented crops with heatmaps as targets, computed on the device."""
 
 from collections.abc import Sequence
 
@@ -10,28 +10,30 @@ from wing_tf.geometry import apply_affine
 
 
 class HeatmapAugmenter(Augmenter):
-    """An `Augmenter` whose targets are maps: one a landmark, and maybe one of the boundary.
+    """An `Augmenter` whose targets are one heatmap per landmark, and optionally a boundary map.
 
-    Landmarks that a face does not have, or that lie outside of the crop, have the weight 0; so has
-    the boundary of a face that a landmark of a curve is missing of.
+    Landmarks that are not annotated, or lie outside of the crop, have weight 0. So has the boundary
+    map of a face if a landmark of one of its curves is not annotated.
 
     Args:
-        scheme: as of `Augmenter`.
-        codec: how the maps are drawn.
-        boundary_sigma: of the boundary map, in heatmap pixels; 0: no such map. Batches then need
-            ``curve_samples_square_px`` (`wing_tf.data.read.training_batches`).
-        sigma_steps: what each stack's maps' sigma differs by; of one, all have the same maps.
-        with_positions: also return where the landmarks are.
-        **options: as of `Augmenter`.
+        scheme: See `Augmenter`.
+        codec: Codec that encodes the heatmaps.
+        boundary_sigma: Standard deviation of the boundary map in heatmap pixels; 0 for no boundary
+            map. Batches then need ``curve_samples_square_px``
+            (`wing_tf.data.read.training_batches`).
+        sigma_steps: Offset of the sigma of each stack's heatmaps. With a single offset, all stacks
+            share their targets.
+        with_positions: Whether to return the positions of the landmarks, too.
+        **options: See `Augmenter`.
 
     Call arguments:
-        faces: as of `Augmenter`; maybe ``sigma``, a scalar, in place of the codec's.
+        faces: See `Augmenter`; optionally with ``sigma``, a scalar that replaces the codec's.
 
     Returns, when called:
-        Images float32 [B, side, side, 3], 0..255; targets; weights float32 [B, K] or [B, K + 1].
-        Targets are maps float32 [B, h, w, K] or [B, h, w, K + 1]; a list of them where stacks
-        differ; and with ``with_positions`` a dictionary of those ``maps`` and of ``positions``
-        float32 [B, K, 2], heatmap pixels, 0 where a landmark's weight is.
+        Images, float32 [B, side, side, 3] in 0..255; targets; and weights, float32 [B, K] or
+        [B, K + 1]. Targets are heatmaps, float32 [B, h, w, K] or [B, h, w, K + 1], or a list of
+        them with several ``sigma_steps``. With ``with_positions``, they are a dictionary of these
+        ``maps`` and of ``positions``, float32 [B, K, 2] in heatmap pixels, 0 where the weight is 0.
     """
 
     def __init__(
@@ -51,15 +53,15 @@ class HeatmapAugmenter(Augmenter):
         self.with_positions = with_positions
 
     def crop(self, faces, to_crop, flipped):
-        """Returns what `__call__` returns, for maps and flips as from `augment_matrices`."""
+        """Returns the outputs of `__call__` for given matrices and flips of `augment_matrices`."""
         image, landmarks, weights = super().crop(faces, to_crop, flipped)
         sigma = faces.get("sigma", self.codec.sigma)
         sigmas = [sigma + step for step in self.sigma_steps]
         encoded = [self.codec.encode(landmarks, weights, sigma) for sigma in sigmas]
-        drawn, weights = [maps for maps, _ in encoded], encoded[0][1]
+        stacks, weights = [maps for maps, _ in encoded], encoded[0][1]
         positions = ops.where(weights[..., None] > 0, self.codec.to_heatmap(landmarks), 0.0)
         if self.boundary_sigma:
-            # A flip maps the set of curves onto itself: nothing to swap.
+            # A flip maps the set of curves to itself, so they are not permuted.
             samples = apply_affine(to_crop, faces["curve_samples_square_px"], xp=ops)
             boundary, present = boundary_map(
                 self.codec.to_heatmap(samples),
@@ -68,9 +70,9 @@ class HeatmapAugmenter(Augmenter):
             )
             if "face_weight" in faces:
                 present = present * faces["face_weight"][:, None]
-            drawn = [ops.concatenate([maps, boundary], axis=-1) for maps in drawn]
+            stacks = [ops.concatenate([maps, boundary], axis=-1) for maps in stacks]
             weights = ops.concatenate([weights, present], axis=-1)
-        targets = drawn if len(drawn) > 1 else drawn[0]
+        targets = stacks if len(stacks) > 1 else stacks[0]
         if self.with_positions:
             targets = {"maps": targets, "positions": positions}
         return image, targets, weights

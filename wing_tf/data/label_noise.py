@@ -1,4 +1,4 @@
-"""Wrong annotations on purpose: how well a loss bears them."""
+"""Label noise: annotations that are displaced on purpose, to test the robustness of a loss."""
 
 import math
 
@@ -8,19 +8,20 @@ from wing_tf.landmarks import LandmarkScheme
 
 
 class LabelNoise:
-    """Moves some landmarks of each face, always the same ones to the same places.
+    """Displaces some landmarks of each face.
 
-    A function of the face's key and the seed: noise in the data set, not augmentation, which would
-    draw anew each time a face is shown.
+    The displacements are a function of the face's key and the seed. They are noise of the data set
+    and the same in every epoch, unlike augmentation.
 
     Args:
-        scheme: whose default normalizer gives the distance.
-        fraction: how many landmarks are moved, 0 to 1 (each by chance); the paper's P.
-        distance: how far, as a share of the normalizer's distance, in a random direction; its S.
-        seed: of the noise.
+        scheme: Landmark scheme, whose default normalizer is the unit of ``distance``.
+        fraction: Probability of displacing a landmark; the paper's P.
+        distance: Length of the displacement as a fraction of the normalizer's distance, in a random
+            direction; the paper's S.
+        seed: Seed of the noise.
 
     Raises:
-        ValueError: if the scheme's default normalizer is no distance between landmarks.
+        ValueError: If the scheme's default normalizer is not a distance between landmarks.
 
     Reference:
         Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, section 10.4.2 and table 11.
@@ -29,26 +30,26 @@ class LabelNoise:
     def __init__(self, scheme: LandmarkScheme, *, fraction: float, distance: float, seed: int = 0):
         if scheme.default_normalizer not in scheme.normalizers:
             raise ValueError(
-                f"Label noise is a share of a distance between landmarks; {scheme.name} is "
-                f"normalized by {scheme.default_normalizer}."
+                "Label noise is a fraction of a distance between landmarks, but the default "
+                f"normalizer of {scheme.name} is {scheme.default_normalizer!r}."
             )
         self.scheme, self.fraction, self.distance, self.seed = scheme, fraction, distance, seed
 
     def __call__(self, face: dict) -> dict:
-        """Returns a face of `wing_tf.data.read.parse_face` with moved landmarks.
+        """Returns a face of `wing_tf.data.read.parse_face` with displaced landmarks.
 
-        A face that misses a landmark which the distance is measured from stays as it is.
+        A face stays as it is if a landmark of the normalizer's distance is not annotated.
         """
         landmarks, present = face["landmarks_square_px"], face["visibility"] > 0
         groups = [list(g) for g in self.scheme.normalizers[self.scheme.default_normalizer]]
         left, right = (tf.reduce_mean(tf.gather(landmarks, g), axis=0) for g in groups)
-        measured = tf.reduce_all(tf.gather(present, groups[0] + groups[1]))
-        reach = tf.where(measured, self.distance * tf.norm(left - right), 0.0)
-        number = tf.strings.to_hash_bucket_fast(face["key"], 2**31 - 1)
+        measurable = tf.reduce_all(tf.gather(present, groups[0] + groups[1]))
+        length = tf.where(measurable, self.distance * tf.norm(left - right), 0.0)
+        key_hash = tf.strings.to_hash_bucket_fast(face["key"], 2**31 - 1)
         draws = tf.random.stateless_uniform(
-            [self.scheme.num_landmarks, 2], tf.stack([tf.constant(self.seed, tf.int64), number])
+            [self.scheme.num_landmarks, 2], tf.stack([tf.constant(self.seed, tf.int64), key_hash])
         )
         angle = 2 * math.pi * draws[:, 1]
-        shift = reach * tf.stack([tf.cos(angle), tf.sin(angle)], axis=-1)
+        shift = length * tf.stack([tf.cos(angle), tf.sin(angle)], axis=-1)
         moved = (draws[:, 0] < self.fraction) & present
         return {**face, "landmarks_square_px": landmarks + tf.where(moved[:, None], shift, 0.0)}

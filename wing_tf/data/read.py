@@ -1,4 +1,4 @@
-"""Record shards to datasets of faces and of uint8 batches."""
+"""Datasets of single faces and of uint8 training batches, read from records."""
 
 from collections.abc import Callable
 
@@ -12,15 +12,15 @@ from wing_tf.geometry import shrink_ratio
 
 
 def decode_ratio(side: int, context: float, margin: float, input_size: int) -> int:
-    """Returns by how much squares may be shrunk on decoding before the network would lose detail.
+    """Returns the largest ratio to decode squares at that keeps all details the network can use.
 
     See `wing_tf.geometry.shrink_ratio`.
 
     Args:
-        side: of the stored square.
-        context: the square's side over the face box's longer side.
-        margin: the network crop's side over the face box's longer side.
-        input_size: the network input's side.
+        side: Side of the stored square in pixels.
+        context: Side of the square over the longer side of the face box.
+        margin: Side of the network's crop over the longer side of the face box.
+        input_size: Side of the network input in pixels.
 
     Example:
         >>> decode_ratio(256, 2.0, 1.15, 64)
@@ -37,22 +37,22 @@ def parse_face(
     image: bool = True,
     details: bool = False,
 ):
-    """Parses one record and decodes its image, at 1 / ``ratio`` of its size.
+    """Parses one record, and decodes its image at 1 / ``ratio`` of its size.
 
     Args:
-        record: a scalar string.
-        records: what the record belongs to.
+        record: Scalar string.
+        records: The record set that contains the record.
         ratio: 1, 2, 4 or 8.
-        image: decode the image too.
-        details: also what only judging needs.
+        image: Whether to decode the image.
+        details: Whether to return features that only evaluation needs.
 
     Returns:
-        A dict of ``image`` uint8 [side, side, 3], ``landmarks_square_px`` float32 [K, 2] (0 where
-        missing), ``visibility`` int32 [K], ``box_square_px`` float32 [4], ``square_to_source``
-        float32 [2, 3], ``key`` string. The square's frame is that of the shrunk image. With
-        ``details`` also ``dataset_box_square_px`` float32 [4] (NaN where there is none),
-        ``angles_deg`` float32 [3] (likewise), and strings ``image``, ``split`` and
-        ``attributes`` (joined by commas).
+        Dictionary of ``image`` uint8 [side, side, 3], ``landmarks_square_px`` float32 [K, 2] (0
+        where not annotated), ``visibility`` int32 [K], ``box_square_px`` float32 [4],
+        ``square_to_source`` float32 [2, 3] and ``key`` string. Square pixels are those of the
+        decoded image. With ``details`` also ``dataset_box_square_px`` float32 [4] and
+        ``angles_deg`` float32 [3] (both NaN if unknown), and the strings ``source_image``,
+        ``split`` and ``attributes`` (joined by commas).
     """
     count = records.scheme.num_landmarks
     features = {
@@ -79,7 +79,7 @@ def parse_face(
     landmarks = tf.where(tf.math.is_finite(landmarks), landmarks, 0.0)
     matrix = example[schema.SQUARE_TO_SOURCE]
     if ratio != 1:
-        # (x + .5) / ratio - .5 on the way down; the map to the source takes it back up.
+        # Square pixels become (x + .5) / ratio - .5; the matrix to the source image inverts that.
         landmarks = (landmarks + 0.5) / ratio - 0.5
         linear = matrix[:, :2]
         shift = matrix[:, 2] + tf.reduce_sum(linear, axis=1) * (0.5 * ratio - 0.5)
@@ -92,17 +92,13 @@ def parse_face(
         "key": example[schema.KEY],
     }
     if details:
-        # Before crop rules were recorded, the one box was the data set's, or the landmarks'.
+        # In records without a crop rule, the only box is the data set's own, or the landmarks'.
         old = tf.equal(example[schema.CROP_RULE], "")
-        own = tf.where(old, example[schema.BOX], example[schema.DATASET_BOX])
-        face |= {
-            "dataset_box_square_px": (own + 0.5) / ratio - 0.5,
-            "angles_deg": example[schema.ANGLES],
-            **{
-                name: example[name]
-                for name in (schema.SOURCE_IMAGE, schema.SPLIT, schema.ATTRIBUTES)
-            },
-        }
+        dataset_box = tf.where(old, example[schema.BOX], example[schema.DATASET_BOX])
+        face["dataset_box_square_px"] = (dataset_box + 0.5) / ratio - 0.5
+        face["angles_deg"] = example[schema.ANGLES]
+        for name in (schema.SOURCE_IMAGE, schema.SPLIT, schema.ATTRIBUTES):
+            face[name] = example[name]
     if image:
         side = records.side // ratio
         image = tf.io.decode_jpeg(example[schema.IMAGE], channels=3, ratio=ratio)
@@ -113,7 +109,7 @@ def parse_face(
 def read_faces(
     records: RecordSet, ratio: int = 1, *, image: bool = True, details: bool = False
 ) -> tf.data.Dataset:
-    """Returns all faces once, in a fixed order, unbatched; see `parse_face`."""
+    """Returns a dataset of all faces, unbatched and in a fixed order; see `parse_face`."""
     files = tf.data.Dataset.from_tensor_slices(list(records.files))
     dataset = _interleave(files, len(records.files))
     return dataset.map(
@@ -124,10 +120,10 @@ def read_faces(
 
 
 def read_landmarks(records: RecordSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns what is known of all faces without their images.
+    """Returns the annotations of all faces, without their images.
 
     Returns:
-        Landmarks float64 [N, K, 2] in pixels of the squares, visibilities [N, K], boxes [N, 4].
+        Landmarks float64 [N, K, 2] in square pixels, visibilities [N, K] and boxes [N, 4].
     """
     faces = list(read_faces(records, image=False).as_numpy_iterator())
     names = ("landmarks_square_px", "visibility", "box_square_px")
@@ -149,37 +145,36 @@ def training_batches(
     curves: Curves = (),
     label_noise: Callable[[dict], dict] | None = None,
 ) -> tf.data.Dataset:
-    """Returns an endless stream of shuffled batches, each face with its own random numbers.
+    """Returns an endless dataset of shuffled batches in which each face has its random numbers.
 
-    The order of epoch e is a function of (seed, e), and the numbers of a batch's faces are a
-    function of (seed, batch size, running number of the batch in the stream): a stream begun at
-    ``first_epoch`` goes on exactly as one that has come there, at any parallelism, and replicas
-    that share a batch get different numbers. What an epoch holds beyond its last whole batch is
-    left out (other faces each time).
+    The order of an epoch is a function of the seed and the number of the epoch. The random numbers
+    of a batch are a function of the seed, the batch size and the number of the batch. A dataset
+    that starts at ``first_epoch`` therefore equals the continuation of one that started earlier, at
+    any parallelism. Each epoch drops the faces beyond its last complete batch, different ones each
+    time.
 
     Args:
-        records: what is read.
-        batch_size: over all replicas; at most the number of faces.
-        num_draws: how many uniform numbers in [0, 1) each sample gets.
-        seed: of order and numbers.
-        ratio: see `parse_face`.
-        first_epoch: where to begin, in passes over the records.
-        cache: decode all faces once and keep them in memory; else they are read and decoded again
-            in each epoch.
-        shuffle_buffer: without ``cache``: how many records are shuffled at a time.
-        sampling_weights: maps faces (`parse_face`'s dict, batched; the images may be missing) to
-            how often each is to be shown, relative to the mean, float [B]; all alike if None. Faces
-            are repeated before shuffling, as often as the integer part says, once more by a coin
-            for the rest. An epoch stays as long as without. With ``cache`` the mean over epochs is
-            exact; else but for some hundredths, by which an epoch of chance is too long.
-        curves: of a scheme: points on them are computed once a face, or once an epoch without
-            ``cache``.
-        label_noise: changes each face before anything is made of it; see
-            `wing_tf.data.label_noise.LabelNoise`.
+        records: The records to read.
+        batch_size: Batch size over all replicas; at most the number of faces.
+        num_draws: Number of random numbers per face, uniform in [0, 1).
+        seed: Seed of the order and the random numbers.
+        ratio: See `parse_face`.
+        first_epoch: Number of the epoch to start with.
+        cache: Whether to decode all faces once and keep them in memory. Otherwise, they are read
+            and decoded again in each epoch.
+        shuffle_buffer: Number of records that are shuffled at a time without ``cache``.
+        sampling_weights: Maps batched faces (see `parse_face`; maybe without images) to float [B],
+            how often each is sampled relative to the mean; all alike if None. A face is repeated
+            as often as the integer part says, and with the probability of the fraction once more,
+            before shuffling. The length of an epoch is unchanged. The expected frequencies are
+            exact with ``cache``, and deviate by some hundredths without.
+        curves: Boundary curves of a scheme, on which points are sampled once per face, or once per
+            epoch without ``cache``.
+        label_noise: Changes each face before all else; see `wing_tf.data.label_noise.LabelNoise`.
 
     Returns:
-        Batches of `parse_face`'s dict without ``key``, plus ``draws`` float32 [B, num_draws], and
-        with ``curves`` ``curve_samples_square_px`` float32 [B, S, 2]
+        Batches of the dictionaries of `parse_face`, without ``key`` and with ``draws`` float32
+        [B, num_draws]; with ``curves`` also ``curve_samples_square_px`` float32 [B, S, 2]
         (`wing_tf.codecs.sample_curves`).
     """
     order_seed, draw_seed = np.random.SeedSequence(seed).generate_state(2).astype(np.int64) // 2
@@ -188,7 +183,8 @@ def training_batches(
     def finish(face):
         if label_noise is not None:
             face = label_noise(face)
-        return _with_curves(_without_key(face), curves)
+        face = {name: value for name, value in face.items() if name != "key"}
+        return face | _curve_samples(face, curves) if curves else face
 
     if cache:
         epoch_batches, load = _from_memory(records, ratio, batch_size, sampling_weights, finish)
@@ -211,22 +207,22 @@ def training_batches(
 
 
 def _repeat(values, times, seed):
-    """Repeats [N] values ``times`` [N] each, fractions by a coin; once each if that is None."""
+    """Repeats [N] values ``times`` [N] each, rounding fractions at random; once each if None."""
     if times is None:
         return values
-    coins = tf.random.stateless_uniform(tf.shape(times), seed)
-    return tf.repeat(values, tf.cast(tf.floor(times + coins), tf.int32))
+    thresholds = tf.random.stateless_uniform(tf.shape(times), seed)
+    return tf.repeat(values, tf.cast(tf.floor(times + thresholds), tf.int32))
 
 
 def _from_memory(records: RecordSet, ratio: int, batch_size: int, sampling_weights, finish):
-    """Returns an epoch's batches of face numbers, and how such a batch is taken from memory."""
+    """Returns a function for an epoch's batches of face indices, and one that loads a batch."""
     faces = read_faces(records, ratio).map(finish)
     arrays = faces.batch(records.num_faces).get_single_element()
     used = records.num_faces // batch_size * batch_size
     times = None
     if sampling_weights is not None:
         times = sampling_weights(arrays)
-        times = times / tf.reduce_min(times)  # at least once: enough for an epoch
+        times = times / tf.reduce_min(times)  # At least once each, which is enough for an epoch.
 
     def epoch_batches(seed):
         faces = _repeat(tf.range(records.num_faces), times, seed - [1, 0])
@@ -239,8 +235,8 @@ def _from_memory(records: RecordSet, ratio: int, batch_size: int, sampling_weigh
 def _from_files(
     records: RecordSet, ratio: int, batch_size: int, sampling_weights, finish, buffer: int
 ):
-    """Returns an epoch's batches of records, shards and records shuffled, and how to decode one."""
-    # Dataset.shuffle takes no seed that depends on the epoch's number: it is done here by chunks.
+    """Returns a function for an epoch's batches of records, and one that decodes a batch."""
+    # `Dataset.shuffle` accepts no seed that depends on the epoch, so chunks are shuffled here.
     shuffle = tf.random.experimental.stateless_shuffle
 
     def times(chunk):
@@ -262,7 +258,7 @@ def _from_files(
         def shuffled(i, chunk):
             return shuffle(_repeat(chunk, times(chunk), seed - [1 + i, 0]), seed + [1 + i, 0])
 
-        # Repeated, as chance may leave too few for an epoch.
+        # The random rounding may leave too few faces for an epoch, so the dataset is repeated.
         faces = chunks.map(shuffled).unbatch().repeat()
         return faces.batch(batch_size, drop_remainder=True)
 
@@ -271,31 +267,21 @@ def _from_files(
 
     traced = tf.function(load_one).get_concrete_function(tf.TensorSpec((), tf.string))
     signature = tf.nest.map_structure(tf.type_spec_from_value, traced.structured_outputs)
-
-    def load(batch):
-        return tf.map_fn(load_one, batch, fn_output_signature=signature)
-
-    return epoch_batches, load
+    return epoch_batches, lambda batch: tf.map_fn(load_one, batch, fn_output_signature=signature)
 
 
-def _without_key(face: dict) -> dict:
-    return {name: value for name, value in face.items() if name != "key"}
-
-
-def _with_curves(face: dict, curves: Curves) -> dict:
-    if not curves:
-        return face
+def _curve_samples(face: dict, curves: Curves) -> dict:
     samples = tf.numpy_function(
         lambda landmarks, visibility: sample_curves(landmarks, visibility, curves),
         [face["landmarks_square_px"], face["visibility"]],
         tf.float32,
     )
     samples = tf.ensure_shape(samples, (len(curves) * SAMPLES_PER_CURVE, 2))
-    return face | {"curve_samples_square_px": samples}
+    return {"curve_samples_square_px": samples}
 
 
 def _interleave(files: tf.data.Dataset, num_files: int) -> tf.data.Dataset:
-    """Reads record files side by side, in an order that depends on the files only."""
+    """Returns the records of several files, interleaved in an order that depends on them only."""
     return files.interleave(
         lambda file: tf.data.TFRecordDataset(file, buffer_size=1 << 20),
         cycle_length=min(num_files, 16),

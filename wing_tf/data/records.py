@@ -1,4 +1,4 @@
-"""Record files: which there are, whether they are whole, and what they hold."""
+"""Record files: finding them, checking their integrity and describing their content."""
 
 import collections
 import dataclasses
@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -17,24 +18,26 @@ from wing_tf.data.crop_rules import CropRule
 from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_json
 
 UNKNOWN_CROP_RULE = CropRule(name="not recorded", box="dataset_or_landmark")
-"""Of records that were written before they named their crop rule."""
+"""Crop rule of records that do not name theirs."""
 
 _SHARD = re.compile(r"(?P<split>\w+)-\d{5}-of-(?P<count>\d{5})\.tfrecord")
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordSet:
-    """Record files that fit together: found, whole, of one scheme and one square side.
+    """Complete record files of one landmark scheme and one size of squares.
 
     Attributes:
-        files: the shards, sorted.
-        num_faces: how many records they hold.
-        scheme: the scheme.
-        side: of the stored squares in pixels.
-        context: the squares' side over the face boxes' longer side (the largest among the files).
-        crop_rules: of the boxes, one unless record sets of several were put together; all square,
-            or none. `UNKNOWN_CROP_RULE` for records that don't say.
-        sources: how many faces are of each data set, by name.
+        files: Sorted paths of the shards.
+        num_faces: Number of records.
+        scheme: Landmark scheme.
+        side: Side of the stored squares in pixels.
+        context: Side of the squares over the longer side of the face boxes, the largest of all
+            files.
+        crop_rules: Crop rules of the boxes: one, unless record sets of different rules were
+            combined; either all are square or none is. `UNKNOWN_CROP_RULE` for records that do not
+            name theirs.
+        sources: Number of faces of each data set, by name.
     """
 
     files: tuple[str, ...]
@@ -47,33 +50,33 @@ class RecordSet:
 
     @property
     def square(self) -> bool:
-        """Whether networks' crops are squares."""
+        """Whether the crop rules are square."""
         return self.crop_rules[0].square
 
     @property
     def margin(self) -> float:
-        """The crop rule's margin. Raises ValueError if there are several."""
-        margins = {crop.margin for crop in self.crop_rules}
+        """The margin of the crop rule. Raises ValueError if there are several margins."""
+        margins = {rule.margin for rule in self.crop_rules}
         if len(margins) > 1 or UNKNOWN_CROP_RULE in self.crop_rules:
             raise ValueError(
-                "The records' crop rules name no one margin: "
+                "The crop rules of the records do not define a single margin: "
                 f"{'; '.join(map(str, self.crop_rules))}. Set config.crop_margin."
             )
         return margins.pop()
 
 
 def find_shards(patterns: str | Sequence[str], split: str | None = None) -> list[str]:
-    """Returns the record files that paths name.
+    """Finds record files.
 
     Args:
-        patterns: globs, files or folders; a comma separates several in one string.
-        split: for folders, which split's shards are meant; all if None.
+        patterns: Globs, files or folders; one string may contain several, separated by commas.
+        split: Split of which a folder's shards are returned; all splits if None.
 
     Returns:
         Sorted paths.
 
     Raises:
-        ValueError: if one of them names no file, or if a folder lacks one of a split's shards.
+        ValueError: If a pattern matches no file, or if a folder lacks a shard of a split.
     """
     if isinstance(patterns, str | os.PathLike):
         patterns = [p.strip() for p in os.fspath(patterns).split(",") if p.strip()]
@@ -93,7 +96,7 @@ def find_shards(patterns: str | Sequence[str], split: str | None = None) -> list
 
 
 def _in_folder(folder: pathlib.Path, split: str | None) -> list[str]:
-    """Returns a folder's shards of one split, or of all. Raises ValueError if any is missing."""
+    """Returns a folder's shards of one split, or of all. Raises ValueError if one is missing."""
     splits: dict[str, dict[str, int]] = {}
     for path in folder.iterdir():
         if match := _SHARD.fullmatch(path.name):
@@ -108,25 +111,33 @@ def _in_folder(folder: pathlib.Path, split: str | None) -> list[str]:
     for name, shards in chosen.items():
         if {len(shards)} != set(shards.values()):
             raise ValueError(
-                f"{folder} holds {len(shards)} files of the split {name!r}, whose names say "
+                f"{folder} contains {len(shards)} files of the split {name!r}, whose names say "
                 f"{' and '.join(map(str, sorted(set(shards.values()))))}. Write the records again."
             )
     return [path for shards in chosen.values() for path in shards]
 
 
+class _Header(NamedTuple):
+    """What the first record of a file says about all of them."""
+
+    scheme: str
+    side: int
+    context: float
+    crop_rule: CropRule
+    source: str
+
+
 def open_records(files: Sequence[str]) -> RecordSet:
-    """Checks record files from the first to the last byte and says what they hold.
+    """Reads record files completely to check them, and describes their content.
 
     Args:
-        files: paths, as from `find_shards`.
+        files: Paths, as from `find_shards`.
 
     Raises:
-        ValueError: if a file is truncated, damaged or not made by this package, or if the files
-            differ in scheme, in square side or in whether crops are square.
+        ValueError: If a file is truncated, damaged or not written by this package, or if the files
+            differ in scheme, in the side of the squares or in whether crops are square.
     """
-    context = 1.0
-    found: dict[tuple[str, int, bool], str] = {}
-    crops: dict[CropRule, None] = {}
+    headers: dict[str, _Header] = {}
     sources: collections.Counter[str] = collections.Counter()
     for file in files:
         dataset = tf.data.TFRecordDataset(file, buffer_size=1 << 20)
@@ -139,40 +150,35 @@ def open_records(files: Sequence[str]) -> RecordSet:
                 "Write it again with `wing-tfrecords write`."
             ) from None
         if first is not None:
-            facts = _identify(file, first)
-            context = max(context, facts.context)
-            found.setdefault((facts.scheme, facts.side, facts.crop.square), file)
-            crops.setdefault(facts.crop)
-            sources[facts.source] += count
-    if not found:
-        raise ValueError(f"The record files hold no face: {', '.join(files[:3])}.")
-    if len(found) > 1:
+            headers[file] = _read_header(file, first)
+            sources[headers[file].source] += count
+    if not headers:
+        raise ValueError(f"The record files contain no face: {', '.join(files[:3])}.")
+    kinds: dict[tuple[str, int, bool], str] = {}
+    for file, header in headers.items():
+        kinds.setdefault((header.scheme, header.side, header.crop_rule.square), file)
+    if len(kinds) > 1:
         listing = "; ".join(
             f"{file}: {name}, side {side}{'' if square else ', crops not square'}"
-            for (name, side, square), file in found.items()
+            for (name, side, square), file in kinds.items()
         )
         raise ValueError(
-            "Record sets must share one scheme and one square side, and all crops be square or "
-            f"none. {listing}."
+            "All records must have the same scheme and the same side of the squares, and either "
+            f"all crops are square or none is. Found: {listing}."
         )
-    ((name, side, _),) = found
+    ((name, side, _),) = kinds
     return RecordSet(
-        tuple(files), sources.total(), get_scheme(name), side, context, tuple(crops), dict(sources)
+        files=tuple(files),
+        num_faces=sources.total(),
+        scheme=get_scheme(name),
+        side=side,
+        context=max(1.0, *(header.context for header in headers.values())),
+        crop_rules=tuple(dict.fromkeys(header.crop_rule for header in headers.values())),
+        sources=dict(sources),
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Facts:
-    """What a file's first record says of all of them."""
-
-    scheme: str
-    side: int
-    context: float
-    crop: CropRule
-    source: str
-
-
-def _identify(file: str, record: bytes) -> _Facts:
+def _read_header(file: str, record: bytes) -> _Header:
     try:
         feature = tf.train.Example.FromString(record).features.feature
 
@@ -180,21 +186,23 @@ def _identify(file: str, record: bytes) -> _Facts:
             return feature[key].bytes_list.value[0].decode() if key in feature else default
 
         name = feature[schema.SCHEME].bytes_list.value[0].decode()
-        definition = text(schema.SCHEME_JSON)
-        crop = text(schema.CROP_RULE)
-        crop_rule = CropRule.from_json(crop) if crop else UNKNOWN_CROP_RULE
+        definition, rule = text(schema.SCHEME_JSON), text(schema.CROP_RULE)
+        crop_rule = CropRule.from_json(rule) if rule else UNKNOWN_CROP_RULE
         side = feature[schema.SIDE].int64_list.value[0]
         x0, y0, x1, y1 = feature[schema.BOX].float_list.value
         context = side / max(x1 - x0, y1 - y0)
         count = len(feature[schema.VISIBILITY].int64_list.value)
     except (DecodeError, ArithmeticError, LookupError, ValueError) as error:
         raise ValueError(
-            f"{file} holds records that `wing-tfrecords` has not written ({error})."
+            f"{file} contains records that `wing-tfrecords` has not written ({error})."
         ) from None
-    try:  # a scheme of one's own may clash with another one: that is no fault of the records
+    try:  # A custom scheme may contradict another one of the same name: not an error of the file.
         scheme = scheme_from_json(definition) if definition else get_scheme(name)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     if count != scheme.num_landmarks:
-        raise ValueError(f"{file} holds {count} landmarks of {name}.")
-    return _Facts(name, side, context, crop_rule, text(schema.SOURCE, "not recorded"))
+        raise ValueError(
+            f"{file} contains {count} landmarks per face; the scheme {name} has "
+            f"{scheme.num_landmarks}."
+        )
+    return _Header(name, side, context, crop_rule, text(schema.SOURCE, "not recorded"))

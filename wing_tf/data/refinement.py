@@ -1,4 +1,4 @@
-"""Training crops of a second stage: cut by the first stage's landmarks, then varied."""
+"""Augmented training crops of a second stage, aligned by the landmarks of a first stage."""
 
 from collections.abc import Callable
 
@@ -11,14 +11,14 @@ from wing_tf.geometry import align_to, apply_affine, invert
 
 
 class FirstStage:
-    """A trained first network and how its crops are cut for the training of a second one.
+    """A trained first-stage network, applied to augmented crops of its own.
 
     Args:
-        network: images to landmarks [B, K, 2] in their pixels.
-        augmenter: of its crops.
-        shrink_ratio: by how much squares are shrunk before the crop is sampled; see
+        network: Maps images to landmarks [B, K, 2] in pixels of these images.
+        augmenter: Augmenter of the network's crops.
+        shrink_ratio: Factor by which squares are shrunk before they are cropped; see
             `wing_tf.geometry.shrink_ratio`.
-        jit_compile: compile the cutting with XLA; the network's own calls are as they are.
+        jit_compile: Whether to compile the cropping with XLA. The network is called as it is.
     """
 
     def __init__(
@@ -30,15 +30,16 @@ class FirstStage:
         jit_compile: bool = False,
     ):
         self.network, self.augmenter, self.shrink_ratio = network, augmenter, shrink_ratio
-        self._run = tf.function(self._cut, jit_compile=True) if jit_compile else self._cut
+        self._run = tf.function(self._crop, jit_compile=True) if jit_compile else self._crop
 
     def __call__(self, faces):
         """Returns the network's landmarks [B, K, 2] in pixels of the faces' squares."""
         crops, to_crop, flipped = self._run(faces)
         landmarks = ops.cast(self.network(crops), "float32")
-        return self._in_square(self.augmenter.restore_landmarks(landmarks, to_crop, flipped))
+        landmarks = self.augmenter.restore_landmarks(landmarks, to_crop, flipped)
+        return (landmarks + 0.5) * self.shrink_ratio - 0.5
 
-    def _cut(self, faces):
+    def _crop(self, faces):
         image = faces["image"]
         if self.shrink_ratio > 1:
             image = ops.cast(image, "float32")
@@ -46,37 +47,35 @@ class FirstStage:
         shrunk = {
             **faces,
             "image": image,
-            "box_square_px": self._in_shrunk(faces["box_square_px"]),
-            "landmarks_square_px": self._in_shrunk(faces["landmarks_square_px"]),
+            "box_square_px": self._to_shrunk(faces["box_square_px"]),
+            "landmarks_square_px": self._to_shrunk(faces["landmarks_square_px"]),
             "draws": faces["draws"][:, : Augmenter.num_draws],
         }
         to_crop, flipped = self.augmenter.crop_matrices(shrunk["box_square_px"], shrunk["draws"])
         crops, _, _ = self.augmenter.crop(shrunk, to_crop, flipped)
         return crops, to_crop, flipped
 
-    def _in_shrunk(self, points):
+    def _to_shrunk(self, points):
         return (points + 0.5) / self.shrink_ratio - 0.5
-
-    def _in_square(self, points):
-        return (points + 0.5) * self.shrink_ratio - 0.5
 
 
 class RefinementAugmenter:
-    """Turns a batch of squares into the inputs and targets of a second stage.
+    """Maps a batch of stored squares to inputs and targets of a second stage.
 
-    The first network locates the landmarks in a crop of its own, with its own augmentation (so
-    that its errors are those of boxes and rotations as they will come). The similarity from them to
-    the reference shape is composed with the second stage's augmentation, and the square is sampled
-    once.
+    The first stage locates the landmarks in a crop with its own augmentation, so that it errs as it
+    will with inexact boxes and rotated faces. The similarity from its landmarks to the reference
+    shape is composed with the second stage's augmentation, and the square is sampled once.
 
     Args:
-        augmenter: the second stage's; its margin counts where the first stage fails.
+        augmenter: Augmenter of the second stage; its margin is used where the first stage fails.
         reference_shape: [K, 2], in pixels of the second stage's crop.
-        first_stage: squares to landmarks; None simulates it by the ground truth with
+        first_stage: Maps squares to landmarks. If None, it is simulated by the ground truth with
             ``simulated_error``.
-        simulated_error: standard deviation of each coordinate, as a share of the box's longer side.
-        correction: the second stage is a correction: it gets the first stage's landmarks too.
-        jit_compile: compile with XLA, all but the first stage.
+        simulated_error: Standard deviation of each coordinate, as a fraction of the longer side of
+            the box.
+        correction: Whether the second stage predicts a correction, for which it gets the landmarks
+            of the first stage, too.
+        jit_compile: Whether to compile all but the first stage with XLA.
     """
 
     num_draws = 2 * Augmenter.num_draws
@@ -100,12 +99,12 @@ class RefinementAugmenter:
         """Augments a batch.
 
         Args:
-            faces: as for `Augmenter`, with twice as many draws.
+            faces: See `Augmenter`; with twice as many draws.
 
         Returns:
-            Images float32 [B, side, side, 3], 0..255, of a correction together with the first
-            stage's landmarks [B, K, 2] in their pixels; landmarks float32 [B, K, 2] in their
-            pixels; weights float32 [B, K] as of `Augmenter`.
+            Images, float32 [B, side, side, 3] in 0..255, and with ``correction`` a tuple of these
+            and the landmarks [B, K, 2] of the first stage; landmarks, float32 [B, K, 2]; and
+            weights, float32 [B, K], as of `Augmenter`. All landmarks are in pixels of the images.
         """
         return self._run(faces, None if self.first_stage is None else self.first_stage(faces))
 
@@ -113,9 +112,9 @@ class RefinementAugmenter:
         plain = self.augmenter.plain_matrices(faces["box_square_px"])
         if rough is None:
             present = faces["visibility"] > 0
-            rough, weights = self._perturbed_truth(faces), ops.cast(present, "float32")
+            rough, weights = self._perturbed_ground_truth(faces), ops.cast(present, "float32")
             to_second, aligned = self._align(rough, plain, weights)
-            # A missing point stands as in the reference.
+            # Landmarks that are not annotated are those of the reference shape.
             aligned = ops.where(present[..., None], aligned, self._reference())
         else:
             to_second, aligned = self._align(rough, plain)
@@ -133,17 +132,16 @@ class RefinementAugmenter:
     def _align(self, landmarks_square_px, plain, weights=None):
         return align_to(landmarks_square_px, self._reference(), plain, weights=weights, xp=ops)
 
-    def _perturbed_truth(self, faces):
-        truth, box = faces["landmarks_square_px"], faces["box_square_px"]
+    def _perturbed_ground_truth(self, faces):
+        landmarks, box = faces["landmarks_square_px"], faces["box_square_px"]
         side = ops.max(box[:, 2:] - box[:, :2], axis=1)[:, None, None]
-        noise = pixel_noise(faces["draws"][:, 0], (None, *truth.shape[1:], 1))[..., 0]
-        return truth + self.simulated_error * side * noise
+        noise = pixel_noise(faces["draws"][:, 0], (None, *landmarks.shape[1:], 1))[..., 0]
+        return landmarks + self.simulated_error * side * noise
 
     def augmented_landmarks(self, faces):
-        """Returns landmarks [B, K, 2] as in training, with a first stage that makes no error."""
+        """Returns landmarks [B, K, 2] as in training, with a first stage that makes no errors."""
         plain = self.augmenter.plain_matrices(faces["box_square_px"])
         aligned, _ = self._align(faces["landmarks_square_px"], plain)
-        to_crop, flipped = self.augmenter.augment_matrices(
-            aligned, faces["draws"][:, Augmenter.num_draws :]
-        )
+        draws = faces["draws"][:, Augmenter.num_draws :]
+        to_crop, flipped = self.augmenter.augment_matrices(aligned, draws)
         return self.augmenter.transform_landmarks(faces["landmarks_square_px"], to_crop, flipped)
