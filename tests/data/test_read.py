@@ -160,5 +160,5 @@ def test_sets_that_do_not_fit_together_are_refused(synthetic_records, tmp_path):
         progress=False,
     )
     files = find_shards(f"{synthetic_records},{tmp_path / 'small'}", "train")
-    with pytest.raises(ValueError, match=r"same scheme and the same side of the squares.*side 96.*side 64"):
+    with pytest.raises(ValueError, match=r"same scheme and the same side.*side 96.*side 64"):
         open_records(files)
