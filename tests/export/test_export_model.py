@@ -1,6 +1,8 @@
-"""What leaves a model: files for programs and people, compared with the model itself."""
+"""Export of models into folders."""
 
 import json
+import subprocess
+import sys
 import zipfile
 
 import keras
@@ -15,6 +17,7 @@ from wing_tf.export.deployed_network import deployed_network
 from wing_tf.export.export_model import export_model
 from wing_tf.export.exported_spec import exported_spec
 from wing_tf.export.faces import comparison_faces
+from wing_tf.export.formats import FORMATS, PRECISIONS
 from wing_tf.export.litert import write_litert
 from wing_tf.export.model_card import LICENSES, find_origin, model_card
 from wing_tf.export.parity import Parity
@@ -23,13 +26,14 @@ from wing_tf.landmarks import SCHEMES, register_scheme, scheme_from_dict, scheme
 from wing_tf.model_spec import ModelSpec, read_model_spec
 from wing_tf.models import cnn6
 from wing_tf.models.saving import save_network
+from wing_tf.zoo import model_path
 
 FINGERS = {"name": "fingers_4", "points": 4, "pairs": [[0, 3], [1, 2]], "normalizer": [0, 3]}
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A small network of 68 points that has learnt nothing, in a file."""
+    """The file of a small untrained network with 68 landmarks."""
     keras.utils.set_random_seed(0)
     path = tmp_path_factory.mktemp("model") / "model.keras"
     spec = ModelSpec(
@@ -40,18 +44,18 @@ def model(tmp_path_factory):
     return path
 
 
-def test_the_folder_says_all_and_so_does_the_file(model, synthetic_records, tmp_path):
+def test_folder_and_file_hold_spec_and_card(model, synthetic_records, tmp_path):
     report = export_model(model, tmp_path, data=str(synthetic_records))
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"model.tflite", "model_spec.json", "model_card.md", "export.json"}
     assert report == json.loads((tmp_path / "export.json").read_text())
     assert report["size_bytes"] == (tmp_path / "model.tflite").stat().st_size
     parity = report["parity"]
-    # Validation faces where there are some.
+    # Compared on the validation faces.
     files = find_shards(synthetic_records, "validation")
     assert parity["num_faces"] == sum(1 for _ in tf.data.TFRecordDataset(files)) < 160
     assert parity["max_px"] < 1e-3
-    # Rendered faces have a truth; the network has learnt nothing, and the export neither.
+    # Rendered faces have ground truth; the network and the export are untrained.
     assert parity["nme_before"] == pytest.approx(parity["nme_after"], abs=1e-5)
     assert parity["nme_before"] > 0.2
     assert set(report["latency_ms"]) == {"1", "2"}
@@ -81,9 +85,7 @@ def test_int8_is_calibrated_on_training_faces_only(model, synthetic_records, tmp
     assert not list(tmp_path.iterdir())
 
 
-def test_an_export_that_costs_too_much_is_an_error_unless_forced(
-    model, synthetic_records, tmp_path
-):
+def test_an_export_with_increased_nme_is_refused_unless_forced(model, synthetic_records, tmp_path):
     options = {"precision": "int8", "data": str(synthetic_records), "max_nme_cost": -1.0}
     with pytest.raises(ValueError, match=r"int8 costs .* points of NME .*--force"):
         export_model(model, tmp_path, **options)
@@ -91,12 +93,12 @@ def test_an_export_that_costs_too_much_is_an_error_unless_forced(
     report = export_model(model, tmp_path, **options, force=True)
     files = find_shards(synthetic_records, "train")
     assert report["calibration_faces"] == sum(1 for _ in tf.data.TFRecordDataset(files))
-    # More than half of a pixel of 64 would show that coordinates were rounded, not features.
+    # An error of more than half a pixel of 64 would mean quantized coordinates, not features.
     assert 0 < report["parity"]["mean_px"] < 0.5
     assert abs(report["parity"]["nme_cost"]) < 0.005
 
 
-def test_a_mark_up_of_ones_own_goes_with_the_model(synthetic_records, tmp_path):
+def test_a_custom_scheme_is_exported_with_the_model(synthetic_records, tmp_path):
     keras.utils.set_random_seed(0)
     fingers = register_scheme(scheme_from_dict(FINGERS))
     try:
@@ -111,14 +113,14 @@ def test_a_mark_up_of_ones_own_goes_with_the_model(synthetic_records, tmp_path):
         facts = json.loads((output / "model_spec.json").read_text())
         assert scheme_from_dict(facts["scheme"]) == fingers
         report = json.loads((output / "export.json").read_text())
-        assert report["parity"]["nme_before"] is None  # there is no truth
+        assert report["parity"]["nme_before"] is None  # no ground truth
         assert report["parity"]["nme_between"] < 1e-5
     finally:
         SCHEMES.pop("fingers_4", None)
 
 
 def _noise(num_landmarks, count=3):
-    """Faces without a truth."""
+    """Noise images without ground truth."""
     image = np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3), np.uint8)
     return [
         CropBatch(
@@ -141,16 +143,33 @@ def _noise(num_landmarks, count=3):
         ({}, "`faces` or `data` must say"),
     ],
 )
-def test_what_does_not_exist_is_named_before_work_begins(model, tmp_path, options, message):
+def test_wrong_options_are_refused_before_work_begins(model, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         export_model(model, tmp_path, **options)
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_truth_landmarks_may_not_move_either(model, synthetic_records, tmp_path):
-    # This network's landmarks lie close together: they move by much of the distance of its eyes.
+def test_an_exported_file_is_not_exported_again(tmp_path):
+    with pytest.raises(
+        ValueError, match="face_68.tflite is an exported model. Expected the .keras"
+    ):
+        export_model(model_path(), tmp_path, faces=_noise(68))
+
+
+def test_command_line_choices_are_the_registries():
+    code = """
+from wing_tf.cli.export import flags
+print(*(flags.FLAGS[name].parser.enum_values for name in ("format", "precision")), sep=", ")
+"""
+    # In a process of its own: commands define flags of the same names.
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"{list(FORMATS)}, {list(PRECISIONS)}"
+
+
+def test_without_ground_truth_landmarks_must_not_move(model, synthetic_records, tmp_path):
+    # The untrained network's landmarks are close together: its eye distance is small.
     options = {"precision": "int8", "data": str(synthetic_records), "faces": _noise(68)}
-    with pytest.raises(ValueError, match="moves landmarks by .* no truth .*--force"):
+    with pytest.raises(ValueError, match="moves landmarks by .* no ground truth .*--force"):
         export_model(model, tmp_path / "new", **options)
     assert not (tmp_path / "new").exists()
     report = export_model(model, tmp_path / "new", **options, force=True)
@@ -159,7 +178,9 @@ def test_without_a_truth_landmarks_may_not_move_either(model, synthetic_records,
         export_model(model, tmp_path / "new", **options, force=True)
 
 
-def test_faces_are_validation_faces_else_those_not_for_training(model, synthetic_records):
+def test_comparison_prefers_validation_faces_then_faces_that_are_not_for_training(
+    model, synthetic_records
+):
     spec = read_model_spec(model)
     for pattern, split, count in (
         ("*", "validation", 8),
@@ -176,7 +197,7 @@ def test_faces_are_validation_faces_else_those_not_for_training(model, synthetic
 
 
 @pytest.mark.parametrize("square", [True, False])
-def test_the_card_says_how_the_crop_is_cut(square, tmp_path):
+def test_the_card_describes_the_crop(square, tmp_path):
     spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2, square=square)
     deployed = deployed_network(cnn6(68, input_size=64, width=0.25), spec)
     facts = exported_spec(deployed, spec, format="saved_model", precision="float32")
@@ -191,11 +212,11 @@ def test_the_card_says_how_the_crop_is_cut(square, tmp_path):
 
 
 def test_every_source_has_a_license_note():
-    own = {"csv", "coco"}  # anybody's images
+    own = {"csv", "coco"}  # images of the user
     assert set(SOURCES) - own <= set(LICENSES)
 
 
-def test_a_damaged_model_is_one_line(model, tmp_path):
+def test_a_damaged_model_is_named_in_the_error(model, tmp_path):
     content = bytearray(model.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 64] = bytes(255 - byte for byte in content[middle : middle + 64])
@@ -204,7 +225,7 @@ def test_a_damaged_model_is_one_line(model, tmp_path):
         export_model(tmp_path / "broken.keras", tmp_path / "out", faces=_noise(68))
 
 
-def test_a_network_of_mixed_precision_leaves_as_float32(tmp_path):
+def test_a_network_in_mixed_precision_is_exported_as_float32(tmp_path):
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy("mixed_float16")
     try:
@@ -221,7 +242,7 @@ def test_a_network_of_mixed_precision_leaves_as_float32(tmp_path):
     np.testing.assert_allclose(found, plain(crops.astype(np.float32)), atol=1e-4)
 
 
-def test_an_operation_that_litert_lacks_is_named(tmp_path):
+def test_an_operation_without_litert_kernel_is_named(tmp_path):
     image = keras.Input((32, 32, 3), dtype="uint8", name="image")
     x = keras.ops.image.affine_transform(
         keras.ops.cast(image, "float32"), np.eye(3, dtype=np.float32).reshape(1, 9)[:, :8]

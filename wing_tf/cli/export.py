@@ -1,12 +1,12 @@
-"""Write a landmark model for other programs, and measure what that costs.
+"""Export a landmark model for other programs, and compare the export with it.
 
   wing-export --model=RUN --output=EXPORT
   wing-export --model=RUN --precision=int8 --data=RECORDS --output=EXPORT
 
-EXPORT gets model.tflite (or saved_model/, or model.onnx): a uint8 face crop in, landmarks in its
-pixels out; model_spec.json (how the crop is cut, what the outputs are), model_card.md, and
-export.json: the differences to the model in pixels and in NME, the size, the time of one face. They
-are measured on --faces, else on the validation faces of --data, else on rendered faces.
+EXPORT gets model.tflite (or saved_model/, or model.onnx): from a uint8 face crop to landmarks in
+its pixels; model_spec.json (crop rule, outputs), model_card.md, and export.json: the differences to
+the model in pixels and in NME, the size, and the time per face. They are measured on --faces, else
+on the validation faces of --data, else on rendered faces.
 """
 
 from absl import flags, logging
@@ -17,32 +17,31 @@ from wing_tf.export.formats import FORMATS, PRECISIONS
 _MODEL = flags.DEFINE_string(
     "model", None, "A .keras file or a run folder (its best model).", required=True
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The folder: new or empty.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "A new or empty folder.", required=True)
 _FORMAT = flags.DEFINE_enum(
-    "format", "litert", list(FORMATS),
-    "What is written; onnx needs pip install -e '.[onnx]'.",
-)  # fmt: skip
+    "format", "litert", list(FORMATS), "File format; onnx needs pip install -e '.[onnx]'."
+)
 _PRECISION = flags.DEFINE_enum(
     "precision", "float32", list(PRECISIONS),
-    "Of weights (float16, dynamic) or of weights and features (int8, needs --data).",
+    "Precision of weights (float16, dynamic) or of weights and features (int8, needs --data).",
 )  # fmt: skip
 _DATA = flags.DEFINE_string(
     "data", None, "Record files; int8 is calibrated on their training faces (split train)."
 )
 _FACES = flags.DEFINE_string(
-    "faces", None, "Record files whose faces the export is compared on, instead of --data's."
+    "faces", None, "Record files with the faces of the comparison, instead of --data."
 )
 _MAX_NME_COST = flags.DEFINE_float(
-    "max_nme_cost", 0.15, "An export whose NME is higher by more points than this is an error."
+    "max_nme_cost", 0.15, "Fail if the NME increases by more percentage points than this."
 )
-_FORCE = flags.DEFINE_bool("force", False, "Write it all the same.")
+_FORCE = flags.DEFINE_bool("force", False, "Write the export even then.")
 
 _NUM_RENDERED = 64
-_SEED = 20260  # other faces than a model of rendered faces may have been trained on
+_SEED = 20260  # other faces than those of a model that was trained on rendered faces
 
 
 def main() -> None:
-    """Exports by the flags."""
+    """Exports the model that the flags name."""
     if _PRECISION.value == "int8" and _DATA.value is None:
         raise ValueError(
             "--precision=int8 is calibrated on training faces: name records that hold some with "
@@ -63,9 +62,9 @@ def main() -> None:
             max_nme_cost=_MAX_NME_COST.value / 100, force=_FORCE.value,
         )  # fmt: skip
     except ModuleNotFoundError as error:
-        if error.name is not None:  # a fault of ours
+        if error.name is not None:  # not one of an optional package
             raise
-        raise ValueError(str(error)) from error  # an optional package: the message says which
+        raise ValueError(str(error)) from error
     print(summary(report))
     print(f"{output}: {', '.join(sorted(path.name for path in output.iterdir()))}")
 
@@ -89,7 +88,7 @@ def summary(report: dict) -> str:
 
 
 def _rendered_faces(model: str):
-    """Returns rendered faces as a batch; with a truth where the scheme is the renderer's."""
+    """Returns a batch of rendered faces, with ground truth if the model has their scheme."""
     import numpy as np
 
     from tfrecords_tools.sources.synthetic import SyntheticSource
@@ -97,31 +96,29 @@ def _rendered_faces(model: str):
     from wing_tf.geometry import crop_region, invert, landmark_box
     from wing_tf.geometry.resample import crop_and_resize
     from wing_tf.model_spec import read_model_spec
+    from wing_tf.models.saving import find_network
 
-    spec = read_model_spec(model)
+    spec = read_model_spec(find_network(model))
     size_hw = (spec.input_size, spec.input_size)
     source = SyntheticSource(num_train=_NUM_RENDERED, seed=_SEED)
     items = source.items()
     faces = [source.load(item) for item in items]
-    boxes = np.stack([landmark_box(face.landmarks_px) for face in faces])
+    landmarks_px = np.stack([face.landmarks_px for face in faces])
+    boxes = landmark_box(landmarks_px)
     regions = crop_region(boxes, spec.margin, spec.square)
-    crops, matrices = zip(
-        *(
-            crop_and_resize(face.image, region, size_hw)
-            for face, region in zip(faces, regions, strict=True)
-        ),
-        strict=True,
-    )
-    truth = np.full((len(faces), spec.scheme.num_landmarks, 2), np.nan)
-    if spec.scheme_name == source.scheme.name:
-        truth = np.stack([face.landmarks_px for face in faces])
+    crops = [crop_and_resize(f.image, r, size_hw) for f, r in zip(faces, regions, strict=True)]
+    true_px = np.full((len(faces), spec.scheme.num_landmarks, 2), np.nan)
     return [
         CropBatch(
-            image=np.stack(crops), crop_to_source=invert(np.stack(matrices)), true_px=truth,
-            box_xyxy_px=boxes, dataset_box_xyxy_px=np.full_like(boxes, np.nan),
-            key=[item.key for item in items], groups=[frozenset({item.split}) for item in items],
+            image=np.stack([image for image, _ in crops]),
+            crop_to_source=invert(np.stack([matrix for _, matrix in crops])),
+            true_px=landmarks_px if spec.scheme_name == source.scheme.name else true_px,
+            box_xyxy_px=boxes,
+            dataset_box_xyxy_px=np.full_like(boxes, np.nan),
+            key=[item.key for item in items],
+            groups=[frozenset({item.split}) for item in items],
         )
-    ]  # fmt: skip
+    ]
 
 
 def entry() -> None:

@@ -1,7 +1,8 @@
-"""The faces that an export is calibrated on and compared on, as bytes."""
+"""Face crops that an export is calibrated and compared on, as uint8."""
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -13,22 +14,21 @@ from wing_tf.model_spec import ModelSpec
 TRAINING, VALIDATION = "train", "validation"
 
 
-def training_crops(data: str, spec: ModelSpec, count: int = 200) -> np.ndarray:
-    """Returns crops of training faces, spread over the records.
+def training_crops(data: str, spec: ModelSpec, max_crops: int = 200) -> np.ndarray:
+    """Returns crops of training faces, evenly spread over the records.
 
-    Only faces of the split "train" are taken: ranges that are fitted to test faces make the test
-    easier than life.
+    Only faces of the split "train" are used: calibration on test faces would bias the test.
 
     Args:
-        data: record files, as for `wing_tf.data.records.find_shards`.
-        spec: how crops are cut.
-        count: at most so many.
+        data: Record files, as for `wing_tf.data.records.find_shards`.
+        spec: Crop rule of the network.
+        max_crops: Maximum number of crops.
 
     Returns:
         uint8 [N, side, side, 3].
 
     Raises:
-        ValueError: if the records hold no training face or don't fit the model.
+        ValueError: If the records hold no training face or don't fit the model.
     """
     records, splits = _open(data, spec)
     wanted = np.flatnonzero(splits == TRAINING)
@@ -37,46 +37,48 @@ def training_crops(data: str, spec: ModelSpec, count: int = 200) -> np.ndarray:
             f"{data} holds no training face (split {TRAINING!r}; it has: "
             f"{', '.join(np.unique(splits))}), and int8 is calibrated on training faces only."
         )
-    return np.concatenate([batch.image for batch in _read(records, spec, wanted, count)])
+    return np.concatenate([batch.image for batch in _read(records, spec, wanted, max_crops)])
 
 
-def comparison_faces(data: str, spec: ModelSpec, count: int = 500) -> tuple[list[CropBatch], str]:
-    """Returns the crops of the validation faces among the records, and how reports call them.
+def comparison_faces(
+    data: str, spec: ModelSpec, max_faces: int = 500
+) -> tuple[list[CropBatch], str]:
+    """Returns the crops of the validation faces of records, and their name in reports.
 
-    Where there are none, those that are not for training; where there are only those, all.
+    Without validation faces, those that are not training faces; without any of those, all.
 
     Args:
-        data: record files, as for `wing_tf.data.records.find_shards`.
-        spec: how crops are cut.
-        count: at most so many faces, spread over the records.
+        data: Record files, as for `wing_tf.data.records.find_shards`.
+        spec: Crop rule of the network.
+        max_faces: Maximum number of faces, evenly spread over the records.
 
     Returns:
-        Batches whose images are uint8; a text such as "validation faces of wflw".
+        Batches whose images are uint8; a name such as "validation faces of wflw".
 
     Raises:
-        ValueError: if the records don't fit the model.
+        ValueError: If the records don't fit the model.
     """
     records, splits = _open(data, spec)
     choices = (splits == VALIDATION, splits != TRAINING, np.ones(len(splits), bool))
     chosen = next(choice for choice in choices if choice.any())
     name = f"{' and '.join(np.unique(splits[chosen]))} faces of {' and '.join(records.sources)}"
-    return list(_read(records, spec, np.flatnonzero(chosen), count)), name
+    return list(_read(records, spec, np.flatnonzero(chosen), max_faces)), name
 
 
-def as_bytes(batch: CropBatch, chosen: np.ndarray) -> CropBatch:
-    """Returns some faces of a batch, their crops rounded to bytes as an exported model takes them.
+def as_uint8(batch: CropBatch, chosen: np.ndarray) -> CropBatch:
+    """Returns the chosen faces of a batch, their crops rounded to uint8 as exports take them.
 
     Args:
-        batch: as from `wing_tf.evaluation.predict.crop_batches`.
-        chosen: their numbers in the batch.
+        batch: As from `wing_tf.evaluation.predict.crop_batches`.
+        chosen: Indices of faces in the batch.
     """
-    values = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-    taken = {
-        name: value[chosen] if isinstance(value, np.ndarray) else [value[i] for i in chosen]
-        for name, value in values.items()
-    }
-    taken["image"] = np.rint(taken["image"]).astype(np.uint8)
-    return CropBatch(**taken)
+    parts: dict[str, Any] = {}
+    for field in dataclasses.fields(batch):
+        values = getattr(batch, field.name)
+        is_array = isinstance(values, np.ndarray)
+        parts[field.name] = values[chosen] if is_array else [values[i] for i in chosen]
+    parts["image"] = np.rint(parts["image"]).astype(np.uint8)
+    return CropBatch(**parts)
 
 
 def _open(data: str, spec: ModelSpec) -> tuple[RecordSet, np.ndarray]:
@@ -88,14 +90,14 @@ def _open(data: str, spec: ModelSpec) -> tuple[RecordSet, np.ndarray]:
 
 
 def _read(
-    records: RecordSet, spec: ModelSpec, wanted: np.ndarray, count: int
+    records: RecordSet, spec: ModelSpec, wanted: np.ndarray, max_faces: int
 ) -> Iterator[CropBatch]:
-    """Yields the crops of at most ``count`` of the wanted faces, spread evenly."""
-    if len(wanted) > count:
-        wanted = wanted[np.linspace(0, len(wanted) - 1, count).round().astype(int)]
+    """Yields the crops of the wanted faces, or of ``max_faces`` evenly spread ones of them."""
+    if len(wanted) > max_faces:
+        wanted = wanted[np.linspace(0, len(wanted) - 1, max_faces).round().astype(int)]
     first = 0
     for batch in crop_batches(records, spec):
         here = wanted[(wanted >= first) & (wanted < first + len(batch.key))] - first
         first += len(batch.key)
         if len(here):
-            yield as_bytes(batch, here)
+            yield as_uint8(batch, here)

@@ -1,4 +1,4 @@
-"""Networks as LiteRT (TFLite) files of four precisions."""
+"""Networks as LiteRT (TFLite) files in four precisions."""
 
 import pathlib
 import re
@@ -19,10 +19,10 @@ _FEATURES = _PRODUCTS | {
     "MAX_POOL_2D", "MEAN", "MUL", "PAD", "PADV2", "PRELU", "RELU", "RELU6", "RESHAPE",
     "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SUB", "TRANSPOSE",
 }  # fmt: skip
-"""Operations on features, which int8 may round; between two products only."""
+"""Operations on features, which are int8 between two products."""
 
-# An image's three channels are padded to eight in int8: slower, and coarser, than in float32.
-_FEWEST_CHANNELS = 8
+# Three image channels would be padded to eight: in int8 slower and less accurate than in float32.
+_MIN_CHANNELS = 8
 
 
 def write_litert(
@@ -37,22 +37,21 @@ def write_litert(
     The signature's input is ``image`` uint8 [1, side, side, 3], its outputs are ``landmarks``
     float32 [1, K, 2] and, where the network has them, ``scores`` [1, K].
 
-    * float16: weights are stored in half of the space; they are computed with in float32 where the
-      processor has nothing shorter.
+    * float16: weights are stored as float16; most processors compute with them in float32.
     * dynamic: weights are stored as int8, activations are float32.
-    * int8: weights and features are int8. What lies outside of the first and the last of a
-      network's matrix products (scaling of the input, alignment, warps, decoding of heatmaps) stays
-      float32: a coordinate in 256 steps over an image is worth nothing. So do convolutions of the
-      image itself, which int8 makes slower.
+    * int8: weights and features are int8. Operations before the first and after the last matrix
+      product of the network (rescaling of the input, alignment, warps, decoding of heatmaps) stay
+      float32, because 256 steps over an image are too coarse for coordinates. So do convolutions
+      of the image itself, which int8 makes slower.
 
     Args:
-        deployed: as from `deployed_network`.
-        path: the file.
-        precision: one of `wing_tf.export.formats.PRECISIONS`.
-        calibration: uint8 [N, side, side, 3], typical crops that int8's ranges are taken from.
+        deployed: As from `wing_tf.export.deployed_network.deployed_network`.
+        path: The file.
+        precision: One of `wing_tf.export.formats.PRECISIONS`.
+        calibration: uint8 [N, side, side, 3], typical crops from which int8's ranges are measured.
 
     Raises:
-        ValueError: if int8 has no calibration, or if an operation of the network is not built into
+        ValueError: If int8 has no calibration, or if an operation of the network is not built into
             LiteRT; the message names it.
     """
     check_precision(precision, calibration)
@@ -67,7 +66,7 @@ def write_litert(
         if precision == "float16":
             converter.target_spec.supported_types = [tf.float16]
         try:
-            if precision == "int8":
+            if precision == "int8" and calibration is not None:
                 content = _quantize(converter, calibration)
             else:
                 content = converter.convert()
@@ -92,12 +91,12 @@ def _write_batch_of_one(deployed: keras.Model, folder: str) -> None:
 
 
 def _quantize(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> bytes:
-    """Converts to int8 features and weights, but for what must stay float32."""
+    """Converts weights and features to int8, except those that must stay float32."""
     converter.representative_dataset = lambda: ([crop[None]] for crop in calibration)
     options = tf.lite.experimental.QuantizationDebugOptions
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that its own interpreter is an old one
-        # The quantizer's own way to leave operations out; nothing is debugged with it.
+        warnings.simplefilter("ignore", UserWarning)  # that its own interpreter is deprecated
+        # The only interface that excludes operations from quantization; nothing is debugged.
         quantizer = tf.lite.experimental.QuantizationDebugger(
             converter=converter,
             debug_dataset=converter.representative_dataset,
@@ -109,16 +108,17 @@ def _quantize(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> by
 
 
 def _outside_of_products(content: bytes) -> list[str]:
-    """Names the operations that don't lie between two matrix products of one chain of features."""
+    """Names the operations that are not between two matrix products of one chain of features."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     (graph,) = model.subgraphs
     steps = []
     for op in graph.operators:
         kind = _kind(model.operatorCodes[op.opcodeIndex])
-        if kind == "CONV_2D" and graph.tensors[op.inputs[1]].shape[-1] < _FEWEST_CHANNELS:
+        if kind == "CONV_2D" and graph.tensors[op.inputs[1]].shape[-1] < _MIN_CHANNELS:
             kind = "CONV_2D of an image"
         steps.append((kind, op))
-    behind, before = set(), set()  # tensors with a product somewhere above, below
+    behind: set[int] = set()  # tensors that depend on a product
+    before: set[int] = set()  # tensors that a product depends on
     for kind, op in steps:
         if kind in _PRODUCTS or kind in _FEATURES and behind.intersection(op.inputs):
             behind.update(op.outputs)
@@ -139,7 +139,7 @@ _KINDS = {number: name for name, number in vars(schema.BuiltinOperator).items()}
 
 
 def _kind(code: schema.OperatorCodeT) -> str:
-    # Old numbers fit in a byte and stand in a field of their own.
+    # Codes that fit into a byte are in a field of their own.
     return _KINDS[max(code.builtinCode, code.deprecatedBuiltinCode)]
 
 
@@ -149,5 +149,5 @@ def _custom_operations(content: bytes) -> list[str]:
 
 
 def _missing_operations(message: str) -> str:
-    """Returns the operations that a converter's message complains of; "" if of none."""
+    """Returns the operations that a converter's message reports as missing, or ""."""
     return ", ".join(sorted(set(re.findall(r"'(tf\.\w+)' op is neither a custom op", message))))

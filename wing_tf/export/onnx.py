@@ -1,4 +1,4 @@
-"""Networks as ONNX files, for ONNX Runtime and what else reads them."""
+"""Networks as ONNX files."""
 
 import logging
 import os
@@ -11,10 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from wing_tf.export.formats import check_precision
+from wing_tf.utils.atomic import write_bytes
 
 _OPSET = 18
-_SMALLEST_HALVED = 256
-"""Values; shorter constants are grids, shapes and biases, where halving saves nothing."""
+_MIN_HALVED = 256
+"""Number of values; smaller constants are grids, shapes and biases, where float16 saves little."""
 
 _PRODUCTS = ("Conv", "Gemm", "MatMul")
 
@@ -29,26 +30,25 @@ def write_onnx(
     """Writes a network as one ONNX file of standard operations (opset 18).
 
     The input is ``image`` uint8 [1, side, side, 3], the outputs are ``landmarks`` float32 [1, K, 2]
-    and, where the network has them, ``scores`` [1, K].
+    and, if the network has them, ``scores`` [1, K].
 
-    * float16: weights are stored in half of the space; they become float32 once, when the file is
-      loaded, and nothing is computed in float16.
-    * dynamic: weights are stored in 8 bits; the ranges of activations are taken as they come.
-    * int8: weights and the inputs of matrix products are 8 bits, in fixed ranges. All else
-      (scaling, alignment, warps, decoding of heatmaps) stays float32.
+    * float16: weights are stored as float16 and converted to float32 when the file is loaded.
+    * dynamic: weights are stored in 8 bits; ranges of activations are measured at run time.
+    * int8: weights and the inputs of matrix products are 8 bits in fixed ranges. All other
+      operations (rescaling, alignment, warps, decoding of heatmaps) stay float32.
 
-    8 bits are unsigned, weights too: signed ones saturate on x86 processors without VNNI (errors of
-    6 px of 64 were seen).
+    8-bit values are unsigned, weights too: signed ones saturate on x86 processors without VNNI
+    (with observed errors of 6 px of 64).
 
     Args:
-        deployed: as from `wing_tf.export.deployed_network.deployed_network`.
-        path: the file.
-        precision: one of `wing_tf.export.formats.PRECISIONS`.
-        calibration: uint8 [N, side, side, 3], typical crops that int8's ranges are taken from.
+        deployed: As from `wing_tf.export.deployed_network.deployed_network`.
+        path: The file.
+        precision: One of `wing_tf.export.formats.PRECISIONS`.
+        calibration: uint8 [N, side, side, 3], typical crops from which int8's ranges are measured.
 
     Raises:
-        ModuleNotFoundError: if tf2onnx or onnxruntime is not installed; the message says how.
-        ValueError: on another precision, or if int8 has no calibration.
+        ModuleNotFoundError: If tf2onnx or onnxruntime is not installed; the message says how to.
+        ValueError: For an unknown precision, or if int8 has no calibration.
     """
     check_precision(precision, calibration)
     converter = import_onnx()
@@ -62,24 +62,21 @@ def write_onnx(
         tf.function(serve, input_signature=signature),
         input_signature=signature,
         opset=_OPSET,
-        # Its own handler multiplies by the condition, and what was not chosen may be NaN.
+        # tf2onnx's own handler multiplies by the condition: NaN that was not selected would stay.
         custom_op_handlers={"SelectV2": (lambda *_: None, ["Where"])},
     )
     if precision == "float16":
         _halve_weights(model)
     if precision in ("dynamic", "int8"):
         model = _quantize(model, calibration if precision == "int8" else None)
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_bytes(model.SerializeToString())
-    os.replace(temporary, path)
+    write_bytes(path, model.SerializeToString())
 
 
 def import_onnx() -> ModuleType:
     """Returns tf2onnx's converter.
 
     Raises:
-        ModuleNotFoundError: if a package for ONNX is not installed; the message says how it is.
+        ModuleNotFoundError: If a package for ONNX is not installed; the message says how to.
     """
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL")
     try:
@@ -89,7 +86,7 @@ def import_onnx() -> ModuleType:
         raise ModuleNotFoundError(
             f"ONNX files need {error.name}: pip install -e '.[onnx]'."
         ) from None
-    # tf2onnx sets it for the whole process, and reports what it does line by line.
+    # tf2onnx sets this variable for the whole process and logs every step.
     if level is None:
         os.environ.pop("TF_CPP_MIN_LOG_LEVEL", None)
     else:
@@ -99,14 +96,14 @@ def import_onnx() -> ModuleType:
 
 
 def _halve_weights(model) -> None:
-    """Stores the large float32 constants as float16, each with a cast behind it."""
+    """Stores large float32 constants as float16, each followed by a cast."""
     from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph
     casts = []
     for constant in graph.initializer:
         values = numpy_helper.to_array(constant)
-        if values.dtype != np.float32 or values.size < _SMALLEST_HALVED:
+        if values.dtype != np.float32 or values.size < _MIN_HALVED:
             continue
         name = constant.name
         limit = float(np.finfo(np.float16).max)
@@ -122,7 +119,7 @@ def _halve_weights(model) -> None:
 
 
 def _quantize(model, calibration: np.ndarray | None):
-    """Returns the model with products of 8 bits, in the ranges of the crops if they are given."""
+    """Returns the model with 8-bit products, in ranges measured on the crops if there are any."""
     import onnx
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -133,7 +130,7 @@ def _quantize(model, calibration: np.ndarray | None):
         quant_pre_process(plain, prepared, skip_symbolic_shape=True)  # all shapes are fixed
         model = onnx.load(prepared)
         weights = {constant.name for constant in model.graph.initializer}
-        # Products of two activations are geometry, not features.
+        # Products of two activations compute geometry, not features.
         geometry = [
             node.name
             for node in model.graph.node
@@ -156,19 +153,19 @@ def _quantize(model, calibration: np.ndarray | None):
                 nodes_to_exclude=geometry,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QUInt8,
-                # A coordinate in 256 steps over an image is worth little.
+                # 256 steps over an image are too coarse for coordinates.
                 extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
             )
         return onnx.load(path)
 
 
 class _Crops:
-    """Crops, as ONNX Runtime's calibration reads them."""
+    """Crops as a calibration data reader of ONNX Runtime."""
 
     def __init__(self, crops: np.ndarray):
         self._rest = iter(crops)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """Returns the next one as a batch, or None behind the last."""
+        """Returns the next crop as a batch of one, or None at the end."""
         crop = next(self._rest, None)
         return None if crop is None else {"image": crop[None]}

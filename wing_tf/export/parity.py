@@ -1,9 +1,10 @@
-"""What an export costs: the exported network beside the one that it was made of."""
+"""Parity of exported networks: differences to the network that was exported."""
 
 import dataclasses
+import os
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -13,26 +14,23 @@ from wing_tf.evaluation.predict import CropBatch, Predictions, predict_batches
 from wing_tf.evaluation.report import face_errors
 from wing_tf.inference.litert_backend import LiteRtBackend
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.models.compiled import compile_localizer
-
-Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
-"""Crops uint8 [B, side, side, 3] to landmarks [B, K, 2] in their pixels and scores [B, K]."""
+from wing_tf.models.compiled import Localizer, compile_localizer
 
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """The differences over a set of faces.
+    """Differences over a set of faces.
 
     Attributes:
-        num_faces: that were compared.
-        max_px: the largest distance between a landmark before and after, in pixels of the crop.
-        mean_px: the mean of these distances.
-        max_score: the largest difference of two scores; None where there are none.
-        normalizer: what NMEs are divided by.
-        nme_before: the network's NME, a fraction; None where the faces have no truth.
-        nme_after: the export's.
-        nme_between: that of the export with the network's landmarks as the truth: about the most
-            that the NME can change by.
+        num_faces: Number of compared faces.
+        max_px: Maximum distance between a landmark before and after, in pixels of the crop.
+        mean_px: Mean of these distances.
+        max_score: Maximum difference of two scores; None if there are no scores.
+        normalizer: Normalizer of the NMEs.
+        nme_before: NME of the network, a fraction; None if the faces have no ground truth.
+        nme_after: NME of the export.
+        nme_between: NME of the export with the network's landmarks as ground truth: approximately
+            the maximum change of the NME.
     """
 
     num_faces: int
@@ -46,25 +44,25 @@ class Parity:
 
     @property
     def nme_cost(self) -> float | None:
-        """What the export adds to the NME."""
+        """Increase of the NME by the export."""
         if self.nme_before is None or self.nme_after is None:
             return None
         return self.nme_after - self.nme_before
 
 
 def measure_parity(
-    before: Run, after: Run, batches: Sequence[CropBatch], scheme: LandmarkScheme
+    before: Localizer, after: Localizer, batches: Sequence[CropBatch], scheme: LandmarkScheme
 ) -> Parity:
     """Compares two networks on the same crops.
 
     Args:
-        before: the network.
-        after: the exported one.
-        batches: with images of bytes, see `wing_tf.export.faces`.
-        scheme: the scheme of both and of the truth.
+        before: The network.
+        after: The exported network.
+        batches: Faces with uint8 images; see `wing_tf.export.faces`.
+        scheme: Scheme of both networks and of the ground truth.
 
     Raises:
-        ValueError: if there are no faces, or if the exported network emits other shapes or values
+        ValueError: If there are no faces, or if the exported network emits other shapes or values
             that are not finite.
     """
     if not batches:
@@ -79,12 +77,15 @@ def measure_parity(
     if not np.all(np.isfinite(two_px)):
         raise ValueError("The export emits landmarks that are not finite.")
     distance = np.linalg.norm(two_px - one_px, axis=-1)
+    max_score = None
+    if one_scores is not None and two_scores is not None:
+        max_score = float(np.abs(two_scores - one_scores).max())
     between = dataclasses.replace(two, true_px=one.predicted_px)
     return Parity(
         num_faces=len(distance),
         max_px=float(distance.max()),
         mean_px=float(distance.mean()),
-        max_score=None if one_scores is None else float(np.abs(two_scores - one_scores).max()),
+        max_score=max_score,
         normalizer=scheme.default_normalizer,
         nme_before=_mean_error(one, scheme),
         nme_after=_mean_error(two, scheme),
@@ -92,23 +93,23 @@ def measure_parity(
     )
 
 
-def keras_run(network: keras.Model) -> Run:
-    """Returns a network of floats as a function of bytes."""
+def open_keras(network: keras.Model) -> Localizer:
+    """Returns a network as a function of uint8 crops."""
     run = compile_localizer(network)
     return lambda crops: run(crops.astype(np.float32))
 
 
-def litert_run(path: str | pathlib.Path, num_threads: int = 2) -> Run:
-    """Returns a LiteRT file as a function; it takes one crop after another."""
+def open_litert(path: str | os.PathLike, num_threads: int = 2) -> Localizer:
+    """Returns a LiteRT file as a function of uint8 crops, which runs them one by one."""
     path = pathlib.Path(path)
     return LiteRtBackend(path.read_bytes(), path=path, num_threads=num_threads)
 
 
-def onnx_run(path: str | pathlib.Path, num_threads: int = 2) -> Run:
-    """Returns an ONNX file as a function; it takes one crop after another.
+def open_onnx(path: str | os.PathLike, num_threads: int = 2) -> Localizer:
+    """Returns an ONNX file as a function of uint8 crops, which runs them one by one.
 
     Raises:
-        ModuleNotFoundError: if ONNX Runtime is not installed.
+        ModuleNotFoundError: If ONNX Runtime is not installed.
     """
     import onnxruntime
 
@@ -125,22 +126,22 @@ def onnx_run(path: str | pathlib.Path, num_threads: int = 2) -> Run:
     return run
 
 
-def saved_model_run(folder: str | pathlib.Path) -> Run:
-    """Returns a SavedModel's crop signature as a function."""
+def open_saved_model(folder: str | os.PathLike) -> Localizer:
+    """Returns the crop signature of a SavedModel as a function of uint8 crops."""
     loaded = tf.saved_model.load(str(folder))
 
     def run(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        # A signature alone does not keep the variables that it reads.
+        # The signature alone would not keep the variables alive.
         out = loaded.signatures["serving_default"](image=tf.constant(crops))
         return out["landmarks"].numpy(), out["scores"].numpy() if "scores" in out else None
 
     return run
 
 
-def median_latency_ms(run: Run, crop: np.ndarray, *, repeats: int = 30) -> float:
-    """Returns the median time of one crop [1, side, side, 3], after three to warm up.
+def median_latency_ms(run: Localizer, crop: np.ndarray, *, repeats: int = 30) -> float:
+    """Returns the median time of one crop [1, side, side, 3], after three warm-up runs.
 
-    At most about five seconds are spent.
+    Stops after about five seconds.
     """
     times: list[float] = []
     for _ in range(3):
@@ -153,20 +154,15 @@ def median_latency_ms(run: Run, crop: np.ndarray, *, repeats: int = 30) -> float
 
 
 def _predict(
-    run: Run, batches: Sequence[CropBatch]
+    run: Localizer, batches: Sequence[CropBatch]
 ) -> tuple[Predictions, np.ndarray, np.ndarray | None]:
     """Returns predictions in source pixels, landmarks in crop pixels, and scores."""
-    landmarks, scores = [], []
-
-    def noted(crops: np.ndarray) -> np.ndarray:
-        found, sure = run(crops)
-        landmarks.append(np.asarray(found, np.float64))
-        scores.append(sure)
-        return found
-
-    predictions = predict_batches(noted, batches)
-    joined = None if scores[0] is None else np.concatenate(scores)
-    return predictions, np.concatenate(landmarks), joined
+    outputs = [run(batch.image) for batch in batches]
+    landmarks = [np.asarray(found, np.float64) for found, _ in outputs]
+    scores = [found for _, found in outputs if found is not None]
+    remaining = iter(landmarks)
+    predictions = predict_batches(lambda _: next(remaining), batches)
+    return predictions, np.concatenate(landmarks), np.concatenate(scores) if scores else None
 
 
 def _mean_error(predictions: Predictions, scheme: LandmarkScheme) -> float | None:

@@ -1,4 +1,4 @@
-"""Networks as TensorFlow SavedModels, which are served without this package."""
+"""Networks as TensorFlow SavedModels, which run without this package."""
 
 import pathlib
 
@@ -14,17 +14,17 @@ def write_saved_model(deployed: keras.Model, spec: ModelSpec, folder: str | path
     """Writes a SavedModel with two signatures.
 
     ``serving_default``: ``image`` uint8 RGB [B, side, side, 3], face crops, to ``landmarks``
-    float32 [B, K, 2] in their pixels, and ``scores`` [B, K] where the network has them.
+    float32 [B, K, 2] in their pixels, and ``scores`` [B, K] if the network has them.
 
     ``images``: ``jpeg`` string [B], images as JPEG (or PNG) bytes, and ``boxes_xyxy_px``
-    float32 [B, 4], one face box each, to ``landmarks_px`` float32 [B, K, 2] in the pixels of the
-    images, and ``scores``. An image with several faces is given once for each. Images are
-    taken as they are stored, without their EXIF rotation.
+    float32 [B, 4], one face box for each image, to ``landmarks_px`` float32 [B, K, 2] in pixels of
+    the images, and ``scores``. Images are used as stored, without EXIF rotation. An image with
+    several faces is passed several times.
 
     Args:
-        deployed: as from `deployed_network`.
-        spec: how crops are cut.
-        folder: that is made.
+        deployed: As from `wing_tf.export.deployed_network.deployed_network`.
+        spec: Crop rule of the network.
+        folder: The folder to create.
     """
     side = spec.input_size
 
@@ -32,14 +32,14 @@ def write_saved_model(deployed: keras.Model, spec: ModelSpec, folder: str | path
         return deployed(image, training=False)
 
     def images(jpeg, boxes_xyxy_px):
-        wrong = "boxes_xyxy_px must be finite, with x0 < x1 and y0 < y1."
+        message = "boxes_xyxy_px must be finite, with x0 < x1 and y0 < y1."
         low, high = boxes_xyxy_px[:, :2], boxes_xyxy_px[:, 2:]
-        tf.debugging.assert_equal(tf.shape(jpeg)[0], tf.shape(low)[0], "one box an image")
-        tf.debugging.Assert(tf.reduce_all(tf.math.is_finite(boxes_xyxy_px)), [wrong])
-        tf.debugging.Assert(tf.reduce_all(low < high), [wrong])
+        tf.debugging.assert_equal(tf.shape(jpeg)[0], tf.shape(low)[0], "one box per image")
+        tf.debugging.Assert(tf.reduce_all(tf.math.is_finite(boxes_xyxy_px)), [message])
+        tf.debugging.Assert(tf.reduce_all(low < high), [message])
         regions = crop_region(boxes_xyxy_px, spec.margin, spec.square, xp=keras.ops)
         image = tf.map_fn(
-            lambda one: _cut(*one, side),
+            lambda one: _crop(*one, side),
             (jpeg, regions),
             fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8),
         )
@@ -49,7 +49,7 @@ def write_saved_model(deployed: keras.Model, spec: ModelSpec, folder: str | path
         return {"landmarks_px": landmarks, **found}
 
     module = tf.Module()
-    # Keras' own archive writes every weight twice.
+    # Keras' ExportArchive would write every weight twice.
     module.weights = [weight.value for weight in deployed.variables]
     signatures = {
         "serving_default": tf.function(
@@ -67,7 +67,7 @@ def write_saved_model(deployed: keras.Model, spec: ModelSpec, folder: str | path
     tf.saved_model.save(module, str(folder), signatures)
 
 
-def _cut(jpeg: tf.Tensor, region: tf.Tensor, side: int) -> tf.Tensor:
+def _crop(jpeg: tf.Tensor, region: tf.Tensor, side: int) -> tf.Tensor:
     """Decodes an image and crops a region [4] of it, as `geometry.resample.crop_and_resize`."""
     image = tf.io.decode_image(jpeg, channels=3, expand_animations=False)
     factor = tf.math.ceil(tf.reduce_max(region[2:] - region[:2]) / side - 1e-6)
@@ -82,20 +82,20 @@ def _cut(jpeg: tf.Tensor, region: tf.Tensor, side: int) -> tf.Tensor:
 
 
 def _band(low, high, length, side: int, factor):
-    """Returns what each of ``side`` pixels between two edges takes of an axis.
+    """Returns the weights of one image axis for each of ``side`` pixels between two edges.
 
     Returns:
-        Weights float32 [side, last - first] of the axis' pixels first to last, and both numbers.
+        Weights float32 [side, last - first] of the pixels from first to last, and both indices.
     """
     step = (high - low) / (side * factor)
     place = low + (tf.range(side * factor, dtype=tf.float32) + 0.5) * step
     first = tf.cast(tf.clip_by_value(tf.floor(low), 0.0, tf.cast(length - 1, tf.float32)), tf.int32)
     last = tf.clip_by_value(tf.cast(tf.math.ceil(high), tf.int32) + 2, first + 1, length)
-    # A linear sample takes of two pixels; those outside of the image are black.
+    # A linear sample is a weighted sum of two pixels; pixels outside of the image are black.
     below = tf.floor(place)
     pixel = tf.cast(tf.concat([below, below + 1], axis=0), tf.int32)
-    share = tf.concat([1 - (place - below), place - below], axis=0) / factor
-    share = tf.where((pixel >= first) & (pixel < last), share, 0.0)
+    weight = tf.concat([1 - (place - below), place - below], axis=0) / factor
+    weight = tf.where((pixel >= first) & (pixel < last), weight, 0.0)
     result = tf.tile(tf.range(side * tf.cast(factor, tf.int32)) // tf.cast(factor, tf.int32), [2])
     at = tf.stack([result, tf.clip_by_value(pixel, first, last - 1) - first], axis=1)
-    return tf.scatter_nd(at, share, tf.stack([side, last - first])), first, last
+    return tf.scatter_nd(at, weight, tf.stack([side, last - first])), first, last
