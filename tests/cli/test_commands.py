@@ -122,7 +122,7 @@ def test_the_whole_path_by_commands(tmp_path):
         "--side=96", "--validation_fraction=0.2",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "skipped helen/trainset/000 broken: cannot decode image" in done.stdout
+    assert "skipped helen/trainset/000 broken: Cannot decode image" in done.stdout
     manifest = json.loads((records / "manifest.json").read_text())
     assert manifest["counts"]["test_helen"] == 8
     assert set(manifest["counts"]) == {"train", "validation", "test_helen"}

@@ -66,7 +66,7 @@ def test_coco(tmp_path):
     np.testing.assert_array_equal(face.box_xyxy_px, [3, 4, 53.5, 44])
     assert (face.visibility == 2).all()
     assert source.load(items[1]).box_xyxy_px is None
-    with pytest.raises(BadRecordError, match=r"cannot read image .*lost\.jpg"):
+    with pytest.raises(BadRecordError, match=r"Cannot read image .*lost\.jpg"):
         source.load(items[2])
     last = source.load(items[3])
     assert last.visibility.tolist() == [2, 1, 2, 0, 1]
@@ -115,11 +115,11 @@ def test_coco_annotations_that_are_no_faces_are_counted_or_named(tmp_path):
         "annotation 9": "v must be 0, 1 or 2 for each point",
         "annotation 10": "keypoints are not numbers: could not convert string to float: 'x'",
         "annotation 11": "keypoints must be a list, found {'counts': 1}",
-        "annotation 12": "bbox must be 4 numbers, found [1, 2, 3]",
-        "annotation 13": "split or attribute 'not-a-name': letters, digits and _ only",
+        "annotation 12": "bbox must be a list of 4 numbers, found [1, 2, 3]",
+        "annotation 13": "attribute 'not-a-name': letters, digits and _ only",
         "annotation 14": "keypoints hold NaN or infinity",
         "annotation 15": "attributes must be a list of names, found 'pose'",
-        "annotations without key points": "3 of them",
+        "annotations without keypoints": "3 of them",
         "crowds": "1 of them",
         "annotations of other categories": "1 of them",
     }
@@ -152,30 +152,30 @@ def test_coco_categories(tmp_path):
     assert len(CocoSource(path, scheme="celeba_5", category="face").items()) == 1
     with pytest.raises(ValueError, match="the category 'body' has 3 points; celeba_5 has 5"):
         CocoSource(path, scheme="celeba_5", category="body").items()
-    with pytest.raises(ValueError, match="must be one of face, body"):
+    with pytest.raises(ValueError, match="must be one of the categories .*: face, body"):
         CocoSource(path, scheme="celeba_5", category="faces").items()
     unnamed = [{"id": 1, "name": "face"}, {"id": 2, "name": "car"}]
     path = _write(tmp_path, _annotation(1), _annotation(2), categories=unnamed)
     assert len(CocoSource(path, scheme="celeba_5").items()) == 2
-    with pytest.raises(ValueError, match="has 5 points a face; ibug_68 has 68"):
+    with pytest.raises(ValueError, match="has 5 points per face; ibug_68 has 68"):
         CocoSource(path, scheme="ibug_68").items()
 
 
 def test_coco_faults(tmp_path):
-    with pytest.raises(ValueError, match="No COCO JSON file"):
+    with pytest.raises(ValueError, match="No COCO file"):
         CocoSource(tmp_path / "absent.json", scheme="celeba_5")
     path = tmp_path / "faces.json"
     for text, message in (
-        ("{", "is no JSON file"),
-        ("[]", "is no COCO file: .* Missing: images"),
-        ('{"images": []}', "is no COCO file: .* Missing: annotations"),
+        ("{", "is not valid JSON"),
+        ("[]", "is not a COCO file: .* Missing: images"),
+        ('{"images": []}', "is not a COCO file: .* Missing: annotations"),
         ('{"images": [{}], "annotations": [], "categories": []}', "one of images has no id"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
             CocoSource(path, scheme="celeba_5").items()
     _write(tmp_path, _annotation(1, iscrowd=1))
-    with pytest.raises(ValueError, match="no usable annotation: {'crowds': 1}"):
+    with pytest.raises(ValueError, match="No usable face in .*: crowds: 1 of them"):
         CocoSource(path, scheme="celeba_5").items()
 
 

@@ -14,7 +14,7 @@ from tfrecords_tools.sources.base import read_image
 ROWS, COLUMNS = np.mgrid[:48, :80]
 STORED = np.stack([255 - 2 * ROWS - COLUMNS, 3 * COLUMNS, 5 * ROWS], axis=-1).astype(np.uint8)
 TURNED = np.rot90(STORED, -1)  # orientation 6: show it a quarter turn clockwise
-REFUSED = r"is turned by its EXIF data: .*--exif=apply.*--exif=ignore"
+REFUSED = "is rotated by its EXIF data. .*exif=apply.*exif=ignore"
 
 
 def _tiff(orientation):

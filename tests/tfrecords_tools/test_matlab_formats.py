@@ -132,7 +132,9 @@ def test_cofw68_faults(tmp_path):
     with pytest.raises(BadRecordError, match="Missing: Occ"):
         source.load(items[0])
     scipy.io.savemat(tmp_path / "cofw68_test_bboxes.mat", {"bboxes": np.zeros((2, 4))})
-    with pytest.raises(ValueError, match="a box for each of the 3 images .* Found: 2 x 4"):
+    with pytest.raises(
+        ValueError, match="bboxes must be 3 x 4, a row for each image of .* Found: 2 x 4"
+    ):
         source.items()
     with pytest.raises(ValueError, match="no .*COFW68_Data/test_annotations"):
         Cofw68Source(tmp_path / "test_annotations")

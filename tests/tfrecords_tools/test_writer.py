@@ -145,7 +145,7 @@ def test_a_folder_of_the_partial_name_with_something_else_is_kept(tmp_path):
     precious = tmp_path / "r.partial" / "thesis.tex"
     precious.parent.mkdir()
     precious.write_text("keep me")
-    with pytest.raises(ValueError, match="holds something else than records"):
+    with pytest.raises(ValueError, match="holds something other than records"):
         write_records(DotSource(2), tmp_path / "r", progress=False)
     assert precious.read_text() == "keep me"
 
@@ -202,7 +202,9 @@ def test_a_second_run_to_one_place_is_refused_and_the_first_unharmed(tmp_path):
 
     options = {"square_format": SquareFormat(side=64), "num_processes": 0, "progress": False}
     write_records(Watched(12), tmp_path / "r", **options)
-    assert said == [f"ValueError: Another process writes there: it holds {tmp_path / 'r.lock'}."]
+    assert said == [
+        f"ValueError: Another process is writing to this folder: it holds {tmp_path / 'r.lock'}."
+    ]
     write_records(DotSource(12), tmp_path / "alone", **options)
     assert _bytes(tmp_path / "r") == _bytes(tmp_path / "alone")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "r"]
@@ -221,7 +223,7 @@ def test_a_lock_whose_file_was_removed_holds_nothing(tmp_path, monkeypatch):
         lock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    with pytest.raises(ValueError, match="Another process writes there"):
+    with pytest.raises(ValueError, match="Another process is writing"):
         write_records(DotSource(2), tmp_path / "r", num_processes=0, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["r.lock"]
 

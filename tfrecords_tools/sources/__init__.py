@@ -1,7 +1,10 @@
-"""Where annotated faces come from. A new source is one file and one line in `SOURCES`."""
+"""Annotated data sets. A new source is one file and one line in `SOURCES`."""
 
 from tfrecords_tools.sources.aflw import AflwSource
-from tfrecords_tools.sources.base import BadRecordError, Face, Item, Source
+from tfrecords_tools.sources.base import BadRecordError as BadRecordError
+from tfrecords_tools.sources.base import Face as Face
+from tfrecords_tools.sources.base import Item as Item
+from tfrecords_tools.sources.base import Source as Source
 from tfrecords_tools.sources.celeba import CelebASource
 from tfrecords_tools.sources.coco import CocoSource
 from tfrecords_tools.sources.cofw import CofwSource
@@ -9,8 +12,7 @@ from tfrecords_tools.sources.cofw68 import Cofw68Source
 from tfrecords_tools.sources.csv_file import CsvSource
 from tfrecords_tools.sources.ibug_300w import Ibug300WSource
 from tfrecords_tools.sources.lapa import LapaSource
-from tfrecords_tools.sources.lsp import LspSource
-from tfrecords_tools.sources.lsp_extended import LspExtendedSource
+from tfrecords_tools.sources.lsp import LspExtendedSource, LspSource
 from tfrecords_tools.sources.synthetic import SyntheticSource
 from tfrecords_tools.sources.wflw import WflwSource
 
@@ -28,23 +30,4 @@ SOURCES: dict[str, type[Source]] = {
     "coco": CocoSource,
     "synthetic": SyntheticSource,
 }
-
-__all__ = [
-    "SOURCES",
-    "AflwSource",
-    "BadRecordError",
-    "CelebASource",
-    "CocoSource",
-    "Cofw68Source",
-    "CofwSource",
-    "CsvSource",
-    "Face",
-    "Ibug300WSource",
-    "Item",
-    "LapaSource",
-    "LspExtendedSource",
-    "LspSource",
-    "Source",
-    "SyntheticSource",
-    "WflwSource",
-]
+"""Sources by name; the choices of ``wing-tfrecords write --source``."""

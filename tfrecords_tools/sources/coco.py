@@ -1,57 +1,45 @@
-"""Any annotated images through a COCO key-point JSON."""
+"""Images of the user's own with annotations in a COCO keypoint JSON file."""
 
 import collections
-import json
 import pathlib
 import posixpath
-import re
 from typing import Any
 
 import numpy as np
 
-from tfrecords_tools.sources.base import (
-    EXIF_CHOICES,
-    Face,
-    Item,
-    Source,
-    has_area,
-    make_face,
-    read_image,
-)
-from wing_tf.landmarks import LandmarkScheme, get_scheme
+from tfrecords_tools.sources.annotation_file import AnnotationFileSource
+from tfrecords_tools.sources.base import Face, Item, has_area, xywh_to_xyxy
+from wing_tf.landmarks import LandmarkScheme
+from wing_tf.utils.text_files import read_json
 
 
-class CocoSource(Source):
-    """A COCO JSON: ``images``, ``annotations`` with ``keypoints``, ``categories``.
+class CocoSource(AnnotationFileSource):
+    """A COCO JSON file: ``images``, ``annotations`` with ``keypoints``, ``categories``.
 
-    ``keypoints`` are x, y, v for each of the K points: v is 0 where the point is missing, 1 where
-    it is hidden, 2 where it is visible. ``bbox`` is x, y, width, height and becomes x, y,
-    x + width, y + height. Some fields beyond COCO's are taken where they are: ``split`` of an
-    image, and ``attributes`` of an annotation, a list of names of further sub-sets.
+    ``keypoints`` are x, y, v for each of the K points of the scheme, in its order: v is 0 for not
+    annotated, 1 for occluded, 2 for visible. ``bbox`` is x, y, width, height. Three fields go
+    beyond COCO: ``split`` and ``source_image`` (name of the photograph, by default the file: all
+    faces of one photograph are on the same side of the validation split) of an image, and
+    ``attributes`` (a list of names of further subsets) of an annotation.
 
-    A ``image`` of an image names the photograph that it is of, its file where absent: faces of
-    one photograph are never on both sides of the validation split.
-
-    Crowds and annotations without key points are no faces: they are not listed, and counted in
-    `skipped`. COCO's points count pixels from 0, as this package does their centers, and boxes are
-    taken in the same frame. Tools that draw in a continuous frame, where the first pixel's center
-    is .5, need ``origin=0.5``.
+    Crowds and annotations without keypoints are not faces: they are counted in `skipped`. Points
+    and boxes are taken as COCO's, with the first pixel's center at 0. Tools with a continuous
+    frame, where it is at .5, need ``origin=0.5``.
 
     Args:
-        path: the JSON file.
-        scheme: the scheme's name, or a scheme; its K points in the file's order.
-        root: what ``file_name`` is relative to; the JSON file's folder if None.
-        category: the name of the category to take; needed where several have key points.
-        origin: the coordinate of the first pixel's center, taken off points and boxes.
-        split: of images that name none.
-        exif: what an image that its EXIF data turns means; see `read_image`.
+        path: The JSON file.
+        scheme: Name of the landmark scheme, or a scheme.
+        root: Folder that ``file_name`` is relative to. Defaults to the folder of the file.
+        category: Name of the category; required if several have keypoints.
+        origin: Coordinate of the first pixel's center, subtracted from points and boxes.
+        split: Split of images that name none.
+        exif: As in `AnnotationFileSource`.
 
     Raises:
-        ValueError: if the file is absent, no COCO JSON, or has another number of points.
+        ValueError: If the file is missing or an argument is not valid.
     """
 
     name = "coco"
-    default_crop = "dataset_or_landmark_box"
 
     def __init__(
         self,
@@ -64,21 +52,12 @@ class CocoSource(Source):
         split: str = "train",
         exif: str = "refuse",
     ):
-        self.path = pathlib.Path(path)
-        self.scheme = get_scheme(scheme)
-        self.root = pathlib.Path(root) if root else self.path.parent
+        super().__init__(path, scheme=scheme, root=root, origin=origin, exif=exif)
         self.category = category
-        self.origin = origin
         self.split = split
-        self.exif = exif
-        if exif not in EXIF_CHOICES:
-            raise ValueError(f"`exif` must be one of {EXIF_CHOICES}. Received: exif={exif!r}.")
-        self.skipped = {}
-        if not self.path.is_file():
-            raise ValueError(f"No COCO JSON file at {self.path}.")
 
     def items(self) -> list[Item]:
-        """Returns the annotations, in the file's order."""
+        """Returns the annotations in the order of the file."""
         content = self._read()
         category = self._pick_category(content)
         images = {image["id"]: image for image in content["images"]}
@@ -93,7 +72,7 @@ class CocoSource(Source):
             elif annotation.get("iscrowd"):
                 ignored["crowds"] += 1
             elif not points or annotation.get("num_keypoints") == 0:
-                ignored["annotations without key points"] += 1
+                ignored["annotations without keypoints"] += 1
             elif not isinstance(points, list):
                 self.skipped[key] = f"keypoints must be a list, found {points!r}"
             elif len(points) != 3 * count:
@@ -104,67 +83,57 @@ class CocoSource(Source):
                     items.append(self._item(annotation, images, number))
                 except (TypeError, ValueError) as error:
                     self.skipped[key] = str(error)
+        self.skipped.update({name: f"{number} of them" for name, number in ignored.items()})
         if not items and wrong:
             raise ValueError(
-                f"{self.path} has {wrong[0]:g} points a face; {self.scheme.name} has {count}."
+                f"{self.path} has {wrong[0]:g} points per face; {self.scheme.name} has {count}."
             )
         if not items:
-            raise ValueError(
-                f"{self.path} holds no usable annotation: {dict(ignored) or self.skipped}."
-            )
-        self.skipped.update({name: f"{many} of them" for name, many in ignored.items()})
+            raise self.no_face_error(self.path)
         self.has_boxes = any(has_area(item.source_data[-1]) for item in items)
         return items
 
     def load(self, item: Item) -> Face:
-        """Reads an image; points and box come from the file."""
+        """Loads one face."""
         name, points, visibility, box = item.source_data
-        return make_face(
-            read_image(self.root / name, exif=self.exif),
-            points - self.origin,
-            visibility,
-            None if box is None else box - self.origin,
-        )
+        return self.make_face(self.root / name, points, visibility, box)
 
     def _read(self) -> dict[str, Any]:
-        try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{self.path} is no JSON file: {error}") from error
+        content = read_json(self.path)
         for name in ("images", "annotations", "categories"):
             rows = content.get(name) if isinstance(content, dict) else None
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
                 raise ValueError(
-                    f"{self.path} is no COCO file: it must have the lists images, annotations and "
-                    f"categories. Missing: {name}."
+                    f"{self.path} is not a COCO file: it must have the lists images, annotations "
+                    f"and categories. Missing: {name}."
                 )
             if name != "annotations" and not all("id" in row for row in rows):
-                raise ValueError(f"{self.path} is no COCO file: one of {name} has no id.")
+                raise ValueError(f"{self.path} is not a COCO file: one of {name} has no id.")
         return content
 
     def _pick_category(self, content: dict[str, Any]) -> Any:
-        """Returns the id of the category to take."""
+        """Returns the id of the category to use."""
         names = {row["id"]: str(row.get("name", row["id"])) for row in content["categories"]}
         if self.category is not None:
-            known = {name: identifier for identifier, name in names.items()}
-            if self.category not in known:
+            ids = {name: identifier for identifier, name in names.items()}
+            if self.category not in ids:
                 raise ValueError(
-                    f"`category` must be one of {', '.join(known) or 'none'} of {self.path}. "
-                    f"Received: category={self.category!r}."
+                    f"`category` must be one of the categories of {self.path}: "
+                    f"{', '.join(ids) or 'it has none'}. Received: category={self.category!r}."
                 )
-            picked = known[self.category]
+            picked = ids[self.category]
         else:
-            pointed = [row["id"] for row in content["categories"] if row.get("keypoints")]
-            if not pointed:  # not every tool names the points
+            candidates = [row["id"] for row in content["categories"] if row.get("keypoints")]
+            if not candidates:  # not every tool names the points
                 used = {a.get("category_id") for a in content["annotations"] if a.get("keypoints")}
-                pointed = [identifier for identifier in names if identifier in used]
-            if len(pointed) != 1:
-                listed = ", ".join(names[identifier] for identifier in pointed)
+                candidates = [identifier for identifier in names if identifier in used]
+            if len(candidates) != 1:
+                listed = ", ".join(names[identifier] for identifier in candidates)
                 raise ValueError(
-                    f"{self.path} must have one category with key points, or `category` must name "
-                    f"one. Found: {listed or 'none'}."
+                    f"{self.path} must have exactly one category with keypoints, or `category` "
+                    f"must name one. Found: {listed or 'no category with keypoints'}."
                 )
-            picked = pointed[0]
+            picked = candidates[0]
         row = next(row for row in content["categories"] if row["id"] == picked)
         count = len(row.get("keypoints") or [])
         if count and count != self.scheme.num_landmarks:
@@ -175,32 +144,29 @@ class CocoSource(Source):
         return picked
 
     def _item(self, annotation: dict[str, Any], images: dict[Any, Any], number: int) -> Item:
-        """Reads one annotation. Raises ValueError with a reason."""
+        """Parses one annotation. Raises ValueError with the reason."""
         image = images.get(annotation.get("image_id"))
         if image is None or not image.get("file_name"):
             raise ValueError(f"no image {annotation.get('image_id')!r} with a file_name")
         split = image.get("split") or self.split
         attributes = annotation.get("attributes") or ()
-        if isinstance(attributes, dict):  # what some tools put there; not names of sub-sets
+        if isinstance(attributes, dict):  # some tools store other things under this name
             attributes = ()
         if not isinstance(attributes, list | tuple):
             raise ValueError(f"attributes must be a list of names, found {attributes!r}")
-        for name in (split, *attributes):
-            if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
-                raise ValueError(f"split or attribute {name!r}: letters, digits and _ only")
+        self.check_names(split, attributes)
         numbers = _floats(annotation["keypoints"], "keypoints").reshape(-1, 3)
-        visibility = numbers[:, 2].astype(int)
         if not np.all(np.isin(numbers[:, 2], [0, 1, 2])):
             raise ValueError("v must be 0, 1 or 2 for each point")
-        box = None
-        if annotation.get("bbox"):
-            x, y, width, height = _floats(annotation["bbox"], "bbox", 4)
-            box = np.array([x, y, x + width, y + height])
+        visibility = numbers[:, 2].astype(int)
+        bbox = annotation.get("bbox")
+        box = xywh_to_xyxy(_floats(bbox, "bbox", 4)) if bbox else None
         name = posixpath.normpath(str(image["file_name"]))
         key = f"{name}#{annotation.get('id', f'number {number}')}"
         source_image = str(image.get("source_image") or name)
-        source_data = (name, numbers[:, :2], visibility, box)
-        return Item(key, source_image, split, source_data, tuple(attributes))
+        return Item(
+            key, source_image, split, (name, numbers[:, :2], visibility, box), tuple(attributes)
+        )
 
 
 def _floats(values: Any, name: str, count: int | None = None) -> np.ndarray:
@@ -209,7 +175,7 @@ def _floats(values: Any, name: str, count: int | None = None) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} are not numbers: {error}") from error
     if numbers.ndim != 1 or (count is not None and len(numbers) != count):
-        raise ValueError(f"{name} must be {count or 'plain'} numbers, found {values}")
+        raise ValueError(f"{name} must be a list of {count or 'plain'} numbers, found {values}")
     if not np.all(np.isfinite(numbers)):
         raise ValueError(f"{name} hold NaN or infinity")
     return numbers

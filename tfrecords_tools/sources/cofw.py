@@ -1,19 +1,20 @@
-"""COFW: 29 points and their occlusion, images and all in MATLAB files."""
+"""COFW: 29 points and their occlusion; the images are in MATLAB files."""
 
 import pathlib
+from collections.abc import Sequence
 from types import MappingProxyType
 
-import h5py
 import numpy as np
 
-from tfrecords_tools.sources.base import BadRecordError, Face, Item, Source, make_face
-from tfrecords_tools.sources.dataset_files import find_path, open_mat73
+from tfrecords_tools.sources.base import BadRecordError, Face, Item, xywh_to_xyxy
+from tfrecords_tools.sources.dataset_files import (
+    check_rows,
+    open_mat73,
+)
+from tfrecords_tools.sources.folder import FolderSource
 from wing_tf.data import record_schema as schema
-from wing_tf.landmarks import LandmarkScheme, get_scheme
 
-LAYOUT = "COFW_train_color.mat and COFW_test_color.mat (or COFW_train.mat and COFW_test.mat, gray)"
-
-# The owners' archive of the gray images keeps them here.
+# Where the owners' archive of the gray images keeps them.
 _FOLDERS = ("", "common/xpburgos/behavior/code/pose/")
 
 # Names of the variables: images, points, boxes.
@@ -23,87 +24,89 @@ _VARIABLES = {
 }
 
 
-class CofwSource(Source):
+class CofwSource(FolderSource):
     """COFW, Caltech Occluded Faces in the Wild.
 
-    The files are HDF5: MATLAB's arrays appear transposed, and the images are a cell array, that
-    is, references. Some images are gray in the color files, too.
+    The files are HDF5: MATLAB's arrays appear transposed, and the images are a cell array of
+    references. The color files contain some gray images, too.
 
-    The owners plot points and boxes over `imshow` in MATLAB as they are, so the first pixel's
-    center is (1, 1) to them. Public Python loaders (HRNet, PIPNet) take nothing off and are one
-    pixel away from this; ``origin=0.0`` does as they do.
+    The owners plot points and boxes over `imshow` in MATLAB without a shift, so the first pixel's
+    center is (1, 1). Public Python loaders (HRNet, PIPNet) subtract nothing, which shifts points by
+    one pixel; ``origin=0.0`` reproduces them.
 
     Args:
-        root: the folder that holds the files; the color ones are taken where there are both.
-        origin: the coordinate of the first pixel's center, taken off points and boxes.
+        root: Folder of the files. Color files are preferred to gray ones.
+        origin: Coordinate of the first pixel's center, subtracted from points and boxes.
 
     Raises:
-        ValueError: if a file is absent or lacks a variable.
+        ValueError: If a file is missing or lacks a variable.
     """
 
     name = "cofw"
+    layout = (
+        "COFW_train_color.mat and COFW_test_color.mat (or COFW_train.mat and COFW_test.mat, gray)"
+    )
     default_crop = "dataset_box"
     has_boxes = True
     official_counts = MappingProxyType({"train": 1345, "test": 507})
 
     def __init__(self, root: str | pathlib.Path, *, origin: float = 1.0):
-        self.root = pathlib.Path(root)
-        self.origin = origin
-        self.scheme: LandmarkScheme = get_scheme("cofw_29")
-        self.skipped = {}
-        self.files = {split: find_images(self.root, split, LAYOUT) for split in _VARIABLES}
+        super().__init__("cofw_29", root, origin)
+        self.files = {split: self.find_path(*image_places(split)) for split in _VARIABLES}
 
     def items(self) -> list[Item]:
-        """Returns training faces, then test faces, in the files' order."""
+        """Returns training faces, then test faces, in the order of the files."""
         items = []
-        self.skipped = {}
         for split, path in self.files.items():
-            names = _VARIABLES[split]
-            with open_mat73(path, names) as file:
-                count = file[names[0]].size
-                phis = _rows(path, file, names[1], 3 * self.scheme.num_landmarks, count)
-                boxes = _rows(path, file, names[2], 4, count)
-            for index in range(count):
+            images, phis, bboxes = _VARIABLES[split]
+            with open_mat73(path, _VARIABLES[split]) as file:
+                count = file[images].size
+                matrices = []
+                for name, width in ((phis, 3 * self.scheme.num_landmarks), (bboxes, 4)):
+                    matrix = file[name][()].T
+                    check_rows(path, name, matrix.shape, (count, width), "image")
+                    matrices.append(matrix.astype(np.float64))
+            for index, (phi, box) in enumerate(zip(*matrices, strict=True)):
                 key = f"{split}/{index + 1:04d}"
-                items.append(Item(key, key, split, (index, phis[index], boxes[index])))
+                items.append(Item(key, key, split, (index, phi, box)))
         if not items:
-            raise ValueError(f"{' and '.join(map(str, self.files.values()))} hold no image.")
+            raise self.no_face_error(*self.files.values())
         return items
 
     def load(self, item: Item) -> Face:
-        """Reads one image out of its file."""
+        """Loads one face."""
         index, phi, box = item.source_data
         x, y, occluded = phi.reshape(3, -1)
-        return make_face(
+        return self.make_face(
             read_cell(self.files[item.split], item.split, index),
-            np.stack([x, y], axis=1) - self.origin,
+            np.stack([x, y], axis=1),
             np.where(occluded > 0.5, schema.OCCLUDED, schema.VISIBLE),
-            xywh_to_xyxy(box) - self.origin,
+            xywh_to_xyxy(box),
         )
 
 
-def find_images(root: pathlib.Path, split: str, layout: str, folders=_FOLDERS) -> pathlib.Path:
-    """Returns the color file of a split, else the gray one. Raises ValueError if neither is."""
+def image_places(split: str, folders: Sequence[str] = _FOLDERS) -> list[str]:
+    """Returns where the images of a split may be: the color file, then the gray one."""
     names = (f"COFW_{split}_color.mat", f"COFW_{split}.mat")
-    return find_path(root, [folder + name for name in names for folder in folders], layout)
+    return [folder + name for name in names for folder in folders]
 
 
 def read_cell(path: pathlib.Path, split: str, index: int) -> np.ndarray:
     """Reads one image of a COFW file.
 
-    The file is opened for each image, which takes about 3 ms: an open HDF5 file can't
-    be sent to the writer's processes, nor be shared with them.
+    The file is opened for each image, which takes about 3 ms, because an open HDF5 file can't be
+    sent to the writer's processes.
 
     Args:
-        path: the file.
+        path: The file.
         split: "train" or "test".
-        index: the image's, from 0.
+        index: Number of the image, from 0.
 
     Returns:
         uint8 RGB [H, W, 3].
 
     Raises:
-        BadRecordError: if it is no image.
+        BadRecordError: If it is not an image.
     """
     name = _VARIABLES[split][0]
     with open_mat73(path, (name,)) as file:
@@ -121,19 +124,3 @@ def read_cell(path: pathlib.Path, split: str, index: int) -> np.ndarray:
             f"Found: {image.dtype} {list(image.shape)}"
         )
     return np.ascontiguousarray(image)
-
-
-def xywh_to_xyxy(box: np.ndarray) -> np.ndarray:
-    """Turns x, y, width, height into x0, y0, x1, y1."""
-    return np.concatenate([box[:2], box[:2] + box[2:]])
-
-
-def _rows(path: pathlib.Path, file: h5py.File, name: str, width: int, count: int) -> np.ndarray:
-    """Reads a matrix [N, width], which appears as [width, N]."""
-    values = file[name][()]
-    if values.shape != (width, count):
-        raise ValueError(
-            f"{path}: {name} must be {count} x {width}, a row for each image. "
-            f"Found: {' x '.join(map(str, values.shape[::-1]))}."
-        )
-    return values.T.astype(np.float64)

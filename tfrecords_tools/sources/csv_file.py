@@ -1,85 +1,53 @@
-"""Any annotated images through one CSV file."""
+"""Images of the user's own with annotations in a CSV file."""
 
 import csv
 import dataclasses
+import io
 import math
 import pathlib
 import posixpath
-import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tfrecords_tools.sources.base import (
-    EXIF_CHOICES,
-    Face,
-    Item,
-    Source,
-    has_area,
-    make_face,
-    read_image,
-)
-from wing_tf.landmarks import LandmarkScheme, get_scheme
+from tfrecords_tools.sources.annotation_file import AnnotationFileSource
+from tfrecords_tools.sources.base import Face, Item, has_area
+from wing_tf.landmarks import LandmarkScheme
+from wing_tf.utils.text_files import read_text
 
 _BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
 
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
-    """One face's numbers, as small as they are: a large file has many."""
+    """Annotation of one face."""
 
     path: str
     points: np.ndarray  # [K, 2]
-    visibility: np.ndarray | None  # int8 [K]
+    visibility: np.ndarray | None  # int8 [K], as a large file has many rows
     box: np.ndarray | None  # [4]
 
 
-class CsvSource(Source):
-    """A CSV file with a header; one face a row.
+class CsvSource(AnnotationFileSource):
+    """A CSV file with a header and one row per face.
 
-    Columns: ``path`` (absolute, or relative to ``root``), ``x0, y0, x1, y1, ...`` for all K points;
-    optional: ``box_x0, box_y0, box_x1, box_y1``, visibility ``v0 ... v{K-1}`` (0 missing, 1 hidden,
-    2 visible), ``split`` ("train" where absent), ``attributes`` (names of further sub-sets,
-    separated by spaces or |), ``image`` (what photograph it is of; the path where absent: faces
-    of one photograph are never on both sides of the validation split). An empty coordinate is a
-    missing point.
+    Columns: ``path`` (absolute, or relative to `root`) and ``x0, y0, x1, y1, ...`` for all K
+    points; an empty coordinate marks a point that is not annotated. Optional columns:
 
-    Args:
-        path: the CSV file.
-        scheme: the scheme's name, or a scheme.
-        root: what paths are relative to; the CSV file's folder if None.
-        origin: the coordinate of the first pixel's center, taken off all points and boxes.
-        exif: what an image that its EXIF data turns means; see `read_image`.
+    * ``box_x0, box_y0, box_x1, box_y1``: the face box.
+    * ``v0 ... v{K-1}``: visibility, 0 not annotated, 1 occluded, 2 visible.
+    * ``split``: "train" by default.
+    * ``attributes``: names of further subsets, separated by spaces or |.
+    * ``source_image``: name of the photograph, by default the path. All faces of one photograph
+      are on the same side of the validation split.
 
-    Raises:
-        ValueError: if the file is absent or lacks columns.
+    See `AnnotationFileSource` for the arguments.
     """
 
     name = "csv"
-    default_crop = "dataset_or_landmark_box"
-
-    def __init__(
-        self,
-        path: str | pathlib.Path,
-        *,
-        scheme: str | LandmarkScheme,
-        root: str | pathlib.Path | None = None,
-        origin: float = 0.0,
-        exif: str = "refuse",
-    ):
-        self.path = pathlib.Path(path)
-        self.scheme = get_scheme(scheme)
-        self.root = pathlib.Path(root) if root else self.path.parent
-        self.origin = origin
-        self.exif = exif
-        self.skipped = {}
-        if exif not in EXIF_CHOICES:
-            raise ValueError(f"`exif` must be one of {EXIF_CHOICES}. Received: exif={exif!r}.")
-        if not self.path.is_file():
-            raise ValueError(f"No CSV file at {self.path}.")
 
     def items(self) -> list[Item]:
-        """Returns the rows, in the file's order."""
+        """Returns the rows in the order of the file."""
         items = []
         self.skipped = {}
         rows = self._rows()
@@ -87,54 +55,45 @@ class CsvSource(Source):
         for line, fields in rows:
             try:
                 row, split, attributes, image = header.read(fields)
+                self.check_names(split, attributes)
             except ValueError as error:
                 self.skipped[f"line {line}"] = str(error)
                 continue
             items.append(Item(f"{row.path}#{line}", image, split, row, attributes))
-        if not items and not self.skipped:
-            raise ValueError(f"{self.path} holds no rows.")
         if not items:
-            first = dict(list(self.skipped.items())[:3])
-            raise ValueError(f"{self.path} holds no usable row: {first}.")
+            raise self.no_face_error(self.path)
         self.has_boxes = any(has_area(item.source_data.box) for item in items)
         return items
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yields the rows that are not blank, and the lines that they end on."""
-        with self.path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            try:
-                for fields in reader:
-                    if any(field.strip() for field in fields):
-                        yield reader.line_num, fields
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{self.path} must be UTF-8 text: after line {reader.line_num}, {error}."
-                ) from error
-            except csv.Error as error:  # such as a quote that is never closed
-                raise ValueError(f"{self.path}, line {reader.line_num}: {error}.") from error
+        """Yields the number of the last line and the fields of each row that is not blank."""
+        reader = csv.reader(io.StringIO(read_text(self.path)))
+        try:
+            for fields in reader:
+                if any(field.strip() for field in fields):
+                    yield reader.line_num, fields
+        except csv.Error as error:  # such as a quote that is never closed
+            raise ValueError(f"{self.path}, line {reader.line_num}: {error}.") from error
 
     def load(self, item: Item) -> Face:
-        """Reads one row's image."""
+        """Loads one face."""
         row = item.source_data
-        image = read_image(self.root / row.path, exif=self.exif)
-        box = None if row.box is None else row.box - self.origin
-        return make_face(image, row.points - self.origin, row.visibility, box)
+        return self.make_face(self.root / row.path, row.points, row.visibility, row.box)
 
 
 class _Header:
-    """Where a file's columns are. Raises ValueError if some are missing."""
+    """Positions of a file's columns. Raises ValueError if some are missing."""
 
     def __init__(self, header: Sequence[str], scheme: LandmarkScheme, path: pathlib.Path):
         count = scheme.num_landmarks
         columns = [name.strip() for name in header]
         points = [f"{axis}{i}" for i in range(count) for axis in "xy"]
-        absent = [name for name in ("path", *points) if name not in columns]
-        if absent:
+        missing = [name for name in ("path", *points) if name not in columns]
+        if missing:
             raise ValueError(
                 f"{path} must have the columns path, x0, y0, ..., x{count - 1}, y{count - 1} for "
-                f"{scheme.name}. Missing: {', '.join(absent[:6])}"
-                f"{', ...' if len(absent) > 6 else ''}."
+                f"{scheme.name}. Missing: {', '.join(missing[:6])}"
+                f"{', ...' if len(missing) > 6 else ''}."
             )
         if f"x{count}" in columns:
             raise ValueError(f"{path} has more points than {scheme.name}'s {count}.")
@@ -148,24 +107,19 @@ class _Header:
                     f"{path} must have all or none of the columns {names[0]} ... {names[-1]}. "
                     f"Found: {', '.join(present[:4])}."
                 )
-        self.columns = columns
-        self._at = {name: index for index, name in enumerate(columns)}
+        self.num_columns = len(columns)
+        self._index = {name: index for index, name in enumerate(columns)}
         self._points = points
         self._box = _BOX if _BOX[0] in columns else ()
         self._flags = flags if flags[0] in columns else ()
 
     def read(self, fields: Sequence[str]) -> tuple[_Row, str, tuple[str, ...], str]:
-        """Returns a row's face, split, attributes and image; ValueError says what is wrong."""
-        if len(fields) != len(self.columns):
-            raise ValueError(f"{len(fields)} fields, where the header has {len(self.columns)}")
+        """Returns annotation, split, attributes and source image of a row. Raises ValueError."""
+        if len(fields) != self.num_columns:
+            raise ValueError(f"{len(fields)} fields, but the header has {self.num_columns}")
         path = self._text(fields, "path")
         if not path:
             raise ValueError("the path is empty")
-        split = self._text(fields, "split") or "train"
-        attributes = tuple(self._text(fields, "attributes").replace("|", " ").split())
-        for what, name in (("split", split), *(("attribute", a) for a in attributes)):
-            if not re.fullmatch(r"\w+", name):
-                raise ValueError(f"{what} {name!r}: letters, digits and _ only")
         points = self._numbers(fields, self._points).reshape(-1, 2)
         if np.any(np.isinf(points)):
             raise ValueError("a coordinate is infinite")
@@ -178,18 +132,22 @@ class _Header:
             if not np.all(np.isin(visibility, [0, 1, 2])):
                 raise ValueError("visibility must be 0, 1 or 2 for each point")
             visibility = visibility.astype(np.int8)
-        source_image = self._text(fields, "source_image") or posixpath.normpath(path)
-        return _Row(path, points, visibility, box), split, attributes, source_image
+        return (
+            _Row(path, points, visibility, box),
+            self._text(fields, "split") or "train",
+            tuple(self._text(fields, "attributes").replace("|", " ").split()),
+            self._text(fields, "source_image") or posixpath.normpath(path),
+        )
 
     def _text(self, fields: Sequence[str], name: str) -> str:
-        return fields[self._at[name]].strip() if name in self._at else ""
+        return fields[self._index[name]].strip() if name in self._index else ""
 
     def _numbers(self, fields: Sequence[str], names: Sequence[str]) -> np.ndarray:
         values = []
         for name in names:
-            text = fields[self._at[name]].strip()
+            text = fields[self._index[name]].strip()
             try:
                 values.append(float(text) if text else math.nan)
-            except ValueError as error:
-                raise ValueError(f"column {name} holds {text!r}, not a number") from error
+            except ValueError:
+                raise ValueError(f"column {name} holds {text!r}, not a number") from None
         return np.array(values)

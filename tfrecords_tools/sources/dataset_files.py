@@ -1,62 +1,53 @@
-"""Finding and reading owners' files, with one clear line where they are not as expected."""
+"""Reading of data set files, with errors that name the file and the expected content."""
 
 import pathlib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
-import scipy.io
 
-from tfrecords_tools.sources.base import BadRecordError, require_path
+from tfrecords_tools.sources.base import BadRecordError
+from wing_tf.utils.text_files import read_text
 
-
-def find_path(root: pathlib.Path, places: Sequence[str], layout: str) -> pathlib.Path:
-    """Returns the first of several places below ``root`` that exists.
-
-    Args:
-        root: the data set's folder.
-        places: paths relative to it; the official one first.
-        layout: the official layout, for the message.
-
-    Raises:
-        ValueError: if none exists; the message names the official one and the layout.
-    """
-    found = (root / place for place in places if (root / place).exists())
-    return require_path(next(found, root / places[0]), layout)
+if TYPE_CHECKING:
+    import h5py
 
 
 def read_mat(path: pathlib.Path, names: Sequence[str]) -> dict[str, Any]:
     """Reads variables of a MATLAB file of version 5 to 7.
 
     Args:
-        path: the file.
-        names: of the variables that must be there.
+        path: The file.
+        names: Names of the variables.
 
     Raises:
-        ValueError: if the file can't be read or lacks one of them.
+        ValueError: If the file can't be read or lacks one of the variables.
     """
+    import scipy.io  # here: --help needs neither SciPy nor h5py
+
     try:
         variables = scipy.io.loadmat(path, variable_names=list(names))
-    except Exception as error:  # of many kinds: SciPy checks little before it unpacks
+    except Exception as error:  # SciPy raises errors of many types for damaged files
         raise ValueError(f"{path} is not a MATLAB file of version 5 to 7: {error}") from error
     _check_names(path, names, variables.keys())
     return variables
 
 
-def open_mat73(path: pathlib.Path, names: Sequence[str]) -> h5py.File:
-    """Opens a MATLAB file of version 7.3, which is HDF5; arrays in it appear transposed.
+def open_mat73(path: pathlib.Path, names: Sequence[str]) -> "h5py.File":
+    """Opens a MATLAB file of version 7.3, which is HDF5; its arrays appear transposed.
 
     Args:
-        path: the file.
-        names: of the variables that must be there.
+        path: The file.
+        names: Names of the variables that must be in it.
 
     Returns:
         The open file, to be used in a ``with`` block.
 
     Raises:
-        ValueError: if the file can't be read or lacks one of them.
+        ValueError: If the file can't be read or lacks one of the variables.
     """
+    import h5py
+
     try:
         file = h5py.File(path, "r")
     except (OSError, RuntimeError) as error:
@@ -70,28 +61,45 @@ def open_mat73(path: pathlib.Path, names: Sequence[str]) -> h5py.File:
 
 
 def _check_names(path: pathlib.Path, names: Sequence[str], found: Any) -> None:
-    absent = [name for name in names if name not in found]
-    if absent:
-        shown = ", ".join(sorted(name for name in found if name[:1] not in "_#")) or "none of them"
+    missing = [name for name in names if name not in found]
+    if missing:
+        shown = ", ".join(sorted(name for name in found if name[:1] not in "_#")) or "no variable"
         raise ValueError(
-            f"{path} must hold the variables {', '.join(names)}. Missing: {', '.join(absent)}; "
+            f"{path} must hold the variables {', '.join(names)}. Missing: {', '.join(missing)}; "
             f"found: {shown}."
         )
 
 
-def read_text(path: pathlib.Path) -> str:
-    """Reads a text file. Raises `BadRecordError` if it can't be read."""
+def shape_text(shape: Iterable[int]) -> str:
+    """Returns a shape as text, such as ``3 x 14 x 2000``."""
+    return " x ".join(map(str, shape))
+
+
+def check_rows(
+    path: pathlib.Path, name: str, shape: tuple[int, ...], expected: tuple[int, int], row: str
+) -> None:
+    """Checks the shape of a variable that has one row per face. Raises ValueError."""
+    if shape != expected:
+        raise ValueError(
+            f"{path}: {name} must be {shape_text(expected)}, a row for each {row}. "
+            f"Found: {shape_text(shape)}."
+        )
+
+
+def read_lines(path: pathlib.Path) -> list[str]:
+    """Reads the lines of one face's text file. Raises `BadRecordError` if it can't be read."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return read_text(path, errors="replace").splitlines()
     except OSError as error:
         raise BadRecordError(f"cannot read {path}: {error.strerror}") from error
 
 
-def parse_rows(path: pathlib.Path, lines: Iterable[str], num_landmarks: int) -> np.ndarray:
-    """Returns the points [K, 2] of lines that hold "x y", one a landmark; empty lines are skipped.
+def parse_points(path: pathlib.Path, lines: Iterable[str], num_landmarks: int) -> np.ndarray:
+    """Returns the points [K, 2] of lines "x y", one per landmark; empty lines are ignored.
 
     Raises:
-        BadRecordError: if they hold another number of points, text or NaN; it names ``path``.
+        BadRecordError: If the number of points is wrong, or a line holds text or NaN; the message
+            names `path`.
     """
     rows = [line.split() for line in lines if line.strip()]
     try:

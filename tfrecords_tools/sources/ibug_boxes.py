@@ -1,4 +1,4 @@
-"""The face boxes of 300-W's organizers, which come apart from its images."""
+"""Face boxes of 300-W's organizers, which are distributed apart from the images."""
 
 import pathlib
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from tfrecords_tools.sources.dataset_files import read_mat
 
-# Where the owners' bounding_boxes.zip is unpacked, and what others name its folder.
+# Where the owners' bounding_boxes.zip is unpacked, and other names of its folder.
 _PLACES = ("", "Bounding Boxes", "bounding_boxes", "Bounding_Boxes")
 
 _FOLDERS = ("afw", "helen/trainset", "helen/testset", "lfpw/trainset", "lfpw/testset", "ibug")
@@ -16,16 +16,18 @@ class IbugBoxes:
     """Boxes of ``bounding_boxes_{afw,helen_trainset,...}.mat`` by folder and image.
 
     Each file holds ``bounding_boxes``, a cell array of structs: ``imgName``, ``bb_detector`` (by
-    the organizers' detector) and ``bb_ground_truth`` (tight, of the landmarks); x0 y0 x1 y1 as
-    MATLAB counts. A name that is not in its folder's own file is looked up in the others, as copies
-    are about in which iBUG's file holds AFW's faces; but LFPW's two parts share names, and are kept
-    apart. Spaces in names don't count: some of iBUG's have them, in some copies.
+    the organizers' detector) and ``bb_ground_truth`` (the tight landmark box); x0 y0 x1 y1, with
+    the first pixel's center at 1.
+
+    In some copies, iBUG's file holds AFW's faces: a name that is not in its folder's own file is
+    looked up in the other files. LFPW's two parts share names and are kept apart. Spaces in names
+    are ignored, because only some copies have them.
 
     Args:
-        root: 300-W's folder.
+        root: Folder of 300-W.
 
     Raises:
-        ValueError: if a file is there and is not as described.
+        ValueError: If a file exists and is not as described.
     """
 
     def __init__(self, root: pathlib.Path):
@@ -37,8 +39,8 @@ class IbugBoxes:
                 self._boxes[folder] = _read(path)
 
     def find(self, folder: str, stem: str) -> np.ndarray | None:
-        """Returns the detector's box [4] of an image, as stored; None where there is none."""
-        name = _plain(stem)
+        """Returns the detector's box [4] of an image, as stored, or None."""
+        name = _without_spaces(stem)
         own = self._boxes.get(folder, {}).get(name)
         if own is not None or folder not in _FOLDERS or folder.startswith("lfpw"):
             return own
@@ -46,7 +48,7 @@ class IbugBoxes:
         return next((boxes[name] for boxes in others if name in boxes), None)
 
 
-def _plain(name: str) -> str:
+def _without_spaces(name: str) -> str:
     return "".join(name.split())
 
 
@@ -63,5 +65,5 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
             ) from error
         if box.shape != (4,):
             raise ValueError(f"{path}: the box of {name} must be 4 numbers. Found: {box.tolist()}.")
-        boxes[_plain(pathlib.PurePath(name).stem)] = box
+        boxes[_without_spaces(pathlib.PurePath(name).stem)] = box
     return boxes

@@ -1,4 +1,4 @@
-"""Faces from the renderer, for trying everything without a data set."""
+"""Rendered faces, for trying everything without a data set."""
 
 import dataclasses
 
@@ -9,20 +9,20 @@ from wing_tf.landmarks import get_scheme
 
 
 class SyntheticSource(Source):
-    """Rendered faces with 68 points, exact truth, pose and visibility.
+    """Rendered faces with 68 points and exact landmarks, pose and visibility.
 
     Args:
-        num_train: the number of training faces (some become the validation split).
-        num_test: the number of faces in the split "test".
-        seed: another seed gives other faces.
-        image_size: the side of the rendered image in pixels; the face takes about half of it.
-        wide_yaw_fraction: the fraction of training faces whose yaw is uniform within +-90 degrees;
-            the others are nearly frontal.
-        test_wide_yaw_fraction: the same fraction of the test faces.
-        yaw_std_deg: the standard deviation of the nearly frontal faces' yaw.
+        num_train: Number of training faces; some become the validation split.
+        num_test: Number of faces in the split "test".
+        seed: Another seed gives other faces.
+        image_size: Side of the rendered image in pixels; the face takes about half of it.
+        wide_yaw_fraction: Fraction of training faces whose yaw is uniform within +-90 degrees. The
+            others are nearly frontal.
+        test_wide_yaw_fraction: The same fraction of the test faces.
+        yaw_std_deg: Standard deviation of the yaw of nearly frontal faces.
 
     Raises:
-        ValueError: if there is nothing to make, a share is none or the deviation no angle.
+        ValueError: If an argument is out of range.
     """
 
     name = "synthetic"
@@ -44,23 +44,18 @@ class SyntheticSource(Source):
                 f"Received: num_train={num_train}, num_test={num_test}."
             )
         self.wide_yaw_fraction = {"train": wide_yaw_fraction, "test": test_wide_yaw_fraction}
-        for share in self.wide_yaw_fraction.values():
-            if not 0 <= share <= 1:
-                raise ValueError(f"`wide_yaw_fraction` must be in [0, 1]. Received: {share}.")
+        for fraction in self.wide_yaw_fraction.values():
+            if not 0 <= fraction <= 1:
+                raise ValueError(f"`wide_yaw_fraction` must be in [0, 1]. Received: {fraction}.")
         if not 0 <= yaw_std_deg <= 90:
             raise ValueError(f"`yaw_std_deg` must be in [0, 90]. Received: {yaw_std_deg}.")
-        self.yaw_std_deg = yaw_std_deg
-        self.num_train, self.num_test, self.seed, self.image_size = (
-            num_train,
-            num_test,
-            seed,
-            image_size,
-        )
+        self.num_train, self.num_test, self.seed = num_train, num_test, seed
+        self.image_size, self.yaw_std_deg = image_size, yaw_std_deg
         self.scheme = get_scheme("ibug_68")
         self.skipped = {}
 
     def items(self) -> list[Item]:
-        """Returns test faces first, so that more training faces leave the test set as it was."""
+        """Returns test faces, then training faces: more training faces keep the test set."""
         items = []
         for index in range(self.num_test + self.num_train):
             split = "test" if index < self.num_test else "train"

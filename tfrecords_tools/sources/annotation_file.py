@@ -1,0 +1,53 @@
+"""Base class of the user's own images with one annotation file."""
+
+import pathlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from tfrecords_tools.sources.folder import FolderSource
+from wing_tf.landmarks import LandmarkScheme
+from wing_tf.utils.image_files import EXIF_CHOICES
+
+
+class AnnotationFileSource(FolderSource):
+    """Images of the user's own and one file with all annotations.
+
+    Args:
+        path: The annotation file.
+        scheme: Name of the landmark scheme, or a scheme.
+        root: Folder that image paths are relative to. Defaults to the folder of the file.
+        origin: Coordinate of the first pixel's center, subtracted from points and boxes.
+        exif: What the annotations of images mean that are rotated by their EXIF data: "apply" if
+            they were made on the rotated image, "ignore" if on the stored pixels. With "refuse",
+            such images are skipped.
+
+    Raises:
+        ValueError: If the file is missing or an argument is not valid.
+    """
+
+    default_crop = "dataset_or_landmark_box"
+
+    def __init__(
+        self,
+        path: str | pathlib.Path,
+        *,
+        scheme: str | LandmarkScheme,
+        root: str | pathlib.Path | None = None,
+        origin: float = 0.0,
+        exif: str = "refuse",
+    ):
+        self.path = pathlib.Path(path)
+        super().__init__(scheme, root or self.path.parent, origin)
+        self.exif = exif
+        if exif not in EXIF_CHOICES:
+            raise ValueError(f"`exif` must be one of {EXIF_CHOICES}. Received: exif={exif!r}.")
+        if not self.path.is_file():
+            raise ValueError(f"No {self.name.upper()} file at {self.path}.")
+
+    @staticmethod
+    def check_names(split: Any, attributes: Iterable[Any]) -> None:
+        """Raises ValueError if a name can't be part of a file name or of a record's attributes."""
+        for kind, name in (("split", split), *(("attribute", name) for name in attributes)):
+            if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
+                raise ValueError(f"{kind} {name!r}: letters, digits and _ only")

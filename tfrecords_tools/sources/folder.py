@@ -1,0 +1,111 @@
+"""Base class of data sets that are a folder of images and annotations."""
+
+import itertools
+import pathlib
+from collections.abc import Iterable
+
+import numpy as np
+
+from tfrecords_tools.sources.base import Face, Source, make_face, read_image
+from wing_tf.landmarks import LandmarkScheme, get_scheme
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+class FolderSource(Source):
+    """A data set in a folder.
+
+    Attributes:
+        layout: The owners' files, for error messages.
+        exif: How images are read that are rotated by their EXIF data; see `read_image`.
+
+    Args:
+        scheme: Name of the landmark scheme, or a scheme.
+        root: The folder.
+        origin: Coordinate of the center of the first pixel in the annotations. It is subtracted
+            from points and boxes.
+    """
+
+    layout: str = ""
+    exif: str = "ignore"
+
+    def __init__(self, scheme: str | LandmarkScheme, root: str | pathlib.Path, origin: float):
+        self.scheme = get_scheme(scheme)
+        self.root = pathlib.Path(root)
+        self.origin = origin
+        self.skipped = {}
+
+    def find_path(self, *places: str, root: pathlib.Path | None = None) -> pathlib.Path:
+        """Returns the first of several paths that exists, relative to `root`.
+
+        Raises:
+            ValueError: If none exists; the message names the first one and the layout.
+        """
+        paths = [(root or self.root) / place for place in places]
+        if found := next((path for path in paths if path.exists()), None):
+            return found
+        raise ValueError(f"There is no {paths[0]}. The official layout is: {self.layout}")
+
+    def no_face_error(self, *paths: pathlib.Path) -> ValueError:
+        """Returns the error for annotations without a usable face; it names the first reasons."""
+        reasons = "; ".join(f"{k}: {v}" for k, v in itertools.islice(self.skipped.items(), 3))
+        where = " and ".join(map(str, paths))
+        empty = f"nothing is listed. Expected: {self.layout}" if self.layout else "it has no rows"
+        return ValueError(f"No usable face in {where}: {reasons or empty}.")
+
+    def list_pairs(
+        self,
+        folder: str,
+        images: Iterable[pathlib.Path],
+        annotations: Iterable[pathlib.Path],
+        suffix: str,
+    ) -> dict[str, tuple[pathlib.Path, pathlib.Path]]:
+        """Returns image and annotation file by stem, sorted; files without the other are skipped.
+
+        Args:
+            folder: Prefix of the keys in `skipped`.
+            images: Files; those that are not images by their suffix are ignored.
+            annotations: Files; those with another suffix are ignored.
+            suffix: Suffix of annotation files.
+        """
+        image_of: dict[str, pathlib.Path] = {}
+        for path in sorted(images):
+            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+                image_of.setdefault(path.stem, path)
+        points_of = {
+            path.stem: path
+            for path in annotations
+            if path.suffix.lower() == suffix and path.is_file()
+        }
+        pairs = {}
+        for stem in sorted(image_of.keys() | points_of.keys()):
+            if stem not in points_of:
+                self.skipped[f"{folder}/{stem}"] = f"image without a {suffix} file"
+            elif stem not in image_of:
+                self.skipped[f"{folder}/{stem}"] = f"{suffix} file without an image"
+            else:
+                pairs[stem] = image_of[stem], points_of[stem]
+        return pairs
+
+    def make_face(
+        self,
+        image: pathlib.Path | np.ndarray,
+        points: np.ndarray,
+        visibility: np.ndarray | None = None,
+        box: np.ndarray | None = None,
+    ) -> Face:
+        """Returns a face in the package's coordinates and flags; see `base.make_face`.
+
+        Args:
+            image: Image file, or uint8 RGB [H, W, 3].
+            points: [K, 2], as annotated.
+            visibility: Int [K]; visible if None.
+            box: x0, y0, x1, y1, as annotated.
+
+        Raises:
+            BadRecordError: If the image or the annotation is not usable.
+        """
+        if isinstance(image, pathlib.Path):
+            image = read_image(image, exif=self.exif)
+        box = None if box is None else box - self.origin
+        return make_face(image, points - self.origin, visibility, box)
