@@ -1,4 +1,4 @@
-"""The pose balance of records: its file, and images to check it by."""
+"""Pose balance of records: its JSON file, and images to check it."""
 
 import pathlib
 
@@ -11,24 +11,24 @@ from wing_tf.visualization.plots import plot_balance
 
 
 def write_balance(data: str, folder: pathlib.Path, **options) -> str:
-    """Writes balance.json, histogram.png and extremes.png into a folder.
+    """Writes balance.json, histogram.png and extremes.png into an existing folder.
 
     Args:
-        data: training records, as for `find_shards`; of folders the split "train".
-        folder: that exists.
-        **options: of `wing_tf.data.pose_balance.fit_balance`.
+        data: Training records, as for `find_shards`; of a folder, the split "train".
+        folder: The folder.
+        **options: Arguments of `wing_tf.data.pose_balance.fit_balance`.
 
     Returns:
         The histogram before and after, as text.
 
     Raises:
-        ValueError: on bad records or options.
+        ValueError: If the records or options are not valid.
     """
     records = open_records(find_shards(data, "train"))
     landmarks, visibility, _ = read_landmarks(records)
     model = fit_balance(landmarks, visibility, records.scheme, **options)
-    shown = model.bin_counts * model.bin_weights
-    before, after = model.bin_counts / model.bin_counts.sum(), shown / shown.sum()
+    weighted = model.bin_counts * model.bin_weights
+    before, after = model.bin_counts / model.bin_counts.sum(), weighted / weighted.sum()
     plot_balance(folder / "histogram.png", model.bin_edges, before, after)
     pose = model.coefficients(landmarks, visibility)
     order = pose.argsort()
@@ -36,11 +36,11 @@ def write_balance(data: str, folder: pathlib.Path, **options) -> str:
     numbers = [*order[:8], *middle, *order[-8:]]
     sheet = draw_record_faces(records, numbers, [f"{pose[number]:+.2f}" for number in numbers])
     save_image(folder / "extremes.png", sheet)
-    # Last: where it is, all the rest is there too.
+    # Last, so that a folder with balance.json is complete.
     model.save(folder / "balance.json", data=data, num_faces=records.num_faces)
     lines = [
         f"{records.num_faces} faces of {records.scheme.name}. Component {model.component}, "
-        f"correlation with the shapes' asymmetry {model.correlations[model.component]:+.3f}.",
+        f"correlation with the asymmetry of the shapes {model.correlations[model.component]:+.3f}.",
         f"{'bin':>16}{'faces':>8}{'weight':>9}{'before':>9}{'after':>9}",
     ]
     for i, (count, weight) in enumerate(zip(model.bin_counts, model.bin_weights, strict=True)):

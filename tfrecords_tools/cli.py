@@ -1,4 +1,4 @@
-"""Write annotated images as TFRecords, look at records, balance poses, measure maps.
+"""Write annotated images as TFRecords, inspect records, balance poses, measure scheme maps.
 
 wing-tfrecords write --source=ibug_300w --root=300W --output=RECORDS
 wing-tfrecords write --source=wflw --root=WFLW --crop=hrnet --output=RECORDS
@@ -10,11 +10,11 @@ wing-tfrecords balance --data='RECORDS/train-*' --output=BALANCE
 wing-tfrecords residual --data=RECORDS --other_data=RECORDS_IN_ANOTHER_SCHEME
 
 balance writes balance.json (for --config.balance.path of wing-train), histogram.png (before and
-after) and extremes.png (the faces at both ends and in the middle of the pose axis).
+after) and extremes.png (faces at both ends and in the middle of the pose axis).
 """
 
 import dataclasses
-import inspect as inspect_module
+import inspect
 import json
 import pathlib
 import shlex
@@ -22,198 +22,164 @@ from typing import Any
 
 from absl import app, flags
 
+from tfrecords_tools.sources import SOURCES, Source
+from tfrecords_tools.sources.lsp import OCCLUDED_CHOICES
 from wing_tf.cli import common
-from wing_tf.data.crop_rules import get_crop_rule
+from wing_tf.data import record_schema as schema
+from wing_tf.data.crop_rules import CROP_RULES, CropRule, get_crop_rule
 from wing_tf.landmarks import load_scheme, load_scheme_map
+from wing_tf.utils.image_files import EXIF_CHOICES
+from wing_tf.utils.text_files import read_json
 
-_SOURCE = flags.DEFINE_enum(
-    "source",
-    None,
-    [
-        "ibug_300w", "wflw", "cofw", "cofw68", "aflw", "lapa", "celeba", "lsp", "lsp_extended",
-        "coco", "csv", "synthetic",
-    ],
-    "Where annotated faces come from.",
-)  # fmt: skip
+_SOURCE = flags.DEFINE_enum("source", None, list(SOURCES), "write: the kind of data set.")
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "write: a new or empty folder. inspect: a folder [RECORDS_inspection]."
+    "output", None, "A new or empty folder. inspect: any folder; default RECORDS_inspection."
 )
-_ROOT = flags.DEFINE_string(
-    "root", None, "The data set's folder. csv, coco: what the images' paths are relative to."
+# Flags of sources have the names of their arguments; --csv and --coco are the argument `path`.
+flags.DEFINE_string("root", None, "Folder of the data set, or that image paths are relative to.")
+flags.DEFINE_string("csv", None, "csv: the CSV file.")
+flags.DEFINE_string("coco", None, "coco: the JSON file.")
+flags.DEFINE_string(
+    "scheme", None, "csv, coco: name of the landmark scheme, or a JSON file with your own scheme."
 )
-_CSV = flags.DEFINE_string("csv", None, "csv: the file.")
-_COCO = flags.DEFINE_string("coco", None, "coco: the JSON file.")
-_SCHEME = flags.DEFINE_string(
-    "scheme",
-    None,
-    "csv, coco: the scheme: a name such as ibug_68 or wflw_98, or a JSON file with one of your "
-    "own (docs/your_own_data.md).",
+flags.DEFINE_string("category", None, "coco: category name, if several have keypoints.")
+flags.DEFINE_string("split", None, "coco: split of images that name none; default train.")
+flags.DEFINE_float(
+    "origin", None, "Coordinate of the first pixel's center; default that of the data set, 0 or 1."
 )
-_CATEGORY = flags.DEFINE_string("category", None, "coco: which one, where several have key points.")
-_SPLIT = flags.DEFINE_string("split", None, "coco: of images that name none; default train.")
-_ORIGIN = flags.DEFINE_float(
-    "origin",
-    None,
-    "The coordinate of the first pixel's center in the annotations; by default what the data set "
-    "has: 1 for ibug_300w, cofw, cofw68, lsp and lsp_extended, 0 for the others.",
-)
-_EXIF = flags.DEFINE_enum(
+flags.DEFINE_enum(
     "exif",
     None,
-    ["refuse", "apply", "ignore"],
-    "csv, coco: images that their EXIF data turns: were they annotated as shown (apply) or as "
-    "stored (ignore)? By default they are not taken.",
+    list(EXIF_CHOICES),
+    "csv, coco: images that are rotated by their EXIF data: annotated as displayed (apply), as "
+    "stored (ignore), or skipped (refuse, the default).",
 )
-_ALIGNED = flags.DEFINE_bool("aligned", None, "celeba: the aligned images instead of the wild.")
-_JOINTS = flags.DEFINE_string("joints", None, "lsp: another file than joints.mat in the folder.")
-_OCCLUDED = flags.DEFINE_enum(
+flags.DEFINE_bool("aligned", None, "celeba: the aligned images instead of the images in the wild.")
+flags.DEFINE_string("joints", None, "lsp: another file of joints than joints.mat.")
+flags.DEFINE_enum(
     "occluded",
     None,
-    ["ignore", "keep"],
-    "lsp: occluded joints as not annotated, or kept; by default ignored in training, kept in test.",
+    list(OCCLUDED_CHOICES),
+    "lsp: occluded joints count as not annotated (ignore) or as occluded (keep). Default: ignore "
+    "in training, keep in the test.",
 )
-_COFW_ROOT = flags.DEFINE_string(
-    "cofw_root", None, "cofw68: the folder of COFW_test_color.mat, if it is another one."
+flags.DEFINE_string("cofw_root", None, "cofw68: folder of COFW_test_color.mat; default --root.")
+flags.DEFINE_integer("num_train", 4000, "synthetic: number of training and validation faces.")
+flags.DEFINE_integer("num_test", 500, "synthetic: number of faces in the split test.")
+flags.DEFINE_integer("seed", 0, "synthetic: random seed.")
+flags.DEFINE_float(
+    "wide_yaw_fraction", 0.38, "synthetic: fraction of training faces that are not nearly frontal."
 )
-_CROP = flags.DEFINE_string(
-    "crop",
-    None,
-    "Which box a face's crop is cut round: landmark_box, dataset_box, dataset_or_landmark_box, "
-    "detector_box, or as others do: wing, awing, awing_wflw, awing_landmarks, awing_official, "
-    "awing_official_test, smt, hrnet, pipnet, spiga, insightface. By default the data set's own "
-    "box where it has some.",
+flags.DEFINE_float("test_wide_yaw_fraction", 0.38, "synthetic: the same fraction of test faces.")
+flags.DEFINE_float(
+    "yaw_std_deg", 22.0, "synthetic: standard deviation of the yaw of nearly frontal faces."
+)
+flags.DEFINE_integer("image_size", 192, "synthetic: side of the rendered images in pixels.")
+_CROP = flags.DEFINE_enum(
+    "crop", None, list(CROP_RULES), "write: crop rule; default the data set's own box, if any."
 )
 _CROP_MARGIN = flags.DEFINE_float(
-    "crop_margin",
-    None,
-    "Instead of the crop rule's own, from 1 to 4.",
-    lower_bound=1.0,
-    upper_bound=4.0,
+    "crop_margin", None, "write: crop margin, from 1 to 4, instead of the crop rule's own."
 )
-_SQUARE = flags.DEFINE_bool("square", None, "Instead of the crop rule's own: square crops or not.")
-_BEAM = flags.DEFINE_bool("beam", False, "Write with Apache Beam: the same files, many workers.")
-_BEAM_OPTIONS = flags.DEFINE_string(
-    "beam_options", "", "Beam's own, such as '--runner=DirectRunner --direct_num_workers=2'."
+_SQUARE = flags.DEFINE_bool("square", None, "write: square crops, instead of the rule's choice.")
+_SIDE = flags.DEFINE_integer(
+    "side", 256, "write: side of the stored square crops in pixels, a multiple of 8."
 )
-_NUM_TRAIN = flags.DEFINE_integer(
-    "num_train", 4000, "synthetic: faces for training and validation."
+_CONTEXT = flags.DEFINE_float(
+    "context", 2.0, "write: side of the stored square over the longer side of the face box."
 )
-_NUM_TEST = flags.DEFINE_integer("num_test", 500, "synthetic: faces for the split test.")
-_SEED = flags.DEFINE_integer("seed", 0, "synthetic: another seed, other faces.")
-_WIDE_YAW = flags.DEFINE_float(
-    "wide_yaw_fraction",
-    0.38,
-    "synthetic: share of training faces with any yaw; the rest is near frontal.",
-)
-_TEST_WIDE_YAW = flags.DEFINE_float(
-    "test_wide_yaw_fraction", 0.38, "synthetic: the same of test faces."
-)
-_YAW = flags.DEFINE_float(
-    "yaw_std_deg", 22.0, "synthetic: standard deviation of the nearly frontal faces' yaw."
-)
-_SIZE = flags.DEFINE_integer(
-    "image_size",
-    192,
-    "synthetic: side of the rendered image in pixels, of which the face takes half.",
-)
-_SIDE = flags.DEFINE_integer("side", 256, "The stored square's side in pixels, a multiple of 8.")
-_CONTEXT = flags.DEFINE_float("context", 2.0, "The square's side over the face box's longer side.")
-_QUALITY = flags.DEFINE_integer("jpeg_quality", 95, "Of the stored squares.")
+_QUALITY = flags.DEFINE_integer("jpeg_quality", 95, "write: JPEG quality of the stored squares.")
 _VALIDATION = flags.DEFINE_float(
-    "validation_fraction", 0.1, "Share of training images held out, by a hash of their names."
+    "validation_fraction",
+    0.1,
+    "write: fraction of training images that is held out for validation, by a hash of their names.",
 )
-_PER_SHARD = flags.DEFINE_integer("faces_per_shard", 512, "About how many faces a file holds.")
+_PER_SHARD = flags.DEFINE_integer(
+    "faces_per_shard", 512, "write: approximate number of faces per file."
+)
 _PROCESSES = flags.DEFINE_integer(
-    "num_processes", None, "How many read and cut; default: one a core."
+    "num_processes", None, "write: number of worker processes; default one per core."
 )
-_STRICT = flags.DEFINE_bool("strict", False, "Stop at the first bad face instead of skipping it.")
-_NUM_IMAGES = flags.DEFINE_integer("num_images", 36, "inspect: faces on the contact sheet.")
+_STRICT = flags.DEFINE_bool(
+    "strict", False, "write: stop at the first face that is not usable instead of skipping it."
+)
+_BEAM = flags.DEFINE_bool("beam", False, "write: use Apache Beam, for many machines.")
+_BEAM_OPTIONS = flags.DEFINE_string(
+    "beam_options", "", "write: options of Beam, such as '--runner=FlinkRunner'."
+)
+_DATA = flags.DEFINE_string(
+    "data", None, "A record folder. balance: or a glob pattern; of a folder, the split train."
+)
 _OTHER = flags.DEFINE_string(
     "other_data",
     None,
-    "inspect: other records of the same faces: are pixels counted alike? residual: records of the "
-    "same faces in the scheme that the map leads to.",
+    "inspect: other records of the same faces, to compare the origin of their coordinates. "
+    "residual: records of the same faces in the scheme that the map leads to.",
 )
+_NUM_IMAGES = flags.DEFINE_integer("num_images", 36, "inspect: faces on the contact sheet.")
 _SCHEME_MAP = flags.DEFINE_string(
-    "scheme_map", None, "residual: a map of your own (wing-evaluate --help) for the built-in one."
+    "scheme_map", None, "residual: JSON file of a scheme map, instead of the built-in one."
 )
 _NORMALIZER = flags.DEFINE_string(
-    "normalizer", None, "residual: what distances are divided by, if not the scheme's own."
+    "normalizer", None, "residual: normalizer of distances; default the scheme's own."
 )
-_DATA = flags.DEFINE_string(
-    "data",
-    None,
-    "inspect, residual: a record folder. balance: training records: a glob, or a folder (its split "
-    "train).",
+_BINS = flags.DEFINE_integer(
+    "num_bins", 9, "balance: bins of the pose histogram (in the paper, 9 for 300-W, 17 for AFLW)."
 )
-_BINS = flags.DEFINE_integer("num_bins", 9, "balance: of the histogram (paper: 300-W 9, AFLW 17).")
-_MAX_WEIGHT = flags.DEFINE_float(
-    "max_weight", 10.0, "balance: how often a rare face is shown at most."
-)
-_SIGNED = flags.DEFINE_bool("signed", False, "balance: left and right in bins of their own.")
+_MAX_WEIGHT = flags.DEFINE_float("max_weight", 10.0, "balance: maximum weight of a face.")
+_SIGNED = flags.DEFINE_bool("signed", False, "balance: separate bins for left and right poses.")
 _COMPONENT = flags.DEFINE_integer(
-    "component", None, "balance: the principal component that is the pose; by default the one that "
-    "follows the shapes' asymmetry."
-)  # fmt: skip
+    "component", None, "balance: principal component that is the pose; default by correlation."
+)
 
 
-def _require(**values) -> None:
+def _require(**values: Any) -> None:
     for name, value in values.items():
         if value is None:
             raise app.UsageError(f"--{name} is needed here.")
 
 
-def _make_source():
-    """Makes the source from the flags that it takes; others that are given are refused."""
-    from tfrecords_tools.sources import SOURCES
-
-    name = _SOURCE.value
-    for source, path in (("csv", _CSV), ("coco", _COCO)):
-        if path.present and source != name:
-            raise app.UsageError(f"--{path.name} is not for --source={name}.")
-    flags_of = {"path": _COCO if name == "coco" else _CSV} | {
-        flag.name: flag
-        for flag in (
-            _ROOT, _SCHEME, _CATEGORY, _SPLIT, _ORIGIN, _EXIF, _ALIGNED, _JOINTS, _OCCLUDED,
-            _COFW_ROOT, _NUM_TRAIN, _NUM_TEST, _SEED, _WIDE_YAW, _TEST_WIDE_YAW, _YAW,
-            _SIZE,
-        )
-    }  # fmt: skip
-    parameters = inspect_module.signature(SOURCES[name]).parameters
+def _make_source() -> Source:
+    """Creates the source from its flags. Flags of other sources are an error if given."""
+    name = _SOURCE.value or ""
+    of_source = {source: inspect.signature(SOURCES[source]).parameters for source in SOURCES}
+    arguments = {argument: argument for names in of_source.values() for argument in names}
+    del arguments["path"]
+    arguments |= {"csv": "path", "coco": "path"}
     options = {}
-    for key, flag in flags_of.items():
-        if key in parameters and flag.value is not None:
-            options[key] = flag.value
-        elif key in parameters and parameters[key].default is inspect_module.Parameter.empty:
-            raise app.UsageError(f"--source={name} needs --{flag.name}.")
-        elif key not in parameters and flag.present:
-            raise app.UsageError(f"--{flag.name} is not for --source={name}.")
+    for flag_name, argument in arguments.items():
+        flag, parameter = flags.FLAGS[flag_name], of_source[name].get(argument)
+        if parameter is None or (argument == "path" and flag_name != name):
+            if flag.present:
+                raise app.UsageError(f"--{flag_name} is not for --source={name}.")
+        elif flag.value is not None:
+            options[argument] = flag.value
+        elif parameter.default is inspect.Parameter.empty:
+            raise app.UsageError(f"--source={name} needs --{flag_name}.")
     if str(options.get("scheme", "")).endswith(".json"):
         options["scheme"] = load_scheme(options["scheme"])
     return SOURCES[name](**options)
 
 
-def _crop_rule(source: Any) -> Any:
-    """Returns the rule of the flags; one that is changed has that in its name."""
+def _crop_rule(source: Source) -> CropRule:
+    """Returns the crop rule of the flags. The name of a changed rule says so."""
     rule = get_crop_rule(_CROP.value or source.default_crop)
-    changes: dict[str, Any] = {}
-    if _CROP_MARGIN.value is not None and _CROP_MARGIN.value != rule.margin:
-        changes["margin"] = _CROP_MARGIN.value
-    if _SQUARE.value is not None and _SQUARE.value != rule.square:
-        changes["square"] = _SQUARE.value
-    return dataclasses.replace(rule, name=f"{rule.name}, changed", **changes) if changes else rule
+    margin = rule.margin if _CROP_MARGIN.value is None else _CROP_MARGIN.value
+    square = rule.square if _SQUARE.value is None else _SQUARE.value
+    if (margin, square) == (rule.margin, rule.square):
+        return rule
+    return dataclasses.replace(rule, name=f"{rule.name}, changed", margin=margin, square=square)
 
 
-def write() -> None:
-    """Writes records by the flags."""
+def _write() -> None:
+    """Writes records."""
     _require(source=_SOURCE.value, output=_OUTPUT.value)
-    output = _OUTPUT.value or ""
-    from tfrecords_tools.square_crops import SquareFormat
-
     if _BEAM_OPTIONS.value and not _BEAM.value:
         raise app.UsageError("--beam_options needs --beam.")
     if _BEAM.value and _PROCESSES.value is not None:
         raise app.UsageError("--num_processes is not for --beam: see --beam_options.")
+    from tfrecords_tools.square_crops import SquareFormat
+
     source = _make_source()
     options: dict[str, Any] = {
         "square_format": SquareFormat(
@@ -224,6 +190,7 @@ def write() -> None:
         "faces_per_shard": _PER_SHARD.value,
         "strict": _STRICT.value,
     }
+    output = _OUTPUT.value or ""
     if _BEAM.value:
         from tfrecords_tools.beam import write_records_with_beam
 
@@ -233,40 +200,40 @@ def write() -> None:
         from tfrecords_tools.writer import write_records
 
         manifest = write_records(source, output, num_processes=_PROCESSES.value, **options)
-    print_manifest(manifest)
+    _print_manifest(manifest)
 
 
-def print_manifest(manifest: dict, most_skipped: int = 20) -> None:
-    """Prints a manifest; of many skipped faces, the first ones."""
+def _print_manifest(manifest: dict, max_skipped: int = 20) -> None:
+    """Prints a manifest with at most `max_skipped` of the skipped faces."""
     skipped = manifest["skipped"]
     left_out = ("skipped", "shards", "scheme_definition")
     shown = {k: v for k, v in manifest.items() if k not in left_out}
     shown |= {"num_shards": len(manifest.get("shards", ())), "num_skipped": len(skipped)}
     print(json.dumps(shown, indent=1))
-    for key, reason in list(skipped.items())[:most_skipped]:
+    for key, reason in list(skipped.items())[:max_skipped]:
         print(f"skipped {key}: {reason}")
-    if len(skipped) > most_skipped:
-        print(f"... and {len(skipped) - most_skipped} more: see manifest.json")
+    if len(skipped) > max_skipped:
+        print(f"... and {len(skipped) - max_skipped} more: see {schema.MANIFEST}")
 
 
-def inspect() -> None:
-    """Prints the manifest, and images, figures and warnings of what the records hold."""
+def _inspect() -> None:
+    """Prints the manifest and writes images, statistics and warnings about the records."""
     _require(data=_DATA.value)
     folder = pathlib.Path(_DATA.value or "")
-    path = folder / "manifest.json"
+    path = folder / schema.MANIFEST
     if not path.is_file():
         raise ValueError(f"No manifest at {path}: {folder} was not written by `wing-tfrecords`.")
-    print_manifest(json.loads(path.read_text()))
+    _print_manifest(read_json(path))
 
     from tfrecords_tools.inspection.report import format_report, inspect_records
 
-    beside = folder.with_name(f"{folder.resolve().name}_inspection")
-    output = pathlib.Path(_OUTPUT.value or beside)
+    default = folder.with_name(f"{folder.resolve().name}_inspection")
+    output = pathlib.Path(_OUTPUT.value or default)
     report = inspect_records(folder, output, num_images=_NUM_IMAGES.value, other=_OTHER.value)
     print(f"\n{format_report(report)}\n\nImages and inspection.json: {output}")
 
 
-def balance() -> None:
+def _balance() -> None:
     """Writes the pose balance of records."""
     _require(data=_DATA.value, output=_OUTPUT.value)
     folder = common.new_folder(_OUTPUT.value or "")
@@ -283,31 +250,27 @@ def balance() -> None:
     print(f"{text}\nBalance: {folder}")
 
 
-def residual() -> None:
-    """Prints how far a map between two schemes is off."""
+def _residual() -> None:
+    """Prints the error of a map between two schemes."""
     _require(data=_DATA.value, other_data=_OTHER.value)
     from tfrecords_tools.inspection.map_residual import format_residual, map_residual
 
     scheme_map = load_scheme_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
-    result = map_residual(
-        _DATA.value or "",
-        _OTHER.value or "",
-        scheme_map=scheme_map,
-        normalizer=_NORMALIZER.value,
-    )
+    data, other = _DATA.value or "", _OTHER.value or ""
+    result = map_residual(data, other, scheme_map=scheme_map, normalizer=_NORMALIZER.value)
     print(format_residual(result))
 
 
-_COMMANDS = {"write": write, "inspect": inspect, "balance": balance, "residual": residual}
+_COMMANDS = {"write": _write, "inspect": _inspect, "balance": _balance, "residual": _residual}
 
 
 def main(command: str) -> None:
-    """Runs a sub-command."""
+    """Runs a subcommand."""
     _COMMANDS[command]()
 
 
 def entry() -> None:
-    """The console command."""
+    """Entry point of the console command."""
     common.run(main, __name__, commands=tuple(_COMMANDS))
 
 

@@ -1,7 +1,7 @@
-"""What is to be written, where each face goes, and the manifest: one plan for every writer.
+"""Splits, shards, output folder and manifest of one writing job, the same for every writer.
 
-All goes to a folder ``OUTPUT.partial`` that becomes OUTPUT when it is whole: a killed run leaves
-nothing that a reader would take for records.
+Records are written to ``OUTPUT.partial``, which is renamed to OUTPUT when it is complete: a killed
+run leaves nothing that reads as records.
 """
 
 import collections
@@ -9,28 +9,29 @@ import contextlib
 import copy
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import itertools
-import json
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator
+from typing import Any
 
-from tfrecords_tools.shards import SharedFields
 from tfrecords_tools.sources.base import Item, Source
 from tfrecords_tools.square_crops import SquareFormat
 from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import DATASET_BOX_KINDS, CropRule, get_crop_rule
 from wing_tf.landmarks import custom_scheme_json, scheme_to_dict
+from wing_tf.utils.atomic import write_json
 
 FORMAT_VERSION = 2
-_MOST_SHARDS = 256  # of a split; all are open at once
+_MAX_SHARDS = 256  # per split, because all of them are open at once
 
 
 @dataclasses.dataclass(frozen=True)
 class FaceTask:
-    """One face and its place: its split, and the shard file that it goes to."""
+    """One face, its split and the name of its shard file."""
 
     item: Item
     split: str
@@ -39,84 +40,91 @@ class FaceTask:
 
 @dataclasses.dataclass(frozen=True)
 class WriteJob:
-    """A checked order to write records, as from `make_job`.
+    """A checked writing job, as returned by `make_job`.
 
     Attributes:
-        source: the annotated faces.
-        square_format: how squares are cut.
-        crop: which boxes they are cut round.
-        validation_fraction: the share of training images that is held out.
-        tasks: all faces, in the order in which shards hold them; faces are dealt out to a split's
-            shards in turn.
-        output: where the records come to be.
+        tasks: All faces in the order in which shards hold them; the faces of a split are assigned
+            to its shards in turn.
+
+    The other attributes are arguments of `tfrecords_tools.writer.write_records`.
     """
 
     source: Source
+    output: pathlib.Path
     square_format: SquareFormat
     crop: CropRule
     validation_fraction: float
+    faces_per_shard: int
     tasks: list[FaceTask]
-    output: pathlib.Path
 
-    @property
-    def common(self) -> SharedFields:
-        """What all records share."""
-        return SharedFields(
-            source=self.source.name,
-            scheme=self.source.scheme.name,
-            scheme_json=custom_scheme_json(self.source.scheme),
-            crop_rule=self.crop.to_json(),
-            side=self.square_format.side,
-        )
+    @functools.cached_property
+    def shared_features(self) -> dict[str, Any]:
+        """The features that all records share; see `wing_tf.data.record_schema`."""
+        scheme = self.source.scheme
+        custom = custom_scheme_json(scheme)
+        return {
+            schema.SIDE: [self.square_format.side],
+            schema.SCHEME: scheme.name,
+            schema.SOURCE: self.source.name,
+            schema.CROP_RULE: self.crop.to_json(),
+            **({schema.SCHEME_JSON: custom} if custom is not None else {}),
+        }
 
-    @property
-    def worker_source(self) -> Source:
-        """The source as workers need it: without the names of what it has skipped."""
-        source = copy.copy(self.source)
-        source.skipped = {}
-        return source
+    def features(self, task: FaceTask, own_features: dict[str, Any]) -> dict[str, Any]:
+        """Returns all features of a record, given those of `crop_face`."""
+        return own_features | self.shared_features | {schema.SPLIT: task.split}
 
     @property
     def partial(self) -> pathlib.Path:
         """The folder that is written to."""
         return self.output.with_name(self.output.name + ".partial")
 
+    def for_workers(self) -> "WriteJob":
+        """Returns the job without lists of faces, which would be too large to send to workers."""
+        source = copy.copy(self.source)
+        source.skipped = {}
+        return dataclasses.replace(self, source=source, tasks=[])
+
+    def assign_shards(self, items: list[Item]) -> list[FaceTask]:
+        """Assigns a split and a shard to each face: a function of names and numbers only."""
+        tasks = []
+        for split, faces in assign_splits(items, self.validation_fraction).items():
+            count = min(-(-len(faces) // self.faces_per_shard), _MAX_SHARDS)
+            names = [schema.shard_name(split, index, count) for index in range(count)]
+            tasks += [FaceTask(item, split, names[i % count]) for i, item in enumerate(faces)]
+        return tasks
+
     @contextlib.contextmanager
     def folder(self) -> Iterator[pathlib.Path]:
-        """Makes `partial`, which is removed if the block fails."""
+        """Creates `partial`, which is removed if the block fails."""
         partial = self.partial
         self.output.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self.output.with_name(self.output.name + ".lock")):
             _require_empty(self.output)  # again: another run may have finished since
-            self._make_folder()
+            if partial.exists():  # left by a run that was killed
+                others = {p.name for p in partial.iterdir()} - {schema.MANIFEST}
+                if not all(name.endswith((".tfrecord", ".writing")) for name in others):
+                    raise ValueError(f"{partial} holds something other than records. Move it away.")
+                shutil.rmtree(partial)
+            partial.mkdir()
             try:
                 yield partial
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
 
-    def _make_folder(self) -> None:
-        partial = self.partial
-        if partial.exists():  # of a run that was killed
-            if any(
-                p.suffix != ".tfrecord" and p.name != schema.MANIFEST for p in partial.iterdir()
-            ):
-                raise ValueError(f"{partial} is in the way and holds something else than records.")
-            shutil.rmtree(partial)
-        partial.mkdir()
-
     def finish(self, shards: dict[str, dict], skipped: dict[str, str]) -> dict:
-        """Writes the manifest and puts the folder in its place.
+        """Writes the manifest and renames the folder.
 
         Args:
-            shards: by file name, ``faces`` and ``sha256``.
-            skipped: faces that could not be used, beside those that the source could not list.
+            shards: ``faces`` and ``sha256`` by file name.
+            skipped: Reasons by face that was not usable, besides those that could not be listed.
 
         Returns:
             The manifest.
 
         Raises:
-            ValueError: if no face was usable.
+            ValueError: If no face was usable.
         """
         skipped = dict(self.source.skipped) | dict(sorted(skipped.items()))
         counts: collections.Counter[str] = collections.Counter()
@@ -127,21 +135,25 @@ class WriteJob:
             raise ValueError(f"None of {len(self.tasks)} faces is usable. {first}")
         kept = {}
         for name in sorted(shards):
+            path = self.partial / name
+            if not path.is_file():
+                raise OSError(f"{path} was removed while it was written.")
             if counts[schema.split_of(name)]:
                 kept[name] = shards[name]
-            else:  # all of the split's faces were skipped
-                (self.partial / name).unlink()
+            else:  # all faces of the split were skipped
+                path.unlink()
         content = "".join(f"{name} {shard['sha256']}\n" for name, shard in kept.items())
-        absent = [name for name in kept if not (self.partial / name).is_file()]
-        if absent:
-            raise OSError(f"{self.partial / absent[0]} has vanished while it was written.")
         written = [task.item for task in self.tasks if task.item.key not in skipped]
         scheme = self.source.scheme
         manifest = {
             "format_version": FORMAT_VERSION,
             "source": self.source.name,
             "scheme": scheme.name,
-            **({"scheme_definition": scheme_to_dict(scheme)} if custom_scheme_json(scheme) else {}),
+            **(
+                {"scheme_definition": scheme_to_dict(scheme)}
+                if schema.SCHEME_JSON in self.shared_features
+                else {}
+            ),
             "num_landmarks": scheme.num_landmarks,
             "crop_rule": dataclasses.asdict(self.crop),
             "stored_square": dataclasses.asdict(self.square_format),
@@ -152,7 +164,7 @@ class WriteJob:
             "sha256": hashlib.sha256(content.encode()).hexdigest(),
             "shards": kept,
         }
-        (self.partial / schema.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        write_json(self.partial / schema.MANIFEST, manifest)
         self.partial.replace(self.output)
         return manifest
 
@@ -164,20 +176,20 @@ def _require_empty(output: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _locked(path: pathlib.Path) -> Iterator[None]:
-    """Holds a lock that ends with the process: two runs must not write to one place.
+    """Holds a lock that ends with the process, so that two runs can't write to one folder.
 
     Raises:
-        ValueError: if another process holds it.
+        ValueError: If another process holds it.
     """
     with path.open("w") as file:
-        taken = f"Another process writes there: it holds {path}."
+        message = f"Another process is writing to this folder: it holds {path}."
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(taken) from None
-        # Its holder may have removed it after it was opened here: then others lock a new file.
+            raise ValueError(message) from None
+        # The holder may have removed the file after it was opened here; others lock a new file.
         if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            raise ValueError(taken)
+            raise ValueError(message)
         try:
             yield
         finally:
@@ -194,23 +206,16 @@ def make_job(
     faces_per_shard: int = 512,
     strict: bool = False,
 ) -> WriteJob:
-    """Lists a source's faces and gives each its place.
+    """Lists the faces of a source and assigns them to shards.
 
-    Args:
-        source: the annotated faces.
-        output: a folder that does not exist or is empty.
-        square_format: how squares are cut.
-        crop: a crop rule or its name (`wing_tf.data.crop_rules`); the source's own if None.
-        validation_fraction: the share of training images that is held out.
-        faces_per_shard: about how many faces a shard holds (more where there would be more than
-            256 shards).
-        strict: refuse a source with faces that it could not list.
+    See `tfrecords_tools.writer.write_records` for the arguments. If `strict`, a source with faces
+    that it could not list is an error.
 
     Raises:
-        ValueError: on bad arguments, or where there is no face.
+        ValueError: If an argument is not valid or there is no face.
     """
     square_format = square_format or SquareFormat()
-    rule = get_crop_rule(crop or source.default_crop) if not isinstance(crop, CropRule) else crop
+    rule = crop if isinstance(crop, CropRule) else get_crop_rule(crop or source.default_crop)
     if rule.margin > square_format.context:
         raise ValueError(
             f"The crop rule {rule} does not fit in squares of {square_format.context:g} times the "
@@ -231,41 +236,23 @@ def make_job(
     if rule.box in DATASET_BOX_KINDS and not source.has_boxes:
         raise ValueError(
             f"The crop rule {rule.name} needs the data set's own boxes; {source.name} has none "
-            f"here. Take another rule, such as {source.default_crop}."
+            f"here. Use another rule, such as {source.default_crop}."
         )
-    keys = collections.Counter(item.key for item in items)
-    if len(keys) != len(items):
-        raise ValueError(f"Two faces share the key {keys.most_common(1)[0][0]!r}.")
-    return WriteJob(
-        source=source,
-        square_format=square_format,
-        crop=rule,
-        validation_fraction=validation_fraction,
-        tasks=assign_shards(
-            items, validation_fraction=validation_fraction, faces_per_shard=faces_per_shard
-        ),
-        output=output,
+    counts = collections.Counter(item.key for item in items)
+    if len(counts) != len(items):
+        raise ValueError(f"Two faces share the key {counts.most_common(1)[0][0]!r}.")
+    job = WriteJob(
+        source, output, square_format, rule, validation_fraction, faces_per_shard, tasks=[]
     )
-
-
-def assign_shards(
-    items: list[Item], *, validation_fraction: float, faces_per_shard: int
-) -> list[FaceTask]:
-    """Gives each face its split and its shard: a function of names and numbers only."""
-    tasks = []
-    for split, faces in assign_splits(items, validation_fraction).items():
-        count = min(-(-len(faces) // faces_per_shard), _MOST_SHARDS)
-        names = [schema.shard_name(split, index, count) for index in range(count)]
-        tasks += [FaceTask(item, split, names[i % count]) for i, item in enumerate(faces)]
-    return tasks
+    return dataclasses.replace(job, tasks=job.assign_shards(items))
 
 
 def assign_splits(items: list[Item], validation_fraction: float) -> dict[str, list[Item]]:
-    """Groups faces by split and moves a share of "train" to "validation".
+    """Groups faces by split and moves a fraction of "train" to "validation".
 
-    An image goes to validation by a hash of its name: all its faces together, whatever else the
-    data set holds. Within a split, faces are ordered by a hash of their keys, so that each shard is
-    a fair sample.
+    An image is held out by a hash of its name: all its faces together, whatever else the data set
+    holds. Within a split, faces are sorted by a hash of their keys, so that each shard is a fair
+    sample.
     """
 
     def digest(text: str) -> int:

@@ -1,8 +1,8 @@
-"""Faces to TFRecord shards and a manifest, on one machine.
+"""Writing of TFRecord shards and a manifest on one machine.
 
-The writer's processes read, crop and compress (NumPy and OpenCV only, so that they start fast); the
-parent puts what they return, in the order of the job, into shards. `tfrecords_tools.beam` writes
-the same files on many machines.
+Worker processes read, crop and compress faces with NumPy and OpenCV only, so that they start fast.
+The parent process writes their results to shards in the order of the job. `tfrecords_tools.beam`
+writes the same files on many machines.
 """
 
 import collections
@@ -13,16 +13,19 @@ import itertools
 import multiprocessing
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import cv2
 import tqdm
 
-from tfrecords_tools.shards import CroppedFace, ShardWriter, serialize_example
+from tfrecords_tools.shards import ShardWriter
 from tfrecords_tools.sources.base import Item, Source
 from tfrecords_tools.square_crops import SquareFormat, crop_face
 from tfrecords_tools.write_job import make_job
 from wing_tf.data.crop_rules import CropRule
+
+Cropped = dict[str, Any] | str  # what `crop_face` returns
 
 
 def write_records(
@@ -33,30 +36,31 @@ def write_records(
     crop: str | CropRule | None = None,
     validation_fraction: float = 0.1,
     faces_per_shard: int = 512,
-    num_processes: int | None = None,
     strict: bool = False,
+    num_processes: int | None = None,
     progress: bool = True,
 ) -> dict:
-    """Writes all faces of a source as record shards, with a manifest.
+    """Writes all faces of a source as record shards with a manifest.
 
     Args:
-        source: the annotated faces.
-        output: a folder that does not exist or is empty.
-        square_format: how squares are cut.
-        crop: a crop rule or its name (`wing_tf.data.crop_rules`); the source's own if None.
-        validation_fraction: the share of training images that is held out.
-        faces_per_shard: about how many faces a shard holds (more where there would be more than
+        source: The annotated faces.
+        output: A folder that does not exist or is empty.
+        square_format: Size and compression of the stored square crops.
+        crop: Crop rule or its name (`wing_tf.data.crop_rules`). Defaults to the source's own.
+        validation_fraction: Fraction of training images that is held out for validation.
+        faces_per_shard: Approximate number of faces per shard (larger if there would be more than
             256 shards).
-        num_processes: how many processes read and cut; one for each core if None, none if 0.
-        strict: stop at the first face that can't be used instead of skipping it.
-        progress: show a bar.
+        strict: Stop at the first face that is not usable instead of skipping it.
+        num_processes: Number of worker processes; 0 for none. Defaults to one per core.
+        progress: Show a progress bar.
 
     Returns:
-        The manifest, as in ``manifest.json``.
+        The content of ``manifest.json``.
 
     Raises:
-        ValueError: on bad arguments, where no face is usable, and, if ``strict``, at a bad face.
-        OSError: if the folder can't be written.
+        ValueError: If an argument is not valid, no face is usable, or, with `strict`, a face is
+            not.
+        OSError: If the folder can't be written.
     """
     job = make_job(
         source,
@@ -67,43 +71,44 @@ def write_records(
         faces_per_shard=faces_per_shard,
         strict=strict,
     )
-    common = job.common
-    cut = functools.partial(crop_face, job.worker_source, job.square_format, job.crop)
+    crop_item = functools.partial(crop_face, job.for_workers().source, job.square_format, job.crop)
     skipped: dict[str, str] = {}
     finished: dict[str, dict] = {}
     with job.folder() as folder, contextlib.ExitStack() as stack:
-        squares = stack.enter_context(
-            _cut_ahead(cut, [task.item for task in job.tasks], num_processes)
+        faces = stack.enter_context(
+            _crop_ahead(crop_item, [task.item for task in job.tasks], num_processes)
         )
-        bar = tqdm.tqdm(squares, total=len(job.tasks), unit="face", disable=not progress)
+        bar = tqdm.tqdm(faces, total=len(job.tasks), unit="face", disable=not progress)
         pairs = zip(job.tasks, bar, strict=True)
-        for _, part in itertools.groupby(pairs, key=lambda pair: pair[0].split):
+        for _, of_split in itertools.groupby(pairs, key=lambda pair: pair[0].split):
             shards: dict[str, ShardWriter] = {}
             try:
-                for task, square in part:
+                for task, face in of_split:
                     if task.shard not in shards:
                         shards[task.shard] = ShardWriter(folder / task.shard)
-                    if isinstance(square, CroppedFace):
-                        shards[task.shard].write(serialize_example(square, task.split, common))
+                    if not isinstance(face, str):
+                        shards[task.shard].write(job.features(task, face))
                     elif strict:
-                        raise ValueError(f"{task.item.key}: {square}")
+                        raise ValueError(f"{task.item.key}: {face}")
                     else:
-                        skipped[task.item.key] = square
+                        skipped[task.item.key] = face
             finally:
-                finished |= dict(shard.close() for shard in shards.values())
+                finished |= {name: shard.close() for name, shard in shards.items()}
         return job.finish(finished, skipped)
 
 
 @contextlib.contextmanager
-def _cut_ahead(cut, items: list[Item], num_processes: int | None):
-    """Yields an iterator over the cut squares, in order, computed ahead by a pool of processes."""
+def _crop_ahead(
+    crop_item: Callable[[Item], Cropped], items: list[Item], num_processes: int | None
+) -> Iterator[Iterator[Cropped]]:
+    """Yields an iterator over the cropped faces, in order, computed ahead by worker processes."""
     if num_processes is None:
         num_processes = min(_num_cores(), 1 + len(items) // 64)
     if num_processes <= 1:
-        yield map(cut, items)
+        yield map(crop_item, items)
         return
-    # Spawned, not forked: the parent has TensorFlow's threads. A process for each core needs no
-    # threads of its own; BLAS would start (and spin) some, and reads these names when loaded.
+    # Spawned, not forked: the parent has TensorFlow's threads. With one process per core, BLAS
+    # needs no threads of its own; it reads these variables when it is loaded.
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     former = {name: os.environ.get(name) for name in single}
     os.environ.update(single)
@@ -114,7 +119,7 @@ def _cut_ahead(cut, items: list[Item], num_processes: int | None):
         initargs=(1,),
     )
     try:
-        yield _in_order(pool, cut, items, ahead=max(16, 2 * num_processes))
+        yield _in_order(pool, crop_item, items, ahead=max(16, 2 * num_processes))
     finally:
         pool.shutdown(cancel_futures=True)
         for name, value in former.items():
@@ -131,17 +136,22 @@ def _num_cores() -> int:
 
 
 def _in_order(
-    pool, cut, items: list[Item], *, ahead: int, chunk: int = 16
-) -> Iterator[CroppedFace | str]:
-    """Keeps a bounded number of chunks in flight: memory stays flat for any data set."""
+    pool: concurrent.futures.Executor,
+    crop_item: Callable[[Item], Cropped],
+    items: list[Item],
+    *,
+    ahead: int,
+    chunk: int = 16,
+) -> Iterator[Cropped]:
+    """Keeps a bounded number of chunks in flight, so that memory does not grow with the data."""
     chunks = (items[i : i + chunk] for i in range(0, len(items), chunk))
-    submit = functools.partial(pool.submit, _cut_chunk, cut)
-    flying = collections.deque(submit(some) for some in itertools.islice(chunks, ahead))
-    while flying:
-        done = flying.popleft().result()
-        flying.extend(submit(some) for some in itertools.islice(chunks, 1))
+    futures = (pool.submit(_crop_chunk, crop_item, some) for some in chunks)
+    pending = collections.deque(itertools.islice(futures, ahead))
+    while pending:
+        done = pending.popleft().result()
+        pending.extend(itertools.islice(futures, 1))
         yield from done
 
 
-def _cut_chunk(cut, items: list[Item]) -> list[CroppedFace | str]:
-    return [cut(item) for item in items]
+def _crop_chunk(crop_item: Callable[[Item], Cropped], items: list[Item]) -> list[Cropped]:
+    return [crop_item(item) for item in items]
