@@ -26,7 +26,7 @@ def test_a_shorter_training_has_its_steps_at_the_same_shares():
     assert config.schedule.boundaries == ()
 
 
-def test_changes_are_read_in_their_types():
+def test_overrides_are_parsed_by_the_types_of_the_defaults():
     texts = ["model.features=32", "model.boundary=False", "loss.omega=12", "loss.map=heatmap"]
     changes = parse_overrides(texts)
     assert changes == {
@@ -36,7 +36,7 @@ def test_changes_are_read_in_their_types():
         ("model.size=3", "no config key"),
         ("model.features=many", "must be of type int"),
         ("model.boundary=no", "must be of type bool"),
-        ("schedule.boundaries=3", "takes no single value"),
+        ("schedule.boundaries=3", "does not have a single value"),
     ):
         with pytest.raises(ValueError, match=message):
             parse_overrides([text])
@@ -64,7 +64,7 @@ def test_cells_of_heatmaps_keep_maps_and_errors(synthetic_records, tmp_path):
     text = write_table(tmp_path, "awing_convergence", table, cells)
     last = 1e3 * cells[1]["heatmap_errors"]["heatmap_mse"][-1]
     assert f"{last:.3f} |" in text
-    for name in ("heatmaps.png", "map_errors.png"):
+    for name in ("heatmaps.png", "heatmap_errors.png"):
         assert (tmp_path / name).stat().st_size > 1000
         assert name in text
     assert json.loads((tmp_path / "cells" / "aw_seed0.json").read_text())["scheme"] == "ibug_68"

@@ -107,7 +107,7 @@ def test_finished_cells_are_not_trained_again(cells, settings, monkeypatch):
         ({"overrides": settings.overrides | {"crop_margin": 1.3}}, "config"),
         ({"tests": {"other": settings.tests["test"]}}, "test_data"),
     ):
-        with pytest.raises(ValueError, match=rf"made in another way \({named}\)"):
+        with pytest.raises(ValueError, match=rf"made with another setup \({named}\)"):
             CellRunner(dataclasses.replace(settings, **change)).run(TABLE)
 
 

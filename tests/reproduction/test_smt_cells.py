@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from wing_tf.reproduction import TABLES
-from wing_tf.reproduction.cells import CellRunner, Settings, _differences
+from wing_tf.reproduction.cell_setup import setup_differences
+from wing_tf.reproduction.cells import CellRunner, Settings
 from wing_tf.reproduction.recipes import cell_config, set_epochs
 from wing_tf.reproduction.write import write_table
 
@@ -113,5 +114,5 @@ def test_what_can_not_be_reused_is_refused(synthetic_records, tmp_path):
 
 def test_a_balanced_cell_is_not_the_plain_one():
     plain, balanced = {"config": {}}, {"config": {}, "balance": "abc"}
-    assert _differences({"setup": balanced}, plain) == ["balance", "config"]
-    assert _differences({"setup": plain}, balanced) == ["balance", "config"]
+    assert setup_differences({"setup": balanced}, plain) == ["balance", "config"]
+    assert setup_differences({"setup": plain}, balanced) == ["balance", "config"]

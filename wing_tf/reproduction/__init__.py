@@ -1,4 +1,8 @@
-"""The papers' tables, run again on other data: cells, budgets, and what comes out."""
+"""Reproduction of the papers' tables on other data.
+
+A table consists of cells. A cell is one training, repeated for each seed with the same budget (a
+number of epochs, or minutes), followed by an evaluation of its last network on the test sets.
+"""
 
 from wing_tf.reproduction.awing_tables import AWING_TABLES
 from wing_tf.reproduction.smt_tables import SMT_TABLES

@@ -1,6 +1,5 @@
-"""How many epochs of a training fit in some minutes on this machine, measured."""
+"""The budget of a cell: the measured number of epochs that fit in some minutes."""
 
-import json
 import pathlib
 import time
 
@@ -14,28 +13,29 @@ from wing_tf.training.config import emits_residuals
 from wing_tf.training.initialization import initialize
 from wing_tf.training.tasks import make_task
 from wing_tf.training.trainer import make_trainer
-from wing_tf.utils.atomic import write_text
+from wing_tf.utils.atomic import write_json
+from wing_tf.utils.text_files import read_json
 
 _UNTIMED_STEPS, _TIMED_SECONDS = 5, 15.0
-# Validation, checkpoints and logs take a twentieth of a training.
-_SHARE_OF_STEPS = 0.95
+# The rest of the time is for validation, checkpoints and logs.
+_FRACTION_OF_STEPS = 0.95
 
 
 def planned_epochs(
     config: ml_collections.ConfigDict, records: RecordSet, minutes: float, plan_file: pathlib.Path
 ) -> int:
-    """Returns how many epochs fit, measured once for each kind of network and kept in a file.
+    """Returns the number of epochs that fit in a budget.
 
-    All cells of a table that train the same network so get the same number, also when they are
-    trained on another day.
+    It is measured once for each kind of network and stored, so that all cells of a table with the
+    same network have the same number of epochs.
 
     Args:
-        config: of the training.
-        records: the training faces.
-        minutes: the budget.
-        plan_file: JSON; made or added to.
+        config: The training's config.
+        records: The training faces.
+        minutes: The budget.
+        plan_file: JSON file with the measurements; created if it does not exist.
     """
-    plans = json.loads(plan_file.read_text()) if plan_file.is_file() else {}
+    plans = read_json(plan_file) if plan_file.is_file() else {}
     stage = "second stage" if config.two_stage.first else "one stage"
     network = f"width {config.model.width:g}"
     if config.model.name in HEATMAP_MODELS:
@@ -61,25 +61,25 @@ def planned_epochs(
     if key not in plans:
         speed = _faces_per_second(config, records)
         epoch = records.num_faces // config.batch_size * config.batch_size
-        epochs = max(1, int(_SHARE_OF_STEPS * minutes * 60 * speed / epoch))
+        epochs = max(1, int(_FRACTION_OF_STEPS * minutes * 60 * speed / epoch))
         plans[key] = {"faces_per_second": round(speed), "epochs": epochs}
-        write_text(plan_file, json.dumps(plans, indent=1) + "\n")
+        write_json(plan_file, plans)
     return plans[key]["epochs"]
 
 
 def _faces_per_second(config: ml_collections.ConfigDict, records: RecordSet) -> float:
-    """Trains for some seconds on one device and forgets it."""
-    stage = make_task(config, records)
-    trainer = make_trainer(config, stage, 100)
+    """Measures the speed of a training on one device, and discards its weights."""
+    task = make_task(config, records)
+    trainer = make_trainer(config, task, 100)
     initialize(config, trainer, records)
     batches = training_batches(
         records,
         batch_size=config.batch_size,
         num_draws=trainer.augmenter.num_draws,
         seed=0,
-        ratio=stage.decode_ratio,
+        ratio=task.decode_ratio,
         cache=config.data.cache,
-        curves=stage.curves,
+        curves=task.curves,
     )
     watch = _Stopwatch()
     trainer.fit(batches, steps_per_epoch=10**6, verbose=0, shuffle=False, callbacks=[watch])
@@ -87,10 +87,10 @@ def _faces_per_second(config: ml_collections.ConfigDict, records: RecordSet) -> 
 
 
 class _Stopwatch(keras.callbacks.Callback):
-    """Times steps, the first few left out, and stops the training."""
+    """Times the steps after the first few, and then stops the training."""
 
     def on_train_batch_end(self, batch, logs=None):
-        """Looks at the clock."""
+        """Updates the speed."""
         if batch == _UNTIMED_STEPS:
             self._started = time.monotonic()
         elif batch > _UNTIMED_STEPS:

@@ -1,4 +1,4 @@
-"""Which file a cell is kept in, and what must be the same for it to count."""
+"""The setup of a cell: everything that must be equal for a finished cell to be valid."""
 
 import hashlib
 import json
@@ -7,26 +7,38 @@ import pathlib
 import ml_collections
 
 from wing_tf.data.records import RecordSet
+from wing_tf.training.config import default_config
 
 
 def file_name(cell: str, seed: int) -> str:
-    """Returns a cell's file name without ending."""
+    """Returns the name of a cell's files without suffix."""
     return f"{cell.replace('/', '-').replace(' ', '_')}_seed{seed}"
 
 
 def plain_config(config: ml_collections.ConfigDict) -> dict:
-    """Returns what counts of a cell's config."""
+    """Returns the part of a cell's config that determines its scores."""
     values = json.loads(config.to_json_best_effort())
     for key in ("epochs", "validation_epochs", "checkpoint_epochs", "data", "precision"):
-        del values[key]  # planned, or what it became on a machine
+        del values[key]  # planned by the budget, or chosen by the machine
     values["two_stage"]["first"] = values["balance"]["path"] = ""
     return values
 
 
-def merged(values: dict, changes: dict) -> dict:
-    """Returns nested values with changes put in."""
+def setup_differences(found: dict, setup: dict) -> list[str]:
+    """Returns the keys in which the setup of a finished cell differs from another setup."""
+    theirs = found["setup"]
+    # A config key that is newer than the cell has its default value.
+    config = _merged(plain_config(default_config()), theirs["config"])
+    theirs = theirs | {"config": config}
+    # Keys of some cells only must be absent in both setups or equal.
+    keys = setup.keys() | {"balance", "first_stage"}
+    return sorted(key for key in keys if theirs.get(key) != setup.get(key))
+
+
+def _merged(values: dict, changes: dict) -> dict:
+    """Returns nested values, updated by nested changes."""
     inner = {
-        key: merged(values[key], change)
+        key: _merged(values[key], change)
         for key, change in changes.items()
         if isinstance(change, dict) and isinstance(values.get(key), dict)
     }
@@ -34,12 +46,12 @@ def merged(values: dict, changes: dict) -> dict:
 
 
 def sha256(content: bytes) -> str:
-    """Returns the hash, in hexadecimal."""
+    """Returns the SHA-256 hash in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 def fingerprint(records: RecordSet) -> dict:
-    """Returns the number of faces, and a hash of the files' names and sizes."""
+    """Returns the number of faces, and a hash of the names and sizes of the record files."""
     files = [pathlib.Path(file) for file in records.files]
     listing = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
     return {"faces": records.num_faces, "files_sha256": sha256(listing.encode())}

@@ -1,27 +1,25 @@
-"""Which trainings the SMT-Net paper's tables consist of, and the numbers that it prints.
+"""The tables of the SMT-Net paper and their published scores.
 
-The printed numbers are x 1e-2, inter-ocular NME on the challenging sub-set of 300-W, of two
-hourglasses at 256 px. The paper's sigmas are in pixels of a map of 64; here maps are half as
-large, and so are the sigmas: a cell that is named after the paper's 4 draws with 2. Where sigma is
-not the question it is 2 of a map of 64.
+The published scores are inter-ocular NME x 1e-2 on the challenging subset of 300-W, of two
+hourglasses at 256 px. The names of the cells contain the paper's sigmas, in pixels of heatmaps of
+64 px. Heatmaps are 32 px here and the sigmas are scaled: the cell "sigma 4" has a sigma of 2. Cells
+that do not compare sigmas have a sigma of 1, 2 in heatmaps of 64 px.
 """
 
 from typing import Any
 
 from wing_tf.reproduction.table import Cell, Table
 
-_SCALE = 0.5  # maps of 32 px
+_SCALE = 0.5  # heatmaps of 32 px
 _PAPER_SIGMA = 4.0
-_CHALLENGE = (
-    "The paper's numbers are of the challenging sub-set; the order is what can be compared."
-)
+_CHALLENGE = "The paper's scores are for the challenging subset; only the order can be compared."
 
 
 def _cell(**options: Any) -> Cell:
     return Cell(task="smt", **options)
 
 
-def _radius() -> Table:
+def _sigma() -> Table:
     first = {"heatmap.sigma": _SCALE * _PAPER_SIGMA}
 
     def temporal(step: float) -> dict[str, Any]:
@@ -33,12 +31,12 @@ def _radius() -> Table:
     def spatial(step: float) -> dict[str, Any]:
         return first | {"sigma_schedule.spatial_step": _SCALE * step}
 
-    def cell(name: str, overrides: dict[str, Any], printed: float | None = None) -> Cell:
-        published = {} if printed is None else {"challenge": printed}
+    def cell(name: str, overrides: dict[str, Any], score: float | None = None) -> Cell:
+        published = {} if score is None else {"challenge": score}
         return _cell(name=name, overrides=overrides, published=published)
 
     return Table(
-        title="The kernel's radius: fixed, by hourglass, and in time",
+        title="The kernel sigma: fixed, by hourglass, and by epoch",
         source="SMT-Net, Table 1",
         cells=(
             cell("sigma 4", first, 6.23),
@@ -52,19 +50,19 @@ def _radius() -> Table:
         baseline="sigma 4",
         notes=(
             _CHALLENGE,
-            "Names have the paper's sigmas, of a map of 64 px. A sigma in time falls to sigma 1 in "
-            "stages of equal length, of which the last takes what is left of the budget; the paper "
-            "goes on for as long as it helps.",
+            "Names contain the paper's sigmas, of heatmaps of 64 px. A temporal schedule ends at "
+            "sigma 1; every sigma has the same number of epochs, the last one also the remainder. "
+            "The paper continues with each sigma as long as the validation improves.",
         ),
     )
 
 
 def _residual() -> Table:
-    def cell(name: str, decoder: str, theta: float | None, printed: float | None = None) -> Cell:
+    def cell(name: str, decoder: str, theta: float | None, score: float | None = None) -> Cell:
         overrides: dict[str, Any] = {"heatmap.decoder": decoder}
         if theta is not None:
             overrides |= {"model.residuals": True, "residual.theta": theta}
-        published = {} if printed is None else {"challenge": printed}
+        published = {} if score is None else {"challenge": score}
         against = decoder if theta is not None else None
         return _cell(name=name, overrides=overrides, published=published, baseline=against)
 
@@ -81,15 +79,15 @@ def _residual() -> Table:
         baseline="argmax",
         notes=(
             _CHALLENGE,
-            "With theta: what the residual adds to the decoder's answer, which the paper takes the "
-            "highest pixel for.",
+            "With theta: the residual is added to the decoder's result, which in the paper is the "
+            "maximum pixel.",
         ),
     )
 
 
 def _losses() -> Table:
     return Table(
-        title="Losses of heatmaps",
+        title="Heatmap losses",
         source="SMT-Net, section 4 (BICE and UCE; its margins are of two pixels)",
         cells=(
             _cell(name="bice", overrides={}),
@@ -98,8 +96,8 @@ def _losses() -> Table:
             _cell(name="awing", overrides={"loss.name": "adaptive_wing"}),
         ),
         baseline="bice",
-        notes=("No weighted loss map: the losses themselves are compared.",),
+        notes=("The losses are compared without the weighted loss map.",),
     )
 
 
-SMT_TABLES = {"smt_radius": _radius(), "smt_residual": _residual(), "smt_losses": _losses()}
+SMT_TABLES = {"smt_radius": _sigma(), "smt_residual": _residual(), "smt_losses": _losses()}

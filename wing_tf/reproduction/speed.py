@@ -1,6 +1,5 @@
-"""The Wing paper's table of parameters, sizes and speeds, measured here."""
+"""The Wing paper's table of parameters, file sizes and speeds, measured on this machine."""
 
-import json
 import os
 import pathlib
 import time
@@ -11,17 +10,18 @@ import numpy as np
 from wing_tf.models import MODELS, cnn6, cnn7, two_stage
 from wing_tf.models.compiled import compile_network
 from wing_tf.models.two_stage import reference_in_crop
+from wing_tf.reproduction.markdown import markdown_table
 from wing_tf.reproduction.wing_tables import PUBLISHED_SPEED
-from wing_tf.utils.atomic import write_text
+from wing_tf.utils.atomic import write_json, write_text
 
 _SECONDS = 5.0
 _NUM_LANDMARKS = 68
 
 
 def measure_speed(folder: pathlib.Path) -> str:
-    """Times CNN-6, CNN-6/7, ResNet-50 and MobileNet face by face; writes table.md and table.json.
+    """Measures CNN-6, CNN-6/7, ResNet-50 and MobileNet; writes table.md and table.json.
 
-    Networks have random weights, which does not change their speed.
+    The networks have random weights, which do not affect their speed.
 
     Returns:
         The Markdown.
@@ -38,24 +38,30 @@ def measure_speed(folder: pathlib.Path) -> str:
         "mobilenet": MODELS["mobilenet"](_NUM_LANDMARKS, width=0.5),
     }  # fmt: skip
     rows = {name: _measure(network, folder) for name, network in networks.items()}
+    head = ("network", "parameters", "file", "faces/s", "paper: parameters, file, GPU, CPU")
     lines = [
         "# Parameters, size and speed",
         "",
-        "After Wing Loss, first version (2017), Table 6. One face at a time, tf.function in "
-        f"float32, {os.cpu_count()} CPU cores; file: the .keras file.",
+        "Reproduction of Wing Loss, first version (2017), Table 6. One face at a time, tf.function "
+        f"in float32, {os.cpu_count()} CPU cores; file: the .keras file.",
         "",
-        "| network | parameters | file | faces a second | paper: parameters, file, GPU, CPU |",
-        "| --- | --- | --- | --- | --- |",
+        *markdown_table(
+            head,
+            (
+                (
+                    name,
+                    f"{row['parameters']:,}",
+                    f"{row['file_megabytes']:.1f} MB",
+                    f"{row['faces_per_second']:.0f}",
+                    ", ".join(PUBLISHED_SPEED.get(name, ("-",))),
+                )
+                for name, row in rows.items()
+            ),
+        ),
     ]
-    for name, row in rows.items():
-        paper = ", ".join(PUBLISHED_SPEED.get(name, ("-",)))
-        lines.append(
-            f"| {name} | {row['parameters']:,} | {row['file_megabytes']:.1f} MB "
-            f"| {row['faces_per_second']:.0f} | {paper} |"
-        )
     text = "\n".join(lines) + "\n"
     write_text(folder / "table.md", text)
-    write_text(folder / "table.json", json.dumps(rows, indent=1) + "\n")
+    write_json(folder / "table.json", rows)
     return text
 
 

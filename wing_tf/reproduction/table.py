@@ -1,7 +1,7 @@
-"""What a table is: cells, each of which is one training, beside what a paper prints."""
+"""Definitions of tables: each cell is one training, with the scores that the paper reports."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -10,13 +10,13 @@ class Cell:
     """One training of a table.
 
     Attributes:
-        name: unique in its table.
-        task: what is trained, "coordinates", "heatmaps" or "smt" (SMT-Net); see `RECIPES`.
-        overrides: of the base's recipe, as flattened config keys.
-        first_stage: the cell that trains the first stage, for a second stage.
-        balanced: whether the training is balanced by pose.
-        baseline: the cell that it is compared with; the table's if None.
-        published: what the paper prints, by data set or sub-set, x 1e-2.
+        name: Name, unique in the table.
+        task: Key of `wing_tf.reproduction.recipes.RECIPES`: "coordinates", "heatmaps" or "smt".
+        overrides: Changes of the recipe, as flattened config keys.
+        first_stage: Name of the cell that trains the first stage, for a second stage.
+        balanced: Whether the training uses pose-based data balancing.
+        baseline: Name of the cell to compare with. Defaults to the table's.
+        published: Scores of the paper by data set or subset, x 1e-2.
     """
 
     name: str
@@ -30,15 +30,15 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """One table.
+    """A table of a paper.
 
     Attributes:
-        title: what it compares.
-        source: where the paper prints it.
-        cells: first stages stand before their second stages.
-        baseline: the cell that the others are compared with, unless they name one.
-        pose_thirds: evaluate thirds of the test faces by pose, too.
-        notes: what can't be compared with the paper, and why.
+        title: What is compared.
+        source: The table in the paper.
+        cells: The cells; a first stage comes before its second stage.
+        baseline: Name of the cell that the others are compared with.
+        pose_thirds: Whether thirds of the test faces by pose are also evaluated.
+        notes: What can't be compared with the paper, and why.
     """
 
     title: str
@@ -47,3 +47,12 @@ class Table:
     baseline: str
     pose_thirds: bool = False
     notes: tuple[str, ...] = ()
+
+
+def find_baseline(cell: Cell, table: Table, present: Sequence[Cell]) -> str | None:
+    """Returns the name of the cell that a cell is compared with, if it is among those present."""
+    names = {other.name for other in present}
+    for wanted in (cell.baseline, table.baseline):
+        if wanted in names and wanted != cell.name:
+            return wanted
+    return None

@@ -1,14 +1,14 @@
-"""Which trainings the Wing paper's tables consist of, and the numbers that it prints.
+"""The tables of the Wing paper and their published scores.
 
-The printed numbers are x 1e-2: on AFLW the error over the face box's size, on 300-W over the
-pupils' distance (means over test faces).
+The published scores are mean NME x 1e-2, normalized by the face box on AFLW and by the inter-pupil
+distance on 300-W.
 """
 
 from typing import Any
 
 from wing_tf.reproduction.table import Cell, Table
 
-_AFLW = "AFLW-Full, box"
+_AFLW = "The paper's scores are for AFLW-Full, box; only the order can be compared."
 
 LOSSES = ("l2", "l1", "smooth_l1", "wing")
 _SECOND = {
@@ -48,19 +48,19 @@ def _two_stage(loss: str, *, balanced: bool = False, **published: float) -> Cell
 
 
 def _wing_losses() -> Table:
-    printed = dict(zip(LOSSES, (2.41, 2.00, 2.02, 1.88), strict=True))
+    scores = dict(zip(LOSSES, (2.41, 2.00, 2.02, 1.88), strict=True))
     return Table(
         title="CNN-6 by loss",
         source="Wing Loss, first version (2017), Table 1",
-        cells=tuple(_single(loss, aflw=printed[loss]) for loss in LOSSES),
+        cells=tuple(_single(loss, aflw=scores[loss]) for loss in LOSSES),
         baseline="cnn6 wing",
-        notes=(f"The paper's numbers are of {_AFLW}; the order is what can be compared.",),
+        notes=(_AFLW,),
     )
 
 
 def _wing_parameters() -> Table:
     widths = (4, 6, 8, 10, 12, 14)
-    printed = {
+    scores = {
         0.5: (1.95, 1.92, 1.92, 1.94, 1.97, 1.94),
         1: (1.95, 1.91, 1.91, 1.90, 1.90, 1.95),
         2: (1.98, 1.92, 1.91, 1.88, 1.90, 1.98),
@@ -75,16 +75,16 @@ def _wing_parameters() -> Table:
                 overrides={"loss.width": float(width), "loss.curvature": float(curvature)},
                 published={"aflw": value},
             )
-            for curvature, row in printed.items()
+            for curvature, row in scores.items()
             for width, value in zip(widths, row, strict=True)
         ),
         baseline="w 10 eps 2",
-        notes=(f"The paper's numbers are of {_AFLW}; the order is what can be compared.",),
+        notes=(_AFLW,),
     )
 
 
 def _wing_pdb() -> Table:
-    printed = {
+    scores = {
         "cnn6": ((2.41, 2.00, 2.02, 1.88), (2.23, 1.89, 1.91, 1.83)),
         "cnn6/7": ((2.06, 1.82, 1.84, 1.71), (1.94, 1.73, 1.76, 1.65)),
     }
@@ -94,18 +94,18 @@ def _wing_pdb() -> Table:
         source="Wing Loss, CVPR 2018, Table 3 (first version: Table 3, HSM)",
         cells=tuple(
             makers[network](loss, balanced=balanced, aflw=values[balanced][i])
-            for network, values in printed.items()
+            for network, values in scores.items()
             for balanced in (False, True)
             for i, loss in enumerate(LOSSES)
         ),
         baseline="cnn6 wing",
         pose_thirds=True,
-        notes=(f"The paper's numbers are of {_AFLW}; the order is what can be compared.",),
+        notes=(_AFLW,),
     )
 
 
 def _wing_300w() -> Table:
-    printed = {
+    scores = {
         "l2": (4.18, 8.19, 4.97),
         "l1": (3.58, 7.02, 4.26),
         "smooth_l1": (3.57, 7.08, 4.26),
@@ -118,20 +118,20 @@ def _wing_300w() -> Table:
         cells=(
             *(_single(loss, balanced=True) for loss in LOSSES),
             *(
-                _two_stage(loss, balanced=True, **dict(zip(names, printed[loss], strict=True)))
+                _two_stage(loss, balanced=True, **dict(zip(names, scores[loss], strict=True)))
                 for loss in LOSSES
             ),
         ),
         baseline="cnn6/7 wing pdb",
         notes=(
-            "The paper divides by the pupils' distance (--normalizer=inter_pupil) and trains on "
-            "3148 faces; its sub-sets are named common, challenge and full.",
+            "The paper divides by the inter-pupil distance (--normalizer=inter_pupil) and trains "
+            "on 3148 faces; its test sets are named common, challenge and full.",
         ),
     )
 
 
 def _wing_architectures() -> Table:
-    # w and epsilon as the same share of the image as CNN-7's. # The paper is silent.
+    # The paper is silent: w and epsilon are the same fraction of the image as for CNN-7.
     resnet = {"model.name": "resnet50", "model.input_size": 224, "loss.width": 26.0,
               "loss.curvature": 5.0}  # fmt: skip
     return Table(
@@ -149,8 +149,8 @@ def _wing_architectures() -> Table:
         ),
         baseline="cnn6/7 wing pdb",
         notes=(
-            "The paper's ResNet-50 starts from ImageNet's weights: name them by "
-            "--resnet_weights, or it is trained from random ones.",
+            "The paper's ResNet-50 starts from ImageNet weights; without --resnet_weights it "
+            "starts from random ones.",
             "The paper is silent on ResNet-50's w, epsilon and rates.",
         ),
     )

@@ -1,0 +1,43 @@
+"""The results in docs/results: what wing-reproduce would reuse and write today."""
+
+import json
+import pathlib
+
+import pytest
+
+from wing_tf.reproduction import TABLES
+from wing_tf.reproduction.cell_setup import plain_config, setup_differences
+from wing_tf.reproduction.recipes import cell_config
+from wing_tf.reproduction.write import write_table
+
+RESULTS = sorted((pathlib.Path(__file__).parents[2] / "docs" / "results").glob("*/table.json"))
+
+
+def _read(file):
+    table = json.loads(file.read_text())
+    cells = [json.loads(path.read_text()) for path in (file.parent / "cells").glob("*.json")]
+    order = [cell.name for cell in TABLES[table["table"]].cells]
+    return table, sorted(cells, key=lambda cell: (cell["seed"], order.index(cell["cell"])))
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda file: file.parent.name)
+def test_recorded_cells_have_the_setup_of_the_recipe(file):
+    """Otherwise --reuse would train them again."""
+    table, recorded = _read(file)
+    by_name = {cell.name: cell for cell in TABLES[table["table"]].cells}
+    for found in recorded:
+        overrides = {"seed": found["seed"]}
+        if table["table"].startswith("smt"):
+            overrides["model.num_stacks"] = 1  # --set, see docs/results
+        config = cell_config(
+            by_name[found["cell"]], recipe=found["recipe"], num_landmarks=68, overrides=overrides
+        )
+        assert setup_differences(found, found["setup"] | {"config": plain_config(config)}) == []
+
+
+@pytest.mark.parametrize("name", ["wing_losses", "smt_residual", "wing_pdb_300w"])
+def test_recorded_tables_follow_from_their_cells(name, tmp_path):
+    (file,) = (file for file in RESULTS if file.parent.name == name)
+    table, cells = _read(file)
+    write_table(tmp_path, table["table"], TABLES[table["table"]], cells)
+    assert json.loads((tmp_path / "table.json").read_text()) == table

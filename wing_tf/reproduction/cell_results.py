@@ -1,0 +1,88 @@
+"""The results of a trained cell: errors of each test face, heatmaps, margins and residuals."""
+
+import csv
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from wing_tf.data.pose_balance import PoseBalance
+from wing_tf.data.records import RecordSet
+from wing_tf.evaluation.heatmaps import face_heatmaps, peak_margins
+from wing_tf.evaluation.predict import crop_batches, predict_batches
+from wing_tf.evaluation.report import face_errors
+from wing_tf.model_spec import ModelSpec
+from wing_tf.models import residual_network
+from wing_tf.models.compiled import compile_network
+from wing_tf.reproduction.cell_setup import sha256
+
+MARGIN_DISTANCES = (1, 2, 3, 4, 6, 8, 12)
+"""Distances from a heatmap's peak, in heatmap pixels, of the stored margins."""
+
+
+def evaluate_cell(
+    network: keras.Model,
+    spec: ModelSpec,
+    tests: dict[str, RecordSet],
+    normalizer: str,
+    balance: PoseBalance | None,
+) -> dict[str, dict]:
+    """Returns the NME of each face of each test set, and its pose if a balance is given."""
+    run = compile_network(network)
+    results = {}
+    for name, records in tests.items():
+        predictions = predict_batches(run, crop_batches(records, spec))
+        errors, _ = face_errors(predictions, records.scheme, normalizer)
+        results[name] = {
+            "faces": len(errors),
+            # Cells are compared face by face, so the faces must be the same.
+            "keys_sha256": sha256("\n".join(predictions.key).encode()),
+            "nme": [None if np.isnan(error) else round(float(error), 6) for error in errors],
+        }
+        if balance:
+            annotated = np.isfinite(predictions.true_px).all(axis=-1)
+            pose = balance.coefficients(predictions.true_px, annotated)
+            results[name]["pose"] = [round(float(value), 4) for value in pose]
+    return results
+
+
+def save_heatmaps(
+    network: keras.Model, spec: ModelSpec, records: RecordSet, path: pathlib.Path
+) -> None:
+    """Saves the heatmaps of the first face, quantized to 1/255."""
+    (face,) = face_heatmaps(network, crop_batches(records, spec), [0])
+    maps = {"true": face.true, "predicted": face.predicted}
+    steps = {k: np.round(255 * np.clip(v, 0, 1)).astype(np.uint8) for k, v in maps.items()}
+    np.savez_compressed(path, **steps)
+
+
+def measure_margins(network: keras.Model, spec: ModelSpec, records: RecordSet) -> dict[str, Any]:
+    """Returns the peak margins: means of the ground truth's, each face's of the predictions."""
+    margins = peak_margins(network, crop_batches(records, spec), MARGIN_DISTANCES)
+    true, predicted = (np.round(values, 4) for values in margins)
+    return {
+        "distances": list(MARGIN_DISTANCES),
+        "true": np.nanmean(true, axis=0).tolist(),
+        "predicted": [[None if np.isnan(v) else v for v in face] for face in predicted.tolist()],
+    }
+
+
+def measure_residuals(
+    network: keras.Model, spec: ModelSpec, records: RecordSet
+) -> dict[str, float]:
+    """Returns the mean absolute residual in heatmap pixels; {} for a network without residuals."""
+    residuals = residual_network(network)
+    if residuals is None:
+        return {}
+    run = compile_network(residuals)
+    sizes = np.concatenate([np.abs(run(batch.image)) for batch in crop_batches(records, spec)])
+    return {"mean_residual": round(float(sizes.mean()), 4)}
+
+
+def read_heatmap_errors(log: pathlib.Path) -> dict[str, list[float]]:
+    """Returns the errors of the training heatmaps by epoch, from metrics.csv."""
+    with log.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = ("heatmap_mse", "heatmap_mse_foreground")
+    return {name: [float(row[name]) for row in rows] for name in names}

@@ -1,0 +1,114 @@
+"""The sections of a reproduced table about heatmaps: errors, images, margins and residuals."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from wing_tf.evaluation.heatmaps import draw_heatmaps_by_network
+from wing_tf.landmarks import get_scheme
+from wing_tf.metrics import paired_bootstrap
+from wing_tf.reproduction.cell_setup import file_name
+from wing_tf.reproduction.markdown import markdown_table
+from wing_tf.reproduction.table import Cell, Table, find_baseline
+from wing_tf.utils.image_files import save_image
+from wing_tf.visualization.plots import plot_curves
+
+
+def heatmap_sections(
+    folder: pathlib.Path, table: Table, order: list[Cell], cells: list[dict]
+) -> list[str]:
+    """Draws the heatmaps of cells that have some, and returns the sections as Markdown lines.
+
+    The first seed of each cell is used.
+
+    Args:
+        folder: The output folder.
+        table: The table.
+        order: The cells of the table that are finished, in its order.
+        cells: The finished cells.
+    """
+    by_name = {cell.name: next(c for c in cells if c["cell"] == cell.name) for cell in order}
+    lines: list[str] = []
+    errors = {name: c["heatmap_errors"] for name, c in by_name.items() if "heatmap_errors" in c}
+    if errors:
+        lines += ["## Squared errors of the training heatmaps, x 1e-3", "", *_format_errors(errors)]
+        plot_curves(folder / "heatmap_errors.png", errors, steps="epoch")
+        lines += ["", "![Errors by epoch](heatmap_errors.png)", ""]
+    files = {
+        name: folder / "cells" / f"{file_name(name, c['seed'])}.npz" for name, c in by_name.items()
+    }
+    maps = {name: np.load(file) for name, file in files.items() if file.is_file()}
+    if maps:
+        scheme = get_scheme(next(by_name[name]["scheme"] for name in maps))
+        true = next(iter(maps.values()))["true"] / 255.0
+        predicted = {name: content["predicted"] / 255.0 for name, content in maps.items()}
+        image = draw_heatmaps_by_network(true, predicted, scheme)
+        save_image(folder / "heatmaps.png", image)
+        lines += ["## Heatmaps of one test face", "", "![True and predicted](heatmaps.png)", ""]
+        lines += [f"The ground truth is that of {next(iter(maps))}.", ""]
+    if margins := {name: c["margins"] for name, c in by_name.items() if "margins" in c}:
+        lines += ["## Margins of the heatmaps", "", *_margins(folder, table, margins, order), ""]
+    sizes = {name: c["mean_residual"] for name, c in by_name.items() if "mean_residual" in c}
+    if sizes:
+        shown = ", ".join(f"{name} {size:.3f}" for name, size in sizes.items())
+        lines += [f"Mean absolute residual in heatmap pixels: {shown}.", ""]
+    return lines
+
+
+def _margins(
+    folder: pathlib.Path, table: Table, margins: dict[str, dict[str, Any]], order: list[Cell]
+) -> list[str]:
+    """Plots the margins by distance; returns their table with differences face by face."""
+    distances = next(iter(margins.values()))["distances"]
+    curves: dict[str, dict[str, list[float]]] = {}
+    rows: list[list[str]] = []
+    # Cells with the same sigma have the same ground truth.
+    truths: dict[tuple, list[str]] = {}
+    for name, part in margins.items():
+        truths.setdefault(tuple(part["true"]), []).append(name)
+    for true, names in truths.items():
+        label = "true" if len(truths) == 1 else f"true of {', '.join(names)}"
+        curves[label] = {"margin": list(true)}
+        rows.append([label, *(f"{value:.3f}" for value in true), "-"])
+    faces = {name: np.array(part["predicted"], np.float64) for name, part in margins.items()}
+    known = [cell for cell in order if cell.name in faces]
+    for cell in known:
+        values = faces[cell.name]
+        baseline = find_baseline(cell, table, known)
+        scored = np.isfinite(values).all(axis=1)
+        means = values[scored].mean(axis=0)
+        curves[cell.name] = {"margin": means.tolist()}
+        shown = [f"{mean:.3f}" for mean in means]
+        if baseline:
+            for i in range(len(distances)):
+                mean, low, high = paired_bootstrap(values[scored, i], faces[baseline][scored, i])
+                shown[i] += f" ({mean:+.3f}, {low:+.3f} to {high:+.3f})"
+        rows.append([cell.name, *shown, baseline or "-"])
+    plot_curves(
+        folder / "margins.png",
+        curves,
+        steps="heatmap pixels from the peak",
+        at=distances,
+        scale="linear",
+    )
+    return [
+        "Difference between a heatmap's maximum and the maximum of all pixels at a distance or "
+        "farther, as a fraction of the former; means over faces. In parentheses: difference from "
+        "the baseline.",
+        "",
+        *markdown_table(["heatmaps", *(f"{d} px" for d in distances), "baseline"], rows),
+        "",
+        "![Margins by distance](margins.png)",
+    ]
+
+
+def _format_errors(errors: dict[str, dict[str, list[float]]]) -> list[str]:
+    """Returns a table of each cell's errors at the end of each quarter of its training."""
+    rows = []
+    for name, series in errors.items():
+        for key, values in series.items():
+            quarters = [values[max(-(-len(values) * i // 4), 1) - 1] for i in range(1, 5)]
+            pixels = "foreground" if key.endswith("foreground") else "all"
+            rows.append([name, pixels, *(f"{1e3 * value:.3f}" for value in quarters)])
+    return markdown_table(["cell", "pixels", "1/4", "2/4", "3/4", "4/4"], rows)
