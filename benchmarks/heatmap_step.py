@@ -1,10 +1,10 @@
-"""What heatmaps cost beside the network: targets and loss, as shares of the small recipe's step.
+"""Time of heatmap targets and loss, as a fraction of the small recipe's train step.
 
 python benchmarks/heatmap_step.py --records=RECORDS
 
-Times the whole train step of configs/awing_small_300w_cpu.py as the trainer runs it; the augmenter
-with and without drawing maps and boundary; Adaptive Wing loss under its map with its gradient; and
-the encoder against a NumPy loop that draws a Gaussian a landmark. Medians, milliseconds a batch.
+Times the train step of configs/awing_small_300w_cpu.py as the trainer runs it; the augmenter with
+and without heatmaps and boundary; Adaptive Wing loss with its weighted map and gradient; and the
+encoder against a NumPy loop over landmarks. Medians in milliseconds per batch.
 """
 
 import argparse
@@ -27,7 +27,7 @@ CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "awing_small_300w_cpu.p
 
 
 def median_ms(function, repeats):
-    """Returns the median of some calls, after two that are not timed."""
+    """Returns the median time of calls, after two warm-up calls."""
     times = []
     for _ in range(repeats + 2):
         started = time.perf_counter()
@@ -38,7 +38,7 @@ def median_ms(function, repeats):
 
 
 def encode_by_loop(landmarks_px, codec):
-    """Draws the maps of one face [K, 2], as one would without thinking of batches."""
+    """Draws the heatmaps of one face [K, 2], landmark by landmark."""
     side = codec.heatmap_size
     maps = np.zeros((side, side, len(landmarks_px)), np.float32)
     pixels = np.arange(side, dtype=np.float32)
@@ -57,15 +57,15 @@ def main():
     config.data.path = options.records
     config = complete_config(config)
     records = open_records(find_shards(options.records, "train"))
-    stage = make_task(config, records)
+    task = make_task(config, records)
     device_plan = plan_execution(config)
-    trainer = make_trainer(config, stage, 100, device_plan)
+    trainer = make_trainer(config, task, 100, device_plan)
     batches = training_batches(
         records, batch_size=config.batch_size, num_draws=trainer.augmenter.num_draws, seed=0,
-        ratio=stage.decode_ratio, curves=stage.curves,
+        ratio=task.decode_ratio, curves=task.curves,
     )  # fmt: skip
     batch = next(iter(batches))
-    plain = Augmenter(records.scheme, jit_compile=device_plan.compile_parts, **stage._crops)
+    plain = Augmenter(records.scheme, jit_compile=device_plan.compile_parts, **task._crops)
     image, maps, weights = trainer.augmenter(batch)
     predicted = tf.constant(np.random.default_rng(0).uniform(0, 1, maps.shape), tf.float32)
     loss = make_loss(config)
@@ -78,7 +78,7 @@ def main():
         return tape.gradient(value, predicted)
 
     step = tf.function(lambda: trainer.train_step(batch))
-    codec, landmarks = stage.codec, plain(batch)[1]
+    codec, landmarks = task.codec, plain(batch)[1]
     encode = tf.function(
         lambda: codec.encode(landmarks, weights[:, : landmarks.shape[1]])[0],
         jit_compile=device_plan.compile_parts,
@@ -98,10 +98,10 @@ def main():
     for name, value in times.items():
         print(f"{name:<26}{value:>9.2f} ms")
     drawing = times["augmenter with maps"] - times["augmenter without"]
-    share = (drawing + times["loss and its gradient"]) / times["whole train step"]
-    print(f"maps, boundary and loss: share of the step: {share:.3f}")
-    faster = times["encoder as a NumPy loop"] / times["encoder alone"]
-    print(f"encoder against the loop: {faster:.1f} times")
+    fraction = (drawing + times["loss and its gradient"]) / times["whole train step"]
+    print(f"heatmaps, boundary and loss: fraction of the step: {fraction:.3f}")
+    ratio = times["encoder as a NumPy loop"] / times["encoder alone"]
+    print(f"encoder against the loop: {ratio:.1f} times")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The full hourglass on eight faces: its memory, and whether it can learn them by heart.
+"""Memory of the full hourglass, and whether it can overfit eight faces.
 
 python benchmarks/hourglass_eight_faces.py --records=RECORDS --steps=3 [--recompute]
 python benchmarks/hourglass_eight_faces.py --records=RECORDS --num_stacks=1 --features=128 \\
     --input_size=128 --sigma=1 --rate=2e-3 --steps=800
 
-Trains on the first eight training faces, without augmentation, by the train step of
-configs/awing_4hg_300w.py with Adam in RMSprop's place. Prints the loss as it falls, the
-inter-ocular NME of the faces' decoded landmarks, seconds a step, and the process's peak memory.
+Trains on the first eight training faces without augmentation, with the train step of
+configs/awing_4hg_300w.py and Adam instead of RMSprop. Prints the loss, the inter-ocular NME of the
+decoded landmarks of these faces, seconds per step, and the peak memory of the process.
 """
 
 import argparse
@@ -67,13 +67,13 @@ def main():
     config = complete_config(config)
     keras.utils.set_random_seed(0)
     records = open_records(find_shards(options.records, "train"))
-    stage = make_task(config, records)
-    trainer = make_trainer(config, stage, 1)
+    task = make_task(config, records)
+    trainer = make_trainer(config, task, 1)
     batch = next(
         iter(
             training_batches(
                 records, batch_size=8, num_draws=trainer.augmenter.num_draws, seed=0,
-                ratio=stage.decode_ratio, curves=stage.curves,
+                ratio=task.decode_ratio, curves=task.curves,
             ).take(1)
         )
     )  # fmt: skip
@@ -87,21 +87,21 @@ def main():
         if step in (0, options.steps - 1) or step % 50 == 49:
             print(f"step {step + 1}: loss {float(logs['loss']):.4f}", flush=True)
         trainer.reset_metrics()
-    # Now: a prediction that is not compiled keeps every layer's output.
+    # Read before predicting, which would add to it.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    image, landmarks = _truth(stage, batch)
-    network = stage.network()
+    image, landmarks = _ground_truth(task, batch)
+    network = task.network()
     network.set_weights(trainer.network.get_weights())
-    found = np.asarray(compile_network(stage.whole(network))(image))
+    found = np.asarray(compile_network(task.whole(network))(image))
     distance = normalizing_distance(landmarks, records.scheme)
     errors = nme(landmarks, found, distance)
     print(f"NME {100 * errors.mean():.2f} %, worst {100 * errors.max():.2f} %")
-    print(f"{np.median(times):.2f} s a step, peak memory {peak:.2f} GiB")
+    print(f"{np.median(times):.2f} s per step, peak memory {peak:.2f} GiB")
 
 
-def _truth(stage, batch):
+def _ground_truth(task, batch):
     """Returns the crops and the landmarks [8, K, 2] in their pixels."""
-    image, landmarks, weights = Augmenter(stage.records.scheme, **stage._crops)(batch)
+    image, landmarks, weights = Augmenter(task.records.scheme, **task._crops)(batch)
     landmarks = np.where(np.asarray(weights)[..., None] > 0, np.asarray(landmarks), np.nan)
     return np.asarray(image), landmarks.astype(np.float64)
 

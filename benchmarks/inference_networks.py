@@ -1,10 +1,10 @@
-"""Writes one network in all forms that `inference.py` measures; runs in a process of its own.
+"""Writes one network in all file formats that `inference.py` measures, in its own process.
 
     python benchmarks/inference_networks.py '{"model": "cnn6", "folder": ..., "wanted": [...]}'
 
-A model is one of `NETWORKS` with random weights (the speed is the same), or a `.keras` file or a
+A model is one of `NETWORKS` with random weights (the speed is the same), a ``.keras`` file or a
 run folder. ``wanted`` holds names of files: ``float32.tflite``, ``int8.onnx``, ``network.keras``,
-``torch.pt``. The crop that all are run on and the network's own landmarks are in ``expected.npz``.
+``torch.pt``. ``expected.npz`` gets the crop of the measurement and the network's landmarks.
 """
 
 import json
@@ -48,7 +48,7 @@ def _two_stage():
     return two_stage(first, second, reference, first_margin=1.1, second_margin=1.1)
 
 
-def _maps(network, decoder):
+def _localizer(network, decoder):
     codec = HeatmapCodec(input_size=128, heatmap_size=32, sigma=1.0, decoder=decoder)
     return heatmap_localizer(network, POINTS, codec)
 
@@ -63,20 +63,20 @@ NETWORKS = {
     "mobilenet": lambda: mobilenet(POINTS, input_size=112, width=0.5),
     "resnet50": lambda: resnet50(POINTS, input_size=224),
     # As in configs/awing_small_300w_cpu.py and smt_small_300w_cpu.py: 128 px.
-    "hourglass": lambda: _maps(
+    "hourglass": lambda: _localizer(
         stacked_hourglass(
             POINTS, num_stacks=1, features=128, input_size=128, boundary_coordinates=False
         ),
         "dark",
     ),
-    "smt_net": lambda: _maps(
+    "smt_net": lambda: _localizer(
         smt_net(POINTS, num_stacks=2, features=64, inner_features=128, input_size=128), "argmax"
     ),
 }
 
 
 def main():
-    """Writes what is wanted."""
+    """Writes the wanted files."""
     task = json.loads(sys.argv[1])
     folder = pathlib.Path(task["folder"])
     keras.utils.set_random_seed(0)
@@ -113,7 +113,7 @@ def _waves(side: int, count: int) -> np.ndarray:
 
 
 def _write_torch(network: keras.Model, crop: np.ndarray, path: pathlib.Path) -> None:
-    """Writes the PyTorch twin as TorchScript, if it has one; else writes nothing."""
+    """Writes the PyTorch twin as TorchScript; without a twin, writes nothing."""
     import torch
     from torch_twin import Twin
 
@@ -129,7 +129,7 @@ def _write_torch(network: keras.Model, crop: np.ndarray, path: pathlib.Path) -> 
     try:
         module = Deployed().eval().to(memory_format=torch.channels_last)
     except NotImplementedError as error:
-        print(f"PyTorch is left out: {error}", file=sys.stderr)
+        print(f"PyTorch is omitted: {error}", file=sys.stderr)
         return
     with torch.inference_mode():
         traced = torch.jit.trace(module, torch.from_numpy(crop))

@@ -1,4 +1,4 @@
-"""The same network in PyTorch: built from a Keras graph, with its weights."""
+"""PyTorch twins of Keras networks, with the same weights."""
 
 import keras
 import numpy as np
@@ -10,10 +10,10 @@ class Twin(nn.Module):
     """A functional Keras network of the layers below, as a PyTorch module.
 
     Args:
-        network: images [B, side, side, 3], 0..255, to landmarks [B, K, 2].
+        network: From images [B, side, side, 3], 0..255, to landmarks [B, K, 2].
 
     Raises:
-        NotImplementedError: on a layer that has no counterpart here.
+        NotImplementedError: If a layer has no counterpart here.
     """
 
     def __init__(self, network: keras.Model):
@@ -24,7 +24,7 @@ class Twin(nn.Module):
                 self.steps.append(_convert(layer))
 
     def forward(self, image):
-        """Runs the network on [B, 3, side, side], in channels_last memory."""
+        """Runs the network on [B, 3, side, side] in channels_last memory format."""
         for step in self.steps:
             image = step(image)
         return image
@@ -40,7 +40,7 @@ class _Rescale(nn.Module):
 
 
 class _Flatten(nn.Module):
-    """Flattens in Keras' order, rows, columns, channels; free for channels_last memory."""
+    """Flattens in Keras' order: rows, columns, channels; no copy in channels_last format."""
 
     def forward(self, x):
         return x.permute(0, 2, 3, 1).flatten(1)

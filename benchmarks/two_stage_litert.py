@@ -1,9 +1,9 @@
-"""The two-stage network in one LiteRT file against its two bare networks, one after the other.
+"""Speed of a two-stage network in one LiteRT file against that of its two networks in sequence.
 
     pip install -e '.[bench]'
     python benchmarks/two_stage_litert.py [--threads=2] [--second_width=1.0] [--correct]
 
-What the one file does besides: it cuts both crops out of the context image, aligns and maps back.
+The one file also crops both inputs from the context image, aligns, and maps the landmarks back.
 Random weights, one face at a time, float32, built-in operations only. `ratio:` is the speed of the
 one file over that of the two networks (target .85).
 """
@@ -48,11 +48,11 @@ def main():
         _interpreter(network, options.threads) for network in (first, second, whole)
     )
 
-    def one_after_the_other():
+    def both():
         run_first()
         run_second()
 
-    rates = take_turns({"one file": run_whole, "two networks": one_after_the_other}, 1,
+    rates = take_turns({"one file": run_whole, "two networks": both}, 1,
                        options.repeats)  # fmt: skip
     medians = {name: float(np.median(values)) for name, values in rates.items()}
     for name, rate in medians.items():
@@ -61,7 +61,7 @@ def main():
 
 
 def _interpreter(network: keras.Model, threads: int):
-    """Returns a call of the network's LiteRT file."""
+    """Returns a function that runs the network's LiteRT file."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "network.tflite"
         network.export(

@@ -1,4 +1,4 @@
-"""What a localizer of heatmaps becomes as a LiteRT file, for tests."""
+"""LiteRT export of heatmap localizers, for tests."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def litert_outputs(localizer, image, path):
-    """Exports with built-in operations only and runs the file; returns landmarks and scores."""
+    """Exports a localizer with built-in operations only, runs it, returns landmarks and scores."""
     from ai_edge_litert.interpreter import Interpreter
 
     localizer.export(
@@ -30,6 +30,6 @@ def litert_outputs(localizer, image, path):
 
 
 def noise_image(side, count=1):
-    """Images of noise, float32."""
+    """Float32 noise images."""
     generator = np.random.default_rng(0)
     return generator.uniform(0, 255, (count, side, side, 3)).astype(np.float32)

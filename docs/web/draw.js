@@ -1,6 +1,6 @@
 /** Landmarks and boxes as SVG over an image. */
 
-// One color a region, told apart on skin: those of the Python package's drawings.
+// One color per region, visible on skin; the same as in the Python package.
 const COLORS = [
   "#40a0ff", "#ffc800", "#ff6e00", "#00e676", "#00e5ff", "#d500f9", "#ff1744", "#aaff00", "#fff",
 ]; // prettier-ignore
@@ -20,17 +20,17 @@ function regionColors(scheme) {
 }
 
 /**
- * Draws faces into an SVG element that lies over an image, instead of what was there.
+ * Draws faces into an SVG element on top of an image, replacing its content.
  *
- * @param {SVGElement} svg covers the image exactly.
+ * @param {SVGElement} svg element that covers the image exactly.
  * @param {object} content
- * @param {number} content.width, content.height the image's size in its pixels.
+ * @param {number} content.width, content.height size of the image in pixels.
  * @param {number[] | null} content.box x0, y0, x1, y1.
- * @param {object[]} content.faces as from `Landmarker.locate`; points that are NaN aren't drawn.
- * @param {object} content.scheme model_spec.json's scheme: what is joined, and the regions.
+ * @param {object[]} content.faces as from `Landmarker.locate`; NaN points are not drawn.
+ * @param {object} content.scheme scheme of model_spec.json, with lines and regions.
  */
 export function draw(svg, { width, height, box, faces, scheme }) {
-  // A pixel's center is an integer, so the image begins half a pixel before 0.
+  // Pixel centers are integers: the image starts at -0.5.
   svg.setAttribute("viewBox", `-0.5 -0.5 ${width} ${height}`);
   const parts = [];
   if (box?.every(Number.isFinite)) {
@@ -40,8 +40,8 @@ export function draw(svg, { width, height, box, faces, scheme }) {
   for (const { landmarksPx } of faces) {
     const colorOf = regionColors(scheme);
     const known = (index) => landmarksPx[index].every(Number.isFinite);
-    const joined = scheme.lines.length ? scheme.lines : scheme.curves;
-    for (const line of joined) {
+    const lines = scheme.lines.length ? scheme.lines : scheme.curves;
+    for (const line of lines) {
       line.slice(1).forEach((end, place) => {
         const start = line[place];
         if (!known(start) || !known(end)) return;

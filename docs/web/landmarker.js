@@ -4,7 +4,7 @@
  *     const landmarker = await Landmarker.load("export/");
  *     const faces = await landmarker.locate(imageData, [[x0, y0, x1, y1]]);
  *
- * Conventions are those of the Python package: points are (x, y), pixel centers are integers, so a
+ * Conventions are those of the Python package: points are (x, y); pixel centers are integers, so an
  * image that is W pixels wide spans x from -0.5 to W - 0.5; a box is x0, y0, x1, y1 in the same
  * continuous coordinates.
  */
@@ -13,11 +13,11 @@ import { getGlobalLiteRtPromise, loadAndCompile, loadLiteRt, Tensor } from "@lit
 
 const MODEL_SPEC_VERSION = 1;
 const MAX_SAMPLED_SIDE = 8192; // as in the Python package
-const LARGEST_COORDINATE_PX = 1e7; // likewise: far beyond any image
+const MAX_COORDINATE_PX = 1e7; // as in the Python package: far beyond any image
 
 /**
- * What a network sees of a face: the box, larger by the margin, as a square on its longer side
- * unless `square` is false.
+ * Returns the crop of a face box: scaled by the margin and, unless `square` is false, a square with
+ * the longer side of the box.
  */
 export function cropRegion(box, { margin, square }) {
   const [x0, y0, x1, y1] = box;
@@ -28,7 +28,7 @@ export function cropRegion(box, { margin, square }) {
   return [x - halfWidth, y - halfHeight, x + halfWidth, y + halfHeight];
 }
 
-/** The tight box of landmarks [[x, y], ...]; those that are NaN are left out. */
+/** Returns the tight box of landmarks [[x, y], ...], without those that are NaN. */
 export function landmarkBox(landmarksPx) {
   const known = landmarksPx.filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
   const [xs, ys] = [known.map((point) => point[0]), known.map((point) => point[1])];
@@ -36,9 +36,9 @@ export function landmarkBox(landmarksPx) {
 }
 
 /**
- * How one axis of a crop is made of the image's pixels: for each of `size` results, the first
- * pixel and the weights from there on. The mean of `factor` linear samples a result is one weighted
- * sum; what lies outside of the image is black, so its weight is left out.
+ * Returns the weights of the image's pixels along one axis of a crop: for each of `size` results
+ * the first pixel and the weights from there on. A result is the mean of `factor` linear samples;
+ * pixels outside of the image are black, so they have no weight.
  */
 function axisWeights({ low, high, size, factor, length }) {
   const step = (high - low) / (size * factor);
@@ -62,27 +62,27 @@ function axisWeights({ low, high, size, factor, length }) {
 }
 
 /**
- * Cuts a box out of an image and scales it, exactly placed and antialiased: to shrink by s, the
- * image is sampled linearly on a grid ceil(s) times as fine as the result and blocks are averaged.
- * A canvas' own scaling does neither in a way that one can rely on.
+ * Crops a box of an image and resizes it, with exact positions and antialiasing: to reduce by s,
+ * the image is sampled linearly on a grid ceil(s) times as fine as the result, and blocks are
+ * averaged. The scaling of a canvas guarantees neither.
  *
  * @param {ImageData} imageData the image; its alpha is ignored.
- * @param {number[]} box x0, y0, x1, y1; may leave the image: what lies outside is black.
- * @param {number} size the result's side.
+ * @param {number[]} box x0, y0, x1, y1; pixels outside of the image are black.
+ * @param {number} size side of the result in pixels.
  * @returns {Uint8Array} RGB, size * size * 3 values.
  */
-export function cropResample(imageData, box, size) {
+export function cropAndResize(imageData, box, size) {
   const { data, width, height } = imageData;
   const [x0, y0, x1, y1] = box;
-  const shrink = Math.max(x1 - x0, y1 - y0) / size;
+  const reduction = Math.max(x1 - x0, y1 - y0) / size;
   const factor = Math.min(
-    Math.max(1, Math.ceil(shrink - 1e-6)),
+    Math.max(1, Math.ceil(reduction - 1e-6)),
     Math.floor(MAX_SAMPLED_SIDE / size),
   );
   const columns = axisWeights({ low: x0, high: x1, size, factor, length: width });
   const rows = axisWeights({ low: y0, high: y1, size, factor, length: height });
 
-  // Both passes are sums along one axis: first the rows that are needed, then down the columns.
+  // Both passes are sums along one axis: first within the needed rows, then along the columns.
   const top = rows[0].first;
   const bottom = rows[size - 1].first + rows[size - 1].weights.length;
   const stride = size * 3;
@@ -113,7 +113,7 @@ export function cropResample(imageData, box, size) {
   return crop;
 }
 
-/** Maps points [x, y, x, y, ...] of a crop of `size` pixels back to the image it was cut from. */
+/** Maps points [x, y, x, y, ...] of a crop of `size` pixels back to its image. */
 function toImage(points, [x0, y0, x1, y1], size) {
   const back = (value, low, high) => low + ((value + 0.5) * (high - low)) / size;
   return Array.from({ length: points.length / 2 }, (_, k) => [
@@ -134,7 +134,7 @@ async function fetchPart(folder, name) {
   return response;
 }
 
-/** Throws where this file can't do what a spec says. */
+/** Throws an error if this file can't run a model with this spec. */
 function checkModelSpec(spec) {
   if (spec.version !== MODEL_SPEC_VERSION) {
     throw new Error(
@@ -145,7 +145,7 @@ function checkModelSpec(spec) {
   const { format, input = {}, crop = {} } = spec;
   const [batch, height, width, channels] = input.shape ?? [];
   const wrong = (what, received) => {
-    // JSON has no `undefined`: it stands for what is missing.
+    // JSON.stringify(undefined) is undefined: the key is absent.
     throw new Error(`The model's ${what}. Received: ${JSON.stringify(received) ?? "nothing"}.`);
   };
   if (format !== "litert") wrong("format must be litert (wing-export --format=litert)", format);
@@ -167,7 +167,7 @@ function checkBox(box) {
   const numbers = Array.from(box ?? []);
   if (
     numbers.length !== 4 ||
-    !numbers.every((value) => Number.isFinite(value) && Math.abs(value) <= LARGEST_COORDINATE_PX) ||
+    !numbers.every((value) => Number.isFinite(value) && Math.abs(value) <= MAX_COORDINATE_PX) ||
     numbers[0] >= numbers[2] ||
     numbers[1] >= numbers[3]
   ) {
@@ -179,27 +179,27 @@ function checkBox(box) {
   return numbers;
 }
 
-/** An exported model with its crop rule. Make one with `Landmarker.load`. */
+/** An exported model with its crop rule. Create it with `Landmarker.load`. */
 export class Landmarker {
   #model;
 
   constructor(model, spec) {
     this.#model = model;
-    /** What model_spec.json says: input, crop rule, outputs and scheme. */
+    /** Content of model_spec.json: input, crop rule, outputs and scheme. */
     this.spec = spec;
   }
 
   /**
    * Loads model.tflite and model_spec.json.
    *
-   * @param {string | URL} folder where both are served.
+   * @param {string | URL} folder URL of the folder with both files.
    * @param {object} [options]
-   * @param {string | URL} [options.wasm] folder of the runtime's WebAssembly files; by default
+   * @param {string | URL} [options.wasm] folder of the runtime's WebAssembly files. Defaults to
    *     that of the npm package.
-   * @param {"wasm" | "webgpu"} [options.accelerator] what runs the model. Small networks are
-   *     fastest on the CPU ("wasm").
+   * @param {"wasm" | "webgpu"} [options.accelerator] back end. Small networks are fastest on
+   *     the CPU ("wasm").
    * @returns {Promise<Landmarker>}
-   * @throws {Error} if there is no such model, or if it is not one that this file can run.
+   * @throws {Error} if there is no such model, or if this file can't run it.
    */
   static async load(folder, { wasm, accelerator = "wasm" } = {}) {
     const base = new URL(folder, globalThis.document?.baseURI ?? import.meta.url);
@@ -213,7 +213,7 @@ export class Landmarker {
     }
     checkModelSpec(spec);
     const bytes = new Uint8Array(await (await fetchPart(base, "model.tflite")).arrayBuffer());
-    // The runtime is one a page.
+    // There is one runtime per page.
     wasm ??= new URL("../wasm/", import.meta.resolve("@litertjs/core"));
     await (getGlobalLiteRtPromise() ?? loadLiteRt(String(wasm)));
     let model;
@@ -228,25 +228,25 @@ export class Landmarker {
   /**
    * Locates the landmarks of faces.
    *
-   * @param {ImageData} imageData an image, as of `context.getImageData`; alpha is ignored.
-   * @param {number[][]} boxes face boxes [x0, y0, x1, y1] like those of the training: see
+   * @param {ImageData} imageData an image, as from `context.getImageData`; alpha is ignored.
+   * @param {number[][]} boxes face boxes [x0, y0, x1, y1] of the kind in training: see
    *     `spec.crop.boxes`; "landmark" is the tight box of the landmarks.
    * @returns {Promise<{landmarksPx: number[][], box: number[], scores: number[] | null}[]>} one
-   *     entry a box: K points [x, y] in the image's pixels, the box, and K scores in 0..1 where
-   *     the model gives them.
-   * @throws {Error} on another kind of image or a bad box.
+   *     entry per box: K points [x, y] in the image's pixels, the box, and K scores in 0..1 if
+   *     the model has them.
+   * @throws {Error} for another kind of image or an invalid box.
    */
   async locate(imageData, boxes) {
     const { data, width, height } = imageData ?? {};
     if (!(data instanceof Uint8ClampedArray) || data.length !== width * height * 4) {
-      throw new Error("`imageData` must be ImageData with 8 bits a channel.");
+      throw new Error("`imageData` must be ImageData with 8 bits per channel.");
     }
     const checked = Array.from(boxes, checkBox);
     const size = this.spec.input.shape[1];
     const faces = [];
     for (const box of checked) {
       const region = cropRegion(box, this.spec.crop);
-      const outputs = await this.#run(cropResample(imageData, region, size));
+      const outputs = await this.#run(cropAndResize(imageData, region, size));
       faces.push({
         landmarksPx: toImage(outputs.landmarks, region, size),
         box,
@@ -256,7 +256,7 @@ export class Landmarker {
     return faces;
   }
 
-  /** Frees the model's memory, which the browser doesn't do by itself. */
+  /** Frees the model's memory, which the browser does not free by itself. */
   delete() {
     this.#model.delete();
   }

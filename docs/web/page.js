@@ -1,31 +1,31 @@
 /**
- * The page round `landmarker.js`: an image or the camera in, landmarks drawn on it.
+ * The demo page of `landmarker.js`: draws landmarks on an image or on the camera's frames.
  *
- * The address may say ?model=FOLDER (with model.tflite and model_spec.json; "model/" if left out),
- * ?image=URL and &box=x0,y0,x1,y1 in the image's pixels.
+ * Query parameters: model=FOLDER (with model.tflite and model_spec.json; defaults to "model/"),
+ * image=URL and box=x0,y0,x1,y1 in the image's pixels.
  *
- * For programs, `wingTf` holds `Landmarker`, `landmarker` and the last `faces`, and the body's
+ * For programs, `wingTf` holds `Landmarker`, `landmarker` and the last `faces`; the body's
  * `data-state` is loading, ready (a model, no face yet), done or error.
  */
 
 import { draw } from "./draw.js";
 import { landmarkBox, Landmarker } from "./landmarker.js";
 
-const SMALLEST_BOX_PX = 4; // a click is no box
+const MIN_BOX_PX = 4; // smaller drags are clicks
 
 const find = (id) => document.getElementById(id);
 const canvas = find("image");
-// No alpha: what is transparent in an image stands on black.
+// No alpha: transparent pixels are black.
 const context = canvas.getContext("2d", { willReadFrequently: true, alpha: false });
 const parameters = new URLSearchParams(location.search);
 const video = document.createElement("video");
 video.muted = video.playsInline = true;
 
 let landmarker = null;
-let pixels = null; // the ImageData that is shown
-let faces = []; // what is drawn
-let box = null; // where the face is, or null
-let drawnBox = null; // as the user drew it; where following the face begins again
+let pixels = null; // the shown ImageData
+let faces = []; // the drawn faces
+let box = null; // the face box, or null
+let drawnBox = null; // the user's box, where tracking restarts
 let imageName = "landmarks";
 
 globalThis.wingTf = { Landmarker, landmarker: null, faces: [] };
@@ -35,7 +35,7 @@ function show(state, message) {
   find("message").textContent = message;
 }
 
-/** Runs an action of the user; what goes wrong is said on the page. */
+/** Runs an action of the user and shows its error on the page. */
 async function attempt(action) {
   try {
     await action();
@@ -53,7 +53,7 @@ function showPixels(source, width, height) {
   context.drawImage(source, 0, 0);
   pixels = context.getImageData(0, 0, width, height);
   find("empty").hidden = true;
-  // As an attribute: SVG elements have no such property.
+  // The attribute, because SVG elements have no `hidden` property.
   for (const layer of [canvas, find("drawing")]) layer.removeAttribute("hidden");
 }
 
@@ -70,40 +70,40 @@ function redraw(shownFaces, shownBox) {
 }
 
 /**
- * Locates the face in `box` and draws it; returns how long that took, in ms. Nothing is drawn and
- * null is returned where another image or box came meanwhile: that one's call draws.
+ * Locates the face in `box`, draws it and returns the duration in ms. If the image or the box has
+ * changed meanwhile, nothing is drawn and null is returned: the later call draws.
  */
 async function locate() {
-  const [asked, on] = [box, pixels];
+  const [askedBox, askedPixels] = [box, pixels];
   const start = performance.now();
-  const located = await landmarker.locate(on, [asked]);
+  const located = await landmarker.locate(askedPixels, [askedBox]);
   const duration = performance.now() - start;
-  if (box !== asked || pixels !== on) return null;
-  redraw(located, asked);
+  if (box !== askedBox || pixels !== askedPixels) return null;
+  redraw(located, askedBox);
   return duration;
 }
 
 async function locateInImage() {
   if (!landmarker || !pixels || video.srcObject) return;
   if (!box) {
-    show("ready", "Drag a box round the face: from the brows to the chin, from side to side.");
+    show("ready", "Drag a box around the face, from the brows to the chin and from side to side.");
     return;
   }
   const duration = await locate();
   if (duration === null) return;
   const [{ scores, landmarksPx, box: asked }] = faces;
-  const sure = scores ? `, mean score ${(mean(scores) * 100).toFixed(0)} %` : "";
+  const confidence = scores ? `, mean score ${(mean(scores) * 100).toFixed(0)} %` : "";
   const place = asked.map((value) => value.toFixed(1)).join(", ");
   show(
     "done",
-    `${landmarksPx.length} landmarks in ${duration.toFixed(0)} ms${sure}. Box: ${place}. ` +
+    `${landmarksPx.length} landmarks in ${duration.toFixed(0)} ms${confidence}. Box: ${place}. ` +
       "Drag another box to try again.",
   );
 }
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** Shows an image file as people see it: EXIF rotation applied, colors as stored. */
+/** Shows an image file with its EXIF rotation applied and its colors as stored. */
 async function openImage(blob, name) {
   stopCamera();
   const bitmap = await createImageBitmap(blob, {
@@ -128,7 +128,7 @@ async function openUrl(url) {
 }
 
 async function startCamera() {
-  if (!landmarker) throw new Error("No model, so the camera would be of no use.");
+  if (!landmarker) throw new Error("No model: the camera needs one.");
   if (!navigator.mediaDevices) {
     throw new Error("No camera: the page must come from https or from localhost.");
   }
@@ -153,7 +153,7 @@ function stopCamera() {
   find("camera").textContent = "Use the camera";
 }
 
-/** Locates the face of one frame; the tight box of its landmarks is the next frame's box. */
+/** Locates the face in one frame; the tight box of its landmarks is the box of the next frame. */
 async function followFace() {
   const stream = video.srcObject;
   if (!stream) return;
@@ -161,14 +161,14 @@ async function followFace() {
   const duration = await locate();
   if (video.srcObject !== stream) return; // an image was opened meanwhile
   if (duration !== null) {
-    show("done", `${duration.toFixed(0)} ms a frame. Drag a box round your face if it is lost.`);
+    show("done", `${duration.toFixed(0)} ms per frame. Drag a box around your face if it is lost.`);
     const next = landmarkBox(faces[0].landmarksPx);
     box = isPlausible(next) ? next : drawnBox;
   }
   requestAnimationFrame(() => attempt(followFace));
 }
 
-/** Whether a box can be a face's: mostly inside the frame, neither tiny nor larger than it. */
+/** Whether a box can contain a face: its center is in the frame and its size is plausible. */
 function isPlausible([x0, y0, x1, y1]) {
   const { width, height } = pixels;
   const [x, y, side] = [(x0 + x1) / 2, (y0 + y1) / 2, Math.max(x1 - x0, y1 - y0)];
@@ -176,7 +176,7 @@ function isPlausible([x0, y0, x1, y1]) {
   return inside && side > 16 && side < 1.5 * Math.max(width, height);
 }
 
-/** Where a pointer is in the image: pixel centers are integers. */
+/** Returns a pointer's position in image pixels, with pixel centers at integers. */
 function toPixels(event) {
   const shown = canvas.getBoundingClientRect();
   return [
@@ -202,7 +202,7 @@ function listenForBoxes() {
     if (!corner) return;
     const [x0, y0, x1, y1] = boxTo(toPixels(event));
     corner = null;
-    if (Math.min(x1 - x0, y1 - y0) >= SMALLEST_BOX_PX) box = drawnBox = [x0, y0, x1, y1];
+    if (Math.min(x1 - x0, y1 - y0) >= MIN_BOX_PX) box = drawnBox = [x0, y0, x1, y1];
     else redraw(faces, box);
     attempt(locateInImage);
   });
@@ -272,7 +272,7 @@ async function begin() {
     attempt(async () => {
       if (!video.srcObject) return startCamera();
       stopCamera();
-      show("ready", "Drag a box round a face, choose an image, or use the camera.");
+      show("ready", "Drag a box around a face, choose an image, or use the camera.");
     }),
   );
   find("save").addEventListener("click", save);

@@ -1,4 +1,4 @@
-"""ONNX files: what leaves computes what the network does."""
+"""ONNX files compute what the network computes."""
 
 import importlib.util
 import sys
@@ -52,7 +52,7 @@ def _maps(build, decoder, **arguments):
 
 FAST = {
     "cnn6": lambda: cnn6(POINTS, width=0.1),
-    # The first stage says NaN: the plain crop is taken, and no NaN comes out.
+    # The first stage emits NaN: the centered crop is used, and the output has no NaN.
     "two_stage_nan": lambda: _two_stage(np.full(2 * POINTS, np.nan)),
 }
 SLOW = {
@@ -96,7 +96,7 @@ def _run(path, crops):
 @pytest.mark.parametrize(
     "name", [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 )
-def test_it_computes_the_same(name, tmp_path):
+def test_onnx_equals_keras(name, tmp_path):
     deployed = _deployed((FAST | SLOW)[name])
     crops = _crops(deployed)
     write_onnx(deployed, tmp_path / "m.onnx")
@@ -112,23 +112,23 @@ def test_it_computes_the_same(name, tmp_path):
 @needs_onnx
 @pytest.mark.slow
 @pytest.mark.parametrize("build", [FAST["cnn6"], _two_stage])
-def test_shorter_weights(build, tmp_path):
+def test_lower_precisions_are_smaller_and_close_to_keras(build, tmp_path):
     deployed = _deployed(build)
     crops = _crops(deployed, 8)
     expected = deployed(crops)["landmarks"]
     sizes = {}
-    for precision, most_px in {"float32": 1e-3, "float16": 0.05, "dynamic": 1, "int8": 1}.items():
+    for precision, max_px in {"float32": 1e-3, "float16": 0.05, "dynamic": 1, "int8": 1}.items():
         path = tmp_path / f"{precision}.onnx"
         write_onnx(deployed, path, precision=precision, calibration=crops[:6])
         distance = np.abs(_run(path, crops)["landmarks"] - expected)
-        assert distance.max() <= most_px, precision
+        assert distance.max() <= max_px, precision
         sizes[precision] = path.stat().st_size
     assert sizes["float16"] < 0.65 * sizes["float32"]
     assert max(sizes["dynamic"], sizes["int8"]) < 0.7 * sizes["float32"]
 
 
 @needs_onnx
-def test_what_cannot_be_written(tmp_path):
+def test_wrong_precisions_are_refused(tmp_path):
     deployed = _deployed(FAST["cnn6"])
     with pytest.raises(ValueError, match=r"`precision` must be one of .* Received: 'int4'\."):
         write_onnx(deployed, tmp_path / "m.onnx", precision="int4")
@@ -138,7 +138,7 @@ def test_what_cannot_be_written(tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["tf2onnx", "onnxruntime"])
-def test_what_is_missing_is_named(missing, monkeypatch, tmp_path):
+def test_a_missing_package_is_named(missing, monkeypatch, tmp_path):
     for name in ("tf2onnx", "onnxruntime"):
         if name == missing:
             monkeypatch.setitem(sys.modules, name, None)  # an import says that it is not there

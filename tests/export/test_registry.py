@@ -1,4 +1,4 @@
-"""Every model of the registry in every precision that LiteRT files have."""
+"""Export of every registered model in every precision of LiteRT files."""
 
 import subprocess
 import sys
@@ -39,13 +39,13 @@ SMALL = {
 }  # fmt: skip
 NAMES = [*MODELS, *HEATMAP_MODELS, "two_stage", "correction"]
 
-# How far a landmark may go on average, in pixels of 64.
-MOST_PX = {"float32": 1e-3, "float16": 0.05, "dynamic": 1.5, "int8": 2.5}
-MOST_SIZE = {"float32": 1.05, "float16": 0.62, "dynamic": 0.5, "int8": 0.55}
+# Maximum mean distance of a landmark, in pixels of 64.
+MAX_PX = {"float32": 1e-3, "float16": 0.05, "dynamic": 1.5, "int8": 2.5}
+MAX_SIZE = {"float32": 1.05, "float16": 0.62, "dynamic": 0.5, "int8": 0.55}
 
 
 def build(name):
-    """A small one of each, with the same weights every time."""
+    """A small network of each kind, always with the same weights."""
     keras.utils.set_random_seed(0)
     if name in MODELS:
         return MODELS[name](POINTS, **SMALL[name])
@@ -56,7 +56,7 @@ def build(name):
     spread = np.random.default_rng(1).uniform(-0.5, 0.5, (POINTS, 2))
     reference = reference_in_crop(spread, 64, 1.2)
     first = MODELS["cnn6"](POINTS, input_size=32, width=0.25)
-    # Landmarks of a face, so that the second crop is cut by them.
+    # Valid landmarks, on which the second crop depends.
     first.get_layer("output").bias.assign((reference / 2).ravel())
     second = MODELS["cnn6"](POINTS, input_size=64, width=0.25, name="fine")
     if name == "correction":
@@ -68,7 +68,7 @@ def build(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_all_precisions(name, tmp_path):
+def test_every_precision_is_close_to_keras(name, tmp_path):
     network = build(name)
     side = network.input_shape[1]
     deployed = deployed_network(network, ModelSpec(scheme="ibug_68", input_size=side, margin=1.1))
@@ -76,7 +76,7 @@ def test_all_precisions(name, tmp_path):
     expected = network(crops.astype(np.float32))
     expected = expected if isinstance(expected, dict) else {"landmarks": expected}
     sizes = {}
-    # ResNet-50 converts for long and is made of what the others are made of.
+    # ResNet-50 takes long to convert and has no other kinds of layers.
     for precision in ("float32", "int8") if name == "resnet50" else PRECISIONS:
         path = tmp_path / f"{precision}.tflite"
         write_litert(deployed, path, precision=precision, calibration=crops)
@@ -84,20 +84,20 @@ def test_all_precisions(name, tmp_path):
         distance = np.linalg.norm(landmarks - expected["landmarks"], axis=-1)
         if name not in HEATMAP_MODELS:
             assert scores is None
-            assert np.mean(distance) <= MOST_PX[precision], precision
+            assert np.mean(distance) <= MAX_PX[precision], precision
         elif precision in ("float32", "float16"):
-            # Rounding chooses another one of two equal peaks in maps that have learnt nothing.
-            assert np.quantile(distance, 0.75) <= MOST_PX[precision], precision
+            # Rounding selects another one of equal peaks in the heatmaps of untrained networks.
+            assert np.quantile(distance, 0.75) <= MAX_PX[precision], precision
             np.testing.assert_allclose(scores, expected["scores"], atol=0.01)
         else:
             assert np.all((landmarks > -8) & (landmarks < 72))
         sizes[precision] = path.stat().st_size
     if name in ("cnn6", "cnn7"):
         for precision, size in sizes.items():
-            assert size <= MOST_SIZE[precision] * sizes["float32"], sizes
+            assert size <= MAX_SIZE[precision] * sizes["float32"], sizes
 
 
-_STRANGER = """
+_WITHOUT_PACKAGE = """
 import importlib.abc, sys
 import numpy as np
 import tensorflow as tf
@@ -116,7 +116,7 @@ for folder in sys.argv[1:]:
 
 
 @pytest.mark.slow
-def test_saved_models_answer_where_this_package_is_not(tmp_path):
+def test_saved_models_run_without_this_package(tmp_path):
     networks = {name: build(name) for name in NAMES}
     for name, network in networks.items():
         side = network.input_shape[1]
@@ -126,7 +126,7 @@ def test_saved_models_answer_where_this_package_is_not(tmp_path):
         crops = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), np.uint8)
         np.save(folder / "crops.npy", crops)
     run = subprocess.run(
-        [sys.executable, "-c", _STRANGER, *(tmp_path / name for name in NAMES)],
+        [sys.executable, "-c", _WITHOUT_PACKAGE, *(tmp_path / name for name in NAMES)],
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]
@@ -139,11 +139,11 @@ def test_saved_models_answer_where_this_package_is_not(tmp_path):
         assert np.quantile(distance, 0.75) < 1e-3, name
 
 
-def test_the_registry_is_whole():
+def test_all_registered_models_are_tested():
     assert set(SMALL) == set(MODELS) | set(HEATMAP_MODELS)
 
 
-def test_an_empty_map_has_a_landmark_in_half_floats(tmp_path):
+def test_empty_heatmaps_decode_to_finite_landmarks_in_float16(tmp_path):
     """The decoders' guards against 0 must not become 0 themselves."""
     for decoder in DECODERS:
         maps = keras.Input((16, 16, 2), dtype="uint8", name="image")

@@ -1,4 +1,4 @@
-"""A SavedModel answers for crops and for images, in a process that knows only TensorFlow."""
+"""SavedModels run on crops and on images, in a process with TensorFlow only."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from wing_tf.inference import Landmarker
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models import cnn6
 
-_STRANGER = """
+_TENSORFLOW_ONLY = """
 import json, sys
 import numpy as np
 import tensorflow as tf
@@ -43,16 +43,16 @@ assert "wing_tf" not in sys.modules, "TensorFlow alone must do"
 @pytest.mark.parametrize(
     "square", [True, pytest.param(False, marks=pytest.mark.slow, id="stretched")]
 )
-def test_a_stranger_gets_the_same_landmarks(tmp_path, square):
+def test_saved_model_equals_the_landmarker_without_this_package(tmp_path, square):
     keras.utils.set_random_seed(0)
     spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.3, square=square)
     network = cnn6(68, input_size=64, width=0.25)
     write_saved_model(deployed_network(network, spec), spec, tmp_path / "saved_model")
     (weights,) = (tmp_path / "saved_model" / "variables").glob("*.data-*")
-    assert weights.stat().st_size < 1.2 * 4 * network.count_params()  # each is there once
+    assert weights.stat().st_size < 1.2 * 4 * network.count_params()  # each is stored once
     source = SyntheticSource(num_train=3, image_size=240)
     faces = [source.load(item) for item in source.items()]
-    # One box leaves its image, one asks for a smaller crop than the input.
+    # One box extends beyond its image, one is smaller than the input.
     boxes = np.stack([landmark_box(face.landmarks_px) for face in faces])
     boxes[1] += [-60, -20, -60, -20]
     boxes[2, 2:] = boxes[2, :2] + 30
@@ -65,7 +65,7 @@ def test_a_stranger_gets_the_same_landmarks(tmp_path, square):
     np.save(tmp_path / "crops.npy", crops)
     np.save(tmp_path / "boxes.npy", boxes)
     run = subprocess.run(
-        [sys.executable, "-c", _STRANGER, tmp_path],
+        [sys.executable, "-c", _TENSORFLOW_ONLY, tmp_path],
         capture_output=True, text=True, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-2000:]

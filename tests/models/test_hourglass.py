@@ -21,7 +21,7 @@ def _trainable(network):
         pytest.param(68, 4, 24_099_156, marks=pytest.mark.slow),
     ],
 )
-def test_the_papers_parameters(landmarks, stacks, parameters):
+def test_number_of_parameters_equals_the_papers(landmarks, stacks, parameters):
     network = stacked_hourglass(landmarks, num_stacks=stacks)
     assert _trainable(network) == parameters
     called = network(np.zeros((1, 256, 256, 3))) if stacks == 1 else None
@@ -30,7 +30,7 @@ def test_the_papers_parameters(landmarks, stacks, parameters):
 
 
 def test_each_module_can_be_left_out():
-    full, no_place, plain, bare = (
+    full, no_boundary_coordinates, no_boundary, no_coordinates = (
         _trainable(stacked_hourglass(5, num_stacks=2, **SMALL, **options))
         for options in (
             {},
@@ -39,19 +39,21 @@ def test_each_module_can_be_left_out():
             {"boundary": False, "coordinates": False, "boundary_coordinates": False},
         )
     )
-    assert full - no_place == 2 * 16  # x and y on the boundary, into the second hourglass
-    assert no_place - plain == 2 * 17 + 16  # a map in both heads, and back once
+    # x and y of the boundary as inputs of the second hourglass.
+    assert full - no_boundary_coordinates == 2 * 16
+    # One heatmap in both heads, and once back into the features.
+    assert no_boundary_coordinates - no_boundary == 2 * 17 + 16
     # Three channels into a 7x7 stem of 4, and two 1x1 convolutions of 19 to 16.
-    assert plain - bare == 3 * 49 * 4 + 2 * (19 * 16 + 16)
+    assert no_boundary - no_coordinates == 3 * 49 * 4 + 2 * (19 * 16 + 16)
 
 
-def test_a_later_stack_sees_the_earlier_ones_boundary():
+def test_boundary_heatmap_is_an_input_of_the_next_stack():
     keras.utils.set_random_seed(0)
     network = stacked_hourglass(5, num_stacks=2, **SMALL)
     image = noise_image(64)
     first, second = (np.asarray(maps) for maps in network(image))
     head = network.get_layer("stack1_maps")
-    # The boundary's map alone, at full strength everywhere; not through the maps' own way back.
+    # Only the boundary heatmap is changed, and not through `maps_back`.
     head.bias.assign(np.r_[np.zeros(5), 100.0])
     network.get_layer("stack1_maps_back").kernel.assign(
         network.get_layer("stack1_maps_back").kernel * np.r_[np.ones(5), 0][None, None, :, None]
@@ -62,7 +64,7 @@ def test_a_later_stack_sees_the_earlier_ones_boundary():
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_what_is_saved_emits_landmarks_and_scores(decoder, tmp_path):
+def test_saved_localizer_emits_landmarks_and_scores(decoder, tmp_path):
     keras.utils.set_random_seed(0)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder, sigma=1.2)
     network = stacked_hourglass(5, num_stacks=2, **SMALL)
@@ -81,7 +83,7 @@ def test_what_is_saved_emits_landmarks_and_scores(decoder, tmp_path):
     "decoder",
     [pytest.param(d, marks=[] if d == "dark" else [pytest.mark.slow]) for d in DECODERS],
 )
-def test_litert_is_the_same_with_builtin_operations(decoder, tmp_path):
+def test_litert_equals_keras_with_builtin_operations(decoder, tmp_path):
     pytest.importorskip("ai_edge_litert")
     keras.utils.set_random_seed(0)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder)
@@ -93,7 +95,7 @@ def test_litert_is_the_same_with_builtin_operations(decoder, tmp_path):
     np.testing.assert_allclose(scores, expected["scores"], atol=1e-3)
 
 
-def test_a_decoder_that_does_not_fit_is_refused():
+def test_a_codec_of_another_size_is_refused():
     network = stacked_hourglass(5, num_stacks=1, **SMALL, boundary_coordinates=False)
     fits = {"input_size": 64, "heatmap_size": 16}
     with pytest.raises(ValueError, match="must emit 7 or more maps of 16 x 16"):

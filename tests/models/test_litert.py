@@ -1,4 +1,4 @@
-"""What a two-stage network becomes on a phone: LiteRT with built-in operations only."""
+"""Two-stage networks as LiteRT files of built-in operations."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ litert = pytest.importorskip("ai_edge_litert.interpreter")
 
 
 def _run(content, *inputs):
-    """Runs a file's content; returns the output and checks the operations."""
+    """Runs a file's content, checks its operations and returns the output."""
     interpreter = litert.Interpreter(model_content=content)
     interpreter.allocate_tensors()
     by_shape = {x.shape: x for x in inputs}
@@ -26,7 +26,7 @@ def _run(content, *inputs):
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
-def test_the_warp_is_the_same():
+def test_affine_crop_equals_keras():
     inputs = np.random.default_rng(0).uniform(0, 1, (1, 40, 40, 3)).astype(np.float32)
     matrix = similarity_matrix(np.array([[20.0, 20.0]]), np.array([0.5]), np.array([0.8]),
                             np.array([[-8.0, -9.0]])).astype(np.float32)  # fmt: skip
@@ -42,7 +42,7 @@ def test_the_warp_is_the_same():
 
 @pytest.mark.parametrize("broken", [False, True])
 @pytest.mark.parametrize("correct", [False, True])
-def test_the_two_stage_network_is_the_same(correct, broken, tmp_path):
+def test_two_stage_network_equals_keras(correct, broken, tmp_path):
     keras.utils.set_random_seed(0)
     reference = reference_in_crop(np.random.default_rng(0).uniform(0, 1, (5, 2)), 128, 1.2)
     first = cnn6(5, width=0.1)
@@ -64,5 +64,5 @@ def test_the_two_stage_network_is_the_same(correct, broken, tmp_path):
     )
     out = _run(path.read_bytes(), inputs)
     expected = np.asarray(network(inputs))
-    assert np.isfinite(expected).all()  # also with a first stage that says NaN
+    assert np.isfinite(expected).all()  # also if the first stage emits NaN
     np.testing.assert_allclose(out, expected, atol=2e-3)

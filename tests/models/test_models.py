@@ -12,32 +12,32 @@ MODEL_SPEC = ModelSpec(scheme="ibug_68", input_size=64, margin=1.15)
 
 
 @pytest.mark.parametrize(("landmarks", "parameters"), [(19, 3705702), (68, 3806152), (98, 3867652)])
-def test_cnn6_has_the_papers_parameters(landmarks, parameters):
+def test_cnn6_has_the_papers_number_of_parameters(landmarks, parameters):
     assert cnn6(landmarks).count_params() == parameters
 
 
 @pytest.mark.parametrize(("landmarks", "parameters"), [(19, 8407718), (68, 8508168), (98, 8569668)])
-def test_cnn7_has_the_papers_parameters(landmarks, parameters):
+def test_cnn7_has_the_papers_number_of_parameters(landmarks, parameters):
     assert cnn7(landmarks).count_params() == parameters
 
 
-def test_resnet50_prepares_images_as_keras_does(tmp_path):
+def test_resnet50_preprocesses_images_as_keras_does(tmp_path):
     keras.utils.set_random_seed(0)
-    body = keras.applications.ResNet50(
+    backbone = keras.applications.ResNet50(
         include_top=False, weights=None, pooling="avg", input_shape=(64, 64, 3)
     )
-    body.save_weights(tmp_path / "body.weights.h5")
-    network = resnet50(5, input_size=64, weights=tmp_path / "body.weights.h5")
+    backbone.save_weights(tmp_path / "backbone.weights.h5")
+    network = resnet50(5, input_size=64, weights=tmp_path / "backbone.weights.h5")
     image = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     features = keras.Model(network.input, network.get_layer("avg_pool").output)(image)
     prepared = keras.applications.resnet.preprocess_input(image.astype(np.float32))
-    np.testing.assert_allclose(features, body(prepared), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(features, backbone(prepared), rtol=1e-4, atol=1e-4)
 
 
-def test_parameters_of_the_pretrained_bodies():
+def test_number_of_parameters_of_pretrained_backbones():
     assert resnet50(68).count_params() == 23_866_376
     assert mobilenet(68, width=0.5).count_params() == 844_600
-    # The head sees where things are: one output for each place of the last map.
+    # The head takes every position of the last feature map.
     assert mobilenet(68, input_size=128, width=0.5).get_layer("output").kernel.shape == (
         4 * 4 * 160,
         136,
@@ -53,7 +53,7 @@ def test_width_multiplies_the_channels():
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_emits_landmarks_and_survives_a_file(name, tmp_path):
+def test_every_model_emits_landmarks_and_is_saved_with_its_spec(name, tmp_path):
     network = MODELS[name](68)
     side = network.input_shape[1]
     image = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), np.uint8)
@@ -70,7 +70,7 @@ def test_every_model_emits_landmarks_and_survives_a_file(name, tmp_path):
     np.testing.assert_array_equal(plain(image), out)
 
 
-def test_pooling_before_relu_is_the_papers_network():
+def test_pooling_before_relu_equals_the_papers_order():
     network = cnn6(4, width=0.1, input_size=32)
     image = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
     x = network.get_layer("to_unit_range")(image)
@@ -81,7 +81,7 @@ def test_pooling_before_relu_is_the_papers_network():
     np.testing.assert_allclose(network(image), x, rtol=1e-5, atol=1e-5)
 
 
-def test_bad_sizes_are_refused():
+def test_invalid_sizes_are_refused():
     with pytest.raises(ValueError, match="`input_size` must be at least 32"):
         cnn6(68, input_size=16)
     with pytest.raises(ValueError, match="`num_landmarks` must be positive"):
@@ -90,7 +90,7 @@ def test_bad_sizes_are_refused():
         cnn7(68, width=0)
 
 
-def test_loading_says_what_is_wrong(tmp_path):
+def test_loading_names_the_fault_of_a_file(tmp_path):
     with pytest.raises(ValueError, match="No model at"):
         find_network(tmp_path)
     text = tmp_path / "text.keras"

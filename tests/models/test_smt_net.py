@@ -12,8 +12,8 @@ SMALL = {
 
 
 @pytest.mark.slow
-def test_the_full_networks_size():
-    """Two hourglasses, 512 channels down and 256 up: the paper prints no number of parameters."""
+def test_shapes_and_parameters_of_the_full_network():
+    """Two hourglasses, 512 channels down and 256 up; the paper states no number of parameters."""
     network = smt_net(68)
     assert network.count_params() == 31_203_608
     for stack in network.output:
@@ -24,7 +24,7 @@ def test_the_full_networks_size():
     assert network.get_layer("stack1_top_sum").output.shape == (None, 64, 64, 256)
 
 
-def test_the_stem_is_the_papers():
+def test_stem_has_the_papers_layers():
     network = smt_net(5, num_stacks=1, **SMALL)
     stem = [layer.name for layer in network.layers if layer.name.startswith("stem")]
     assert network.get_layer("stem_conv").kernel.shape == (7, 7, 3, 2)
@@ -43,7 +43,7 @@ def test_residuals_can_be_left_out():
     assert extra == 2 * (4 * 16 + (4 * 4 * 16 * 12 + 12) + (12 * 10 + 10))
 
 
-def test_what_is_used_adds_residuals_to_the_highest_pixel(tmp_path):
+def test_localizer_adds_residuals_to_the_highest_pixel(tmp_path):
     keras.utils.set_random_seed(0)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder="argmax", activation="softmax")
     network = smt_net(5, **SMALL)
@@ -59,15 +59,15 @@ def test_what_is_used_adds_residuals_to_the_highest_pixel(tmp_path):
     expected = (np.stack([columns, rows], axis=-1) + 0.25 + 0.5) * 4 - 0.5
     np.testing.assert_allclose(out["landmarks"], expected, atol=1e-4)
     weights = np.exp(maps.reshape(3, 256, 5).astype(np.float64))
-    # The share at the peak, over that of a Gaussian of sigma 1.5.
-    share = weights.max(axis=1) / weights.sum(axis=1)
-    np.testing.assert_allclose(out["scores"], 2 * np.pi * 1.5**2 * share, rtol=1e-4)
+    # Probability of the peak over that of a Gaussian of sigma 1.5.
+    peak = weights.max(axis=1) / weights.sum(axis=1)
+    np.testing.assert_allclose(out["scores"], 2 * np.pi * 1.5**2 * peak, rtol=1e-4)
     whole.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")(image)
     np.testing.assert_allclose(again["landmarks"], out["landmarks"], atol=1e-4)
 
 
-def test_litert_is_the_same_with_builtin_operations(tmp_path):
+def test_litert_equals_keras_with_builtin_operations(tmp_path):
     pytest.importorskip("ai_edge_litert")
     keras.utils.set_random_seed(0)
     codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder="argmax", activation="softmax")

@@ -15,8 +15,8 @@ REFERENCE = reference_in_crop(SHAPE, 128, 1.2)
 MARGINS = {"first_margin": 1.2, "second_margin": 1.2}
 
 
-def _says(landmarks_px, side=64):
-    """A first stage that gives the same answer for every image."""
+def _constant(landmarks_px, side=64):
+    """A first stage that emits the same landmarks for every image."""
     image = keras.Input((side, side, 3))
     nothing = 0.0 * ops.mean(image, axis=(1, 2, 3))[:, None, None]
     return keras.Model(image, nothing + ops.convert_to_tensor(landmarks_px, "float32")[None])
@@ -29,7 +29,7 @@ def _dots(places, side=208, sigma=4.0):
     return np.repeat(dots[..., None], 3, axis=3).astype(np.float32)
 
 
-def test_reference_stands_in_the_middle_of_its_crop():
+def test_reference_shape_is_centered_in_its_crop():
     np.testing.assert_allclose(REFERENCE.min(axis=0), 63.5 - 128 / 1.2 / 2)
     np.testing.assert_allclose(REFERENCE.max(axis=0), 63.5 + 128 / 1.2 / 2)
 
@@ -38,37 +38,37 @@ def test_reference_stands_in_the_middle_of_its_crop():
     "rough",
     [
         16 + 32 * SHAPE,
-        20 + 25 * SHAPE @ np.array([[0.8, 0.6], [-0.6, 0.8]]),  # turned
-        np.full((5, 2), 31.5),  # degenerate: the plain crop
+        20 + 25 * SHAPE @ np.array([[0.8, 0.6], [-0.6, 0.8]]),  # rotated
+        np.full((5, 2), 31.5),  # degenerate: the centered crop
         np.full((5, 2), np.nan),
     ],
 )
-def test_a_dot_is_found_in_context_pixels(rough):
-    network = two_stage(_says(rough), dot_network(128), REFERENCE, **MARGINS)
+def test_a_dot_is_located_in_image_pixels(rough):
+    network = two_stage(_constant(rough), dot_network(128), REFERENCE, **MARGINS)
     places = [[103.5, 103.5], [95.3, 108.9], [105.2, 101.4]]
     found = network(_dots(places, sigma=2.5))
     np.testing.assert_allclose(found[:, 0], places, atol=0.05)
 
 
 def test_the_first_stage_is_aligned_to_the_reference():
-    """Dots where the first stage sees landmarks 0 and 4 stand there in the reference."""
-    turn = np.array([[0.96, 0.28], [-0.28, 0.96]])
-    rough = 18 + 26 * SHAPE @ turn
-    network = two_stage(_says(rough), dot_network(128), REFERENCE, **MARGINS)
+    """Dots at the first landmarks 0 and 4 are at the reference's landmarks in the second crop."""
+    rotation = np.array([[0.96, 0.28], [-0.28, 0.96]])
+    rough = 18 + 26 * SHAPE @ rotation
+    network = two_stage(_constant(rough), dot_network(128), REFERENCE, **MARGINS)
     span = 208 * 1.2 / 1.6
     in_context = (rough + 0.5) * span / 64 - 0.5 + (208 - span) / 2
     seen = keras.Model(network.input, network.get_layer("second_crop").output)
     for number in (0, 4):
         crop = seen(_dots(in_context[[number]], sigma=2.0))
         np.testing.assert_allclose(centroids(crop)[0], REFERENCE[number], atol=0.05)
-    # The degenerate fallback is the plain crop of the box.
-    plain = two_stage(_says(rough * np.nan), dot_network(128), REFERENCE, **MARGINS)
+    # The fallback for degenerate landmarks is the centered crop.
+    plain = two_stage(_constant(rough * np.nan), dot_network(128), REFERENCE, **MARGINS)
     seen = keras.Model(plain.input, plain.get_layer("second_crop").output)
     np.testing.assert_allclose(centroids(seen(_dots([[103.5, 103.5]])))[0], 63.5, atol=0.05)
 
 
 @pytest.mark.parametrize("joint", [False, True])
-def test_gradient_reaches_the_first_stage_only_if_asked(joint):
+def test_gradient_reaches_the_first_stage_only_if_joint(joint):
     keras.utils.set_random_seed(0)
     first = cnn6(5, width=0.1)
     first.get_layer("output").bias.assign((16 + 32 * SHAPE).ravel())
@@ -82,7 +82,7 @@ def test_gradient_reaches_the_first_stage_only_if_asked(joint):
     assert all(np.isfinite(g).all() for g in gradients if g is not None)
 
 
-def test_a_correction_begins_at_the_first_stage_and_survives_a_file(tmp_path):
+def test_a_correction_starts_at_the_first_landmarks_and_is_saved(tmp_path):
     keras.utils.set_random_seed(0)
     first = cnn6(5, width=0.1)
     first.get_layer("output").bias.assign((16 + 32 * SHAPE).ravel())
@@ -99,8 +99,8 @@ def test_a_correction_begins_at_the_first_stage_and_survives_a_file(tmp_path):
     np.testing.assert_array_equal(again(image), network(image))
 
 
-def test_what_does_not_fit_is_refused():
-    first, second = _says(SHAPE), dot_network(128)
+def test_stages_that_do_not_fit_are_refused():
+    first, second = _constant(SHAPE), dot_network(128)
     with pytest.raises(ValueError, match="must fit"):
         two_stage(first, second, REFERENCE, first_margin=1.7, second_margin=1.2)
     with pytest.raises(ValueError, match="must emit"):

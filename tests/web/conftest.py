@@ -1,4 +1,4 @@
-"""A browser that runs docs/web: served over HTTP, driven by a page of its own."""
+"""A browser that runs docs/web over HTTP, driven by probe.html."""
 
 import functools
 import http.server
@@ -47,7 +47,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 
 def find_browser() -> str:
-    """Returns the path of a Chromium; skips the test where there is none."""
+    """Returns the path of Chromium; skips the test if there is none."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return path
@@ -56,7 +56,7 @@ def find_browser() -> str:
 
 @pytest.fixture(scope="session")
 def node_modules(tmp_path_factory) -> pathlib.Path:
-    """The page's npm packages: those beside it, or installed for the test."""
+    """The folder of the page's npm packages, which are installed for the test if needed."""
     if (WEB / "node_modules").is_dir():
         return WEB / "node_modules"
     npm = shutil.which("npm")
@@ -73,9 +73,9 @@ def node_modules(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def browse(node_modules, tmp_path_factory):
-    """Runs cases in one browser: `browse(cases, files)` to what the page said, by case.
+    """A function `browse(cases, files)` that returns the page's results by case, in one browser.
 
-    Cases are those of probe.html; what is in the folder ``files`` is served as ``files/``.
+    Cases are those of probe.html; the folder ``files`` is served as ``files/``.
     """
     browser = find_browser()
 
@@ -93,7 +93,7 @@ def browse(node_modules, tmp_path_factory):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         flags = [*_FLAGS, f"--user-data-dir={folder / 'profile'}"]
-        # A session of its own, so that the browser's own processes end with it.
+        # In its own session, so that the browser's child processes end with it.
         process = subprocess.Popen(
             [browser, *flags, f"http://127.0.0.1:{server.server_port}/probe.html"],
             stdout=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""The page in a real browser finds what Python finds, on the same images and boxes."""
+"""The page in a real browser gives the landmarks of Python for the same images and boxes."""
 
 import json
 import pathlib
@@ -42,7 +42,7 @@ REFUSED = {
     "boxed": {"crop": {"boxes": "landmark"}},
     "mirrored": {"crop": {"outside": "mirror"}},
 }
-"""Model specs that the page can't honour, as changes of a good one."""
+"""Model specs that the page refuses, as changes of a valid one."""
 
 
 def _shape(side):
@@ -51,7 +51,7 @@ def _shape(side):
 
 def _network(side, name):
     network = cnn6(68, input_size=side, width=0.25, name=name)
-    # As of a trained one: near a face's shape, each image a few pixels from the others.
+    # Like a trained network's: close to a face's shape, a few pixels different for each image.
     network.get_layer("output").bias.assign(_shape(side).ravel())
     return network
 
@@ -93,7 +93,7 @@ def _query(folder, image=None, box=None):
 
 @pytest.fixture(scope="module")
 def localizers(tmp_path_factory):
-    """What Python runs, by name, and the folder of what the browser is given."""
+    """Python's landmarkers by name, and the folder that is served to the browser."""
     files = tmp_path_factory.mktemp("web")
     keras.utils.set_random_seed(0)
     made = {"cnn6": _with_scores(), "two_stage": _two_stage()}
@@ -114,7 +114,7 @@ def localizers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def said(localizers, browse):
-    """What the page said, by case: one browser for all."""
+    """Results of the page by case, from one browser."""
     _, files = localizers
     cases = {
         f"crop_{name}": {"crop": "files/face.png", "box": box, "size": 64}
@@ -145,7 +145,7 @@ def _largest_difference(face, landmarks_px):
 
 
 @pytest.mark.parametrize("name", BOXES)
-def test_crops_are_those_of_python(said, name):
+def test_crops_equal_those_of_python(said, name):
     expected, _ = crop_and_resize(FACE.image, np.array(BOXES[name]), (64, 64))
     crop = np.array(said[f"crop_{name}"]["crop"]).reshape(64, 64, 3)
     difference = np.abs(crop - expected.astype(int))
@@ -156,7 +156,7 @@ def test_crops_are_those_of_python(said, name):
 
 @pytest.mark.parametrize("name", ["shrunk", "outside"])
 @pytest.mark.parametrize("model", ["cnn6", "two_stage"])
-def test_landmarks_are_those_of_python(said, localizers, model, name):
+def test_landmarks_equal_those_of_python(said, localizers, model, name):
     result = said[f"{model}_{name}"]
     assert result["state"] == "done", result["message"]
     (face,) = result["faces"]
@@ -169,26 +169,26 @@ def test_landmarks_are_those_of_python(said, localizers, model, name):
         assert "mean score" in result["message"]
     else:
         assert face["scores"] is None
-    # Another image gives other landmarks: the bound above means something.
+    # Another image gives other landmarks, so the bound above is meaningful.
     blank = localizers[0][model](np.zeros_like(FACE.image), np.array([BOXES[name]]))[0]
     assert _largest_difference(face, blank.landmarks_px) > 1
 
 
-def test_a_box_is_drawn_with_the_mouse(said, localizers):
+def test_a_box_can_be_drawn_with_the_mouse(said, localizers):
     (face,) = said["dragged"]["faces"]
     np.testing.assert_allclose(face["box"], BOXES["shrunk"], atol=0.01)
     expected = localizers[0]["cnn6"](FACE.image, np.array([face["box"]]))[0]
     assert _largest_difference(face, expected.landmarks_px) < 0.05
 
 
-def test_an_answer_that_comes_late_is_not_drawn_over_the_next_boxs(said):
+def test_a_late_result_is_not_drawn_over_that_of_the_next_box(said):
     (face,) = said["two_drags"]["faces"]
     np.testing.assert_allclose(face["box"], BOXES["enlarged"], atol=0.01)
     place = ", ".join(f"{value:.1f}" for value in face["box"])
     assert f"Box: {place}." in said["two_drags"]["message"]
 
 
-def test_the_camera_is_followed_from_landmarks_to_box(said):
+def test_camera_frames_are_tracked_from_landmarks_to_box(said):
     result = said["camera"]
     assert result["state"] == "done", result["message"]
     first, second, third = result["faces"][:3]
@@ -199,7 +199,7 @@ def test_the_camera_is_followed_from_landmarks_to_box(said):
         np.testing.assert_allclose(face["box"], tight, atol=1e-6)
 
 
-def test_a_real_photograph_gives_pythons_landmarks(said, localizers):
+def test_landmarks_of_a_photo_equal_those_of_python(said, localizers):
     if "real" not in said:
         pytest.skip(f"no real faces at {REAL_FACES}")
     (face,) = said["real"]["faces"]
@@ -226,11 +226,11 @@ def test_a_real_photograph_gives_pythons_landmarks(said, localizers):
         ("empty_box", "with x0 < x1 and y0 < y1. Received: [9, 9, 9, 20]."),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(said, case, message):
+def test_errors_are_shown_in_one_line(said, case, message):
     assert said[case]["state"] == "error"
     assert message in said[case]["message"]
     assert "\n" not in said[case]["message"]
 
 
-def test_the_page_says_what_runs(said):
+def test_the_page_names_the_model(said):
     assert said["cnn6_shrunk"]["model"] == "ibug_68: 68 points, 64 × 64 input, float32"
