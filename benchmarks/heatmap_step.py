@@ -19,7 +19,7 @@ from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.training.accelerator import plan_execution
-from wing_tf.training.config import complete_config
+from wing_tf.training.resolve import complete_config
 from wing_tf.training.tasks import make_task
 from wing_tf.training.trainer import make_loss, make_trainer
 
@@ -59,13 +59,13 @@ def main():
     records = open_records(find_shards(options.records, "train"))
     task = make_task(config, records)
     device_plan = plan_execution(config)
-    trainer = make_trainer(config, task, 100, device_plan)
+    trainer = make_trainer(config, task, 100)
     batches = training_batches(
         records, batch_size=config.batch_size, num_draws=trainer.augmenter.num_draws, seed=0,
-        ratio=task.decode_ratio, curves=task.curves,
+        ratio=task.decode_ratio, curves=task.boundary_curves,
     )  # fmt: skip
     batch = next(iter(batches))
-    plain = Augmenter(records.scheme, jit_compile=device_plan.compile_parts, **task._crops)
+    plain = Augmenter(records.scheme, jit_compile=device_plan.compile_parts, **task.crop_options)
     image, maps, weights = trainer.augmenter(batch)
     predicted = tf.constant(np.random.default_rng(0).uniform(0, 1, maps.shape), tf.float32)
     loss = make_loss(config)

@@ -5,7 +5,7 @@ python benchmarks/hourglass_eight_faces.py --records=RECORDS --num_stacks=1 --fe
     --input_size=128 --sigma=1 --rate=2e-3 --steps=800
 
 Trains on the first eight training faces without augmentation, with the train step of
-configs/awing_4hg_300w.py and Adam instead of RMSprop. Prints the loss, the inter-ocular NME of the
+configs/awing_4hg.py and Adam instead of RMSprop. Prints the loss, the inter-ocular NME of the
 decoded landmarks of these faces, seconds per step, and the peak memory of the process.
 """
 
@@ -23,11 +23,11 @@ from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.metrics import nme, normalizing_distance
 from wing_tf.models.compiled import compile_network
-from wing_tf.training.config import complete_config
+from wing_tf.training.resolve import complete_config
 from wing_tf.training.tasks import make_task
 from wing_tf.training.trainer import make_trainer
 
-CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "awing_4hg_300w.py"
+CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "awing_4hg.py"
 
 
 def main():
@@ -73,7 +73,7 @@ def main():
         iter(
             training_batches(
                 records, batch_size=8, num_draws=trainer.augmenter.num_draws, seed=0,
-                ratio=task.decode_ratio, curves=task.curves,
+                ratio=task.decode_ratio, curves=task.boundary_curves,
             ).take(1)
         )
     )  # fmt: skip
@@ -90,9 +90,9 @@ def main():
     # Read before predicting, which would add to it.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     image, landmarks = _ground_truth(task, batch)
-    network = task.network()
+    network = task.build_network()
     network.set_weights(trainer.network.get_weights())
-    found = np.asarray(compile_network(task.whole(network))(image))
+    found = np.asarray(compile_network(task.localizer(network))(image))
     distance = normalizing_distance(landmarks, records.scheme)
     errors = nme(landmarks, found, distance)
     print(f"NME {100 * errors.mean():.2f} %, worst {100 * errors.max():.2f} %")
@@ -101,7 +101,7 @@ def main():
 
 def _ground_truth(task, batch):
     """Returns the crops and the landmarks [8, K, 2] in their pixels."""
-    image, landmarks, weights = Augmenter(task.records.scheme, **task._crops)(batch)
+    image, landmarks, weights = Augmenter(task.records.scheme, **task.crop_options)(batch)
     landmarks = np.where(np.asarray(weights)[..., None] > 0, np.asarray(landmarks), np.nan)
     return np.asarray(image), landmarks.astype(np.float64)
 

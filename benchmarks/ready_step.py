@@ -9,7 +9,7 @@ from wing_tf.landmarks import get_scheme
 from wing_tf.losses import WingLoss
 from wing_tf.models import MODELS
 from wing_tf.training.accelerator import ExecutionPlan, plan_execution
-from wing_tf.training.config import complete_config
+from wing_tf.training.resolve import complete_config
 from wing_tf.training.trainer import compile_trainer
 
 SCHEME = get_scheme("ibug_68")

@@ -31,7 +31,7 @@ from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.training import callbacks
 from wing_tf.training.accelerator import plan_execution
-from wing_tf.training.config import complete_config
+from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
 from wing_tf.training.tasks import make_task
 from wing_tf.training.trainer import LandmarkTrainer, make_trainer
@@ -55,7 +55,7 @@ class Watch:
         """Wraps the trainer's and the callbacks' methods for the rest of the process."""
         self._wrap(LandmarkTrainer, "learn", self._on_trace)
         for owner in (
-            callbacks.StopOnNaN, callbacks.Validate, callbacks.Progress, callbacks.Backup,
+            callbacks.StopOnNaN, callbacks.Validation, callbacks.Progress, callbacks.Backup,
             keras.callbacks.CSVLogger, callbacks.TensorBoard,
         ):  # fmt: skip
             for hook in (
@@ -132,11 +132,11 @@ def main(_):
 
 def bare_rate(config, records, steps: int, seconds: float = 8.0) -> float:
     """Returns faces a second of the trainer's step on a batch that is ready."""
-    stage = make_task(config, records)
-    trainer = make_trainer(config, stage, steps)
+    task = make_task(config, records)
+    trainer = make_trainer(config, task, steps)
     batches = training_batches(
         records, batch_size=config.batch_size, num_draws=trainer.augmenter.num_draws,
-        seed=config.seed, ratio=stage.decode_ratio, cache=False,
+        seed=config.seed, ratio=task.decode_ratio, cache=False,
     )  # fmt: skip
     batch = trainer.augmenter(next(iter(batches)))
     step = tf.function(

@@ -24,7 +24,7 @@ from wing_tf.training.optimizer import (
     add_weight_decay,
     make_optimizer,
     make_schedule,
-    slow_backbone,
+    scale_backbone_rate,
 )
 from wing_tf.training.tasks import make_task
 from wing_tf.training.trainer import make_trainer
@@ -91,15 +91,15 @@ def test_every_config_is_whole_and_takes_a_step(path, train_records, tmp_path):
     if config.model.name in HEATMAP_MODELS:  # the full ones take minutes here
         small = {"input_size": 64, "depth": 2, "features": 8, "inner_features": 16}
         config.model.update(small | {"num_stacks": min(2, config.model.num_stacks)})
-    stage = make_task(config, train_records)
-    trainer = make_trainer(config, stage, 10)
+    task = make_task(config, train_records)
+    trainer = make_trainer(config, task, 10)
     initialize(config, trainer, train_records)
     batches = training_batches(
         train_records,
         batch_size=config.batch_size,
         num_draws=trainer.augmenter.num_draws,
         seed=0,
-        curves=stage.curves,
+        curves=task.boundary_curves,
     )
     output = trainer.network.layers[-1]  # the body may rest at first
     while not output.weights:
@@ -295,7 +295,7 @@ def test_the_body_rests_and_then_learns_slowly(name):
     network = keras.Sequential([keras.Input((1,)), body, head])
     body.set_weights([np.ones((1, 1)), np.ones(1)])
     optimizer = make_optimizer(config, 3)
-    slow_backbone(optimizer, network, config, 3)
+    scale_backbone_rate(optimizer, network, config, 3)
     ones = [tf.ones_like(v) for v in network.trainable_variables]
     for _ in range(6):
         before = head.get_weights()[0]

@@ -3,7 +3,7 @@ import pytest
 
 from wing_tf.training import accelerator
 from wing_tf.training.accelerator import ExecutionPlan, plan_execution
-from wing_tf.training.config import complete_config
+from wing_tf.training.resolve import complete_config
 
 
 @pytest.fixture(autouse=True)

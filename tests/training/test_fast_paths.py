@@ -8,8 +8,8 @@ from experiments import smoke_config
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
-from wing_tf.training.config import complete_config
 from wing_tf.training.initialization import initialize
+from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
 from wing_tf.training.tasks import make_task
 from wing_tf.training.trainer import LandmarkTrainer, make_trainer

@@ -16,7 +16,7 @@ from wing_tf.losses import AdaptiveWingLoss, HeatmapSquaredError, WeightedLossMa
 from wing_tf.models import heatmap_localizer, stacked_hourglass
 from wing_tf.models.saving import load_network
 from wing_tf.training.accelerator import fuse_batch_norm
-from wing_tf.training.config import complete_config
+from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
 from wing_tf.training.tasks import make_task
 from wing_tf.training.trainer import make_loss
@@ -81,7 +81,7 @@ def test_a_scheme_without_curves_has_no_boundary(synthetic_records):
     with pytest.raises(ValueError, match="has no boundary curves"):
         make_task(config, bare)
     config.model.update({"boundary": False, "boundary_coordinates": False})
-    assert make_task(config, bare).curves == ()
+    assert make_task(config, bare).boundary_curves == ()
 
 
 def test_fused_batch_norm_is_the_same(tmp_path):

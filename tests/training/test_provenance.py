@@ -11,7 +11,7 @@ from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.model_spec import ModelSpec, read_model_spec
 from wing_tf.models import cnn6
 from wing_tf.models.saving import save_network
-from wing_tf.training.config import complete_config
+from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
 from wing_tf.training.tasks import make_task
 

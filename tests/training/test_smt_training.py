@@ -11,8 +11,8 @@ from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.losses import BilateralInhibitionCrossEntropy, SubpixelResidualLoss
 from wing_tf.models.saving import load_network, save_network
-from wing_tf.training.config import complete_config
 from wing_tf.training.initialization import initialize
+from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
 from wing_tf.training.sigma_schedule import SigmaSchedule, sigma_state, sigma_values
 from wing_tf.training.tasks import make_task
@@ -147,9 +147,9 @@ def test_a_saved_network_is_taken_over_but_for_what_only_earlier_stacks_emit(
 ):
     config = complete_config(smoke_smt(synthetic_records))
     config.precision, config.jit_compile = "float32", "off"
-    stage = make_task(config, records)
-    first, second = stage.network(), make_trainer(config, stage, 10)
-    save_network(stage.whole(first), tmp_path / "first.keras", stage.spec)
+    task = make_task(config, records)
+    first, second = task.build_network(), make_trainer(config, task, 10)
+    save_network(task.localizer(first), tmp_path / "first.keras", task.spec)
     config.init_from = str(tmp_path / "first.keras")
     initialize(config, second, records)
     theirs = {weight.path: np.asarray(weight) for weight in first.weights}
@@ -187,9 +187,9 @@ def test_maps_are_read_with_the_radius_that_they_end_with(
     )
     config = complete_config(config)
     config.precision, config.jit_compile = "float32", "off"
-    stage = make_task(config, records)
-    trainer = make_trainer(config, stage, 10)
-    whole = stage.whole(trainer.network)
+    task = make_task(config, records)
+    trainer = make_trainer(config, task, 10)
+    whole = task.localizer(trainer.network)
     assert whole.get_layer("decode").codec.sigma == pytest.approx(read)
     faces = _faces(records, trainer.augmenter)
     if trainer.sigma_state is not None:

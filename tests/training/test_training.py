@@ -14,13 +14,14 @@ from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.models import cnn6
 from wing_tf.models.saving import load_network
 from wing_tf.training.callbacks import StopOnNaN, averaged_weights, truncate_log
-from wing_tf.training.config import complete_config, default_config
+from wing_tf.training.config import default_config
 from wing_tf.training.initialization import (
     augmented_shapes,
+    copy_layers,
     initialize_output,
-    take_over,
     warn_if_normalized,
 )
+from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
 from wing_tf.training.run_folder import RunFolder
 from wing_tf.training.tasks import make_task
@@ -173,11 +174,11 @@ def test_variants_train(changes, synthetic_records, tmp_path):
 
 def test_init_from_takes_over_all_but_another_mark_ups_output(run):
     other = cnn6(98, input_size=32)
-    copied, left = take_over(other, load_network(run)[0])
+    copied, left = copy_layers(other, load_network(run)[0])
     assert left == ["output"]
     assert copied == [*(f"conv{i}" for i in range(1, 6)), "features"]
     same = cnn6(68, input_size=32)
-    assert take_over(same, load_network(run)[0])[1] == []
+    assert copy_layers(same, load_network(run)[0])[1] == []
     for a, b in zip(same.get_weights(), load_network(run)[0].get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 

@@ -10,8 +10,8 @@ from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.models import cnn6, cnn7
 from wing_tf.models.saving import load_network, save_network
 from wing_tf.training.accelerator import ExecutionPlan
-from wing_tf.training.config import complete_config
-from wing_tf.training.initialization import take_over
+from wing_tf.training.initialization import copy_layers
+from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
 from wing_tf.training.tasks import make_task
 
@@ -71,10 +71,10 @@ def test_a_second_stage_goes_on_from_a_two_stage_file(first, synthetic_records):
         {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
          "model": {"name": "cnn7", "input_size": 64, "width": 0.1}}
     )  # fmt: skip
-    stage = make_task(config, records)
+    task = make_task(config, records)
     keras.utils.set_random_seed(0)
-    trained, fresh = stage.network(), stage.network()
-    copied, left = take_over(fresh, stage.whole(trained))
+    trained, fresh = task.build_network(), task.build_network()
+    copied, left = copy_layers(fresh, task.localizer(trained))
     assert "conv1" in copied
     assert not left
     np.testing.assert_array_equal(
@@ -88,8 +88,8 @@ def test_both_stages_may_be_of_one_kind(first, synthetic_records):
         {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
          "model": {"name": "cnn6", "input_size": 64, "width": 0.1}}
     )  # fmt: skip
-    stage = make_task(config, records)
-    assert stage.whole(stage.network()).output_shape == (None, 68, 2)
+    task = make_task(config, records)
+    assert task.localizer(task.build_network()).output_shape == (None, 68, 2)
 
 
 def test_what_does_not_fit_is_refused(first, synthetic_records):
@@ -110,8 +110,8 @@ def test_a_two_stage_network_is_no_first_stage(first, synthetic_records, tmp_pat
         {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
          "model": {"name": "cnn7", "input_size": 64, "width": 0.1}}
     )  # fmt: skip
-    stage = make_task(config, records)
-    save_network(stage.whole(stage.network()), tmp_path / "both.keras", stage.spec)
+    task = make_task(config, records)
+    save_network(task.localizer(task.build_network()), tmp_path / "both.keras", task.spec)
     config.two_stage.first = str(tmp_path / "both.keras")
     with pytest.raises(ValueError, match="must be of one stage"):
         make_task(config, records)
@@ -119,8 +119,8 @@ def test_a_two_stage_network_is_no_first_stage(first, synthetic_records, tmp_pat
 
 def test_layers_behind_one_that_does_not_fit_are_not_taken_over():
     small, other = cnn6(68, width=0.1), cnn7(68, input_size=64, width=0.1)
-    assert take_over(other, small)[0] == []  # the first convolutions differ
+    assert copy_layers(other, small)[0] == []  # the first convolutions differ
     wide = cnn7(68, width=0.5)
-    copied, left = take_over(wide, cnn6(68, input_size=96))
+    copied, left = copy_layers(wide, cnn6(68, input_size=96))
     assert copied == ["conv1", "conv2", "conv3", "conv4"]
     assert left == ["conv5", "conv6", "features", "output"]

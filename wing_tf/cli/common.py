@@ -1,12 +1,15 @@
-"""What all commands share: help, errors as one line, and a Keras backend that fits."""
+"""Shared parts of the commands: help, one-line errors, environment, output folders."""
 
 import io
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 
 from absl import app, flags
+
+from wing_tf.cli.native_logs import filter_native_logs
 
 
 def run(
@@ -16,40 +19,43 @@ def run(
     commands: tuple[str, ...] = (),
     needs_command: bool = True,
 ) -> None:
-    """Runs a command: flags are parsed, and help is given, before TensorFlow is imported.
+    """Runs a command. Flags are parsed, and help is printed, before TensorFlow is imported.
 
-    A bad input (ValueError, OSError, FloatingPointError, an error of TensorFlow's or OpenCV's) or
-    too little memory ends it with one line and status 1.
+    Wrong usage, bad input (ValueError, OSError, FloatingPointError, an error of TensorFlow or
+    OpenCV) and too little memory end it with one line and status 1.
 
     Args:
-        main: does the work by the flags; with ``commands``, takes the one that was named.
-        module_name: whose docstring and flags ``--help`` shows.
-        commands: the words of which one must be given.
-        needs_command: False where none of them is also good.
+        main: The command's function; with ``commands`` it takes the one that was named.
+        module_name: The module whose docstring and flags ``--help`` prints.
+        commands: Words of which one must be given.
+        needs_command: Whether one must be given.
     """
-    # The training and data parts are TensorFlow's, whatever backend Keras is set to.
+    # Training and data reading need TensorFlow, whatever backend Keras is configured for.
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # TensorFlow's own choice is without oneDNN where AVX-512 is missing: slower there, too.
+    # TensorFlow turns oneDNN off where AVX-512 is missing; it is faster there, too.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if {"--help", "-help", "-h", "--helpshort"} & set(sys.argv[1:]):
         print(help_text(module_name))
         return
-    # Names of files need not be text in the encoding of what is printed to.
+    # File names may hold characters that the output's encoding lacks.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    # absl takes the usage text of its errors from here; with an entry point it would be empty.
-    sys.modules["__main__"].__doc__ = sys.modules[module_name].__doc__
 
     def guarded(argv: list[str]) -> None:
         words = argv[1:]
         wrong = len(words) > 1 or not set(words) <= set(commands)
         if commands and (wrong or (needs_command and not words)):
-            raise app.UsageError(f"Name one of: {', '.join(commands)}. Received: {words}.")
+            sys.exit(
+                f"error: Name one of: {', '.join(commands)}. Received: {' '.join(words) or None}. "
+                "See --help."
+            )
         if words and not commands:
-            raise app.UsageError(f"Unexpected argument: {words[0]}")
+            sys.exit(f"error: Unexpected argument: {words[0]}. See --help.")
+        filter_native_logs()
         try:
             main(*words)
+        except app.UsageError as error:
+            sys.exit(f"error: {_one_line(error)} See --help.")
         except KeyboardInterrupt:
             sys.exit("stopped")
         except (ValueError, OSError, FloatingPointError) as error:
@@ -57,7 +63,7 @@ def run(
         except MemoryError as error:
             sys.exit(f"error: more memory is needed than there is. {_one_line(error)}".strip())
         except Exception as error:
-            # Errors of TensorFlow and OpenCV are theirs; neither is imported here.
+            # Errors of TensorFlow and OpenCV, neither of which is imported here.
             if type(error).__module__.partition(".")[0] not in ("tensorflow", "cv2"):
                 raise
             sys.exit(f"error: {_one_line(error)}")
@@ -71,13 +77,19 @@ def _parse_flags(argv: list[str]) -> list[str]:
     except flags.Error as error:
         sys.exit(f"error: {_one_line(error)} See --help.")
     except (AttributeError, KeyError, TypeError, ValueError, OSError, ImportError) as error:
-        # What ml_collections raises for a config file or a --config.key that is wrong.
+        # Errors of ml_collections for a wrong config file or a wrong --config.key.
         sys.exit(f"error: --config: {_one_line(error)}")
 
 
 def _one_line(error: BaseException) -> str:
+    text = str(error)
+    if "Traceback (most recent call last)" in text:  # of a config file
+        text = text.strip().splitlines()[-1].partition(": ")[2]
+    text = re.sub(
+        r"flag --(\w+)=None: Flag --\1 must have a value other than None", r"--\1 is required", text
+    )
     # ml_collections wraps its messages in the repr of another error.
-    return " ".join(str(error).replace("\\n", " ").replace("\\'", "'").split())
+    return " ".join(text.replace("\\n", " ").replace("\\'", "'").split())
 
 
 def help_text(module_name: str) -> str:
@@ -90,10 +102,10 @@ def help_text(module_name: str) -> str:
 
 
 def free_folder(path: str) -> pathlib.Path:
-    """Returns a folder for output, which need not exist yet.
+    """Returns a folder for output, which may not exist yet.
 
     Raises:
-        ValueError: if it holds something already: nothing is overwritten.
+        ValueError: If it is not empty: nothing is overwritten.
     """
     folder = pathlib.Path(path)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -102,7 +114,7 @@ def free_folder(path: str) -> pathlib.Path:
 
 
 def new_folder(path: str) -> pathlib.Path:
-    """Makes a folder for output; see `free_folder`."""
+    """Creates a folder for output; see `free_folder`."""
     folder = free_folder(path)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

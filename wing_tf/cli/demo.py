@@ -1,9 +1,8 @@
-"""The whole path on synthetic faces: render, write records, train, judge, use.
+"""Everything on synthetic faces: render, write records, train, evaluate, predict.
 
   wing-demo [--output=wing_demo]
 
-Needs no data and no flags; three to five minutes on two cores. Started again, it goes on where it
-was stopped.
+Needs no data and no flags; three to five minutes on two cores. The same command resumes.
 """
 
 import pathlib
@@ -13,28 +12,11 @@ from absl import flags
 
 from wing_tf.cli import common
 
-_OUTPUT = flags.DEFINE_string("output", "wing_demo", "The folder for everything that it makes.")
-_NUM_FACES = flags.DEFINE_integer("num_faces", 3000, "Faces for training.", lower_bound=64)
-_EPOCHS = flags.DEFINE_integer("epochs", 24, "Passes over them.", lower_bound=1)
+_OUTPUT = flags.DEFINE_string("output", "wing_demo", "The folder for all results.")
+_NUM_FACES = flags.DEFINE_integer("num_faces", 3000, "Number of training faces.", lower_bound=64)
+_EPOCHS = flags.DEFINE_integer("epochs", 24, "Number of training epochs.", lower_bound=1)
 
 NUM_TEST = 300
-
-
-def make_config(records: str, epochs: int):
-    """Returns the demo's training config."""
-    import ml_collections
-
-    return ml_collections.ConfigDict(
-        {
-            "data": {"path": records},
-            # Outer eye corners meet in profile views: box sizes don't.
-            "normalizer": "box",
-            "augment": {"flip": 0.5, "rotation_deg": 15.0, "translation": 0.05, "scale": 0.05},
-            "optimizer": {"learning_rate": 1e-3, "ema": 0.99},
-            "schedule": {"warmup_epochs": 0.5},
-            "epochs": epochs,
-        }
-    )
 
 
 def main() -> None:
@@ -42,6 +24,7 @@ def main() -> None:
     from tfrecords_tools.sources import SyntheticSource
     from tfrecords_tools.square_crops import SquareFormat
     from tfrecords_tools.writer import write_records
+    from wing_tf.configs import demo
     from wing_tf.evaluation.evaluator import evaluate
     from wing_tf.evaluation.report import format_report
     from wing_tf.geometry import landmark_box
@@ -54,22 +37,25 @@ def main() -> None:
     records, run, report_folder = folder / "records", folder / "run", folder / "report"
     source = SyntheticSource(num_train=_NUM_FACES.value, num_test=NUM_TEST)
 
-    print("1/4 Synthetic faces to records", flush=True)
+    print("1/4 Writing records of synthetic faces", flush=True)
     if records.is_dir():
-        print(f"{records} is there already.")
+        print(f"{records} exists already.")
     else:
         write_records(source, records, square_format=SquareFormat(side=128))
 
-    print("2/4 CNN-6 with Wing loss", flush=True)
-    train(make_config(str(records), _EPOCHS.value), run)
+    print("2/4 Training CNN-6 with Wing loss", flush=True)
+    config = demo.get_config()
+    config.data.path = str(records)
+    config.epochs = _EPOCHS.value
+    train(config, run)
 
-    print("3/4 Judging on test faces", flush=True)
-    shutil.rmtree(report_folder, ignore_errors=True)  # of an earlier start
+    print("3/4 Evaluating on test faces", flush=True)
+    shutil.rmtree(report_folder, ignore_errors=True)  # of an earlier run
     report_folder.mkdir()
     report = evaluate(run, f"{records}/test-*", report_folder, normalizer="box")
     print(format_report(report))
 
-    print("4/4 Landmarks on new images", flush=True)
+    print("4/4 Predicting landmarks on new images", flush=True)
     landmarker = Landmarker(run)
     drawn = []
     for item in source.items()[:16]:  # test faces come first
@@ -84,9 +70,9 @@ def main() -> None:
             )
         )
     save_image(folder / "images.png", contact_sheet(drawn))
-    share = report["nme"] / report["mean_shape_nme"]
+    ratio = report["nme"] / report["mean_shape_nme"]
     print(
-        f"\nNME {100 * report['nme']:.2f} % of the box, {100 * share:.0f} % of the mean "
+        f"\nNME {100 * report['nme']:.2f} % of the box, {100 * ratio:.0f} % of the mean "
         f"shape's.\nRecords: {records}\nRun (model: checkpoints/best.keras): {run}\n"
         f"Report: {report_folder}\nImages: {folder / 'images.png'}\n"
         f"Try: tensorboard --logdir={run}/tensorboard"

@@ -2,9 +2,10 @@
 
   wing-train --config=configs/wing_cnn6_300w_cpu.py --workdir=RUN --config.data.path=RECORDS
 
-The config is a Python file with get_config(); any of its keys can be set from the command line,
-such as --config.batch_size=64. The run folder gets the config, metrics.csv, TensorBoard logs and
-checkpoints/{best,last}.keras. The same command on the same folder resumes.
+The config is a Python file with get_config(); --config=FILE.py:VARIANT passes it a variant. Any of
+its keys can be set from the command line, such as --config.batch_size=64. The run folder gets the
+resolved config, metrics.csv, TensorBoard logs and checkpoints/{best,last}.keras. The same command
+on the same folder resumes.
 """
 
 from absl import flags
@@ -14,23 +15,17 @@ from wing_tf.cli import common
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The config file.", lock_config=True)
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "The run folder: new, empty, or to be resumed.", required=True
-)
-_INIT_FROM = flags.DEFINE_string(
-    "init_from", None, "A .keras file or run folder to start from, also one with another scheme."
+    "workdir", None, "The run folder: new, empty, or of a training to resume.", required=True
 )
 
 
 def main() -> None:
     """Trains by the flags."""
     config = _CONFIG.value
-    config.keys()  # raises where the file could not be loaded, before TensorFlow is imported
+    config.keys()  # raises if the file could not be loaded, before TensorFlow is imported
 
     from wing_tf.training.run import train
 
-    if _INIT_FROM.value:
-        with config.unlocked():
-            config.init_from = _INIT_FROM.value
     train(config, _WORKDIR.value)
 
 

@@ -9,8 +9,8 @@ import ml_collections
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import RecordSet
 from wing_tf.models import HEATMAP_MODELS
-from wing_tf.training.config import emits_residuals
 from wing_tf.training.initialization import initialize
+from wing_tf.training.resolve import emits_residuals
 from wing_tf.training.tasks import make_task
 from wing_tf.training.trainer import make_trainer
 from wing_tf.utils.atomic import write_json
@@ -79,7 +79,7 @@ def _faces_per_second(config: ml_collections.ConfigDict, records: RecordSet) -> 
         seed=0,
         ratio=task.decode_ratio,
         cache=config.data.cache,
-        curves=task.curves,
+        curves=task.boundary_curves,
     )
     watch = _Stopwatch()
     trainer.fit(batches, steps_per_epoch=10**6, verbose=0, shuffle=False, callbacks=[watch])

@@ -11,7 +11,8 @@ from typing import Any
 import ml_collections
 
 from wing_tf.reproduction.table import Cell
-from wing_tf.training.config import complete_config, default_config
+from wing_tf.training.config import default_config
+from wing_tf.training.resolve import complete_config
 from wing_tf.training.sigma_schedule import sigma_values
 
 _COMMON = {"crop_margin": 1.15, "num_images": 0, "augment.flip": 0.5}
@@ -74,7 +75,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
             "schedule.warmup_epochs": 1.0,
             "batch_size": 32,
         },
-        # configs/wing_cnn6_300w.py has the arithmetic of the conversion to a mean over 2K
+        # configs/wing_cnn6.py has the arithmetic of the conversion to a mean over 2K
         # coordinates.
         "paper": _COORDINATES | {
             "optimizer.name": "sgd",
@@ -87,7 +88,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "heatmaps": {
         # A shorter configs/awing_small_300w_cpu.py.
         "tuned": _HOURGLASS | _TUNED_HEATMAPS,
-        # As configs/awing_4hg_300w.py, which cites the paper.
+        # As configs/awing_4hg.py, which cites the paper.
         "paper": _HOURGLASS | _PAPER_HEATMAPS | {
             "augment.rotation_deg": 50.0,
             "augment.scale": 0.15,
@@ -140,14 +141,21 @@ def cell_config(
         overrides: Flattened config keys, which override the recipe and the cell.
     """
     config = default_config()
-    config.update_from_flattened_dict(RECIPES[cell.task][recipe] | dict(cell.overrides))
+    # Named by its cell until `overrides` names its file.
+    common = RECIPES[cell.task][recipe] | {"two_stage.first": cell.first or ""}
+    config.update_from_flattened_dict(_applicable(cell, common | dict(cell.overrides)))
     if (cell.task, recipe) == ("coordinates", "paper"):
         # The paper's rate for L2 is a tenth.
         rate = _PAPER_RATES[config.model.name] * (0.1 if config.loss.name == "l2" else 1.0)
         config.optimizer.learning_rate = rate * 2 * num_landmarks
         config.optimizer.weight_decay = 5e-4 / (2 * num_landmarks)
-    config.update_from_flattened_dict(overrides or {})
+    config.update_from_flattened_dict(_applicable(cell, overrides or {}))
     return complete_config(config)
+
+
+def _applicable(cell: Cell, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Returns flattened keys without those of two stages, unless the cell is a second stage."""
+    return {k: v for k, v in overrides.items() if cell.first or not k.startswith("two_stage.")}
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:

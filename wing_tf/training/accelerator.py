@@ -1,4 +1,8 @@
-"""What the device that trains is good at: number format, and what XLA should compile."""
+"""Precision, XLA compilation, devices and faster CPU kernels of the train step.
+
+The functions that change layers and optimizers change how they compute, up to rounding; what is
+saved is the plain Keras layer and optimizer.
+"""
 
 import contextlib
 import dataclasses
@@ -19,14 +23,14 @@ _LARGEST_MAP = {"float32": 5 * 5, "bfloat16": 7 * 7}  # pixels
 
 @dataclasses.dataclass(frozen=True)
 class ExecutionPlan:
-    """How the train step is run; see `plan`.
+    """How the train step is executed; see `plan_execution`.
 
     Attributes:
-        precision: of activations and gradients: float32, bfloat16 or float16. Weights, optimizer
-            state, loss and the output layer are float32 always, and so is the saved network.
-        compile_step: compile the whole step with XLA.
-        compile_parts: compile augmentation and weight update with XLA, each by itself, multiply
-            matrices for convolutions of small maps, and batch normalize in one operation.
+        precision: Of activations and gradients: "float32", "bfloat16" or "float16". Weights,
+            optimizer state, loss, the output layer and the saved network are always float32.
+        compile_step: Compile the whole step with XLA.
+        compile_parts: Compile augmentation and weight update with XLA, each by itself, compute
+            convolutions of small maps as matrix products, and fuse batch normalization.
     """
 
     precision: str
@@ -35,7 +39,7 @@ class ExecutionPlan:
 
     @contextlib.contextmanager
     def dtype_policy(self) -> Iterator[None]:
-        """Builds networks for this precision for a while."""
+        """Sets Keras' dtype policy to this precision within a ``with`` block."""
         former = keras.config.dtype_policy()
         name = "float32" if self.precision == "float32" else f"mixed_{self.precision}"
         keras.config.set_dtype_policy(name)
@@ -45,19 +49,19 @@ class ExecutionPlan:
             keras.config.set_dtype_policy(former)
 
     def copy(self, network: keras.Model) -> keras.Model:
-        """Returns a copy of a float32 network that computes in this precision.
+        """Returns a frozen copy of a float32 network that computes in this precision.
 
         Its scaling of the input and its output layer stay float32, as in training.
         """
 
         def cast(layer):
             if not isinstance(layer, keras.layers.Layer):
-                return layer  # an operation, which takes what comes
+                return layer  # an operation, which has no dtype of its own
             config = layer.get_config()
             if layer.name not in ("output", "landmarks") and not isinstance(
                 layer, keras.layers.Rescaling
             ):
-                config.pop("dtype", None)  # takes the policy of the moment
+                config.pop("dtype", None)  # the current policy's
             return type(layer).from_config(config)
 
         with self.dtype_policy():
@@ -67,38 +71,42 @@ class ExecutionPlan:
         return copy
 
 
-def plan_execution(config: ml_collections.ConfigDict, replicas: int = 1) -> ExecutionPlan:
-    """Chooses what `config` leaves to "auto".
+def plan_execution(config: ml_collections.ConfigDict, num_replicas: int = 1) -> ExecutionPlan:
+    """Chooses the values that `config` leaves to "auto".
 
-    * ``precision``: bfloat16 where the hardware multiplies matrices of it faster (CPUs with AMX,
+    * ``precision``: bfloat16 where the hardware multiplies its matrices faster (CPUs with AMX,
       AMD's from Zen 4 on, GPUs from compute capability 8.0), else float32; float32 if
       ``deterministic``.
-    * ``jit_compile``: nothing on several devices (Keras fails there) or if ``deterministic``; the
-      whole step on a GPU; on a CPU augmentation and weight update, which are many small operations
-      that XLA fuses. The network itself is faster in TensorFlow's own kernels there.
+    * ``jit_compile``: Nothing on several devices (Keras fails there) or if ``deterministic``; the
+      whole step on a GPU; augmentation and weight update on a CPU, which are many small operations
+      that XLA fuses. TensorFlow's own kernels for the network are faster than XLA's on CPUs.
 
     ``docs/performance.md`` has the measurements.
 
+    Args:
+        config: A complete config (`wing_tf.training.resolve`).
+        num_replicas: Number of devices.
+
     Raises:
-        ValueError: if XLA is asked for on several devices.
+        ValueError: If the whole step is to be compiled on several devices.
     """
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
     precision = config.precision
     if precision == "auto":
         fast = (_gpu_has_bfloat16 if on_gpu else _cpu_has_bfloat16)()
         precision = "bfloat16" if fast and not config.deterministic else "float32"
-    may_compile = config.jit_compile == "auto" and replicas == 1 and not config.deterministic
+    may_compile = config.jit_compile == "auto" and num_replicas == 1 and not config.deterministic
     compile_step = config.jit_compile == "on" or (may_compile and on_gpu)
-    if compile_step and replicas > 1:
+    if compile_step and num_replicas > 1:
         raise ValueError("config.jit_compile='on' works on one device only. Use 'auto'.")
     return ExecutionPlan(precision, compile_step, compile_parts=may_compile and not compile_step)
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Whether TensorFlow's kernels are faster in bfloat16 on this processor.
+    """Returns whether TensorFlow's kernels are faster in bfloat16 on this processor.
 
-    They are with matrix units (Intel's AMX), and with AMD's AVX-512 instructions for bfloat16.
-    With Intel's, that is with AMX switched off, bfloat16 was slower than float32.
+    They are with matrix units (Intel's AMX), and with AMD's AVX-512 instructions for bfloat16. With
+    Intel's AVX-512 instructions (AMX switched off) bfloat16 was slower than float32.
     """
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
         return False
@@ -129,21 +137,21 @@ def make_strategy() -> tf.distribute.Strategy | None:
 
 
 def multiply_small_maps(network: keras.Model) -> list[str]:
-    """Makes 3x3 convolutions of small maps with many channels multiply matrices.
+    """Computes 3x3 convolutions of small maps with many channels as matrix products.
 
     oneDNN's gradients of such convolutions rearrange more weights than there are pixels: for 256 to
     512 channels on 4 x 4 pixels, forward and backward take 4/5 (float32) and half (bfloat16) of
     the time this way (``docs/performance.md``).
 
     Args:
-        network: changed in place.
+        network: Changed in place.
 
     Returns:
         The names of the layers that were changed.
     """
     changed = []
     for layer in network.layers:
-        # A layer that is shared has maps of several sizes.
+        # A shared layer may have maps of several sizes.
         used_once = len(layer._inbound_nodes) == 1
         if type(layer) is keras.layers.Conv2D and used_once and _is_small(layer):
             layer.convolution_op = _convolve_3x3
@@ -194,12 +202,12 @@ def _convolve_by_matmul(x, kernel):
 
 
 def fuse_batch_norm(network: keras.Model) -> list[str]:
-    """Makes batch normalization in training one operation, which oneDNN has with its gradient.
+    """Computes batch normalization in training as one operation, which oneDNN provides.
 
-    Keras writes it out as means, differences and products, with a pass over the maps for each.
+    Keras computes it as means, differences and products, with one pass over the maps for each.
 
     Args:
-        network: changed in place.
+        network: Changed in place.
 
     Returns:
         The names of the layers that were changed.
@@ -236,7 +244,7 @@ def _batch_norm(layer, plain, inputs, training=None, mask=None):
         is_training=True,
         exponential_avg_factor=1.0 - layer.momentum,
     )
-    # It averages the unbiased variance, n / (n - 1) times Keras'; n values a channel.
+    # The unbiased variance, n / (n - 1) times Keras', for n values in each channel.
     count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), tf.float32)
     kept = layer.momentum * layer.moving_variance
     layer.moving_mean.assign(mean)
@@ -245,11 +253,11 @@ def _batch_norm(layer, plain, inputs, training=None, mask=None):
 
 
 def fuse_update(optimizer: keras.optimizers.Optimizer, variables: list) -> None:
-    """Makes an optimizer compile its update with XLA: one pass over the weights, not ten.
+    """Compiles an optimizer's update with XLA: one pass over the weights instead of ten.
 
     Args:
-        optimizer: changed in place, and built if it is not yet.
-        variables: all that it will be applied to, in the order of the gradients.
+        optimizer: Changed in place, and built if necessary.
+        variables: All variables that it will be applied to, in the order of the gradients.
     """
     optimizer.build(variables)
     update = optimizer.apply

@@ -1,9 +1,8 @@
-"""What happens between epochs: validation, best model, backup, progress, stop on NaN."""
+"""Callbacks: validation, backup, progress, logs and stop on NaN."""
 
 import contextlib
 import csv
 import math
-import os
 import pathlib
 import time
 from collections.abc import Iterator
@@ -18,12 +17,13 @@ from wing_tf.evaluation.report import face_errors
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models.compiled import compile_network
 from wing_tf.models.saving import save_network
+from wing_tf.utils.atomic import atomic_path
 from wing_tf.visualization import contact_sheet, draw_landmarks
 
 
 @contextlib.contextmanager
 def averaged_weights(trainer: keras.Model) -> Iterator[None]:
-    """Puts the moving averages of the weights in their place for a while, if there are any."""
+    """Replaces the weights by their moving averages, if there are any, in a ``with`` block."""
     # With loss scaling the averages are the inner optimizer's.
     optimizer = getattr(trainer.optimizer, "inner_optimizer", trainer.optimizer)
     if not optimizer.use_ema or not int(optimizer.iterations.numpy()):
@@ -49,15 +49,15 @@ def reset_averages(trainer: keras.Model) -> None:
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Stops a training whose loss is no longer finite, before anything of it is saved."""
+    """Stops a training whose loss is not finite, before anything is saved."""
 
     def on_train_batch_end(self, batch, logs=None):
-        """Looks now and then: the logged loss is the epoch's mean, so a NaN stays in it."""
+        """Checks every 50 batches: the logged loss is the epoch's mean, so a NaN stays in it."""
         if batch % 50 == 0:
             self._check(logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Looks before the epoch's weights are judged and saved."""
+        """Checks before the epoch's weights are validated and saved."""
         self._check(logs)
 
     def _check(self, logs):
@@ -70,30 +70,30 @@ class StopOnNaN(keras.callbacks.Callback):
             )
 
 
-class Validate(keras.callbacks.Callback):
-    """Scores the averaged weights on held-out faces, and saves the best and the last network.
+class Validation(keras.callbacks.Callback):
+    """Evaluates the averaged weights on validation faces, and saves the best and the last network.
 
-    The score is the exact mean NME of the scheme's default normalizer, on one replica, in source
-    pixels: `wing-evaluate` on the same records gives the same number. It is added to the logs as
-    ``val_nme``, NaN in epochs that are not judged.
+    The score is the exact mean NME on one replica, in source pixels: `wing-evaluate` on the same
+    records gives the same number. It is added to the logs as ``val_nme``, NaN in epochs without
+    validation.
 
     Args:
-        network: what is judged and saved: a float32 network on one replica.
-        spec: saved with it.
-        batches: the held-out faces.
-        folder: where ``best.keras`` and ``last.keras`` go.
-        trained_part: the part of it that the weights are copied into; all of it if None.
-        best: the best score before this start.
-        normalizer: of the score; the scheme's own if None.
-        every: epochs between two judgements; the last epoch is always judged.
-        save_every: epochs between two writings of ``last.keras`` and of images.
-        image_folder: for TensorBoard images; none if None.
-        num_images: how many faces they show.
+        localizer: The float32 network that is evaluated and saved.
+        spec: The model spec that is saved with it.
+        batches: The validation faces.
+        folder: Folder of ``best.keras`` and ``last.keras``.
+        trained_part: Part of `localizer` that the weights are copied to. Defaults to all of it.
+        best: Best score of the epochs before.
+        normalizer: Normalizer of the score. Defaults to the scheme's.
+        validation_epochs: Epochs between validations; the last epoch is always validated.
+        checkpoint_epochs: Epochs between writes of ``last.keras`` and of images.
+        image_folder: Folder of TensorBoard images. Defaults to no images.
+        num_images: Number of faces that they show.
     """
 
     def __init__(
         self,
-        network: keras.Model,
+        localizer: keras.Model,
         spec: ModelSpec,
         batches: list[CropBatch],
         *,
@@ -101,18 +101,18 @@ class Validate(keras.callbacks.Callback):
         trained_part: keras.Model | None = None,
         best: float = math.inf,
         normalizer: str | None = None,
-        every: int = 1,
-        save_every: int = 1,
+        validation_epochs: int = 1,
+        checkpoint_epochs: int = 1,
         image_folder: pathlib.Path | None = None,
         num_images: int = 8,
     ):
         super().__init__()
-        self.inference_network = network
-        self.trained_part = trained_part or network
+        self.localizer = localizer
+        self.trained_part = trained_part or localizer
         self.spec, self.batches, self.folder = spec, batches, folder
         self.best, self.normalizer = best, normalizer
-        self.every, self.save_every = every, save_every
-        self._run = compile_network(network)
+        self.validation_epochs, self.checkpoint_epochs = validation_epochs, checkpoint_epochs
+        self._run = compile_network(localizer)
         self._num_images = num_images if image_folder else 0
         if self._num_images:
             self._writer = tf.summary.create_file_writer(str(image_folder))
@@ -121,20 +121,20 @@ class Validate(keras.callbacks.Callback):
         """Validates and saves."""
         logs = {} if logs is None else logs
         logs["val_nme"] = math.nan
-        last = epoch + 1 == self.params["epochs"]
-        judge = last or (epoch + 1) % self.every == 0
-        save = last or (epoch + 1) % self.save_every == 0
-        if not (judge or save):
+        is_last = epoch + 1 == self.params["epochs"]
+        validates = is_last or (epoch + 1) % self.validation_epochs == 0
+        saves = is_last or (epoch + 1) % self.checkpoint_epochs == 0
+        if not (validates or saves):
             return
         with averaged_weights(self.model):
             self.trained_part.set_weights(self.model.network.get_weights())
-        if judge:
+        if validates:
             logs["val_nme"] = score = self._score()
             if score < self.best:
                 self.best = score
-                save_network(self.inference_network, self.folder / "best.keras", self.spec)
-        if save:
-            save_network(self.inference_network, self.folder / "last.keras", self.spec)
+                save_network(self.localizer, self.folder / "best.keras", self.spec)
+        if saves:
+            save_network(self.localizer, self.folder / "last.keras", self.spec)
             if self._num_images:
                 self._write_images(epoch)
 
@@ -143,8 +143,8 @@ class Validate(keras.callbacks.Callback):
         errors, _ = face_errors(predictions, self.spec.scheme, self.normalizer)
         if not np.isfinite(errors).any():
             raise ValueError(
-                "No validation face can be scored: the landmarks of config.normalizer are missing "
-                "in all of them."
+                "No validation face can be evaluated: the landmarks of config.normalizer are "
+                "annotated in none of them."
             )
         return float(np.nanmean(errors))
 
@@ -160,44 +160,44 @@ class Validate(keras.callbacks.Callback):
 
 
 class Backup(keras.callbacks.Callback):
-    """Writes all that a resume needs, after everything else of an epoch has been written.
+    """Saves the state that a resumed training needs. Place it last.
 
-    One file whose name holds the number of finished epochs, renamed into place: weights and epoch
-    can't disagree. (``keras.callbacks.BackupAndRestore`` writes them to two files one after the
-    other, and restores inside ``fit``, after the data order had to be fixed.)
+    Weights, optimizer state and the number of finished epochs are in one file (the number in its
+    name), which is replaced atomically, so that they always agree. Keras' ``BackupAndRestore``
+    writes two files one after the other, and restores inside ``fit``, when the data order must be
+    fixed already.
 
     Args:
-        folder: where the file goes.
-        every: epochs between two backups; the last epoch is always backed up.
+        folder: Folder of the file.
+        checkpoint_epochs: Epochs between backups; the last epoch is always saved.
     """
 
-    def __init__(self, folder: pathlib.Path, every: int = 1):
+    def __init__(self, folder: pathlib.Path, checkpoint_epochs: int = 1):
         super().__init__()
-        self.folder, self.every = folder, every
+        self.folder, self.checkpoint_epochs = folder, checkpoint_epochs
 
     def on_epoch_end(self, epoch, logs=None):
-        """Replaces the former backup."""
-        if (epoch + 1) % self.every and epoch + 1 != self.params["epochs"]:
+        """Replaces the previous backup."""
+        if (epoch + 1) % self.checkpoint_epochs and epoch + 1 != self.params["epochs"]:
             return
-        former = Backup.found(self.folder)
-        temporary = self.folder / "writing.weights.h5"
-        self.model.save_weights(temporary, overwrite=True)
+        previous = Backup.found(self.folder)
         path = self.folder / f"epoch-{epoch + 1:06d}.weights.h5"
-        os.replace(temporary, path)
-        for file in former:
+        with atomic_path(path, suffix=".weights.h5") as temporary:
+            self.model.save_weights(temporary, overwrite=True)
+        for file in previous:
             if file != path:
                 file.unlink()
 
     @staticmethod
     def found(folder: pathlib.Path) -> list[pathlib.Path]:
-        """Returns the backups of a folder, oldest first (more than one after a kill)."""
+        """Returns the backups in a folder, oldest first; there may be two after a crash."""
         return sorted(folder.glob("epoch-*.weights.h5"))
 
     @staticmethod
     def restore(trainer: keras.Model, folder: pathlib.Path) -> int:
-        """Loads weights and optimizer state; returns the number of finished epochs (0: none).
+        """Loads weights and optimizer state; returns the number of finished epochs (0: no backup).
 
-        Under a strategy, call it in its scope.
+        Call it in the strategy's scope if there is one.
         """
         files = Backup.found(folder)
         if not files:
@@ -208,7 +208,7 @@ class Backup(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar within the epoch on a terminal, and one line an epoch everywhere."""
+    """Shows a bar within the epoch on a terminal, and prints one line per epoch."""
 
     def __init__(self, num_epochs: int, faces_per_epoch: int):
         super().__init__()
@@ -231,44 +231,42 @@ class Progress(keras.callbacks.Callback):
         """Prints the epoch's line."""
         self._bar.close()
         self._durations.append(time.monotonic() - self._start)
-        # Judging and saving may happen every so many epochs: the mean, not the median.
+        # The mean, not the median: only some epochs include validation and saving.
         left = float(np.mean(self._durations[-20:])) * (self.num_epochs - epoch - 1) / 60
-        judged = not math.isnan(logs["val_nme"])
-        score = f"validation NME {100 * logs['val_nme']:.2f} %  " if judged else ""
+        score = logs["val_nme"]
+        validation = "" if math.isnan(score) else f"validation NME {100 * score:.2f} %  "
         print(
-            f"epoch {epoch + 1}/{self.num_epochs}  loss {logs['loss']:.3f}  {score}"
+            f"epoch {epoch + 1}/{self.num_epochs}  loss {logs['loss']:.3f}  {validation}"
             f"{self.faces_per_epoch / self._durations[-1]:.0f} faces/s  {left:.1f} min left",
             flush=True,
         )
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
-    """Keras' own, without a mark for epochs that were not judged."""
+    """Keras' TensorBoard callback without the NaN of epochs without validation."""
 
     def on_epoch_end(self, epoch, logs=None):
-        """Writes what is a number."""
+        """Writes the logs that are numbers."""
         super().on_epoch_end(epoch, {k: v for k, v in (logs or {}).items() if not math.isnan(v)})
 
 
 def truncate_log(path: pathlib.Path, num_epochs: int) -> float:
-    """Drops the rows of ``metrics.csv`` after an epoch; returns the best score that is left.
+    """Drops the rows of ``metrics.csv`` after an epoch; returns the best remaining score.
 
-    Epochs that were logged but not backed up are run, and logged, again.
+    Epochs that were logged but not backed up run, and are logged, again.
     """
     if not path.is_file():
         return math.inf
     with path.open(newline="") as file:
         rows = list(csv.reader(file))
-    if not rows:  # stopped within its first epoch
+    if not rows:  # stopped within the first epoch
         return math.inf
     header = rows[0]
-    # A row that was being written when the process was killed is shorter, or no number yet.
+    # A row that was being written when the process was killed may be incomplete.
     whole = [row for row in rows[1:] if len(row) == len(header) and row[0].isdigit()]
     kept = [row for row in whole if int(row[0]) < num_epochs]
-    temporary = path.with_suffix(".writing")
-    with temporary.open("w", newline="") as file:
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
         csv.writer(file).writerows([header, *kept])
-    os.replace(temporary, path)
     column = header.index("val_nme")
     scores = [float(row[column]) for row in kept]
     return min((score for score in scores if not math.isnan(score)), default=math.inf)

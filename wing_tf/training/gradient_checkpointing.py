@@ -1,4 +1,4 @@
-"""Stacked hourglasses that forget what is inside each of them until the gradients need it."""
+"""Gradient checkpointing per hourglass."""
 
 import math
 
@@ -7,27 +7,28 @@ import tensorflow as tf
 
 
 class CheckpointedStacks:
-    """A stacked hourglass as a function that keeps only what goes from stack to stack.
+    """A stacked hourglass as a function that recomputes its activations for the gradients.
 
-    The stem and each hourglass run as one piece each; for the gradients each piece is run
-    again, so that the inside of only one of them is in memory at a time. Same outputs, same
-    gradients, same batch statistics, a quarter more time (``docs/performance.md``).
+    The stem and each hourglass run as one piece each, and only the tensors between pieces are kept.
+    For the gradients each piece runs once more, so that the activations of one piece at a time are
+    in memory. Outputs, gradients and batch statistics are the same, at 25 % more time
+    (``docs/performance.md``).
 
-    ``keras.RematScope`` works layer by layer: what a layer keeps is mostly its input, which
-    is another one's output, and nothing would be saved.
+    ``keras.RematScope`` works layer by layer: most of what a layer keeps is its input, which is
+    another layer's output, so that it would save nothing here.
 
     Args:
-        network: of `wing_tf.models.stacked_hourglass`, several stacks; its batch normalization is
-            changed: a piece that is run twice updates its moving averages twice with the same
-            values, which is one update with the square of their momentum.
+        network: A network of `wing_tf.models.stacked_hourglass` with several hourglasses. The
+            momentum of its batch normalization is changed to its square root: a piece that runs
+            twice updates its moving averages twice with the same values.
 
     Raises:
-        ValueError: if the network is not of several stacks.
+        ValueError: If the network has fewer than two hourglasses.
     """
 
     def __init__(self, network: keras.Model):
         if len(network.outputs) < 2:
-            raise ValueError(f"{network.name} has one stack: there is nothing to recompute.")
+            raise ValueError(f"{network.name} has one hourglass: there is nothing to recompute.")
         for layer in network.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.momentum = math.sqrt(layer.momentum)
@@ -36,7 +37,7 @@ class CheckpointedStacks:
         stem = network.get_layer("stem_block3_sum").output
         self._pieces = [keras.Model(network.inputs[0], stem)]
         for i, maps in enumerate(network.outputs):
-            # Features, and the maps before, whose boundary the CoordConv may read.
+            # Features, and the previous maps, whose boundary map CoordConv may read.
             inputs = [stem if i == 0 else between[i - 1], *network.outputs[max(i - 1, 0) : i]]
             self._pieces.append(keras.Model(inputs, [maps, *between[i : i + 1]]))
 
@@ -45,7 +46,7 @@ class CheckpointedStacks:
         features, outputs = None, []
         for number, piece in enumerate(self._pieces):
             inputs = [image] if number == 0 else [features, *outputs[-1:]]
-            found = _run_again(piece, inputs) if training else _run(piece, inputs, False)
+            found = _run_twice(piece, inputs) if training else _run(piece, inputs, False)
             outputs += found[:1] if number else []
             features = found[-1]
         return outputs
@@ -55,17 +56,17 @@ def _run(piece: keras.Model, inputs: list, training: bool) -> list:
     return tf.nest.flatten(piece(inputs if len(inputs) > 1 else inputs[0], training=training))
 
 
-def _run_again(piece: keras.Model, inputs: list) -> list:
-    """Runs a piece for training, and once more where its gradients are computed.
+def _run_twice(piece: keras.Model, inputs: list) -> list:
+    """Runs a piece for training, and once more when its gradients are computed.
 
-    ``tf.recompute_grad`` does not say when: in a graph, it may be at once, and all is kept.
+    ``tf.recompute_grad`` does not fix the time: a graph may recompute at once and keep everything.
     """
 
     @tf.custom_gradient
     def run(*inputs):
         def gradient(*upstream, variables=()):
-            # 0, but not before the gradients from above are there: TensorFlow's optimizer drops
-            # control dependencies, and the piece would be run again at once, and kept.
+            # `late` is false, but depends on the upstream gradients. TensorFlow's graph optimizer
+            # drops control dependencies; without a data dependency the piece would run at once.
             first = [tf.cast(tf.reshape(u, [-1])[0], tf.float32) for u in upstream]
             late = tf.add_n(first) > tf.float32.max
             again = [x + tf.cast(late, x.dtype) for x in inputs]

@@ -1,4 +1,4 @@
-"""Start the output layer from the shapes that it will have to emit."""
+"""Initial weights: an output layer that emits plausible shapes, and layers of other models."""
 
 import logging
 
@@ -7,34 +7,56 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import read_landmarks
 from wing_tf.data.records import RecordSet
 from wing_tf.geometry import mean_shape, place_shape_in_boxes
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.models.saving import load_network
+from wing_tf.training.tasks import BatchAugmenter
 from wing_tf.training.trainer import LandmarkTrainer
 
 _log = logging.getLogger(__name__)
 
 
+def initialize(
+    config: ml_collections.ConfigDict, trainer: LandmarkTrainer, records: RecordSet
+) -> None:
+    """Initializes the output layer by the training shapes, and copies ``config.init_from``."""
+    network = trainer.network
+    if config.model.name not in HEATMAP_MODELS:
+        shapes = augmented_shapes(records, trainer.augmenter, seed=config.seed)
+        warn_if_normalized(shapes)
+        if config.output_init:
+            initialize_output(
+                network.get_layer("output"), shapes, scale=config.output_init, seed=config.seed
+            )
+    if config.init_from:
+        last = network.output[-1] if isinstance(network.output, list) else network.output
+        # Saved networks hold what the last hourglass needs, and no more.
+        target = keras.Model(network.inputs, last)
+        copied, new = copy_layers(target, load_network(config.init_from)[0])
+        if not copied:
+            raise ValueError(f"config.init_from: no layer of {config.init_from} fits.")
+        print(f"From {config.init_from}: {', '.join(copied)}. New: {', '.join(new) or 'none'}.")
+
+
 def augmented_shapes(
-    records: RecordSet, augmenter: Augmenter, *, num_shapes: int = 8192, seed: int = 0
+    records: RecordSet, augmenter: BatchAugmenter, *, num_shapes: int = 8192, seed: int = 0
 ) -> np.ndarray:
-    """Returns shapes as the network will be trained on, without touching an image.
+    """Returns augmented training landmarks, without reading an image.
 
     Args:
-        records: the training faces. A missing landmark is taken from the mean shape.
-        augmenter: whose geometry is applied.
-        num_shapes: about how many; faces are repeated with new numbers.
-        seed: of the numbers.
+        records: The training faces. Landmarks that are not annotated are taken from the mean shape.
+        augmenter: Its crops and geometric augmentation are applied.
+        num_shapes: Approximate number of shapes; faces are repeated with other random numbers.
+        seed: Seed of the random numbers.
 
     Returns:
         float32 [N, K, 2], crop pixels.
     """
     landmarks, visibility, boxes = read_landmarks(records)
     landmarks[visibility == 0] = np.nan
-    # A point that is missing in all faces stands in the middle.
+    # A landmark that is annotated in no face is put in the middle.
     usual = place_shape_in_boxes(np.nan_to_num(mean_shape(landmarks, boxes)), boxes)
     landmarks = np.where(np.isnan(landmarks), usual, landmarks).astype(np.float32)
     repeats = max(1, num_shapes // len(boxes))
@@ -47,18 +69,18 @@ def augmented_shapes(
 def initialize_output(
     layer: keras.layers.Dense, shapes_crop_px: np.ndarray, *, scale: float, seed: int = 0
 ) -> None:
-    """Sets a dense output layer so that it begins with plausible shapes.
+    """Initializes a dense output layer so that its first outputs are plausible shapes.
 
-    The bias becomes the mean shape. The kernel becomes Gaussian [features, r] times the r principal
-    components of the shapes times their deviations, times ``scale``: the random outputs of an
-    untrained network then vary as faces do, not as clouds of points. In trials the network reached
-    in 3.5 minutes what plain initialization had not after 6.
+    The bias becomes the mean shape. The kernel becomes a Gaussian matrix [features, r] times the r
+    principal components of the shapes, each times its standard deviation, times ``scale``: outputs
+    of the untrained network then vary as faces do, not as independent points. In trials the network
+    reached in 3.5 minutes what plain initialization had not reached after 6.
 
     Args:
-        layer: of 2K units, in the order x0, y0, x1, ...
+        layer: 2K units, in the order x0, y0, x1, ...
         shapes_crop_px: [N, K, 2], see `augmented_shapes`.
-        scale: .02 is good for 1024 features.
-        seed: of the Gaussian.
+        scale: .02 suits 1024 features.
+        seed: Seed of the Gaussian.
     """
     flat = shapes_crop_px.reshape(len(shapes_crop_px), -1).astype(np.float64)
     mean = flat.mean(axis=0)
@@ -70,53 +92,30 @@ def initialize_output(
     layer.bias.assign(mean.astype(np.float32))
 
 
-def initialize(
-    config: ml_collections.ConfigDict, trainer: LandmarkTrainer, records: RecordSet
-) -> None:
-    """Sets the output layer from the training shapes and takes over another model's layers."""
-    network, augmenter = trainer.network, trainer.augmenter
-    if config.model.name not in HEATMAP_MODELS:
-        shapes = augmented_shapes(records, augmenter, seed=config.seed)
-        warn_if_normalized(shapes)
-        if config.output_init:
-            initialize_output(
-                network.get_layer("output"), shapes, scale=config.output_init, seed=config.seed
-            )
-    if config.init_from:
-        last = network.output[-1] if isinstance(network.output, list) else network.output
-        # Saved networks hold what the last stack needs, and no more.
-        copied, left = take_over(
-            keras.Model(network.inputs, last), load_network(config.init_from)[0]
-        )
-        if not copied:
-            raise ValueError(f"config.init_from: no layer of {config.init_from} fits.")
-        print(f"From {config.init_from}: {', '.join(copied)}. New: {', '.join(left) or 'none'}.")
-
-
-def take_over(network: keras.Model, other: keras.Model) -> tuple[list[str], list[str]]:
+def copy_layers(network: keras.Model, other: keras.Model) -> tuple[list[str], list[str]]:
     """Copies the weights of layers that have the same name and shapes in another network.
 
-    From the input on, up to the first layer that does not fit: what follows it there has learned
-    to read other features.
+    From the input on, up to the first layer that does not fit: the layers that follow it in the
+    other network have learned to read other features.
 
     Returns:
         The names of the layers that were copied, and of those with weights that were not.
     """
-    # Of a two-stage network, the stage that has this one's name.
+    # Of a two-stage model, the stage with this network's name.
     other = next((layer for layer in other.layers if layer.name == network.name), other)
     theirs = {layer.name: layer.get_weights() for layer in other.layers}
     copied: list[str] = []
-    left: list[str] = []
+    new: list[str] = []
     for layer in network.layers:
         shapes = [w.shape for w in layer.get_weights()]
         if not shapes:
             continue
-        if not left and [w.shape for w in theirs.get(layer.name, [])] == shapes:
+        if not new and [w.shape for w in theirs.get(layer.name, [])] == shapes:
             layer.set_weights(theirs[layer.name])
             copied.append(layer.name)
         else:
-            left.append(layer.name)
-    return copied, left
+            new.append(layer.name)
+    return copied, new
 
 
 def warn_if_normalized(landmarks_px: np.ndarray) -> bool:

@@ -1,8 +1,4 @@
-"""The run folder: one training, whole.
-
-config.json, inputs.json, environment.txt, metrics.csv, tensorboard/,
-checkpoints/{best,last}.keras, backup/.
-"""
+"""The run folder: all files of one training."""
 
 import hashlib
 import importlib.metadata
@@ -11,9 +7,13 @@ import os
 import pathlib
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import ml_collections
+
+from wing_tf.utils.atomic import write_json
+from wing_tf.utils.text_files import read_json
 
 _PACKAGES = ("wing-tf", "tensorflow", "keras", "numpy", "opencv-python")
 
@@ -21,8 +21,12 @@ _PACKAGES = ("wing-tf", "tensorflow", "keras", "numpy", "opencv-python")
 class RunFolder:
     """The files of one training.
 
+    ``config.json`` (the resolved config), ``inputs.json`` (hashes of other files that the training
+    reads), ``environment.txt``, ``metrics.csv``, ``tensorboard/``,
+    ``checkpoints/{best,last}.keras`` and ``backup/`` (the state to resume from).
+
     Args:
-        path: a new or an empty folder, or one of an earlier start of the same training.
+        path: A new or an empty folder, or one in which the same training was started before.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -40,25 +44,26 @@ class RunFolder:
         config: ml_collections.ConfigDict,
         inputs: Mapping[str, pathlib.Path] | None = None,
     ) -> None:
-        """Makes the folder, or finds that it holds a start of this very training.
+        """Creates the folder, or checks that the same training was started in it.
 
         Args:
-            config: of the training.
-            inputs: files besides the records that it reads at every start, by their config keys.
-                They must be the same at a later start.
+            config: The resolved config.
+            inputs: Files besides the records that the training reads at every start, by their
+                config keys. They must not change until it is finished.
 
         Raises:
-            ValueError: if it holds something else, or a training with another config.
+            ValueError: If the folder holds something else, or a training with another config or
+                other inputs.
         """
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"`workdir` must be a folder. Received: {self.path}.")
-        wanted = json.loads(config.to_json_best_effort())
+        values = json.loads(config.to_json_best_effort())
         hashes = {
             key: hashlib.sha256(path.read_bytes()).hexdigest()
             for key, path in (inputs or {}).items()
         }
         if self.config.is_file():
-            self._check_same(wanted)
+            self._check_same(values)
             self._check_inputs(hashes)
         elif self.path.is_dir() and any(self.path.iterdir()):
             raise ValueError(
@@ -68,31 +73,28 @@ class RunFolder:
         for folder in (self.path, self.checkpoints, self.backup):
             folder.mkdir(parents=True, exist_ok=True)
         if not self.config.is_file():
-            # The config last: where it is, all the rest is there too.
-            for path, content in ((self.inputs, hashes), (self.config, wanted)):
-                temporary = path.with_suffix(".writing")
-                temporary.write_text(json.dumps(content, indent=1) + "\n")
-                os.replace(temporary, path)
+            write_json(self.inputs, hashes)
+            write_json(self.config, values)  # last: a folder with it is complete
         with self.environment.open("a") as file:
             file.write(describe_environment())
 
     def _check_inputs(self, hashes: dict[str, str]) -> None:
-        found = json.loads(self.inputs.read_text()) if self.inputs.is_file() else {}
+        found = read_json(self.inputs) if self.inputs.is_file() else {}
         for key, value in hashes.items():
             if found.get(key) != value:
                 raise ValueError(
-                    f"The file of {key} has changed since {self.path} was begun: the training "
-                    "can't go on. Name another folder, or bring the former file back."
+                    f"The file of {key} has changed since the training in {self.path} was started, "
+                    "so it can't be resumed. Restore the file, or name another folder."
                 )
 
-    def _check_same(self, wanted: dict) -> None:
-        found = dict(_flatten(json.loads(self.config.read_text())))
-        flat = dict(_flatten(wanted))
-        keys = sorted(flat.keys() | found.keys())
-        changed = [key for key in keys if flat.get(key) != found.get(key)]
+    def _check_same(self, values: dict[str, Any]) -> None:
+        found, wanted = dict(_flatten(read_json(self.config))), dict(_flatten(values))
+        keys = sorted(wanted.keys() | found.keys())
+        changed = [key for key in keys if wanted.get(key) != found.get(key)]
         if changed:
             listing = "; ".join(
-                f"config.{k} is {found.get(k)!r} there, {flat.get(k)!r} here" for k in changed[:4]
+                f"config.{key} is {found.get(key)!r} there, {wanted.get(key)!r} here"
+                for key in changed[:4]
             )
             raise ValueError(
                 f"{self.path} holds a training with another config: {listing}. "
@@ -100,7 +102,7 @@ class RunFolder:
             )
 
 
-def _flatten(tree: dict, prefix: str = ""):
+def _flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")

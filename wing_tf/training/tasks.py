@@ -1,8 +1,8 @@
-"""What a training trains: one network, or the second one of two."""
+"""Training tasks: coordinates, heatmaps, and the refinement by a second stage."""
 
-import inspect
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import ml_collections
@@ -17,117 +17,111 @@ from wing_tf.data.refinement import FirstStage, RefinementAugmenter
 from wing_tf.geometry import landmark_box, procrustes, shrink_ratio
 from wing_tf.losses import CROSS_ENTROPY_LOSSES
 from wing_tf.model_spec import IMAGENET, ModelSpec, read_model_spec
-from wing_tf.models import HEATMAP_MODELS, MODELS, correction, heatmap_localizer, two_stage
+from wing_tf.models import HEATMAP_MODELS, correction, heatmap_localizer, two_stage
 from wing_tf.models.saving import find_network, load_network
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.training.accelerator import ExecutionPlan
-from wing_tf.training.config import emits_residuals, has_boundary
+from wing_tf.training.resolve import ALL_MODELS, emits_residuals, has_boundary, model_options
 from wing_tf.training.sigma_schedule import sigma_values
+
+BatchAugmenter = Augmenter | RefinementAugmenter
 
 _UNKNOWN = "not known (weights from a file)"
 
 
 def _faces_of(model: str) -> Mapping[str, int]:
-    """Returns the training faces of a model that another one begins with."""
+    """Returns the training faces of a model that another one is initialized from."""
     if not model:
         return {}
     try:
         return read_model_spec(model).known_faces or {_UNKNOWN: 0}
-    except ValueError:  # a resumed training does not need it any more
+    except ValueError:  # a resumed training does not need the file
         return {_UNKNOWN: 0}
 
 
 class CoordinateTask:
-    """A network that is trained and used by itself.
+    """Training of a network that emits landmarks.
+
+    A task says what is trained and on which crops: it builds the network, its augmenter, and the
+    localizer, the graph around the network that is evaluated and saved.
 
     Args:
-        config: of the training.
-        records: the training faces.
+        config: The training's config, complete.
+        records: The training faces.
+        held_out: Number of validation faces by data set.
 
     Attributes:
-        held_out: how many faces of each data set are kept for validation; set by who knows.
+        initial_faces: Training faces by data set of the networks that are part of this one.
+        input_files: Files that a resumed training reads again, by their config keys.
+        boundary_curves: The scheme's curves that the targets need.
     """
 
-    def __init__(self, config: ml_collections.ConfigDict, records: RecordSet):
+    _name_prefix = ""
+
+    def __init__(self, config: ml_collections.ConfigDict, records: RecordSet, held_out=None):
         self.config, self.records = config, records
-        self.held_out: Mapping[str, int] = {}
+        self.held_out = dict(held_out or {})
+        self.initial_faces: Mapping[str, int] = {}
+        self.input_files: dict[str, pathlib.Path] = {}
+        self.boundary_curves: tuple[tuple[int, ...], ...] = ()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Checks the records, and sets what differs between the tasks."""
 
     @property
     def spec(self) -> ModelSpec:
-        """What the input of `whole` is."""
-        return ModelSpec(
-            scheme=self.records.scheme,
-            input_size=self.config.model.input_size,
-            margin=self.config.crop_margin,
-            **self._origin,
-        )
+        """The localizer's model spec."""
+        return self._make_spec(self.config.model.input_size, self.config.crop_margin)
 
-    @property
-    def _origin(self) -> dict:
+    def _make_spec(self, input_size: int, margin: float) -> ModelSpec:
         records, config = self.records, self.config
         trained_on = dict(records.sources)
-        for known in [_faces_of(config.init_from), *self._begun_with]:
+        for known in (_faces_of(config.init_from), self.initial_faces):
             for name, count in known.items():
-                # Those that are held out here are known by that name.
+                # Of the same data set, the faces that are held out here are not counted.
                 seen = count - self.held_out.get(name, 0)
                 trained_on[name] = max(seen, trained_on.get(name, 0))
         if config.model.weights:
             trained_on |= IMAGENET if config.model.weights == "imagenet" else {_UNKNOWN: 0}
-        return {
-            "square": records.square,
-            "trained_on": trained_on,
-            "held_out": dict(self.held_out),
-            "trained_crops": [str(crop) for crop in records.crop_rules],
-            "trained_boxes": [crop.box for crop in records.crop_rules],
-        }
-
-    @property
-    def _begun_with(self) -> list[Mapping[str, int]]:
-        """The faces that other networks in this one have seen."""
-        return []
-
-    @property
-    def _name(self) -> str:
-        return self.config.model.name
+        return ModelSpec(
+            scheme=records.scheme,
+            input_size=input_size,
+            margin=margin,
+            square=records.square,
+            trained_on=trained_on,
+            held_out=self.held_out,
+            trained_crops=tuple(str(crop) for crop in records.crop_rules),
+            trained_boxes=tuple(crop.box for crop in records.crop_rules),
+        )
 
     @property
     def decode_ratio(self) -> int:
-        """At which share of their size the training images are decoded."""
+        """The reduction at which the training images are decoded."""
         config, records = self.config, self.records
         return decode_ratio(
             records.side, records.context, config.crop_margin, config.model.input_size
         )
 
-    @property
-    def inputs(self) -> dict[str, pathlib.Path]:
-        """Files that the training reads again when it is resumed, by their config keys."""
-        return {}
-
-    @property
-    def curves(self) -> tuple[tuple[int, ...], ...]:
-        """The curves of the scheme that targets need."""
-        return ()
-
-    def network(self) -> keras.Model:
+    def build_network(self) -> keras.Model:
         """Builds the network that is trained, in the current dtype policy."""
-        model = (MODELS | HEATMAP_MODELS)[self.config.model.name]
-        options = inspect.signature(model).parameters
-        chosen = {k: v for k, v in self.config.model.items() if k in options and k != "name"}
-        return model(self.records.scheme.num_landmarks, name=self._name, **chosen)
+        kind = self.config.model.name
+        build, num_landmarks = ALL_MODELS[kind], self.records.scheme.num_landmarks
+        return build(num_landmarks, name=f"{self._name_prefix}{kind}", **model_options(self.config))
 
-    def whole(self, network: keras.Model) -> keras.Model:
-        """Returns what is judged and saved, round a network as from `network`."""
+    def localizer(self, network: keras.Model) -> keras.Model:
+        """Returns the graph around a network that is evaluated and saved."""
         return network
 
-    def augmenter(self, device_plan: ExecutionPlan):
-        """Returns what makes the network's inputs and targets."""
-        return self._augmenter(jit_compile=device_plan.compile_parts)
-
-    def _augmenter(self, *, jit_compile: bool) -> Augmenter:
-        return Augmenter(self.records.scheme, jit_compile=jit_compile, **self._crops)
+    def augmenter(self, execution: ExecutionPlan) -> BatchAugmenter:
+        """Returns the function of record batches to the network's inputs, targets and weights."""
+        return Augmenter(
+            self.records.scheme, jit_compile=execution.compile_parts, **self.crop_options
+        )
 
     @property
-    def _crops(self) -> dict:
+    def crop_options(self) -> dict[str, Any]:
+        """The arguments of `Augmenter` that say how the network's input is cropped."""
         return {
             "input_size": self.config.model.input_size,
             "margin": self.config.crop_margin,
@@ -137,139 +131,127 @@ class CoordinateTask:
 
 
 class HeatmapTask(CoordinateTask):
-    """A network that is trained to emit heatmaps, and used with a decoder behind them.
+    """Training of a network that emits heatmaps, and is used with a decoder.
 
     Raises:
-        ValueError: if the scheme has no boundary curves and the config asks for a boundary.
+        ValueError: If the config has a boundary map and the scheme has no boundary curves.
     """
 
-    def __init__(self, config: ml_collections.ConfigDict, records: RecordSet):
-        super().__init__(config, records)
-        if has_boundary(config) and not records.scheme.boundary_curves:
+    def _prepare(self) -> None:
+        if not has_boundary(self.config):
+            return
+        self.boundary_curves = self.records.scheme.boundary_curves
+        if not self.boundary_curves:
             raise ValueError(
-                f"{records.scheme.name} has no boundary curves: set config.model.boundary and "
+                f"{self.records.scheme.name} has no boundary curves: set config.model.boundary and "
                 "config.model.boundary_coordinates to False."
             )
 
     @property
-    def curves(self) -> tuple[tuple[int, ...], ...]:
-        """The boundary's curves, if there is a boundary."""
-        return self.records.scheme.boundary_curves if has_boundary(self.config) else ()
-
-    @property
     def codec(self) -> HeatmapCodec:
-        """How maps are drawn and read; its sigma is what the last hourglass ends with."""
+        """The codec of the heatmaps; its sigma is the last hourglass's final one."""
         settings, size = self.config.heatmap, self.config.model.input_size
-        kernel = self.config.sigma_schedule
-        sigma = sigma_values(settings.sigma, kernel.temporal_step, kernel.final_sigma)[-1]
-        sigma -= kernel.spatial_step * (self.config.model.num_stacks - 1)
-        crosses = self.config.loss.name in CROSS_ENTROPY_LOSSES
+        schedule, loss = self.config.sigma_schedule, self.config.loss
+        sigma = sigma_values(settings.sigma, schedule.temporal_step, schedule.final_sigma)[-1]
+        sigma -= schedule.spatial_step * (self.config.model.num_stacks - 1)
         return HeatmapCodec(
             input_size=size,
             heatmap_size=size // 4,
             sigma=sigma,
             decoder=settings.decoder,
-            activation=self.config.loss.activation if crosses else "linear",
+            activation=loss.activation if loss.name in CROSS_ENTROPY_LOSSES else "linear",
             legacy=settings.legacy,
         )
 
-    def whole(self, network: keras.Model) -> keras.Model:
-        """Returns the network with its last maps decoded."""
+    def localizer(self, network: keras.Model) -> keras.Model:
+        """Returns the network with a decoder of its last heatmaps."""
         return heatmap_localizer(network, self.records.scheme.num_landmarks, self.codec)
 
-    def _augmenter(self, *, jit_compile: bool) -> Augmenter:
+    def augmenter(self, execution: ExecutionPlan) -> BatchAugmenter:
+        """Returns the function of record batches to inputs, heatmaps and weights."""
         config, step = self.config, self.config.sigma_schedule.spatial_step
-        stacks = config.model.num_stacks
+        num_stacks = config.model.num_stacks
         return HeatmapAugmenter(
             self.records.scheme,
             codec=self.codec,
             boundary_sigma=config.heatmap.boundary_sigma if has_boundary(config) else 0,
-            sigma_steps=[step * i for i in reversed(range(stacks))] if step else [0.0],
+            sigma_steps=[step * i for i in reversed(range(num_stacks))] if step else [0.0],
             with_positions=emits_residuals(config),
-            jit_compile=jit_compile,
-            **self._crops,
+            jit_compile=execution.compile_parts,
+            **self.crop_options,
         )
 
 
 class RefinementTask(CoordinateTask):
-    """The second network of a two-stage one; the first is trained already and stays as it is.
+    """Training of the second stage of a two-stage model; the trained first stage is frozen.
 
     Raises:
-        ValueError: if the first network is of another scheme, or its crop is too large.
+        ValueError: If the first stage does not fit the records or the second stage's crops.
     """
 
-    def __init__(self, config: ml_collections.ConfigDict, records: RecordSet):
-        super().__init__(config, records)
+    _name_prefix = "second_"  # the first stage may be the same kind of network
+
+    def _prepare(self) -> None:
+        config, records = self.config, self.records
         self.first, self.first_spec = load_network(config.two_stage.first)
-        if self.first_spec.scheme_name != records.scheme.name:
+        self.initial_faces = self.first_spec.known_faces or {_UNKNOWN: 0}
+        self.input_files = {"config.two_stage.first": find_network(config.two_stage.first)}
+        self._check_first()
+        landmarks, visibility, boxes = read_landmarks(records)
+        landmarks = np.where(visibility[..., None] > 0, landmarks, np.nan)
+        mean, _ = procrustes(landmarks, records.scheme.flip_permutation)
+        # The margin refers to the records' boxes, but the reference shape's box is tight.
+        sides = [np.max(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, landmark_box(landmarks))]
+        margin = config.crop_margin * float(np.mean(sides[0]) / np.mean(sides[1]))
+        self.reference = reference_in_crop(mean, config.model.input_size, margin)
+
+    def _check_first(self) -> None:
+        config, first, records = self.config, self.first_spec, self.records
+        if first.scheme_name != records.scheme.name:
             raise ValueError(
-                f"config.two_stage.first predicts {self.first_spec.scheme_name}, the records "
-                f"hold {records.scheme.name}."
+                f"config.two_stage.first predicts {first.scheme_name}, the records hold "
+                f"{records.scheme.name}."
             )
-        if not (records.square and self.first_spec.square):
-            raise ValueError("Two stages need square crops: write records with another crop rule.")
-        margins = (self.first_spec.margin, config.crop_margin)
-        if max(margins) > config.two_stage.margin:
+        if not (records.square and first.square):
             raise ValueError(
-                f"config.two_stage.margin={config.two_stage.margin:g} must be at least as large "
-                f"as the first stage's margin, {margins[0]:g}, and config.crop_margin, "
-                f"{margins[1]:g}."
+                "A two-stage model needs square crops: write records with another crop rule."
+            )
+        if max(first.margin, config.crop_margin) > config.two_stage.margin:
+            raise ValueError(
+                f"config.two_stage.margin={config.two_stage.margin:g} must be at least as large as "
+                f"the first stage's margin, {first.margin:g}, and config.crop_margin, "
+                f"{config.crop_margin:g}."
             )
         if isinstance(self.first.output, dict):
             raise ValueError("config.two_stage.first must emit landmarks, not decode heatmaps.")
         if any(isinstance(layer, keras.Model) for layer in self.first.layers):
-            raise ValueError("config.two_stage.first must be of one stage itself.")
+            raise ValueError("config.two_stage.first must be a single stage.")
         span = config.two_stage.input_size * config.crop_margin / config.two_stage.margin
         if span < 0.9 * config.model.input_size:
             raise ValueError(
                 f"config.two_stage.input_size={config.two_stage.input_size} leaves {span:.0f} "
                 f"pixels for the second crop of config.model.input_size={config.model.input_size}: "
-                "less than in training. Take a larger one."
+                "fewer than in training. Set a larger one."
             )
-        landmarks, visibility, boxes = read_landmarks(records)
-        landmarks = np.where(visibility[..., None] > 0, landmarks, np.nan)
-        mean, _ = procrustes(landmarks, records.scheme.flip_permutation)
-        # The margin is of the records' boxes, the reference shape's box is tight.
-        sides = [np.max(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, landmark_box(landmarks))]
-        margin = config.crop_margin * float(np.mean(sides[0]) / np.mean(sides[1]))
-        self.reference = reference_in_crop(mean, config.model.input_size, margin)
 
     @property
     def spec(self) -> ModelSpec:
-        """The context crop, which both networks' crops are cut from."""
-        return ModelSpec(
-            scheme=self.records.scheme,
-            input_size=self.config.two_stage.input_size,
-            margin=self.config.two_stage.margin,
-            **self._origin,
-        )
-
-    @property
-    def _begun_with(self) -> list[Mapping[str, int]]:
-        return [self.first_spec.known_faces or {_UNKNOWN: 0}]
+        """The model spec of both stages together, whose input both crops are sampled from."""
+        return self._make_spec(self.config.two_stage.input_size, self.config.two_stage.margin)
 
     @property
     def decode_ratio(self) -> int:
-        """The smaller one of what both networks need."""
+        """The smaller reduction of the two that both stages need."""
         records, first = self.records, self.first_spec
         own = decode_ratio(records.side, records.context, first.margin, first.input_size)
         return min(super().decode_ratio, own)
 
-    @property
-    def inputs(self) -> dict[str, pathlib.Path]:
-        """The first network's file."""
-        return {"config.two_stage.first": find_network(self.config.two_stage.first)}
-
-    @property
-    def _name(self) -> str:
-        return f"second_{self.config.model.name}"  # the first may be of the same kind
-
-    def network(self) -> keras.Model:
+    def build_network(self) -> keras.Model:
         """Builds the second network."""
-        network = super().network()
+        network = super().build_network()
         return correction(network, self.reference) if self.config.two_stage.correct else network
 
-    def whole(self, network: keras.Model) -> keras.Model:
+    def localizer(self, network: keras.Model) -> keras.Model:
         """Returns both stages as one network."""
         return two_stage(
             self.first,
@@ -281,35 +263,35 @@ class RefinementTask(CoordinateTask):
             second_margin=self.config.crop_margin,
         )
 
-    def augmenter(self, device_plan: ExecutionPlan):
-        """Returns what refines crops by the first stage, or by perturbed truth."""
-        jit_compile, settings = device_plan.compile_parts, self.config.two_stage
-        common = {
-            "simulated_error": settings.simulated_error,
-            "correction": settings.correct,
-            "jit_compile": jit_compile,
-        }
-        second = self._augmenter(jit_compile=False)
-        first = None
+    def augmenter(self, execution: ExecutionPlan) -> BatchAugmenter:
+        """Returns the function of record batches to crops that the first stage has aligned."""
+        settings, scheme = self.config.two_stage, self.records.scheme
+        first_stage = None
         if not settings.simulated_error:
             size, margin = self.first_spec.input_size, self.first_spec.margin
             side = self.records.side // self.decode_ratio
-            first = FirstStage(
-                device_plan.copy(self.first),
-                Augmenter(
-                    self.records.scheme,
-                    input_size=size,
-                    margin=margin,
-                    augmentation=Augmentation(**settings.augment),
-                ),
+            augmentation = Augmentation(**settings.augment)
+            first_stage = FirstStage(
+                execution.copy(self.first),
+                Augmenter(scheme, input_size=size, margin=margin, augmentation=augmentation),
                 shrink_ratio=shrink_ratio(side * margin / self.records.context, size, side),
-                jit_compile=jit_compile,
+                jit_compile=execution.compile_parts,
             )
-        return RefinementAugmenter(second, self.reference, first_stage=first, **common)
+        return RefinementAugmenter(
+            Augmenter(scheme, **self.crop_options),
+            self.reference,
+            first_stage=first_stage,
+            simulated_error=settings.simulated_error,
+            correction=settings.correct,
+            jit_compile=execution.compile_parts,
+        )
 
 
-def make_task(config: ml_collections.ConfigDict, records: RecordSet) -> CoordinateTask:
-    """Returns what the config trains: `config.two_stage.first` makes it a second stage."""
+def make_task(
+    config: ml_collections.ConfigDict, records: RecordSet, held_out: Mapping[str, int] | None = None
+) -> CoordinateTask:
+    """Returns a config's task; ``config.two_stage.first`` makes it a `RefinementTask`."""
     if config.model.name in HEATMAP_MODELS:
-        return HeatmapTask(config, records)
-    return (RefinementTask if config.two_stage.first else CoordinateTask)(config, records)
+        return HeatmapTask(config, records, held_out)
+    kind = RefinementTask if config.two_stage.first else CoordinateTask
+    return kind(config, records, held_out)

@@ -1,6 +1,5 @@
-"""The network with its augmenter, as one Keras model for ``fit``."""
+"""The Keras model that `fit` trains: augmentation, network, losses and update in one step."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,8 +8,7 @@ import ml_collections
 import tensorflow as tf
 from keras import ops
 
-from wing_tf.data.augment import Augmenter
-from wing_tf.losses import COORDINATE_LOSSES, HEATMAP_LOSSES, SubpixelResidualLoss, WeightedLossMap
+from wing_tf.losses import SubpixelResidualLoss, WeightedLossMap
 from wing_tf.metrics.heatmap_error import HeatmapMeanSquaredError
 from wing_tf.training.accelerator import (
     ExecutionPlan,
@@ -19,43 +17,43 @@ from wing_tf.training.accelerator import (
     multiply_small_maps,
     plan_execution,
 )
-from wing_tf.training.config import emits_residuals
 from wing_tf.training.gradient_checkpointing import CheckpointedStacks
 from wing_tf.training.optimizer import (
     add_weight_decay,
     configure_batch_norm,
     make_optimizer,
-    slow_backbone,
+    scale_backbone_rate,
 )
+from wing_tf.training.resolve import ALL_LOSSES, emits_residuals, loss_options
 from wing_tf.training.sigma_schedule import SigmaState
-from wing_tf.training.tasks import CoordinateTask
+from wing_tf.training.tasks import BatchAugmenter, CoordinateTask
 
 
 class LandmarkTrainer(keras.Model):
     """Augments each batch on the device, inside the train step, and fits the network to it.
 
-    Only training wraps a network in this class; what is saved is the plain network.
+    Only training wraps a network in this class; saved networks are plain.
 
     Args:
-        network: images to landmarks, or to what a stack emits, or to a list of that, one a stack:
-            maps, or a dictionary of ``maps`` and ``residuals``.
-        augmenter: record batches to images, targets and weights.
-        residual_loss: of the residuals, if the network emits any; the augmenter's targets must then
-            hold ``positions``.
-        residual_weight: of that loss.
-        sigma: the first kernel radius in heatmap pixels, if it changes in the course of the
-            training (`wing_tf.training.sigma_schedule.SigmaSchedule`).
+        network: Images to landmarks, or to heatmaps, or to a list of heatmaps, one for each
+            hourglass. In place of heatmaps there may be a dictionary of ``maps`` and ``residuals``.
+        augmenter: Record batches to images, targets and weights.
+        residual_loss: Loss of the residuals, if the network emits them; the augmenter's targets
+            must then hold ``positions``.
+        residual_weight: Weight of that loss.
+        sigma: The first sigma in heatmap pixels, if it changes during training
+            (`wing_tf.training.sigma_schedule.SigmaSchedule`).
 
     Attributes:
-        forward: a function that computes what the network does in another way; None: it itself.
-        sigma_state: what `SigmaSchedule` knows, a weight that is saved and restored with the
-            others; its first value is the current radius. None without ``sigma``.
+        forward: Function that replaces the network's forward pass; None: the network itself.
+        sigma_state: State of `SigmaSchedule`, a weight that is saved and restored with the others;
+            its first value is the current sigma. None without ``sigma``.
     """
 
     def __init__(
         self,
         network: keras.Model,
-        augmenter: Augmenter,
+        augmenter: BatchAugmenter,
         *,
         residual_loss: keras.losses.Loss | None = None,
         residual_weight: float = 1.0,
@@ -84,8 +82,8 @@ class LandmarkTrainer(keras.Model):
 
     def _symbolic_build(self, iterator=None, data_batch=None):
         # Under a strategy, Keras calls this before the first step and would run `call` on a raw
-        # record batch, which only `train_step` understands. All that it builds is built already,
-        # but for the optimizer's state.
+        # record batch, which only `train_step` understands. Everything that it builds is built
+        # already, except for the optimizer's state.
         self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs, training=None):
@@ -93,7 +91,7 @@ class LandmarkTrainer(keras.Model):
         return (self.forward or self.network)(inputs, training=training)
 
     def train_step(self, data):
-        """Takes a batch of `wing_tf.data.read.training_batches`."""
+        """Augments a batch of `wing_tf.data.read.training_batches`, and fits it."""
         if self.sigma_state is not None:
             data = {**data, "sigma": ops.convert_to_tensor(self.sigma_state)[0]}
         return self.learn(self.augmenter(data))
@@ -102,61 +100,59 @@ class LandmarkTrainer(keras.Model):
         """Fits an augmented batch: forward, loss, backward, update.
 
         Args:
-            batch: images, targets and weights, as the augmenter returns them.
+            batch: Images, targets and weights, as the augmenter returns them.
         """
         return super().train_step(batch)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Returns the loss: its sum over stacks, and over maps and residuals.
+        """Returns the sum of the losses of all hourglasses, of heatmaps and residuals.
 
-        One loss for all stacks, not Keras' list of losses: that makes a metric for each inside of
-        the step, which fails on several devices.
+        One loss for all hourglasses instead of Keras' list of losses, which creates a metric for
+        each inside the step and fails on several devices.
         """
-        stacks = y_pred if isinstance(y_pred, list) else [y_pred]
-        targets = _maps(y) if isinstance(_maps(y), list) else [_maps(y)] * len(stacks)
-        first, *others = zip(targets, stacks, strict=True)
+        outputs = y_pred if isinstance(y_pred, list) else [y_pred]
+        targets = _maps(y) if isinstance(_maps(y), list) else [_maps(y)] * len(outputs)
+        first, *others = zip(targets, outputs, strict=True)
         total = super().compute_loss(x, first[0], _maps(first[1]), sample_weight, training)
-        for target, stack in others:
-            total = total + self._compile_loss(target, _maps(stack), sample_weight)
+        for target, output in others:
+            total = total + self._compile_loss(target, _maps(output), sample_weight)
         if self.residual_loss is not None:
             present = sample_weight[:, : y["positions"].shape[1]]
-            for stack in stacks:
+            for output in outputs:
                 # Deviates from the paper where the codec's decoder is not "argmax": the residual is
-                # then what a finer answer leaves over.
-                found, _ = self.augmenter.codec.locate(stack["maps"])
-                left = y["positions"] - ops.stop_gradient(found)
-                loss = self.residual_loss(left, stack["residuals"], sample_weight=present)
+                # then the error of a sub-pixel decoder.
+                decoded, _ = self.augmenter.codec.locate(output["maps"])
+                error = y["positions"] - ops.stop_gradient(decoded)
+                loss = self.residual_loss(error, output["residuals"], sample_weight=present)
                 total = total + self.residual_weight * loss
         return total
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Updates and returns the metrics, which are of the last stack's maps."""
+        """Updates and returns the metrics, which are of the last hourglass's heatmaps."""
         last = y_pred[-1] if isinstance(y_pred, list) else y_pred
         true = _maps(y)[-1] if isinstance(_maps(y), list) else _maps(y)
         return super().compute_metrics(x, true, _maps(last), sample_weight)
 
 
 def _maps(values):
-    """Returns the maps of a stack or of targets that hold more; all of any other."""
+    """Returns the heatmaps of outputs or targets that hold more; others as they are."""
     return values["maps"] if isinstance(values, dict) else values
 
 
 def make_trainer(
-    config: ml_collections.ConfigDict,
-    stage: CoordinateTask,
-    steps_per_epoch: int,
-    device_plan: ExecutionPlan | None = None,
+    config: ml_collections.ConfigDict, task: CoordinateTask, steps_per_epoch: int
 ) -> LandmarkTrainer:
-    """Builds and compiles network, augmenter, loss and optimizer; call it in a strategy's scope."""
-    if device_plan is None:
-        device_plan = plan_execution(config, tf.distribute.get_strategy().num_replicas_in_sync)
-    with device_plan.dtype_policy():
-        network = stage.network()
+    """Builds and compiles network, augmenter, loss and optimizer.
+
+    Call it in the strategy's scope if there is one.
+    """
+    execution = plan_execution(config, tf.distribute.get_strategy().num_replicas_in_sync)
+    with execution.dtype_policy():
+        network = task.build_network()
     configure_batch_norm(config, network)
     add_weight_decay(config, network)
     optimizer = make_optimizer(config, steps_per_epoch)
-    slow_backbone(optimizer, network, config, steps_per_epoch)
-    augmenter = stage.augmenter(device_plan)
+    scale_backbone_rate(optimizer, network, config, steps_per_epoch)
     metrics = []
     if config.heatmap.log_error:
         metrics = [
@@ -170,8 +166,9 @@ def make_trainer(
     if config.sigma_schedule.temporal_step:
         options["sigma"] = config.heatmap.sigma
     trainer = compile_trainer(
-        network, augmenter, optimizer, make_loss(config), device_plan, metrics, **options
-    )
+        network, task.augmenter(execution), optimizer, make_loss(config), execution, metrics,
+        **options,
+    )  # fmt: skip
     if config.gradient_checkpointing:
         trainer.forward = CheckpointedStacks(network)
     return trainer
@@ -179,19 +176,19 @@ def make_trainer(
 
 def compile_trainer(
     network: keras.Model,
-    augmenter: Augmenter,
+    augmenter: BatchAugmenter,
     optimizer: keras.optimizers.Optimizer,
     loss: keras.losses.Loss,
-    device_plan: ExecutionPlan,
+    execution: ExecutionPlan,
     metrics: Sequence[keras.metrics.Metric] = (),
     **options: Any,
 ) -> LandmarkTrainer:
-    """Puts the parts together so that they run as the plan says; options of `LandmarkTrainer`."""
-    if device_plan.compile_parts:
+    """Returns a compiled trainer that is executed as planned; ``options`` of `LandmarkTrainer`."""
+    if execution.compile_parts:
         multiply_small_maps(network)
         fuse_batch_norm(network)
         fuse_update(optimizer, network.trainable_variables)
-    if device_plan.precision == "float16":
+    if execution.precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(network.trainable_variables)  # or the step would be traced twice
     trainer = LandmarkTrainer(network, augmenter, **options)
@@ -199,17 +196,15 @@ def compile_trainer(
         optimizer=optimizer,
         loss=loss,
         weighted_metrics=list(metrics) or None,
-        jit_compile=device_plan.compile_step,
+        jit_compile=execution.compile_step,
     )
     return trainer
 
 
 def make_loss(config: ml_collections.ConfigDict) -> keras.losses.Loss:
-    """Builds the config's loss; keys that belong to another loss are left alone."""
+    """Returns a config's loss."""
     settings = config.loss
-    make = (COORDINATE_LOSSES | HEATMAP_LOSSES)[settings.name]
-    options = inspect.signature(make).parameters
-    loss = make(**{k: v for k, v in settings.items() if k in options and k != "name"})
+    loss = ALL_LOSSES[settings.name](**loss_options(config))
     if settings.map:
         loss = WeightedLossMap(
             loss,
