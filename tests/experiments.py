@@ -1,19 +1,26 @@
-"""The files of configs/, for tests."""
+"""The configs, and small ones for tests."""
 
-import importlib.util
+import importlib
 import pathlib
 
 import numpy as np
 
-CONFIGS = sorted((pathlib.Path(__file__).parents[1] / "configs").glob("*.py"))
+_FOLDER = pathlib.Path(__file__).parents[1] / "configs"
+_VARIANTS = {
+    "awing_4hg": ("300w_1hg", "wflw", "cofw", "aflw", "lsp", "lsp_mse"),
+    "awing_small_300w_cpu": ("label_noise",),
+    "wing_cnn6": ("aflw",),
+    "wing_two_stage": ("aflw", "300w_cnn7"),
+}
+CONFIGS = sorted(path.stem for path in _FOLDER.glob("[!_]*.py"))
+CONFIGS += [f"{name}:{variant}" for name, found in _VARIANTS.items() for variant in found]
 
 
-def load_config(path):
-    """What `wing-train --config=path` would get."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config()
+def load_config(name):
+    """The config that `wing-train --config=configs/NAME.py` or `NAME.py:VARIANT` gets."""
+    name, _, variant = name.partition(":")
+    module = importlib.import_module(f"wing_tf.configs.{name}")
+    return module.get_config(variant) if variant else module.get_config()
 
 
 def untrained_model(path, input_size=64):
@@ -31,7 +38,7 @@ def untrained_model(path, input_size=64):
 
 def smoke_config(records, **changes):
     """The smoke config with changes, named as on the command line."""
-    config = load_config(next(path for path in CONFIGS if path.stem == "smoke"))
+    config = load_config("smoke")
     config.data.path = str(records)
     config.update_from_flattened_dict(changes)
     return config
@@ -39,7 +46,7 @@ def smoke_config(records, **changes):
 
 def smoke_smt(records, **changes):
     """A config of a tiny SMT-Net whose kernel shrinks after every epoch, with changes."""
-    config = load_config(next(path for path in CONFIGS if path.stem == "smt_small_300w_cpu"))
+    config = load_config("smt_small_300w_cpu")
     config.data.path = str(records)
     small = {
         "model.input_size": 64, "model.features": 8, "model.inner_features": 16, "model.depth": 2,
@@ -54,7 +61,7 @@ def smoke_smt(records, **changes):
 
 def smoke_hourglass(records, **changes):
     """A config of two tiny hourglasses with Adaptive Wing loss, with changes."""
-    config = load_config(next(path for path in CONFIGS if path.stem == "awing_small_300w_cpu"))
+    config = load_config("awing_small_300w_cpu")
     config.data.path = str(records)
     small = {
         "model.input_size": 64, "model.features": 16, "model.depth": 2, "model.num_stacks": 2,

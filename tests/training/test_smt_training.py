@@ -89,7 +89,7 @@ def test_each_stack_has_maps_of_its_own_radius(records):
     codec = HeatmapCodec(input_size=64, heatmap_size=16, sigma=2.0)
     crops = {"input_size": 64, "margin": 1.2, "augmentation": Augmentation()}
     augmenter = HeatmapAugmenter(
-        records.scheme, codec=codec, sigma_steps=(0.0, -1.0), positions=True, **crops
+        records.scheme, codec=codec, sigma_steps=(0.0, -1.0), with_positions=True, **crops
     )
     faces = _faces(records, augmenter)
     landmarks, weights = Augmenter(records.scheme, **crops)(faces)[1:]
@@ -117,7 +117,9 @@ def test_the_next_stage_goes_on_from_the_best_weights(synthetic_records, records
         a for a, v in zip(trainer.optimizer._model_variables_moving_average,
                           trainer.trainable_variables, strict=True) if v is head
     )  # fmt: skip
-    callback = SigmaSchedule(tmp_path, step=0.5, last=0.1, patience=2, max_epochs_per_sigma=4)
+    callback = SigmaSchedule(
+        tmp_path, step=0.5, final_sigma=0.1, patience=2, max_epochs_per_sigma=4
+    )
     callback.set_model(trainer)
     trainer.stop_training = False
 
