@@ -35,11 +35,9 @@ def write_records_with_beam(
     The files equal those of `tfrecords_tools.writer.write_records`, whatever the number of workers
     and the order in which they finish.
 
-    Every worker lists the source, reads its files and writes whole shards to the output folder
-    under the same paths: both must be on storage that all workers have mounted, and the package
-    must be installed on them. A shard is the unit of work, so no images are sent between workers,
-    and memory grows only with the list of faces. At most 256 shards of a split are written at a
-    time.
+    Every worker lists the source and writes whole shards. Source and output must be on storage that
+    all workers have mounted under the same paths, and the package must be installed on them. No
+    images are sent between workers, and memory grows only with the list of faces.
 
     Args:
         source: The annotated faces.
@@ -61,7 +59,12 @@ def write_records_with_beam(
             or, with `strict`, a face is not.
         OSError: If the folder can't be written.
     """
-    beam = _import_beam()
+    try:
+        import apache_beam as beam
+    except ImportError as error:
+        raise ValueError(
+            f"Apache Beam can't be imported ({error}). Install it: pip install 'wing-tf[beam]'"
+        ) from error
     beam_options = _beam_options(pipeline_options)
     job = make_job(source, output, strict=strict, **options)
     names = list(dict.fromkeys(task.shard for task in job.tasks))
@@ -78,16 +81,6 @@ def write_records_with_beam(
                 | "Report" >> beam.Map(functools.partial(_write_report, folder))
             )
         return _finish(job, folder, strict)
-
-
-def _import_beam():
-    try:
-        import apache_beam
-    except ImportError as error:
-        raise ValueError(
-            f"Apache Beam can't be imported ({error}). Install it: pip install 'wing-tf[beam]'"
-        ) from error
-    return apache_beam
 
 
 def _beam_options(flags: Sequence[str] | None):

@@ -114,14 +114,11 @@ class WriteJob:
                 raise
 
     def finish(self, shards: dict[str, dict], skipped: dict[str, str]) -> dict:
-        """Writes the manifest and renames the folder.
+        """Writes the manifest, renames the folder and returns the manifest.
 
         Args:
             shards: ``faces`` and ``sha256`` by file name.
             skipped: Reasons by face that was not usable, besides those that could not be listed.
-
-        Returns:
-            The manifest.
 
         Raises:
             ValueError: If no face was usable.
@@ -176,11 +173,7 @@ def _require_empty(output: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _locked(path: pathlib.Path) -> Iterator[None]:
-    """Holds a lock that ends with the process, so that two runs can't write to one folder.
-
-    Raises:
-        ValueError: If another process holds it.
-    """
+    """Holds a lock that ends with the process. Raises ValueError if another process holds it."""
     with path.open("w") as file:
         message = f"Another process is writing to this folder: it holds {path}."
         try:

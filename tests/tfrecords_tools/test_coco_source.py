@@ -157,7 +157,7 @@ def test_coco_categories(tmp_path):
     unnamed = [{"id": 1, "name": "face"}, {"id": 2, "name": "car"}]
     path = _write(tmp_path, _annotation(1), _annotation(2), categories=unnamed)
     assert len(CocoSource(path, scheme="celeba_5").items()) == 2
-    with pytest.raises(ValueError, match="has 5 points per face; ibug_68 has 68"):
+    with pytest.raises(ValueError, match="expected 68 points, found 5"):
         CocoSource(path, scheme="ibug_68").items()
 
 

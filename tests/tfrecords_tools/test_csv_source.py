@@ -81,7 +81,9 @@ def test_csv_faults(tmp_path):
         CsvSource(_csv(tmp_path, FIVE + ",x5,y5", "a.jpg"), scheme="celeba_5").items()
     with pytest.raises(ValueError, match="all or none of the columns box_x0"):
         CsvSource(_csv(tmp_path, FIVE + ",box_x0", "a.jpg"), scheme="celeba_5").items()
-    with pytest.raises(ValueError, match="No usable face in .*: it has no rows"):
+    with pytest.raises(
+        ValueError, match="No usable face in .*: nothing is listed. Expected: a header"
+    ):
         CsvSource(_csv(tmp_path, FIVE), scheme="celeba_5").items()
     with pytest.raises(ValueError, match="Did you mean 'celeba_5'"):
         CsvSource(tmp_path / "faces.csv", scheme="celeba5")
@@ -135,7 +137,7 @@ def test_bad_rows_are_named_by_the_lines_of_the_file(tmp_path):
         "line 9": "10 fields, but the header has 11",
         "line 10": "the path is empty",
     }
-    assert source.items()[1].source_data.points.tolist()[0] == [10, 20]  # and again, the same
+    assert source.items()[1].source_data[1].tolist()[0] == [10, 20]  # and again, the same
     assert len(source.skipped) == 6
 
 

@@ -1,4 +1,4 @@
-"""Images that their EXIF data turns: which pixels the annotations mean must be asked."""
+"""Images that are rotated by their EXIF data: annotated as displayed or as stored."""
 
 import struct
 import zlib
@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from tfrecords_tools.sources import BadRecordError, CocoSource, CsvSource
-from tfrecords_tools.sources.base import read_image
+from tfrecords_tools.sources import BadRecordError, CocoSource, CsvSource, Ibug300WSource
+from wing_tf.utils.image_files import load_image
 
 # An image of smooth colors, 80 x 48, whose first pixel is the reddest.
 ROWS, COLUMNS = np.mgrid[:48, :80]
 STORED = np.stack([255 - 2 * ROWS - COLUMNS, 3 * COLUMNS, 5 * ROWS], axis=-1).astype(np.uint8)
-TURNED = np.rot90(STORED, -1)  # orientation 6: show it a quarter turn clockwise
+ROTATED = np.rot90(STORED, -1)  # orientation 6: display it rotated by 90 degrees clockwise
 REFUSED = "is rotated by its EXIF data. .*exif=apply.*exif=ignore"
 
 
@@ -62,24 +62,24 @@ FORMATS = {"jpg": _jpeg, "late.jpg": _late_jpeg, "png": _png, "webp": _webp}
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_turned_images(tmp_path, name):
+def test_exif_rotation_is_refused_applied_or_ignored(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(FORMATS[name](6))
-    with pytest.raises(BadRecordError, match=REFUSED):
-        read_image(path, exif="refuse")
+    with pytest.raises(ValueError, match=REFUSED):
+        load_image(path, exif="refuse")
     near = 4 if name.endswith("jpg") else 0
-    for exif, expected in (("apply", TURNED), ("ignore", STORED)):
-        image = read_image(path, exif=exif)
+    for exif, expected in (("apply", ROTATED), ("ignore", STORED)):
+        image = load_image(path, exif=exif)
         assert image.shape == expected.shape
         assert np.abs(image.astype(int) - expected).max() <= near
-    np.testing.assert_array_equal(read_image(path), read_image(path, exif="ignore"))
+    np.testing.assert_array_equal(load_image(path), load_image(path, exif="apply"))
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_images_that_are_shown_as_stored(tmp_path, name):
+def test_exif_choice_does_not_matter_without_rotation(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(FORMATS[name](1))
-    images = [read_image(path, exif=exif) for exif in ("refuse", "apply", "ignore")]
+    images = [load_image(path, exif=exif) for exif in ("refuse", "apply", "ignore")]
     for image in images:
         assert image.shape == STORED.shape
         np.testing.assert_array_equal(image, images[0])
@@ -87,7 +87,7 @@ def test_images_that_are_shown_as_stored(tmp_path, name):
 
 def _sources(folder, exif):
     points = [[5, 6], [70, 8], [40, 20], [10, 40], [72, 44]]
-    if exif == "apply":  # the same corners, where the turned image has them
+    if exif == "apply":  # the same corners in the rotated image
         points = [[47 - y, x] for x, y in points]
     header = "path," + ",".join(f"{a}{i}" for i in range(5) for a in "xy")
     row = "a.jpg," + ",".join(str(v) for point in points for v in point)
@@ -104,7 +104,7 @@ def _sources(folder, exif):
     ]
 
 
-def test_ones_own_data_must_say_which_pixels_it_means(tmp_path):
+def test_csv_and_coco_refuse_rotated_images_unless_exif_is_given(tmp_path):
     (tmp_path / "a.jpg").write_bytes(_jpeg(6))
     for source in _sources(tmp_path, None):
         with pytest.raises(BadRecordError, match=REFUSED):
@@ -120,3 +120,11 @@ def test_ones_own_data_must_say_which_pixels_it_means(tmp_path):
     for make in (CsvSource, CocoSource):
         with pytest.raises(ValueError, match="`exif` must be one of"):
             make(tmp_path / "faces.csv", scheme="celeba_5", exif="yes")
+
+
+def test_published_data_sets_are_read_as_stored(tmp_path):
+    (tmp_path / "afw").mkdir()
+    (tmp_path / "afw/a.jpg").write_bytes(_jpeg(6))
+    (tmp_path / "afw/a.pts").write_text("".join(f"{i + 5} {i % 40 + 3}\n" for i in range(68)))
+    source = Ibug300WSource(tmp_path)
+    assert source.load(source.items()[0]).image.shape == STORED.shape

@@ -1,6 +1,7 @@
 """AFLW with the revised annotation of 19 points on every face."""
 
 import pathlib
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import numpy as np
@@ -23,16 +24,12 @@ class AflwSource(FolderSource):
     them: they are kept as occluded. Faces without an occluded point have the attribute "frontal":
     1,314 in the test set.
 
-    The owners do not document the coordinate of the first pixel's center. Public loaders subtract
-    nothing, although the file is MATLAB's.
+    The origin is not documented; public loaders subtract nothing, although the file is MATLAB's.
 
     Args:
         root: Folder of ``AFLWinfo_release.mat`` and of ``data/flickr``, ``aflw/data/flickr`` or
             ``flickr``.
         origin: Coordinate of the first pixel's center, subtracted from points and boxes.
-
-    Raises:
-        ValueError: If the file or the image folder is missing.
     """
 
     name = "aflw"
@@ -46,8 +43,8 @@ class AflwSource(FolderSource):
         self.path = self.find_path("AFLWinfo_release.mat")
         self.images = self.find_path("data/flickr", "aflw/data/flickr", "flickr")
 
-    def items(self) -> list[Item]:
-        """Returns training faces, then test faces, in the order of ``ra``."""
+    def list_items(self) -> Iterator[Item]:
+        """Lists training faces, then test faces, in the order of ``ra``."""
         variables = read_mat(self.path, ["nameList", "bbox", "data", "mask_new", "ra"])
         names = [_text(name) for name in variables["nameList"].ravel()]
         order = variables["ra"].ravel().astype(int) - 1
@@ -59,14 +56,12 @@ class AflwSource(FolderSource):
         boxes = variables["bbox"].astype(np.float64)[:, [0, 2, 1, 3]]
         landmarks = variables["data"].astype(np.float64).reshape(count, 2, points)
         visible = variables["mask_new"] > 0
-        items = []
         for rank, row in enumerate(order):
             split = "train" if rank < NUM_TRAIN else "test"
             key = f"{names[row]}#{row + 1:05d}"
             source_data = (landmarks[row].T, visible[row], boxes[row])
             attributes = ("frontal",) if visible[row].all() else ()
-            items.append(Item(key, names[row], split, source_data, attributes))
-        return items
+            yield Item(key, names[row], split, source_data, attributes)
 
     def load(self, item: Item) -> Face:
         """Loads one face."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from tfrecords_tools.sources.base import Face, Item
 from tfrecords_tools.sources.folder import FolderSource
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.image_files import EXIF_CHOICES
@@ -27,6 +28,7 @@ class AnnotationFileSource(FolderSource):
     """
 
     default_crop = "dataset_or_landmark_box"
+    ends_with_box = True
 
     def __init__(
         self,
@@ -37,13 +39,18 @@ class AnnotationFileSource(FolderSource):
         origin: float = 0.0,
         exif: str = "refuse",
     ):
+        super().__init__(scheme, root or pathlib.Path(path).parent, origin)
         self.path = pathlib.Path(path)
-        super().__init__(scheme, root or self.path.parent, origin)
         self.exif = exif
         if exif not in EXIF_CHOICES:
             raise ValueError(f"`exif` must be one of {EXIF_CHOICES}. Received: exif={exif!r}.")
         if not self.path.is_file():
             raise ValueError(f"No {self.name.upper()} file at {self.path}.")
+
+    def load(self, item: Item) -> Face:
+        """Loads one face, whose data are image path, points, visibility and box."""
+        path, points, visibility, box = item.source_data
+        return self.make_face(self.root / path, points, visibility, box)
 
     @staticmethod
     def check_names(split: Any, attributes: Iterable[Any]) -> None:

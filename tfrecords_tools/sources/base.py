@@ -3,7 +3,6 @@
 import abc
 import collections
 import dataclasses
-import pathlib
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +11,6 @@ import numpy as np
 
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.utils.image_files import load_image
 
 
 class BadRecordError(ValueError):
@@ -102,23 +100,6 @@ class Source(abc.ABC):
             for name, count in self.official_counts.items()
             if counts[name] != count
         ]
-
-
-def read_image(path: pathlib.Path, *, exif: str = "ignore") -> np.ndarray:
-    """Reads an image as uint8 RGB [H, W, 3], in the pixel grid that its annotations refer to.
-
-    Args:
-        path: The file.
-        exif: As in `wing_tf.utils.image_files.load_image`. Defaults to "ignore", because published
-            data sets are annotated on the stored pixels.
-
-    Raises:
-        BadRecordError: If the image is missing, can't be decoded, or is refused.
-    """
-    try:
-        return load_image(path, exif=exif)
-    except ValueError as error:
-        raise BadRecordError(str(error)) from None
 
 
 def make_face(

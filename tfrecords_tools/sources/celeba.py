@@ -20,16 +20,12 @@ class CelebASource(FolderSource):
     have none: the landmark box of eyes, nose and mouth corners is far smaller than the face, so use
     a large crop margin. A box of zeros counts as no box.
 
-    The owners do not document the coordinate of the first pixel's center. Public loaders subtract
-    nothing from the coordinates, which are integers.
+    The origin is not documented; public loaders subtract nothing from the integer coordinates.
 
     Args:
         root: Folder of ``Img``, ``Anno`` and ``Eval``, or of what is in them.
         aligned: Use the 178 x 218 images that were rotated and scaled by their landmarks.
         origin: Coordinate of the first pixel's center, subtracted from points and boxes.
-
-    Raises:
-        ValueError: If a list or the image folder is missing.
     """
 
     name = "celeba"
@@ -55,12 +51,10 @@ class CelebASource(FolderSource):
     def _find(self, folder: str, name: str) -> pathlib.Path:
         return self.find_path(f"{folder}/{name}", name, f"Anno/{name}")
 
-    def items(self) -> list[Item]:
-        """Returns the faces in the order of the list of landmarks."""
-        self.skipped = {}
+    def list_items(self) -> Iterator[Item]:
+        """Lists the faces in the order of the list of landmarks."""
         splits = dict(_read_rows(self.partition, header=0))
         boxes = dict(_read_rows(self.boxes, header=2)) if self.boxes else {}
-        items = []
         for name, points in _read_rows(self.landmarks, header=2):
             split = SPLITS.get(splits.get(name, ""))
             box = boxes.get(name)
@@ -74,10 +68,7 @@ class CelebASource(FolderSource):
                 self.skipped[name] = f"not 4 numbers in {self.boxes.name}: {box}"
             else:
                 # As text, which is small: 200,000 faces are in memory at once.
-                items.append(Item(name, name, split, (points, box)))
-        if not items:
-            raise self.no_face_error(self.landmarks)
-        return items
+                yield Item(name, name, split, (points, box))
 
     def load(self, item: Item) -> Face:
         """Loads one face."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.sources.annotation_file import AnnotationFileSource
-from tfrecords_tools.sources.base import Face, Item, has_area, xywh_to_xyxy
+from tfrecords_tools.sources.base import Item, xywh_to_xyxy
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.text_files import read_json
 
@@ -27,19 +27,14 @@ class CocoSource(AnnotationFileSource):
     frame, where it is at .5, need ``origin=0.5``.
 
     Args:
-        path: The JSON file.
-        scheme: Name of the landmark scheme, or a scheme.
-        root: Folder that ``file_name`` is relative to. Defaults to the folder of the file.
         category: Name of the category; required if several have keypoints.
-        origin: Coordinate of the first pixel's center, subtracted from points and boxes.
         split: Split of images that name none.
-        exif: As in `AnnotationFileSource`.
 
-    Raises:
-        ValueError: If the file is missing or an argument is not valid.
+    The other arguments are those of `AnnotationFileSource`.
     """
 
     name = "coco"
+    layout = "annotations with keypoints"
 
     def __init__(
         self,
@@ -56,14 +51,13 @@ class CocoSource(AnnotationFileSource):
         self.category = category
         self.split = split
 
-    def items(self) -> list[Item]:
-        """Returns the annotations in the order of the file."""
+    def list_items(self) -> list[Item]:
+        """Lists the annotations in the order of the file."""
         content = self._read()
         category = self._pick_category(content)
         images = {image["id"]: image for image in content["images"]}
         count = self.scheme.num_landmarks
-        items, ignored, wrong = [], collections.Counter[str](), []
-        self.skipped = {}
+        items, ignored = [], collections.Counter[str]()
         for number, annotation in enumerate(content["annotations"]):
             key = f"annotation {annotation.get('id', f'number {number}')}"
             points = annotation.get("keypoints")
@@ -76,7 +70,6 @@ class CocoSource(AnnotationFileSource):
             elif not isinstance(points, list):
                 self.skipped[key] = f"keypoints must be a list, found {points!r}"
             elif len(points) != 3 * count:
-                wrong.append(len(points) / 3)
                 self.skipped[key] = f"expected {count} points, found {len(points) / 3:g}"
             else:
                 try:
@@ -84,19 +77,7 @@ class CocoSource(AnnotationFileSource):
                 except (TypeError, ValueError) as error:
                     self.skipped[key] = str(error)
         self.skipped.update({name: f"{number} of them" for name, number in ignored.items()})
-        if not items and wrong:
-            raise ValueError(
-                f"{self.path} has {wrong[0]:g} points per face; {self.scheme.name} has {count}."
-            )
-        if not items:
-            raise self.no_face_error(self.path)
-        self.has_boxes = any(has_area(item.source_data[-1]) for item in items)
         return items
-
-    def load(self, item: Item) -> Face:
-        """Loads one face."""
-        name, points, visibility, box = item.source_data
-        return self.make_face(self.root / name, points, visibility, box)
 
     def _read(self) -> dict[str, Any]:
         content = read_json(self.path)

@@ -1,7 +1,7 @@
 """COFW: 29 points and their occlusion; the images are in MATLAB files."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -37,9 +37,6 @@ class CofwSource(FolderSource):
     Args:
         root: Folder of the files. Color files are preferred to gray ones.
         origin: Coordinate of the first pixel's center, subtracted from points and boxes.
-
-    Raises:
-        ValueError: If a file is missing or lacks a variable.
     """
 
     name = "cofw"
@@ -54,9 +51,8 @@ class CofwSource(FolderSource):
         super().__init__("cofw_29", root, origin)
         self.files = {split: self.find_path(*image_places(split)) for split in _VARIABLES}
 
-    def items(self) -> list[Item]:
-        """Returns training faces, then test faces, in the order of the files."""
-        items = []
+    def list_items(self) -> Iterator[Item]:
+        """Lists training faces, then test faces, in the order of the files."""
         for split, path in self.files.items():
             images, phis, bboxes = _VARIABLES[split]
             with open_mat73(path, _VARIABLES[split]) as file:
@@ -68,10 +64,7 @@ class CofwSource(FolderSource):
                     matrices.append(matrix.astype(np.float64))
             for index, (phi, box) in enumerate(zip(*matrices, strict=True)):
                 key = f"{split}/{index + 1:04d}"
-                items.append(Item(key, key, split, (index, phi, box)))
-        if not items:
-            raise self.no_face_error(*self.files.values())
-        return items
+                yield Item(key, key, split, (index, phi, box))
 
     def load(self, item: Item) -> Face:
         """Loads one face."""

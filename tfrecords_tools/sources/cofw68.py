@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import numpy as np
@@ -17,8 +18,6 @@ from tfrecords_tools.sources.dataset_files import (
 from tfrecords_tools.sources.folder import FolderSource
 from wing_tf.data import record_schema as schema
 
-_POINTS = re.compile(r"^(\d+)_points$")
-
 
 class Cofw68Source(FolderSource):
     """COFW-68, by Ghiasi and Fowlkes: a copy of their repository and COFW's test file.
@@ -32,9 +31,6 @@ class Cofw68Source(FolderSource):
         cofw_root: Folder of COFW's own ``COFW_test_color.mat`` or ``COFW_test.mat``. Defaults to
             `root`.
         origin: Coordinate of the first pixel's center, subtracted from points and boxes.
-
-    Raises:
-        ValueError: If a file is missing or lacks a variable.
     """
 
     name = "cofw68"
@@ -62,25 +58,19 @@ class Cofw68Source(FolderSource):
         else:
             self.images = self.find_path(*image_places("test"), root=pathlib.Path(cofw_root))
 
-    def items(self) -> list[Item]:
-        """Returns the faces by number."""
+    def list_items(self) -> Iterator[Item]:
+        """Lists the faces by number."""
         boxes = np.asarray(read_mat(self.boxes, ["bboxes"])["bboxes"], np.float64)
         with open_mat73(self.images, ("IsT",)) as file:
             count = file["IsT"].size
         check_rows(self.boxes, "bboxes", boxes.shape, (count, 4), f"image of {self.images}")
-        items = []
-        self.skipped = {}
-        for path in self.annotations.glob("*.mat"):
-            match = _POINTS.match(path.stem)
-            number = int(match.group(1)) if match else 0
+        for path in sorted(self.annotations.glob("*.mat"), key=_number):
+            number = _number(path)
             if 1 <= number <= count:
                 key = f"test/{number:04d}"
-                items.append(Item(key, key, "test", (path, number - 1, boxes[number - 1])))
+                yield Item(key, key, "test", (path, number - 1, boxes[number - 1]))
             else:
                 self.skipped[path.name] = f"there is no image of that number in {self.images}"
-        if not items:
-            raise self.no_face_error(self.annotations)
-        return sorted(items, key=lambda item: item.key)
 
     def load(self, item: Item) -> Face:
         """Loads one face."""
@@ -103,3 +93,8 @@ class Cofw68Source(FolderSource):
             np.where(occluded > 0.5, schema.OCCLUDED, schema.VISIBLE),
             xywh_to_xyxy(box),
         )
+
+
+def _number(path: pathlib.Path) -> int:
+    match = re.match(r"^(\d+)_points$", path.stem)
+    return int(match.group(1)) if match else 0

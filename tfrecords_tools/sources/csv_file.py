@@ -1,7 +1,6 @@
 """Images of the user's own with annotations in a CSV file."""
 
 import csv
-import dataclasses
 import io
 import math
 import pathlib
@@ -11,21 +10,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tfrecords_tools.sources.annotation_file import AnnotationFileSource
-from tfrecords_tools.sources.base import Face, Item, has_area
+from tfrecords_tools.sources.base import Item
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.text_files import read_text
 
 _BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Row:
-    """Annotation of one face."""
-
-    path: str
-    points: np.ndarray  # [K, 2]
-    visibility: np.ndarray | None  # int8 [K], as a large file has many rows
-    box: np.ndarray | None  # [4]
 
 
 class CsvSource(AnnotationFileSource):
@@ -45,25 +34,20 @@ class CsvSource(AnnotationFileSource):
     """
 
     name = "csv"
+    layout = "a header and one row per face"
 
-    def items(self) -> list[Item]:
-        """Returns the rows in the order of the file."""
-        items = []
-        self.skipped = {}
+    def list_items(self) -> Iterator[Item]:
+        """Lists the rows in the order of the file."""
         rows = self._rows()
         header = _Header(next(rows, (1, []))[1], self.scheme, self.path)
         for line, fields in rows:
             try:
-                row, split, attributes, image = header.read(fields)
-                self.check_names(split, attributes)
+                item = header.read(line, fields)
+                self.check_names(item.split, item.attributes)
             except ValueError as error:
                 self.skipped[f"line {line}"] = str(error)
-                continue
-            items.append(Item(f"{row.path}#{line}", image, split, row, attributes))
-        if not items:
-            raise self.no_face_error(self.path)
-        self.has_boxes = any(has_area(item.source_data.box) for item in items)
-        return items
+            else:
+                yield item
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yields the number of the last line and the fields of each row that is not blank."""
@@ -74,11 +58,6 @@ class CsvSource(AnnotationFileSource):
                     yield reader.line_num, fields
         except csv.Error as error:  # such as a quote that is never closed
             raise ValueError(f"{self.path}, line {reader.line_num}: {error}.") from error
-
-    def load(self, item: Item) -> Face:
-        """Loads one face."""
-        row = item.source_data
-        return self.make_face(self.root / row.path, row.points, row.visibility, row.box)
 
 
 class _Header:
@@ -113,8 +92,8 @@ class _Header:
         self._box = _BOX if _BOX[0] in columns else ()
         self._flags = flags if flags[0] in columns else ()
 
-    def read(self, fields: Sequence[str]) -> tuple[_Row, str, tuple[str, ...], str]:
-        """Returns annotation, split, attributes and source image of a row. Raises ValueError."""
+    def read(self, line: int, fields: Sequence[str]) -> Item:
+        """Parses the row of a line. Raises ValueError with the reason."""
         if len(fields) != self.num_columns:
             raise ValueError(f"{len(fields)} fields, but the header has {self.num_columns}")
         path = self._text(fields, "path")
@@ -131,12 +110,13 @@ class _Header:
             visibility = self._numbers(fields, self._flags)
             if not np.all(np.isin(visibility, [0, 1, 2])):
                 raise ValueError("visibility must be 0, 1 or 2 for each point")
-            visibility = visibility.astype(np.int8)
-        return (
-            _Row(path, points, visibility, box),
-            self._text(fields, "split") or "train",
-            tuple(self._text(fields, "attributes").replace("|", " ").split()),
-            self._text(fields, "source_image") or posixpath.normpath(path),
+            visibility = visibility.astype(np.int8)  # small, as a large file has many rows
+        return Item(
+            key=f"{path}#{line}",
+            source_image=self._text(fields, "source_image") or posixpath.normpath(path),
+            split=self._text(fields, "split") or "train",
+            source_data=(path, points, visibility, box),
+            attributes=tuple(self._text(fields, "attributes").replace("|", " ").split()),
         )
 
     def _text(self, fields: Sequence[str], name: str) -> str:

@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_mat(path: pathlib.Path, names: Sequence[str]) -> dict[str, Any]:
-    """Reads variables of a MATLAB file of version 5 to 7.
-
-    Args:
-        path: The file.
-        names: Names of the variables.
+    """Reads variables of a MATLAB file of version 5 to 7 by name.
 
     Raises:
         ValueError: If the file can't be read or lacks one of the variables.
@@ -34,17 +30,12 @@ def read_mat(path: pathlib.Path, names: Sequence[str]) -> dict[str, Any]:
 
 
 def open_mat73(path: pathlib.Path, names: Sequence[str]) -> "h5py.File":
-    """Opens a MATLAB file of version 7.3, which is HDF5; its arrays appear transposed.
+    """Opens a MATLAB file of version 7.3, which is HDF5, for use in a ``with`` block.
 
-    Args:
-        path: The file.
-        names: Names of the variables that must be in it.
-
-    Returns:
-        The open file, to be used in a ``with`` block.
+    Its arrays appear transposed.
 
     Raises:
-        ValueError: If the file can't be read or lacks one of the variables.
+        ValueError: If the file can't be read or lacks one of the variables `names`.
     """
     import h5py
 
@@ -95,13 +86,17 @@ def read_lines(path: pathlib.Path) -> list[str]:
 
 
 def parse_points(path: pathlib.Path, lines: Iterable[str], num_landmarks: int) -> np.ndarray:
-    """Returns the points [K, 2] of lines "x y", one per landmark; empty lines are ignored.
+    """Returns the points [K, 2] of lines "x y", one per landmark.
+
+    Empty lines are ignored, and so is a first line with one word, the number of points in LaPa.
 
     Raises:
         BadRecordError: If the number of points is wrong, or a line holds text or NaN; the message
             names `path`.
     """
     rows = [line.split() for line in lines if line.strip()]
+    if rows and len(rows[0]) == 1:
+        rows = rows[1:]
     try:
         points = np.array([[float(value) for value in row] for row in rows], np.float64)
     except ValueError as error:

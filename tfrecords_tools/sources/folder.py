@@ -1,13 +1,15 @@
 """Base class of data sets that are a folder of images and annotations."""
 
+import abc
 import itertools
 import pathlib
 from collections.abc import Iterable
 
 import numpy as np
 
-from tfrecords_tools.sources.base import Face, Source, make_face, read_image
+from tfrecords_tools.sources.base import BadRecordError, Face, Item, Source, has_area, make_face
 from wing_tf.landmarks import LandmarkScheme, get_scheme
+from wing_tf.utils.image_files import load_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -17,21 +19,28 @@ class FolderSource(Source):
 
     Attributes:
         layout: The owners' files, for error messages.
-        exif: How images are read that are rotated by their EXIF data; see `read_image`.
+        path: The annotations, for error messages. Defaults to `root`.
+        exif: As in `load_image`. Published data sets are annotated on the stored pixels ("ignore").
+        ends_with_box: Whether the last element of `Item.source_data` is a box or None.
 
     Args:
         scheme: Name of the landmark scheme, or a scheme.
         root: The folder.
         origin: Coordinate of the center of the first pixel in the annotations. It is subtracted
             from points and boxes.
+
+    Raises:
+        ValueError: If a file of the layout is missing (subclasses check this with `find_path`), or
+            lacks a part, such as a MATLAB variable.
     """
 
     layout: str = ""
     exif: str = "ignore"
+    ends_with_box: bool = False
 
     def __init__(self, scheme: str | LandmarkScheme, root: str | pathlib.Path, origin: float):
         self.scheme = get_scheme(scheme)
-        self.root = pathlib.Path(root)
+        self.root = self.path = pathlib.Path(root)
         self.origin = origin
         self.skipped = {}
 
@@ -46,12 +55,25 @@ class FolderSource(Source):
             return found
         raise ValueError(f"There is no {paths[0]}. The official layout is: {self.layout}")
 
-    def no_face_error(self, *paths: pathlib.Path) -> ValueError:
-        """Returns the error for annotations without a usable face; it names the first reasons."""
-        reasons = "; ".join(f"{k}: {v}" for k, v in itertools.islice(self.skipped.items(), 3))
-        where = " and ".join(map(str, paths))
-        empty = f"nothing is listed. Expected: {self.layout}" if self.layout else "it has no rows"
-        return ValueError(f"No usable face in {where}: {reasons or empty}.")
+    def items(self) -> list[Item]:
+        """Returns all faces in a fixed order.
+
+        Raises:
+            ValueError: If there are none; the message names the first reasons.
+        """
+        self.skipped = {}
+        items = list(self.list_items())
+        if not items:
+            reasons = "; ".join(f"{k}: {v}" for k, v in itertools.islice(self.skipped.items(), 3))
+            expected = f"nothing is listed. Expected: {self.layout}"
+            raise ValueError(f"No usable face in {self.path}: {reasons or expected}.")
+        if self.ends_with_box:
+            self.has_boxes = any(has_area(item.source_data[-1]) for item in items)
+        return items
+
+    @abc.abstractmethod
+    def list_items(self) -> Iterable[Item]:
+        """Lists the faces and adds those that it can't list to `skipped`."""
 
     def list_pairs(
         self,
@@ -106,6 +128,9 @@ class FolderSource(Source):
             BadRecordError: If the image or the annotation is not usable.
         """
         if isinstance(image, pathlib.Path):
-            image = read_image(image, exif=self.exif)
+            try:
+                image = load_image(image, exif=self.exif)
+            except ValueError as error:
+                raise BadRecordError(str(error)) from None
         box = None if box is None else box - self.origin
         return make_face(image, points - self.origin, visibility, box)

@@ -2,11 +2,12 @@
 
 import pathlib
 import re
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import numpy as np
 
-from tfrecords_tools.sources.base import Face, Item, has_area
+from tfrecords_tools.sources.base import Face, Item
 from tfrecords_tools.sources.dataset_files import parse_points, read_lines
 from tfrecords_tools.sources.folder import FolderSource
 from tfrecords_tools.sources.ibug_boxes import IbugBoxes
@@ -67,12 +68,10 @@ class Ibug300WSource(FolderSource):
     Args:
         root: Folder of the tree. Missing subfolders are reported as count differences.
         origin: Coordinate of the first pixel's center in the ``.pts`` and box files.
-
-    Raises:
-        ValueError: If the folder is missing.
     """
 
     name = "ibug_300w"
+    ends_with_box = True
     layout = f"one or more of {', '.join(_FOLDERS)}, with images and .pts files of the same names"
     official_counts = MappingProxyType({name: count for name, (_, count) in _FOLDERS.items()})
 
@@ -81,10 +80,8 @@ class Ibug300WSource(FolderSource):
         if not self.root.is_dir():
             raise ValueError(f"`root` must be a folder. Received: {self.root}.")
 
-    def items(self) -> list[Item]:
-        """Returns the faces of all folders, sorted by name within each."""
-        items = []
-        self.skipped = {}
+    def list_items(self) -> Iterator[Item]:
+        """Lists the faces of all folders, sorted by name within each."""
         boxes = IbugBoxes(self.root)
         for folder, (split, _) in _FOLDERS.items():
             files = list(self._folder(folder).glob("*"))
@@ -92,11 +89,7 @@ class Ibug300WSource(FolderSource):
                 match = _FACE_OF_IMAGE.match(stem)
                 source_image = f"{folder}/{match.group(1) if match else stem}"
                 source_data = (image, points, boxes.find(folder, stem))
-                items.append(Item(f"{folder}/{stem}", source_image, split, source_data))
-        if not items:
-            raise self.no_face_error(self.root)
-        self.has_boxes = any(has_area(item.source_data[-1]) for item in items)
-        return items
+                yield Item(f"{folder}/{stem}", source_image, split, source_data)
 
     def groups(self, item: Item) -> tuple[str, ...]:
         """Returns the folder of the face."""

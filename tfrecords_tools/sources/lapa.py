@@ -2,9 +2,8 @@
 
 import pathlib
 import re
+from collections.abc import Iterator
 from types import MappingProxyType
-
-import numpy as np
 
 from tfrecords_tools.sources.base import Face, Item
 from tfrecords_tools.sources.dataset_files import (
@@ -23,16 +22,12 @@ class LapaSource(FolderSource):
     """LaPa, Landmark guided face Parsing. Its segmentation masks are not read.
 
     A text file holds the number of points, which may be missing, then one "x y" per row. There are
-    no boxes. The owners do not document the coordinate of the first pixel's center; public loaders
-    subtract nothing. The owners' validation faces are the split "val", besides the fraction of
-    "train" that the writer holds out.
+    no boxes. The origin is not documented; public loaders subtract nothing. The owners' validation
+    faces are the split "val", besides the fraction of "train" that the writer holds out.
 
     Args:
         root: Folder of ``train``, ``val`` and ``test``.
         origin: Coordinate of the first pixel's center, subtracted from all points.
-
-    Raises:
-        ValueError: If a folder is missing.
     """
 
     name = "lapa"
@@ -45,35 +40,16 @@ class LapaSource(FolderSource):
             for folder in ("images", "landmarks"):
                 self.find_path(f"{split}/{folder}")
 
-    def items(self) -> list[Item]:
-        """Returns the faces of the three splits, sorted by name within each."""
-        items = []
-        self.skipped = {}
+    def list_items(self) -> Iterator[Item]:
+        """Lists the faces of the three splits, sorted by name within each."""
         for split in SPLITS:
             images, points = ((self.root / split / f).iterdir() for f in ("images", "landmarks"))
             for stem, pair in self.list_pairs(split, images, points, ".txt").items():
                 match = _FACE_OF_IMAGE.match(stem)
-                # Names only, because all faces are in memory at once.
-                names = tuple(path.name for path in pair)
-                items.append(
-                    Item(f"{split}/{stem}", match.group(1) if match else stem, split, names)
-                )
-        if not items:
-            raise self.no_face_error(self.root)
-        return items
+                yield Item(f"{split}/{stem}", match.group(1) if match else stem, split, pair)
 
     def load(self, item: Item) -> Face:
         """Loads one face."""
-        image, points = item.source_data
-        folder = self.root / item.split
-        return self.make_face(
-            folder / "images" / image,
-            _read_points(folder / "landmarks" / points, self.scheme.num_landmarks),
-        )
-
-
-def _read_points(path: pathlib.Path, num_landmarks: int) -> np.ndarray:
-    lines = read_lines(path)
-    if lines and len(lines[0].split()) == 1:
-        lines = lines[1:]
-    return parse_points(path, lines, num_landmarks)
+        image, path = item.source_data
+        points = parse_points(path, read_lines(path), self.scheme.num_landmarks)
+        return self.make_face(image, points)

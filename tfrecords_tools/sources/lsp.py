@@ -1,6 +1,7 @@
 """LSP and LSP-extended: 14 joints of people in sports images."""
 
 import pathlib
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import numpy as np
@@ -23,9 +24,8 @@ class LspSource(FolderSource):
     not annotated); in the test set they are kept as occluded, as the usual PCK counts them. There
     are no boxes.
 
-    The owners do not document the coordinate of the first pixel's center. The file is MATLAB's,
-    where it is (1, 1), which is used here. Public Python loaders subtract nothing, which shifts
-    joints by one pixel.
+    The origin is not documented. The file is MATLAB's, where it is 1, which is used here. Public
+    Python loaders subtract nothing, which shifts joints by one pixel.
 
     Args:
         root: Folder of ``images`` and ``joints.mat``.
@@ -34,9 +34,6 @@ class LspSource(FolderSource):
         occluded: "ignore" or "keep" for the occluded joints of both splits. Defaults to "ignore" in
             training and "keep" in the test.
         origin: Coordinate of the first pixel's center, subtracted from all points.
-
-    Raises:
-        ValueError: If the file or the image folder is missing, or `occluded` is not valid.
     """
 
     name = "lsp"
@@ -60,10 +57,9 @@ class LspSource(FolderSource):
         self.path = self.find_path(joints)
         self.images = self.find_path("images")
 
-    def items(self) -> list[Item]:
-        """Returns the people by number."""
+    def list_items(self) -> Iterator[Item]:
+        """Lists the people by number."""
         joints = self._read_joints("3 x 14 x N (x, y, occluded)", (3, 14), (2, 14))
-        items = []
         for index in range(joints.shape[2]):
             split = "train" if index < NUM_TRAIN else "test"
             choice = self.occluded or {"train": "ignore", "test": "keep"}[split]
@@ -71,8 +67,7 @@ class LspSource(FolderSource):
             flag = schema.NOT_ANNOTATED if choice == "ignore" else schema.OCCLUDED
             source_data = (joints[:2, :, index].T, np.where(occluded, flag, schema.VISIBLE))
             name = f"im{index + 1:04d}"
-            items.append(Item(name, name, split, source_data))
-        return items
+            yield Item(name, name, split, source_data)
 
     def _read_joints(self, expected: str, *shapes: tuple[int, int]) -> np.ndarray:
         """Reads the file of joints, whose first two axes must have one of the `shapes`."""
@@ -93,15 +88,12 @@ class LspExtendedSource(LspSource):
 
     ``joints.mat`` is [14, 3, 10000]: x, y and 1 where the joint is VISIBLE. Both the order of axes
     and the meaning of the flag differ from LSP's. A joint that is not visible was not annotated:
-    its coordinates in the file are meaningless. There are no boxes. The first pixel's center is
-    (1, 1), as in `LspSource`.
+    its coordinates in the file are meaningless. There are no boxes. The origin is that of
+    `LspSource`.
 
     Args:
         root: Folder of ``images`` and ``joints.mat``.
         origin: Coordinate of the first pixel's center, subtracted from all points.
-
-    Raises:
-        ValueError: If the file or the image folder is missing.
     """
 
     name = "lsp_extended"
@@ -111,13 +103,11 @@ class LspExtendedSource(LspSource):
     def __init__(self, root: str | pathlib.Path, *, origin: float = 1.0):
         super().__init__(root, origin=origin)
 
-    def items(self) -> list[Item]:
-        """Returns the people by number."""
+    def list_items(self) -> Iterator[Item]:
+        """Lists the people by number."""
         joints = self._read_joints("14 x 3 x N (x, y, visible)", (14, 3))
-        items = []
         for index in range(joints.shape[2]):
             points, visible = joints[:, :2, index], joints[:, 2, index] > 0.5
             flags = np.where(visible, schema.VISIBLE, schema.NOT_ANNOTATED)
             name = f"im{index + 1:05d}"
-            items.append(Item(name, name, "train", (points, flags)))
-        return items
+            yield Item(name, name, "train", (points, flags))

@@ -1,6 +1,7 @@
 """WFLW: 98 points, a box and six attributes per face, in two lists."""
 
 import pathlib
+from collections.abc import Iterator
 from types import MappingProxyType
 
 import numpy as np
@@ -21,16 +22,12 @@ class WflwSource(FolderSource):
     each of `ATTRIBUTES`, and the path of the image below ``WFLW_images``. An image may hold several
     faces, so the key of a face is its line number.
 
-    The owners do not document the coordinate of the first pixel's center. Public loaders subtract
-    nothing.
+    The origin is not documented; public loaders subtract nothing.
 
     Args:
         root: Folder of ``WFLW_images`` and ``WFLW_annotations``. The lists are also found in
             ``WFLW_annotations`` or in the folder itself.
         origin: Coordinate of the first pixel's center, subtracted from points and boxes.
-
-    Raises:
-        ValueError: If the image folder or a list is missing.
     """
 
     name = "wflw"
@@ -59,22 +56,19 @@ class WflwSource(FolderSource):
             for split in ("train", "test")
         }
 
-    def items(self) -> list[Item]:
-        """Returns the faces of both lists, by line."""
-        items = []
-        self.skipped = {}
+    def list_items(self) -> Iterator[Item]:
+        """Lists the faces of both lists, by line."""
         for split, path in self.lists.items():
             for number, line in enumerate(read_text(path).split("\n"), start=1):
                 if not line.strip():
                     continue
                 key = f"{split}/{number:05d}"
                 try:
-                    items.append(_parse(key, split, line))
+                    item = _parse(key, split, line)
                 except ValueError as error:
                     self.skipped[key] = str(error)
-        if not items:
-            raise self.no_face_error(*self.lists.values())
-        return items
+                else:
+                    yield item
 
     def load(self, item: Item) -> Face:
         """Loads one face."""
