@@ -1,12 +1,11 @@
-"""Train and evaluate the cells of a paper's table at equal budget, and write the table.
+"""Reproduce a table of a paper: train and evaluate its cells with equal budgets.
 
   wing-reproduce --table=wing_losses --data=RECORDS --output=LOSSES --budget=6 --seeds=0,1
 
-Each finished cell is a small JSON file in OUTPUT/cells; the same command goes on where it was
-stopped. OUTPUT/table.md and table.json stand beside the paper's numbers, with paired bootstrap
-intervals; OUTPUT/ced_*.png has the curves. Tables: wing_losses, wing_parameters, wing_pdb,
-wing_300w, wing_architectures, awing_modules, awing_parameters, awing_stacks, awing_convergence,
-smt_radius, smt_residual, smt_losses (trained) and wing_speed (measured, without data).
+A cell is one training, for each seed with the same budget. Each finished cell is a JSON file in
+OUTPUT/cells, and the same command resumes where it was stopped. OUTPUT/table.md and table.json list
+the scores beside the paper's, with paired bootstrap intervals of the differences; OUTPUT/ced_*.png
+plot the error distributions. wing_speed is measured without data; all other tables are trained.
 
   wing-reproduce --table=awing_stacks --data=RECORDS --output=OUT --set=model.features=128
 """
@@ -16,52 +15,53 @@ import pathlib
 from absl import app, flags
 
 from wing_tf.cli import common
+from wing_tf.reproduction import TABLES
+from wing_tf.reproduction.table import RECIPE_NAMES
 
-_TABLE = flags.DEFINE_enum(
-    "table",
-    None,
-    [
-        "wing_losses", "wing_parameters", "wing_pdb", "wing_300w", "wing_architectures",
-        "wing_speed", "awing_modules", "awing_parameters", "awing_stacks", "awing_convergence",
-        "smt_radius", "smt_residual", "smt_losses",
-    ],
-    "Which table.",
-    required=True,
-)  # fmt: skip
-_DATA = flags.DEFINE_string("data", None, "The record folder; its split train trains.")
-_OUTPUT = flags.DEFINE_string("output", None, "A new folder, or one to go on in.", required=True)
+_TABLE = flags.DEFINE_enum("table", None, [*TABLES, "wing_speed"], "The table.", required=True)
+_DATA = flags.DEFINE_string("data", None, "Record folder; its train split is the training data.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "Output folder: new, or one of the same table to resume.", required=True
+)
 _TESTS = flags.DEFINE_multi_string(
-    "test", [], "NAME=GLOB of a test set, repeatable; by default the test splits in --data."
+    "test", [], "Test set as NAME=GLOB, repeatable. Defaults to the test splits of --data."
 )
 _BUDGET = flags.DEFINE_float(
-    "budget", 6.0, "Minutes of training a cell; the epochs that fit are measured once and kept.",
+    "budget",
+    6.0,
+    "Minutes of training per cell; the number of epochs is measured once and stored in plan.json.",
     lower_bound=0.01,
-)  # fmt: skip
-_EPOCHS = flags.DEFINE_integer("epochs", 0, "Instead of a budget.", lower_bound=0)
-_SEEDS = flags.DEFINE_list("seeds", ["0"], "Each cell is trained once with each.")
-_SET = flags.DEFINE_multi_string(
-    "set",
-    [],
-    "KEY=VALUE of the config for all cells, repeatable; stronger than what a cell changes.",
 )
-_CELLS = flags.DEFINE_list("cells", [], "Names of the cells. Defaults to all.")
+_EPOCHS = flags.DEFINE_integer("epochs", 0, "Epochs per cell, instead of --budget.", lower_bound=0)
+_SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds; each cell is trained once with each.")
+_SET = flags.DEFINE_multi_string(
+    "set", [], "Config override KEY=VALUE of all cells, repeatable; overrides the cells' own."
+)
+_CELLS = flags.DEFINE_list("cells", [], "Names of the cells to train. Defaults to all.")
 _REUSE = flags.DEFINE_list(
-    "reuse",
-    [],
-    "Outputs of other tables, whose finished cells are copied where they are the same training.",
+    "reuse", [], "Output folders of other tables; their cells with the same setup are copied."
 )
 _RECIPE = flags.DEFINE_enum(
-    "recipe", "tuned", ["tuned", "paper"], "AdamW, or the paper's optimizer with its rates."
+    "recipe",
+    RECIPE_NAMES[0],
+    RECIPE_NAMES,
+    "AdamW for short trainings, or the paper's optimizer and schedule.",
 )
-_NORMALIZER = flags.DEFINE_string("normalizer", "", "Of the errors; the scheme's own if empty.")
+_NORMALIZER = flags.DEFINE_string(
+    "normalizer", "", "Normalizer of the errors. Defaults to the scheme's."
+)
 _SECOND_STAGE_WIDTH = flags.DEFINE_float(
-    "second_stage_width", 1.0, "Of the second stage's CNN-7.", lower_bound=0.01
+    "second_stage_width", 1.0, "Width of the second stage's CNN-7.", lower_bound=0.01
 )
 _MAX_WEIGHT = flags.DEFINE_float(
-    "max_weight", 10.0, "Largest weight of the balance.", lower_bound=1.0
+    "max_weight", 10.0, "Maximum weight of a bin of the pose-based data balancing.", lower_bound=1.0
 )
-_BINS = flags.DEFINE_integer("bins", 9, "Of the pose histogram (paper: 300-W 9, AFLW 17).")
-_RESNET_WEIGHTS = flags.DEFINE_string("resnet_weights", "", "A .weights.h5 file, or imagenet.")
+_BINS = flags.DEFINE_integer(
+    "bins", 9, "Bins of the pose histogram (paper: 9 for 300-W, 17 for AFLW)."
+)
+_RESNET_WEIGHTS = flags.DEFINE_string(
+    "resnet_weights", "", "Initial weights of ResNet-50: a .weights.h5 file, or imagenet."
+)
 
 
 def _tests(data: str) -> dict[str, str]:
@@ -87,11 +87,10 @@ def main() -> None:
         print(measure_speed(folder))
         return
     if not _DATA.value:
-        raise app.UsageError("--data is needed here.")
+        raise app.UsageError("--data is required for this table.")
     tests = _tests(_DATA.value)
     folder.mkdir(parents=True, exist_ok=True)
 
-    from wing_tf.reproduction import TABLES
     from wing_tf.reproduction.cells import CellRunner, Settings
     from wing_tf.reproduction.recipes import parse_overrides
     from wing_tf.reproduction.write import write_table
@@ -130,7 +129,7 @@ def _balance(folder: pathlib.Path) -> str:
         if (len(found.bin_counts), found.max_weight) != (_BINS.value, _MAX_WEIGHT.value):
             raise ValueError(
                 f"{path} has {len(found.bin_counts)} bins and a maximum weight of "
-                f"{found.max_weight:g}. Name another --output for others."
+                f"{found.max_weight:g}. Choose another --output."
             )
         return str(path)
     records = open_records(find_shards(_DATA.value or "", "train"))
@@ -143,7 +142,7 @@ def _balance(folder: pathlib.Path) -> str:
 
 
 def entry() -> None:
-    """The console command."""
+    """Console command."""
     common.run(main, __name__)
 
 

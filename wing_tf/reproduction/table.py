@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+RECIPE_NAMES = ("tuned", "paper")
+"""The recipes of every task in `wing_tf.reproduction.recipes.RECIPES`."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cell:
