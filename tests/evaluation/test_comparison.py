@@ -27,13 +27,13 @@ def _report(folder, values, *, groups=None, protocol=None, warnings=(), **facts)
     return folder
 
 
-def test_models_are_compared_on_the_faces_they_share(tmp_path):
+def test_models_are_compared_on_their_common_faces(tmp_path):
     easy = np.random.default_rng(0).uniform(0.02, 0.09, 200)
     first = {f"f{i}": value for i, value in enumerate(easy)}
     better = {key: value - 0.002 for key, value in first.items()} | {"f0": float("nan")}
     folders = {
         "plain": _report(tmp_path / "a", first),
-        "better": _report(tmp_path / "b", better, warnings=["WARNING: of the truth"]),
+        "better": _report(tmp_path / "b", better, warnings=["WARNING: of the boxes"]),
     }
     result = compare_reports(folders, tmp_path)
     assert result["num_faces"] == 199
@@ -46,13 +46,13 @@ def test_models_are_compared_on_the_faces_they_share(tmp_path):
     np.testing.assert_allclose(system["difference"], [-0.002] * 3, atol=1e-9)
     text = format_comparison(result)
     assert "-0.20 (-0.20 to -0.20)" in text
-    assert "WARNING: of the truth" in text
+    assert "WARNING: of the boxes" in text
     assert text == (tmp_path / "comparison.txt").read_text()
     assert json.loads((tmp_path / "comparison.json").read_text())["baseline"] == "plain"
     assert (tmp_path / "ced.png").stat().st_size > 10_000
 
 
-def test_a_protocol_is_compared_by_its_groups_and_thresholds(tmp_path):
+def test_comparison_uses_groups_and_thresholds_of_the_protocol(tmp_path):
     protocol = {
         "name": "wflw", "score": "nme", "thresholds": [0.10],
         "members": {"full": ["test"], "pose": ["pose"], "blur": ["blur"]},
@@ -73,7 +73,7 @@ def test_a_protocol_is_compared_by_its_groups_and_thresholds(tmp_path):
     assert tables["full"]["systems"]["b"]["difference"][0] == pytest.approx(0.01)
 
 
-def test_pck_is_compared_as_pck(tmp_path):
+def test_pck_reports_are_compared_by_pck(tmp_path):
     protocol = {
         "name": "lsp_pck", "score": "pck", "thresholds": [0.2], "members": {"test": ["test"]},
     }  # fmt: skip
@@ -89,7 +89,7 @@ def test_pck_is_compared_as_pck(tmp_path):
     assert not (tmp_path / "ced.png").exists()
 
 
-def test_what_can_not_be_compared_is_refused(tmp_path):
+def test_incomparable_reports_raise(tmp_path):
     one = _report(tmp_path / "a", {"f0": 0.1})
     with pytest.raises(ValueError, match="at least two reports"):
         compare_reports({"a": one}, tmp_path)

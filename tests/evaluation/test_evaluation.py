@@ -34,7 +34,7 @@ def model(tmp_path_factory):
 
 
 def _perfect(records, spec=MODEL_SPEC, **options):
-    """What a network that knows the truth would emit, in its input's pixels."""
+    """Returns predictions that equal the ground truth."""
     from wing_tf.geometry import apply_affine, invert
 
     batches = list(crop_batches(records, spec, **options))
@@ -42,7 +42,7 @@ def _perfect(records, spec=MODEL_SPEC, **options):
     return predict_batches(lambda _: next(answers), batches)
 
 
-def test_a_perfect_network_has_no_error(records):
+def test_perfect_predictions_have_no_error(records):
     predictions = _perfect(records, batch_size=7)  # the last batch is smaller
     assert len(predictions.key) == records.num_faces == 24
     report = make_report(predictions, records.scheme, "box")
@@ -51,7 +51,7 @@ def test_a_perfect_network_has_no_error(records):
     assert 0.05 < report["mean_shape_nme"] < 0.5
 
 
-def test_moved_boxes_change_the_crop_and_not_the_truth(records):
+def test_moved_boxes_change_the_crop_but_not_the_ground_truth(records):
     plain = _perfect(records)
     moved = _perfect(records, move_boxes=conditions.noisy_boxes(0.2))
     np.testing.assert_allclose(moved.true_px, plain.true_px, atol=1e-6)
@@ -59,7 +59,7 @@ def test_moved_boxes_change_the_crop_and_not_the_truth(records):
     assert np.abs(moved.box_xyxy_px - plain.box_xyxy_px).mean() > 2
 
 
-def test_batches_do_not_matter(records, model):
+def test_predictions_do_not_depend_on_batch_size(records, model):
     network = keras.saving.load_model(model)
     run = compile_network(network)
     one = predict_batches(run, crop_batches(records, MODEL_SPEC, batch_size=24))
@@ -67,7 +67,7 @@ def test_batches_do_not_matter(records, model):
     np.testing.assert_allclose(one.predicted_px, other.predicted_px, atol=1e-3)
 
 
-def test_a_report_folder_says_all(records, model, synthetic_records, tmp_path):
+def test_report_folder_has_scores_tables_and_figures(records, model, synthetic_records, tmp_path):
     report = evaluate(
         model,
         f"{synthetic_records}/test-*",
@@ -108,7 +108,7 @@ def test_a_report_folder_says_all(records, model, synthetic_records, tmp_path):
     assert table == format_report(report)
 
 
-def test_a_model_that_does_not_fit_the_records_is_refused(synthetic_records, tmp_path):
+def test_model_of_another_scheme_raises(synthetic_records, tmp_path):
     path = tmp_path / "celeba.keras"
     spec = ModelSpec(scheme="celeba_5", input_size=32, margin=1.2)
     save_network(cnn6(5, input_size=32), path, spec)
@@ -119,7 +119,7 @@ def test_a_model_that_does_not_fit_the_records_is_refused(synthetic_records, tmp
         evaluate(path, str(synthetic_records), tmp_path, scheme_map=wrong)
 
 
-def test_a_model_is_judged_on_another_mark_up(synthetic_records, tmp_path):
+def test_model_is_evaluated_through_a_scheme_map(synthetic_records, tmp_path):
     path = tmp_path / "wflw.keras"
     spec = ModelSpec(scheme="wflw_98", input_size=32, margin=1.2)
     network = cnn6(98, input_size=32)
@@ -140,9 +140,7 @@ def test_a_model_is_judged_on_another_mark_up(synthetic_records, tmp_path):
     assert report["nme"] == pytest.approx(expected.mean(), rel=1e-5)
 
 
-def test_landmarks_that_a_map_leaves_out_are_not_judged(
-    records, model, synthetic_records, tmp_path
-):
+def test_landmarks_without_a_mapping_are_not_evaluated(records, model, synthetic_records, tmp_path):
     scheme = records.scheme
     groups = tuple(() if i in scheme.regions["outline"] else (i,) for i in range(68))
     inner = SchemeMap(source=scheme, target=scheme, groups=groups)
@@ -167,8 +165,8 @@ def test_landmarks_that_a_map_leaves_out_are_not_judged(
     assert f"smaller by {100 * gap:.2f}" in (tmp_path / "all" / "report.txt").read_text()
 
 
-def test_detected_boxes_are_matched_to_the_faces(records):
-    truth = np.concatenate([b.box_xyxy_px for b in crop_batches(records, MODEL_SPEC)])
+def test_detected_boxes_are_matched_to_faces(records):
+    boxes_px = np.concatenate([b.box_xyxy_px for b in crop_batches(records, MODEL_SPEC)])
     calls = []
 
     def detector(image):
@@ -178,7 +176,7 @@ def test_detected_boxes_are_matched_to_the_faces(records):
         return far if len(calls) == 1 else np.concatenate([far, near])
 
     boxes, found = conditions.detect_in_squares(records, detector)
-    assert found.tolist() == [False] + [True] * (len(truth) - 1)
+    assert found.tolist() == [False] + [True] * (len(boxes_px) - 1)
     np.testing.assert_array_equal(boxes[1], [25, 25, 70, 70])
     kept = conditions.select_faces(_perfect(records), found)
     assert len(kept.key) == len(kept.true_px) == found.sum()
@@ -189,7 +187,7 @@ def test_detected_boxes_are_matched_to_the_faces(records):
     np.testing.assert_allclose(move(np.zeros((2, 4)))[1], (boxes[1] + 0.5) / ratio - 0.5)
 
 
-def test_points_without_truth_leave_a_gap_and_not_a_number(records):
+def test_scores_of_landmarks_never_annotated_are_null(records):
     predictions = _perfect(records)
     predictions.true_px[:, list(records.scheme.regions["nose"])] = np.nan
     report = make_report(predictions, records.scheme, "box")
@@ -206,7 +204,7 @@ def test_points_without_truth_leave_a_gap_and_not_a_number(records):
         make_report(predictions, records.scheme, "box")
 
 
-def test_summary_of_known_errors():
+def test_summary_golden():
     summary = summarize_errors(np.array([0.01, 0.03, 0.05, 0.2]))
     assert summary["auc_08"] == pytest.approx(0.46875)
     assert summary["fr_08"] == 0.25

@@ -30,7 +30,7 @@ def localizer():
     return heatmap_localizer(network, 68, codec)
 
 
-def test_maps_of_faces(synthetic_records, localizer):
+def test_heatmaps_of_faces(synthetic_records, localizer):
     records = open_records(find_shards(f"{synthetic_records}/validation-*"))
     spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2)
     batches = list(crop_batches(records, spec, batch_size=4))
@@ -39,7 +39,7 @@ def test_maps_of_faces(synthetic_records, localizer):
     network, codec = heatmap_network(localizer)
     expected = np.asarray(network(batches[0].image[:1]))[0, ..., :68]
     np.testing.assert_allclose(faces[1].predicted, expected, atol=1e-4)
-    # The truth in the maps is the truth in the image.
+    # The ground truth heatmaps peak at the ground truth landmarks.
     for face in faces:
         found, scores = codec.decode(face.true[None])
         inside = np.asarray(scores)[0] > 0
@@ -56,7 +56,7 @@ def test_maps_of_faces(synthetic_records, localizer):
         face_heatmaps(localizer, iter(batches), [10**6])
 
 
-def test_a_network_without_maps(localizer):
+def test_network_without_heatmaps_raises(localizer):
     assert heatmap_network(cnn6(5, width=0.1)) is None
     with pytest.raises(ValueError, match="does not decode heatmaps"):
         face_heatmaps(cnn6(5, width=0.1), [], [0])
@@ -65,8 +65,8 @@ def test_a_network_without_maps(localizer):
     assert residual_network(localizer) is None
 
 
-def test_margins_of_drawn_and_of_predicted_maps(synthetic_records):
-    """The truth's by the Gaussian's own formula; the network's by hand from its bias alone."""
+def test_margins_of_true_and_predicted_heatmaps(synthetic_records):
+    """Margins of a Gaussian by its formula, and of a network with constant heatmaps."""
     keras.utils.set_random_seed(0)
     network = smt_net(68, num_stacks=1, features=8, inner_features=8, depth=1, input_size=64,
                       residual_features=4)  # fmt: skip
@@ -79,7 +79,7 @@ def test_margins_of_drawn_and_of_predicted_maps(synthetic_records):
     batches = list(crop_batches(records, spec, batch_size=4))
     true, predicted = peak_margins(localizer, batches, [1, 2, 4])
     assert true.shape == predicted.shape == (records.num_faces, 3)
-    np.testing.assert_allclose(predicted, 0, atol=1e-6)  # flat maps have no margin
+    np.testing.assert_allclose(predicted, 0, atol=1e-6)  # constant heatmaps have no margin
     # A Gaussian off its pixel's center by (x, y), up to half a pixel each, against the neighbor
     # on its side: 1 - exp(-(1 - 2 max(x, y)) / 2), uniform x and y.
     offset = np.max(np.random.default_rng(0).uniform(0, 0.5, (100_000, 2)), axis=1)

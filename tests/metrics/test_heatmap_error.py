@@ -5,14 +5,14 @@ import pytest
 from wing_tf.metrics.heatmap_error import HeatmapMeanSquaredError
 
 
-def test_all_pixels_and_the_foreground():
+def test_error_of_all_pixels_and_of_the_foreground():
     target = np.zeros((2, 2, 2, 1), np.float32)
     target[0, 1, 1] = 1.0
     predicted = target + np.array([0.5, 2.0], np.float32)[:, None, None, None]
     every = HeatmapMeanSquaredError()
     every.update_state(target, predicted)
     assert float(every.result()) == pytest.approx((0.25 + 4.0) / 2)
-    # The second face's only map has no truth.
+    # The second face's only heatmap has no ground truth.
     every.reset_state()
     every.update_state(target, predicted, np.array([[0.3], [0.0]]))
     assert float(every.result()) == pytest.approx(0.25)
@@ -24,7 +24,7 @@ def test_all_pixels_and_the_foreground():
     assert copy.foreground == 0.5
 
 
-def test_what_are_no_maps_is_refused():
+def test_invalid_heatmaps_raise():
     with pytest.raises(ValueError, match="Heatmaps must both be"):
         HeatmapMeanSquaredError().update_state(np.zeros((1, 2, 2, 3)), np.zeros((1, 2, 2, 4)))
     with pytest.raises(ValueError, match="must be in"):

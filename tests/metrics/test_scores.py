@@ -15,7 +15,7 @@ def _faces(count=20, scheme=IBUG, seed=0):
     return true, true + generator.normal(0, 5, true.shape)
 
 
-def test_nme_by_hand():
+def test_nme_golden():
     true = np.zeros((1, 68, 2))
     true[0, 36], true[0, 45] = [10, 0], [70, 80]  # 100 apart
     predicted = true.copy()
@@ -26,7 +26,7 @@ def test_nme_by_hand():
     np.testing.assert_allclose(m.nme(true, predicted, distance, (0, 1)), [5 / 2 / 100])
 
 
-def test_pupils_are_the_means_of_the_eyes():
+def test_inter_pupil_distance_is_between_eye_means():
     true, _ = _faces(3)
     left, right = true[:, 36:42].mean(axis=1), true[:, 42:48].mean(axis=1)
     np.testing.assert_allclose(
@@ -34,7 +34,7 @@ def test_pupils_are_the_means_of_the_eyes():
     )
 
 
-def test_box_normalizers():
+def test_box_normalizers_golden():
     true = np.zeros((1, 68, 2))
     true[0, 1] = [30, 40]
     for name, expected in {"box": np.sqrt(1200), "box_width": 30, "diagonal": 50}.items():
@@ -48,13 +48,13 @@ def test_box_normalizers():
 
 
 @pytest.mark.parametrize("scheme", SCHEMES.values(), ids=lambda s: s.name)
-def test_every_scheme_has_a_working_default(scheme):
+def test_default_normalizer_of_every_scheme(scheme):
     true, predicted = _faces(4, scheme)
     distance = m.normalizing_distance(true, scheme)
     assert (m.nme(true, predicted, distance) > 0).all()
 
 
-def test_missing_points_do_not_count():
+def test_landmarks_not_annotated_are_ignored():
     true, predicted = _faces(2)
     distance = np.full(2, 100.0)
     full = m.landmark_errors(true, predicted, distance)
@@ -65,7 +65,7 @@ def test_missing_points_do_not_count():
     assert np.isnan(m.nme(true, predicted, distance)[1])
 
 
-def test_faults_are_refused():
+def test_invalid_inputs_raise():
     true, predicted = _faces(2)
     with pytest.raises(ValueError, match="must be one of"):
         m.normalizing_distance(true, IBUG, "interocular")
@@ -88,7 +88,7 @@ def test_faults_are_refused():
         m.ced_auc(np.array([0.1]), 0.0)
 
 
-def test_faces_that_cannot_be_normalized_have_no_score():
+def test_faces_without_normalizing_distance_have_no_score():
     true, predicted = _faces(3)
     true[1] = 7.0  # all landmarks in one place
     true[2, 36] = np.nan
@@ -99,7 +99,7 @@ def test_faces_that_cannot_be_normalized_have_no_score():
         assert m.nmde(true, predicted, distance) == pytest.approx(np.median(errors[errors > 0]))
 
 
-def test_nmde_is_the_median_over_faces():
+def test_nmde_is_the_median_of_nme():
     """SMT-Net, equations 15 and 17; of no face it is NaN."""
     true = np.zeros((3, 68, 2))
     predicted = true.copy()
@@ -110,7 +110,7 @@ def test_nmde_is_the_median_over_faces():
     assert np.isnan(m.nmde(np.full_like(true, np.nan), predicted, distance))
 
 
-def test_only_a_landmark_with_a_truth_needs_a_prediction():
+def test_only_annotated_landmarks_need_finite_predictions():
     true, predicted = _faces(2)
     distance = np.full(2, 100.0)
     predicted[0, 3] = np.nan
@@ -128,7 +128,7 @@ def test_failure_rate_and_auc_golden():
 
 
 @given(st.lists(st.floats(0, 0.3), min_size=1, max_size=50))
-def test_the_auc_is_the_area_below_the_curve(values):
+def test_auc_is_the_area_below_the_ced_curve(values):
     errors, threshold = np.array(values), 0.1
     ordered, shares = m.ced_curve(errors)
     edges = np.concatenate([[0], np.minimum(ordered, threshold), [threshold]])
@@ -137,7 +137,7 @@ def test_the_auc_is_the_area_below_the_curve(values):
     assert m.ced_auc(errors, threshold) == pytest.approx(area, abs=1e-9)
 
 
-def test_intervals():
+def test_bootstrap_intervals():
     generator = np.random.default_rng(0)
     errors = generator.normal(0.05, 0.01, 400)
     low, high = m.bootstrap_interval(errors)

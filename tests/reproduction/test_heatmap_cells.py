@@ -8,7 +8,7 @@ from wing_tf.reproduction.recipes import cell_config, parse_overrides, set_epoch
 from wing_tf.reproduction.write import write_table
 
 
-def test_numbers_of_the_adaptive_wing_paper():
+def test_adaptive_wing_tables_golden():
     printed = {c.name: c.published["wflw"] for c in TABLES["awing_modules"].cells}
     assert list(printed.values()) == [5.39, 5.04, 4.65, 4.49, 4.30, 4.28, 4.26, 4.21]
     assert len(TABLES["awing_parameters"].cells) == 19
@@ -18,7 +18,7 @@ def test_numbers_of_the_adaptive_wing_paper():
     assert last.optimizer.name == "rmsprop"
 
 
-def test_a_shorter_training_has_its_steps_at_the_same_shares():
+def test_schedule_boundaries_scale_with_the_epochs():
     config = cell_config(TABLES["awing_modules"].cells[0], recipe="paper", num_landmarks=98)
     set_epochs(config, 24)
     assert (config.epochs, config.schedule.boundaries) == (24, (8, 16))
@@ -43,7 +43,7 @@ def test_overrides_are_parsed_by_the_types_of_the_defaults():
 
 
 @pytest.mark.slow
-def test_cells_of_heatmaps_keep_maps_and_errors(synthetic_records, tmp_path):
+def test_heatmap_cells_store_heatmaps_and_errors(synthetic_records, tmp_path):
     settings = Settings(
         folder=tmp_path,
         data=str(synthetic_records),

@@ -66,7 +66,7 @@ def monkeypatch_module():
 
 
 @pytest.mark.slow
-def test_each_cell_is_trained_once_with_each_seed(cells, settings):
+def test_each_cell_is_trained_once_per_seed(cells, settings):
     assert len(cells) == 6
     assert {(c["cell"], c["seed"]) for c in cells} == {
         (cell.name, seed) for cell in TABLE.cells for seed in (0, 1)
@@ -111,7 +111,7 @@ def test_finished_cells_are_not_trained_again(cells, settings, monkeypatch):
             CellRunner(dataclasses.replace(settings, **change)).run(TABLE)
 
 
-def test_what_can_not_work_is_said_before_training(settings):
+def test_invalid_settings_raise_before_training(settings):
     def runner(**changes):
         return CellRunner(dataclasses.replace(settings, **changes))
 
@@ -126,7 +126,7 @@ def test_what_can_not_work_is_said_before_training(settings):
 
 
 @pytest.mark.slow
-def test_the_table_says_what_the_cells_hold(cells, settings):
+def test_table_scores_equal_those_of_the_cells(cells, settings):
     text = write_table(settings.folder, "small", TABLE, cells)
     assert text == (settings.folder / "table.md").read_text()
     assert (settings.folder / "ced_test.png").stat().st_size > 1000
@@ -154,7 +154,7 @@ def test_the_table_says_what_the_cells_hold(cells, settings):
 
 
 @pytest.mark.slow
-def test_faces_without_a_score_and_seeds_that_are_missing(cells, settings, tmp_path):
+def test_table_ignores_unscored_faces_and_uses_common_seeds(cells, settings, tmp_path):
     changed = json.loads(json.dumps(cells))
     for cell in changed:
         cell["tests"]["test"]["nme"][3] = None
@@ -170,7 +170,7 @@ def test_faces_without_a_score_and_seeds_that_are_missing(cells, settings, tmp_p
 
 
 @pytest.mark.slow
-def test_other_faces_are_not_compared(cells, settings):
+def test_cells_of_different_faces_raise(cells, settings):
     changed = json.loads(json.dumps(cells))
     changed[0]["tests"]["test"]["keys_sha256"] = "0"
     with pytest.raises(ValueError, match="different faces"):
@@ -180,7 +180,7 @@ def test_other_faces_are_not_compared(cells, settings):
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_tables_of_the_paper(name):
+def test_every_cell_has_a_valid_config(name):
     table = TABLES[name]
     names = [cell.name for cell in table.cells]
     assert len(set(names)) == len(names)
@@ -191,7 +191,7 @@ def test_tables_of_the_paper(name):
             cell_config(cell, recipe=recipe, num_landmarks=68)
 
 
-def test_numbers_of_the_paper():
+def test_wing_tables_golden():
     assert len(TABLES["wing_parameters"].cells) == 24
     assert len(TABLES["wing_pdb"].cells) == 16
     best = min(TABLES["wing_pdb"].cells, key=lambda cell: cell.published["aflw"])

@@ -17,7 +17,7 @@ def _configs(table, recipe="tuned"):
     }
 
 
-def test_numbers_of_the_paper():
+def test_smt_tables_golden():
     printed = {
         table: [c.published["challenge"] for c in TABLES[table].cells if c.published]
         for table in ("smt_radius", "smt_residual")
@@ -28,7 +28,7 @@ def test_numbers_of_the_paper():
     }
 
 
-def test_radii_are_those_of_a_map_of_half_the_size():
+def test_sigmas_are_scaled_to_the_heatmap_size():
     configs = _configs("smt_radius")
     sigmas = {name: config.heatmap.sigma for name, config in configs.items()}
     assert (sigmas["sigma 4"], sigmas["sigma 2"], sigmas["sigma 1"]) == (2.0, 1.0, 0.5)
@@ -42,7 +42,7 @@ def test_radii_are_those_of_a_map_of_half_the_size():
 
 
 @pytest.mark.parametrize(("name", "length"), [("temporal 1", 3), ("temporal .5", 1)])
-def test_stages_are_of_equal_length_but_the_last(name, length):
+def test_sigmas_have_equal_numbers_of_epochs(name, length):
     config = _configs("smt_radius")[name]
     set_epochs(config, 12)  # of 4 or 7 stages
     assert config.sigma_schedule.max_epochs_per_sigma == length
@@ -52,7 +52,7 @@ def test_stages_are_of_equal_length_but_the_last(name, length):
         set_epochs(_configs("smt_radius")[name], 3)
 
 
-def test_the_papers_recipe():
+def test_paper_recipe():
     config = _configs("smt_residual", "paper")["argmax theta .5"]
     set_epochs(config, 24)
     assert config.optimizer.name == "adam"
@@ -61,7 +61,7 @@ def test_the_papers_recipe():
 
 
 @pytest.mark.slow
-def test_cells_have_margins_and_residuals_and_are_reused(synthetic_records, tmp_path):
+def test_cells_store_margins_and_residuals_and_are_reused(synthetic_records, tmp_path):
     def run(table, only, reuse=()):
         folder = tmp_path / table
         settings = Settings(
@@ -100,7 +100,7 @@ def test_cells_have_margins_and_residuals_and_are_reused(synthetic_records, tmp_
     assert f"dark theta .5 {cells[1]['mean_residual']:.3f}" in text
 
 
-def test_what_can_not_be_reused_is_refused(synthetic_records, tmp_path):
+def test_invalid_reuse_raises(synthetic_records, tmp_path):
     common = {
         "folder": tmp_path, "data": str(synthetic_records), "seeds": (0,), "minutes": 1.0,
         "tests": {"test": f"{synthetic_records}/test-*"},
@@ -112,7 +112,7 @@ def test_what_can_not_be_reused_is_refused(synthetic_records, tmp_path):
         CellRunner(Settings(**common, reuse=(tmp_path,)))
 
 
-def test_a_balanced_cell_is_not_the_plain_one():
+def test_setups_with_and_without_balance_differ():
     plain, balanced = {"config": {}}, {"config": {}, "balance": "abc"}
     assert setup_differences({"setup": balanced}, plain) == ["balance", "config"]
     assert setup_differences({"setup": plain}, balanced) == ["balance", "config"]
