@@ -13,6 +13,8 @@ import sys
 
 import pytest
 
+from wing_tf.training.config import default_config
+
 ROOT = pathlib.Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [
@@ -108,6 +110,33 @@ def test_documented_python_compiles_and_its_imports_exist(page):
                 module = importlib.import_module(node.module)
                 for alias in node.names:
                     assert hasattr(module, alias.name), f"{node.module}.{alias.name}"
+
+
+def _exists(name: str) -> bool:
+    """Returns whether a dotted name is a module or an attribute of one."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return hasattr(importlib.import_module(module or name), attribute or "__name__")
+    except ModuleNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_documented_names_files_and_config_keys_exist(page):
+    text = page.read_text(encoding="utf-8")
+    keys = set(default_config().to_dict()) | {
+        f"{group}.{key}"
+        for group, values in default_config().to_dict().items()
+        if isinstance(values, dict)
+        for key in values
+    }
+    assert {key.rstrip(".") for key in re.findall(r"--config\.([a-z_.]+)", text)} <= keys
+    for name in set(re.findall(r"`((?:wing_tf|tfrecords_tools)(?:\.\w+)+)[`(]", text)):
+        assert _exists(name), name
+    folders = "wing_tf|tfrecords_tools|configs|tests|benchmarks|docs|packaging"
+    for path in set(re.findall(rf"`((?:{folders})/[\w./*]+)`", text)):
+        path = path.replace("NAME", "*")
+        assert list(ROOT.glob(path.rstrip("/"))), path
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
