@@ -40,6 +40,7 @@ def smoke_config(records, **changes):
     """The smoke config with changes, named as on the command line."""
     config = load_config("smoke")
     config.data.path = str(records)
+    config.jit_compile = "off"  # compiling takes longer than these trainings
     config.update_from_flattened_dict(changes)
     return config
 
@@ -51,7 +52,7 @@ def smoke_smt(records, **changes):
     small = {
         "model.input_size": 64, "model.features": 8, "model.inner_features": 16, "model.depth": 2,
         "normalizer": "box", "epochs": 3, "validation_epochs": 1, "checkpoint_epochs": 1,
-        "num_images": 2, "optimizer.ema": 0.9, "heatmap.sigma": 1.5,
+        "num_images": 2, "optimizer.ema": 0.9, "heatmap.sigma": 1.5, "jit_compile": "off",
         "sigma_schedule.temporal_step": 0.5,
         "sigma_schedule.final_sigma": 0.5, "sigma_schedule.max_epochs_per_sigma": 1,
     }  # fmt: skip
@@ -64,8 +65,8 @@ def smoke_hourglass(records, **changes):
     config = load_config("awing_small_300w_cpu")
     config.data.path = str(records)
     small = {
-        "model.input_size": 64, "model.features": 16, "model.depth": 2, "model.num_stacks": 2,
-        "model.boundary_coordinates": True, "normalizer": "box", "epochs": 3,
+        "model.input_size": 64, "model.features": 16, "model.depth": 1, "model.num_stacks": 2,
+        "jit_compile": "off", "model.boundary_coordinates": True, "normalizer": "box", "epochs": 3,
         "validation_epochs": 1, "checkpoint_epochs": 1, "num_images": 2, "optimizer.ema": 0.9,
     }  # fmt: skip
     config.update_from_flattened_dict(small | changes)

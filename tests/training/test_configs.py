@@ -50,9 +50,10 @@ def test_every_config_takes_a_step(name, train_records, tmp_path):
         config.two_stage.first = str(untrained_model(tmp_path / "first.keras"))
     config = complete_config(config)
     config.batch_size = 8
+    config.jit_compile = "off"
     config.model.weights = ""  # no download here
     if config.model.name in HEATMAP_MODELS:  # the full ones take minutes here
-        small = {"input_size": 64, "depth": 2, "features": 8, "inner_features": 16}
+        small = {"input_size": 64, "depth": 1, "features": 8, "inner_features": 16}
         config.model.update(small | {"num_stacks": min(2, config.model.num_stacks)})
     task = make_task(config, train_records)
     trainer = make_trainer(config, task, 10)
@@ -68,6 +69,7 @@ def test_every_config_takes_a_step(name, train_records, tmp_path):
     while not output.weights:
         output = output.input._keras_history.operation
     before = output.get_weights()
+    trainer.run_eagerly = True  # tracing takes longer than the step
     history = trainer.fit(batches, steps_per_epoch=1, verbose=0, shuffle=False)
     assert math.isfinite(history.history["loss"][0])
     assert not np.array_equal(before[0], output.get_weights()[0])

@@ -7,7 +7,7 @@ from wing_tf.models import stacked_hourglass
 from wing_tf.training.gradient_checkpointing import CheckpointedStacks
 
 
-@pytest.fixture(params=["float32", "mixed_bfloat16"])
+@pytest.fixture(params=["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
 def policy(request):
     former = keras.config.dtype_policy()
     keras.config.set_dtype_policy(request.param)
