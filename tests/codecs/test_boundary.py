@@ -29,15 +29,15 @@ def _face(scheme, seed):
     return np.random.default_rng(seed).uniform(5, 58, (scheme.num_landmarks, 2))
 
 
-def _turned(degrees, scale, shift):
+def _similarity(degrees, scale, shift):
     c, s = scale * np.cos(np.radians(degrees)), scale * np.sin(np.radians(degrees))
     return np.array([[c, -s, shift[0]], [s, c, shift[1]]])
 
 
 @pytest.mark.parametrize("name", WITH_CURVES)
-def test_distances_equal_scipys_also_after_a_similarity(name):
+def test_distances_equal_scipy_before_and_after_a_similarity(name):
     scheme = get_scheme(name)
-    for seed, similarity in enumerate((_turned(0, 1, (0, 0)), _turned(40, 0.8, (20, -9)))):
+    for seed, similarity in enumerate((_similarity(0, 1, (0, 0)), _similarity(40, 0.8, (20, -9)))):
         landmarks = _face(scheme, seed)
         samples = sample_curves(
             landmarks, np.ones(scheme.num_landmarks), scheme.boundary_curves
@@ -49,7 +49,7 @@ def test_distances_equal_scipys_also_after_a_similarity(name):
         assert float(weight[0, 0]) == 1
 
 
-def test_an_anisotropic_map_moves_curves_by_little():
+def test_anisotropic_map_moves_curves_by_less_than_a_quarter_pixel():
     """The docstring's numbers, on rendered shapes: points that are moved against new curves."""
     from tfrecords_tools.synthetic import render_face
 
@@ -72,7 +72,7 @@ def test_an_anisotropic_map_moves_curves_by_little():
     assert np.mean(mean) < 0.03
 
 
-def test_the_map_is_a_gaussian_of_the_distance_cut_at_three_sigma():
+def test_map_is_a_gaussian_of_the_distance_truncated_at_three_sigma():
     samples = np.stack([np.full(500, 10.0), np.linspace(-5, 40, 500)], axis=-1)[None]
     maps, _ = boundary_map(samples, heatmap_size=32, sigma=1.5)
     assert maps.shape == (1, 32, 32, 1)
@@ -81,7 +81,7 @@ def test_the_map_is_a_gaussian_of_the_distance_cut_at_three_sigma():
     np.testing.assert_allclose(np.asarray(maps)[0, 7, :, 0], expected, atol=2e-3)
 
 
-def test_a_missing_landmark_takes_the_weight_away():
+def test_weight_is_zero_if_a_landmark_is_not_annotated():
     scheme = get_scheme("ibug_68")
     visibility = np.ones(68)
     visibility[30] = 0
@@ -93,7 +93,7 @@ def test_a_missing_landmark_takes_the_weight_away():
     assert np.isfinite(np.asarray(maps)).all()
 
 
-def test_repeated_landmarks_have_a_curve():
+def test_repeated_landmarks_give_finite_curves():
     landmarks = np.array([[1, 1], [1, 1], [5, 5], [5, 5.0], [9, 3]])
     samples = sample_curves(landmarks, np.ones(5), ((0, 1, 2, 3, 4), (0, 1)))
     assert np.isfinite(samples).all()
@@ -101,7 +101,7 @@ def test_repeated_landmarks_have_a_curve():
     np.testing.assert_array_equal(samples[100:], np.ones((100, 2)))
 
 
-def test_a_flip_needs_no_new_curves():
+def test_sampling_curves_commutes_with_the_flip():
     scheme = get_scheme("ibug_68")
     landmarks = _face(scheme, 3)
     flipped = (landmarks * [-1, 1] + [SIDE - 1, 0])[list(scheme.flip_permutation)]

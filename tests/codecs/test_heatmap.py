@@ -38,7 +38,7 @@ def test_round_trip_at_the_border(decoder, sigma):
     assert _round_trip(codec, along[..., ::-1]).max() <= BORDER_LIMIT[decoder]
 
 
-def test_the_image_of_a_drawn_dot_is_where_its_map_is():
+def test_decoded_position_equals_a_dot_drawn_in_the_input():
     """A blob in the input, averaged over blocks of 4 x 4, against what `decode` finds."""
     codec = HeatmapCodec(input_size=64, heatmap_size=16)
     rows, columns = np.mgrid[:64, :64]
@@ -52,7 +52,7 @@ def test_the_image_of_a_drawn_dot_is_where_its_map_is():
         np.testing.assert_allclose(codec.to_heatmap(np.array([x, y])), center, atol=0.02)
 
 
-def test_maps_equal_a_loop():
+def test_heatmaps_equal_the_formula():
     codec = HeatmapCodec(input_size=48, heatmap_size=12, sigma=1.3)
     landmarks = np.random.default_rng(0).uniform(-0.5, 47.5, (2, 5, 2))
     maps, _ = codec.encode(landmarks, np.ones((2, 5)))
@@ -64,7 +64,7 @@ def test_maps_equal_a_loop():
             np.testing.assert_allclose(np.asarray(maps)[b, ..., k], expected, atol=1e-6)
 
 
-def test_missing_and_outside_have_no_map_and_no_weight():
+def test_landmarks_not_annotated_or_outside_have_no_map_and_no_weight():
     codec = HeatmapCodec(input_size=32, heatmap_size=8)
     landmarks = np.array(
         [[[np.nan, np.nan], [10, 10], [-0.6, 3], [3, 31.6], [-0.5, 31.5], [0, 0]]], np.float32
@@ -76,7 +76,7 @@ def test_missing_and_outside_have_no_map_and_no_weight():
     np.testing.assert_array_equal(drawn, [False, True, False, False, True, False])
 
 
-def test_the_authors_patch_and_what_it_costs():
+def test_legacy_encoding_costs_1_6_px():
     codec = HeatmapCodec(input_size=256, heatmap_size=64, legacy=True, decoder="quarter")
     maps, _ = codec.encode(np.array([[[103.9, 52.0]]]), np.ones((1, 1)))
     patch = np.asarray(maps)[0, :, :, 0]
@@ -92,7 +92,7 @@ def test_the_authors_patch_and_what_it_costs():
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_odd_maps_give_finite_landmarks_inside(decoder):
+def test_arbitrary_maps_give_finite_landmarks(decoder):
     codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder)
     generator = np.random.default_rng(0)
     maps = np.stack(
@@ -112,13 +112,13 @@ def test_odd_maps_give_finite_landmarks_inside(decoder):
     assert (np.asarray(scores)[2] == 1).all()
 
 
-def test_an_integer_peak_is_found_exactly_by_all():
+def test_all_decoders_are_exact_at_pixel_centers():
     for decoder in DECODERS:
         codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder)
         assert _round_trip(codec, [[[5.0, 9.0]]]).max() < 1e-4
 
 
-def test_dark_stands_noise_inside_and_on_the_border():
+def test_dark_is_robust_to_noise_inside_and_on_the_border():
     generator = np.random.default_rng(0)
     codec = HeatmapCodec(input_size=128, heatmap_size=32, sigma=1.5)
     for low, high in ((4, 27), (-0.49, 0.4)):
@@ -135,7 +135,7 @@ def test_dark_stands_noise_inside_and_on_the_border():
 
 
 @pytest.mark.parametrize("at", [(0, 7), (0, 0), (15, 15), (3, 15)])
-def test_a_single_hot_pixel_is_where_it_is(at):
+def test_single_nonzero_pixel_is_decoded(at):
     maps = np.zeros((1, 16, 16, 1), np.float32)
     maps[0, at[1], at[0], 0] = 1
     for decoder in DECODERS:

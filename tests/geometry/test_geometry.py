@@ -18,13 +18,13 @@ points = st.lists(finite, min_size=4, max_size=4).map(lambda v: np.array(v).resh
 
 
 @given(matrices, points)
-def test_inverse_undoes(matrix, some):
+def test_inverse_maps_points_back(matrix, some):
     back = g.apply_affine(g.invert(matrix), g.apply_affine(matrix, some))
     np.testing.assert_allclose(back, some, atol=1e-6 * (1 + np.abs(matrix).max() ** 2))
 
 
 @given(matrices, matrices, points)
-def test_compose_maps_inner_first(outer, inner, some):
+def test_compose_applies_inner_first(outer, inner, some):
     np.testing.assert_allclose(
         g.apply_affine(g.compose(outer, inner), some),
         g.apply_affine(outer, g.apply_affine(inner, some)),
@@ -43,7 +43,7 @@ def test_numpy_and_keras_agree(matrix, some):
     )
 
 
-def test_whole_image_keeps_its_edges():
+def test_crop_matrix_of_the_whole_image_aligns_edges():
     matrix = g.crop_matrix(np.array([-0.5, -0.5, 99.5, 49.5]), (25, 50))
     np.testing.assert_allclose(matrix, [[0.5, 0, -0.25], [0, 0.5, -0.25]])
     corners = np.array([[-0.5, -0.5], [99.5, 49.5]])
@@ -56,7 +56,7 @@ def test_flip_is_an_involution_that_moves_the_first_pixel_to_the_last():
     np.testing.assert_array_equal(g.compose(flip, flip), [[1, 0, 0], [0, 1, 0]])
 
 
-def test_rotation_keeps_the_center_and_turns_clockwise_as_seen():
+def test_similarity_matrix_keeps_the_center_and_rotates_clockwise():
     center = np.array([5.0, 7.0])
     matrix = g.similarity_matrix(center, np.pi / 2, 2.0, np.zeros(2))
     np.testing.assert_allclose(g.apply_affine(matrix, center[None]), center[None])
@@ -87,7 +87,7 @@ def test_perturbed_boxes_stay_within_the_amount():
     assert 1.09 < ratio.max() <= 1.1
 
 
-def test_mean_shape_goes_back_into_its_box():
+def test_mean_shape_is_placed_back_in_its_box():
     shape = np.random.default_rng(0).uniform(0, 9, (1, 5, 2))
     box = np.array([[0.0, 0, 9, 12]])
     np.testing.assert_allclose(g.place_shape_in_boxes(g.mean_shape(shape, box), box), shape)
@@ -107,14 +107,14 @@ def _centroid(image):
 
 @pytest.mark.parametrize("side", [32, 64, 96, 200])
 @pytest.mark.parametrize("offset", [0.0, 0.3])
-def test_crop_keeps_a_dot_in_its_place_at_any_scale(side, offset):
+def test_crop_keeps_the_dot_position_at_any_scale(side, offset):
     image = _dot(240, 320, 150.25, 110.5, sigma=6)
     crop, matrix = crop_and_resize(image, np.array([70, 30, 230, 190.0]) + offset, (side, side))
     expected = g.apply_affine(matrix, np.array([[150.25, 110.5]]))[0]
     np.testing.assert_allclose(_centroid(crop), expected, atol=0.03)
 
 
-def test_crop_averages_what_it_shrinks():
+def test_crop_averages_when_shrinking():
     stripes = np.zeros((256, 256, 3), np.uint8)
     stripes[:, ::2] = 255
     crop, _ = crop_and_resize(stripes, np.array([-0.5, -0.5, 255.5, 255.5]), (64, 64))
@@ -122,7 +122,7 @@ def test_crop_averages_what_it_shrinks():
     assert abs(crop.mean() - 127.5) < 1
 
 
-def test_crop_is_black_outside():
+def test_crop_is_black_outside_the_image():
     crop, _ = crop_and_resize(
         np.full((8, 8, 3), 200, np.uint8), np.array([-8.5, -0.5, -0.5, 7.5]), (8, 8)
     )

@@ -9,7 +9,7 @@ from wing_tf.landmarks.head import AVERAGE_HEAD_MM
 IBUG_68 = get_scheme("ibug_68")
 
 
-def test_the_average_head_gives_back_its_angles():
+def test_pose_of_the_rotated_average_head():
     generator = np.random.default_rng(0)
     for _ in range(50):
         angles = generator.uniform([-88, -80, -170], [88, 80, 170])
@@ -20,8 +20,8 @@ def test_the_average_head_gives_back_its_angles():
         assert pose.score > 0.99
 
 
-def test_angles_of_rendered_faces_are_theirs():
-    """Faces of all kinds, mouths open, seen through a real camera."""
+def test_pose_of_rendered_faces():
+    """Varied faces with open mouths, projected by a perspective camera."""
     errors = []
     for number in range(40):
         face = render_face(5, number, size=32)
@@ -32,7 +32,7 @@ def test_angles_of_rendered_faces_are_theirs():
     assert np.all(np.mean(errors, axis=0) < [5, 6, 3])
 
 
-def test_the_signs_are_as_stated():
+def test_signs_of_yaw_pitch_and_roll():
     nose = AVERAGE_HEAD_MM[30]
     assert (rotation_matrix(30, 0, 0) @ nose)[0] > nose[0]  # yaw: to the right
     assert (rotation_matrix(0, 20, 0) @ nose)[1] < nose[1]  # pitch: up
@@ -44,14 +44,14 @@ def test_the_signs_are_as_stated():
 
 
 @pytest.mark.parametrize("name", ["ibug_51", "aflw_19", "celeba_5"])
-def test_other_mark_ups_have_places_on_the_head(name):
+def test_pose_from_other_schemes(name):
     mapping = find_scheme_map("ibug_68", name)
     seen = (AVERAGE_HEAD_MM @ rotation_matrix(25, -10, 15).T)[:, :2]
     pose = head_pose(mapping(seen[None])[0], mapping.target)
     np.testing.assert_allclose(pose.angles_deg, [25, -10, 15], atol=0.1)
 
 
-def test_what_is_no_face_has_no_pose_or_a_low_score():
+def test_landmarks_that_are_not_a_face_have_no_pose_or_a_low_score():
     assert head_pose(np.full((68, 2), 7.0), IBUG_68) is None
     assert head_pose(np.full((68, 2), np.nan), IBUG_68) is None
     assert head_pose(np.zeros((14, 2)), get_scheme("lsp_14")) is None
@@ -61,7 +61,7 @@ def test_what_is_no_face_has_no_pose_or_a_low_score():
     assert np.isfinite(head_pose(line, IBUG_68).angles_deg).all()
 
 
-def test_missing_landmarks_are_left_out():
+def test_pose_ignores_landmarks_that_are_nan():
     seen = AVERAGE_HEAD_MM[:, :2].copy()
     seen[[36, 48, 60]] = np.nan
     np.testing.assert_allclose(head_pose(seen, IBUG_68).angles_deg, 0, atol=0.01)

@@ -25,14 +25,14 @@ def _similarities(count, seed=0):
 
 
 @pytest.mark.parametrize("xp", [np, keras.ops])
-def test_a_similarity_is_recovered(xp):
+def test_fit_similarity_recovers_the_transform(xp):
     shapes, truth = _shapes(20).astype(np.float32), _similarities(20)
     target = apply_affine(truth, shapes).astype(np.float32)
     found = np.asarray(fit_similarity(shapes, target, xp=xp))
     np.testing.assert_allclose(apply_affine(found, shapes), target, atol=1e-3)
 
 
-def test_it_is_the_least_squares_solution():
+def test_fit_similarity_is_the_least_squares_solution():
     source, target = _shapes(2)
     best = fit_similarity(source, target)
     a, b = best[0, 0], best[1, 0]
@@ -47,7 +47,7 @@ def test_it_is_the_least_squares_solution():
             assert cost(*(np.array([a, b, *best[:, 2]]) + sign * step)) > least
 
 
-def test_points_of_no_weight_do_not_count():
+def test_points_of_zero_weight_are_ignored():
     source, target = _shapes(2)
     weights = np.ones(12)
     weights[[3, 7]] = 0
@@ -70,7 +70,7 @@ def test_degenerate_points_give_the_fallback(xp):
     np.testing.assert_allclose(aligned, np.tile(target, (len(points), 1, 1)), atol=1e-3)
 
 
-def test_similar_shapes_align_to_one():
+def test_procrustes_aligns_similar_shapes_exactly():
     shape = _shapes(1)
     moved = apply_affine(_similarities(30), np.tile(shape, (30, 1, 1)))
     mean, aligned = procrustes(moved)
@@ -79,30 +79,30 @@ def test_similar_shapes_align_to_one():
     np.testing.assert_allclose(mean.mean(axis=0), 0, atol=1e-12)
 
 
-def test_the_mean_stands_still_and_missing_points_are_left_out():
+def test_procrustes_converges_and_ignores_nan_landmarks():
     shapes = _shapes(1)[0] + 0.1 * _shapes(200, seed=1)
     mean, aligned = procrustes(shapes)
     np.testing.assert_allclose(aligned.mean(axis=0) / np.linalg.norm(aligned.mean(axis=0)),
                                mean / np.linalg.norm(mean), atol=1e-6)  # fmt: skip
-    holed = shapes.copy()
-    holed[np.random.default_rng(2).random((200, 12)) < 0.2] = np.nan
-    other, aligned = procrustes(holed)
-    assert np.array_equal(np.isnan(aligned), np.isnan(holed))
+    incomplete = shapes.copy()
+    incomplete[np.random.default_rng(2).random((200, 12)) < 0.2] = np.nan
+    other, aligned = procrustes(incomplete)
+    assert np.array_equal(np.isnan(aligned), np.isnan(incomplete))
     np.testing.assert_allclose(other, mean, atol=0.03)
-    holed[:, 4] = np.nan
+    incomplete[:, 4] = np.nan
     with pytest.raises(ValueError, match="not annotated in any face"):
-        procrustes(holed)
+        procrustes(incomplete)
     with pytest.raises(ValueError, match="coincide"):
         procrustes(np.ones((5, 12, 2)))
 
 
-def test_a_symmetric_mean():
+def test_procrustes_mean_is_symmetric_with_a_flip_permutation():
     permutation = [1, 0, 2, 4, 3]
     shapes = np.array([[-1, 0], [1, 0], [0.3, 1], [-1, 2], [1.2, 2]]) + 0.05 * _shapes(50, 5)
     mean, _ = procrustes(shapes, permutation)
     np.testing.assert_allclose(mean, mean[permutation] * [-1, 1], atol=1e-9)
 
 
-def test_shrink_ratio():
+def test_shrink_ratio_is_the_largest_without_loss_of_detail():
     assert [shrink_ratio(span, 64) for span in (57, 115, 116, 256, 461)] == [1, 1, 2, 4, 8]
     assert shrink_ratio(256, 64, image_side_px=258) == 2

@@ -1,4 +1,4 @@
-"""Tests of the schemes: golden indices, agreement of the parts, and the checks themselves."""
+"""Golden indices of the schemes, consistency of their fields, and the checks."""
 
 import copy
 import dataclasses
@@ -60,7 +60,7 @@ GOLDEN_CURVES_98 = [
 every_scheme = pytest.mark.parametrize("scheme", SCHEMES.values(), ids=list(SCHEMES))
 
 
-def test_registry_holds_the_documented_schemes_under_their_own_names():
+def test_registry_holds_the_documented_schemes():
     assert set(SCHEMES) == set(GOLDEN_FLIPS)
     assert {name: scheme.name for name, scheme in SCHEMES.items()} == {n: n for n in SCHEMES}
 
@@ -129,7 +129,7 @@ def test_pickle_and_deepcopy_round_trip(scheme):
 
 
 @every_scheme
-def test_is_immutable(scheme):
+def test_scheme_is_immutable(scheme):
     with pytest.raises(dataclasses.FrozenInstanceError):
         scheme.name = "other"
     for mapping in (scheme.regions, scheme.normalizers, scheme.subsets):
@@ -166,7 +166,7 @@ def test_normalizers_use_the_published_landmarks(name, normalizer, expected):
     assert SCHEMES[name].normalizers[normalizer] == expected
 
 
-def test_defaults_of_the_normalizers():
+def test_default_normalizers():
     assert {name: scheme.default_normalizer for name, scheme in SCHEMES.items()} == {
         "ibug_68": "inter_ocular",
         "wflw_98": "inter_ocular",
@@ -180,7 +180,7 @@ def test_defaults_of_the_normalizers():
     }
 
 
-def test_pupils_lie_in_their_own_eye():
+def test_pupils_are_in_the_region_of_their_eye():
     for name, left, right in [("wflw_98", 96, 97), ("cofw_29", 16, 17), ("lapa_106", 104, 105)]:
         assert left in SCHEMES[name].regions["left_eye"]
         assert right in SCHEMES[name].regions["right_eye"]
@@ -239,7 +239,7 @@ def toy(**changes):
     return LandmarkScheme(**{**values, **changes})
 
 
-def test_a_scheme_of_ones_own_needs_only_the_essentials():
+def test_optional_fields_have_defaults():
     scheme = toy(
         flip_permutation=np.array([1, 0, 2]), normalizers={}, default_normalizer="box",
         subsets={"eyes": [1, 0]}, lines=(),
@@ -251,7 +251,7 @@ def test_a_scheme_of_ones_own_needs_only_the_essentials():
     assert repr(scheme) == "LandmarkScheme(name='toy_3', num_landmarks=3)"
 
 
-def test_later_changes_of_the_arguments_do_not_reach_the_scheme():
+def test_scheme_copies_its_arguments():
     regions = {"left_eye": [0], "right_eye": [1], "nose": [2]}
     scheme = toy(regions=regions)
     regions["left_eye"].append(2)
@@ -303,12 +303,12 @@ EYES = {"left_eye": (0,), "right_eye": (1,)}
         ({"lines": ((0, 2),)}, r"`lines` must be mirrored .* none \[1, 2\]"),
     ],
 )  # fmt: skip
-def test_a_broken_scheme_is_refused(changes, message):
+def test_contradictory_fields_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         toy(**changes)
 
 
-def test_a_normalizer_that_is_not_between_mirrored_parts_may_be_one_diagonal():
+def test_normalizer_without_inter_prefix_need_not_be_mirrored():
     assert toy(normalizers={"depth": ((0,), (2,))}, default_normalizer="depth").normalizers
 
 
@@ -334,7 +334,7 @@ def test_get_scheme_lists_the_known_names():
         get_scheme(68)
 
 
-def test_importing_landmarks_needs_no_heavy_library():
+def test_importing_landmarks_does_not_import_tensorflow_or_opencv():
     code = (
         "import sys, wing_tf.landmarks; "
         "print(sorted({'tensorflow', 'keras', 'cv2', 'jax', 'torch'} & set(sys.modules)))"

@@ -16,7 +16,7 @@ def _dot(x, y, side=208, sigma=5.0):
 
 @pytest.mark.parametrize("size", [96, 64, 24])  # sampled as it is, halved, quartered
 @pytest.mark.parametrize("span", [143.0, 146.7])
-def test_center_crop_places_the_dot(size, span):
+def test_resized_center_crop_keeps_the_dot_position(size, span):
     image = _dot(95.3, 120.8)
     crop = ResizedCenterCrop(span, size)(image)
     box = crop_square(np.array([-0.5, -0.5, 207.5, 207.5]), span / 208)
@@ -24,7 +24,7 @@ def test_center_crop_places_the_dot(size, span):
     np.testing.assert_allclose(centroids(crop), expected, atol=0.05)
 
 
-def test_center_crop_is_the_warp():
+def test_resized_center_crop_equals_the_warp():
     image = np.random.default_rng(0).uniform(0, 255, (2, 40, 40, 3)).astype(np.float32)
     matrix = crop_matrix(np.array([4.2, 4.2, 34.8, 34.8]), (30, 30))
     expected = warp_affine(image, np.tile(invert(matrix)[None], (2, 1, 1)), (30, 30))
@@ -33,9 +33,9 @@ def test_center_crop_is_the_warp():
         ResizedCenterCrop(41, 30)(image)
 
 
-def test_crop_by_map_is_exact_and_differentiable():
+def test_affine_crop_is_exact_and_differentiable():
     turn = similarity_matrix(np.array([[104.0, 104.0]]), np.array([0.4]), np.array([0.7]),
-                          np.array([[-35.0, -42.0]])).astype(np.float32)  # fmt: skip
+                             np.array([[-35.0, -42.0]])).astype(np.float32)  # fmt: skip
     image = tf.constant(_dot(95.3, 120.8))
     layer = AffineCrop(128)
     with tf.GradientTape() as tape:
@@ -50,16 +50,16 @@ def test_crop_by_map_is_exact_and_differentiable():
     assert np.count_nonzero(gradient) < 300
 
 
-def test_map_points_back():
+def test_inverse_affine_maps_points_back():
     points = np.random.default_rng(0).uniform(0, 100, (3, 5, 2)).astype(np.float32)
     matrix = similarity_matrix(np.zeros((3, 2)), np.array([0.1, 2.0, -1.0]),
                                np.array([2.0, 0.5, 1.0]),
-                            np.full((3, 2), 7.0)).astype(np.float32)  # fmt: skip
+                               np.full((3, 2), 7.0)).astype(np.float32)  # fmt: skip
     there = apply_affine(matrix, points)
     np.testing.assert_allclose(InverseAffine()(there, matrix), points, atol=1e-3)
 
 
-def test_align_has_finite_gradients_for_any_landmarks():
+def test_align_to_shape_has_finite_gradients_for_any_landmarks():
     reference = np.random.default_rng(0).uniform(20, 100, (5, 2))
     layer = AlignToShape(reference, np.array([[0.5, 0, 1], [0, 0.5, 1]]))
     landmarks = np.stack([reference * 2, np.full((5, 2), 9.0), np.full((5, 2), np.nan)])
@@ -79,6 +79,6 @@ def test_align_has_finite_gradients_for_any_landmarks():
     [ResizedCenterCrop(20, 10), AffineCrop(8), InverseAffine(),
      AlignToShape(np.ones((5, 2)), np.eye(2, 3))],
 )  # fmt: skip
-def test_layers_survive_their_config(layer):
+def test_layers_are_rebuilt_from_their_config(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config()

@@ -1,10 +1,11 @@
+import keras
 import numpy as np
 import pytest
 
 from wing_tf.layers import CoordinateChannels
 
 
-def test_x_y_and_radius():
+def test_appends_x_y_and_radius():
     maps = np.random.default_rng(0).normal(size=(2, 3, 5, 4)).astype(np.float32)
     out = np.asarray(CoordinateChannels()(maps))
     assert out.shape == (2, 3, 5, 7)
@@ -15,7 +16,7 @@ def test_x_y_and_radius():
     assert out[0, 1, 2, 6] == 0
 
 
-def test_coordinates_on_the_boundary_only():
+def test_boundary_channels_are_zero_off_the_boundary():
     maps, boundary = np.zeros((1, 2, 3, 1)), np.zeros((1, 2, 3, 1))
     boundary[0, 0, 0], boundary[0, 1, 2], boundary[0, 0, 2] = 0.05, 0.9, 0.049
     out = np.asarray(CoordinateChannels()(maps, boundary))
@@ -26,9 +27,7 @@ def test_coordinates_on_the_boundary_only():
 
 
 @pytest.mark.parametrize("with_boundary", [False, True])
-def test_shapes_are_known_before_there_is_a_image(with_boundary):
-    import keras
-
+def test_output_shape_of_symbolic_inputs(with_boundary):
     maps = keras.Input((8, 8, 6))
     inputs = [maps, keras.Input((8, 8, 1))] if with_boundary else [maps]
     assert CoordinateChannels()(*inputs).shape == (None, 8, 8, 11 if with_boundary else 9)

@@ -33,7 +33,7 @@ def _maps(values):
 @pytest.mark.parametrize("loss", [UCE, BICE])
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("spread", [0.1, 3.0, 40.0, 500.0])
-def test_against_the_formula(loss, activation, spread):
+def test_values_equal_the_formula_in_float64(loss, activation, spread):
     """Large spreads: P is 1 within float32, and 1 - P is what the loss is made of."""
     generator = np.random.default_rng(0)
     for _ in range(5):
@@ -68,7 +68,7 @@ def test_finite_for_any_logits(loss, activation, size):
         assert np.all(np.isfinite(gradient))
 
 
-def test_gradient_of_uce_is_known():
+def test_gradient_of_uce_equals_the_closed_form():
     """dUCE / dz = P sum Q - Q."""
     q = np.random.default_rng(0).uniform(0, 1, (1, 4, 4, 1))
     z = tf.Variable(np.random.default_rng(1).normal(0, 2, q.shape), dtype=tf.float32)
@@ -79,7 +79,7 @@ def test_gradient_of_uce_is_known():
 
 
 @pytest.mark.parametrize("loss", [UCE, BICE])
-def test_gradients_of_confident_maps(loss):
+def test_gradients_of_saturated_maps(loss):
     """Against differences of the float64 formula, where P of the peak is 1 - 1e-7 and nearer."""
     q = np.array([1.0, 0.6, 0.1, 0.0])
     for z in ([17.0, 0.0, -1.0, 0.5], [60.0, 1.0, 0.0, 2.0], [3.0, 3.0, 0.0, 0.0]):
@@ -96,7 +96,7 @@ def test_gradients_of_confident_maps(loss):
 
 
 @pytest.mark.parametrize("q", [(0.9, 0.3), (0.2, 0.1), (1.0, 0.9), (0.7, 0.3)])
-def test_toy_minimizers_by_optimization(q):
+def test_optimization_finds_the_minimizers_of_two_pixels(q):
     """Equations 10 and 13, and the margins of 11 and 14."""
     expected = {UCE: q[0] / sum(q), BICE: (1 + q[0] - q[1]) / 2}
     for loss, minimum in expected.items():
@@ -110,7 +110,7 @@ def test_toy_minimizers_by_optimization(q):
         assert p[0] == pytest.approx(minimum, abs=1e-4)
 
 
-def test_half_precision_weights_and_a_map_round_it():
+def test_half_precision_logits_and_sample_weights():
     target = np.random.default_rng(0).uniform(0, 1, (3, 4, 5, 2)).astype(np.float32)
     z = np.random.default_rng(1).normal(0, 5, target.shape).astype(np.float16)
     weights = np.array([[1, 0], [0, 0], [1, 1]], np.float32)
@@ -120,7 +120,7 @@ def test_half_precision_weights_and_a_map_round_it():
         assert float(loss(target, z, sample_weight=weights)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_losses_are_rebuilt_and_refuse():
+def test_losses_are_rebuilt_from_config_and_refuse_bad_arguments():
     for loss in (
         UCE(activation="sigmoid"),
         BICE(activation="sigmoid"),
@@ -140,7 +140,7 @@ def test_losses_are_rebuilt_and_refuse():
         SubpixelResidualLoss()(np.zeros((1, 2, 2)), np.zeros((1, 4)))
 
 
-def test_hinged_residuals():
+def test_subpixel_residual_loss_values_and_slopes():
     """Values by hand: t - p, then what |p| exceeds theta by; and the slope of each."""
     truth = tf.constant([[[0.25, -0.25], [3.0, 0.0]]])
     predicted = tf.Variable([[[0.25, -0.375], [2.0, -1.0]]])

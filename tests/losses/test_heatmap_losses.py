@@ -107,7 +107,7 @@ def test_half_precision_is_computed_in_float32():
     assert not np.asarray(tape.gradient(values, half)).any()  # NaN is
 
 
-def test_the_map_covers_a_landmark_and_its_neighbors():
+def test_loss_weight_map_covers_a_landmark_and_its_neighbors():
     y = np.zeros((1, 7, 7, 2), np.float32)
     y[0, 0, 3, 0], y[0, 3, 3, 1], y[0, 3, 4, 1] = 1.0, 0.2, 0.19
     weights = np.asarray(loss_weight_map(y, weight=10, threshold=0.2))
@@ -118,7 +118,7 @@ def test_the_map_covers_a_landmark_and_its_neighbors():
     np.testing.assert_allclose(np.asarray(loss_weight_map(y, mask_type="heatmap")), 10 * y + 1)
 
 
-def test_one_value_per_landmark_and_weights_leave_landmarks_out():
+def test_sample_weights_exclude_landmarks():
     generator = np.random.default_rng(0)
     y, p = generator.uniform(0, 1, (2, 2, 5, 4, 3)).astype(np.float32)
     loss = WeightedLossMap(AdaptiveWingLoss())
@@ -130,7 +130,7 @@ def test_one_value_per_landmark_and_weights_leave_landmarks_out():
     np.testing.assert_allclose(values, pixels.mean(axis=(1, 2)), rtol=1e-5)
 
 
-def test_losses_survive_saving():
+def test_weighted_loss_map_is_rebuilt_from_its_config():
     loss = WeightedLossMap(AdaptiveWingLoss(omega=10, theta=0.4), weight=3, mask_type="heatmap")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     y, p = np.random.default_rng(0).uniform(0, 1, (2, 2, 5, 4, 3)).astype(np.float32)

@@ -33,13 +33,13 @@ def test_wing_golden(key, sign):
     np.testing.assert_allclose(_per_landmark(loss, sign * np.array(ERRORS)), GOLDEN[key], rtol=2e-6)
 
 
-def test_others_golden():
+def test_l2_l1_and_smooth_l1_golden():
     np.testing.assert_allclose(_per_landmark(HalfSquaredError(), [0.5, -3]), [0.125, 4.5])
     np.testing.assert_allclose(_per_landmark(AbsoluteError(), [0.5, -3]), [0.5, 3])
     np.testing.assert_allclose(_per_landmark(SmoothL1Error(), [0.5, -3]), [0.125, 2.5])
 
 
-def test_wing_is_continuous_at_the_knee_and_its_slopes_are_right_on_both_sides():
+def test_wing_is_continuous_with_correct_slopes_at_the_knee():
     loss = WingLoss(width=10, curvature=2)
     x = tf.constant([[[9.999, 0.0], [10.001, 0.0]]])
     with tf.GradientTape() as tape:
@@ -96,7 +96,7 @@ def test_half_precision_is_computed_in_float32(name):
 
 
 @pytest.mark.parametrize("name", COORDINATE_LOSSES)
-def test_shapes_weights_and_config(name):
+def test_values_per_landmark_sample_weights_and_config(name):
     loss = COORDINATE_LOSSES[name](reduction="none")
     generator = np.random.default_rng(0)
     true, predicted = generator.normal(size=(2, 4, 5, 2)).astype(np.float32)
@@ -112,7 +112,7 @@ def test_shapes_weights_and_config(name):
 
 
 @pytest.mark.parametrize("name", COORDINATE_LOSSES)
-def test_shapes_that_would_broadcast_are_refused(name):
+def test_different_shapes_are_refused(name):
     with pytest.raises(ValueError, match="must have one shape"):
         COORDINATE_LOSSES[name]().call(
             np.zeros((4, 5, 2), np.float32), np.zeros((4, 1, 2), np.float32)
@@ -129,6 +129,6 @@ def test_wing_refuses_bad_parameters(bad):
         WingLoss(**bad)
 
 
-def test_docstring_example():
+def test_wing_docstring_example():
     value = WingLoss(width=10, curvature=2)([[[0.0, 0.0]]], [[[1.0, 15.0]]])
     assert round(float(value), 4) == 13.4861

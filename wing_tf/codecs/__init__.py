@@ -1,4 +1,4 @@
-"""Landmarks and what a network emits for them: encoding and decoding in one place."""
+"""Encoding of landmarks as heatmaps and boundary maps, and decoding."""
 
 from wing_tf.codecs.boundary import boundary_map, sample_curves
 from wing_tf.codecs.heatmap import DECODERS, HeatmapCodec

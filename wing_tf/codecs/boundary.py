@@ -1,11 +1,13 @@
-"""The boundary channel: one map of the curves that run through a face's landmarks."""
+"""Boundary maps: heatmaps of the curves through a face's landmarks."""
 
 import numpy as np
 from keras import ops
 
-Curves = tuple[tuple[int, ...], ...]
+from wing_tf.landmarks.scheme import Indices
 
-SAMPLES_PER_CURVE = 100  # the paper's code
+Curves = tuple[Indices, ...]
+
+SAMPLES_PER_CURVE = 100  # As in the code of the paper.
 
 _FAR_AWAY = 1e6
 
@@ -17,36 +19,39 @@ def sample_curves(
     *,
     num_samples: int = SAMPLES_PER_CURVE,
 ) -> np.ndarray:
-    """Draws a spline through the landmarks of each curve and returns points on it.
+    """Returns points on splines through the landmarks of each boundary curve.
 
-    Interpolating B-splines of degree min(4, n) - 1 over the chord length, n different points; SciPy
-    computes them, once a face on the host. A similarity may be applied to the points instead of the
-    landmarks, with the same result. An anisotropic map moves the curve between landmarks: on a
-    map of 64 px, faces of 300-W and a box jitter of 5 %, by .006 px in the mean, and by .04 where
-    a usual face is worst (.16 where the worst of 80 is).
+    The curves are interpolating B-splines of degree min(4, n) - 1 over the chord length of n
+    distinct points. SciPy computes them once per face on the host. Sampling commutes with
+    similarity transforms, so they may be applied to the samples instead of the landmarks. An
+    anisotropic map moves the curves between the landmarks: on a 64 px map of 300-W faces, a box
+    jitter of 5 % moves them by .006 px on average and by .04 px at the worst point of a typical
+    face (.16 px at the worst of 80 faces).
 
     Args:
-        landmarks_px: [K, 2], in any pixels.
-        visibility: [K], 0 where a landmark is missing.
-        curves: of a `LandmarkScheme`.
-        num_samples: points per curve, evenly spread over the spline's parameter.
+        landmarks_px: Landmarks [K, 2] in pixels of any frame.
+        visibility: Visibility [K], 0 where a landmark is not annotated.
+        curves: Boundary curves of a `LandmarkScheme`.
+        num_samples: Samples per curve, evenly spaced in the parameter of the spline. Defaults to
+            100.
 
     Returns:
-        float32 [curves * num_samples, 2]; NaN for a curve that a landmark is missing of.
+        Samples, float32 [len(curves) * num_samples, 2]; NaN for a curve with a landmark that is not
+        annotated.
     """
     landmarks = np.asarray(landmarks_px, np.float64)
-    present = (np.asarray(visibility) > 0) & np.isfinite(landmarks).all(axis=-1)
+    annotated = (np.asarray(visibility) > 0) & np.isfinite(landmarks).all(axis=-1)
     samples = np.full((len(curves), num_samples, 2), np.nan, np.float32)
     for i, curve in enumerate(curves):
-        if present[list(curve)].all():
+        if annotated[list(curve)].all():
             samples[i] = _spline(landmarks[list(curve)], num_samples)
     return samples.reshape(-1, 2)
 
 
 def _spline(points: np.ndarray, num_samples: int) -> np.ndarray:
-    from scipy.interpolate import splev, splprep  # networks need none of it
+    from scipy.interpolate import splev, splprep  # Not needed for inference.
 
-    # A point that is repeated has no chord: SciPy would fail.
+    # SciPy fails for repeated points, which have no chord length.
     moved = np.r_[True, (np.diff(points, axis=0) != 0).any(axis=1)]
     points = points[moved]
     if len(points) == 1:
@@ -56,21 +61,20 @@ def _spline(points: np.ndarray, num_samples: int) -> np.ndarray:
 
 
 def boundary_map(samples_heatmap_px, *, heatmap_size: int, sigma: float = 1.0):
-    """Draws the boundary maps of a batch: a Gaussian of the distance to the nearest point.
+    """Returns boundary maps of a batch: a Gaussian of the distance to the nearest curve sample.
 
-    Batched tensor operations; 0 from a distance of 3 sigma on, as in the paper's code, where each
-    curve has a distance transform and the highest value counts, which is the same. Distances here
-    are to the samples, up to 1.4 px apart on the longest curves of a map of 64 px (the outline);
-    there they are between pixels.
+    The map is 0 beyond a distance of 3 sigma. The code of the paper takes the maximum over the
+    distance transforms of the curves, which is the same, except that its distances are between
+    pixels. Samples are up to 1.4 px apart on the longest curve (the outline) of a 64 px map.
 
     Args:
-        samples_heatmap_px: [B, S, 2], as from `sample_curves`, in heatmap pixels.
-        heatmap_size: the map's side in pixels.
-        sigma: of the Gaussian, in heatmap pixels.
+        samples_heatmap_px: Samples [B, S, 2] of `sample_curves` in heatmap pixels.
+        heatmap_size: Side of the map in pixels.
+        sigma: Standard deviation of the Gaussian in heatmap pixels. Defaults to 1.
 
     Returns:
-        Maps float32 [B, h, w, 1] in 0..1, and weights float32 [B, 1]: 0 where a curve is missing,
-        since a map without it would be false.
+        Maps, float32 [B, h, w, 1] from 0 to 1, and weights, float32 [B, 1], which are 0 if a curve
+        has a landmark that is not annotated, because the map would lack that curve.
 
     Reference:
         Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, section 5; Wu et al., Look at Boundary,
@@ -85,10 +89,11 @@ def boundary_map(samples_heatmap_px, *, heatmap_size: int, sigma: float = 1.0):
 def squared_distances(samples_heatmap_px, heatmap_size: int):
     """Returns squared distances [B, h, w] of pixels to the nearest sample, and weights [B, 1].
 
-    Some samples at a time: all at once would be hundreds of megabytes without a compiler.
+    Samples are processed in chunks, because all at once would take hundreds of megabytes if the
+    code is not compiled.
     """
     samples = ops.cast(samples_heatmap_px, "float32")
-    known = ops.all(samples == samples, axis=-1)  # not NaN
+    known = ops.all(samples == samples, axis=-1)  # False for NaN.
     samples = ops.where(known[..., None], samples, _FAR_AWAY)
     pixels = ops.arange(heatmap_size, dtype="float32")
     squared = ops.square(samples[..., None] - pixels)  # [B, S, 2, side]

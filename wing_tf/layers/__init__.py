@@ -1,4 +1,4 @@
-"""Layers and tensor functions that Keras lacks."""
+"""Layers and batched image operations that Keras does not have."""
 
 from wing_tf.layers.align import AffineCrop, AlignToShape, InverseAffine, ResizedCenterCrop
 from wing_tf.layers.blur import gaussian_blur

@@ -1,27 +1,31 @@
-"""Gaussian blur with a sigma per image."""
+"""Gaussian blur with one sigma per image."""
 
 from keras import ops
 
 
 def gaussian_blur(images, sigma_px, *, radius: int = 3):
-    """Blurs each image of a batch by its own Gaussian; sigma 0 leaves it as it is.
+    """Blurs each image of a batch with its own Gaussian kernel.
 
-    ``keras.ops.image.gaussian_blur`` has one sigma for all and darkens the border (zeros beyond
-    it); this one mirrors the image at its border, without repeating the edge pixel.
+    Unlike `keras.ops.image.gaussian_blur`, which has one sigma for the whole batch and pads with
+    zeros, this function pads by reflection, so the border is not darkened.
 
     Args:
-        images: float [B, H, W, C].
-        sigma_px: float [B], at least 0.
-        radius: the kernel reaches this many pixels; 3 sigma cuts off .3 % of its weight.
+        images: Images, uint8 or float [B, H, W, C].
+        sigma_px: Standard deviations [B] in pixels. Sigma 0 does not change the image.
+        radius: Radius of the kernel in pixels. A radius of 3 sigma truncates .3 % of its weight.
+            Defaults to 3.
 
     Returns:
-        float32 [B, H, W, C].
+        Blurred images, float32 [B, H, W, C].
+
+    Raises:
+        ValueError: If the radius is not less than the sides of the images.
     """
     images = ops.cast(images, "float32")
     height, width = images.shape[1:3]
     if min(height, width) <= radius:
         raise ValueError(
-            f"`radius` must be below the images' sides. Received: radius={radius} for "
+            f"`radius` must be below the images' sides. Received: radius={radius} for images of "
             f"{height} x {width}."
         )
     offsets = ops.arange(-radius, radius + 1, dtype="float32")
@@ -30,7 +34,7 @@ def gaussian_blur(images, sigma_px, *, radius: int = 3):
     kernel = kernel / ops.sum(kernel, axis=1, keepdims=True)
 
     padded = ops.pad(images, ((0, 0), (radius, radius), (0, 0), (0, 0)), mode="reflect")
-    taps = range(2 * radius + 1)
-    images = sum(padded[:, i : i + height] * kernel[:, i, None, None, None] for i in taps)
+    offset_range = range(2 * radius + 1)
+    images = sum(padded[:, i : i + height] * kernel[:, i, None, None, None] for i in offset_range)
     padded = ops.pad(images, ((0, 0), (0, 0), (radius, radius), (0, 0)), mode="reflect")
-    return sum(padded[:, :, i : i + width] * kernel[:, i, None, None, None] for i in taps)
+    return sum(padded[:, :, i : i + width] * kernel[:, i, None, None, None] for i in offset_range)

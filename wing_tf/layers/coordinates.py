@@ -1,4 +1,4 @@
-"""CoordConv: channels that tell a convolution where it is."""
+"""Coordinate channels of CoordConv."""
 
 import keras
 import numpy as np
@@ -7,25 +7,25 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="wing_tf")
 class CoordinateChannels(keras.layers.Layer):
-    """Appends x, y and the radius to maps, and maybe x and y on the boundary only.
+    """Appends channels of the x and y coordinates and the radius to feature maps.
 
-    x and y run from -1 at the center of the first pixel to 1 at the last one's; the radius is
-    sqrt(x^2 + y^2) over its largest value, so that it is 1 in the corners. A convolution after this
-    layer is a CoordConv.
+    A convolution after this layer is a CoordConv. x and y range from -1 at the center of the first
+    pixel to 1 at the center of the last one. The radius is sqrt(x^2 + y^2) divided by its maximum,
+    so that it is 1 in the corners.
 
-    Given a boundary map too, two more channels are x and y where the map is at least ``threshold``
-    and 0 elsewhere. No gradient runs through that choice.
+    With a boundary map, two more channels hold x and y where the boundary map is at least
+    ``threshold``, and 0 elsewhere. The threshold has no gradient.
 
     Args:
-        threshold: of the boundary map.
-        **kwargs: of ``keras.layers.Layer``.
+        threshold: Threshold of the boundary map. Defaults to .05.
+        **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
-        maps: [B, h, w, C].
-        boundary: [B, h, w, 1], or None.
+        maps: Feature maps [B, h, w, C].
+        boundary: Boundary map [B, h, w, 1], or None. Defaults to None.
 
     Returns:
-        [B, h, w, C + 3], or C + 5 with a boundary.
+        Feature maps [B, h, w, C + 3], or [B, h, w, C + 5] with a boundary map.
 
     Reference:
         Liu et al., An Intriguing Failing of Convolutional Neural Networks and the CoordConv
@@ -37,11 +37,11 @@ class CoordinateChannels(keras.layers.Layer):
         self.threshold = threshold
 
     def call(self, maps, boundary=None):
-        """Appends the channels."""
+        """Returns the feature maps with the coordinate channels."""
         coordinates = ops.convert_to_tensor(_coordinates(*maps.shape[1:3]), dtype=maps.dtype)
-        # Zeros [B, 1, 1, 1] spread the constant over a batch whose size is not known.
-        nothing = ops.zeros_like(maps[:, :1, :1, :1])
-        channels = [maps, nothing + coordinates[None]]
+        # Zeros [B, 1, 1, 1] broadcast the constant to a batch of unknown size.
+        zeros = ops.zeros_like(maps[:, :1, :1, :1])
+        channels = [maps, zeros + coordinates[None]]
         if boundary is not None:
             on_boundary = ops.cast(boundary >= self.threshold, maps.dtype)
             channels.append(on_boundary * coordinates[None, :, :, :2])
@@ -52,7 +52,7 @@ class CoordinateChannels(keras.layers.Layer):
         return (*maps_shape[:-1], maps_shape[-1] + (3 if boundary_shape is None else 5))
 
     def get_config(self):
-        """Returns what the constructor takes."""
+        """Returns the constructor's arguments."""
         return super().get_config() | {"threshold": self.threshold}
 
 

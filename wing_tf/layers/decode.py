@@ -1,34 +1,35 @@
-"""Heatmaps to landmarks, inside a graph."""
+"""Heatmap decoding as a layer."""
 
 import keras
 
 from wing_tf.codecs import HeatmapCodec
+from wing_tf.layers.align import Float32Layer
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
-class DecodeHeatmaps(keras.layers.Layer):
-    """Finds the landmarks in heatmaps, as `wing_tf.codecs.HeatmapCodec.decode`.
+class DecodeHeatmaps(Float32Layer):
+    """Decodes heatmaps to landmarks with `wing_tf.codecs.HeatmapCodec.decode`.
 
     Args:
-        num_landmarks: K; maps beyond it (the boundary) are left alone.
-        codec: arguments of a `HeatmapCodec`.
-        **kwargs: of ``keras.layers.Layer``; computes in float32 whatever the policy.
+        num_landmarks: Number of landmarks K. Further maps (the boundary map) are ignored.
+        codec: Arguments of a `HeatmapCodec`.
+        **kwargs: Arguments of `keras.layers.Layer`. `dtype` defaults to float32.
 
     Call arguments:
-        maps: [B, h, w, K or more].
-        residuals: [B, K, 2], heatmap pixels, or None.
+        maps: Heatmaps [B, h, w, K or more], as emitted by the network.
+        residuals: Subpixel residuals [B, K, 2] in heatmap pixels, or None. Defaults to None.
 
     Returns:
         Landmarks [B, K, 2] in input pixels and scores [B, K].
     """
 
     def __init__(self, num_landmarks: int, codec: dict, **kwargs):
-        super().__init__(**{"dtype": "float32"} | kwargs)
+        super().__init__(**kwargs)
         self.num_landmarks = num_landmarks
         self.codec = HeatmapCodec(**codec)
 
     def call(self, maps, residuals=None):
-        """Decodes."""
+        """Returns the landmarks and the scores."""
         return self.codec.decode(maps[..., : self.num_landmarks], residuals)
 
     def compute_output_shape(self, maps_shape, residuals_shape=None):
@@ -38,6 +39,6 @@ class DecodeHeatmaps(keras.layers.Layer):
         return (*shape, 2), shape
 
     def get_config(self):
-        """Returns what the constructor takes."""
+        """Returns the constructor's arguments."""
         own = {"num_landmarks": self.num_landmarks, "codec": self.codec.get_config()}
         return super().get_config() | own

@@ -1,6 +1,7 @@
-"""Losses for landmark localization, as `keras.losses.Loss` classes on any Keras backend."""
+"""Losses for landmark localization, for any Keras backend."""
 
 from wing_tf.losses.adaptive_wing import AdaptiveWingLoss, adaptive_wing_loss
+from wing_tf.losses.base import LandmarkLoss
 from wing_tf.losses.coordinate import (
     AbsoluteError,
     HalfSquaredError,
@@ -11,7 +12,7 @@ from wing_tf.losses.cross_entropy import (
     BilateralInhibitionCrossEntropy,
     UnilateralCrossEntropy,
 )
-from wing_tf.losses.heatmap import HeatmapSquaredError
+from wing_tf.losses.heatmap import HeatmapLoss, HeatmapSquaredError
 from wing_tf.losses.residual import SubpixelResidualLoss
 from wing_tf.losses.weighted_map import WeightedLossMap, loss_weight_map
 from wing_tf.losses.wing import WingLoss, wing_loss
@@ -23,7 +24,7 @@ COORDINATE_LOSSES = {
     "wing": WingLoss,
 }
 
-# Of logits: the network's maps are not yet probabilities.
+# Losses of logits: the network's maps are not probabilities.
 CROSS_ENTROPY_LOSSES = {"uce": UnilateralCrossEntropy, "bice": BilateralInhibitionCrossEntropy}
 HEATMAP_LOSSES = {
     "heatmap_mse": HeatmapSquaredError,
@@ -39,7 +40,9 @@ __all__ = [
     "AdaptiveWingLoss",
     "BilateralInhibitionCrossEntropy",
     "HalfSquaredError",
+    "HeatmapLoss",
     "HeatmapSquaredError",
+    "LandmarkLoss",
     "SmoothL1Error",
     "SubpixelResidualLoss",
     "UnilateralCrossEntropy",

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from wing_tf.losses.coordinate import check_shapes
+from wing_tf.losses.base import check_positive, to_float32
 from wing_tf.losses.heatmap import HeatmapLoss
 
 # An error of 0 has no logarithm; the slope at this one is 1e-3 of that at .5 where y = 1.
@@ -21,21 +21,18 @@ def adaptive_wing_loss(
     epsilon: float = 1.0,
     theta: float = 0.5,
 ):
-    """Returns Adaptive Wing loss of each pixel, in the inputs' shape, in float32.
-
-    See `AdaptiveWingLoss` for the formula.
+    """Returns the Adaptive Wing loss of each pixel in float32; see `AdaptiveWingLoss`.
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: If the shapes differ.
     """
-    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-    check_shapes(y_true, y_pred, "that of the pixels")
-    y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
-    # Targets are constants: no gradient runs into the exponent.
+    y_true, y_pred = to_float32(y_true, y_pred, "that of the pixels")
+    # Targets are constants: the exponent has no gradient.
     exponent = alpha - ops.clip(ops.stop_gradient(y_true), 0.0, 1.0)
     error = ops.abs(y_pred - y_true)
-    # Each branch sees only the errors that it is chosen for: an error of 1e30 would overflow in
-    # the power, and its gradient be 0 times infinity. Powers by exp and log: vectorised on CPUs.
+    # The power is computed for errors up to theta only: it would overflow for an error of 1e30, and
+    # the gradient of the branch that is not selected would be 0 times infinity. The power is
+    # written as exp and log, which are vectorized on CPUs.
     near_error = ops.clip(error, _TINY, theta) / epsilon
     near = omega * ops.log1p(ops.exp(exponent * ops.log(near_error)))
     knee = ops.exp(exponent * math.log(theta / epsilon))  # (theta / epsilon)^k
@@ -46,7 +43,7 @@ def adaptive_wing_loss(
 
 @keras.saving.register_keras_serializable(package="wing_tf")
 class AdaptiveWingLoss(HeatmapLoss):
-    """Wing loss for heatmaps: sharp where the target is 1, as mild as the squared error where 0.
+    """Adaptive Wing loss of heatmaps: Wing loss on landmarks, squared error on the background.
 
     With d = |y - p| the error of one pixel and k = alpha - y,
 
@@ -54,24 +51,26 @@ class AdaptiveWingLoss(HeatmapLoss):
         A = omega k (theta / epsilon)^(k - 1) / (epsilon (1 + (theta / epsilon)^k)),
         C = theta A - omega ln(1 + (theta / epsilon)^k).
 
-    Near a landmark (y = 1, k = 1.1) small errors count as in Wing loss; on the background (k = 2.1)
-    they count as in the squared error, so that thousands of pixels don't drown the few that matter.
+    Near a landmark (y = 1, k = 1.1) small errors are amplified as in Wing loss. On the background
+    (y = 0, k = 2.1) they count as little as in the squared error, so that thousands of background
+    pixels don't dominate the few pixels that locate the landmark.
 
     Args:
-        alpha: a little more than 2, so that the loss is smooth at d = 0 for every y in [0, 1].
-        omega: the loss's scale.
-        epsilon: its curvature, in units of the heatmap.
-        theta: where the straight line begins, in units of the heatmap.
-        reduction: as in every Keras loss. Avoid "mean_with_sample_weight" on several replicas.
-        name: the loss's name.
-        dtype: what targets and predictions are cast to before the loss is computed.
+        alpha: Slightly more than 2, so that the loss is smooth at d = 0 for all y in [0, 1].
+            Defaults to 2.1.
+        omega: Scale of the loss. Defaults to 14.
+        epsilon: Curvature, in units of the heatmap. Defaults to 1.
+        theta: Error at which the linear part begins, in units of the heatmap. Defaults to .5.
+        name: Name of the loss. Defaults to `"adaptive_wing_loss"`.
+        **kwargs: `reduction` and `dtype` of `wing_tf.losses.LandmarkLoss`.
 
     Call arguments:
-        y_true, y_pred: [B, h, w, K]; targets with peaks of 1. The values per landmark are [B, K],
-            means over the pixels, and ``sample_weight`` is [B, K].
+        y_true: Heatmaps [B, h, w, K] with peaks of 1.
+        y_pred: Predicted heatmaps [B, h, w, K].
+        sample_weight: Weights of the landmarks [B, K].
 
     Raises:
-        ValueError: if ``alpha`` is not above 2, or another argument is not positive.
+        ValueError: If ``alpha`` is not above 2, or another argument is not positive.
 
     Example:
         >>> import numpy as np
@@ -91,23 +90,23 @@ class AdaptiveWingLoss(HeatmapLoss):
         omega: float = 14.0,
         epsilon: float = 1.0,
         theta: float = 0.5,
-        reduction="sum_over_batch_size",
         name="adaptive_wing_loss",
-        dtype="float32",
+        **kwargs,
     ):
-        super().__init__(reduction=reduction, name=name, dtype=dtype)
-        values = {"alpha": alpha, "omega": omega, "epsilon": epsilon, "theta": theta}
-        for key, value in values.items():
-            if not value > 0 or not math.isfinite(value):
-                raise ValueError(f"`{key}` must be positive and finite. Received: {key}={value}.")
+        super().__init__(name=name, **kwargs)
+        check_positive(alpha=alpha, omega=omega, epsilon=epsilon, theta=theta)
         if not alpha > 2:
             raise ValueError(f"`alpha` must be above 2. Received: alpha={alpha}.")
-        self._shape = {key: float(value) for key, value in values.items()}
+        self.alpha, self.omega = float(alpha), float(omega)
+        self.epsilon, self.theta = float(epsilon), float(theta)
 
     def pixel_losses(self, y_true, y_pred):
-        """Returns [B, h, w, K]."""
-        return adaptive_wing_loss(y_true, y_pred, **self._shape)
+        """Returns the loss of each pixel [B, h, w, K]."""
+        return adaptive_wing_loss(y_true, y_pred, **self._parameters())
+
+    def _parameters(self) -> dict[str, float]:
+        return {key: getattr(self, key) for key in ("alpha", "omega", "epsilon", "theta")}
 
     def get_config(self):
-        """Returns what `from_config` needs."""
-        return super().get_config() | self._shape
+        """Returns the constructor's arguments."""
+        return super().get_config() | self._parameters()

@@ -1,4 +1,4 @@
-"""Cross entropies of heatmaps, from logits: unilateral (UCE) and bilateral inhibition (BICE)."""
+"""Unilateral (UCE) and bilateral inhibition (BICE) cross entropy of heatmaps."""
 
 import abc
 
@@ -9,21 +9,22 @@ from wing_tf.losses.heatmap import HeatmapLoss
 
 ACTIVATIONS = ("softmax", "sigmoid")
 
-_NOTHING = -1e9  # exp of it is 0
+_LOG_ZERO = -1e9  # Its exponential is 0.
 
 
 def log_probabilities(logits, activation: str = "softmax"):
     """Returns ln P and ln(1 - P) of heatmaps, finite and accurate for logits of any size.
 
     Args:
-        logits: float32 [B, h, w, K], of two or more pixels.
-        activation: "softmax" over the pixels of each map, or "sigmoid" of each pixel.
+        logits: Logits, float32 [B, h, w, K].
+        activation: `"softmax"` over the pixels of each map, or `"sigmoid"` of each pixel. Defaults
+            to `"softmax"`.
 
     Returns:
-        Two tensors like ``logits``.
+        Two tensors of the shape of ``logits``.
 
     Raises:
-        ValueError: if a map has less than two pixels: 1 - P would be 0.
+        ValueError: If a softmax map has fewer than two pixels, for which 1 - P is 0.
     """
     if activation == "sigmoid":
         return ops.log_sigmoid(logits), ops.log_sigmoid(-logits)
@@ -32,30 +33,29 @@ def log_probabilities(logits, activation: str = "softmax"):
     if num_pixels < 2:
         raise ValueError(f"Heatmaps must have two or more pixels. Received: {shape}.")
     flat = ops.reshape(logits, (-1, num_pixels, shape[3]))
-    flat = flat - ops.stop_gradient(ops.max(flat, axis=1, keepdims=True))  # exact near the peak
+    flat = flat - ops.stop_gradient(ops.max(flat, axis=1, keepdims=True))  # Exact near the peak.
     log_sum = ops.logsumexp(flat, axis=1, keepdims=True)
     log_p = flat - log_sum
-    # The peak's 1 - P is the sum of all others, which 1 - P rounds to 0 when they are small; all
-    # others have P <= 1/2. The peak is left out before exp, for the sake of the gradients.
+    # At the peak, 1 - P is computed as the sum of all other probabilities, because the subtraction
+    # would round it to 0 if they are small. All others have P <= 1/2. The peak is excluded before
+    # the exponential, so that its gradient is finite.
     pixels = ops.arange(num_pixels, dtype="int32")[None, :, None]
     at_peak = pixels == ops.cast(ops.argmax(flat, axis=1, keepdims=True), "int32")
     others = ops.where(at_peak, ops.min(flat, axis=1, keepdims=True), flat)
     second = ops.stop_gradient(ops.max(others, axis=1, keepdims=True))
-    others = ops.exp(ops.where(at_peak, _NOTHING, flat - second))
+    others = ops.exp(ops.where(at_peak, _LOG_ZERO, flat - second))
     log_others = second + ops.log(ops.sum(others, axis=1, keepdims=True)) - log_sum
-    log_not_p = ops.log1p(-ops.exp(ops.where(at_peak, _NOTHING, log_p)))
+    log_not_p = ops.log1p(-ops.exp(ops.where(at_peak, _LOG_ZERO, log_p)))
     log_not_p = ops.where(at_peak, log_others, log_not_p)
     like = (-1, *shape[1:])
     return ops.reshape(log_p, like), ops.reshape(log_not_p, like)
 
 
 class _CrossEntropy(HeatmapLoss, abc.ABC):
-    """What both have: the activation, and a sum over pixels, as the paper has it, not a mean."""
+    """Base class of both losses. As in the paper, pixels are summed and not averaged."""
 
-    def __init__(
-        self, *, activation="softmax", reduction="sum_over_batch_size", name=None, dtype="float32"
-    ):
-        super().__init__(reduction=reduction, name=name, dtype=dtype)
+    def __init__(self, *, activation="softmax", **kwargs):
+        super().__init__(**kwargs)
         if activation not in ACTIVATIONS:
             raise ValueError(
                 f"`activation` must be one of {', '.join(ACTIVATIONS)}. "
@@ -64,37 +64,36 @@ class _CrossEntropy(HeatmapLoss, abc.ABC):
         self.activation = activation
 
     def reduce_pixels(self, values):
-        """Returns the sum over pixels [B, K]: each map is one distribution."""
+        """Returns the sum over the pixels [B, K]: each map is one distribution."""
         return ops.sum(values, axis=(1, 2))
 
     def get_config(self):
-        """Returns what `from_config` needs."""
+        """Returns the constructor's arguments."""
         return super().get_config() | {"activation": self.activation}
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
 class UnilateralCrossEntropy(_CrossEntropy):
-    """UCE: cross entropy whose target need not sum to 1.
+    """Unilateral cross entropy (UCE): cross entropy of a target that does not sum to 1.
 
         UCE(Q, P) = -sum Q ln P
 
-    over the pixels of a map, with P the spatial softmax of the predicted one. Only pixels where the
-    target is not zero count by themselves; its minimum is P = Q / sum Q.
+    over the pixels of a heatmap, where P is the spatial softmax of the predicted map. Only pixels
+    with a nonzero target contribute. The minimum is at P = Q / sum Q.
 
     Args:
-        activation: "softmax" over each map (the paper), or "sigmoid" of each pixel; the latter has
-            no minimum, for want of the other side.
-        reduction: as in every Keras loss. Avoid "mean_with_sample_weight" on several replicas.
-        name: the loss's name.
-        dtype: what targets and predictions are cast to before the loss is computed.
+        activation: `"softmax"` over each map as in the paper, or `"sigmoid"` of each pixel, with
+            which the loss has no minimum. Defaults to `"softmax"`.
+        name: Name of the loss. Defaults to `"unilateral_cross_entropy"`.
+        **kwargs: `reduction` and `dtype` of `wing_tf.losses.LandmarkLoss`.
 
     Call arguments:
-        y_true: heatmaps [B, h, w, K] in 0..1, peaks of 1.
-        y_pred: logits [B, h, w, K]. The values per landmark are [B, K], sums over the pixels, and
-            ``sample_weight`` is [B, K].
+        y_true: Heatmaps [B, h, w, K] from 0 to 1 with peaks of 1.
+        y_pred: Logits [B, h, w, K].
+        sample_weight: Weights of the landmarks [B, K].
 
     Raises:
-        ValueError: on an unknown activation; when called, on maps of one pixel with softmax.
+        ValueError: If ``activation`` is unknown, or, in the call, if a softmax map has one pixel.
 
     Example:
         >>> import numpy as np
@@ -107,46 +106,39 @@ class UnilateralCrossEntropy(_CrossEntropy):
         Workshops 2019, equations 6 and 9.
     """
 
-    def __init__(
-        self,
-        *,
-        activation="softmax",
-        reduction="sum_over_batch_size",
-        name="unilateral_cross_entropy",
-        dtype="float32",
-    ):
-        super().__init__(activation=activation, reduction=reduction, name=name, dtype=dtype)
+    def __init__(self, *, activation="softmax", name="unilateral_cross_entropy", **kwargs):
+        super().__init__(activation=activation, name=name, **kwargs)
 
     def pixel_losses(self, y_true, y_pred):
-        """Returns [B, h, w, K]."""
+        """Returns the loss of each pixel [B, h, w, K]."""
         return -y_true * log_probabilities(y_pred, self.activation)[0]
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
 class BilateralInhibitionCrossEntropy(_CrossEntropy):
-    """BICE: cross entropy that also holds down the pixels where the target is zero.
+    """Bilateral inhibition cross entropy (BICE): cross entropy that also inhibits the background.
 
         BICE(Q, P) = -sum (Q ln P + (1 - Q) ln(1 - P))
 
-    over the pixels of a map, with P the spatial softmax of the predicted one. Of two pixels its
-    minimum is P1 = (1 + Q1 - Q2) / 2: a margin of |Q1 - Q2|, where UCE has |Q1 - Q2| / (Q1 + Q2).
-    Of two pixels the margin is larger wherever Q1 + Q2 > 1; so the paper's argument. Of a whole
-    map, whose target sums to far more than 1, both maps are of about the same shape.
+    over the pixels of a heatmap, where P is the spatial softmax of the predicted map. For two
+    pixels the minimum is at P1 = (1 + Q1 - Q2) / 2, a margin of |Q1 - Q2|, while UCE has the margin
+    |Q1 - Q2| / (Q1 + Q2). If Q1 + Q2 > 1, the margin of BICE is larger, which is the paper's
+    argument. For whole heatmaps, whose targets sum to far more than 1, the minima of both losses
+    have about the same shape.
 
     Args:
-        activation: "softmax" over each map (the paper), or "sigmoid" of each pixel: the usual
-            binary cross entropy.
-        reduction: as in every Keras loss. Avoid "mean_with_sample_weight" on several replicas.
-        name: the loss's name.
-        dtype: what targets and predictions are cast to before the loss is computed.
+        activation: `"softmax"` over each map as in the paper, or `"sigmoid"` of each pixel, which
+            is the usual binary cross entropy. Defaults to `"softmax"`.
+        name: Name of the loss. Defaults to `"bilateral_inhibition_cross_entropy"`.
+        **kwargs: `reduction` and `dtype` of `wing_tf.losses.LandmarkLoss`.
 
     Call arguments:
-        y_true: heatmaps [B, h, w, K] in 0..1, peaks of 1.
-        y_pred: logits [B, h, w, K]. The values per landmark are [B, K], sums over the pixels, and
-            ``sample_weight`` is [B, K].
+        y_true: Heatmaps [B, h, w, K] from 0 to 1 with peaks of 1.
+        y_pred: Logits [B, h, w, K].
+        sample_weight: Weights of the landmarks [B, K].
 
     Raises:
-        ValueError: on an unknown activation; when called, on maps of one pixel with softmax.
+        ValueError: If ``activation`` is unknown, or, in the call, if a softmax map has one pixel.
 
     Example:
         >>> import numpy as np
@@ -161,16 +153,11 @@ class BilateralInhibitionCrossEntropy(_CrossEntropy):
     """
 
     def __init__(
-        self,
-        *,
-        activation="softmax",
-        reduction="sum_over_batch_size",
-        name="bilateral_inhibition_cross_entropy",
-        dtype="float32",
+        self, *, activation="softmax", name="bilateral_inhibition_cross_entropy", **kwargs
     ):
-        super().__init__(activation=activation, reduction=reduction, name=name, dtype=dtype)
+        super().__init__(activation=activation, name=name, **kwargs)
 
     def pixel_losses(self, y_true, y_pred):
-        """Returns [B, h, w, K]."""
+        """Returns the loss of each pixel [B, h, w, K]."""
         log_p, log_not_p = log_probabilities(y_pred, self.activation)
         return -(y_true * log_p + (1.0 - y_true) * log_not_p)

@@ -1,60 +1,42 @@
-"""What losses on heatmaps share, and the squared error that Adaptive Wing loss is compared with.
-
-All of them take heatmaps [B, h, w, K] and return the mean over pixels (cross entropies: the sum),
-one value per landmark [B, K], so that ``sample_weight`` can leave out landmarks that a face does
-not have. Inputs of half precision are computed in float32.
-"""
+"""Base class of losses of heatmaps, and the mean squared error."""
 
 import abc
 
 import keras
 from keras import ops
 
-from wing_tf.losses.coordinate import check_shapes
+from wing_tf.losses.base import LandmarkLoss, to_float32
 
 
-class HeatmapLoss(keras.losses.Loss, abc.ABC):
-    """Base of the losses on heatmaps: a mean, or a sum, of what each pixel costs.
+class HeatmapLoss(LandmarkLoss, abc.ABC):
+    """Base class of losses of heatmaps.
 
-    Computes in float32 whatever the policy: Keras casts targets and predictions to the loss's
-    ``dtype`` before `call`.
+    The values of the pixels are reduced to one value per landmark [B, K], so that
+    ``sample_weight`` [B, K] can exclude landmarks that are not annotated. Subclasses define
+    `pixel_losses`.
     """
-
-    def __init__(self, *, reduction="sum_over_batch_size", name=None, dtype="float32"):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
 
     @abc.abstractmethod
     def pixel_losses(self, y_true, y_pred):
-        """Returns [B, h, w, K] for float32 tensors [B, h, w, K]."""
+        """Returns the loss of each pixel [B, h, w, K] for float32 heatmaps [B, h, w, K]."""
 
     def call(self, y_true, y_pred):
-        """Returns [B, K] for [B, h, w, K]."""
-        y_true, y_pred = float32_maps(y_true, y_pred)
+        """Returns the loss per landmark [B, K] for heatmaps [B, h, w, K]."""
+        y_true, y_pred = to_float32(y_true, y_pred, "[B, h, w, K]")
+        if len(y_true.shape) != 4:
+            raise ValueError(f"Heatmaps must be [B, h, w, K]. Received: {tuple(y_true.shape)}.")
         return self.reduce_pixels(self.pixel_losses(y_true, y_pred))
 
     def reduce_pixels(self, values):
-        """Returns the mean over pixels [B, K]."""
+        """Returns the mean over the pixels [B, K]."""
         return ops.mean(values, axis=(1, 2))
-
-
-def float32_maps(y_true, y_pred):
-    """Returns both heatmaps in float32, after checking that nothing broadcasts.
-
-    Raises:
-        ValueError: if they are not both [B, h, w, K], with the same known sizes.
-    """
-    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-    check_shapes(y_true, y_pred, "[B, h, w, K]")
-    if len(y_true.shape) != 4:
-        raise ValueError(f"Heatmaps must be [B, h, w, K]. Received: {tuple(y_true.shape)}.")
-    return ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
 class HeatmapSquaredError(HeatmapLoss):
-    """The mean squared error of heatmaps, (p - y)^2.
+    """Mean squared error of heatmaps, (p - y)^2, per landmark.
 
-    Keras' own averages over the last axis, which are the landmarks here.
+    The mean squared error of Keras averages over the last axis, which holds the landmarks.
 
     Example:
         >>> import numpy as np
@@ -66,9 +48,9 @@ class HeatmapSquaredError(HeatmapLoss):
         baseline of Wang et al., Adaptive Wing Loss, ICCV 2019, table 7.
     """
 
-    def __init__(self, *, reduction="sum_over_batch_size", name="heatmap_mse", dtype="float32"):
-        super().__init__(reduction=reduction, name=name, dtype=dtype)
+    def __init__(self, *, name="heatmap_mse", **kwargs):
+        super().__init__(name=name, **kwargs)
 
     def pixel_losses(self, y_true, y_pred):
-        """Returns [B, h, w, K]."""
+        """Returns the squared errors [B, h, w, K]."""
         return ops.square(y_pred - y_true)

@@ -1,42 +1,37 @@
-"""The loss of sub-pixel residuals: squared error, and a hinge that keeps them small."""
+"""Loss of subpixel residuals."""
 
 import math
 
 import keras
 from keras import ops
 
-from wing_tf.losses.coordinate import CoordinateLoss, float32_difference
-
-
-def hinge(residuals, theta: float):
-    """Returns max(0, |p| - theta) of each coordinate, in float32."""
-    return ops.maximum(ops.abs(ops.cast(residuals, "float32")) - theta, 0.0)
+from wing_tf.losses.base import LandmarkLoss
+from wing_tf.losses.coordinate import coordinate_errors
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
-class SubpixelResidualLoss(CoordinateLoss):
-    """The squared error of predicted residuals, and what they exceed a limit by.
+class SubpixelResidualLoss(LandmarkLoss):
+    """Squared error of predicted residuals, plus a penalty on residuals beyond a limit.
 
         sum over x and y of (t - p)^2 + max(0, |p| - theta)
 
-    The residual is what the answer of a heatmap, in the paper its arg max, leaves over. Without the
-    limit the network would learn to correct the heatmap's coarse errors here, and neglect the
-    heatmap.
-
-    The target is not clipped: far ones still pull with the squared error.
+    A residual is the difference between a landmark and its position as decoded from a heatmap, in
+    the paper its arg max. Without the penalty, the network would correct the coarse errors of the
+    heatmap by large residuals instead of improving the heatmap. Targets are not clipped.
 
     Args:
-        theta: the limit, in heatmap pixels: half a pixel is what the arg max can't say.
-        reduction: as in every Keras loss. Avoid "mean_with_sample_weight" on several replicas.
-        name: the loss's name.
-        dtype: what targets and predictions are cast to before the loss is computed.
+        theta: Limit in heatmap pixels. Half a pixel is the rounding error of the arg max. Defaults
+            to .5.
+        name: Name of the loss. Defaults to `"subpixel_residual_loss"`.
+        **kwargs: `reduction` and `dtype` of `wing_tf.losses.LandmarkLoss`.
 
     Call arguments:
-        y_true, y_pred: [B, K, 2], heatmap pixels; the values per landmark are [B, K], and
-            ``sample_weight`` is [B, K].
+        y_true: Residuals [B, K, 2] in heatmap pixels.
+        y_pred: Predicted residuals [B, K, 2] in heatmap pixels.
+        sample_weight: Weights of the landmarks [B, K].
 
     Raises:
-        ValueError: if ``theta`` is negative or not finite; when called, if the shapes differ.
+        ValueError: If ``theta`` is negative or not finite, or, in the call, if the shapes differ.
 
     Example:
         >>> float(SubpixelResidualLoss()([[[0.5, 0.0]]], [[[1.0, 0.25]]]))  # .25 + .5 + .0625
@@ -47,24 +42,18 @@ class SubpixelResidualLoss(CoordinateLoss):
         Workshops 2019, equations 4 and 5. # The paper is silent on what "L2" is: x^2.
     """
 
-    def __init__(
-        self,
-        *,
-        theta: float = 0.5,
-        reduction="sum_over_batch_size",
-        name="subpixel_residual_loss",
-        dtype="float32",
-    ):
-        super().__init__(reduction=reduction, name=name, dtype=dtype)
+    def __init__(self, *, theta: float = 0.5, name="subpixel_residual_loss", **kwargs):
+        super().__init__(name=name, **kwargs)
         if not 0 <= theta < math.inf:
-            raise ValueError(f"`theta` can't be negative or infinite. Received: theta={theta}.")
+            raise ValueError(f"`theta` must be finite and at least 0. Received: theta={theta}.")
         self.theta = float(theta)
 
     def call(self, y_true, y_pred):
-        """Returns [B, K] for [B, K, 2]."""
-        difference = float32_difference(y_true, y_pred)
-        return ops.sum(ops.square(difference) + hinge(y_pred, self.theta), axis=-1)
+        """Returns the loss per landmark [B, K]."""
+        error = coordinate_errors(y_true, y_pred)
+        excess = ops.maximum(ops.abs(ops.cast(y_pred, "float32")) - self.theta, 0.0)
+        return ops.sum(ops.square(error) + excess, axis=-1)
 
     def get_config(self):
-        """Returns what `from_config` needs."""
+        """Returns the constructor's arguments."""
         return super().get_config() | {"theta": self.theta}

@@ -1,4 +1,6 @@
-"""The weighted loss map: pixels near a landmark count more."""
+"""Weighted loss map of Adaptive Wing loss."""
+
+import math
 
 import keras
 from keras import ops
@@ -11,7 +13,7 @@ MASK_TYPES = ("dilated", "heatmap")
 def loss_weight_map(
     y_true, *, mask_type: str = "dilated", weight: float = 10.0, threshold: float = 0.2
 ):
-    """Returns the weights [B, h, w, K] of the pixels of targets; see `WeightedLossMap`."""
+    """Returns the weights [B, h, w, K] of the pixels of target heatmaps; see `WeightedLossMap`."""
     if mask_type == "heatmap":
         return weight * y_true + 1.0
     dilated = ops.max_pool(y_true, 3, strides=1, padding="same", data_format="channels_last")
@@ -20,28 +22,28 @@ def loss_weight_map(
 
 @keras.saving.register_keras_serializable(package="wing_tf")
 class WeightedLossMap(HeatmapLoss):
-    """Any heatmap loss with more weight on landmarks and on the background that borders on them.
+    """A heatmap loss with larger weights on landmarks and on the background next to them.
 
         L(y, p) (W M + 1),   M = 1 where the 3 x 3 gray dilation of y is at least a threshold.
 
     Args:
-        loss: a `HeatmapLoss`, for example `AdaptiveWingLoss()`.
-        weight: W.
-        threshold: of the dilated target.
-        mask_type: "dilated" as above; "heatmap" is the paper's baseline WM_base with M = y. (It
-            prints the letter that elsewhere is the prediction; "a naive weight mask" made of the
-            ground truth is meant.)
-        reduction: as in every Keras loss. Avoid "mean_with_sample_weight" on several replicas.
-        name: the loss's name.
-        dtype: what targets and predictions are cast to before the loss is computed.
+        loss: A `HeatmapLoss`, for example `AdaptiveWingLoss()`.
+        weight: W. Defaults to 10.
+        threshold: Threshold of the dilated target. Defaults to .2.
+        mask_type: `"dilated"` for the mask above, or `"heatmap"` for M = y, the paper's baseline
+            WM_base (whose formula prints the letter of the prediction, but whose text describes
+            a mask from the ground truth). Defaults to `"dilated"`.
+        name: Name of the loss. Defaults to `"weighted_loss_map"`.
+        **kwargs: `reduction` and `dtype` of `wing_tf.losses.LandmarkLoss`.
 
     Call arguments:
-        y_true, y_pred: [B, h, w, K]; the values per landmark are [B, K], means over the pixels, and
-            ``sample_weight`` is [B, K].
+        y_true: Heatmaps [B, h, w, K] with peaks of 1.
+        y_pred: What ``loss`` takes, [B, h, w, K].
+        sample_weight: Weights of the landmarks [B, K].
 
     Raises:
-        ValueError: on a negative weight, a threshold outside of (0, 1] or an unknown mask_type.
-        TypeError: if ``loss`` is not a heatmap loss.
+        ValueError: If ``weight``, ``threshold`` or ``mask_type`` is invalid.
+        TypeError: If ``loss`` is not a `HeatmapLoss`.
 
     Example:
         >>> import numpy as np
@@ -51,8 +53,8 @@ class WeightedLossMap(HeatmapLoss):
         7.0
 
     Reference:
-        Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, equations 4 and 5; the baseline of table 7
-        in section 7.6.2.
+        Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, equations 4 and 5; section 7.6.2 and table 7
+        for the baseline.
     """
 
     def __init__(
@@ -62,15 +64,14 @@ class WeightedLossMap(HeatmapLoss):
         weight: float = 10.0,
         threshold: float = 0.2,
         mask_type: str = "dilated",
-        reduction="sum_over_batch_size",
         name="weighted_loss_map",
-        dtype="float32",
+        **kwargs,
     ):
-        super().__init__(reduction=reduction, name=name, dtype=dtype)
+        super().__init__(name=name, **kwargs)
         if not isinstance(loss, HeatmapLoss):
-            raise TypeError(f"`loss` must be a heatmap loss. Received: {type(loss).__name__}.")
-        if not 0 <= weight < float("inf"):
-            raise ValueError(f"`weight` can't be negative or infinite. Received: weight={weight}.")
+            raise TypeError(f"`loss` must be a HeatmapLoss. Received: {type(loss).__name__}.")
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"`weight` must be finite and at least 0. Received: weight={weight}.")
         if not 0 < threshold <= 1:
             raise ValueError(f"`threshold` must be in (0, 1]. Received: threshold={threshold}.")
         if mask_type not in MASK_TYPES:
@@ -79,27 +80,28 @@ class WeightedLossMap(HeatmapLoss):
                 f"Received: mask_type={mask_type!r}."
             )
         self.loss = loss
-        self._weighting = {
-            "mask_type": mask_type,
-            "weight": float(weight),
-            "threshold": float(threshold),
-        }
+        self.weight, self.threshold = float(weight), float(threshold)
+        self.mask_type = mask_type
+
+    def _parameters(self) -> dict:
+        return {key: getattr(self, key) for key in ("mask_type", "weight", "threshold")}
 
     def pixel_losses(self, y_true, y_pred):
-        """Returns [B, h, w, K]."""
-        return self.loss.pixel_losses(y_true, y_pred) * loss_weight_map(y_true, **self._weighting)
+        """Returns the weighted loss of each pixel [B, h, w, K]."""
+        weights = loss_weight_map(y_true, **self._parameters())
+        return self.loss.pixel_losses(y_true, y_pred) * weights
 
     def reduce_pixels(self, values):
-        """Returns [B, K], as the inner loss."""
+        """Returns [B, K], reduced as by the inner loss."""
         return self.loss.reduce_pixels(values)
 
     def get_config(self):
-        """Returns what `from_config` needs."""
+        """Returns the constructor's arguments."""
         loss = keras.saving.serialize_keras_object(self.loss)
-        return super().get_config() | self._weighting | {"loss": loss}
+        return super().get_config() | self._parameters() | {"loss": loss}
 
     @classmethod
     def from_config(cls, config):
-        """Rebuilds the inner loss."""
+        """Returns the loss of a config."""
         loss = keras.saving.deserialize_keras_object(config.pop("loss"))
         return cls(loss, **config)

@@ -5,42 +5,47 @@ import math
 import keras
 from keras import ops
 
-from wing_tf.losses.coordinate import CoordinateLoss, float32_difference
+from wing_tf.losses.base import LandmarkLoss, check_positive
+from wing_tf.losses.coordinate import coordinate_errors
 
 
 def wing_loss(y_true, y_pred, *, width: float = 10.0, curvature: float = 2.0):
-    """Returns Wing loss per landmark; see `WingLoss` for the formula and the shapes."""
-    error = ops.abs(float32_difference(y_true, y_pred))
+    """Returns the Wing loss per landmark; see `WingLoss` for the formula and the shapes."""
+    error = ops.abs(coordinate_errors(y_true, y_pred))
     constant = width - width * math.log1p(width / curvature)
     near = width * ops.log1p(error / curvature)
     return ops.mean(ops.where(error < width, near, error - constant), axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
-class WingLoss(CoordinateLoss):
-    """Logarithmic for small errors, linear for large ones: small errors count more than in L1.
+class WingLoss(LandmarkLoss):
+    """Wing loss of landmark coordinates: logarithmic for small errors, linear for large ones.
 
-    With x the error of one coordinate in **pixels of the network's input**,
+    The gradient of L1 has the same magnitude for all errors, so large ones dominate the training.
+    Wing loss amplifies small and medium errors. With x the error of one coordinate in pixels of the
+    network's input,
 
         wing(x) = w ln(1 + |x| / epsilon)   if |x| < w,   else |x| - C,
         C = w - w ln(1 + w / epsilon).
 
-    On coordinates scaled to [0, 1] every error lies far below ``width`` and the loss is no more
-    than a scaled L1: multiply targets and predictions by the input's side first.
+    For coordinates scaled to [0, 1] all errors are far below ``width`` and the loss is just a
+    scaled L1: multiply targets and predictions by the side of the input first.
 
     Args:
-        width: w, in pixels, where the logarithm ends. The paper: 10 for 64 px, 15 for 128 px.
-        curvature: epsilon, in pixels. The paper: 2 for 64 px, 3 for 128 px.
-        reduction: as in every Keras loss. Avoid "mean_with_sample_weight" on several replicas.
-        name: the loss's name.
-        dtype: what targets and predictions are cast to before the loss is computed.
+        width: w, in input pixels, where the logarithm ends. The paper uses 10 for 64 px and 15 for
+            128 px inputs. Defaults to 10.
+        curvature: epsilon, in input pixels. The paper uses 2 for 64 px and 3 for 128 px inputs.
+            Defaults to 2.
+        name: Name of the loss. Defaults to `"wing_loss"`.
+        **kwargs: `reduction` and `dtype` of `wing_tf.losses.LandmarkLoss`.
 
     Call arguments:
-        y_true, y_pred: [B, K, 2], pixels; the values per landmark are [B, K] (the mean over x and
-            y), and ``sample_weight`` is [B, K]. Flat coordinates [B, 2K] give [B].
+        y_true: Ground truth [B, K, 2] or flat [B, 2K], in input pixels.
+        y_pred: Predictions of the same shape.
+        sample_weight: Weights of the landmarks [B, K], or [B] for flat coordinates.
 
     Raises:
-        ValueError: if ``width`` or ``curvature`` is not positive.
+        ValueError: If ``width`` or ``curvature`` is not positive.
 
     Example:
         >>> loss = WingLoss(width=10, curvature=2)
@@ -50,29 +55,19 @@ class WingLoss(CoordinateLoss):
     Reference:
         Feng et al., Wing Loss for Robust Facial Landmark Localization with Convolutional Neural
         Networks, CVPR 2018, equation 5. The first arXiv version prints C = 1 - ln(1 + w/epsilon),
-        with which the loss jumps at |x| = w; that is an erratum.
+        with which the loss is discontinuous at |x| = w; that is an erratum.
     """
 
-    def __init__(
-        self,
-        *,
-        width: float = 10.0,
-        curvature: float = 2.0,
-        reduction="sum_over_batch_size",
-        name="wing_loss",
-        dtype="float32",
-    ):
-        super().__init__(reduction=reduction, name=name, dtype=dtype)
-        for key, value in (("width", width), ("curvature", curvature)):
-            if not value > 0 or not math.isfinite(value):
-                raise ValueError(f"`{key}` must be positive and finite. Received: {key}={value}.")
+    def __init__(self, *, width: float = 10.0, curvature: float = 2.0, name="wing_loss", **kwargs):
+        super().__init__(name=name, **kwargs)
+        check_positive(width=width, curvature=curvature)
         self.width = float(width)
         self.curvature = float(curvature)
 
     def call(self, y_true, y_pred):
-        """Returns [B, K] for [B, K, 2]."""
+        """Returns the loss per landmark [B, K]."""
         return wing_loss(y_true, y_pred, width=self.width, curvature=self.curvature)
 
     def get_config(self):
-        """Returns what `from_config` needs."""
-        return {**super().get_config(), "width": self.width, "curvature": self.curvature}
+        """Returns the constructor's arguments."""
+        return super().get_config() | {"width": self.width, "curvature": self.curvature}
