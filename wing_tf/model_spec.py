@@ -1,10 +1,9 @@
 """Model specs: what a network's input and output mean, stored with every model file.
 
-A ``.keras`` file is a zip archive and holds ``model_spec.json`` as one more member, which Keras
-ignores. A ``.tflite`` file has a zip archive appended that holds it (TFLite's associated files).
-Exports also have it as a file beside the model. All three are the same JSON object, so that a
-model file that is moved or renamed still says how its input must be cropped and what its output
-means. Reading and writing need NumPy only.
+A ``.keras`` file is a zip archive with ``model_spec.json`` as one more member, which Keras ignores.
+A ``.tflite`` file has a zip archive appended (TFLite's associated files). Exports also have
+``model_spec.json`` beside the model. All three hold the same JSON object, which remains with a
+model file that is moved or renamed. Reading and writing need NumPy only.
 """
 
 import dataclasses
@@ -32,6 +31,7 @@ NETWORK_FILES = ("checkpoints/best.keras", "checkpoints/last.keras")
 """The model files of a run folder, the preferred one first."""
 
 _EXPORTED_FILE = "model.tflite"
+_INPUT = {"dtype": "uint8", "color": "RGB"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,15 +86,11 @@ class ModelSpec:
         return {name: count + self.held_out.get(name, 0) for name, count in self.trained_on.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the spec as JSON types; `wing_tf.export` adds an exported file's own keys."""
+        """Returns the spec as JSON types; `wing_tf.export` adds the keys of exported files."""
+        side = self.input_size
         return {
             "version": VERSION,
-            "input": {
-                "name": "image",
-                "shape": [None, self.input_size, self.input_size, 3],
-                "dtype": "uint8",
-                "color": "RGB",
-            },
+            "input": {"name": "image", "shape": [None, side, side, 3], **_INPUT},
             "crop": {
                 "center": "of the face box",
                 "margin": self.margin,
@@ -129,7 +125,7 @@ class ModelSpec:
             )
         side, crop = values["input"]["shape"][1], values["crop"]
         batch = 1 if values.get("format") in ("litert", "onnx") else None
-        wanted = {"shape": [batch, side, side, 3], "dtype": "uint8", "color": "RGB"}
+        wanted = {"shape": [batch, side, side, 3], **_INPUT}
         if not _is_number(side) or side != int(side) or values["input"] | wanted != values["input"]:
             raise ValueError(f"the input is not uint8 [1, S, S, 3] in RGB: {values['input']}")
         _check_crop(crop)
@@ -174,11 +170,7 @@ def is_exported(path: str | os.PathLike) -> bool:
 
 
 def find_model(path: str | os.PathLike) -> pathlib.Path:
-    """Returns the model file that a path names.
-
-    Args:
-        path: A model file; or an export folder, whose ``model.tflite`` is meant; or a run folder,
-            whose best model is meant (the last one if there is no best one).
+    """Returns a model file: the path itself, or the one in an export folder or run folder.
 
     Raises:
         ValueError: If there is no such file.
@@ -235,22 +227,13 @@ def read_model_spec(path: str | os.PathLike, content: bytes | None = None) -> Mo
 
 
 def attach_files(path: str | os.PathLike, files: Mapping[str, str]) -> None:
-    """Adds texts to a model file's zip archive, or appends one to a file that has none.
+    """Adds texts by name to a model file's zip archive, or appends one to a file without.
 
     ``unzip -l model.tflite`` lists them.
-
-    Args:
-        path: A ``.keras`` or ``.tflite`` file.
-        files: Texts by name.
     """
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in files.items():
             archive.writestr(name, text)
-
-
-def to_json(values: Mapping[str, Any]) -> str:
-    """Returns the text of ``model_spec.json``."""
-    return json.dumps(values, indent=1) + "\n"
 
 
 def _file_beside(path: pathlib.Path, content: bytes) -> pathlib.Path:

@@ -29,7 +29,7 @@ from wing_tf.export.parity import (
     open_saved_model,
 )
 from wing_tf.export.saved_model import write_saved_model
-from wing_tf.model_spec import MODEL_SPEC_FILE, ModelSpec, attach_files, to_json
+from wing_tf.model_spec import MODEL_SPEC_FILE, attach_files
 from wing_tf.models.compiled import Localizer
 from wing_tf.models.saving import find_network, load_network
 
@@ -117,13 +117,17 @@ def export_model(
     try:
         with tempfile.TemporaryDirectory(prefix=".", dir=output) as folder:
             path = pathlib.Path(folder, FORMATS[format])
-            _write(deployed, spec, path, format, precision, calibration)
+            if format == "saved_model":
+                write_saved_model(deployed, spec, path)
+            else:
+                write = {"litert": write_litert, "onnx": write_onnx}[format]
+                write(deployed, path, precision=precision, calibration=calibration)
             exported = _open(format, path)
             parity = measure_parity(open_keras(network), exported, batches, spec.scheme)
             _check(parity, precision, max_nme_cost, force)
             facts = exported_spec(deployed, spec, format=format, precision=precision)
             card = model_card(spec, facts, find_origin(file), parity, faces_name)
-            texts = {MODEL_SPEC_FILE: to_json(facts), "model_card.md": card}
+            texts = {MODEL_SPEC_FILE: json.dumps(facts, indent=1) + "\n", "model_card.md": card}
             if format == "litert":
                 attach_files(path, texts)
             report = {
@@ -151,21 +155,6 @@ def export_model(
         if is_new and not any(output.iterdir()):
             output.rmdir()
     return report
-
-
-def _write(
-    deployed: keras.Model,
-    spec: ModelSpec,
-    path: pathlib.Path,
-    format: str,
-    precision: str,
-    calibration: np.ndarray | None,
-) -> None:
-    if format == "saved_model":
-        write_saved_model(deployed, spec, path)
-    else:
-        write = {"litert": write_litert, "onnx": write_onnx}[format]
-        write(deployed, path, precision=precision, calibration=calibration)
 
 
 def _open(format: str, path: pathlib.Path, num_threads: int = 2) -> Localizer:

@@ -80,6 +80,10 @@ def model_card(
         f"- `{name}` float32 {_shape(output['shape'])}: {_OUTPUTS[name]}"
         for name, output in facts["outputs"].items()
     )
+    images = _IMAGES if "images" in facts else ""
+    best = ""
+    if origin.best is not None:
+        best = f"Best validation NME in training: {100 * origin.best:.2f} %."
     return f"""# {origin.name}
 
 Locates {scheme.num_landmarks} landmarks ({scheme.name}) in a face crop.
@@ -95,7 +99,7 @@ Its edges (not the centers of its outer pixels) are the input's edges. It is bla
 image and antialiased where it is reduced. `{MODEL_SPEC_FILE}` holds the same facts for programs.
 For a crop with the edges x0, y0, x1, y1 in the image (pixel centers at integers), an output (u, v)
 is the image point
-x = x0 + (u + 0.5) (x1 - x0) / {side}, y = y0 + (v + 0.5) (y1 - y0) / {side}.{_images(facts)}
+x = x0 + (u + 0.5) (x1 - x0) / {side}, y = y0 + (v + 0.5) (y1 - y0) / {side}.{images}
 
 Face boxes in training: {"; ".join(spec.trained_crops) or "not recorded"}.
 Other kinds of face boxes reduce the accuracy.
@@ -105,7 +109,7 @@ Other kinds of face boxes reduce the accuracy.
 {parity.normalizer} NME on {parity.num_faces} {faces} (recorded boxes):
 {_percent(parity.nme_before)} before the export, {_percent(parity.nme_after)} after.
 The landmarks differ by {parity.mean_px:.4f} px on average and by at most {parity.max_px:.4f} px
-(pixels of the {side} px crop). {_best(origin)}
+(pixels of the {side} px crop). {best}
 
 ## Training
 
@@ -126,10 +130,7 @@ _OUTPUTS = {
 }
 
 
-def _images(facts: Mapping[str, Any]) -> str:
-    if "images" not in facts:
-        return ""
-    return """
+_IMAGES = """
 
 The signature `images` takes JPEG bytes `jpeg` [B] and `boxes_xyxy_px` float32 [B, 4] instead and
 returns `landmarks_px` in pixels of the images as stored (without EXIF rotation)."""
@@ -145,12 +146,6 @@ def _percent(value: float | None) -> str:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} of {name}" for name, count in counts.items()) or "not recorded"
-
-
-def _best(origin: Origin) -> str:
-    if origin.best is None:
-        return ""
-    return f"Best validation NME in training: {100 * origin.best:.2f} %."
 
 
 def _recipe(origin: Origin) -> str:

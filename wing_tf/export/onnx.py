@@ -107,11 +107,8 @@ def _halve_weights(model) -> None:
             continue
         name = constant.name
         limit = float(np.finfo(np.float16).max)
-        constant.CopyFrom(
-            numpy_helper.from_array(
-                np.clip(values, -limit, limit).astype(np.float16), f"{name}_half"
-            )
-        )
+        half = np.clip(values, -limit, limit).astype(np.float16)
+        constant.CopyFrom(numpy_helper.from_array(half, f"{name}_half"))
         casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
     nodes = [*casts, *graph.node]
     del graph.node[:]
@@ -136,25 +133,21 @@ def _quantize(model, calibration: np.ndarray | None):
             for node in model.graph.node
             if node.op_type in _PRODUCTS and node.input[1] not in weights
         ]
+        unsigned = quantization.QuantType.QUInt8
+        options = {"nodes_to_exclude": geometry, "weight_type": unsigned}
         if calibration is None:
-            quantization.quantize_dynamic(
-                model,
-                path,
-                op_types_to_quantize=list(_PRODUCTS),
-                nodes_to_exclude=geometry,
-                weight_type=quantization.QuantType.QUInt8,
-            )
+            kinds = list(_PRODUCTS)
+            quantization.quantize_dynamic(model, path, op_types_to_quantize=kinds, **options)
         else:
             quantization.quantize_static(
                 model,
                 path,
                 _Crops(calibration),
                 op_types_to_quantize=[*_PRODUCTS, "MaxPool"],
-                nodes_to_exclude=geometry,
-                activation_type=quantization.QuantType.QUInt8,
-                weight_type=quantization.QuantType.QUInt8,
+                activation_type=unsigned,
                 # 256 steps over an image are too coarse for coordinates.
                 extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
+                **options,
             )
         return onnx.load(path)
 

@@ -1,5 +1,6 @@
 """Saving and loading of networks with their model specs."""
 
+import json
 import os
 import pathlib
 import zipfile
@@ -15,7 +16,6 @@ from wing_tf.model_spec import (
     attach_files,
     find_model,
     read_model_spec,
-    to_json,
 )
 from wing_tf.utils.atomic import atomic_path
 
@@ -24,7 +24,7 @@ def save_network(network: keras.Model, path: str | os.PathLike, spec: ModelSpec)
     """Writes a network and its model spec as one ``.keras`` file atomically."""
     with atomic_path(path) as temporary:
         network.save(temporary)
-        attach_files(temporary, {MODEL_SPEC_FILE: to_json(spec.to_dict())})
+        attach_files(temporary, {MODEL_SPEC_FILE: json.dumps(spec.to_dict(), indent=1)})
 
 
 def load_network(
