@@ -20,7 +20,11 @@ def plain_config(config: ml_collections.ConfigDict) -> dict:
     values = json.loads(config.to_json_best_effort())
     for key in ("epochs", "validation_epochs", "checkpoint_epochs", "data", "precision"):
         del values[key]  # planned by the budget, or chosen by the machine
-    values["two_stage"]["first"] = values["balance"]["path"] = ""
+    if config.two_stage.first:
+        values["two_stage"]["first"] = ""
+    else:
+        del values["two_stage"]
+    values["balance"]["path"] = ""
     return values
 
 
@@ -29,6 +33,8 @@ def setup_differences(found: dict, setup: dict) -> list[str]:
     theirs = found["setup"]
     # A config key that is newer than the cell has its default value.
     config = _merged(plain_config(default_config()), theirs["config"])
+    if "first_stage" not in theirs:
+        config.pop("two_stage", None)  # without effect
     theirs = theirs | {"config": config}
     # Keys of some cells only must be absent in both setups or equal.
     keys = setup.keys() | {"balance", "first_stage"}

@@ -141,8 +141,8 @@ def cell_config(
         overrides: Flattened config keys, which override the recipe and the cell.
     """
     config = default_config()
-    # Named by its cell until `overrides` names its file.
-    common = RECIPES[cell.task][recipe] | {"two_stage.first": cell.first or ""}
+    # The name of the first stage's cell, until the overrides contain its file.
+    common = RECIPES[cell.task][recipe] | {"two_stage.first": cell.first_stage or ""}
     config.update_from_flattened_dict(_applicable(cell, common | dict(cell.overrides)))
     if (cell.task, recipe) == ("coordinates", "paper"):
         # The paper's rate for L2 is a tenth.
@@ -154,8 +154,9 @@ def cell_config(
 
 
 def _applicable(cell: Cell, overrides: dict[str, Any]) -> dict[str, Any]:
-    """Returns flattened keys without those of two stages, unless the cell is a second stage."""
-    return {k: v for k, v in overrides.items() if cell.first or not k.startswith("two_stage.")}
+    """Returns flattened keys, without those of two stages unless the cell is a second stage."""
+    two_stages = cell.first_stage is not None
+    return {k: v for k, v in overrides.items() if two_stages or not k.startswith("two_stage.")}
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
