@@ -14,10 +14,9 @@ LOSSES = ("l2", "l1", "smooth_l1", "wing")
 _SECOND = {
     "model.name": "cnn7",
     "model.input_size": 128,
-    "loss.width": 15.0,
-    "loss.curvature": 3.0,
     "augment.rotation_deg": 10.0,
 }
+_SECOND_WING = {"loss.width": 15.0, "loss.curvature": 3.0}
 
 
 def _loss(name: str) -> dict[str, Any]:
@@ -39,7 +38,7 @@ def _two_stage(loss: str, *, balanced: bool = False, **published: float) -> Cell
     ending = f"{loss}{' pdb' if balanced else ''}"
     return Cell(
         name=f"cnn6/7 {ending}",
-        overrides=_loss(loss) | _SECOND,
+        overrides=_loss(loss) | _SECOND | (_SECOND_WING if loss == "wing" else {}),
         first_stage=f"cnn6 {ending}",
         balanced=balanced,
         baseline=f"cnn6/7 {loss}" if balanced else f"cnn6 {loss}",
