@@ -1,5 +1,4 @@
 import pathlib
-import sys
 
 import cv2
 import numpy as np
@@ -12,14 +11,8 @@ from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.write_job import make_job
 from tfrecords_tools.writer import write_records
 
-try:
-    import apache_beam  # noqa: F401
-except ImportError as error:
-    _missing = str(error)
-else:
-    _missing = ""
+pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install -e '.[beam]'")
 
-needs_beam = pytest.mark.skipif(bool(_missing), reason=f"Apache Beam: {_missing}")
 SIDE = SquareFormat(side=64)
 
 
@@ -49,13 +42,12 @@ def _with_a_shard_of_bad_faces():
     return source, shard
 
 
-@needs_beam
 @pytest.mark.parametrize(
     "options",
     [None, ["--runner=DirectRunner", "--direct_num_workers=2",
             "--direct_running_mode=multi_threading"]],
 )  # fmt: skip
-def test_the_same_files_as_on_one_machine(tmp_path, options):
+def test_beam_writes_the_same_files_as_the_local_writer(tmp_path, options):
     source, emptied = _with_a_shard_of_bad_faces()
     local = write_records(
         source,
@@ -72,14 +64,13 @@ def test_the_same_files_as_on_one_machine(tmp_path, options):
     assert _bytes(tmp_path / "beam") == _bytes(tmp_path / "local")
     assert set(manifest["counts"]) == {"train", "validation", "test_a"}
     assert len(manifest["shards"]) > 8
-    # A shard whose faces were all skipped is there, empty: its name is in its siblings' names.
+    # A shard whose faces were all skipped is an empty file, because shards count one another.
     assert manifest["shards"][emptied]["faces"] == 0
     assert (tmp_path / "beam" / emptied).stat().st_size == 0
 
 
-@needs_beam
-def test_workers_list_a_file_of_ones_own_again(tmp_path):
-    """Rows that can't be listed, and faces that can't be read, are in the manifest once."""
+def test_beam_reports_skipped_rows_and_faces_once(tmp_path):
+    """Workers list the source again; the manifest names each skipped row and face once."""
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((90, 120, 3), np.uint8))
     header = "path," + ",".join(f"{a}{i}" for i in range(5) for a in "xy") + ",split"
     good = "10,20,30,20,20,30,12,40,28,40"
@@ -95,9 +86,8 @@ def test_workers_list_a_file_of_ones_own_again(tmp_path):
     assert sum(local["counts"].values()) == 17
 
 
-@needs_beam
 @pytest.mark.slow  # each process imports TensorFlow and Beam
-def test_two_processes_write_the_same_files(tmp_path):
+def test_two_beam_processes_write_the_same_files(tmp_path):
     source = SyntheticSource(num_train=24, num_test=8, seed=1, image_size=128)
     write_records(source, tmp_path / "local", square_format=SIDE, faces_per_shard=8, progress=False)
     write_records_with_beam(
@@ -107,8 +97,7 @@ def test_two_processes_write_the_same_files(tmp_path):
     assert _bytes(tmp_path / "beam") == _bytes(tmp_path / "local")
 
 
-@needs_beam
-def test_strict_names_the_first_bad_face_as_the_other_writer_does(tmp_path):
+def test_strict_beam_names_the_same_first_bad_face(tmp_path):
     messages = []
     for write, options in ((write_records, {"progress": False}), (write_records_with_beam, {})):
         with pytest.raises(ValueError, match="bad on purpose") as error:
@@ -118,19 +107,11 @@ def test_strict_names_the_first_bad_face_as_the_other_writer_does(tmp_path):
     assert messages[0] == messages[1]
 
 
-@needs_beam
-def test_a_failure_of_a_worker_leaves_nothing(tmp_path):
+def test_failed_beam_worker_leaves_no_files(tmp_path):
     class Broken(DotSource):
         def load(self, item):
             raise RuntimeError("a defect of the source")
 
     with pytest.raises(RuntimeError, match="a defect of the source"):
         write_records_with_beam(Broken(), tmp_path / "r")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_without_beam_the_error_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "apache_beam", None)
-    with pytest.raises(ValueError, match=r"pip install 'wing-tf\[beam\]'"):
-        write_records_with_beam(DotSource(), tmp_path / "r")
     assert list(tmp_path.iterdir()) == []

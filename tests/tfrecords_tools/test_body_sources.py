@@ -1,4 +1,4 @@
-"""LSP and LSP-extended, written here as MATLAB saves them and read back."""
+"""LSP and LSP-extended, in files as MATLAB writes them."""
 
 import pickle
 
@@ -24,7 +24,7 @@ def _write_lsp(root, count=1002, name="joints.mat"):
     return points
 
 
-def test_lsp(tmp_path):
+def test_lsp_ignores_occluded_joints_in_training_and_keeps_them_in_test(tmp_path):
     points = _write_lsp(tmp_path)
     source = pickle.loads(pickle.dumps(LspSource(tmp_path)))
     items = source.items()
@@ -58,7 +58,7 @@ def test_lsp_occluded_joints_are_ignored_or_kept(tmp_path, occluded, flag):
         assert source.load(items[index]).visibility.tolist() == [2, 2, 2, flag] + [2] * 10
 
 
-def test_lsp_other_joints_and_faults(tmp_path):
+def test_lsp_reads_other_joint_files_and_refuses_malformed_ones(tmp_path):
     points = _write_lsp(tmp_path)
     (tmp_path / "joints.mat").rename(tmp_path / "lsp-joints-PC.mat")
     assert len(LspSource(tmp_path, joints="lsp-joints-PC.mat").items()) == 1002
@@ -81,12 +81,12 @@ def test_lsp_other_joints_and_faults(tmp_path):
         LspSource(tmp_path)
 
 
-def test_lsp_extended(tmp_path):
+def test_lsp_extended_drops_joints_that_are_not_visible(tmp_path):
     points = spread_points(14)
     joints = np.zeros((14, 3, 2))
     joints[:, :2] = points[..., None] + 1
     joints[:, 2] = 1
-    joints[4, :, 0] = -37.5, 11, 0  # what stands there for a joint nobody has marked
+    joints[4, :, 0] = -37.5, 11, 0  # meaningless numbers of a joint that is not annotated
     joints[:, 2, 1] = 0
     scipy.io.savemat(tmp_path / "joints.mat", {"joints": joints})
     marked = np.arange(14) != 4

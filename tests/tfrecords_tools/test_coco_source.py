@@ -1,4 +1,4 @@
-"""COCO JSON files; and one set of faces through the .pts, CSV and JSON readers."""
+"""COCO JSON files; and the same faces through the .pts, CSV and COCO readers."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ def _write(folder, *annotations, images=None, categories=None, name="faces.json"
     return path
 
 
-def test_coco(tmp_path):
+def test_coco_points_boxes_splits_and_origin(tmp_path):
     write_image(tmp_path / "my images/a.jpg", dotted(POINTS))
     images = [
         {"id": 7, "file_name": "my images/a.jpg"},
@@ -81,14 +81,14 @@ def test_coco(tmp_path):
     np.testing.assert_array_equal(shifted.load(items[0]).box_xyxy_px, [2.5, 3.5, 53, 43.5])
 
 
-def test_coco_images_lie_elsewhere(tmp_path):
+def test_coco_image_paths_are_relative_to_root(tmp_path):
     write_image(tmp_path / "images/my images/a.jpg", dotted(POINTS))
     path = _write(tmp_path, _annotation(1))
     source = CocoSource(path, scheme="celeba_5", root=tmp_path / "images")
     assert_dots(source.load(source.items()[0]), POINTS)
 
 
-def test_coco_annotations_that_are_no_faces_are_counted_or_named(tmp_path):
+def test_skipped_coco_annotations_are_counted_or_named(tmp_path):
     path = _write(
         tmp_path,
         _annotation(1),
@@ -125,7 +125,7 @@ def test_coco_annotations_that_are_no_faces_are_counted_or_named(tmp_path):
     }
 
 
-def test_coco_boxes_of_zeros_are_none(tmp_path):
+def test_coco_box_without_area_is_dropped(tmp_path):
     write_image(tmp_path / "my images/a.jpg", dotted(POINTS))
     path = _write(tmp_path, _annotation(1, bbox=[0, 0, 0, 0]), _annotation(2, bbox=[3, 4, 0, 9]))
     source = CocoSource(path, scheme="celeba_5")
@@ -141,7 +141,7 @@ def test_coco_boxes_of_zeros_are_none(tmp_path):
         source.load(source.items()[0])
 
 
-def test_coco_categories(tmp_path):
+def test_coco_category_must_be_unique_or_given(tmp_path):
     two = [
         {"id": 1, "name": "face", "keypoints": list("abcde")},
         {"id": 2, "name": "body", "keypoints": list("abc")},
@@ -161,7 +161,7 @@ def test_coco_categories(tmp_path):
         CocoSource(path, scheme="ibug_68").items()
 
 
-def test_coco_faults(tmp_path):
+def test_malformed_coco_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="No COCO file"):
         CocoSource(tmp_path / "absent.json", scheme="celeba_5")
     path = tmp_path / "faces.json"
@@ -179,8 +179,8 @@ def test_coco_faults(tmp_path):
         CocoSource(path, scheme="celeba_5").items()
 
 
-def test_real_faces_through_three_formats(real_faces, tmp_path):
-    """300-W's faces, written as CSV and as COCO JSON, are the same faces."""
+def test_pts_csv_and_coco_readers_agree_on_real_faces(real_faces, tmp_path):
+    """Faces of 300-W, written as CSV and as COCO JSON, are read as the same faces."""
     official = Ibug300WSource(real_faces)
     items = official.items()
     items = items[:: len(items) // 40]

@@ -1,4 +1,4 @@
-"""CSV files: what is read, and that each fault is named by its line."""
+"""CSV files of annotations."""
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ def _csv(folder, header, *rows):
 FIVE = "path," + ",".join(f"{a}{i}" for i in range(5) for a in "xy")
 
 
-def test_csv(tmp_path):
+def test_csv_points_boxes_and_visibility(tmp_path):
     _image(tmp_path / "my images" / "a.jpg")
     header = FIVE + ",split,box_x0,box_y0,box_x1,box_y1," + ",".join(f"v{i}" for i in range(5))
     path = _csv(
@@ -44,7 +44,7 @@ def test_csv(tmp_path):
     np.testing.assert_array_equal(face.visibility, [2, 2, 0, 2, 1])
 
 
-def test_csv_attributes(tmp_path):
+def test_csv_attributes_are_separated_by_spaces_or_bars(tmp_path):
     row = "a.jpg,10,20,30,20,20,30,12,40,28,40,test,"
     path = _csv(tmp_path, FIVE + ",split,attributes", *(row + a for a in ("", "a b|c_1", "a-b")))
     source = CsvSource(path, scheme="celeba_5")
@@ -52,7 +52,7 @@ def test_csv_attributes(tmp_path):
     assert source.skipped == {"line 4": "attribute 'a-b': letters, digits and _ only"}
 
 
-def test_csv_rows_that_can_not_be_placed_are_named(tmp_path):
+def test_csv_rows_with_bad_splits_or_lengths_are_skipped(tmp_path):
     columns = FIVE.split(",")
     path = _csv(
         tmp_path,
@@ -72,7 +72,7 @@ def test_csv_rows_that_can_not_be_placed_are_named(tmp_path):
     assert "split 'test/hard'" in source.skipped["line 4"]
 
 
-def test_csv_faults(tmp_path):
+def test_csv_errors_say_what_was_expected(tmp_path):
     with pytest.raises(ValueError, match="No CSV file"):
         CsvSource(tmp_path / "absent.csv", scheme="celeba_5")
     with pytest.raises(ValueError, match="Missing: x4, y4"):
@@ -103,7 +103,7 @@ GOOD = "a.jpg,10,20,30,20,20,30,12,40,28,40"
         ("b.jpg,10,20,30,20,20,30,12,40,28,40", "Cannot read image"),
     ],
 )
-def test_bad_faces_are_refused(tmp_path, row, message):
+def test_unusable_csv_faces_are_refused(tmp_path, row, message):
     _image(tmp_path / "a.jpg")
     header = FIVE + (BOX_COLUMNS if row.count(",") > 10 else "")
     source = CsvSource(_csv(tmp_path, header, row), scheme="celeba_5")
@@ -111,7 +111,7 @@ def test_bad_faces_are_refused(tmp_path, row, message):
         source.load(source.items()[0])
 
 
-def test_bad_rows_are_named_by_the_lines_of_the_file(tmp_path):
+def test_skipped_csv_rows_are_named_by_line(tmp_path):
     path = _csv(
         tmp_path,
         FIVE,
@@ -141,7 +141,7 @@ def test_bad_rows_are_named_by_the_lines_of_the_file(tmp_path):
     assert len(source.skipped) == 6
 
 
-def test_a_file_without_a_usable_row_says_why(tmp_path):
+def test_csv_without_a_usable_row_names_the_first_reason(tmp_path):
     source = CsvSource(_csv(tmp_path, FIVE, GOOD + ",1"), scheme="celeba_5")
     with pytest.raises(ValueError, match="No usable face in .*: line 2: 12 fields, but"):
         source.items()
@@ -157,14 +157,14 @@ def test_a_file_without_a_usable_row_says_why(tmp_path):
         (FIVE.replace(",", ";").encode() + b"\n1;2\n", "must have the columns path, x0, y0"),
     ],
 )
-def test_files_that_are_no_csv_of_faces(tmp_path, content, message):
+def test_malformed_csv_files_are_refused(tmp_path, content, message):
     path = tmp_path / "faces.csv"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
         CsvSource(path, scheme="celeba_5").items()
 
 
-def test_a_box_of_zeros_is_none(tmp_path):
+def test_csv_box_without_area_is_dropped(tmp_path):
     _image(tmp_path / "a.jpg")
     rows = (GOOD + ",0,0,0,0", GOOD + ",,,,", GOOD + ",5,6,50,6")
     source = CsvSource(_csv(tmp_path, FIVE + BOX_COLUMNS, *rows), scheme="celeba_5")

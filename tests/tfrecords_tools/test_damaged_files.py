@@ -1,4 +1,4 @@
-"""MATLAB files that a download or a disk has damaged: refused by name, one face at most is lost."""
+"""Damaged MATLAB files."""
 
 import pickle
 
@@ -29,7 +29,7 @@ from tfrecords_tools.writer import write_records
 
 
 def _flipped(data):
-    """The same bytes, with a hundred wrong ones in the middle."""
+    """Returns the data with a hundred wrong bytes in the middle."""
     middle = len(data) // 2
     wrong = bytes(255 - value for value in data[middle : middle + 100])
     return data[:middle] + wrong + data[middle + 100 :]
@@ -46,7 +46,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_read_mat(tmp_path, damage, compressed):
+def test_read_mat_refuses_damaged_files(tmp_path, damage, compressed):
     path = tmp_path / "a.mat"
     values = np.random.default_rng(0).normal(size=(300, 4))
     scipy.io.savemat(path, {"boxes": values}, do_compression=compressed)
@@ -55,7 +55,7 @@ def test_read_mat(tmp_path, damage, compressed):
         read_mat(path, ["boxes"])
 
 
-def test_corrupt_compressed_content(tmp_path):
+def test_read_mat_refuses_corrupt_compressed_content(tmp_path):
     path = tmp_path / "a.mat"
     scipy.io.savemat(path, {"boxes": np.zeros((300, 40)) + np.arange(40)}, do_compression=True)
     path.write_bytes(_flipped(path.read_bytes()))
@@ -64,7 +64,7 @@ def test_corrupt_compressed_content(tmp_path):
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_open_mat73(tmp_path, damage):
+def test_open_mat73_refuses_damaged_files(tmp_path, damage):
     path = tmp_path / "a.mat"
     write_mat73(path, joints=np.random.default_rng(0).normal(size=(300, 14)))
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
@@ -107,7 +107,7 @@ def _cofw(root):
 
 @pytest.mark.parametrize("damage", ["empty", "100 bytes", "half"])
 @pytest.mark.parametrize("make", [_lsp, _lsp_extended, _aflw, _cofw68, _cofw68_images, _cofw])
-def test_a_damaged_list_is_named(tmp_path, make, damage):
+def test_error_names_the_damaged_annotation_file(tmp_path, make, damage):
     source, path = make(tmp_path)
     assert source.items()
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
@@ -116,7 +116,7 @@ def test_a_damaged_list_is_named(tmp_path, make, damage):
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_one_damaged_file_of_cofw68_costs_one_face(tmp_path, damage):
+def test_damaged_cofw68_file_skips_one_face(tmp_path, damage):
     source, _ = _cofw68(tmp_path / "COFW68_Data")
     bad = tmp_path / "COFW68_Data/test_annotations/2_points.mat"
     bad.write_bytes(DAMAGES[damage](bad.read_bytes()))
@@ -131,8 +131,8 @@ def test_one_damaged_file_of_cofw68_costs_one_face(tmp_path, damage):
     assert manifest["differences_from_official_counts"] == ["test: 2 faces, officially 507"]
 
 
-def test_a_damaged_image_of_cofw_costs_one_face(tmp_path):
-    """Its compressed chunk does not unpack; the others do."""
+def test_damaged_cofw_image_skips_one_face(tmp_path):
+    """Only one compressed chunk can't be unpacked."""
     write_cofw(tmp_path / "COFW_train_color.mat", "Tr", (0, 1))
     write_cofw(tmp_path / "COFW_test_color.mat", "T", (2,))
     path = tmp_path / "COFW_train_color.mat"

@@ -1,4 +1,4 @@
-"""The same faces through three sources are the same records, but for their names."""
+"""Equal records of the same faces from three sources."""
 
 import collections
 import csv
@@ -16,7 +16,7 @@ NAMES = {schema.KEY, schema.SOURCE}
 
 
 def _records(folder):
-    """Returns each record's features but for key and source, by its image's file."""
+    """Returns the features of each record except key and source, by image file."""
     found = {}
     for file in folder.glob("*.tfrecord"):
         for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
@@ -71,7 +71,7 @@ def _write_three(root, folder, items, load):
     return [folder / name for name in sources]
 
 
-def test_real_faces_through_three_sources(real_faces, tmp_path):
+def test_ibug_csv_and_coco_sources_write_equal_records(real_faces, tmp_path):
     source = Ibug300WSource(real_faces)
     faces = collections.defaultdict(list)
     for item in source.items():
@@ -89,7 +89,7 @@ def test_real_faces_through_three_sources(real_faces, tmp_path):
         assert through_csv[path] == record
         assert ibug[path.rpartition(".")[0]] == record
 
-    # Images of several faces are on one side, as their names alone would not have it.
+    # All faces of an image are on one side of the split, although their names differ.
     held_out = {key for key, record in ibug.items() if b"validation" in record[schema.SPLIT]}
     assert 0 < len(held_out) < len(items) / 2
     for some in several:

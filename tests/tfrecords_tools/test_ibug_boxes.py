@@ -1,4 +1,4 @@
-"""The boxes of 300-W's organizers, found by folder and name."""
+"""Face boxes of 300-W's organizers."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def _less_one(box):
 
 
 @pytest.mark.parametrize("place", ["", "Bounding Boxes", "bounding_boxes", "Bounding_Boxes"])
-def test_boxes_are_read_where_they_stand(tmp_path, place):
+def test_boxes_are_found_in_every_known_folder(tmp_path, place):
     root = _tree(tmp_path)
     assert not set(_boxes(Ibug300WSource(root)).values()) - {None}
     for number, (name, images) in enumerate(
@@ -65,7 +65,7 @@ def test_boxes_are_read_where_they_stand(tmp_path, place):
         "helen/testset/33_1": _less_one(_box(20)),
         "lfpw/trainset/image_0001": _less_one(_box(30)),
         "lfpw/testset/image_0001": _less_one(_box(40)),
-        "lfpw/testset/image_0002": None,  # that one is another image's
+        "lfpw/testset/image_0002": None,  # the box of that name is that of another image
         "ibug/image_003_1": _less_one(_box(50)),
         "ibug/image 004 01": _less_one(_box(52)),
         "01_Indoor/indoor_001": None,
@@ -76,7 +76,7 @@ def test_boxes_are_read_where_they_stand(tmp_path, place):
     assert zero.load(zero.items()[0]).box_xyxy_px.tolist() == _box(0)
 
 
-def test_afws_boxes_in_ibugs_file(tmp_path):
+def test_afw_boxes_are_found_in_the_ibug_file(tmp_path):
     root = _tree(tmp_path)
     write_ibug_boxes(
         root / "bounding_boxes_ibug.mat",
@@ -86,7 +86,7 @@ def test_afws_boxes_in_ibugs_file(tmp_path):
     assert found == {"afw/11_1": _less_one(_box(1)), "afw/11_2": _less_one(_box(2))}
 
 
-def test_faces_without_a_box_are_skipped_where_the_rule_needs_one(tmp_path):
+def test_faces_without_a_box_are_skipped_if_the_crop_rule_needs_one(tmp_path):
     root = _tree(tmp_path / "300W")
     options = {"square_format": SquareFormat(side=64), "num_processes": 0, "progress": False}
     with pytest.raises(ValueError, match="ibug_300w has none here"):
@@ -96,7 +96,7 @@ def test_faces_without_a_box_are_skipped_where_the_rule_needs_one(tmp_path):
     assert sum(manifest["counts"].values()) == 1
     assert len(manifest["skipped"]) == len(FACES) - 1
     assert set(manifest["skipped"].values()) == {
-        "the crop rule dataset_box needs the data set's box: there is none"
+        "the crop rule dataset_box needs the data set's box, which this face lacks"
     }
 
 
@@ -109,7 +109,7 @@ def test_faces_without_a_box_are_skipped_where_the_rule_needs_one(tmp_path):
         ("11_1.jpg", "must have imgName and bb_detector"),
     ],
 )
-def test_files_that_are_not_as_described(tmp_path, cell, message):
+def test_malformed_box_files_are_refused(tmp_path, cell, message):
     root = _tree(tmp_path)
     cells = np.empty((1, 1), object)
     cells[0, 0] = cell

@@ -1,4 +1,4 @@
-"""Data sets of MATLAB files, written here as their owners' are and read back."""
+"""Data sets with MATLAB files, in the owners' formats."""
 
 import multiprocessing
 import pickle
@@ -25,7 +25,7 @@ def _gray(image):
     return image[..., 0]
 
 
-def test_cofw(tmp_path):
+def test_cofw_points_occlusion_and_boxes(tmp_path):
     train = write_cofw(tmp_path / "COFW_train_color.mat", "Tr", (0, 1))
     test = write_cofw(tmp_path / "COFW_test_color.mat", "T", (2,))
     source = pickle.loads(pickle.dumps(CofwSource(tmp_path)))
@@ -49,19 +49,19 @@ def test_cofw(tmp_path):
     np.testing.assert_allclose(as_python_loaders.load(items[0]).landmarks_px, train[0] + 1)
 
 
-def test_cofw_is_read_in_several_processes(tmp_path):
+def test_cofw_is_read_by_several_processes(tmp_path):
     train = write_cofw(tmp_path / "COFW_train_color.mat", "Tr", range(6))
     write_cofw(tmp_path / "COFW_test_color.mat", "T", (2,))
     source = CofwSource(tmp_path)
     items = source.items()
-    source.load(items[0])  # the parent has read from the file, too
+    source.load(items[0])  # the parent process reads from the file, too
     with multiprocessing.get_context("fork").Pool(2) as pool:
         faces = pool.map(source.load, items)
     for face, points in zip(faces, train, strict=False):
         assert_dots(face, points)
 
 
-def test_cofw_gray_images(tmp_path):
+def test_cofw_gray_images_become_rgb(tmp_path):
     folder = tmp_path / "common/xpburgos/behavior/code/pose"
     points = write_cofw(tmp_path / "COFW_train.mat", "Tr", (0,), lambda p: _gray(dotted(p)))
     write_cofw(folder / "COFW_test.mat", "T", (1,), lambda p: _gray(dotted(p)))
@@ -73,7 +73,7 @@ def test_cofw_gray_images(tmp_path):
     assert face.image[y, x].tolist() == [DOT[0]] * 3
 
 
-def test_cofw_faults(tmp_path):
+def test_malformed_cofw_files_are_refused(tmp_path):
     write_cofw(tmp_path / "COFW_train_color.mat", "Tr", (0,), lambda p: dotted(p)[..., :2])
     with pytest.raises(ValueError, match=r"no .*COFW_test_color\.mat\. The official layout is"):
         CofwSource(tmp_path)
@@ -98,7 +98,7 @@ def test_cofw_faults(tmp_path):
 
 
 @pytest.mark.parametrize("images", ["", "COFW68_Data", "elsewhere"])
-def test_cofw68(tmp_path, images):
+def test_cofw68_points_occlusion_and_boxes(tmp_path, images):
     points = write_cofw68(tmp_path / "COFW68_Data")
     write_mat73(tmp_path / images / "COFW_test_color.mat", {"IsT": [dotted(p) for p in points]})
     given = {"cofw_root": tmp_path / images} if images == "elsewhere" else {}
@@ -117,7 +117,7 @@ def test_cofw68(tmp_path, images):
     assert source.count_differences(items) == ["test: 3 faces, officially 507"]
 
 
-def test_cofw68_faults(tmp_path):
+def test_malformed_cofw68_files_are_refused(tmp_path):
     points = write_cofw68(tmp_path)
     with pytest.raises(ValueError, match=r"no .*COFW_test_color\.mat\. The official layout is"):
         Cofw68Source(tmp_path)
@@ -140,7 +140,7 @@ def test_cofw68_faults(tmp_path):
         Cofw68Source(tmp_path / "test_annotations")
 
 
-def test_aflw(tmp_path):
+def test_aflw_splits_attributes_and_boxes(tmp_path):
     points = write_aflw(tmp_path)
     source = pickle.loads(pickle.dumps(AflwSource(tmp_path)))
     items = source.items()
@@ -172,7 +172,7 @@ def test_aflw(tmp_path):
         assert_dots(source.load(items[-1]), points[0])
 
 
-def test_aflw_faults(tmp_path):
+def test_malformed_aflw_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no .*AFLWinfo_release\.mat\. The official layout is"):
         AflwSource(tmp_path)
     write_aflw(tmp_path, 3, "images")
@@ -191,7 +191,7 @@ def test_aflw_faults(tmp_path):
         source.items()
 
 
-def test_a_file_of_the_other_version_is_named(tmp_path):
+def test_mat_file_of_another_version_is_refused(tmp_path):
     write_mat73(tmp_path / "a.mat", joints=np.zeros((3, 14, 2)))
     with pytest.raises(ValueError, match="not a MATLAB file of version 5 to 7"):
         read_mat(tmp_path / "a.mat", ["joints"])

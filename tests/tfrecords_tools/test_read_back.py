@@ -1,4 +1,4 @@
-"""What data sets say beside points survives a record: attributes, boxes, splits, hidden points."""
+"""Attributes, boxes, splits and occlusion of data sets, read back from records."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from wing_tf.geometry import apply_affine
 
 
 def _read_back(source, folder, **options):
-    """Writes a source; returns by key what readers get, in pixels of the source images."""
+    """Writes a source and returns the faces of its records, in pixels of the source images."""
     manifest = write_records(
         source, folder, square_format=SquareFormat(side=64), validation_fraction=0, num_processes=0,
         progress=False, **options,
@@ -63,7 +63,7 @@ def wflw(tmp_path):
     return tmp_path, points
 
 
-def test_wflw(wflw, tmp_path):
+def test_wflw_attributes_and_boxes_are_in_records(wflw, tmp_path):
     root, points = wflw
     faces = _read_back(WflwSource(root), tmp_path / "r", crop="dataset_or_landmark_box")
     assert {key: (f["attributes"], f["split"], f["source_image"]) for key, f in faces.items()} == {
@@ -74,7 +74,7 @@ def test_wflw(wflw, tmp_path):
     _near(faces["train/00001"]["dataset_box"], [3, 4, 60, 50])
     _near(faces["train/00001"]["box"], [3, 4, 60, 50])
     _near(faces["test/00001"]["dataset_box"], [5, 6, 70, 55])
-    # A box of zeros is none: what is known of it is nothing, and the crop is the landmarks'.
+    # A box of zeros counts as no box: the crop is the landmark box.
     last = faces["test/00002"]
     assert np.isnan(last["dataset_box"]).all()
     _near(last["box"], [*points[2].min(axis=0), *points[2].max(axis=0)])
@@ -82,7 +82,7 @@ def test_wflw(wflw, tmp_path):
         _near(faces[key]["landmarks"], marks)
 
 
-def test_the_data_sets_box_is_kept_beside_the_crop_rules(wflw, tmp_path):
+def test_records_keep_the_data_set_box_besides_the_crop_box(wflw, tmp_path):
     root, points = wflw
     faces = _read_back(WflwSource(root), tmp_path / "r", crop="landmark_box")
     first = faces["test/00001"]
@@ -90,7 +90,7 @@ def test_the_data_sets_box_is_kept_beside_the_crop_rules(wflw, tmp_path):
     _near(first["box"], [*points[1].min(axis=0), *points[1].max(axis=0)])
 
 
-def test_cofw(tmp_path):
+def test_cofw_occlusion_and_boxes_are_in_records(tmp_path):
     train = write_cofw(tmp_path / "COFW_train_color.mat", "Tr", (0, 1))
     test = write_cofw(tmp_path / "COFW_test_color.mat", "T", (2,))
     faces = _read_back(CofwSource(tmp_path), tmp_path / "r")
@@ -106,10 +106,10 @@ def test_cofw(tmp_path):
         shift = 1 if key == "train/0002" else 0  # x, y, width and height are 1 more
         _near(faces[key]["dataset_box"], np.add(BOX_XYXY, [shift, shift, 2 * shift, 2 * shift]))
         _near(faces[key]["box"], faces[key]["dataset_box"])
-    assert BOX.tolist() == [6, 8, 50, 40]  # of which BOX_XYXY is 1 less: MATLAB counts from 1
+    assert BOX.tolist() == [6, 8, 50, 40]  # BOX_XYXY is 1 less, because MATLAB counts from 1
 
 
-def test_aflw(tmp_path):
+def test_aflw_attributes_and_occlusion_are_in_records(tmp_path):
     points = write_aflw(tmp_path)
     source = AflwSource(tmp_path)
     some = source.items()[-2:]  # the two that have an image

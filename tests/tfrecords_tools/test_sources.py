@@ -36,7 +36,7 @@ def tree(tmp_path):
     return tmp_path
 
 
-def test_the_tree_is_read_whole(tree):
+def test_ibug_300w_lists_all_folders(tree):
     items = {item.key: item for item in Ibug300WSource(tree).items()}
     assert {key: item.split for key, item in items.items()} == {
         "helen/trainset/100_1": "train",
@@ -54,7 +54,7 @@ def test_the_tree_is_read_whole(tree):
     )
 
 
-def test_points_count_from_one_unless_told(tree):
+def test_ibug_300w_origin_is_one_by_default(tree):
     source = Ibug300WSource(tree)
     for item in source.items():
         face = source.load(item)
@@ -76,7 +76,7 @@ def test_images_are_rgb(tmp_path):
     assert source.load(source.items()[0]).image[0, 0].tolist() == [255, 0, 0]
 
 
-def test_lone_files_are_named(tree):
+def test_files_without_a_partner_are_skipped_by_name(tree):
     (tree / "helen/testset/200_1.pts").rename(tree / "helen/testset/300_1.pts")
     source = Ibug300WSource(tree)
     source.items()
@@ -96,14 +96,14 @@ def test_lone_files_are_named(tree):
         ("", "expected 68 rows"),
     ],
 )
-def test_bad_points_are_refused(tmp_path, text, message):
+def test_malformed_pts_files_are_refused(tmp_path, text, message):
     path = tmp_path / "a.pts"
     path.write_text(text)
     with pytest.raises(BadRecordError, match=message):
         read_pts(path, 68)
 
 
-def test_bad_images_are_refused(tree):
+def test_unreadable_images_are_refused(tree):
     source = Ibug300WSource(tree)
     item = source.items()[0]
     item.source_data[0].write_bytes(b"no image")
@@ -114,7 +114,7 @@ def test_bad_images_are_refused(tree):
         source.load(item)
 
 
-def test_an_empty_or_absent_folder_is_refused(tmp_path):
+def test_empty_or_missing_folder_is_refused(tmp_path):
     with pytest.raises(
         ValueError, match="No usable face in .*: nothing is listed. Expected: one or more of afw"
     ):
@@ -123,7 +123,7 @@ def test_an_empty_or_absent_folder_is_refused(tmp_path):
         Ibug300WSource(tmp_path / "absent")
 
 
-def test_points_outside_are_kept_and_hidden(tmp_path):
+def test_points_outside_the_image_are_kept_as_occluded(tmp_path):
     _image(tmp_path / "afw" / "a.png", size=(60, 70))
     (tmp_path / "afw" / "a.pts").write_text(_pts())
     source = Ibug300WSource(tmp_path)
@@ -134,7 +134,7 @@ def test_points_outside_are_kept_and_hidden(tmp_path):
     np.testing.assert_array_equal(face.visibility, np.where(outside, 1, 2))
 
 
-def test_synthetic_test_faces_stay_when_training_faces_are_added():
+def test_synthetic_test_set_does_not_depend_on_num_train():
     few, many = SyntheticSource(num_train=2, num_test=2), SyntheticSource(num_train=5, num_test=2)
     for a, b in zip(few.items(), many.items(), strict=False):
         assert (a.key, a.split) == (b.key, b.split)
@@ -144,7 +144,7 @@ def test_synthetic_test_faces_stay_when_training_faces_are_added():
         SyntheticSource(num_train=0)
 
 
-def test_real_faces(real_faces):
+def test_real_faces_are_counted_by_folder(real_faces):
     source = Ibug300WSource(real_faces)
     items = source.items()
     assert collections.Counter(item.split for item in items) == {"train": 2012, "test_helen": 330}
@@ -160,7 +160,7 @@ def test_real_faces(real_faces):
     ]
 
 
-def test_wide_yaw_is_the_share_of_turned_heads():
+def test_wide_yaw_fraction_sets_the_fraction_of_large_yaws():
     made = SyntheticSource(
         num_train=40, num_test=40, wide_yaw_fraction=0.0, test_wide_yaw_fraction=1.0
     )

@@ -1,0 +1,136 @@
+"""Killed, failed and simultaneous writing runs."""
+
+import fcntl
+import json
+import multiprocessing
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+from dots import DotSource
+
+from tfrecords_tools.square_crops import SquareFormat
+from tfrecords_tools.writer import write_records
+from wing_tf.data.records import find_shards
+
+
+def _bytes(folder: pathlib.Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_failed_run_leaves_no_files(tmp_path):
+    with pytest.raises(ValueError, match="None of 2 faces is usable. dot/"):
+        write_records(DotSource(2, bad=(0, 1)), tmp_path / "r", progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_folder_with_files_is_refused(tmp_path):
+    (tmp_path / "precious.txt").write_text("keep me")
+    with pytest.raises(ValueError, match="must be a new or an empty folder"):
+        write_records(DotSource(), tmp_path, progress=False)
+    with pytest.raises(ValueError, match="must be a new or an empty folder"):
+        write_records(DotSource(), tmp_path / "precious.txt", progress=False)
+    assert (tmp_path / "precious.txt").read_text() == "keep me"
+
+
+def test_foreign_files_in_the_partial_folder_are_kept(tmp_path):
+    precious = tmp_path / "r.partial" / "thesis.tex"
+    precious.parent.mkdir()
+    precious.write_text("keep me")
+    with pytest.raises(ValueError, match="holds something other than records"):
+        write_records(DotSource(2), tmp_path / "r", progress=False)
+    assert precious.read_text() == "keep me"
+
+
+def test_killed_run_leaves_nothing_that_reads_as_records(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(
+        target=write_records,
+        args=(DotSource(10_000), tmp_path / "r"),
+        kwargs={"num_processes": 0, "progress": False},
+    )
+    process.start()
+    partial = tmp_path / "r.partial"
+    deadline = time.monotonic() + 60
+    while not (partial.is_dir() and any(partial.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.join()
+    assert partial.is_dir()
+    assert not (tmp_path / "r").exists()
+    with pytest.raises(ValueError, match="No record file"):
+        find_shards(str(tmp_path / "r"))
+    write_records(DotSource(2), tmp_path / "r", progress=False)  # the next run removes the rest
+    assert not partial.exists()
+
+
+SECOND = """
+from dots import DotSource
+from tfrecords_tools.writer import write_records
+write_records(DotSource(3), {output!r}, num_processes=0, progress=False)
+"""
+
+
+def _second_process(output):
+    """Writes to the same folder in a second process; returns the last line of its errors."""
+    tests = pathlib.Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", SECOND.format(output=str(output))],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"},
+    )
+    assert done.returncode
+    return done.stderr.strip().rpartition("\n")[2]
+
+
+def test_second_run_to_one_folder_is_refused_and_the_first_completes(tmp_path):
+    said = []
+
+    class Watched(DotSource):
+        def load(self, item):
+            if not said:
+                said.append(_second_process(tmp_path / "r"))
+            return super().load(item)
+
+    options = {"square_format": SquareFormat(side=64), "num_processes": 0, "progress": False}
+    write_records(Watched(12), tmp_path / "r", **options)
+    assert said == [
+        f"ValueError: Another process is writing to this folder: it holds {tmp_path / 'r.lock'}."
+    ]
+    write_records(DotSource(12), tmp_path / "alone", **options)
+    assert _bytes(tmp_path / "r") == _bytes(tmp_path / "alone")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "r"]
+    # The lock file of a killed run does not lock.
+    (tmp_path / "later.lock").touch()
+    write_records(DotSource(2), tmp_path / "later", **options)
+
+
+def test_lock_is_refused_if_its_file_was_replaced(tmp_path, monkeypatch):
+    """Between opening and locking, the former holder may finish; others then lock a new file."""
+    lock = fcntl.flock
+
+    def late(file, how):
+        (tmp_path / "r.lock").unlink()
+        (tmp_path / "r.lock").touch()  # of another process
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(ValueError, match="Another process is writing"):
+        write_records(DotSource(2), tmp_path / "r", num_processes=0, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.lock"]
+
+
+def test_records_of_a_run_that_finished_meanwhile_are_kept(tmp_path):
+    options = {"square_format": SquareFormat(side=64), "num_processes": 0, "progress": False}
+
+    class Slow(DotSource):
+        def items(self):  # after the output folder was checked, before it is locked
+            write_records(DotSource(2), tmp_path / "r", **options)
+            return super().items()
+
+    with pytest.raises(ValueError, match="must be a new or an empty folder"):
+        write_records(Slow(3), tmp_path / "r", **options)
+    assert sum(json.loads((tmp_path / "r/manifest.json").read_text())["counts"].values()) == 2
