@@ -1,21 +1,20 @@
-"""Writing and reading records of a large data set: rates, and whether memory stays flat.
+"""Rates and memory of writing and reading the records of a large data set.
 
     python benchmarks/writing_at_scale.py --root=300W [--faces=200000] [--num_processes=2]
     pip install -e '.[beam]'
     python benchmarks/writing_at_scale.py --root=300W --faces=2000 --beam
 
-The faces are those of a 300-W tree, again and again under new names, so that 200,000 are to be had
-without a data set of that size; images therefore come from the page cache. Measures
+The faces of a 300-W tree are repeated under new names, so that no data set of 200,000 faces is
+needed; images therefore come from the page cache. Measures
 
-* writing by `tfrecords_tools.writer` in as many processes as are asked for, the listing of the
-  source and the sorting of names included,
-* the resident memory of the parent and of its processes (their sum) meanwhile, every two seconds:
-  flat if it is at the end what it was when a tenth was written,
-* reading: `read_faces` with images decoded, and `training_batches` without cache,
-* with ``--beam`` writing by Apache Beam on this machine, in one and in several processes, of
-  ``--beam_faces`` faces, and whether the files are the same.
+* writing by `tfrecords_tools.writer`, including the listing of the source,
+* the resident memory of the parent process and the sum of its workers, every two seconds, to see
+  whether it grows while records are written,
+* reading: `read_faces` with decoded images, and `training_batches` without a cache,
+* with ``--beam``, writing of ``--beam_faces`` faces by Apache Beam on this machine, in one and in
+  several processes, and whether the files equal those of the local writer.
 
-Needs about 9 KB of disk for a face at a side of 128. Prints a Markdown table.
+Needs about 9 KB of disk per face at a side of 128 pixels. Prints a Markdown table.
 """
 
 import argparse
@@ -34,11 +33,11 @@ from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 
 BATCH = 32
-SECONDS = 2.0  # between two looks at the memory
+SECONDS = 2.0  # between two memory samples
 
 
 class Repeated(Ibug300WSource):
-    """A 300-W tree's faces, again and again under new names, until there are enough."""
+    """Faces of a 300-W tree, repeated under new names."""
 
     official_counts = {}
 
@@ -62,8 +61,8 @@ class Repeated(Ibug300WSource):
 
 
 @dataclasses.dataclass
-class Look:
-    """What was seen at one time."""
+class Sample:
+    """Bytes written and resident at one time."""
 
     written: int
     parent: int
@@ -71,47 +70,47 @@ class Look:
 
 
 class Memory(threading.Thread):
-    """Looks at a folder's size, and at the memory of this process and of those below it."""
+    """Samples the size of a folder and the memory of this process and its descendants."""
 
     def __init__(self, folder):
         super().__init__(daemon=True)
-        self.folder, self.looks, self.done = pathlib.Path(folder), [], threading.Event()
+        self.folder, self.samples, self.done = pathlib.Path(folder), [], threading.Event()
 
     def run(self):
-        """Looks until `done` is set."""
+        """Samples until `done` is set."""
         while not self.done.wait(SECONDS):
-            own, below = resident()
-            self.looks.append(Look(folder_bytes(self.folder), own, below))
+            parent, children = resident()
+            self.samples.append(Sample(folder_bytes(self.folder), parent, children))
 
-    def most(self):
-        """Returns the parent's largest memory in MB, and that of the processes as text."""
-        parent = max((look.parent for look in self.looks), default=0) / 1e6
-        below = max((look.children for look in self.looks), default=0) / 1e6
-        return parent, f"MB, processes {below:.0f} MB"
+    def maximum(self):
+        """Returns the maximum memory of the parent in MB, and that of its workers as text."""
+        parent = max((sample.parent for sample in self.samples), default=0) / 1e6
+        children = max((sample.children for sample in self.samples), default=0) / 1e6
+        return parent, f"MB, processes {children:.0f} MB"
 
-    def at(self, share, total):
-        """Returns the first look at which a share of all bytes was written."""
-        return next((look for look in self.looks if look.written >= share * total), None)
+    def at(self, fraction, total):
+        """Returns the first sample with a fraction of all bytes written."""
+        return next((sample for sample in self.samples if sample.written >= fraction * total), None)
 
 
 def folder_bytes(folder: pathlib.Path) -> int:
-    """Returns how much a folder's files hold; 0 where there is none."""
+    """Returns the bytes of all files in a folder, 0 if it does not exist."""
     total = 0
     for path in folder.glob("*"):
         try:
             total += path.stat().st_size
-        except FileNotFoundError:  # renamed meanwhile
+        except FileNotFoundError:  # renamed in the meantime
             continue
     return total
 
 
 def resident() -> tuple[int, int]:
-    """Returns the resident bytes of this process, and those of all below it together."""
+    """Returns the resident bytes of this process and the sum of its descendants."""
     memory, children = {}, collections.defaultdict(list)
     for path in pathlib.Path("/proc").glob("[0-9]*/status"):
         try:
             lines = dict(line.split(":", 1) for line in path.read_text().splitlines())
-        except OSError:  # ended meanwhile
+        except OSError:  # ended in the meantime
             continue
         process = int(path.parent.name)
         memory[process] = 1024 * int(lines.get("VmRSS", "0 kB").split()[0])
@@ -125,14 +124,14 @@ def resident() -> tuple[int, int]:
 
 
 def timed(function) -> float:
-    """Returns how many seconds a function takes."""
+    """Returns the duration of a call in seconds."""
     started = time.perf_counter()
     function()
     return time.perf_counter() - started
 
 
 def write(source, folder: pathlib.Path, processes: int, side: int):
-    """Writes records; returns the manifest, the seconds and what was seen of the memory."""
+    """Writes records; returns the manifest, the seconds and the memory samples."""
     memory = Memory(folder.with_name(folder.name + ".partial"))
     memory.start()
     manifest = {}
@@ -150,7 +149,7 @@ def write(source, folder: pathlib.Path, processes: int, side: int):
 
 
 def read(folder: pathlib.Path) -> dict[str, float]:
-    """Returns reading rates, faces a second."""
+    """Returns reading rates in faces per second."""
     from wing_tf.data.read import read_faces, training_batches
     from wing_tf.data.records import find_shards, open_records
 
@@ -173,7 +172,7 @@ def read(folder: pathlib.Path) -> dict[str, float]:
 
 
 def beam_rates(args, folder: pathlib.Path) -> list[tuple[str, float, str]]:
-    """Returns rows of Beam's rates and whether its files are the local writer's."""
+    """Returns table rows of Beam's rates and whether its files equal the local writer's."""
     from tfrecords_tools.beam import write_records_with_beam
 
     source = Repeated(args.root, args.beam_faces)
@@ -199,10 +198,10 @@ def beam_rates(args, folder: pathlib.Path) -> list[tuple[str, float, str]]:
         )
         memory.done.set()
         memory.join()
-        same = "the same files" if beam == local else "OTHER FILES"
+        same = "the same files" if beam == local else "DIFFERENT FILES"
         name = f"{count} faces: Beam, {workers} worker(s)"
         rows.append((f"{name}, faces/s", count / seconds, same))
-        rows.append((f"{name}, parent's memory at most", *memory.most()))
+        rows.append((f"{name}, parent's maximum memory", *memory.maximum()))
     return rows
 
 
@@ -213,7 +212,7 @@ def main():
     parser.add_argument("--faces", type=int, default=200_000)
     parser.add_argument("--num_processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--side", type=int, default=128)
-    parser.add_argument("--beam", action="store_true", help="Measure Apache Beam, too.")
+    parser.add_argument("--beam", action="store_true", help="Also measure Apache Beam.")
     parser.add_argument("--beam_faces", type=int, default=2000)
     parser.add_argument("--folder", help="Where to write; a temporary folder if not given.")
     args = parser.parse_args()
@@ -228,13 +227,13 @@ def main():
             ("writing, faces/s and process", count / seconds / max(1, args.num_processes), ""),
             ("bytes a face", total / count, f"{len(manifest['shards'])} shards"),
         ]
-        looks = {f"at {share:.0%}": memory.at(share, total) for share in (0.1, 0.5)}
-        looks["at the end"] = memory.looks[-1] if memory.looks else None
-        for when, look in looks.items():
-            if look:
-                both = f"MB, processes {look.children / 1e6:.0f} MB"
-                rows.append((f"parent's memory {when}", look.parent / 1e6, both))
-        rows.append(("parent's memory at most", *memory.most()))
+        samples = {f"at {fraction:.0%}": memory.at(fraction, total) for fraction in (0.1, 0.5)}
+        samples["at the end"] = memory.samples[-1] if memory.samples else None
+        for when, sample in samples.items():
+            if sample:
+                both = f"MB, processes {sample.children / 1e6:.0f} MB"
+                rows.append((f"parent's memory {when}", sample.parent / 1e6, both))
+        rows.append(("parent's maximum memory", *memory.maximum()))
         rows += [(f"{name}, faces/s", rate, "") for name, rate in read(folder / "records").items()]
         if args.beam:
             rows += beam_rates(args, folder)

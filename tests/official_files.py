@@ -1,25 +1,25 @@
-"""Images with dots at their landmarks, and files as MATLAB writes them."""
+"""Writers of data set files in the owners' formats, with images that show a dot per landmark."""
 
 import cv2
 import h5py
 import numpy as np
 import scipy.io
 
-DOT = (250, 120, 10)  # RGB: a channel that is swapped shows
+DOT = (250, 120, 10)  # RGB, all different, so that swapped channels are noticed
 BOX = np.array([6.0, 8.0, 50.0, 40.0])  # x y width height, as MATLAB counts
 BOX_XYXY = [5, 7, 55, 47]
 LISTS = "WFLW_annotations/list_98pt_rect_attr_train_test"
 
 
 def spread_points(count, seed=0, size_hw=(60, 80)):
-    """Whole-numbered points [count, 2], no two on one pixel."""
+    """Returns integer points [count, 2], no two on one pixel."""
     height, width = size_hw
     chosen = np.random.default_rng(seed).choice(height * width, count, replace=False)
     return np.stack([chosen % width, chosen // width], axis=1).astype(float)
 
 
 def dotted(points, size_hw=(60, 80)):
-    """A gray RGB image with one colored pixel at each point."""
+    """Returns a gray RGB image with one colored pixel at each point."""
     image = np.full((*size_hw, 3), 40, np.uint8)
     for x, y in np.asarray(points, int):
         image[y, x] = DOT
@@ -27,7 +27,7 @@ def dotted(points, size_hw=(60, 80)):
 
 
 def write_image(path, image):
-    """Writes an image without loss, whatever its suffix: readers go by the content."""
+    """Writes a lossless image, whatever its suffix: readers look at the content."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ok, data = cv2.imencode(".png", image[..., ::-1])
     assert ok
@@ -35,7 +35,7 @@ def write_image(path, image):
 
 
 def assert_dots(face, points, size_hw=(60, 80)):
-    """The points are as expected, and the colored pixels are exactly there."""
+    """Checks the points, and that the colored pixels are exactly there."""
     np.testing.assert_allclose(face.landmarks_px, points, atol=1e-9)
     assert face.image.dtype == np.uint8
     np.testing.assert_array_equal(face.image, dotted(points, size_hw))
@@ -44,8 +44,8 @@ def assert_dots(face, points, size_hw=(60, 80)):
 def write_mat73(path, cells=None, **arrays):
     """Writes arrays, and lists of images as a cell array, as MATLAB's save -v7.3 does.
 
-    MATLAB's memory is column-major: HDF5 sees each array with its axes turned round. A cell array
-    is a matrix of references to what lies in the group #refs#.
+    MATLAB's memory is column-major, so that HDF5 arrays have their axes reversed. A cell array is a
+    matrix of references to members of the group #refs#.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w", userblock_size=512) as file:
@@ -101,7 +101,7 @@ def write_cofw68(folder, count=3):
 
 
 def write_aflw(root, count=20003, flickr="data/flickr", **changed):
-    """The last faces of the permutation, the first rows of the file, are the test's."""
+    """Writes AFLW-19, whose test set is the first rows of the file; returns the points."""
     names = np.array([[f"0/image{n:05d}.jpg"] for n in range(count)], object)
     points = np.tile(spread_points(19), (count, 1, 1)) + 0.25
     points[:3] = [spread_points(19, seed) for seed in range(3)]
@@ -121,13 +121,13 @@ def write_aflw(root, count=20003, flickr="data/flickr", **changed):
 
 
 def wflw_line(points, box, flags, image):
-    """A line of WFLW's lists."""
+    """Returns a line of WFLW's lists."""
     coordinates = " ".join(f"{value:.6f}" for value in np.ravel(points))
     return f"{coordinates} {' '.join(map(str, box))} {flags} {image}\n"
 
 
 def write_ibug_boxes(path, boxes):
-    """Writes boxes by image as 300-W's organizers do: a 1 x N cell array of structs."""
+    """Writes boxes by image in the organizers' format, a 1 x N cell array of structs."""
     cells = np.empty((1, len(boxes)), object)
     for index, (name, box) in enumerate(boxes.items()):
         cells[0, index] = {
