@@ -130,9 +130,9 @@ def test_failure_rate_and_auc_golden():
 @given(st.lists(st.floats(0, 0.3), min_size=1, max_size=50))
 def test_auc_is_the_area_below_the_ced_curve(values):
     errors, threshold = np.array(values), 0.1
-    ordered, shares = m.ced_curve(errors)
+    ordered, fractions = m.ced_curve(errors)
     edges = np.concatenate([[0], np.minimum(ordered, threshold), [threshold]])
-    heights = np.concatenate([[0], shares])
+    heights = np.concatenate([[0], fractions])
     area = np.sum(np.diff(edges) * heights) / threshold
     assert m.ced_auc(errors, threshold) == pytest.approx(area, abs=1e-9)
 

@@ -9,8 +9,8 @@ from wing_tf.reproduction.write import write_table
 
 
 def test_adaptive_wing_tables_golden():
-    printed = {c.name: c.published["wflw"] for c in TABLES["awing_modules"].cells}
-    assert list(printed.values()) == [5.39, 5.04, 4.65, 4.49, 4.30, 4.28, 4.26, 4.21]
+    published = {c.name: c.published["wflw"] for c in TABLES["awing_modules"].cells}
+    assert list(published.values()) == [5.39, 5.04, 4.65, 4.49, 4.30, 4.28, 4.26, 4.21]
     assert len(TABLES["awing_parameters"].cells) == 19
     last = cell_config(TABLES["awing_modules"].cells[-1], recipe="paper", num_landmarks=98)
     assert (last.loss.name, last.loss.map) == ("adaptive_wing", "dilated")

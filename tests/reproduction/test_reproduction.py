@@ -10,7 +10,7 @@ from wing_tf.data.records import find_shards, open_records
 from wing_tf.reproduction import TABLES
 from wing_tf.reproduction.cells import CellRunner, Settings
 from wing_tf.reproduction.recipes import RECIPES, cell_config
-from wing_tf.reproduction.table import Cell, Table
+from wing_tf.reproduction.table import RECIPE_NAMES, Cell, Table
 from wing_tf.reproduction.write import write_table
 
 # Without XLA: compiling takes longer than these trainings.
@@ -86,7 +86,7 @@ def test_finished_cells_are_not_trained_again(cells, settings, monkeypatch):
 
     monkeypatch.setattr("wing_tf.reproduction.cells.train", fail)
     assert CellRunner(settings).run(TABLE) == cells
-    # Nor is one from before a config key existed, which was then as its default is.
+    # A cell that is older than a config key has the default of the key.
     path = settings.folder / "cells" / "cnn6_l2_seed0.json"
     text = path.read_text()
     older = json.loads(text)
@@ -96,7 +96,7 @@ def test_finished_cells_are_not_trained_again(cells, settings, monkeypatch):
     again = CellRunner(settings).run(TABLE)
     assert [c["tests"] for c in again] == [c["tests"] for c in cells]
     path.write_text(text)
-    # One that is missing is, and one that was made in another way is refused.
+    # A missing cell is trained, and a cell with another setup raises.
     path.unlink()
     with pytest.raises(AssertionError, match="trained again"):
         CellRunner(settings).run(TABLE)
@@ -177,6 +177,10 @@ def test_cells_of_different_faces_raise(cells, settings):
         write_table(settings.folder, "small", TABLE, changed)
     with pytest.raises(ValueError, match="No finished cell"):
         write_table(settings.folder, "small", TABLE, [])
+
+
+def test_recipe_names_are_those_of_every_task():
+    assert all(tuple(recipes) == RECIPE_NAMES for recipes in RECIPES.values())
 
 
 @pytest.mark.parametrize("name", TABLES)

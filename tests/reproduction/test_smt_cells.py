@@ -18,11 +18,11 @@ def _configs(table, recipe="tuned"):
 
 
 def test_smt_tables_golden():
-    printed = {
+    published = {
         table: [c.published["challenge"] for c in TABLES[table].cells if c.published]
         for table in ("smt_radius", "smt_residual")
     }
-    assert printed == {
+    assert published == {
         "smt_radius": [6.23, 6.15, 6.31, 6.17, 6.12],
         "smt_residual": [6.22, 6.33, 6.16],
     }

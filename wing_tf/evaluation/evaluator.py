@@ -1,4 +1,4 @@
-"""Evaluation of a model on records: the command's one function, from a model to a report folder."""
+"""Evaluation of a model on records, to a report folder."""
 
 import dataclasses
 import pathlib

@@ -39,8 +39,8 @@ def _modules() -> Table:
         title="Loss, weighted loss map, boundary and coordinate channels",
         source="Adaptive Wing Loss, Table 7",
         cells=tuple(
-            _cell(name=name, overrides=overrides, baseline=against, published={"wflw": scores})
-            for name, overrides, against, scores in steps
+            _cell(name=name, overrides=overrides, baseline=baseline, published={"wflw": scores})
+            for name, overrides, baseline, scores in steps
         ),
         baseline="mse",
         notes=(_WFLW,),

@@ -63,8 +63,8 @@ def _residual() -> Table:
         if theta is not None:
             overrides |= {"model.residuals": True, "residual.theta": theta}
         published = {} if score is None else {"challenge": score}
-        against = decoder if theta is not None else None
-        return _cell(name=name, overrides=overrides, published=published, baseline=against)
+        baseline = decoder if theta is not None else None
+        return _cell(name=name, overrides=overrides, published=published, baseline=baseline)
 
     return Table(
         title="Heatmaps alone, and with hinged residuals",
