@@ -65,13 +65,12 @@ def write_records_with_beam(
         raise ValueError(
             f"Apache Beam can't be imported ({error}). Install it: pip install 'wing-tf[beam]'"
         ) from error
-    beam_options = _beam_options(pipeline_options)
     job = make_job(source, output, strict=strict, **options)
     names = list(dict.fromkeys(task.shard for task in job.tasks))
     with job.folder() as partial:
         folder = partial.resolve()
         write = functools.partial(_write_shard, uuid.uuid4().hex, folder, job.for_workers())
-        with beam.Pipeline(options=beam_options) as pipeline:
+        with beam.Pipeline(options=_parse_options(pipeline_options)) as pipeline:
             _ = (
                 pipeline
                 | "List shards" >> beam.Create(names, reshuffle=False)
@@ -83,16 +82,13 @@ def write_records_with_beam(
         return _finish(job, folder, strict)
 
 
-def _beam_options(flags: Sequence[str] | None):
-    from apache_beam.options.pipeline_options import (
-        DirectOptions,
-        PipelineOptions,
-        StandardOptions,
-    )
+def _parse_options(flags: Sequence[str] | None):
+    from apache_beam.options import pipeline_options as beam_options
 
     # Always a list: with None, Beam would parse the flags of this command.
-    options = PipelineOptions(list(flags or ()))
-    standard, direct = options.view_as(StandardOptions), options.view_as(DirectOptions)
+    options = beam_options.PipelineOptions(list(flags or ()))
+    standard = options.view_as(beam_options.StandardOptions)
+    direct = options.view_as(beam_options.DirectOptions)
     if standard.runner in (None, "DirectRunner"):
         # By class name: DirectRunner would first try to download a runner that is not in Python.
         standard.runner = _LOCAL_RUNNER

@@ -45,6 +45,7 @@ def _choices(module):
     ("module", "flag", "registry"),
     [
         ("tfrecords_tools.cli", "source", SOURCES),
+        ("tfrecords_tools.cli", "crop", CROP_RULES),
         ("wing_tf.cli.export", "format", FORMATS),
         ("wing_tf.cli.export", "precision", PRECISIONS),
         ("wing_tf.cli.predict", "detector", DETECTORS),

@@ -7,10 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tfrecords_tools.sources.base import BadRecordError, Face, Item, xywh_to_xyxy
-from tfrecords_tools.sources.dataset_files import (
-    check_rows,
-    open_mat73,
-)
+from tfrecords_tools.sources.dataset_files import check_rows, open_mat73
 from tfrecords_tools.sources.folder import FolderSource
 from wing_tf.data import record_schema as schema
 
@@ -18,10 +15,7 @@ from wing_tf.data import record_schema as schema
 _FOLDERS = ("", "common/xpburgos/behavior/code/pose/")
 
 # Names of the variables: images, points, boxes.
-_VARIABLES = {
-    "train": ("IsTr", "phisTr", "bboxesTr"),
-    "test": ("IsT", "phisT", "bboxesT"),
-}
+_VARIABLES = {"train": ("IsTr", "phisTr", "bboxesTr"), "test": ("IsT", "phisT", "bboxesT")}
 
 
 class CofwSource(FolderSource):

@@ -9,12 +9,7 @@ import numpy as np
 
 from tfrecords_tools.sources.base import BadRecordError, Face, Item, xywh_to_xyxy
 from tfrecords_tools.sources.cofw import image_places, read_cell
-from tfrecords_tools.sources.dataset_files import (
-    check_rows,
-    open_mat73,
-    read_mat,
-    shape_text,
-)
+from tfrecords_tools.sources.dataset_files import check_rows, open_mat73, read_mat, shape_text
 from tfrecords_tools.sources.folder import FolderSource
 from wing_tf.data import record_schema as schema
 

@@ -6,10 +6,7 @@ from collections.abc import Iterator
 from types import MappingProxyType
 
 from tfrecords_tools.sources.base import Face, Item
-from tfrecords_tools.sources.dataset_files import (
-    parse_points,
-    read_lines,
-)
+from tfrecords_tools.sources.dataset_files import parse_points, read_lines
 from tfrecords_tools.sources.folder import FolderSource
 
 SPLITS = ("train", "val", "test")
