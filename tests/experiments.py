@@ -24,7 +24,7 @@ def load_config(name):
 
 
 def untrained_model(path, input_size=64):
-    """The file of a CNN-6 for 68 landmarks that knows the middle of its input only."""
+    """Saves a CNN-6 for 68 landmarks that emits points around the middle of its input."""
     from wing_tf.model_spec import ModelSpec
     from wing_tf.models import cnn6
     from wing_tf.models.saving import save_network
@@ -46,7 +46,7 @@ def smoke_config(records, **changes):
 
 
 def smoke_smt(records, **changes):
-    """A config of a tiny SMT-Net whose kernel shrinks after every epoch, with changes."""
+    """The config of a tiny SMT-Net whose sigma decreases after every epoch, with changes."""
     config = load_config("smt_small_300w_cpu")
     config.data.path = str(records)
     small = {
@@ -61,7 +61,7 @@ def smoke_smt(records, **changes):
 
 
 def smoke_hourglass(records, **changes):
-    """A config of two tiny hourglasses with Adaptive Wing loss, with changes."""
+    """The config of two tiny hourglasses with Adaptive Wing loss, with changes."""
     config = load_config("awing_small_300w_cpu")
     config.data.path = str(records)
     small = {

@@ -38,7 +38,7 @@ def _command(module, *arguments):
 
 
 @pytest.mark.slow
-def test_from_a_folder_of_images_to_a_file_for_a_phone(tmp_path):
+def test_commands_from_own_images_to_an_exported_model(tmp_path):
     rows = []
     for index in range(64):
         face = render_face(0, index, wide_yaw=0.0)

@@ -1,6 +1,6 @@
-"""Trainings that a test starts in processes of their own: python runs.py NAME FOLDER RECORDS.
+"""Trainings that a test starts in separate processes: python runs.py NAME FOLDER RECORDS.
 
-Threads, logical devices, determinism and being killed belong to a whole process.
+Threads, logical devices, determinism and being killed are properties of a whole process.
 """
 
 import os
@@ -11,7 +11,7 @@ from experiments import smoke_config, smoke_hourglass, smoke_smt, untrained_mode
 
 
 def train_run(folder, records, *, kill_after=None, make=smoke_config, **changes):
-    """Trains; the process ends at once, as if killed, in the step after `kill_after` epochs."""
+    """Trains; exits like a killed process in the step after `kill_after` epochs."""
     from wing_tf.training import callbacks
     from wing_tf.training.run import train
 
@@ -37,7 +37,7 @@ def split_cpu(devices):
 
 
 def refined(records, folder):
-    """Changes of a second stage on balanced poses, its body at rest first; files of one's own."""
+    """Overrides for a second stage on balanced poses, its backbone frozen at first."""
     from wing_tf.data.pose_balance import fit_balance
     from wing_tf.data.read import read_landmarks
     from wing_tf.data.records import find_shards, open_records
@@ -82,8 +82,8 @@ def main():
         "default": {"jit_compile": "auto", "precision": "float32", "epochs": 3},
         "bfloat16": {"precision": "bfloat16", "validation_epochs": 2, "epochs": 3},
         "mirrored": {"precision": "float32", "epochs": 3},
-        "shrinking": {"precision": "float32", "epochs": 3},
-        "mirrored_shrinking": {"precision": "float32", "epochs": 3, "batch_size": 16},
+        "decreasing": {"precision": "float32", "epochs": 3},
+        "mirrored_decreasing": {"precision": "float32", "epochs": 3, "batch_size": 16},
         "stacks": {"precision": "float32", "epochs": 3, "model.features": 8},
     }
     if name.startswith("stacked"):
@@ -100,7 +100,7 @@ def main():
     if mode.startswith("mirrored"):
         split_cpu(2)
     changes = refined(records, pathlib.Path(folder).parent) if mode == "refined" else modes[mode]
-    make = smoke_smt if mode.endswith("shrinking") else smoke_config
+    make = smoke_smt if mode.endswith("decreasing") else smoke_config
     make = smoke_hourglass if mode == "stacks" else make
     train_run(folder, records, kill_after=int(killed) if killed else None, make=make, **changes)
 

@@ -1,4 +1,4 @@
-"""What the trainer chooses for speed trains as the plain way does."""
+"""Faster execution trains like the plain one."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ def train_records(synthetic_records):
 
 
 @pytest.mark.parametrize("jit_compile", ["auto", "off"])
-def test_the_step_is_traced_once(jit_compile, synthetic_records, tmp_path, monkeypatch):
+def test_step_is_traced_once(jit_compile, synthetic_records, tmp_path, monkeypatch):
     traces = []
     learn = LandmarkTrainer.learn
     monkeypatch.setattr(
@@ -31,7 +31,7 @@ def test_the_step_is_traced_once(jit_compile, synthetic_records, tmp_path, monke
     assert len(traces) == 1
 
 
-def test_the_compiled_parts_train_as_the_plain_ones(train_records):
+def test_compiled_parts_train_as_plain_ones(train_records):
     """Some float32 steps from the same weights, at 64 px, where small maps are multiplied."""
     config = complete_config({"precision": "float32", "batch_size": 8})
     config.optimizer.update({"name": "sgd", "learning_rate": 1e-4})
@@ -51,7 +51,7 @@ def test_the_compiled_parts_train_as_the_plain_ones(train_records):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_the_trained_network_computes_in_the_plans_precision(precision, train_records):
+def test_network_computes_in_the_planned_precision(precision, train_records):
     config = complete_config({"precision": precision})
     network = make_trainer(config, make_task(config, train_records), 10).network
     assert network.get_layer("conv1").compute_dtype == precision

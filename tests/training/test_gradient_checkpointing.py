@@ -15,7 +15,7 @@ def policy(request):
     keras.config.set_dtype_policy(former)
 
 
-def test_recomputed_stacks_are_the_same(policy):
+def test_checkpointed_stacks_equal_plain_stacks(policy):
     """Outputs, gradients and moving averages, in a graph; and outputs at inference."""
     share = 1e-3 if policy == "float32" else 0.05
     image = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
@@ -41,7 +41,7 @@ def test_recomputed_stacks_are_the_same(policy):
         assert np.linalg.norm(b - a) <= share * np.linalg.norm(a)
 
 
-def test_one_stack_has_nothing_to_recompute():
+def test_single_hourglass_is_refused():
     network = stacked_hourglass(3, num_stacks=1, features=8, depth=1, input_size=32)
     with pytest.raises(ValueError, match="one stack"):
         CheckpointedStacks(network)

@@ -22,7 +22,7 @@ from wing_tf.training.tasks import make_task
 from wing_tf.training.trainer import make_loss
 
 
-def test_a_heatmap_training_is_saved_judged_and_used(synthetic_records, tmp_path):
+def test_heatmap_model_is_trained_saved_evaluated_and_used(synthetic_records, tmp_path):
     run = train(smoke_hourglass(synthetic_records), tmp_path / "run")
     network, spec = load_network(run)
     assert (spec.input_size, spec.scheme_name) == (64, "ibug_68")
@@ -51,18 +51,18 @@ def test_one_hourglass_learns_eight_faces(synthetic_records):
     crops = {"input_size": 64, "margin": 1.2, "augmentation": Augmentation()}
     codec = HeatmapCodec(input_size=64, heatmap_size=16, sigma=1.0)
     image, maps, weights = HeatmapAugmenter(records.scheme, codec=codec, **crops)(faces)
-    truth = np.asarray(Augmenter(records.scheme, **crops)(faces)[1])
+    ground_truth = np.asarray(Augmenter(records.scheme, **crops)(faces)[1])
     network = stacked_hourglass(68, num_stacks=1, features=32, depth=2, input_size=64,
                                 boundary=False, boundary_coordinates=False)  # fmt: skip
     network.compile(keras.optimizers.Adam(5e-3), loss=WeightedLossMap(AdaptiveWingLoss()))
     data, weights = (np.asarray(image), np.asarray(maps)), np.asarray(weights)
     network.fit(*data, sample_weight=weights, batch_size=8, epochs=240, verbose=0)
     found = heatmap_localizer(network, 68, codec)(image)
-    assert np.linalg.norm(found["landmarks"] - truth, axis=-1).mean() < 2.5  # it began at 30
+    assert np.linalg.norm(found["landmarks"] - ground_truth, axis=-1).mean() < 2.5  # it began at 30
     assert np.asarray(found["scores"]).mean() > 0.4
 
 
-def test_the_loss_of_a_config(synthetic_records):
+def test_loss_follows_the_config(synthetic_records):
     config = complete_config(smoke_hourglass(synthetic_records))
     loss = make_loss(config)
     assert isinstance(loss, WeightedLossMap)
@@ -71,7 +71,7 @@ def test_the_loss_of_a_config(synthetic_records):
     assert isinstance(make_loss(config), HeatmapSquaredError)
 
 
-def test_a_scheme_without_curves_has_no_boundary(synthetic_records):
+def test_scheme_without_curves_has_no_boundary_map(synthetic_records):
     records = open_records(find_shards(str(synthetic_records), "train"))
     import dataclasses
 
@@ -84,7 +84,7 @@ def test_a_scheme_without_curves_has_no_boundary(synthetic_records):
     assert make_task(config, bare).boundary_curves == ()
 
 
-def test_fused_batch_norm_is_the_same(tmp_path):
+def test_fused_batch_norm_equals_keras(tmp_path):
     """Output, gradients and moving averages, against Keras' own."""
     import tensorflow as tf
 

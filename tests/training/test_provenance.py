@@ -32,7 +32,7 @@ def stretched(tmp_path_factory):
     return folder
 
 
-def test_the_crop_rule_and_the_faces_go_into_the_model(stretched, tmp_path):
+def test_model_spec_holds_crop_rule_and_training_faces(stretched, tmp_path):
     config = smoke_config(stretched, epochs=1, batch_size=16, crop_margin=0.0)
     run = train(config, tmp_path / "run")
     spec = read_model_spec(run)
@@ -60,7 +60,7 @@ def test_the_crop_rule_and_the_faces_go_into_the_model(stretched, tmp_path):
         make_task(both, open_records(find_shards(str(stretched), "train")))
 
 
-def test_what_a_model_began_with_is_not_forgotten(synthetic_records, tmp_path):
+def test_model_spec_holds_faces_of_initial_models(synthetic_records, tmp_path):
     records = open_records(find_shards(str(synthetic_records), "train"))
     before = ModelSpec(
         scheme="ibug_68", input_size=32, margin=1.2,

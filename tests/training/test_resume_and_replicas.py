@@ -46,11 +46,11 @@ def _result(folder):
         ("bfloat16", 1e-6),
         ("refined", 1e-6),
         ("stacks", 1e-6),
-        ("shrinking", 1e-6),
+        ("decreasing", 1e-6),
         pytest.param("mirrored", 1e-6, marks=pytest.mark.multi_device),
     ],
 )
-def test_killed_and_resumed_is_uninterrupted(mode, tolerance, synthetic_records, tmp_path):
+def test_resumed_training_equals_uninterrupted(mode, tolerance, synthetic_records, tmp_path):
     """AdamW, clipping, warm-up and EMA; the compared weights are the averaged ones."""
     _run(mode, tmp_path / "whole", synthetic_records)
     broken = tmp_path / "broken"
@@ -68,8 +68,8 @@ def test_killed_and_resumed_is_uninterrupted(mode, tolerance, synthetic_records,
 
 @pytest.mark.slow
 @pytest.mark.multi_device
-def test_the_kernel_shrinks_on_two_replicas(synthetic_records, tmp_path):
-    _run("mirrored_shrinking", tmp_path, synthetic_records)
+def test_sigma_decreases_on_two_replicas(synthetic_records, tmp_path):
+    _run("mirrored_decreasing", tmp_path, synthetic_records)
     with (tmp_path / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["sigma"]) for row in rows] == [1.5, 1.0, 0.5]

@@ -37,16 +37,16 @@ def _sigmas(run):
 
 
 @pytest.mark.slow
-def test_the_kernel_shrinks_stage_by_stage(synthetic_records, tmp_path):
+def test_sigma_decreases_in_steps(synthetic_records, tmp_path):
     run = train(smoke_smt(synthetic_records), tmp_path / "run")
     sigmas = _sigmas(run)
-    assert sigmas == [1.5, 1.0, 0.5]  # each as long as it may be
+    assert sigmas == [1.5, 1.0, 0.5]  # one epoch each
     network, _ = load_network(run)
     assert network.output["landmarks"].shape == (None, 68, 2)
 
 
 @pytest.mark.slow
-def test_a_schedule_that_has_ended_stays_ended(synthetic_records, tmp_path, capsys):
+def test_ended_sigma_schedule_is_not_resumed(synthetic_records, tmp_path, capsys):
     config = smoke_smt(synthetic_records)
     config.update_from_flattened_dict(
         {"epochs": 12, "sigma_schedule.patience": 1, "sigma_schedule.max_epochs_per_sigma": 0,
@@ -55,13 +55,13 @@ def test_a_schedule_that_has_ended_stays_ended(synthetic_records, tmp_path, caps
     )  # fmt: skip
     run = train(config, tmp_path / "run")
     length = len(_sigmas(run))
-    assert length < 12  # nothing is learnt: scores go up and down with the batch statistics
+    assert length < 12  # nothing is learned: scores vary with the batch statistics
     train(config, tmp_path / "run")
     assert "holds a finished training" in capsys.readouterr().out
     assert len(_sigmas(run)) == length
 
 
-def test_the_loss_is_that_of_maps_and_residuals_of_every_stack(synthetic_records, records):
+def test_loss_sums_maps_and_residuals_of_all_stacks(synthetic_records, records):
     """Against the parts, put together by hand; the residuals' targets by NumPy's arg max."""
     changes = {"residual.weight": 0.5, "heatmap.decoder": "argmax"}
     config = complete_config(smoke_smt(synthetic_records, **changes))
@@ -85,7 +85,7 @@ def test_the_loss_is_that_of_maps_and_residuals_of_every_stack(synthetic_records
     assert total == pytest.approx(expected, rel=1e-4)
 
 
-def test_each_stack_has_maps_of_its_own_radius(records):
+def test_each_stack_has_maps_of_its_own_sigma(records):
     codec = HeatmapCodec(input_size=64, heatmap_size=16, sigma=2.0)
     crops = {"input_size": 64, "margin": 1.2, "augmentation": Augmentation()}
     augmenter = HeatmapAugmenter(
@@ -106,8 +106,8 @@ def test_each_stack_has_maps_of_its_own_radius(records):
         )  # fmt: skip
 
 
-def test_the_next_stage_goes_on_from_the_best_weights(synthetic_records, records, tmp_path):
-    """Scripted scores: patience ends the first stage, length the second, no gain the training."""
+def test_next_sigma_starts_from_the_best_weights(synthetic_records, records, tmp_path):
+    """Scripted scores: patience ends the first sigma, length the second, no gain the training."""
     config = complete_config(smoke_smt(synthetic_records))
     config.precision, config.jit_compile = "float32", "off"
     trainer = make_trainer(config, make_task(config, records), 10)
@@ -134,9 +134,9 @@ def test_the_next_stage_goes_on_from_the_best_weights(synthetic_records, records
     seen = [epoch(number, score) for number, score in enumerate(scores)]
     assert [sigma for sigma, _, _ in seen] == [1.5] * 4 + [1.0] * 4 + [0.5] * 3
     assert seen[2] == (1.5, 102.0, 2.0)
-    # Epoch 3 ends the stage: the averages of epoch 1, its best, are the weights, and begin anew.
+    # Epoch 3 ends the first sigma: the averages of epoch 1, its best, become the weights.
     assert seen[3] == (1.5, 1.0, 1.0)
-    # Epoch 7 was its stage's best when the length ended it, if worse than the stage before.
+    # Epoch 7 was the best of the second sigma when its length ended it.
     assert seen[7] == (1.0, 7.0, 7.0)
     assert trainer.stop_training
     state = sigma_state(trainer)
@@ -144,9 +144,7 @@ def test_the_next_stage_goes_on_from_the_best_weights(synthetic_records, records
     assert state.former == pytest.approx(0.3)
 
 
-def test_a_saved_network_is_taken_over_but_for_what_only_earlier_stacks_emit(
-    synthetic_records, records, tmp_path
-):
+def test_saved_network_initializes_all_but_earlier_residuals(synthetic_records, records, tmp_path):
     config = complete_config(smoke_smt(synthetic_records))
     config.precision, config.jit_compile = "float32", "off"
     task = make_task(config, records)
@@ -164,7 +162,7 @@ def test_a_saved_network_is_taken_over_but_for_what_only_earlier_stacks_emit(
     }  # fmt: skip
 
 
-def test_a_schedule_ends_at_its_last_radius_or_above():
+def test_sigma_values_end_at_the_final_sigma_or_above():
     assert sigma_values(4.0, 1.0, 1.0) == [4.0, 3.0, 2.0, 1.0]
     assert sigma_values(2.0, 0.3, 0.5) == pytest.approx([2.0, 1.7, 1.4, 1.1, 0.8, 0.5])
     assert sigma_values(2.0, 1.0, 0.5) == [2.0, 1.0]
@@ -179,9 +177,7 @@ def test_a_schedule_ends_at_its_last_radius_or_above():
         ({"spatial_step": 0.5}, [1.5, 1.0], 1.0),
     ],
 )
-def test_maps_are_read_with_the_radius_that_they_end_with(
-    synthetic_records, records, kernel, drawn, read
-):
+def test_maps_are_decoded_with_their_final_sigma(synthetic_records, records, kernel, drawn, read):
     still = {"temporal_step": 0.0, "final_sigma": 1.0, "max_epochs_per_sigma": 0}
     config = smoke_smt(synthetic_records)
     config.update_from_flattened_dict(
@@ -205,7 +201,7 @@ def test_maps_are_read_with_the_radius_that_they_end_with(
 
 
 @pytest.mark.slow
-def test_the_spatial_schedule_trains(synthetic_records, tmp_path):
+def test_spatial_schedule_trains(synthetic_records, tmp_path):
     changes = {"sigma_schedule.temporal_step": 0.0, "sigma_schedule.final_sigma": 1.0,
                "sigma_schedule.max_epochs_per_sigma": 0,
                "sigma_schedule.spatial_step": 0.5, "epochs": 1}  # fmt: skip

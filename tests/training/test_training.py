@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from experiments import smoke_config
 
-from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import training_batches
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.evaluator import evaluate
@@ -16,10 +16,7 @@ from wing_tf.models.saving import load_network
 from wing_tf.training.callbacks import StopOnNaN, averaged_weights, truncate_log
 from wing_tf.training.config import default_config
 from wing_tf.training.initialization import (
-    augmented_shapes,
     copy_layers,
-    initialize_output,
-    warn_if_normalized,
 )
 from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
@@ -39,37 +36,7 @@ def run(synthetic_records, tmp_path_factory):
     return train(smoke_config(synthetic_records), tmp_path_factory.mktemp("runs") / "run")
 
 
-# -- the output layer's start
-
-
-def test_the_output_layer_starts_from_augmented_shapes(train_records):
-    augmenter = Augmenter(
-        train_records.scheme,
-        input_size=64,
-        margin=1.15,
-        augmentation=Augmentation(flip=0.5, rotation_deg=30),
-    )
-    shapes = augmented_shapes(train_records, augmenter, num_shapes=2000)
-    assert abs(len(shapes) - 2000) <= train_records.num_faces
-    network = cnn6(68)
-    initialize_output(network.get_layer("output"), shapes, scale=0.02)
-    bias = network.get_layer("output").bias.numpy().reshape(68, 2)
-    np.testing.assert_allclose(bias, shapes.mean(axis=0), atol=1e-3)
-    assert np.abs(bias[:, 0] - 31.5).max() < 32
-    kernel = network.get_layer("output").kernel.numpy().astype(np.float64)
-    ours = (kernel.T @ kernel) / (0.02**2 * len(kernel))
-    covariance = np.cov(shapes.reshape(len(shapes), -1).T)
-    # The kernel's spread over features is the shapes' spread: same leading direction and size.
-    direction = np.linalg.eigh(covariance)[1][:, -1]
-    assert direction @ ours @ direction == pytest.approx(
-        direction @ covariance @ direction, rel=0.2
-    )
-
-
-# -- the run folder
-
-
-def test_a_run_folder_says_all(run, synthetic_records):
+def test_run_folder_holds_all_files(run, synthetic_records):
     assert {path.name for path in run.iterdir()} >= {
         "config.json", "environment.txt", "metrics.csv", "tensorboard", "checkpoints", "backup",
     }  # fmt: skip
@@ -82,20 +49,20 @@ def test_a_run_folder_says_all(run, synthetic_records):
     assert any((run / "tensorboard" / "images").iterdir())
 
 
-def test_the_saved_model_is_the_plain_network(run):
+def test_saved_model_is_the_plain_network(run):
     network, spec = load_network(run)
     assert type(network).__name__ == "Functional"
     assert network.input_shape == (None, 32, 32, 3)
     assert (spec.scheme_name, spec.input_size, spec.margin) == ("ibug_68", 32, 1.15)
 
 
-def test_validation_and_evaluation_give_one_number(run, synthetic_records, tmp_path):
+def test_validation_score_equals_evaluation(run, synthetic_records, tmp_path):
     report = evaluate(run, f"{synthetic_records}/validation-*", tmp_path, normalizer="box")
     logged = [float(r.split(",")[2]) for r in (run / "metrics.csv").read_text().split()[1:]]
     assert report["nme"] == pytest.approx(min(logged), rel=1e-6)
 
 
-def test_judging_less_often_changes_nothing_else(synthetic_records, tmp_path):
+def test_rarer_validation_does_not_change_weights(synthetic_records, tmp_path):
     rows = []
     for name, every in (("often", 1), ("seldom", 2)):
         config = smoke_config(
@@ -113,7 +80,7 @@ def test_judging_less_often_changes_nothing_else(synthetic_records, tmp_path):
     assert truncate_log(tmp_path / "seldom" / "metrics.csv", 1) == math.inf
 
 
-def test_a_training_goes_on_in_its_precision(run, synthetic_records):
+def test_resume_in_another_precision_is_refused(run, synthetic_records):
     began = json.loads((run / "config.json").read_text())["precision"]
     assert began in ("float32", "bfloat16")
     other = {"float32": "bfloat16", "bfloat16": "float32"}[began]
@@ -121,7 +88,7 @@ def test_a_training_goes_on_in_its_precision(run, synthetic_records):
         train(smoke_config(synthetic_records, precision=other), run)
 
 
-def test_a_finished_run_is_left_alone(run, synthetic_records, capsys):
+def test_finished_run_is_unchanged(run, synthetic_records, capsys):
     before = (run / "checkpoints" / "best.keras").read_bytes()
     train(smoke_config(synthetic_records), run)
     assert "finished training of 2 epochs" in capsys.readouterr().out
@@ -133,7 +100,7 @@ def test_another_config_in_the_same_folder_is_refused(run, synthetic_records):
         train(smoke_config(synthetic_records, batch_size=8), run)
 
 
-def test_a_folder_with_something_else_is_refused(tmp_path):
+def test_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match="not empty and holds no training"):
         RunFolder(tmp_path).open(default_config())
@@ -142,7 +109,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path):
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_rows_after_the_backup_are_cut(tmp_path):
+def test_log_is_truncated_after_the_backup(tmp_path):
     path = tmp_path / "metrics.csv"
     assert truncate_log(path, 3) == math.inf
     path.write_text("")  # stopped within the first epoch
@@ -150,9 +117,6 @@ def test_rows_after_the_backup_are_cut(tmp_path):
     path.write_text("epoch,loss,val_nme\n0,3,.3\n1,2,.2\n2,1,.1\n3,1")
     assert truncate_log(path, 2) == 0.2
     assert path.read_text().split() == ["epoch,loss,val_nme", "0,3,.3", "1,2,.2"]
-
-
-# -- variants
 
 
 @pytest.mark.parametrize(
@@ -172,7 +136,7 @@ def test_variants_train(changes, synthetic_records, tmp_path):
     assert all(np.isfinite(w).all() for w in network.get_weights())
 
 
-def test_init_from_takes_over_all_but_another_mark_ups_output(run):
+def test_init_from_copies_all_but_the_output_of_another_scheme(run):
     other = cnn6(98, input_size=32)
     copied, left = copy_layers(other, load_network(run)[0])
     assert left == ["output"]
@@ -203,13 +167,13 @@ def test_several_record_sets_are_trained_together(synthetic_records, tmp_path, c
     assert f"{first + second} training" in capsys.readouterr().out
 
 
-def test_validation_faces_are_never_trained_on(synthetic_records, tmp_path):
+def test_shared_training_and_validation_files_are_refused(synthetic_records, tmp_path):
     config = smoke_config(f"{synthetic_records}/train-*")
     with pytest.raises(ValueError, match="training and validation share"):
         train(config, tmp_path / "run")
 
 
-def test_a_batch_larger_than_the_data_is_refused(synthetic_records, tmp_path):
+def test_batch_larger_than_the_data_is_refused(synthetic_records, tmp_path):
     with pytest.raises(ValueError, match="batch_size=1000 is more than the"):
         train(smoke_config(synthetic_records, batch_size=1000), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -227,45 +191,13 @@ def test_a_batch_larger_than_the_data_is_refused(synthetic_records, tmp_path):
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_a_mistake_leaves_no_run_folder_behind(changes, message, synthetic_records, tmp_path):
+def test_config_error_leaves_no_run_folder(changes, message, synthetic_records, tmp_path):
     with pytest.raises(ValueError, match=message):
         train(smoke_config(synthetic_records, **changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_missing_landmarks_do_not_spoil_the_output_layers_start(tmp_path):
-    """One face of ten lacks a point: it is taken from the mean shape, not from (0, 0)."""
-    import dataclasses
-
-    from tfrecords_tools.sources import SyntheticSource
-    from tfrecords_tools.square_crops import SquareFormat
-    from tfrecords_tools.writer import write_records
-
-    class Holes(SyntheticSource):
-        def load(self, item):
-            face = super().load(item)
-            landmarks, visibility = face.landmarks_px.copy(), face.visibility.copy()
-            landmarks[item.source_data % 68], visibility[item.source_data % 68] = np.nan, 0
-            return dataclasses.replace(face, landmarks_px=landmarks, visibility=visibility)
-
-    folder = tmp_path / "records"
-    write_records(
-        Holes(num_train=20),
-        folder,
-        square_format=SquareFormat(side=64),
-        progress=False,
-        num_processes=0,
-        validation_fraction=0.0,
-    )
-    records = open_records(find_shards(str(folder), "train"))
-    augmenter = Augmenter(records.scheme, input_size=64, margin=1.15, augmentation=Augmentation())
-    shapes = augmented_shapes(records, augmenter, num_shapes=20)
-    assert shapes.shape == (20, 68, 2)
-    assert shapes.min() > -2
-    assert shapes.max() < 66
-
-
-def test_nan_stops_with_advice_and_saves_nothing_bad(synthetic_records, tmp_path):
+def test_nan_stops_with_advice_and_saves_nothing(synthetic_records, tmp_path):
     config = smoke_config(
         synthetic_records,
         **{"optimizer.learning_rate": 1e30, "optimizer.clip_norm": 0.0, "optimizer.name": "sgd"},
@@ -279,7 +211,7 @@ def test_nan_stops_with_advice_and_saves_nothing_bad(synthetic_records, tmp_path
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_averaged_weights_are_put_back(precision, train_records):
+def test_averaged_weights_are_restored(precision, train_records):
     config = complete_config(
         ml_collections.ConfigDict(
             {"optimizer": {"ema": 0.5}, "batch_size": 8, "precision": precision}
@@ -299,10 +231,3 @@ class _Halfway(keras.callbacks.Callback):
         assert any(not np.array_equal(a, b) for a, b in zip(before, inside, strict=True))
         for a, b in zip(before, after, strict=True):
             np.testing.assert_array_equal(a, b)
-
-
-def test_targets_scaled_to_one_are_warned_of(caplog):
-    shapes = np.random.default_rng(0).uniform(0, 1, (10, 68, 2))
-    assert warn_if_normalized(shapes - [3, 27])
-    assert "only a scaled L1" in caplog.text
-    assert not warn_if_normalized(shapes * 64)

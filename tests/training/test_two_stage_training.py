@@ -28,7 +28,7 @@ def first(tmp_path_factory):
     ("correct", "simulated_error"),
     [(False, 0.0), pytest.param(True, 0.02, marks=pytest.mark.slow)],
 )
-def test_a_second_stage_trains_and_both_are_saved(
+def test_second_stage_trains_and_both_stages_are_saved(
     correct, simulated_error, first, synthetic_records, tmp_path
 ):
     changes = SECOND | {"two_stage.first": first, "two_stage.correct": correct}
@@ -53,7 +53,7 @@ def test_a_second_stage_trains_and_both_are_saved(
     ]  # fmt: skip
 
 
-def test_a_copy_in_another_precision(first):
+def test_copy_computes_in_another_precision(first):
     network, _ = load_network(first)
     copy = ExecutionPlan("bfloat16", compile_step=False, compile_parts=False).copy(network)
     assert copy.get_layer("conv1").compute_dtype == "bfloat16"
@@ -65,7 +65,7 @@ def test_a_copy_in_another_precision(first):
     assert network.get_layer("conv1").compute_dtype == "float32"
 
 
-def test_a_second_stage_goes_on_from_a_two_stage_file(first, synthetic_records):
+def test_second_stage_is_initialized_from_a_two_stage_file(first, synthetic_records):
     records = open_records(find_shards(str(synthetic_records), "train"))
     config = complete_config(
         {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
@@ -82,7 +82,7 @@ def test_a_second_stage_goes_on_from_a_two_stage_file(first, synthetic_records):
     )
 
 
-def test_both_stages_may_be_of_one_kind(first, synthetic_records):
+def test_both_stages_may_be_the_same_kind_of_network(first, synthetic_records):
     records = open_records(find_shards(str(synthetic_records), "train"))
     config = complete_config(
         {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
@@ -92,7 +92,7 @@ def test_both_stages_may_be_of_one_kind(first, synthetic_records):
     assert task.localizer(task.build_network()).output_shape == (None, 68, 2)
 
 
-def test_what_does_not_fit_is_refused(first, synthetic_records):
+def test_first_stage_that_does_not_fit_is_refused(first, synthetic_records):
     records = open_records(find_shards(str(synthetic_records), "train"))
     config = complete_config({"two_stage": {"first": first, "margin": 1.15}})
     with pytest.raises(ValueError, match="two_stage.margin=1.15 must be at least"):
@@ -104,7 +104,7 @@ def test_what_does_not_fit_is_refused(first, synthetic_records):
         make_task(config, records)
 
 
-def test_a_two_stage_network_is_no_first_stage(first, synthetic_records, tmp_path):
+def test_two_stage_network_as_first_stage_is_refused(first, synthetic_records, tmp_path):
     records = open_records(find_shards(str(synthetic_records), "train"))
     config = complete_config(
         {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
@@ -117,7 +117,7 @@ def test_a_two_stage_network_is_no_first_stage(first, synthetic_records, tmp_pat
         make_task(config, records)
 
 
-def test_layers_behind_one_that_does_not_fit_are_not_taken_over():
+def test_layers_behind_one_that_does_not_fit_are_not_copied():
     small, other = cnn6(68, width=0.1), cnn7(68, input_size=64, width=0.1)
     assert copy_layers(other, small)[0] == []  # the first convolutions differ
     wide = cnn7(68, width=0.5)

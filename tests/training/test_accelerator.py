@@ -4,7 +4,89 @@ import pytest
 import tensorflow as tf
 
 from wing_tf.models import cnn6
-from wing_tf.training.accelerator import ExecutionPlan, fuse_update, multiply_small_maps
+from wing_tf.training import accelerator
+from wing_tf.training.accelerator import (
+    ExecutionPlan,
+    fuse_update,
+    multiply_small_maps,
+    plan_execution,
+)
+from wing_tf.training.resolve import complete_config
+
+
+@pytest.fixture(autouse=True)
+def _no_gpu(monkeypatch):
+    monkeypatch.setattr(accelerator.tf.config, "list_logical_devices", lambda kind: [])
+
+
+def _plan(replicas=1, **settings):
+    return plan_execution(complete_config(settings), replicas)
+
+
+@pytest.mark.parametrize(("has_units", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_auto_precision_is_bfloat16_where_it_is_fast(has_units, precision, monkeypatch):
+    monkeypatch.setattr(accelerator, "_cpu_has_bfloat16", lambda: has_units)
+    assert _plan() == ExecutionPlan(precision, compile_step=False, compile_parts=True)
+    assert _plan(deterministic=True) == ExecutionPlan(
+        "float32", compile_step=False, compile_parts=False
+    )
+    assert _plan(replicas=2) == ExecutionPlan(precision, compile_step=False, compile_parts=False)
+
+
+def test_explicit_precision_and_compilation_are_used():
+    for precision in ("float32", "bfloat16", "float16"):
+        assert _plan(precision=precision).precision == precision
+    assert _plan(deterministic=True, precision="bfloat16").precision == "bfloat16"
+    for precision, policy in (("float32", "float32"), ("float16", "mixed_float16")):
+        with _plan(precision=precision).dtype_policy():
+            assert keras.config.dtype_policy().name == policy
+        assert keras.config.dtype_policy().name == "float32"
+    compiled = _plan(jit_compile="on")
+    assert (compiled.compile_step, compiled.compile_parts) == (True, False)
+    off = _plan(jit_compile="off")
+    assert (off.compile_step, off.compile_parts) == (False, False)
+
+
+def test_step_is_not_compiled_on_several_devices():
+    with pytest.raises(ValueError, match="works on one device only"):
+        _plan(replicas=2, jit_compile="on")
+
+
+def test_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match=r"config.precision must be one of .* 'bfloat16'"):
+        _plan(precision="bfloat")
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "has_units"),
+    [
+        ("flags : fpu avx512_bf16 amx_bf16 amx_tile", {}, True),
+        ("flags : fpu avx512f avx512_bf16", {}, False),
+        ("vendor_id : AuthenticAMD flags : fpu avx512_bf16", {}, True),
+        ("vendor_id : AuthenticAMD flags : fpu avx512f", {}, False),
+        (
+            "vendor_id : AuthenticAMD flags : avx512_bf16",
+            {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},
+            False,
+        ),
+        ("flags : amx_bf16", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"}, False),
+        ("flags : amx_bf16", {"ONEDNN_MAX_CPU_ISA": "avx512_core_amx"}, True),
+        ("flags : amx_bf16", {"TF_ENABLE_ONEDNN_OPTS": "0"}, False),
+        (None, {}, False),
+    ],
+)
+def test_bfloat16_support_is_read_from_cpu_flags(
+    flags, environment, has_units, tmp_path, monkeypatch
+):
+    info = tmp_path / "cpuinfo"
+    if flags is not None:
+        info.write_text(flags)
+    monkeypatch.setattr(accelerator, "_CPU_INFO", info)
+    for name in ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert accelerator._cpu_has_bfloat16() == has_units
 
 
 def _gradients(layer, x):
@@ -17,7 +99,7 @@ def _gradients(layer, x):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 2e-2)])
 @pytest.mark.parametrize("shape", [(4, 4), (2, 5), (1, 1)])
-def test_small_maps_are_convolved_the_same(dtype, tolerance, shape):
+def test_matrix_products_equal_convolutions_of_small_maps(dtype, tolerance, shape):
     """Against Keras' convolution in float32, output and all gradients."""
     image = keras.Input((*shape, 256))
     layer = keras.layers.Conv2D(288, 3, padding="same", dtype=dtype, bias_initializer="normal")
@@ -34,7 +116,7 @@ def test_small_maps_are_convolved_the_same(dtype, tolerance, shape):
         np.testing.assert_allclose(value, reference, atol=tolerance * scale)
 
 
-def test_only_small_maps_of_plain_convolutions_are_changed():
+def test_only_plain_convolutions_of_small_maps_are_changed():
     assert multiply_small_maps(cnn6(68)) == ["conv5"]
     assert multiply_small_maps(cnn6(68, input_size=96)) == []
     with ExecutionPlan("bfloat16", compile_step=False, compile_parts=True).dtype_policy():
@@ -46,14 +128,14 @@ def test_only_small_maps_of_plain_convolutions_are_changed():
         assert multiply_small_maps(keras.Model(image, layer(image))) == []
 
 
-def test_shared_layers_are_left_alone():
+def test_shared_layers_are_unchanged():
     small, large = keras.Input((4, 4, 256)), keras.Input((8, 8, 256))
     layer = keras.layers.Conv2D(256, 3, padding="same")
     network = keras.Model([small, large], [layer(small), layer(large)])
     assert multiply_small_maps(network) == []
 
 
-def test_a_changed_network_is_saved_as_the_plain_one(tmp_path):
+def test_changed_network_is_saved_as_plain_layers(tmp_path):
     network = cnn6(68)
     multiply_small_maps(network)
     network.save(tmp_path / "network.keras")
@@ -75,7 +157,7 @@ def test_a_changed_network_is_saved_as_the_plain_one(tmp_path):
     ],
     ids=["sgd", "adamw"],
 )  # fmt: skip
-def test_a_fused_update_is_the_same_update(make):
+def test_fused_update_equals_plain_update(make):
     random = np.random.default_rng(0)
     start = [random.normal(size=shape).astype(np.float32) for shape in ((5, 7), (7,), (3, 3, 2))]
     results = []
@@ -94,7 +176,7 @@ def test_a_fused_update_is_the_same_update(make):
         np.testing.assert_allclose(compiled, plain, rtol=1e-5, atol=1e-6)
 
 
-def test_a_fused_update_refuses_other_variables():
+def test_fused_update_refuses_other_variables():
     variables = [keras.Variable(np.ones(3, np.float32)), keras.Variable(np.ones(3, np.float32))]
     optimizer = keras.optimizers.SGD(0.1)
     fuse_update(optimizer, variables)

@@ -1,0 +1,75 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tfrecords_tools.sources import SyntheticSource
+from tfrecords_tools.square_crops import SquareFormat
+from tfrecords_tools.writer import write_records
+from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.records import find_shards, open_records
+from wing_tf.models import cnn6
+from wing_tf.training.initialization import (
+    augmented_shapes,
+    initialize_output,
+    warn_if_normalized,
+)
+
+
+def test_output_layer_starts_from_augmented_shapes(synthetic_records):
+    train_records = open_records(find_shards(str(synthetic_records), "train"))
+    augmenter = Augmenter(
+        train_records.scheme,
+        input_size=64,
+        margin=1.15,
+        augmentation=Augmentation(flip=0.5, rotation_deg=30),
+    )
+    shapes = augmented_shapes(train_records, augmenter, num_shapes=2000)
+    assert abs(len(shapes) - 2000) <= train_records.num_faces
+    network = cnn6(68)
+    initialize_output(network.get_layer("output"), shapes, scale=0.02)
+    bias = network.get_layer("output").bias.numpy().reshape(68, 2)
+    np.testing.assert_allclose(bias, shapes.mean(axis=0), atol=1e-3)
+    assert np.abs(bias[:, 0] - 31.5).max() < 32
+    kernel = network.get_layer("output").kernel.numpy().astype(np.float64)
+    ours = (kernel.T @ kernel) / (0.02**2 * len(kernel))
+    covariance = np.cov(shapes.reshape(len(shapes), -1).T)
+    # The kernel's spread over features is the shapes' spread: same leading direction and size.
+    direction = np.linalg.eigh(covariance)[1][:, -1]
+    assert direction @ ours @ direction == pytest.approx(
+        direction @ covariance @ direction, rel=0.2
+    )
+
+
+def test_landmarks_not_annotated_are_taken_from_the_mean_shape(tmp_path):
+    """One face of ten lacks a point: it is taken from the mean shape, not from (0, 0)."""
+
+    class Holes(SyntheticSource):
+        def load(self, item):
+            face = super().load(item)
+            landmarks, visibility = face.landmarks_px.copy(), face.visibility.copy()
+            landmarks[item.source_data % 68], visibility[item.source_data % 68] = np.nan, 0
+            return dataclasses.replace(face, landmarks_px=landmarks, visibility=visibility)
+
+    folder = tmp_path / "records"
+    write_records(
+        Holes(num_train=20),
+        folder,
+        square_format=SquareFormat(side=64),
+        progress=False,
+        num_processes=0,
+        validation_fraction=0.0,
+    )
+    records = open_records(find_shards(str(folder), "train"))
+    augmenter = Augmenter(records.scheme, input_size=64, margin=1.15, augmentation=Augmentation())
+    shapes = augmented_shapes(records, augmenter, num_shapes=20)
+    assert shapes.shape == (20, 68, 2)
+    assert shapes.min() > -2
+    assert shapes.max() < 66
+
+
+def test_targets_scaled_to_one_give_a_warning(caplog):
+    shapes = np.random.default_rng(0).uniform(0, 1, (10, 68, 2))
+    assert warn_if_normalized(shapes - [3, 27])
+    assert "only a scaled L1" in caplog.text
+    assert not warn_if_normalized(shapes * 64)
