@@ -1,11 +1,11 @@
-"""What the trainer's choices for CPUs are worth, one by one (`wing_tf.training.accelerator`).
+"""The gain of each of the trainer's choices for CPUs (`wing_tf.training.accelerator`).
 
     python benchmarks/cpu_choices.py
 
-Prints, each as the median of turns: CNN-6's step at batch 32 in TensorFlow's kernels, compiled
-whole by XLA, and as the trainer runs it; the weight update alone; convolutions of small maps as
-convolutions and as matrix products. The ratio is the trainer's step with AdamW and a moving average
-over the plain one, in the precision that the trainer would choose.
+Prints medians over turns: CNN-6's step at batch 32 in TensorFlow's kernels, compiled as a whole by
+XLA, and as the trainer executes it; the weight update alone; convolutions of small maps as
+convolutions and as matrix products. The ratio is the speed of the trainer's step with AdamW and a
+moving average over the plain one's, in the precision that the trainer chooses.
 """
 
 import os

@@ -1,15 +1,15 @@
-"""A whole training against its bare step: what reading, augmenting, judging and saving cost.
+"""A whole training against its bare step: the cost of reading, augmenting, validating and saving.
 
-The training is `wing-train`'s own, `wing_tf.training.run.train`, on real records. The bare step is
-the same trainer's ``learn`` on a ready batch in the same precision, measured twice afterwards, so
+The training is that of `wing-train`, `wing_tf.training.run.train`, on records. The bare step is the
+same trainer's ``learn`` on an augmented batch in the same precision, measured twice afterwards, so
 that the training starts in a fresh process.
 
     python benchmarks/train_end_to_end.py --config=configs/wing_cnn6_300w_cpu.py \\
         --config.data.path=RECORDS --config.epochs=60
 
-With --config.epochs=1500 --config.batch_size=8 or so it also says whether memory stays flat. The
-last line, ``ratio:``, is faces a second from the first epoch's end to the last one's, over the bare
-step's.
+With for example --config.epochs=1500 --config.batch_size=8 it also shows whether memory use is
+constant. The last line, ``ratio:``, is faces per second from the first epoch's end to the last
+one's, over those of the bare step.
 """
 
 import collections
@@ -37,11 +37,11 @@ from wing_tf.training.tasks import make_task
 from wing_tf.training.trainer import LandmarkTrainer, make_trainer
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The config file.", lock_config=True)
-_SAMPLES = 10  # of the memory in use
+_SAMPLES = 10  # of the memory use
 
 
 class Watch:
-    """Counts what happens in a training: tracings, time between steps, epochs, memory."""
+    """Measures a training: tracings, time in callbacks, epochs, memory."""
 
     def __init__(self):
         self.began = time.perf_counter()
@@ -52,7 +52,7 @@ class Watch:
         self.resident = []
 
     def attach(self):
-        """Wraps the trainer's and the callbacks' methods for the rest of the process."""
+        """Wraps methods of the trainer and the callbacks for the rest of the process."""
         self._wrap(LandmarkTrainer, "learn", self._on_trace)
         for owner in (
             callbacks.StopOnNaN, callbacks.Validation, callbacks.Progress, callbacks.Backup,
@@ -99,7 +99,7 @@ def main(_):
     """Trains, and prints the figures."""
     config = complete_config(_CONFIG.value)
     if config.epochs < 2:
-        raise ValueError("Give at least two epochs: the first one is the warm-up.")
+        raise ValueError("At least two epochs are needed: the first one is the warm-up.")
     records = open_records(find_shards(config.data.path, config.data.train_split))
     steps = records.num_faces // config.batch_size
     watch = Watch()
@@ -120,7 +120,7 @@ def main(_):
     print(f"whole training: {faces / trained:.0f} faces/s")
     print(f"start to first step: {watch.first_step:.1f} s, imports excluded")
     print(f"tracings of the step: {traces}")
-    print("time in callbacks, share of the whole:")
+    print("time in callbacks, fraction of the whole:")
     for owner, seconds in watch.seconds.most_common():
         print(f"  {owner:<12} {100 * seconds / trained:5.2f} %")
     print(f"  together     {100 * sum(watch.seconds.values()) / trained:5.2f} %")
@@ -131,7 +131,7 @@ def main(_):
 
 
 def bare_rate(config, records, steps: int, seconds: float = 8.0) -> float:
-    """Returns faces a second of the trainer's step on a batch that is ready."""
+    """Returns faces per second of the trainer's step on an augmented batch."""
     task = make_task(config, records)
     trainer = make_trainer(config, task, steps)
     batches = training_batches(

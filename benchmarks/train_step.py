@@ -1,18 +1,18 @@
-"""The bare train step against PyTorch: forward, Wing loss, backward and SGD on a ready batch.
+"""The train step against PyTorch: forward, Wing loss, backward and SGD on an augmented batch.
 
-The trainer's own step (``LandmarkTrainer.learn``, run as it would be in a training on this machine)
-and the same network with the same weights in PyTorch, channels_last with its fused SGD, on the same
-threads, take turns in one process. In float32 both are first shown to compute the same landmarks,
-the same loss and, after two steps, the same weights.
+The trainer's step (``LandmarkTrainer.learn``, executed as in a training on this machine) and the
+same network with the same weights in PyTorch, channels_last with its fused SGD, on the same
+threads, alternate in one process. In float32 a check shows first that both compute the same
+landmarks, the same loss and, after two steps, the same weights.
 
     pip install -e '.[bench]'
     python benchmarks/train_step.py [--network=cnn6] [--input_size=64] [--batches=8,32,128]
         [--repeats=9] [--compile] [--precision=bfloat16]
 
-``--compile`` gives the peer ``torch.compile``. Prints medians (lowest to highest) in faces a
-second; the ratio is the median of the turns' ratios. The last line, ``ratio:``, is float32 against
-float32 at batch 32. Where the trainer would choose bfloat16 by itself, ``ratio_bfloat16:`` is both
-in bfloat16, and ``ratio_defaults:`` what either does unasked.
+``--compile`` uses ``torch.compile``. Prints medians (lowest to highest) in faces per second; the
+ratio is the median over the turns. The last line, ``ratio:``, is float32 against float32 at batch
+32. Where the trainer chooses bfloat16, ``ratio_bfloat16:`` compares both in bfloat16, and
+``ratio_defaults:`` the defaults of both.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main():
     parser.add_argument("--input_size", type=int)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--precision", help="Also in this one, chosen here or not.")
+    parser.add_argument("--precision", help="Compare in this precision, too.")
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     torch.set_num_threads(cores)
@@ -55,7 +55,7 @@ def main():
         ReadyStep(args.network, 1, default_plan("float32"), args.input_size).network
     )
     peak = _peak_gflops()
-    print(f"{gflop:.3f} GFLOP a face and step; matrix product in float32: {peak:.0f} GFLOP/s\n")
+    print(f"{gflop:.3f} GFLOP per face and step; matrix product in float32: {peak:.0f} GFLOP/s\n")
     print(f"{'batch':>5}  {'precision':<9} {'wing_tf':>20} {'PyTorch':>20}  {'ratio':>5}  GFLOP/s")
     ratios = {}
     for batch_size in map(int, args.batches.split(",")):
@@ -89,7 +89,7 @@ def main():
 
 
 def torch_step(ours: ReadyStep, precision: str, *, compiled: bool):
-    """Returns the same step in PyTorch, after checking that it is."""
+    """Returns the same step in PyTorch, after checking that it is the same in float32."""
     twin = Twin(ours.network).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(twin.parameters(), RATE, momentum=MOMENTUM, fused=True)
     image = torch.from_numpy(ours.image).permute(0, 3, 1, 2)  # channels_last memory, no copy
@@ -117,7 +117,7 @@ def _torch_wing(predicted, landmarks, width: float = 10.0, curvature: float = 2.
 
 
 def _check_same(ours: ReadyStep, twin: Twin, image, landmarks, step) -> None:
-    """Stops unless both compute the same landmarks and loss, and the same weights in two steps."""
+    """Raises unless both compute the same landmarks and loss, and the same weights in two steps."""
     predicted = keras.ops.convert_to_numpy(ours.network(ours.image))
     with torch.no_grad():
         theirs = twin(image)
@@ -138,9 +138,9 @@ def _check_same(ours: ReadyStep, twin: Twin, image, landmarks, step) -> None:
 
 
 def _gflop_per_face(network: keras.Model) -> float:
-    """Returns multiplications and additions of the products forward and backward.
+    """Returns multiplications and additions of the matrix products, forward and backward.
 
-    Each layer has the gradient of its kernel and, but for the first one, of its input.
+    Each layer has the gradient of its kernel and, except for the first one, of its input.
     """
     total, passes = 0.0, 2
     for layer in network.layers:
@@ -152,7 +152,7 @@ def _gflop_per_face(network: keras.Model) -> float:
 
 
 def _peak_gflops(size: int = 2048) -> float:
-    """Returns what a large product of float32 matrices reaches on these cores."""
+    """Returns the GFLOP/s of a large product of float32 matrices on these cores."""
     a = tf.random.normal((size, size))
     best = np.inf
     for _ in range(10):

@@ -54,12 +54,12 @@ def _entry(name, *arguments):
         "try: module.entry()\n"
         "except SystemExit as exit: print(exit)\n"
         "slow = ('tensorflow', 'keras', 'cv2', 'scipy', 'matplotlib')\n"
-        "print(*[name for name in slow if name in sys.modules])"
+        "print('slow:', *[name for name in slow if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True
     )
-    output, _, imported = done.stdout.rstrip("\n").rpartition("\n")
+    output, _, imported = done.stdout.rpartition("slow:")
     return output, imported.split()
 
 

@@ -25,12 +25,12 @@ def filter_native_logs() -> None:
 
     File descriptor 2 is read by a forked process, which also shows what a crash writes last.
     ``sys.stderr`` writes to the original stream directly. Call this before TensorFlow is imported.
-    Does nothing on systems without ``fork``, or if TF_CPP_MIN_LOG_LEVEL is set: a user who sets it
-    wants to see logs.
+    Does nothing on systems without ``fork``, or if TF_CPP_MIN_LOG_LEVEL is 0 or 1, which asks for
+    the log.
     """
-    if not hasattr(os, "fork") or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not hasattr(os, "fork") or level in ("0", "1"):
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     sys.stderr.flush()
     original = os.dup(2)
     reader, writer = os.pipe()
