@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -116,7 +117,9 @@ def _exists(name: str) -> bool:
     """Returns whether a dotted name is a module or an attribute of one."""
     module, _, attribute = name.rpartition(".")
     try:
-        return hasattr(importlib.import_module(module or name), attribute or "__name__")
+        if hasattr(importlib.import_module(module or name), attribute or "__name__"):
+            return True
+        return importlib.util.find_spec(name) is not None  # a module that is not imported yet
     except ModuleNotFoundError:
         return False
 
