@@ -43,5 +43,5 @@ def test_checkpointed_stacks_equal_plain_stacks(policy):
 
 def test_single_hourglass_is_refused():
     network = stacked_hourglass(3, num_stacks=1, features=8, depth=1, input_size=32)
-    with pytest.raises(ValueError, match="one stack"):
+    with pytest.raises(ValueError, match="one hourglass"):
         CheckpointedStacks(network)

@@ -56,7 +56,7 @@ def test_model_spec_holds_crop_rule_and_training_faces(stretched, tmp_path):
     # The same command goes on: here there is nothing left to do.
     assert train(config, tmp_path / "run") == run
     both = complete_config(smoke_config(stretched, **{"two_stage.first": str(run)}))
-    with pytest.raises(ValueError, match="Two stages need square crops"):
+    with pytest.raises(ValueError, match="A two-stage model needs square crops"):
         make_task(both, open_records(find_shards(str(stretched), "train")))
 
 

@@ -113,7 +113,7 @@ def test_two_stage_network_as_first_stage_is_refused(first, synthetic_records, t
     task = make_task(config, records)
     save_network(task.localizer(task.build_network()), tmp_path / "both.keras", task.spec)
     config.two_stage.first = str(tmp_path / "both.keras")
-    with pytest.raises(ValueError, match="must be of one stage"):
+    with pytest.raises(ValueError, match="must be a single stage"):
         make_task(config, records)
 
 
