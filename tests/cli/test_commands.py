@@ -222,7 +222,7 @@ def test_balance_and_reproduce(synthetic_records, tmp_path):
     assert done.returncode == 0, done.stderr
     files = {path.name for path in (tmp_path / "balance").iterdir()}
     assert files == {"balance.json", "extremes.png", "histogram.png"}
-    assert len(json.loads((tmp_path / "balance" / "balance.json").read_text())["weights"]) == 5
+    assert len(json.loads((tmp_path / "balance" / "balance.json").read_text())["bin_weights"]) == 5
     arguments = [
         "--table=wing_losses", f"--data={synthetic_records}", f"--output={tmp_path / 'table'}",
         "--epochs=1", "--cells=cnn6 wing", "--normalizer=box",

@@ -17,7 +17,7 @@ def policy(request):
 
 def test_checkpointed_stacks_equal_plain_stacks(policy):
     """Outputs, gradients and moving averages, in a graph; and outputs at inference."""
-    share = 1e-3 if policy == "float32" else 0.05
+    ratio = 1e-3 if policy == "float32" else 0.05
     image = np.random.default_rng(0).uniform(0, 255, (4, 32, 32, 3)).astype(np.float32)
     results = []
     for recompute in (False, True):
@@ -36,9 +36,9 @@ def test_checkpointed_stacks_equal_plain_stacks(policy):
         results.append((outputs, gradients, network.get_weights(), forward(image, training=False)))
     for plain, ours in zip(*results, strict=True):
         assert len(plain) == len(ours)
-        # In shares of the whole: maps begin small, and so do their gradients; some are noise only.
+        # Relative to the norm: the first maps and their gradients are small, some are only noise.
         a, b = (np.concatenate([np.ravel(part) for part in parts]) for parts in (plain, ours))
-        assert np.linalg.norm(b - a) <= share * np.linalg.norm(a)
+        assert np.linalg.norm(b - a) <= ratio * np.linalg.norm(a)
 
 
 def test_single_hourglass_is_refused():

@@ -53,7 +53,7 @@ def test_model_spec_holds_crop_rule_and_training_faces(stretched, tmp_path):
     )  # fmt: skip
     assert report["warnings"] == []
     assert report["nme"] < 0.5
-    # The same command goes on: here there is nothing left to do.
+    # The same command resumes: here the training is finished.
     assert train(config, tmp_path / "run") == run
     both = complete_config(smoke_config(stretched, **{"two_stage.first": str(run)}))
     with pytest.raises(ValueError, match="A two-stage model needs square crops"):

@@ -104,5 +104,5 @@ def test_two_replicas_train_as_one(synthetic_records, tmp_path):
         # 1.6e-5 where rounding moved one maximum to another pixel.
         np.testing.assert_allclose(a, b, atol=5e-5)
     np.testing.assert_allclose(one_log, two_log, rtol=1e-4)
-    moved = [np.abs(bias).max() for bias in one[1:12:2]]  # biases begin at 0
+    moved = [np.abs(bias).max() for bias in one[1:12:2]]  # biases start at 0
     assert max(moved) > 1e-3

@@ -73,7 +73,7 @@ def test_rarer_validation_does_not_change_weights(synthetic_records, tmp_path):
         rows.append([row.split(",") for row in (run / "metrics.csv").read_text().split()])
     often, seldom = (np.array(part[1:], float) for part in rows)
     np.testing.assert_allclose(seldom[:, :2], often[:, :2], rtol=1e-6)  # epoch and loss
-    # The second one is judged by its period, the last one always.
+    # The second epoch is validated by its period, the last one always.
     np.testing.assert_array_equal(np.isnan(seldom[:, 2]), [True, False, False])
     np.testing.assert_allclose(seldom[1:, 2], often[1:, 2], rtol=1e-5)
     assert truncate_log(tmp_path / "seldom" / "metrics.csv", 2) == seldom[1, 2]
