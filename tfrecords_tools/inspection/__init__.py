@@ -1,4 +1,4 @@
-"""What a record folder holds, and what looks wrong in it."""
+"""Inspection of record folders: images, statistics and warnings about likely errors."""
 
 from tfrecords_tools.inspection.report import inspect_records
 

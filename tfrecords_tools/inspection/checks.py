@@ -1,4 +1,4 @@
-"""What is likely to be wrong with records: each check gives figures, and warnings."""
+"""Checks of records for likely errors. Each returns its findings, and statistics for the report."""
 
 import collections
 import dataclasses
@@ -17,188 +17,203 @@ from tfrecords_tools.inspection.boxes import (
 from tfrecords_tools.inspection.duplicates import find_duplicates
 from tfrecords_tools.inspection.face_table import FaceTable
 from tfrecords_tools.inspection.flip_pairs import find_pair_errors
-from tfrecords_tools.inspection.swapped_landmarks import find_swapped_landmarks, reversed_on_average
+from tfrecords_tools.inspection.swapped_landmarks import find_reversed_pairs, find_swapped_landmarks
 
-_MOST_NAMED = 10  # faces in a warning
+_MAX_EXAMPLES = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something that is likely to be wrong.
+    """A likely error.
 
     Attributes:
-        kind: a short name of the check.
-        message: what it is.
-        count: how many faces, or pairs of faces.
-        share: of all faces; None where it is not a share of them.
-        first: the keys of the first ones, with what is wrong with each.
+        kind: Short name of the error.
+        message: What was found, and how to fix it.
+        count: Number of faces, or of pairs.
+        fraction: Fraction of all faces; None if ``count`` does not count faces.
+        examples: Keys of the first faces, with details.
     """
 
     kind: str
     message: str
     count: int
-    share: float | None
-    first: list[str]
+    fraction: float | None = None
+    examples: list[str] = dataclasses.field(default_factory=list)
 
 
-def _warn(
-    warnings: list[Finding],
-    kind: str,
-    message: str,
-    table: FaceTable,
-    first: Iterable[str],
-    **count,
-) -> None:
-    first = list(first)
-    total = count.get("pairs", len(first))
-    share = None if count else round(total / len(table), 5)
-    warnings.append(
-        Finding(kind=kind, message=message, count=total, share=share, first=first[:_MOST_NAMED])
+def _finding_in_faces(kind: str, message: str, table: FaceTable, faces: Iterable[str]) -> Finding:
+    faces = list(faces)
+    return Finding(
+        kind=kind,
+        message=message,
+        count=len(faces),
+        fraction=round(len(faces) / len(table), 5),
+        examples=faces[:_MAX_EXAMPLES],
     )
 
 
-def check_boxes(table: FaceTable, warnings: list[Finding]) -> tuple[dict, dict[str, BoxStatistics]]:
-    """Warns of points outside of boxes and squares; returns figures for the report and plots."""
+def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, BoxStatistics]]:
+    """Finds landmarks outside of boxes and stored squares.
+
+    Returns:
+        The findings, statistics for the report, and those for plots by the kind of box.
+    """
+    findings, report, statistics = [], {}, {}
     kinds = {
         "by the crop rule": table.box_square_px,
         "the data set's own": table.dataset_box_square_px,
     }
-    figures = {}
-    report: dict = {}
+    num_landmarks = int(np.isfinite(table.landmarks_square_px[..., 0]).sum())
     for kind, boxes in kinds.items():
-        one = box_statistics(table, boxes)
-        if one is None:
+        measures = box_statistics(table, boxes)
+        if measures is None:
             continue
-        figures[kind] = one
+        statistics[kind] = measures
         outside = landmarks_outside_box(table, boxes)
-        faces = outside.any(axis=1)
-        points = int(np.isfinite(table.landmarks_square_px[..., 0]).sum())
         report[kind] = {
-            "faces": len(one.side_px),
-            **one.summary(),
-            "faces_with_points_outside": int(faces.sum()),
-            "share_of_points_outside": round(float(outside.sum() / points), 5),
+            "faces": len(measures.side_px),
+            **measures.summary(),
+            "faces_with_landmarks_outside": int(outside.any(axis=1).sum()),
+            "fraction_of_landmarks_outside": round(float(outside.sum() / num_landmarks), 5),
         }
-        if faces.any():
-            _warn(
-                warnings, "points_outside_box",
-                f"landmarks lie outside of the box ({kind}) by more than {TOLERANCE:.0%} of its "
-                f"side: {outside.sum()} of {points} points", table,
-                _with_points(table, outside),
-            )  # fmt: skip
-    off = landmarks_outside_square(table)
-    report["faces_with_points_off_the_stored_square"] = int(off.any(axis=1).sum())
-    if off.any():
-        _warn(
-            warnings, "points_off_square",
-            f"landmarks lie outside of the stored square: {off.sum()} points", table,
-            _with_points(table, off),
-        )  # fmt: skip
-    return report, figures
+        if outside.any():
+            message = (
+                f"{outside.sum()} of {num_landmarks} landmarks lie outside of the box ({kind}) by "
+                f"more than {TOLERANCE:.0%} of its side. Check the order and the units of the "
+                "boxes, or write the records with --crop=landmark_box"
+            )
+            faces = _with_counts(table, outside)
+            findings.append(_finding_in_faces("landmarks_outside_box", message, table, faces))
+    outside = landmarks_outside_square(table)
+    report["faces_with_landmarks_outside_of_the_stored_square"] = int(outside.any(axis=1).sum())
+    if outside.any():
+        message = (
+            f"{outside.sum()} landmarks lie outside of the stored square, where no network can see "
+            "them. Write the records with a larger --context, or correct the boxes"
+        )
+        faces = _with_counts(table, outside)
+        findings.append(_finding_in_faces("landmarks_outside_square", message, table, faces))
+    return findings, report, statistics
 
 
-def _with_points(table: FaceTable, wrong: np.ndarray) -> list[str]:
+def _with_counts(table: FaceTable, wrong: np.ndarray) -> list[str]:
     counts = wrong.sum(axis=1).tolist()
-    return [f"{table.keys[i]} ({count} points)" for i, count in enumerate(counts) if count]
+    return [f"{table.keys[i]} ({count} landmarks)" for i, count in enumerate(counts) if count]
 
 
-def check_swapped_landmarks(table: FaceTable, mean: np.ndarray, warnings: list[Finding]) -> None:
-    """Warns of left and right points that are exchanged."""
+def check_swapped_landmarks(table: FaceTable, mean: np.ndarray) -> list[Finding]:
+    """Finds left and right landmarks that are swapped."""
     scheme = table.records.scheme
-    swaps = find_swapped_landmarks(table.landmarks_square_px, mean, scheme)
-    if swaps.turned:
-        _warn(
-            warnings, "turned_round",
-            f"in {swaps.turned:.0%} of the faces, left and right points seem to be exchanged: the "
-            "objects turn round, or the order of points is reversed in many", table, (),
-            pairs=round(swaps.turned * len(table)),
-        )  # fmt: skip
-    if swaps.whole:
-        _warn(
-            warnings, "swapped_faces",
-            "all left and right points are exchanged, as of an image that was mirrored without "
-            "its points' order", table, (table.keys[i] for i in swaps.whole),
-        )  # fmt: skip
-    if swaps.pairs:
-        counts = collections.Counter(pair for pairs in swaps.pairs.values() for pair in pairs)
-        often = ", ".join(f"{a}-{b} ({n})" for (a, b), n in counts.most_common(6))
-        _warn(
-            warnings, "swapped_pairs",
-            f"points of symmetric pairs are exchanged; the pairs (faces): {often}", table,
-            (f"{table.keys[i]} ({_named(pairs)})" for i, pairs in swaps.pairs.items()),
-        )  # fmt: skip
-    if wrong := reversed_on_average(mean, scheme):
-        _warn(
-            warnings, "reversed_mean",
-            f"in the mean shape, what {scheme.name} calls left is right: {_named(wrong)}. All "
-            "faces may be in another order of points", table, table.keys,
-        )  # fmt: skip
+    swapped = find_swapped_landmarks(table.landmarks_square_px, mean, scheme)
+    findings = []
+    if swapped.fraction_reversed:
+        message = (
+            f"left and right landmarks seem to be swapped in {swapped.fraction_reversed:.0%} of "
+            "the faces. Either the objects are also seen from behind, which is fine, or many "
+            "annotations have another order of the landmarks, which needs to be corrected"
+        )
+        count = round(swapped.fraction_reversed * len(table))
+        findings.append(Finding(kind="many_faces_swapped", message=message, count=count))
+    if swapped.faces:
+        message = (
+            "all left and right landmarks are swapped, as if the image had been mirrored without "
+            "permuting its landmarks. Permute them, or exclude the faces"
+        )
+        faces = (table.keys[i] for i in swapped.faces)
+        findings.append(_finding_in_faces("swapped_faces", message, table, faces))
+    if swapped.pairs:
+        counts = collections.Counter(pair for pairs in swapped.pairs.values() for pair in pairs)
+        frequent = ", ".join(f"{a}-{b} ({n})" for (a, b), n in counts.most_common(6))
+        message = (
+            f"landmarks of symmetric pairs are swapped. Most frequent pairs (faces): {frequent}. "
+            "Swap them in the annotations"
+        )
+        faces = (f"{table.keys[i]} ({_join(pairs)})" for i, pairs in swapped.pairs.items())
+        findings.append(_finding_in_faces("swapped_pairs", message, table, faces))
+    if reversed_pairs := find_reversed_pairs(mean, scheme):
+        message = (
+            f"in the mean shape, landmarks that {scheme.name} calls left are on the right: "
+            f"{_join(reversed_pairs)}. All annotations may have another order of the landmarks: "
+            "compare mean_shape.png with the scheme"
+        )
+        findings.append(_finding_in_faces("reversed_mean", message, table, table.keys))
+    return findings
 
 
-def check_pairs(table: FaceTable, faces: np.ndarray, warnings: list[Finding]) -> None:
-    """Warns of pairs that the scheme should not, or should, declare, by some faces' mean shape."""
+def check_flip_pairs(table: FaceTable, faces: np.ndarray) -> list[Finding]:
+    """Finds wrong and missing flip pairs of the scheme by the mean shape of some faces."""
     scheme = table.records.scheme
     shapes = table.landmarks_square_px[faces].astype(np.float64)
     try:
-        faults = find_pair_errors(shapes, scheme)
-    except ValueError:  # there is no mean shape
-        return
-    if faults.wrong:
-        instead = f" ({_named(faults.right)} do)" if faults.right else ""
-        _warn(
-            warnings, "wrong_pairs",
-            f"pairs of {scheme.name} don't mirror each other in the mean shape: "
-            f"{_named(faults.wrong)}{instead}. Do its numbers count from 0?", table, (),
-            pairs=len(faults.wrong),
-        )  # fmt: skip
-    if faults.forgotten:
-        named = ", ".join(f"{a} and {b}" for a, b in faults.forgotten)
-        _warn(
-            warnings, "forgotten_pairs",
-            f"points {named} are in no pair, but mirror each other in the mean shape: if they are "
-            f"left and right, flips of {scheme.name} exchange their meaning", table, (),
-            pairs=len(faults.forgotten),
-        )  # fmt: skip
+        errors = find_pair_errors(shapes, scheme)
+    except ValueError:  # There is no mean shape.
+        return []
+    findings = []
+    if errors.asymmetric:
+        suggested = f" ({_join(errors.suggested)} do)" if errors.suggested else ""
+        message = (
+            f"flip pairs of {scheme.name} do not mirror each other in the mean shape: "
+            f"{_join(errors.asymmetric)}{suggested}. Check that its indices start at 0"
+        )
+        findings.append(
+            Finding(kind="asymmetric_flip_pairs", message=message, count=len(errors.asymmetric))
+        )
+    if errors.undeclared:
+        pairs = ", ".join(f"{a} and {b}" for a, b in errors.undeclared)
+        message = (
+            f"landmarks {pairs} are in no flip pair, but mirror each other in the mean shape. If "
+            f"they are left and right, add them to the pairs of {scheme.name}: otherwise flips "
+            "exchange their meaning"
+        )
+        findings.append(
+            Finding(kind="missing_flip_pairs", message=message, count=len(errors.undeclared))
+        )
+    return findings
 
 
-def _named(pairs: list[tuple[int, int]]) -> str:
+def _join(pairs: list[tuple[int, int]]) -> str:
     return ", ".join(f"{a}-{b}" for a, b in pairs)
 
 
-def check_duplicates(table: FaceTable, warnings: list[Finding]) -> dict:
-    """Warns of one image in two splits; returns figures for the report."""
-    found = find_duplicates(table.hashes, table.thumbnails, table.splits)
-    between: collections.Counter[str] = collections.Counter()
+def check_duplicates(table: FaceTable) -> tuple[list[Finding], dict]:
+    """Finds images that are in two splits."""
+    duplicates = find_duplicates(table.hashes, table.thumbnails, table.splits)
+    counts: collections.Counter[str] = collections.Counter()
     faces: dict[str, set[int]] = collections.defaultdict(set)
-    for pair in found:
-        name = f"{table.splits[pair.first]} and {table.splits[pair.second]}"
-        between[name] += 1
+    for pair in duplicates:
+        counts[f"{table.splits[pair.first]} and {table.splits[pair.second]}"] += 1
         faces[table.splits[pair.first]].add(pair.first)
-    if found:
-        _warn(
-            warnings, "duplicates_across_splits",
-            "pairs of images in different splits are the same but for slight changes: "
-            + ", ".join(f"{name} {count}" for name, count in between.most_common()), table,
-            (
-                f"{table.keys[p.first]} = {table.keys[p.second]}"
-                for p in found[:_MOST_NAMED]
-            ), pairs=len(found),
-        )  # fmt: skip
-    return {
-        "pairs": dict(between),
-        "faces_with_a_twin": {split: len(some) for split, some in sorted(faces.items())},
+    report = {
+        "pairs": dict(counts),
+        "duplicated_faces": {split: len(some) for split, some in sorted(faces.items())},
     }
+    if not duplicates:
+        return [], report
+    listing = ", ".join(f"{name} {count}" for name, count in counts.most_common())
+    message = (
+        f"pairs of images in different splits are nearly identical: {listing}. Remove them from "
+        "one of the splits, or test scores will be too good"
+    )
+    examples = [f"{table.keys[p.first]} = {table.keys[p.second]}" for p in duplicates]
+    finding = Finding(
+        kind="duplicates_across_splits",
+        message=message,
+        count=len(duplicates),
+        examples=examples[:_MAX_EXAMPLES],
+    )
+    return [finding], report
 
 
 def check_annotation_offset(
-    table: FaceTable, other: FaceTable, name: str, warnings: list[Finding]
-) -> dict:
-    """Warns of landmarks that are off those of other records; returns figures for the report."""
-    difference = annotation_offset(table, other)
-    if difference.verdicts:
-        _warn(
-            warnings, "origin",
-            f"landmarks are off those of {name} by the same amount in most faces: "
-            + "; ".join(difference.verdicts), table, (), pairs=difference.faces,
-        )  # fmt: skip
-    return {"other": name, **dataclasses.asdict(difference)}
+    table: FaceTable, other: FaceTable, name: str
+) -> tuple[list[Finding], dict]:
+    """Finds a constant offset from the landmarks of other records of the same faces."""
+    offset = annotation_offset(table, other)
+    report = {"other": name, **dataclasses.asdict(offset)}
+    if not offset.explanations:
+        return [], report
+    message = (
+        f"landmarks differ from those of {name} by the same offset in most faces: "
+        f"{'; '.join(offset.explanations)}. Set --origin when writing the records that are wrong"
+    )
+    return [Finding(kind="annotation_offset", message=message, count=offset.num_faces)], report

@@ -1,34 +1,33 @@
-"""The same image in two splits, found by perceptual hashes without comparing all with all.
+"""Search for images that are in two splits, by perceptual hashes.
 
-A hash is 64 bits of the image's lowest frequencies; copies that were scaled, compressed or
-slightly shifted differ in few of them. Faces of other people agree in many bits as well, the more
-so the more faces there are, so what hashes suggest is confirmed on small gray images.
-
-On 2342 faces of 300-W, all pairs up to `MAX_DISTANCE` but one are copies, and that one's
-correlation is below `MIN_CORRELATION`.
+A hash is 64 bits of the image's lowest frequencies. Copies that were scaled, compressed or slightly
+shifted differ in few of them. With many faces, some images of other people agree in as many bits,
+so candidates are confirmed by the correlation of small gray images. On 2342 faces of 300-W, all
+pairs within `MAX_DISTANCE` but one are copies, and the correlation of that one is below
+`MIN_CORRELATION`.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 
 HASHED_SIDE = 32
 THUMBNAIL_SIDE = 16
-MAX_DISTANCE = 7  # what 4 bands with up to one wrong bit each are sure to find
+MAX_DISTANCE = 7  # bits; guaranteed to be found by four bands with up to one wrong bit each
 MIN_CORRELATION = 0.95
-_MOST_NEIGHBORS = 256  # of a query in a band, on either side
-_MOST_PAIRS = 1_000_000
+_MAX_NEIGHBORS = 256  # of a query in a band, on either side
+_MAX_PAIRS = 1_000_000
 _CHUNK = 1 << 21
 _BANDS, _BAND_BITS = 4, 16
-# Bands of mixed frequencies: the lowest ones alone are much alike in all faces.
+# Each band mixes frequencies, because the lowest ones are similar in all faces.
 _BIT_ORDER = np.arange(64).reshape(_BAND_BITS, _BANDS).T.ravel()
 
 
 @dataclasses.dataclass(frozen=True)
 class Duplicate:
-    """Two faces of different splits, by number, on all but the same image."""
+    """Indices of two faces of different splits with nearly identical images."""
 
     first: int
     second: int
@@ -37,14 +36,14 @@ class Duplicate:
 
 
 def image_hash(image: np.ndarray) -> tuple[np.uint64, np.ndarray]:
-    """Returns an image's perceptual hash and its thumbnail.
+    """Returns the perceptual hash of an image and its thumbnail.
 
     Args:
-        image: uint8 RGB [side, side, 3], 32 or more.
+        image: uint8 RGB [side, side, 3], with a side of at least 32.
 
     Returns:
-        64 bits: which of the lowest frequencies of the 32 x 32 gray image's cosine transform are
-        above their median; and uint8 [256], the middle three quarters at 16 x 16.
+        64 bits that tell which of the lowest frequencies of the cosine transform of the 32 x 32
+        gray image are above their median; and uint8 [256], the central three quarters at 16 x 16.
     """
     size = (HASHED_SIDE, HASHED_SIDE)
     gray = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
@@ -52,19 +51,19 @@ def image_hash(image: np.ndarray) -> tuple[np.uint64, np.ndarray]:
     low = np.append(frequencies[:8, :8].ravel()[1:], frequencies[0, 8])
     bits = (low > np.median(low))[_BIT_ORDER]
     edge = HASHED_SIDE // 8
-    middle = gray[edge:-edge, edge:-edge]  # where a face is; borders without image are outside
-    thumbnail = cv2.resize(middle, (THUMBNAIL_SIDE,) * 2, interpolation=cv2.INTER_AREA)
+    center = gray[edge:-edge, edge:-edge]  # excludes borders beyond the source image
+    thumbnail = cv2.resize(center, (THUMBNAIL_SIDE,) * 2, interpolation=cv2.INTER_AREA)
     return np.packbits(bits).view(">u8").astype(np.uint64)[0], thumbnail.ravel()
 
 
 def find_duplicates(
     hashes: np.ndarray, thumbnails: np.ndarray, splits: Sequence[str]
 ) -> list[Duplicate]:
-    """Returns pairs of faces in different splits whose images are all but the same.
+    """Finds pairs of faces in different splits with nearly identical images.
 
-    Two hashes that differ in 7 bits or fewer agree, but for one bit at most, in one of four bands
-    of 16 bits. So each face of the smaller splits is looked up 4 x 17 times in sorted lists of the
-    others'; at each place no more than the 512 nearest are compared, whatever the data.
+    Two hashes that differ in at most 7 bits agree in one of four bands of 16 bits, except for at
+    most one bit. Therefore each face of the smaller splits is looked up 4 x 17 times in the sorted
+    hashes of the others, and compared with no more than the 512 nearest each time.
 
     Args:
         hashes: uint64 [N].
@@ -72,7 +71,7 @@ def find_duplicates(
         splits: [N].
 
     Returns:
-        By falling correlation; ``first`` is the face of the smaller split.
+        Pairs by decreasing correlation; ``first`` is in the smaller split.
     """
     names, codes, counts = np.unique(np.asarray(splits), return_inverse=True, return_counts=True)
     rank = np.empty(len(names), np.int64)
@@ -83,17 +82,17 @@ def find_duplicates(
         return []
     found: set[tuple[int, int]] = set()
     for band in range(_BANDS):
-        turned = _turn(hashes, band * _BAND_BITS)
-        order = np.argsort(turned, kind="stable")
+        rotated = _rotate_bits(hashes, band * _BAND_BITS)
+        order = np.argsort(rotated, kind="stable")
         for flip in (0, *(1 << bit for bit in range(_BAND_BITS))):
-            wanted = turned[queries] ^ np.uint64(flip << (64 - _BAND_BITS))
-            for first, second in _near(turned[order], order, queries, wanted):
+            wanted = rotated[queries] ^ np.uint64(flip << (64 - _BAND_BITS))
+            for first, second in _candidates(rotated[order], order, queries, wanted):
                 distance = np.bitwise_count(hashes[first] ^ hashes[second])
                 good = (rank[first] < rank[second]) & (distance <= MAX_DISTANCE)
                 first, second = first[good], second[good]
                 good = _correlation(thumbnails, first, second) >= MIN_CORRELATION
                 found.update(zip(first[good].tolist(), second[good].tolist(), strict=True))
-                if len(found) > _MOST_PAIRS:
+                if len(found) > _MAX_PAIRS:
                     break
     if not found:
         return []
@@ -107,32 +106,34 @@ def find_duplicates(
     ]
 
 
-def _turn(hashes: np.ndarray, bits: int) -> np.ndarray:
-    """Turns bits to the left, so that another band is in front."""
+def _rotate_bits(hashes: np.ndarray, bits: int) -> np.ndarray:
+    """Rotates bits to the left, so that another band comes first."""
     if not bits:
         return hashes
     return (hashes << np.uint64(bits)) | (hashes >> np.uint64(64 - bits))
 
 
-def _near(ordered: np.ndarray, order: np.ndarray, queries: np.ndarray, wanted: np.ndarray):
+def _candidates(
+    ordered: np.ndarray, order: np.ndarray, queries: np.ndarray, wanted: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields, in chunks, pairs of query and face that agree in the first band."""
     rest = np.uint64((1 << (64 - _BAND_BITS)) - 1)
     place = np.searchsorted(ordered, wanted)
-    start = np.maximum(np.searchsorted(ordered, wanted & ~rest), place - _MOST_NEIGHBORS)
+    start = np.maximum(np.searchsorted(ordered, wanted & ~rest), place - _MAX_NEIGHBORS)
     end = np.searchsorted(ordered, wanted | rest, side="right")
-    counts = np.minimum(end, place + _MOST_NEIGHBORS) - start
+    counts = np.minimum(end, place + _MAX_NEIGHBORS) - start
     totals = np.cumsum(counts)
-    cuts = np.searchsorted(totals, np.arange(_CHUNK, totals[-1] + _CHUNK, _CHUNK), side="right")
-    for some in np.split(np.arange(len(queries)), np.unique(cuts)):
-        total = int(counts[some].sum())
+    ends = np.searchsorted(totals, np.arange(_CHUNK, totals[-1] + _CHUNK, _CHUNK), side="right")
+    for chunk in np.split(np.arange(len(queries)), np.unique(ends)):
+        total = int(counts[chunk].sum())
         if total:
-            begins = np.cumsum(counts[some]) - counts[some]
-            places = np.arange(total) + np.repeat(start[some] - begins, counts[some])
-            yield np.repeat(queries[some], counts[some]), order[places]
+            offsets = np.cumsum(counts[chunk]) - counts[chunk]
+            places = np.arange(total) + np.repeat(start[chunk] - offsets, counts[chunk])
+            yield np.repeat(queries[chunk], counts[chunk]), order[places]
 
 
 def _correlation(thumbnails: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns the correlation coefficients of pairs of thumbnails; 1 of two plain ones."""
+    """Returns the correlation coefficients of pairs of thumbnails; 1 if one is uniform."""
     a, b = (thumbnails[faces].astype(np.float32) for faces in (first, second))
     a -= a.mean(axis=1, keepdims=True)
     b -= b.mean(axis=1, keepdims=True)

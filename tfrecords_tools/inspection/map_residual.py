@@ -1,4 +1,4 @@
-"""How far a map between two schemes is off, on faces that are marked in both."""
+"""Error of a map between two landmark schemes, on faces that are annotated in both."""
 
 import pathlib
 from collections.abc import Mapping
@@ -20,21 +20,24 @@ def map_residual(
     scheme_map: SchemeMap | None = None,
     normalizer: str | None = None,
 ) -> dict[str, Any]:
-    """Compares mapped truth with truth: no model is judged better than that through the map.
+    """Compares mapped ground truth with ground truth.
+
+    No model that is evaluated through the map can be expected to have a smaller error.
 
     Args:
-        folder: records in the map's source scheme.
-        other: records in its target scheme; faces are matched as by `match_faces`.
-        scheme_map: the built-in one if None.
-        normalizer: what distances are divided by; the target scheme's own if None. Box normalizers
-            take the data set's own box where there is one, else the landmarks'.
+        folder: Records in the map's source scheme.
+        other: Records in its target scheme. Faces are matched by `match_faces`.
+        scheme_map: The map. Defaults to the built-in one.
+        normalizer: Normalizer of the distances. Defaults to that of the target scheme. Box
+            normalizers use the data set's own box if there is one, else the landmark box.
 
     Returns:
-        ``faces``, ``normalizer``, the mean ``nme`` over faces, ``by_landmark`` (a list, None where
-        nothing stands for a landmark) and ``shift`` (x, y), the mean of the differences: fractions.
+        Dictionary of ``source``, ``target``, ``faces``, ``normalizer``, the mean ``nme`` over
+        faces, ``by_landmark`` (a list; None for landmarks that the map does not define) and
+        ``shift`` (x, y), the mean difference. Errors are fractions of the normalizer.
 
     Raises:
-        ValueError: if the records are not of the map's schemes, or share no face.
+        ValueError: If the records are not of the map's schemes, or share no face.
     """
     source, target = read_face_table(folder, images=False), read_face_table(other, images=False)
     schemes = source.records.scheme, target.records.scheme
@@ -47,16 +50,19 @@ def map_residual(
         )
     pairs = np.array(match_faces(source, target), int).reshape(-1, 2)
     if not len(pairs):
-        raise ValueError("No face is in both: neither keys nor images' names agree.")
-    mapped = scheme_map(source.landmarks_source_px(pairs[:, 0]))
+        raise ValueError(
+            "The record sets have no face in common: neither keys nor names of images agree."
+        )
+    landmarks = source.landmarks_source_px(pairs[:, 0])
+    mapped = scheme_map(landmarks)
     truth = target.landmarks_source_px(pairs[:, 1])
     normalizer = normalizer or scheme_map.target.default_normalizer
-    own = target.dataset_boxes_source_px(pairs[:, 1])
-    boxes = np.where(np.isfinite(own), own, landmark_box(truth))
+    dataset_boxes = target.dataset_boxes_source_px(pairs[:, 1])
+    boxes = np.where(np.isfinite(dataset_boxes), dataset_boxes, landmark_box(truth))
     distance = normalizing_distance(truth, scheme_map.target, normalizer, box_xyxy_px=boxes)
     truth = np.where(np.isfinite(mapped), truth, np.nan)
     errors = nme(truth, np.nan_to_num(mapped), distance)
-    by_landmark = scheme_map.residual(source.landmarks_source_px(pairs[:, 0]), truth, distance)
+    by_landmark = scheme_map.residual(landmarks, truth, distance)
     shift = np.nanmean((mapped - truth) / distance[:, None, None], axis=(0, 1))
     return {
         "source": scheme_map.source.name,
@@ -70,7 +76,7 @@ def map_residual(
 
 
 def format_residual(result: Mapping[str, Any]) -> str:
-    """Returns `map_residual`'s result as text, in percent."""
+    """Returns a result of `map_residual` as text, in percent."""
     shift = ", ".join(f"{100 * value:+.2f}" for value in result["shift"])
     lines = [
         f"{result['source']} as {result['target']}, {result['faces']} faces, in % of "

@@ -1,9 +1,8 @@
-"""A data set at a glance: images, figures, and warnings of what is likely to be wrong."""
+"""Inspection report of a record folder: images, statistics and warnings."""
 
 import collections
 import contextlib
 import dataclasses
-import json
 import pathlib
 
 import numpy as np
@@ -13,20 +12,24 @@ from tfrecords_tools.inspection.checks import (
     check_annotation_offset,
     check_boxes,
     check_duplicates,
-    check_pairs,
+    check_flip_pairs,
     check_swapped_landmarks,
 )
 from tfrecords_tools.inspection.drawing import draw_contact_sheet, draw_mean_shape
 from tfrecords_tools.inspection.face_table import FaceTable, read_face_table
-from tfrecords_tools.inspection.plots import plot_boxes, plot_pose, plot_visibility
-from wing_tf.data import record_schema as schema
+from tfrecords_tools.inspection.plots import (
+    VISIBILITY_NAMES,
+    plot_boxes,
+    plot_pose,
+    plot_visibility,
+)
 from wing_tf.data.pose_balance import fit_balance
 from wing_tf.geometry import procrustes
-from wing_tf.utils.atomic import write_text
+from wing_tf.utils.atomic import write_json, write_text
 from wing_tf.utils.image_files import save_image
 
-_SAMPLE = 20_000  # faces of which mean shape and pose axis are computed
-_CLOUD = 300
+_MAX_FITTED_FACES = 20_000  # for the mean shape and the pose axis
+_MAX_DRAWN_FACES = 300  # over the mean shape
 
 
 def inspect_records(
@@ -36,102 +39,101 @@ def inspect_records(
     num_images: int = 36,
     other: str | pathlib.Path | None = None,
 ) -> dict:
-    """Writes images and figures of a record folder, and says what looks wrong.
+    """Writes images and statistics of a record folder, with warnings about likely errors.
 
-    Into ``output`` go contact_sheet.png, mean_shape.png, pose.png, boxes.png, visibility.png,
-    inspection.json and inspection.txt; files of these names are overwritten.
+    Writes contact_sheet.png, mean_shape.png, pose.png, boxes.png, visibility.png, inspection.json
+    and inspection.txt to ``output``; existing files of these names are overwritten.
 
     Args:
-        folder: of records.
-        output: a folder; it is made if it is absent.
-        num_images: on the contact sheet.
-        other: records of the same faces from another source, to find an origin that is off.
+        folder: Record folder.
+        output: Output folder, which is created if it does not exist.
+        num_images: Number of faces on the contact sheet.
+        other: Records of the same faces from another source, to find an offset between them.
 
     Returns:
-        What inspection.json holds: figures, and under ``warnings`` the fields of `Finding`.
+        The content of inspection.json: statistics, and under ``warnings`` the fields of `Finding`.
 
     Raises:
-        ValueError: if there are no records, or those of ``other`` don't go with them.
+        ValueError: If there are no records, or ``other`` has no face in common with them.
     """
     table = read_face_table(folder)
-    warnings: list[Finding] = []
-    origin = None
-    if other is not None:  # first, as it may be refused
-        second = read_face_table(other, images=False)
-        origin = check_annotation_offset(table, second, str(other), warnings)
+    findings: list[Finding] = []
+    offset = None
+    if other is not None:  # First, because it may raise an error.
+        offset_table = read_face_table(other, images=False)
+        findings, offset = check_annotation_offset(table, offset_table, str(other))
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
     save_image(output / "contact_sheet.png", draw_contact_sheet(folder, num_images))
     records = table.records
-    report: dict = {
+    box_findings, boxes, box_statistics = check_boxes(table)
+    plot_boxes(output / "boxes.png", box_statistics)
+    plot_visibility(output / "visibility.png", table.visibility, records.scheme)
+    mean, mean_or_reason = _mean_shape(table, output)
+    duplicate_findings, duplicates = check_duplicates(table)
+    findings += box_findings
+    if mean is not None:
+        findings += check_swapped_landmarks(table, mean)
+    findings += check_flip_pairs(table, _fitted_faces(table)) + duplicate_findings
+    report = {
         "records": str(folder),
         "faces": len(table),
         "splits": dict(sorted(collections.Counter(table.splits).items())),
         "images": len(set(table.images)),
         "sources": dict(records.sources),
         "scheme": records.scheme.name,
-        "crop_rules": [str(crop) for crop in records.crop_rules],
+        "crop_rules": [str(rule) for rule in records.crop_rules],
         "side": records.side,
+        "boxes": boxes,
+        "visibility": {
+            name: np.mean(table.visibility == value, axis=0).round(4).tolist()
+            for name, value in VISIBILITY_NAMES.items()
+        },
+        "mean_shape": mean_or_reason,
+        "pose": _pose(table, output),
+        "duplicates": duplicates,
+        **({} if offset is None else {"annotation_offset": offset}),
+        "warnings": [dataclasses.asdict(finding) for finding in findings],
     }
-    report["boxes"], figures = check_boxes(table, warnings)
-    plot_boxes(output / "boxes.png", figures)
-    plot_visibility(output / "visibility.png", table.visibility, records.scheme)
-    flags = (
-        ("visible", schema.VISIBLE),
-        ("hidden", schema.OCCLUDED),
-        ("missing", schema.NOT_ANNOTATED),
-    )
-    report["visibility"] = {
-        name: np.mean(table.visibility == flag, axis=0).round(4).tolist() for name, flag in flags
-    }
-    mean = _mean_shape(table, output, report)
-    report["pose"] = _pose(table, output)
-    if mean is not None:
-        check_swapped_landmarks(table, mean, warnings)
-    check_pairs(table, _sample(table), warnings)
-    report["duplicates"] = check_duplicates(table, warnings)
-    if origin is not None:
-        report["origin"] = origin
-    report["warnings"] = [dataclasses.asdict(warning) for warning in warnings]
-    write_text(output / "inspection.json", json.dumps(report, indent=1) + "\n")
+    write_json(output / "inspection.json", report)
     write_text(output / "inspection.txt", format_report(report) + "\n")
     return report
 
 
-def _sample(table: FaceTable) -> np.ndarray:
-    count = min(len(table), _SAMPLE)
+def _fitted_faces(table: FaceTable) -> np.ndarray:
+    count = min(len(table), _MAX_FITTED_FACES)
     return np.linspace(0, len(table) - 1, count).astype(int)
 
 
-def _mean_shape(table: FaceTable, output: pathlib.Path, report: dict) -> np.ndarray | None:
+def _mean_shape(table: FaceTable, output: pathlib.Path) -> tuple[np.ndarray | None, list | str]:
+    """Draws the mean shape; returns it, and as a list or the reason why there is none."""
     scheme = table.records.scheme
-    shapes = table.landmarks_square_px[_sample(table)].astype(np.float64)
+    shapes = table.landmarks_square_px[_fitted_faces(table)].astype(np.float64)
     try:
         mean, aligned = procrustes(shapes, scheme.flip_permutation)
     except ValueError as error:
-        report["mean_shape"] = f"none: {error}"
-        return None
-    report["mean_shape"] = mean.round(5).tolist()
-    cloud = aligned[:: -(-len(aligned) // _CLOUD)]
-    save_image(output / "mean_shape.png", draw_mean_shape(mean, cloud, scheme))
-    return mean
+        return None, f"none: {error}"
+    drawn = aligned[:: -(-len(aligned) // _MAX_DRAWN_FACES)]
+    save_image(output / "mean_shape.png", draw_mean_shape(mean, drawn, scheme))
+    return mean, mean.round(5).tolist()
 
 
 def _pose(table: FaceTable, output: pathlib.Path) -> dict:
+    """Plots the annotated angles, or else pose coefficients; returns their quantiles."""
     angles = table.angles_deg
     values, unit = {}, ""
     if np.isfinite(angles).any():
         values, unit = dict(zip(("yaw", "pitch", "roll"), angles.T, strict=True)), "degrees"
     else:
-        some = _sample(table)
-        landmarks = table.landmarks_square_px
-        with contextlib.suppress(ValueError):  # too few faces, or points that none has
-            model = fit_balance(landmarks[some], table.visibility[some], table.records.scheme)
-            parts = [
-                model.coefficients(landmarks[i : i + 4096], table.visibility[i : i + 4096])
+        fitted = _fitted_faces(table)
+        landmarks, visibility = table.landmarks_square_px, table.visibility
+        with contextlib.suppress(ValueError):  # Too few faces, or a landmark without annotations.
+            balance = fit_balance(landmarks[fitted], visibility[fitted], table.records.scheme)
+            coefficients = [
+                balance.coefficients(landmarks[i : i + 4096], visibility[i : i + 4096])
                 for i in range(0, len(table), 4096)
             ]
-            values = {"pose coefficient (left to right)": np.concatenate(parts)}
+            values = {"pose coefficient (left to right)": np.concatenate(coefficients)}
     if not values:
         return {}
     plot_pose(output / "pose.png", values, table.splits, unit)
@@ -143,7 +145,7 @@ def _pose(table: FaceTable, output: pathlib.Path) -> dict:
 
 
 def format_report(report: dict) -> str:
-    """Returns a report's figures and warnings as text."""
+    """Returns the statistics and warnings of a report as text."""
     splits = ", ".join(f"{name} {count}" for name, count in report["splits"].items())
     lines = [
         f"{report['faces']} faces on {report['images']} images of {report['scheme']} from "
@@ -152,26 +154,30 @@ def format_report(report: dict) -> str:
         "",
         f"{'':<38}{'5 %':>9}{'median':>9}{'95 %':>9}",
     ]
-    for kind, figures in report["boxes"].items():
-        if isinstance(figures, dict):
-            lines.append(f"boxes {kind}, {figures['faces']} faces")
+    for kind, statistics in report["boxes"].items():
+        if isinstance(statistics, dict):
+            lines.append(f"boxes {kind}, {statistics['faces']} faces")
             lines += [
                 f"  {name.replace('_', ' '):<36}{v[0]:>9.3f}{v[1]:>9.3f}{v[2]:>9.3f}"
-                for name, v in figures.items()
+                for name, v in statistics.items()
                 if isinstance(v, list)
             ]
-    for name, (_, low, middle, high, _) in report["pose"].items():
-        lines.append(f"{name:<38}{low:>9.3f}{middle:>9.3f}{high:>9.3f}")
+    for name, (_, low, median, high, _) in report["pose"].items():
+        lines.append(f"{name:<38}{low:>9.3f}{median:>9.3f}{high:>9.3f}")
+    fractions = {name: float(np.mean(values)) for name, values in report["visibility"].items()}
+    listing = ", ".join(f"{name.replace('_', ' ')} {f:.2%}" for name, f in fractions.items())
+    lines += ["", f"landmarks: {listing}"]
+    if "annotation_offset" in report:
+        offset = report["annotation_offset"]
+        x, y = offset["median_px"]
+        lines.append(
+            f"offset from {offset['other']}: x {x:+.3f}, y {y:+.3f} px in {offset['num_faces']} "
+            "faces"
+        )
     lines.append("")
-    shares = {name: float(np.mean(values)) for name, values in report["visibility"].items()}
-    lines.append("points: " + ", ".join(f"{name} {share:.2%}" for name, share in shares.items()))
-    if "origin" in report:
-        origin = report["origin"]
-        x, y = origin["median_px"]
-        lines.append(f"off {origin['other']}: x {x:+.3f}, y {y:+.3f} px in {origin['faces']} faces")
-    lines += ["", "no warning"] if not report["warnings"] else [""]
     for warning in report["warnings"]:
-        share = "" if warning["share"] is None else f" ({warning['share']:.2%})"
-        lines.append(f"WARNING {warning['kind']}: {warning['count']}{share}: {warning['message']}")
-        lines += [f"    {name}" for name in warning["first"]]
-    return "\n".join(lines)
+        fraction = "" if warning["fraction"] is None else f" ({warning['fraction']:.2%})"
+        message = f"{warning['count']}{fraction}: {warning['message']}"
+        lines.append(f"WARNING {warning['kind']}: {message}.")
+        lines += [f"    {example}" for example in warning["examples"]]
+    return "\n".join(lines if report["warnings"] else [*lines, "No warnings."])

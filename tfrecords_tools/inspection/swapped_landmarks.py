@@ -1,10 +1,10 @@
-"""Faces whose left and right points are exchanged: all of them, or single pairs.
+"""Search for faces whose left and right landmarks are swapped: all of them, or single pairs.
 
-A head that turns brings the points of a symmetric pair closer together, all pairs by the same
-factor, and never past each other; a pair that points the other way than the mean shape's is an
-error of annotation, of a permutation, or of a flip. That holds for faces, and for any object that
-shows one side; bodies turn round and cross their limbs, so they are not judged. Other objects that
-turn round give themselves away: too many of them seem to be exchanged.
+A yaw brings the landmarks of symmetric pairs closer together, all by the same factor, but never
+past each other. A pair in the opposite direction of the mean shape's is therefore an error of the
+annotation, a permutation or a flip. This holds for faces and for other objects that are seen from
+one side. It does not hold for bodies, which may be seen from behind and cross their limbs, so they
+are not checked. Other objects that are seen from behind show by too many faces that seem swapped.
 """
 
 import dataclasses
@@ -14,35 +14,37 @@ import numpy as np
 from wing_tf.geometry import apply_affine, fit_similarity
 from wing_tf.landmarks import LandmarkScheme
 
-# On 2342 faces of 300-W no pair is below 0, and exchanging all points makes the distance 2.7 times
-# larger at least; of rendered faces up to +-90 degrees of yaw, none is below -.3, and .98 times.
-_WHOLE = 0.7
-_CERTAIN = _WHOLE / 2
-_REVERSED = -0.3
-_LEAST_GAP = 0.05  # of a pair, in units of the mean shape's size: what is nearer may be noise
-_LEAST_WIDTH = 0.3  # of a face, in shares of the mean shape's
-_MOST_WHOLE, _MOST_ODD = 0.25, 0.5  # of the faces: more are no slips
+# On 2342 faces of 300-W, no pair has a width below 0, and swapping all landmarks makes the distance
+# at least 2.7 times larger. Of rendered faces up to +-90 degrees of yaw, none is below -.3, and the
+# distance is at least .98 times as large.
+_MAX_SWAPPED_RATIO = 0.7
+_CERTAIN_RATIO = _MAX_SWAPPED_RATIO / 2
+_REVERSED_WIDTH = -0.3
+_MIN_GAP = 0.05  # of a pair, in units of the mean shape's size; smaller ones may be noise
+_MIN_WIDTH = 0.3  # of a face, as a fraction of the mean shape's
+_MAX_MOSTLY_SWAPPED, _MAX_SWAPPED = 0.25, 0.5  # fractions of the faces that single errors can have
 _CHUNK = 2048
 
 
 @dataclasses.dataclass(frozen=True)
 class SwappedLandmarks:
-    """What was found.
+    """Faces with swapped landmarks.
 
     Attributes:
-        whole: numbers of the faces that fit with all points exchanged.
-        pairs: by number of a face, the pairs to exchange.
-        turned: the share of faces that fit better when exchanged, where it is too large for
-            slips: the objects turn round, or many have another order of points. Then none is named.
+        faces: Indices of the faces of which all landmarks are swapped.
+        pairs: Pairs to swap, by the index of the face.
+        fraction_reversed: Fraction of faces that fit better when swapped, if it is too large for
+            single errors: the objects are also seen from behind, or many have another order of
+            landmarks. Then ``faces`` and ``pairs`` are empty.
     """
 
-    whole: list[int]
+    faces: list[int]
     pairs: dict[int, list[tuple[int, int]]]
-    turned: float = 0.0
+    fraction_reversed: float = 0.0
 
 
 def symmetric_pairs(scheme: LandmarkScheme) -> np.ndarray:
-    """Returns the pairs [P, 2] of points that a flip exchanges."""
+    """Returns the pairs [P, 2] of landmarks that a flip permutes."""
     mirrored = np.array(scheme.flip_permutation)
     first = np.flatnonzero(np.arange(len(mirrored)) < mirrored)
     return np.stack([first, mirrored[first]], axis=1)
@@ -56,49 +58,51 @@ def has_limbs(scheme: LandmarkScheme) -> bool:
 def find_swapped_landmarks(
     shapes_px: np.ndarray, mean: np.ndarray, scheme: LandmarkScheme
 ) -> SwappedLandmarks:
-    """Returns the faces whose points fit the mean shape much better when exchanged.
+    """Finds faces that fit the mean shape much better when landmarks are swapped.
 
-    None for marks-up of bodies, and for those without pairs.
+    Finds none in schemes of bodies, or without symmetric pairs.
 
     Args:
-        shapes_px: [N, K, 2], in any pixels; NaN where missing.
-        mean: [K, 2], of `wing_tf.geometry.procrustes`, symmetric.
-        scheme: gives the pairs.
+        shapes_px: [N, K, 2], in any pixel frame; NaN where not annotated.
+        mean: [K, 2], symmetric, as of `wing_tf.geometry.procrustes`.
+        scheme: Landmark scheme.
     """
-    swaps = SwappedLandmarks([], {})
+    swapped = SwappedLandmarks([], {})
     pairs = symmetric_pairs(scheme)
     if not len(pairs) or has_limbs(scheme):
-        return swaps
+        return swapped
+    alignment = _Alignment(mean, pairs)
+    permutation = np.array(scheme.flip_permutation)
     for start in range(0, len(shapes_px), _CHUNK):
         shapes = shapes_px[start : start + _CHUNK].astype(np.float64)
-        here = _Faces(shapes, mean, pairs, np.array(scheme.flip_permutation))
-        before, whole = here.distance(shapes), here.distance(shapes[:, here.mirrored])
-        doubtful = (here.widths(here.align(shapes)) < 0).any(axis=1) | (whole < _WHOLE * before)
+        before, after_all = alignment.distance(shapes), alignment.distance(shapes[:, permutation])
+        reversed_pair = (alignment.widths(alignment.align(shapes)) < 0).any(axis=1)
+        doubtful = reversed_pair | (after_all < _MAX_SWAPPED_RATIO * before)
         for face in np.flatnonzero(doubtful):
-            if whole[face] < _CERTAIN * before[face]:
-                swaps.whole.append(start + int(face))
+            if after_all[face] < _CERTAIN_RATIO * before[face]:
+                swapped.faces.append(start + int(face))
                 continue
-            found, after = _exchange(here, shapes[face : face + 1])
-            if whole[face] < min(_WHOLE * before[face], after):
-                swaps.whole.append(start + int(face))
+            found, after_pairs = _swap_pairs(alignment, shapes[face : face + 1])
+            if after_all[face] < min(_MAX_SWAPPED_RATIO * before[face], after_pairs):
+                swapped.faces.append(start + int(face))
             elif found:
-                swaps.pairs[start + int(face)] = found
-    # Of objects that turn round, the mean's pairs may all but coincide: then half of a face's pairs
-    # are odd, in nearly all faces.
+                swapped.pairs[start + int(face)] = found
+    # If objects are also seen from behind, the pairs of the mean nearly coincide. Then half of the
+    # pairs of nearly all faces seem swapped.
     half = max(2, len(pairs) // 2)
-    mostly = len(swaps.whole) + sum(len(found) >= half for found in swaps.pairs.values())
-    odd = len(swaps.whole) + len(swaps.pairs)
-    if mostly > _MOST_WHOLE * len(shapes_px) or odd > _MOST_ODD * len(shapes_px):
-        return SwappedLandmarks([], {}, odd / len(shapes_px))
-    return swaps
+    mostly = len(swapped.faces) + sum(len(found) >= half for found in swapped.pairs.values())
+    total = len(swapped.faces) + len(swapped.pairs)
+    if mostly > _MAX_MOSTLY_SWAPPED * len(shapes_px) or total > _MAX_SWAPPED * len(shapes_px):
+        return SwappedLandmarks([], {}, total / len(shapes_px))
+    return swapped
 
 
-class _Faces:
-    """Alignment of faces to a mean shape, and their pairs' widths."""
+class _Alignment:
+    """Alignment of shapes to a mean shape, and the widths of their pairs."""
 
-    def __init__(self, shapes, mean, pairs, mirrored):
-        self.mean, self.pairs, self.mirrored = mean, pairs, mirrored
-        self.apart = mean[pairs[:, 0]] - mean[pairs[:, 1]]
+    def __init__(self, mean, pairs):
+        self.mean, self.pairs = mean, pairs
+        self.mean_difference = mean[pairs[:, 0]] - mean[pairs[:, 1]]
 
     def align(self, shapes, used=None):
         present = np.isfinite(shapes).all(axis=-1)
@@ -108,60 +112,62 @@ class _Faces:
         return np.where(present[..., None], apply_affine(matrix, filled), np.nan)
 
     def distance(self, shapes):
-        """Root mean square distances [...] of the aligned points that are there."""
+        """Returns root mean square distances [...] of the aligned annotated landmarks."""
         squares = np.sum((self.align(shapes) - self.mean) ** 2, axis=-1)
         present = np.isfinite(squares)
         total = np.sum(np.where(present, squares, 0.0), axis=-1)
         return np.sqrt(total / np.maximum(present.sum(axis=-1), 1))
 
     def widths(self, aligned):
-        """How far [..., P] pairs point the mean shape's way, over its own; 1 where missing."""
-        between = aligned[..., self.pairs[:, 0], :] - aligned[..., self.pairs[:, 1], :]
-        width = np.sum(between * self.apart, axis=-1) / np.sum(self.apart**2, axis=-1)
+        """Returns widths [..., P] of pairs in the mean's direction, over the mean's; 1 if NaN."""
+        difference = aligned[..., self.pairs[:, 0], :] - aligned[..., self.pairs[:, 1], :]
+        projected = np.sum(difference * self.mean_difference, axis=-1)
+        width = projected / np.sum(self.mean_difference**2, axis=-1)
         return np.where(np.isfinite(width), width, 1.0)
 
 
-def _exchange(faces: _Faces, shape: np.ndarray) -> tuple[list[tuple[int, int]], float]:
-    """Exchanges pairs of one face [1, K, 2] while that helps; returns them and the distance."""
-    count = len(faces.pairs)
-    # Each pair is judged by an alignment of all other points.
+def _swap_pairs(alignment: _Alignment, shape: np.ndarray) -> tuple[list[tuple[int, int]], float]:
+    """Swaps pairs of one face [1, K, 2] while that reduces its distance; returns both."""
+    pairs = alignment.pairs
+    count = len(pairs)
+    # Each pair is measured after an alignment by all other landmarks.
     used = np.ones((count, shape.shape[1]), bool)
-    used[np.arange(count)[:, None], faces.pairs] = False
-    exchanged: list[tuple[int, int]] = []
-    best = float(faces.distance(shape)[0])
-    for _ in range(count // 2):  # of more, those that were not exchanged would be the odd ones
-        aligned = faces.align(np.repeat(shape, count, axis=0), used)
-        own = np.diagonal(faces.widths(aligned))
-        gap = np.abs(own) * np.linalg.norm(faces.apart, axis=-1)
-        usual = max(float(np.median(np.abs(own))), _LEAST_WIDTH)
-        candidates = np.flatnonzero((own < _REVERSED * usual) & (gap > _LEAST_GAP))
+    used[np.arange(count)[:, None], pairs] = False
+    swapped: list[tuple[int, int]] = []
+    best = float(alignment.distance(shape)[0])
+    for _ in range(count // 2):  # with more, the remaining pairs would be the swapped ones
+        aligned = alignment.align(np.repeat(shape, count, axis=0), used)
+        width = np.diagonal(alignment.widths(aligned))
+        gap = np.abs(width) * np.linalg.norm(alignment.mean_difference, axis=-1)
+        typical = max(float(np.median(np.abs(width))), _MIN_WIDTH)
+        candidates = np.flatnonzero((width < _REVERSED_WIDTH * typical) & (gap > _MIN_GAP))
         if not len(candidates):
             break
         tries = np.repeat(shape, len(candidates), axis=0)
         for attempt, pair in zip(tries, candidates, strict=True):
-            attempt[faces.pairs[pair]] = attempt[faces.pairs[pair][::-1]]
-        distances = faces.distance(tries)
+            attempt[pairs[pair]] = attempt[pairs[pair][::-1]]
+        distances = alignment.distance(tries)
         chosen = int(np.argmin(distances))
         if distances[chosen] >= best:
             break
         best, shape = float(distances[chosen]), tries[chosen : chosen + 1]
-        first, second = faces.pairs[candidates[chosen]].tolist()
-        exchanged.append((first, second))
-    return sorted(exchanged), best
+        first, second = pairs[candidates[chosen]].tolist()
+        swapped.append((first, second))
+    return sorted(swapped), best
 
 
-def reversed_on_average(mean: np.ndarray, scheme: LandmarkScheme) -> list[tuple[int, int]]:
-    """Returns pairs of eyes and brows whose left point is right of the other in the mean shape.
+def find_reversed_pairs(mean: np.ndarray, scheme: LandmarkScheme) -> list[tuple[int, int]]:
+    """Returns pairs of eyes and brows whose left landmark is on the right in the mean shape.
 
-    Where all faces have the same fault, none differs from the mean. In marks-up of faces "left" is
-    the image's left.
+    If all faces have the same error, none differs from the mean. In schemes of faces, "left" is the
+    left of the image.
     """
-    wrong = []
+    found = []
     for first, second in symmetric_pairs(scheme).tolist():
         for region in ("left_eye", "left_brow"):
             members = scheme.regions.get(region, ())
             if first in members or second in members:
                 left, right = (first, second) if first in members else (second, first)
                 if mean[left, 0] > mean[right, 0]:
-                    wrong.append((left, right))
-    return wrong
+                    found.append((left, right))
+    return found
