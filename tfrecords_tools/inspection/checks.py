@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +59,9 @@ def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, BoxSta
     Returns:
         The findings, statistics for the report, and those for plots by the kind of box.
     """
-    findings, report, statistics = [], {}, {}
+    findings: list[Finding] = []
+    report: dict[str, Any] = {}
+    statistics: dict[str, BoxStatistics] = {}
     kinds = {
         "by the crop rule": table.box_square_px,
         "the data set's own": table.dataset_box_square_px,
