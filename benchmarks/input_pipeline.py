@@ -1,24 +1,25 @@
-"""The input pipeline: faces a second read, decoded, batched and augmented, without a network.
+"""Throughput of the input pipeline: reading, decoding, batching and augmentation without a network.
 
     pip install -e '.[bench]'
     python benchmarks/input_pipeline.py --records=RECORDS [--repeats=5]
 
-Measures on one core and on two, in processes pinned to them, by turns:
+Measures faces per second in processes that are pinned to one core and to two, alternately:
 
-* wing_tf from files: records read, parsed, JPEGs decoded, batches of 32 augmented in
+* wing_tf from files: records are read and parsed, JPEGs decoded, and batches of 32 augmented in
   ``dataset.map``. (A training with ``config.data.cache=False`` augments in its step instead.)
-* wing_tf from memory: the same, with squares decoded once and kept, a training's default.
-* albumentations 2.0.8: the same kinds and amounts of augmentation of the same JPEGs, held in memory
-  and decoded by OpenCV at the same reduced size, in as many PyTorch loader processes as there are
+* wing_tf from memory: the same with decoded squares in memory, the default of a training.
+* albumentations 2.0.8, if it is installed: the same augmentation of the same JPEGs, which are in
+  memory and decoded by OpenCV at the same reduced size, in as many PyTorch loader processes as
   cores, which shuffle without end and send uint8.
-* CNN-6's bare train step, which consumes the faces.
+* CNN-6's train step on a ready batch, which consumes the faces.
 
 ``ratio_albumentations:`` is wing_tf from files over albumentations, ``ratio:`` wing_tf from files
-over CNN-6's consumption in float32, both on two cores; where the trainer would choose bfloat16
-the same is printed for it. Pipeline and step are timed one after the other, on the same cores.
+over CNN-6's step in float32, both on two cores, and ``ratio_bfloat16:`` that in bfloat16 if the
+trainer chooses it. Pipeline and step are measured one after the other on the same cores.
 """
 
 import argparse
+import importlib.util
 import itertools
 import json
 import os
@@ -35,64 +36,96 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 BATCH = 32
 SIDE = 64
+CORES = (1, 2)
 _CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "wing_cnn6_300w_cpu.py"
 _RECIPE = runpy.run_path(_CONFIG)["get_config"]()
 MARGIN, AMOUNTS = _RECIPE.crop_margin, _RECIPE.augment.to_dict()
 
 
 def main():
-    """Starts the pinned processes and prints what they found."""
+    """Starts the pinned processes and prints their results."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--records", required=True, help="A record folder with a train split.")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=5, help="Processes per measurement.")
+    parser.add_argument("--seconds", type=float, default=3.0, help="Duration of a measurement.")
     parser.add_argument("--cores", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--part", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.cores:
-        print(json.dumps(PARTS[args.part](args.records, args.cores)))
+    if args.part:
+        print(json.dumps(PARTS[args.part](args.records, args.cores, args.seconds)))
         return
-    cores = (1, 2)
+    parts = ["rates"]
+    if all(importlib.util.find_spec(name) for name in ("albumentations", "torch")):
+        parts.append("albumentations")
+    else:
+        print("albumentations is not measured: install the extra 'bench'.")
     rates = {}
     for _ in range(args.repeats):
-        for part, count in itertools.product(("rates", "albumentations"), cores):
-            for name, value in _run(args.records, part, count).items():
-                rates.setdefault((name, count), []).append(value)
-    print(f"faces/s, median (lowest to highest) of {args.repeats} processes, batches of {BATCH}")
-    print(f"{'':<28} {'1 core':>22} {'2 cores':>22}  growth")
-    for name in dict.fromkeys(name for name, _ in rates):
-        one, two = (sorted(rates[name, count]) for count in cores)
-        half = len(one) // 2
-        spread = [f"{r[half]:.0f} ({r[0]:.0f} to {r[-1]:.0f})" for r in (one, two)]
-        print(f"{name:<28} {spread[0]:>22} {spread[1]:>22}  {two[half] / one[half]:.2f}")
-    print("\nWhere the time goes, core milliseconds a face (one core):")
-    for name, value in _run(args.records, "stages", 1).items():
-        print(f"  {name:<44} {1000 / value:.3f}")
-    print("\nSquares of other sizes, synthetic faces, from files, faces/s on 2 cores:")
-    for name, value in _run(args.records, "sizes", 2).items():
-        print(f"  {name:<44} {value:.0f}")
-    middle = {name: sorted(rates[name, 2])[args.repeats // 2] for name, _ in rates}
-    files, memory = middle["wing_tf from files"], middle["wing_tf from memory"]
-    print()
-    if "CNN-6 bfloat16 step" in rate:
-        print(f"ratio_bfloat16: {files / middle['CNN-6 bfloat16 step']:.2f}")
-        print(f"ratio_bfloat16_memory: {memory / middle['CNN-6 bfloat16 step']:.2f}")
-    print(f"ratio_memory: {memory / middle['CNN-6 float32 step']:.2f}")
-    print(f"ratio_albumentations: {files / middle['albumentations']:.2f}")
-    print(f"ratio: {files / middle['CNN-6 float32 step']:.2f}")
+        for part, cores in itertools.product(parts, CORES):
+            for name, value in _run(args, part, cores).items():
+                rates.setdefault((name, cores), []).append(value)
+    stages, sizes = _run(args, "stages", 1), _run(args, "sizes", 2)
+    print("\n".join(_report(rates, stages, sizes)))
 
 
-def _run(records: str, part: str, cores: int) -> dict:
-    command = [sys.executable, __file__, f"--records={records}", f"--cores={cores}"]
+def _run(args: argparse.Namespace, part: str, cores: int) -> dict:
+    print(f"Measuring {part} on {cores} core{'s'[: cores - 1]} ...", file=sys.stderr, flush=True)
     allowed = sorted(os.sched_getaffinity(0))[:cores]
     done = subprocess.run(
-        [*command, f"--part={part}"], stdout=subprocess.PIPE, text=True, check=True,
+        [sys.executable, __file__, f"--records={args.records}", f"--seconds={args.seconds}",
+         f"--cores={cores}", f"--part={part}"],
+        stdout=subprocess.PIPE, text=True, check=True,
         preexec_fn=lambda: os.sched_setaffinity(0, allowed),
     )  # fmt: skip
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def _report(rates: dict, stages: dict, sizes: dict) -> list[str]:
+    """Returns the lines of the report.
+
+    Args:
+        rates: Faces per second of each process, by (name, number of cores).
+        stages: Faces per second after each stage, by name.
+        sizes: Faces per second by the size of squares and network input.
+    """
+    repeats = len(next(iter(rates.values())))
+    lines = [f"faces/s, median (minimum to maximum) of {repeats} processes, batches of {BATCH}"]
+    lines.append(f"{'':<28} {'1 core':>22} {'2 cores':>22}  growth")
+    names = list(dict.fromkeys(name for name, _ in rates))
+    median = {key: sorted(values)[len(values) // 2] for key, values in rates.items()}
+    for name in names:
+        cells = [
+            f"{median[name, cores]:.0f} ({min(rates[name, cores]):.0f} to "
+            f"{max(rates[name, cores]):.0f})"
+            for cores in CORES
+        ]
+        growth = median[name, 2] / median[name, 1]
+        lines.append(f"{name:<28} {cells[0]:>22} {cells[1]:>22}  {growth:.2f}")
+    lines += ["", "Core milliseconds per face after each stage (one core):"]
+    lines += [f"  {name:<44} {1000 / value:.3f}" for name, value in stages.items()]
+    lines += ["", "Squares of other sizes, rendered faces, from files, faces/s on 2 cores:"]
+    lines += [f"  {name:<44} {value:.0f}" for name, value in sizes.items()]
+    files, memory = median["wing_tf from files", 2], median["wing_tf from memory", 2]
+    lines.append("")
+    if "CNN-6 bfloat16 step" in names:
+        step = median["CNN-6 bfloat16 step", 2]
+        lines.append(f"ratio_bfloat16: {files / step:.2f}")
+        lines.append(f"ratio_bfloat16_memory: {memory / step:.2f}")
+    step = median["CNN-6 float32 step", 2]
+    lines.append(f"ratio_memory: {memory / step:.2f}")
+    if "albumentations" in names:
+        lines.append(f"ratio_albumentations: {files / median['albumentations', 2]:.2f}")
+    return [*lines, f"ratio: {files / step:.2f}"]
+
+
+def _open(path: str):
+    from wing_tf.data.records import find_shards, open_records
+
+    return open_records(find_shards(path, "train"))
+
+
 def _pipeline(records, *, cache: bool, side: int = SIDE):
-    """Returns a function that takes the next augmented batch."""
+    """Returns a function that returns the next augmented batch."""
     import tensorflow as tf
 
     from wing_tf.data.augment import Augmentation, Augmenter
@@ -111,37 +144,34 @@ def _pipeline(records, *, cache: bool, side: int = SIDE):
     return lambda: next(iterator)
 
 
-def _rates(path: str, cores: int) -> dict:
+def _rates(path: str, cores: int, seconds: float) -> dict:
     from ready_step import ReadyStep, default_plan
 
-    from wing_tf.data.records import find_shards, open_records
-
-    records = open_records(find_shards(path, "train"))
+    records = _open(path)
     rates = {
-        "wing_tf from files": rate(_pipeline(records, cache=False), BATCH),
-        "wing_tf from memory": rate(_pipeline(records, cache=True), BATCH),
+        "wing_tf from files": rate(_pipeline(records, cache=False), BATCH, seconds),
+        "wing_tf from memory": rate(_pipeline(records, cache=True), BATCH, seconds),
     }
     for precision in dict.fromkeys(("float32", default_plan().precision)):
         rates[f"CNN-6 {precision} step"] = rate(
-            ReadyStep("cnn6", BATCH, default_plan(precision), SIDE), BATCH
+            ReadyStep("cnn6", BATCH, default_plan(precision), SIDE), BATCH, seconds
         )
     return rates
 
 
-def _stages(path: str, cores: int) -> dict:
+def _stages(path: str, cores: int, seconds: float) -> dict:
     import tensorflow as tf
 
     from wing_tf.data.augment import Augmentation, Augmenter
     from wing_tf.data.read import decode_ratio, parse_face, training_batches
-    from wing_tf.data.records import find_shards, open_records
 
-    records = open_records(find_shards(path, "train"))
+    records = _open(path)
     ratio = decode_ratio(records.side, records.context, MARGIN, SIDE)
     raw = tf.data.TFRecordDataset(list(records.files)).repeat()
 
     def drain(dataset):
         iterator = iter(dataset.batch(BATCH).prefetch(2))
-        return rate(lambda: next(iterator), BATCH)
+        return rate(lambda: next(iterator), BATCH, seconds)
 
     options = {"num_draws": Augmenter.num_draws, "seed": 0, "ratio": ratio}
     batch = next(iter(training_batches(records, batch_size=BATCH, **options)))
@@ -151,7 +181,7 @@ def _stages(path: str, cores: int) -> dict:
             records.scheme, input_size=SIDE, margin=MARGIN, augmentation=Augmentation(**amounts),
             jit_compile=True,
         )  # fmt: skip
-        return rate(tf.function(lambda: augmenter(batch)), BATCH)
+        return rate(tf.function(lambda: augmenter(batch)), BATCH, seconds)
 
     return {
         "records read": drain(raw),
@@ -162,30 +192,25 @@ def _stages(path: str, cores: int) -> dict:
     }
 
 
-def _sizes(path: str, cores: int) -> dict:
+def _sizes(path: str, cores: int, seconds: float) -> dict:
     from tfrecords_tools.sources import SyntheticSource
     from tfrecords_tools.square_crops import SquareFormat
     from tfrecords_tools.writer import write_records
-    from wing_tf.data.records import find_shards, open_records
 
     rates = {}
     for stored, side in ((128, 64), (256, 64), (512, 64), (256, 128), (512, 256)):
         with tempfile.TemporaryDirectory() as folder:
             write_records(
-                SyntheticSource(num_train=128),
-                f"{folder}/records",
-                square_format=SquareFormat(side=stored),
-                progress=False,
-                validation_fraction=0.0,
-            )
-            records = open_records(find_shards(f"{folder}/records", "train"))
-            name = f"stored at {stored}, network's input {side}"
-            rates[name] = rate(_pipeline(records, cache=False, side=side), BATCH)
+                SyntheticSource(num_train=128), f"{folder}/records",
+                square_format=SquareFormat(side=stored), progress=False, validation_fraction=0.0,
+            )  # fmt: skip
+            pipeline = _pipeline(_open(f"{folder}/records"), cache=False, side=side)
+            rates[f"stored at {stored}, network input {side}"] = rate(pipeline, BATCH, seconds)
     return rates
 
 
-def _albumentations(path: str, cores: int) -> dict:
-    import albumentations as A  # noqa: N812 (its own documentation's name)
+def _albumentations(path: str, cores: int, seconds: float) -> dict:
+    import albumentations as A  # noqa: N812 (as in its documentation)
     import cv2
     import numpy as np
     import torch
@@ -238,7 +263,7 @@ def _albumentations(path: str, cores: int) -> dict:
             points = np.asarray(out["keypoints"], np.float32)
             return out["image"], points[permutation] if flipped else points
 
-    # Without end, like ours: workers never wait for an epoch to begin.
+    # Without end as in wing_tf, so that workers never wait for the next epoch.
     sampler = torch.utils.data.RandomSampler(Faces(), replacement=True, num_samples=10**9)
     loader = torch.utils.data.DataLoader(
         Faces(), batch_size=BATCH, sampler=sampler, num_workers=cores, prefetch_factor=4
@@ -249,20 +274,19 @@ def _albumentations(path: str, cores: int) -> dict:
         image, landmarks = next(batches)
         return image.float(), landmarks
 
-    return {"albumentations": rate(take, BATCH)}
+    return {"albumentations": rate(take, BATCH, seconds)}
 
 
 def _faces_in_memory(path: str):
-    """Returns JPEGs, landmarks [K, 2] in the crop and crops; the flip's order; the decode ratio."""
+    """Returns tuples of JPEG, landmarks [K, 2] and crop; the flip permutation; the decode ratio."""
     import numpy as np
     import tensorflow as tf
 
     from wing_tf.data import record_schema as schema
     from wing_tf.data.read import decode_ratio
-    from wing_tf.data.records import find_shards, open_records
     from wing_tf.geometry import crop_square
 
-    records = open_records(find_shards(path, "train"))
+    records = _open(path)
     ratio = decode_ratio(records.side, records.context, MARGIN, SIDE)
     faces = []
     for record in tf.data.TFRecordDataset(list(records.files)).as_numpy_iterator():
