@@ -106,7 +106,7 @@ def show(tracker, landmarker, *, frames=None):
     return faces
 
 
-def numbers_of(faces, clip, *, frames=None):
+def identities_of(faces, clip, *, frames=None):
     """The numbers that each true face had, in order, while it was seen: [N] lists."""
     numbers = [[] for _ in range(clip.landmarks_px.shape[1])]
     for index, found in zip(frames or range(len(clip)), faces, strict=True):

@@ -102,12 +102,11 @@ def test_boxes_are_checked(text):
         (["--folder=a", "--format=json"], "--format of a folder is one of jsonl, csv, pts"),
         (["--video=a", "--format=pts"], "--format of a video is one of jsonl, csv"),
         (["--image=a", "--scheme=aflw_19", "--scheme_map=m"], "give one of them"),
-        (["compare", "--image=a", "--model=b"], "compare needs two models"),
-        (["compare", "--video=a", "--model=b,c"], "compare takes one of --image, --folder"),
+        (["calibrate", "--image=a"], "calibrate takes none of --image, --folder"),
         (["--image=a", "--detector=yunet"], "--detector=yunet needs --detector_model."),
         (["--folder=a", "--detector=boxes"], "--detector=boxes needs --box_file."),
         (["calibrate", "--data=a"], "calibrate needs --data and --output"),
-        (["compose"], "Name one of: compare, calibrate"),
+        (["compose"], "Name one of: calibrate"),
         (["--image=a", "--passes=3"], "--passes"),
         (["--camera=-1"], "--camera"),
     ],
@@ -315,15 +314,15 @@ def test_a_window_shows_landmarks_whether_they_are_written_or_not(
     model, video_file, tmp_path, monkeypatch, draw
 ):
     monkeypatch.setattr("wing_tf.visualization.window.Window", Screen)
-    find = predict_runs.Finder(
+    options = predict_runs.LandmarkerOptions(
         detector="whole", detector_model=None, box_file=None, correction=None, passes=1,
         flip=False, scheme=None, scheme_map=None, threads=1,
     )  # fmt: skip
-    look = predict_runs.Look(
+    drawing = predict_runs.DrawOptions(
         draw=draw, show=True, lines=True, boxes=True, numbers=False, pose_axis=False
     )
     out = tmp_path / "out"
-    predict_runs.predict_video(find, look, model, str(video_file), str(out), "jsonl", True)
+    predict_runs.predict_video(options, drawing, model, str(video_file), str(out), "jsonl", True)
     assert Screen.closed
     with open_video(video_file) as video:
         for shown, frame in zip(Screen.shown, video, strict=False):
@@ -350,27 +349,6 @@ def test_a_keras_model_gives_what_it_gives_in_python(images, tmp_path):
     (tmp_path / "nothing").mkdir()
     done = _predict(f"--model={tmp_path / 'nothing'}", f"--image={images / 'a.png'}")
     assert "No model at" in _error(done)
-
-
-def test_two_models_are_compared_on_the_same_faces(model, images, tmp_path):
-    out = tmp_path / "out"
-    done = _predict("compare", f"--model={model},{model}", f"--folder={images}",
-                    "--detector=whole", f"--output={out}")  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "6 face(s)" in done.stdout
-    assert "| all | 0.00 | 0.00 |" in done.stdout
-    assert done.stderr.count("skipped ") == 4
-    rows = _rows(out / "compare.csv")
-    assert len(rows) == 6
-    assert {row["max_px"] for row in rows} == {"0.0"}
-    assert cv2.imread(str(out / "compare.png")).shape[1] > 600
-    assert "must be a new or an empty folder" in _error(
-        _predict("compare", f"--model={model},{model}", f"--folder={images}", f"--output={out}")
-    )
-    assert "No face found" in _error(
-        _predict("compare", f"--model={model},{model}", f"--image={images / 'one.png'}",
-                 f"--output={tmp_path / 'none'}")
-    )  # fmt: skip
 
 
 @pytest.mark.slow

@@ -7,10 +7,10 @@ from wing_tf.detection import BoxFile, Correction, make_detector
 from wing_tf.inference import Face
 from wing_tf.inference.output import (
     ImageFaces,
+    as_dict,
     csv_columns,
     csv_rows,
     format_csv,
-    format_json,
     format_json_line,
 )
 from wing_tf.landmarks import get_scheme
@@ -108,7 +108,7 @@ def test_what_wing_predict_writes(tmp_path, form):
     faces = [Face(np.full((68, 2), 3.0), box, None, scheme) for box in boxes]
     images = [ImageFaces("a.jpg", (50, 60), faces), ImageFaces("b.jpg", (50, 60), [])]
     if form == "json":
-        text = format_json(images[0], scheme)
+        text = json.dumps(as_dict(images[0], scheme), indent=1)
     elif form == "jsonl":
         text = "".join(format_json_line(image, scheme) for image in images)
     else:

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from wing_tf.cli.predict_runs import record_faces
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.detection import BoxFile, Correction, HaarDetector, WholeImage, calibrate
-from wing_tf.inference.calibrate import record_faces
 
 IMAGE = np.zeros((200, 200, 3), np.uint8)
 

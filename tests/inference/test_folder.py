@@ -29,9 +29,9 @@ class FailsOnBright(Landmarker):
         return super().predict_crops(crops)
 
 
-def _run(folder, output, *, draw=None, form="jsonl"):
+def _run(folder, output, *, draw=None, format="jsonl"):
     landmarker = Landmarker(detector="whole")
-    return run_folder(landmarker, folder, output, form=form, settings={}, draw=draw)
+    return run_folder(landmarker, folder, output, format=format, settings={}, draw=draw)
 
 
 def _names(output):
@@ -54,7 +54,7 @@ def test_a_image_on_which_the_landmarker_fails_is_skipped(folder, tmp_path, alon
         (folder / "a.png").unlink()
 
     summary = run_folder(FailsOnBright(detector="whole"), folder, tmp_path / "out", settings={})
-    assert summary.images == (0 if alone else 1)
+    assert summary.num_images == (0 if alone else 1)
     assert _names(tmp_path / "out") == ([] if alone else ["a.png"])
     assert _skipped(tmp_path / "out") == {"b.png": "needs more memory than there is"}
 
@@ -67,7 +67,7 @@ def test_a_image_that_can_not_be_drawn_is_skipped(folder, tmp_path, error):
         return image
 
     out = tmp_path / "out"
-    assert _run(folder, out, draw=draw, form="pts").images == 1
+    assert _run(folder, out, draw=draw, format="pts").num_images == 1
     assert _names(out) == ["b.png"]
     assert list(_skipped(out)) == ["a.png"]
     assert [path.name for path in out.glob("*.pts")] == ["b.pts"]
@@ -77,7 +77,7 @@ def test_a_name_that_has_no_room_for_an_ending_is_skipped(folder, tmp_path):
     long = "n" * 251 + ".bmp"
     cv2.imwrite(str(folder / long), np.zeros((9, 9, 3), np.uint8))
     out = tmp_path / "out"
-    assert _run(folder, out, draw=_plain).images == 2
+    assert _run(folder, out, draw=_plain).num_images == 2
     assert "too long" in _skipped(out)[long]
 
 
@@ -91,4 +91,4 @@ def test_an_output_that_can_not_be_written_ends_the_run(folder, tmp_path):
     assert _names(out) == ["a.png", "b.png"]
     assert _skipped(out) == {}
     (out / "drawn").unlink()
-    assert _run(folder, out, draw=_plain).images == 3
+    assert _run(folder, out, draw=_plain).num_images == 3

@@ -1,4 +1,4 @@
-"""Videos are read frame by frame, damaged ones too, and written whole or not at all."""
+"""Reading of intact and damaged videos, and atomic writing of videos."""
 
 import struct
 import subprocess
@@ -22,7 +22,7 @@ def noise_frame(index):
 
 
 def place(image):
-    """Where the square begins."""
+    """Returns the left edge of the square."""
     return int(np.flatnonzero(image[60, :, 0].astype(int) - image[60, :, 2] > 100)[0])
 
 
@@ -34,7 +34,7 @@ def write(path, *, rate=25.0):
 
 
 def damage(path, target, start, stop):
-    """Noise in a part of a copy, given in shares of its length."""
+    """Writes a copy with noise between two fractions of its length."""
     content = bytearray(path.read_bytes())
     a, b = int(start * len(content)), int(stop * len(content))
     content[a:b] = np.random.default_rng(0).integers(0, 256, b - a, np.uint8).tobytes()
@@ -43,7 +43,7 @@ def damage(path, target, start, stop):
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".avi", ".MOV"])
-def test_a_video_comes_back(tmp_path, ending):
+def test_written_video_is_read_back(tmp_path, ending):
     path = write(tmp_path / f"video{ending}")
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     with open_video(path) as video:
@@ -51,45 +51,45 @@ def test_a_video_comes_back(tmp_path, ending):
         assert video.size_hw == SIZE_HW
         assert video.frames_per_s == 25.0
         assert (video.num_frames, video.num_broken, video.is_camera) == (FRAMES, 0, False)
-    assert [frame.index for frame in frames] == list(range(FRAMES))
+    assert [frame.number for frame in frames] == list(range(FRAMES))
     np.testing.assert_allclose([f.time_s for f in frames], np.arange(FRAMES) / 25, atol=2e-3)
     for frame in frames:
         assert frame.image.dtype == np.uint8
-        assert abs(place(frame.image) - 10 - 2 * frame.index) <= 1
+        assert abs(place(frame.image) - 10 - 2 * frame.number) <= 1
     red, green, blue = frames[5].image[60, 30].astype(int)  # channels in this order
     assert red > green + 60 > blue + 100
-    assert list(open_video(path))[-1].index == FRAMES - 1
+    assert list(open_video(path))[-1].number == FRAMES - 1
     video.close()
     assert list(video) == []
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".avi"])
-def test_broken_frames_are_left_out_and_counted(tmp_path, ending):
+def test_broken_frames_are_skipped_and_counted(tmp_path, ending):
     path = write(tmp_path / f"video{ending}")
     with open_video(damage(path, tmp_path / f"broken{ending}", 0.4, 0.5)) as video:
         frames = [next(iter(video)) for _ in range(40)]
-        if ending == ".mp4":  # it says where frames are; the other kind only how many
-            assert video.num_broken == frames[-1].index - 39 > 0
-            assert abs(place(frames[-1].image) - 10 - 2 * frames[-1].index) <= 1
+        if ending == ".mp4":  # AVI files state only how many frames there are
+            assert video.num_broken == frames[-1].number - 39 > 0
+            assert abs(place(frames[-1].image) - 10 - 2 * frames[-1].number) <= 1
         frames += list(video)
         assert 1 <= video.num_broken <= 20
         assert len(frames) + video.num_broken == FRAMES
     times = [frame.time_s for frame in frames]
     assert np.all(np.diff(times) > 0)
-    assert np.all(np.diff([frame.index for frame in frames]) > 0)
+    assert np.all(np.diff([frame.number for frame in frames]) > 0)
     assert abs(place(frames[10].image) - 30) <= 1
-    assert abs(place(frames[-1].image) - 10 - 2 * (FRAMES - 1)) <= 1  # it went on behind the hole
+    assert abs(place(frames[-1].image) - 10 - 2 * (FRAMES - 1)) <= 1  # after the damage
 
 
-def test_a_video_that_is_cut_off_ends_early(tmp_path):
+def test_truncated_video_ends_early(tmp_path):
     content = write(tmp_path / "video.avi").read_bytes()
     (tmp_path / "short.avi").write_bytes(content[: len(content) // 2])
     with open_video(tmp_path / "short.avi") as video:
         assert 10 < len(list(video)) < FRAMES
 
 
-def test_a_video_that_was_trimmed_is_not_broken(tmp_path):
-    """An edit list shows the first half; the file says that it holds all frames, and does."""
+def test_trimmed_video_has_no_broken_frames(tmp_path):
+    """The edit list shows the first half of the frames, which are all in the file."""
     content = bytearray(write(tmp_path / "video.mp4").read_bytes())
     start = content.index(b"elst") + 12  # behind the kind, the version and the number of entries
     (length,) = struct.unpack_from(">I", content, start)
@@ -100,27 +100,7 @@ def test_a_video_that_was_trimmed_is_not_broken(tmp_path):
         assert (video.num_frames, video.num_broken) == (FRAMES, 0)
 
 
-def test_what_is_missing_of_a_video_whose_index_comes_first_is_counted(tmp_path):
-    content = write(tmp_path / "video.mp4").read_bytes()
-    data, index = content.index(b"mdat") - 4, content.index(b"moov") - 4
-    moved = bytearray(content[index:])
-    start = moved.index(b"stco") + 8  # places of the parts of the video, which move on
-    (count,) = struct.unpack_from(">I", moved, start)
-    for place in range(start + 4, start + 4 + 4 * count, 4):
-        struct.pack_into(">I", moved, place, struct.unpack_from(">I", moved, place)[0] + len(moved))
-    streamed = content[:data] + bytes(moved) + content[data:index]
-    path = tmp_path / "streamed.mp4"
-    path.write_bytes(streamed)
-    with open_video(path) as video:
-        assert (len(list(video)), video.num_broken) == (FRAMES, 0)
-    path.write_bytes(streamed[: int(0.7 * len(streamed))])
-    with open_video(path) as video:
-        read = len(list(video))
-        assert 20 < read < FRAMES
-        assert video.num_broken == FRAMES - read
-
-
-def test_what_is_no_video_is_said_in_one_line(tmp_path):
+def test_invalid_sources_raise_one_line_errors(tmp_path):
     text = tmp_path / "text.mp4"
     text.write_text("not a video\n" * 100)
     empty = tmp_path / "empty.avi"
@@ -129,7 +109,7 @@ def test_what_is_no_video_is_said_in_one_line(tmp_path):
     headless = tmp_path / "cut.mp4"  # the index is at the end of this kind
     headless.write_bytes(whole[: len(whole) // 2])
     for path in (text, empty, headless):
-        with pytest.raises(ValueError, match=rf"{path.name} is no video that can be read\.$"):
+        with pytest.raises(ValueError, match=rf"{path.name} is not a video that can be read\.$"):
             open_video(path)
     with pytest.raises(ValueError, match=r"^No video at .*absent\.mp4\.$"):
         open_video(str(tmp_path / "absent.mp4"))
@@ -140,7 +120,7 @@ def test_what_is_no_video_is_said_in_one_line(tmp_path):
             open_video(camera)
 
 
-def test_nothing_is_printed_about_damage(tmp_path):
+def test_nothing_is_printed_for_damaged_videos(tmp_path):
     broken = damage(write(tmp_path / "video.mp4"), tmp_path / "broken.mp4", 0.4, 0.6)
     (tmp_path / "text.mp4").write_text("no video\n" * 50)
     code = (
@@ -171,12 +151,12 @@ def test_nothing_is_printed_about_damage(tmp_path):
     assert run.stderr == ""
     assert run.stdout.splitlines()[0] == "1"
     assert run.stdout.splitlines()[2:] == [
-        f"{tmp_path / 'text.mp4'} is no video that can be read.",
+        f"{tmp_path / 'text.mp4'} is not a video that can be read.",
         "Camera 93 can't be opened.",
     ]
 
 
-def test_an_interrupted_video_leaves_nothing(tmp_path):
+def test_interrupted_writing_leaves_no_file(tmp_path):
     path = tmp_path / "video.mp4"
 
     def interrupted():
@@ -194,7 +174,7 @@ def test_an_interrupted_video_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_video_of_odd_size_can_be_written(tmp_path):
+def test_video_of_odd_size_is_written(tmp_path):
     path = tmp_path / "odd.mp4"
     with VideoWriter(path, frames_per_s=29.97, size_hw=(121, 161)) as writer:
         for _ in range(5):
@@ -209,7 +189,7 @@ def test_a_video_of_odd_size_can_be_written(tmp_path):
     ("rate", "written"),
     [(0.01, 0.01), (23.976, 23.976), (65.537, 65.54), (240.123, 240.12), (999.99, 1000.0)],
 )
-def test_any_rate_can_be_written(tmp_path, rate, written, ending):
+def test_all_frame_rates_are_written(tmp_path, rate, written, ending):
     path = tmp_path / f"video{ending}"
     with VideoWriter(path, frames_per_s=rate, size_hw=SIZE_HW) as writer:
         assert writer.frames_per_s == written
@@ -219,7 +199,7 @@ def test_any_rate_can_be_written(tmp_path, rate, written, ending):
         assert video.frames_per_s == pytest.approx(written, rel=1e-4)
 
 
-def test_bad_arguments_of_a_writer(tmp_path):
+def test_invalid_writer_arguments_raise(tmp_path):
     good = {"frames_per_s": 25, "size_hw": SIZE_HW}
     for path, change, message in (
         ("video.gif", {}, r"must be one of \.avi, \.m4v, \.mov, \.mp4"),

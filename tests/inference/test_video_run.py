@@ -50,7 +50,12 @@ def test_a_video_gives_a_line_and_a_drawn_frame_each(video_file, tmp_path):
     summary = run_video(
         open_video(video_file), _track, tmp_path / "out", name="video", scheme=SCHEME, draw=_draw
     )
-    assert (summary.frames, summary.broken, summary.faces, summary.stopped) == (20, 0, 2, False)
+    assert (summary.num_frames, summary.num_broken, summary.num_faces, summary.stopped) == (
+        20,
+        0,
+        2,
+        False,
+    )
     lines = (tmp_path / "out/landmarks.jsonl").read_text().splitlines()
     lines = [json.loads(line) for line in lines]
     assert [line["frame"] for line in lines] == list(range(COUNT))
@@ -73,10 +78,10 @@ def test_what_a_broken_frame_leaves_out_is_filled_in_the_drawn_video(video_file,
         )
     video_file.write_bytes(data)
     summary = run_video(
-        open_video(video_file), _track, tmp_path / "out", name="video", scheme=SCHEME, form="csv",
+        open_video(video_file), _track, tmp_path / "out", name="video", scheme=SCHEME, format="csv",
         draw=_draw,
     )  # fmt: skip
-    assert (summary.frames, summary.broken) == (COUNT - 3, 3)
+    assert (summary.num_frames, summary.num_broken) == (COUNT - 3, 3)
     rows = list(csv.DictReader((tmp_path / "out/landmarks.csv").read_text().splitlines()))
     frames = {int(row["frame"]) for row in rows}
     assert len(frames) == COUNT - 3
@@ -95,7 +100,7 @@ def test_a_closed_window_ends_the_run_with_whole_files(video_file, tmp_path):
         open_video(video_file), _track, tmp_path / "out", name="video", scheme=SCHEME, draw=_draw,
         show=show,
     )  # fmt: skip
-    assert (summary.frames, summary.stopped) == (4, True)
+    assert (summary.num_frames, summary.stopped) == (4, True)
     assert len(_frames(tmp_path / "out/output.mp4")) == 4
     plain = run_video(
         open_video(video_file), _track, tmp_path / "plain", name="video", scheme=SCHEME
@@ -168,7 +173,7 @@ def test_a_failed_start_leaves_nothing_in_the_way(video_file, tmp_path):
         with pytest.raises(OSError, match="at once"):
             run_video(
                 open_video(video_file), broken, tmp_path / "out", name="f", scheme=SCHEME,
-                form=form,
+                format=form,
                 draw=_draw,
             )  # fmt: skip
         assert list((tmp_path / "out").iterdir()) == []

@@ -1,19 +1,19 @@
-"""Locate landmarks in an image, a folder of images, a video or what a camera sees.
+"""Locate landmarks in an image, a folder of images, a video or the images of a camera.
 
   wing-predict --image=face.jpg                         [--box=x0,y0,x1,y1]
-  wing-predict --folder=images --output=OUT           stopped and called again, it goes on
+  wing-predict --folder=images --output=OUT           the same command resumes a stopped run
   wing-predict --video=video.mp4 | --camera=0            [--show]
-  wing-predict compare --model=A,B --folder=images    two models on the same faces
   wing-predict calibrate --detector=yunet --data=RECORDS --output=correction.json
 
-Without --model, the model of 68 points that comes with the package is used. Without --box, faces
-are found by --detector. OUT gets, of an image, NAME_landmarks.png and NAME_landmarks.json; of a
-folder, landmarks.jsonl, skipped.csv (what can't be read, and why), run.json and drawn/; of a video,
-landmarks.jsonl and output.mp4. Landmarks are in pixels of the image as shown (EXIF rotation
-applied), pixel centers at integers from 0 (.pts: from 1). What is not known is null (.csv: empty,
-.pts: nan). Angles are yaw, pitch and roll in degrees: positive yaw turns the nose to the image's
-right, positive pitch up, positive roll leans the head clockwise. calibrate measures on the squares
-that records keep, in which the face is in the middle: see docs/use.md.
+Without --model, the model of 68 landmarks that comes with the package is used. Without --box, faces
+are found by --detector. The output of an image is NAME_landmarks.png and NAME_landmarks.json; of a
+folder, landmarks.jsonl, skipped.csv (images that can't be read, with the reason), run.json and
+drawn/; of a video, landmarks.jsonl and output.mp4. Landmarks are in pixels of the image as it is
+displayed (EXIF rotation applied), pixel centers are integers from 0 (.pts: from 1). Unknown values
+are null (.csv: empty, .pts: nan). Angles are yaw, pitch and roll in degrees: with positive yaw the
+nose points to the right of the image, with positive pitch up, with positive roll the head leans
+clockwise. calibrate measures a detector on the squares of records, which have a face in the center:
+see docs/use.md.
 """
 
 import os
@@ -21,89 +21,94 @@ import os
 from absl import app, flags
 
 from wing_tf.cli import common
+from wing_tf.detection import DETECTORS
+from wing_tf.inference.output import FORMATS
 
-COMMANDS = ("compare", "calibrate")
-_SOURCES = ("image", "folder", "video", "camera")
+COMMANDS = ("calibrate",)
 
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "A .tflite file or the folder of an export, a .keras file or a run folder (its best model); "
-    "the model of 68 points that comes with the package if not given. compare: two, A,B.",
+    "A .tflite file or an export folder, a .keras file or a run folder (its best model). Defaults "
+    "to the model of 68 landmarks that comes with the package.",
 )
-_IMAGE = flags.DEFINE_string("image", None, "An image.")
-_FOLDER = flags.DEFINE_string("folder", None, "A folder of images, with those below it.")
+_IMAGE = flags.DEFINE_string("image", None, "An image file.")
+_FOLDER = flags.DEFINE_string("folder", None, "A folder of images, with its subfolders.")
 _VIDEO = flags.DEFINE_string("video", None, "A video file.")
-_CAMERA = flags.DEFINE_integer("camera", None, "A camera's number, from 0.", lower_bound=0)
+_CAMERA = flags.DEFINE_integer("camera", None, "Number of a camera, from 0.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "The folder for the results: wing_predict if not given, or a folder in it that is called like "
-    "the folder or video. calibrate: the file.",
+    "Output folder. Defaults to wing_predict for an image, and to a folder in it with the name of "
+    "the folder or video. calibrate: output file.",
 )
 _FORMAT = flags.DEFINE_enum(
     "format",
     None,
-    ["json", "jsonl", "csv", "pts"],
-    "How landmarks are written: json for an image, jsonl (a line an image or frame) for others "
-    "if not given. pts: for an image, and for a folder besides jsonl; a file a face.",
+    list(dict.fromkeys(name for names in FORMATS.values() for name in names)),
+    "Format of the landmarks. Defaults to json for an image, and to jsonl (a line per image or "
+    "frame) otherwise. pts (a file per face) is for images and folders; a folder also gets jsonl.",
 )
 _BOX = flags.DEFINE_list(
     "box",
     None,
-    "With --image: a face box x0,y0,x1,y1 in pixels, like those that the model was trained on: by "
-    "default tight round the landmarks (68 points: brows to chin).",
+    "With --image: face box x0,y0,x1,y1 in pixels, of the kind that the model was trained with. By "
+    "default that is the tight box of the landmarks (68 landmarks: eyebrows to chin).",
 )
 _DETECTOR = flags.DEFINE_enum(
     "detector",
     "haar",
-    ["haar", "yunet", "boxes", "whole"],
-    "What finds faces. yunet needs --detector_model, boxes --box_file; whole: the image is the "
-    "face.",
+    list(DETECTORS),
+    "Face detector. yunet requires --detector_model, boxes requires --box_file, whole takes the "
+    "whole image as the face.",
 )
-_DETECTOR_MODEL = flags.DEFINE_string("detector_model", None, "YuNet's .onnx file.")
+_DETECTOR_MODEL = flags.DEFINE_string("detector_model", None, "The .onnx file of YuNet.")
 _BOX_FILE = flags.DEFINE_string(
     "box_file", None, "CSV with path,x0,y0,x1,y1, or JSON lines with path and boxes_xyxy_px."
 )
 _CORRECTION = flags.DEFINE_string(
-    "correction", None, "The detector's correction, as `wing-predict calibrate` measures it."
+    "correction", None, "Correction file of the detector, written by `wing-predict calibrate`."
 )
 _PASSES = flags.DEFINE_integer(
     "passes",
     None,
-    "2: cut each face again round the landmarks found first. If not given: 2 for images whose "
-    "faces a detector finds; 1 where boxes are given, for compare (both models see the same crops) "
-    "and for videos, whose faces are cut round those of the frame before.",
+    "2: crop each face a second time around the landmarks of the first pass. Defaults to 2 for "
+    "images whose faces are detected, and to 1 for given boxes and for videos, whose faces are "
+    "cropped around the landmarks of the previous frame.",
     1,
     2,
 )
 _FLIP_AVERAGE = flags.DEFINE_bool("flip_average", False, "Average with the mirrored face.")
 _SCHEME = flags.DEFINE_string(
-    "scheme", None, "Give the landmarks of another scheme, through the built-in map to it."
+    "scheme", None, "Landmark scheme of the output, through the built-in map to it."
 )
 _SCHEME_MAP = flags.DEFINE_string(
-    "scheme_map", None, "The same through a map of your own: see wing-evaluate --help."
+    "scheme_map", None, "The same with a map file: see wing-evaluate --help."
 )
-_THREADS = flags.DEFINE_integer("threads", 2, "Of the processor that are used.", 1)
-_SMOOTH = flags.DEFINE_bool("smooth", True, "Smooth a video's landmarks over time.")
-_DRAW = flags.DEFINE_bool("draw", True, "Write images, or a video, with what was found.")
-_SHOW = flags.DEFINE_bool("show", False, "Open a window; q ends it.")
+_THREADS = flags.DEFINE_integer("threads", 2, "Number of CPU threads.", 1)
+_SMOOTH = flags.DEFINE_bool("smooth", True, "Smooth the landmarks of a video over time.")
+_DRAW = flags.DEFINE_bool("draw", True, "Write images, or a video, with the landmarks drawn.")
+_SHOW = flags.DEFINE_bool("show", False, "Show the drawn images in a window; q closes it.")
 _LINES = flags.DEFINE_bool("lines", True, "Draw lines between landmarks.")
 _BOXES = flags.DEFINE_bool("boxes", True, "Draw the face boxes.")
-_NUMBERS = flags.DEFINE_bool("numbers", False, "Draw the landmarks' numbers, on larger images.")
+_NUMBERS = flags.DEFINE_bool("numbers", False, "Draw the landmarks' indices, on larger images.")
 _POSE_AXIS = flags.DEFINE_bool(
-    "pose_axis", False, "Draw the head's axes: red to its side, green up, blue along the nose."
+    "pose_axis", False, "Draw the axes of the head: red sideways, green up, blue along the nose."
 )
 _DATA = flags.DEFINE_string(
     "data",
     None,
-    "calibrate: records, DIR/SPLIT-*. Their faces are in the middle of "
-    "squares, where a detector may find more than in whole images, and other boxes.",
+    "calibrate: record files, DIR/SPLIT-*. Their faces are in the center of squares, in which a "
+    "detector may find more faces, and other boxes, than in whole images.",
 )
 
 
 def parse_box(words: list[str]) -> list[float]:
-    """Returns four numbers. Raises ValueError on anything else."""
+    """Returns the four numbers of --box.
+
+    Raises:
+        ValueError: If they are not a valid box.
+    """
     try:
         box = [float(word) for word in words]
     except ValueError:
@@ -113,15 +118,13 @@ def parse_box(words: list[str]) -> list[float]:
     return box
 
 
-def _check_flags(command: str | None) -> None:
-    """Raises UsageError for flags that don't go together, before anything slow is imported."""
-    values = {name: flags.FLAGS[name].value for name in _SOURCES}
-    given = [name for name, value in values.items() if value not in (None, "")]
-    allowed = {None: _SOURCES, "compare": ("image", "folder"), "calibrate": ()}[command]
-    wanted = f"one of {', '.join(f'--{name}' for name in allowed)}" if allowed else "none of them"
-    if not set(given) <= set(allowed) or len(given) != min(1, len(allowed)):
+def _check_flags(command: str | None) -> str | None:
+    """Returns the kind of source; raises UsageError for flags that contradict each other."""
+    given = [name for name in FORMATS if flags.FLAGS[name].value not in (None, "")]
+    if len(given) != (0 if command else 1):
+        expected = ", ".join(f"--{name}" for name in FORMATS)
         raise app.UsageError(
-            f"{command or 'wing-predict'} takes {wanted}. "
+            f"{command or 'wing-predict'} takes {'none' if command else 'one'} of {expected}. "
             f"Received: {', '.join(f'--{name}' for name in given) or 'none'}."
         )
     if _SCHEME.value and _SCHEME_MAP.value:
@@ -131,46 +134,43 @@ def _check_flags(command: str | None) -> None:
     for name, file in (("yunet", "detector_model"), ("boxes", "box_file")):
         if _DETECTOR.value == name and not flags.FLAGS[file].value:
             raise app.UsageError(f"--detector={name} needs --{file}.")
-    if command == "calibrate" and not (_DATA.value and _OUTPUT.value):
-        raise app.UsageError("calibrate needs --data and --output.")
-    if command == "compare" and len((_MODEL.value or "").split(",")) != 2:
-        raise app.UsageError(f"compare needs two models, --model=A,B. Received: {_MODEL.value}.")
-    forms = {"image": ("json", "jsonl", "csv", "pts"), "folder": ("jsonl", "csv", "pts")}
-    if given and _FORMAT.value not in (None, *forms.get(given[0], ("jsonl", "csv"))):
-        good = ", ".join(forms.get(given[0], ("jsonl", "csv")))
-        raise app.UsageError(f"--format of a {given[0]} is one of {good}: not {_FORMAT.value}.")
+    if command:
+        if not (_DATA.value and _OUTPUT.value):
+            raise app.UsageError("calibrate needs --data and --output.")
+        return None
+    if _FORMAT.value not in (None, *FORMATS[given[0]]):
+        raise app.UsageError(
+            f"--format of a {given[0]} is one of {', '.join(FORMATS[given[0]])}: "
+            f"not {_FORMAT.value}."
+        )
     if _SHOW.value and given == ["folder"]:
         raise app.UsageError("--show goes with --image, --video and --camera.")
-
-
-def _default_passes(command: str | None) -> int:
-    own_boxes = bool(_BOX.value) or _DETECTOR.value == "boxes" or command == "compare"
-    return 1 if own_boxes or not (_IMAGE.value or _FOLDER.value) else 2
+    return given[0]
 
 
 def main(command: str | None = None) -> None:
-    """Predicts by the flags."""
-    _check_flags(command)
+    """Runs the command that the flags describe."""
+    kind = _check_flags(command)
     box = parse_box(_BOX.value) if _BOX.value else None
-    # What can't be read gets one line of ours.
+    # Errors are reported in one line of this command instead.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-    from wing_tf.cli import predict_commands as commands
     from wing_tf.cli import predict_runs as runs
 
-    find = runs.Finder(
+    is_detected = box is None and _DETECTOR.value != "boxes" and kind in ("image", "folder")
+    options = runs.LandmarkerOptions(
         detector=_DETECTOR.value,
         detector_model=_DETECTOR_MODEL.value,
         box_file=_BOX_FILE.value,
         correction=_CORRECTION.value,
-        passes=_PASSES.value or _default_passes(command),
+        passes=_PASSES.value or (2 if is_detected else 1),
         flip=_FLIP_AVERAGE.value,
         scheme=_SCHEME.value,
         scheme_map=_SCHEME_MAP.value,
         threads=_THREADS.value,
     )
-    look = runs.Look(
+    drawing = runs.DrawOptions(
         draw=_DRAW.value,
         show=_SHOW.value,
         lines=_LINES.value,
@@ -178,23 +178,17 @@ def main(command: str | None = None) -> None:
         numbers=_NUMBERS.value,
         pose_axis=_POSE_AXIS.value,
     )
-    if command == "calibrate":
-        commands.calibrate_detector(find, data=_DATA.value or "", output=_OUTPUT.value or "")
-    elif command == "compare":
-        models = (_MODEL.value or "").split(",")
-        commands.compare(
-            find, models, image=_IMAGE.value, folder=_FOLDER.value, output=_OUTPUT.value
-        )
-    elif _IMAGE.value:
-        form = _FORMAT.value or "json"
-        runs.predict_image(find, look, _MODEL.value, _IMAGE.value, _OUTPUT.value, box, form)
-    elif _FOLDER.value:
-        form = _FORMAT.value or "jsonl"
-        runs.predict_folder(find, look, _MODEL.value, _FOLDER.value, _OUTPUT.value, form)
+    if kind is None:
+        runs.calibrate_detector(options, data=_DATA.value or "", output=_OUTPUT.value or "")
+        return
+    model, output, format = _MODEL.value, _OUTPUT.value, _FORMAT.value or FORMATS[kind][0]
+    if kind == "image":
+        runs.predict_image(options, drawing, model, _IMAGE.value or "", output, box, format)
+    elif kind == "folder":
+        runs.predict_folder(options, drawing, model, _FOLDER.value or "", output, format)
     else:
         source = _CAMERA.value if _CAMERA.value is not None else _VIDEO.value or ""
-        form, smooth = _FORMAT.value or "jsonl", _SMOOTH.value
-        runs.predict_video(find, look, _MODEL.value, source, _OUTPUT.value, form, smooth)
+        runs.predict_video(options, drawing, model, source, output, format, _SMOOTH.value)
 
 
 def entry() -> None:

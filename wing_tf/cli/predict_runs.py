@@ -1,4 +1,4 @@
-"""What wing-predict does with images and videos once its flags are read."""
+"""Runs of wing-predict over an image, a folder, a video or a camera, and detector calibration."""
 
 import dataclasses
 import hashlib
@@ -6,28 +6,33 @@ import pathlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from absl import app
 
-from wing_tf.detection import make_detector
+from wing_tf.detection import Detector, calibrate, make_detector
 from wing_tf.inference.drawing import draw_faces, legible_scale
 from wing_tf.inference.face import Face
 from wing_tf.inference.landmarker import Landmarker
-from wing_tf.inference.output import ImageFaces, single_files
+from wing_tf.inference.output import ImageFaces, files_of_image
 from wing_tf.landmarks import LandmarkScheme, find_scheme_map, load_scheme_map
 from wing_tf.model_spec import find_model, read_model_spec
 from wing_tf.utils.atomic import write_text
 from wing_tf.utils.image_files import load_image, save_image
 from wing_tf.zoo import model_path
 
-_LIKE_DETECTED = {"landmark", "dataset_or_landmark", "detector"}
-DEFAULT_OUTPUT = pathlib.Path("wing_predict")
+if TYPE_CHECKING:
+    from wing_tf.data.records import RecordSet
+
+# Kinds of training boxes that the corrected boxes of detectors are like.
+_BOXES_LIKE_DETECTED = {"landmark", "dataset_or_landmark", "detector"}
+_DEFAULT_OUTPUT = pathlib.Path("wing_predict")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Finder:
-    """The flags that say how faces and landmarks are found."""
+class LandmarkerOptions:
+    """Flags of the detector and the landmarker."""
 
     detector: str
     detector_model: str | None
@@ -39,7 +44,7 @@ class Finder:
     scheme_map: str | None
     threads: int
 
-    def open_detector(self) -> Any:
+    def open_detector(self) -> Detector:
         """Returns the detector."""
         return make_detector(
             self.detector,
@@ -49,14 +54,16 @@ class Finder:
         )
 
     def open(self, model: str | None, *, with_detector: bool = True) -> Landmarker:
-        """Returns a landmarker; warns if its crops are not like the detector's."""
+        """Returns a landmarker; prints a note if it was trained with boxes of another kind."""
         import cv2
 
         cv2.setNumThreads(self.threads)
         detector = self.open_detector() if with_detector else None
         scheme_map = load_scheme_map(self.scheme_map) if self.scheme_map else None
-        if self.scheme and self.scheme != (own := _scheme_of(model)).name:
-            scheme_map = find_scheme_map(own, self.scheme)
+        if self.scheme:
+            own = read_model_spec(_model_file(model)).scheme
+            if self.scheme != own.name:
+                scheme_map = find_scheme_map(own, self.scheme)
         landmarker = Landmarker(
             model,
             detector=detector,
@@ -65,20 +72,21 @@ class Finder:
             flip=self.flip,
             num_threads=self.threads,
         )
-        finds = with_detector and self.detector in ("haar", "yunet")
-        if finds and not set(landmarker.spec.trained_boxes) <= _LIKE_DETECTED:
-            print(
-                f"note: {model} was trained on boxes of another kind "
-                f"({', '.join(landmarker.spec.trained_boxes)}) than the detector's, which are like "
-                "landmark boxes. Its landmarks may be worse for it.",
-                file=sys.stderr,
-            )
+        boxes = landmarker.spec.trained_boxes
+        if with_detector and self.detector in ("haar", "yunet"):
+            if not set(boxes) <= _BOXES_LIKE_DETECTED:
+                print(
+                    f"note: {model} was trained with other boxes ({', '.join(boxes)}) than the "
+                    "detector's, which are like tight landmark boxes. Its landmarks may be less "
+                    "accurate.",
+                    file=sys.stderr,
+                )
         return landmarker
 
     def settings(self, model: str | None) -> dict[str, Any]:
-        """Returns plain values that say what makes the results of a run."""
+        """Returns what determines the results of a run, for `run.json`."""
         values = dataclasses.asdict(self)
-        del values["threads"]  # does not change them
+        del values["threads"]  # does not change the results
         for name in ("detector_model", "box_file", "correction", "scheme_map"):
             if values[name]:
                 values[f"{name}_sha256"] = _digest(pathlib.Path(values[name]))
@@ -86,8 +94,8 @@ class Finder:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Look:
-    """The flags that say what is drawn and shown."""
+class DrawOptions:
+    """Flags of what is drawn and shown."""
 
     draw: bool
     show: bool
@@ -96,137 +104,174 @@ class Look:
     numbers: bool
     pose_axis: bool
 
-    def drawn(
-        self,
-        image: np.ndarray,
-        faces: Sequence[Face],
-        scheme: LandmarkScheme,
-        *,
-        scale: float | None = None,
-    ) -> np.ndarray:
-        """Returns an image with its faces; at a size that can be read if ``scale`` is None."""
-        if scale is None:
-            scale = legible_scale(image, faces, numbers=self.numbers)
-        return draw_faces(
-            image, faces, scheme, lines=self.lines, boxes=self.boxes, numbers=self.numbers,
-            pose_axis=self.pose_axis, scale=scale,
-        )  # fmt: skip
+    def drawer(
+        self, scheme: LandmarkScheme, *, scale: float | None = None
+    ) -> Callable[[np.ndarray, Sequence[Face]], np.ndarray]:
+        """Returns a function that draws faces on a copy of an image.
+
+        Args:
+            scheme: Scheme of the landmarks.
+            scale: Scale of the copy. Defaults to a legible one.
+        """
+
+        def draw(image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
+            return draw_faces(
+                image,
+                faces,
+                scheme,
+                lines=self.lines,
+                boxes=self.boxes,
+                numbers=self.numbers,
+                pose_axis=self.pose_axis,
+                scale=scale or legible_scale(image, faces, numbers=self.numbers),
+            )
+
+        return draw
 
 
 def predict_image(
-    find: Finder,
-    look: Look,
+    options: LandmarkerOptions,
+    drawing: DrawOptions,
     model: str | None,
     image: str,
     output: str | None,
     box: list[float] | None,
-    form: str,
+    format: str,
 ) -> None:
-    """Writes the landmarks of one image, and draws them."""
+    """Writes the landmarks of one image, and the image with the landmarks drawn."""
     path = pathlib.Path(image)
     rgb = load_image(path)
-    landmarker = find.open(model, with_detector=box is None)
-    if box is None:
-        faces = landmarker.predict_images([rgb], [landmarker.detect(rgb, image)])[0]
-    else:
-        faces = landmarker(rgb, np.array([box]))
+    landmarker = options.open(model, with_detector=box is None)
+    boxes = landmarker.detect(rgb, image) if box is None else np.array([box])
+    faces = landmarker(rgb, boxes)
     if not faces:
         raise ValueError(f"No face found in {path}. Give one with --box=x0,y0,x1,y1.")
-    folder = pathlib.Path(output) if output else DEFAULT_OUTPUT
+    folder = pathlib.Path(output) if output else _DEFAULT_OUTPUT
     base = folder / f"{path.stem}_landmarks"
     found = ImageFaces(image, (rgb.shape[0], rgb.shape[1]), faces)
-    files = single_files(found, landmarker.scheme, base, form)
-    drawing = [base.with_name(f"{base.name}.png")] if look.draw else []
-    if taken := [str(file) for file in (*drawing, *files) if file.exists()]:
-        raise ValueError(f"{taken[0]} exists already. Name another --output.")
+    files = files_of_image(found, landmarker.scheme, base, format)
+    drawn_files = [base.with_name(f"{base.name}.png")] if drawing.draw else []
+    if existing := [file for file in (*drawn_files, *files) if file.exists()]:
+        raise ValueError(f"{existing[0]} exists already. Name another --output.")
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in files.items():
         write_text(file, text)
-    drawn = look.drawn(rgb, faces, landmarker.scheme) if look.draw or look.show else None
-    if drawn is not None and look.draw:
-        save_image(drawing[0], drawn)
-    print(f"{len(faces)} face(s): {', '.join(str(file) for file in [*drawing, *files])}")
-    if drawn is not None:
-        with _window(path.name, wanted=look.show) as show:
-            if show:
-                show(drawn, wait_ms=0)
+    drawn = None
+    if drawing.draw or drawing.show:
+        drawn = drawing.drawer(landmarker.scheme)(rgb, faces)
+        for file in drawn_files:
+            save_image(file, drawn)
+    print(f"{len(faces)} face(s): {', '.join(str(file) for file in [*drawn_files, *files])}")
+    with _window(path.name, wanted=drawing.show) as show:
+        if show is not None and drawn is not None:
+            show(drawn, wait_ms=0)
 
 
 def predict_folder(
-    find: Finder, look: Look, model: str | None, folder: str, output: str | None, form: str
+    options: LandmarkerOptions,
+    drawing: DrawOptions,
+    model: str | None,
+    folder: str,
+    output: str | None,
+    format: str,
 ) -> None:
     """Writes the landmarks of all images of a folder."""
     from wing_tf.inference.folder import run_folder
 
-    landmarker = find.open(model)
-    place = pathlib.Path(folder)
-    target = pathlib.Path(output) if output else DEFAULT_OUTPUT / place.resolve().name
-
-    def draw(image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-        return look.drawn(image, faces, landmarker.scheme)
-
-    drawing = dataclasses.asdict(look) if look.draw else {"draw": False}
-    drawing.pop("show", None)
+    landmarker = options.open(model)
+    source = pathlib.Path(folder)
+    target = pathlib.Path(output) if output else _DEFAULT_OUTPUT / source.resolve().name
+    settings = dataclasses.asdict(drawing) if drawing.draw else {"draw": False}
+    settings.pop("show", None)
     summary = run_folder(
         landmarker,
-        place,
+        source,
         target,
-        form=form,
-        settings={**find.settings(model), **drawing},
-        draw=draw if look.draw else None,
+        format=format,
+        settings={**options.settings(model), **settings},
+        draw=drawing.drawer(landmarker.scheme) if drawing.draw else None,
     )
-    print(f"{summary.images} image(s), {summary.faces} face(s): {summary.results}")
-    if summary.skipped:
+    print(f"{summary.num_images} image(s), {summary.num_faces} face(s): {summary.results}")
+    if names := list(summary.skipped):
         print(
-            f"{len(summary.skipped)} skipped, see {target / 'skipped.csv'}: "
-            f"{', '.join(list(summary.skipped)[:3])}{' ...' if len(summary.skipped) > 3 else ''}",
+            f"{len(names)} skipped, see {target / 'skipped.csv'}: "
+            f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''}",
             file=sys.stderr,
         )
 
 
 def predict_video(
-    find: Finder,
-    look: Look,
+    options: LandmarkerOptions,
+    drawing: DrawOptions,
     model: str | None,
     source: str | int,
     output: str | None,
-    form: str,
+    format: str,
     smooth: bool,
 ) -> None:
-    """Writes the landmarks of a video's or a camera's frames."""
+    """Writes the landmarks of the frames of a video or a camera."""
     from wing_tf.inference.tracker import Tracker
     from wing_tf.inference.video import open_video
     from wing_tf.inference.video_run import run_video
 
     name = f"camera_{source}" if isinstance(source, int) else pathlib.Path(source).stem
     video = open_video(source)
-    landmarker = find.open(model)
-
-    def draw(image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-        return look.drawn(image, faces, landmarker.scheme, scale=1.0)
-
-    with _window(name, wanted=look.show) as show:
+    landmarker = options.open(model)
+    with _window(name, wanted=drawing.show) as show:
         summary = run_video(
             video,
             Tracker(landmarker, smooth=smooth),
-            pathlib.Path(output) if output else DEFAULT_OUTPUT / name,
+            pathlib.Path(output) if output else _DEFAULT_OUTPUT / name,
             name=name if isinstance(source, int) else source,
             scheme=landmarker.scheme,
-            form=form,
-            draw=draw if look.draw or show else None,
-            write_video=look.draw,
+            format=format,
+            draw=drawing.drawer(landmarker.scheme, scale=1.0) if drawing.draw or show else None,
+            write_video=drawing.draw,
             show=show,
         )
     files = ", ".join(map(str, summary.files))
     stopped = "stopped; " if summary.stopped else ""
-    print(f"{stopped}{summary.frames} frame(s), {summary.faces} face(s): {files}")
-    if summary.broken:
-        print(f"{summary.broken} frame(s) could not be read.", file=sys.stderr)
+    print(f"{stopped}{summary.num_frames} frame(s), {summary.num_faces} face(s): {files}")
+    if summary.num_broken:
+        print(f"{summary.num_broken} frame(s) could not be read.", file=sys.stderr)
+
+
+def record_faces(records: "RecordSet") -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields each face's stored square (uint8 RGB) and landmarks [K, 2], NaN if not annotated."""
+    from wing_tf.data.read import read_faces
+    from wing_tf.data.record_schema import NOT_ANNOTATED
+
+    for face in read_faces(records).as_numpy_iterator():
+        known = face["visibility"][:, None] != NOT_ANNOTATED
+        yield face["image"], np.where(known, face["landmarks_square_px"].astype(float), np.nan)
+
+
+def calibrate_detector(options: LandmarkerOptions, *, data: str, output: str) -> None:
+    """Measures the correction of a detector on the faces of records, and writes it."""
+    path = pathlib.Path(output)
+    if path.exists():
+        raise ValueError(f"{path} exists already. Name another --output.")
+    detector = options.open_detector()
+    if detector.needs_name:
+        raise app.UsageError("calibrate needs a detector of images: records have no file names "
+                             "for a box file.")  # fmt: skip
+
+    from tqdm import tqdm
+
+    from wing_tf.data.records import find_shards, open_records
+
+    records = open_records(find_shards(data))
+    bar = tqdm(record_faces(records), total=records.num_faces, unit="face", disable=None)
+    calibration = calibrate(detector, bar)
+    print(calibration)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    calibration.save(path)
+    print(f"{path}: use it with --detector={options.detector} --correction={path}")
 
 
 @contextmanager
 def _window(title: str, *, wanted: bool) -> Iterator[Callable[..., bool] | None]:
-    """Gives what shows images; None if not wanted, and where one line says there is no screen."""
+    """Yields a function that shows images. None without a screen, which a note reports."""
     from wing_tf.visualization.window import Window
 
     window = None
@@ -239,10 +284,6 @@ def _window(title: str, *, wanted: bool) -> Iterator[Callable[..., bool] | None]
     finally:
         if window:
             window.close()
-
-
-def _scheme_of(model: str | None) -> LandmarkScheme:
-    return read_model_spec(_model_file(model)).scheme
 
 
 def _model_file(model: str | None) -> pathlib.Path:

@@ -1,4 +1,4 @@
-"""All images of a folder, in a run that can be stopped and gone on with."""
+"""Landmarks of all images of a folder, in a run that can be resumed."""
 
 import dataclasses
 import errno
@@ -17,69 +17,66 @@ from wing_tf.inference.output import ImageFaces, drawn_names, pts_bases, write_p
 from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
 from wing_tf.utils.image_files import load_image, save_image
 
-ENDINGS = (".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Files that are taken for images, whatever is in them."""
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""Suffixes of the files that are read as images."""
 
-FAULTS = (ValueError, OSError, MemoryError, cv2.error)
-"""What one image can raise, for which it is skipped."""
-
+_IMAGE_ERRORS = (ValueError, OSError, MemoryError, cv2.error)  # an image that raises is skipped
 _NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
-_AT_ONCE, _PIXELS_AT_ONCE = 16, 24_000_000
-_SKIPPED = "skipped.csv"
+_MAX_BATCH_IMAGES, _MAX_BATCH_PIXELS = 16, 24_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class FolderSummary:
-    """What a run over a folder came to, earlier parts of it included.
+    """Result of a run over a folder, including the runs that it resumed.
 
     Attributes:
-        images: how many could be read.
-        faces: how many were found in them.
-        skipped: names and reasons of what could not be read.
-        results: the file of all results.
+        num_images: Number of images that could be read.
+        num_faces: Number of their faces.
+        skipped: Reasons by the name of the images that were skipped.
+        results: File of the results.
     """
 
-    images: int
-    faces: int
+    num_images: int
+    num_faces: int
     skipped: dict[str, str]
     results: pathlib.Path
 
 
 def find_images(
-    folder: pathlib.Path, *, leave_out: pathlib.Path | None = None
+    folder: pathlib.Path, *, exclude: pathlib.Path | None = None
 ) -> tuple[list[str], dict[str, str]]:
-    """Finds the images in a folder and in those below it.
+    """Finds the images in a folder and its subfolders.
 
     Args:
-        folder: where to look. Links to other folders are not followed.
-        leave_out: a folder below it that is not looked into.
+        folder: The folder. Links to other folders are not followed.
+        exclude: A subfolder that is not searched.
 
     Returns:
-        Paths relative to the folder, sorted; and the folders that can't be read, with the reason.
+        Sorted paths relative to the folder, and the subfolders that can't be read, with the reason.
 
     Raises:
-        ValueError: if the folder is missing or can't be read.
+        ValueError: If the folder does not exist or can't be read.
     """
     if not folder.is_dir():
         raise ValueError(f"No folder at {folder}.")
-    closed: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
 
     def note(error: OSError) -> None:
-        closed[pathlib.Path(error.filename).relative_to(folder).as_posix()] = reason_of(error)
+        unreadable[pathlib.Path(error.filename).relative_to(folder).as_posix()] = _reason(error)
 
-    left_out = None if leave_out is None else leave_out.resolve()
+    excluded = None if exclude is None else exclude.resolve()
     names = []
-    for place, below, files in os.walk(folder, onerror=note):
-        here = pathlib.Path(place)
-        below[:] = [name for name in below if (here / name).resolve() != left_out]
+    for parent, subfolders, files in os.walk(folder, onerror=note):
+        here = pathlib.Path(parent)
+        subfolders[:] = [name for name in subfolders if (here / name).resolve() != excluded]
         names += [
             (here / name).relative_to(folder).as_posix()
             for name in files
-            if name.lower().endswith(ENDINGS)
+            if name.lower().endswith(SUFFIXES)
         ]
-    if "." in closed:
-        raise ValueError(f"Cannot read folder {folder}: {closed['.']}.")
-    return sorted(names), closed
+    if "." in unreadable:
+        raise ValueError(f"Cannot read folder {folder}: {unreadable['.']}.")
+    return sorted(names), unreadable
 
 
 def run_folder(
@@ -87,155 +84,125 @@ def run_folder(
     folder: pathlib.Path,
     output: pathlib.Path,
     *,
-    form: str = "jsonl",
+    format: str = "jsonl",
     settings: Mapping[str, Any],
     draw: Callable[[np.ndarray, Sequence[Face]], np.ndarray] | None = None,
 ) -> FolderSummary:
     """Locates the faces of all images of a folder.
 
-    Results are on the disk batch by batch. Called again with the same settings, it goes on behind
-    the last whole image, and the files become those of a run that was never stopped. What can't
-    be read, located or drawn is listed, and nothing of it ends the run.
+    Results are written batch by batch. A second call with the same settings resumes after the last
+    complete image, and its files equal those of an uninterrupted run. Images that can't be read,
+    located or drawn are skipped and listed.
 
     Args:
-        landmarker: with a detector.
-        folder: of the images.
-        output: gets ``landmarks.jsonl`` (``landmarks.csv``), ``skipped.csv`` and ``run.json``; in
-            folders like those of the images, ``.pts`` files, and below ``drawn`` images.
-        form: "jsonl", "csv", or "pts" for JSON lines and one ``.pts`` file a face as well.
-        settings: plain values that say what makes the results, for `claim_output`.
-        draw: an image and its faces to the image that goes into ``drawn``; none if None.
+        landmarker: Landmarker with a detector.
+        folder: Folder of the images.
+        output: Gets ``landmarks.jsonl`` (or ``.csv``), ``skipped.csv`` and ``run.json``, ``.pts``
+            files in subfolders like those of the images, and drawn images in ``drawn``.
+        format: "jsonl", "csv", or "pts" for JSON lines and one ``.pts`` file per face.
+        settings: JSON values that determine the results, for `claim_output`.
+        draw: Function of an image and its faces that returns the image for ``drawn``.
 
     Raises:
-        ValueError: if the folder is missing, or the output is of another run.
-        OSError: if the output can't be written: the disk is full, or rights are missing.
+        ValueError: If the folder does not exist, or if the output belongs to another run.
+        OSError: If the output can't be written, such as on a full disk.
     """
-    names, closed = find_images(folder, leave_out=output)
-    if not names and not closed:
-        raise ValueError(f"No images in {folder}: no file ends in {', '.join(ENDINGS)}.")
-    claim_output(output, {"folder": str(folder.resolve()), "format": form, **settings})
-    results = output / ("landmarks.csv" if form == "csv" else "landmarks.jsonl")
-    bases = pts_bases(names) if form == "pts" else {}
+    names, unreadable = find_images(folder, exclude=output)
+    if not names and not unreadable:
+        raise ValueError(f"No images in {folder}: no file ends in {', '.join(SUFFIXES)}.")
+    claim_output(output, {"folder": str(folder.resolve()), "format": format, **settings})
+    results = output / ("landmarks.csv" if format == "csv" else "landmarks.jsonl")
+    bases = pts_bases(names) if format == "pts" else {}
     drawings = drawn_names(names) if draw is not None else {}
-    with ResultFile(results, landmarker.scheme) as file, SkippedFile(output / _SKIPPED) as skipped:
-        skipped.write({name: why for name, why in closed.items() if name not in skipped.reasons})
+    with (
+        ResultFile(results, landmarker.scheme) as file,
+        SkippedFile(output / "skipped.csv") as skipped,
+    ):
+        skipped.write({k: why for k, why in unreadable.items() if k not in skipped.reasons})
         done = {*file.done, *skipped.reasons}
         left = [name for name in names if name not in done]
         with tqdm(
             total=len(names), initial=len(names) - len(left), unit="image", disable=None
         ) as bar:
-            for images, faults in _batches(folder, left):
-                found = _locate(landmarker, folder, images, faults)
+            for images, errors in _batches(folder, left):
+                found = _locate(landmarker, folder, images, errors)
                 for name, faces in list(found.items()):
                     try:
                         if draw is not None:
-                            place = output / "drawn" / drawings[name]
+                            path = output / "drawn" / drawings[name]
                             drawn = draw(images[name], faces)
-                            place.parent.mkdir(parents=True, exist_ok=True)
-                            save_image(place, drawn)
-                        if form == "pts":
+                            path.parent.mkdir(parents=True, exist_ok=True)
+                            save_image(path, drawn)
+                        if format == "pts":
                             write_pts(faces, output / bases[name])
-                    except FAULTS as error:
-                        if _is_the_outputs(error):
+                    except _IMAGE_ERRORS as error:
+                        if _concerns_all_images(error):
                             raise
-                        faults[name] = reason_of(error)
+                        errors[name] = _reason(error)
                         del found[name]
-                skipped.write(faults)
+                skipped.write(errors)
                 file.write(
                     ImageFaces(name, images[name].shape[:2], faces) for name, faces in found.items()
                 )
-                bar.update(len(found) + len(faults))
-        faces_found = sum(file.done.values())
-        return FolderSummary(len(file.done), faces_found, dict(skipped.reasons), results)
-
-
-def readable_images(
-    image: str | None,
-    folder: str | None,
-    skipped: dict[str, str],
-    *,
-    leave_out: pathlib.Path | None = None,
-) -> Iterator[tuple[str, pathlib.Path, np.ndarray]]:
-    """Yields the name, the path and the pixels of one image, or of those of a folder.
-
-    Args:
-        image: an image, which must be readable.
-        folder: a folder, if there is no image.
-        skipped: gets what can't be read in the folder, and why.
-        leave_out: see `find_images`.
-
-    Raises:
-        ValueError: if the image or the folder can't be read.
-    """
-    if image:
-        yield image, pathlib.Path(image), load_image(image)
-        return
-    place = pathlib.Path(folder or ".")
-    names, closed = find_images(place, leave_out=leave_out)
-    skipped |= closed
-    for name in tqdm(names, unit="image", disable=None):
-        try:
-            rgb = load_image(place / name)
-        except FAULTS as error:
-            skipped[name] = reason_of(error)
-            continue
-        yield name, place / name, rgb
+                bar.update(len(found) + len(errors))
+        num_faces = sum(file.done.values())
+        return FolderSummary(len(file.done), num_faces, dict(skipped.reasons), results)
 
 
 def _batches(
     folder: pathlib.Path, names: Sequence[str]
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, str]]]:
-    """Yields images by name, and why others can't be read; as many as fit into memory easily."""
+    """Yields images by name, and the reasons of those that can't be read, of limited memory."""
     images: dict[str, np.ndarray] = {}
-    faults: dict[str, str] = {}
-    pixels = 0
+    errors: dict[str, str] = {}
+    num_pixels = 0
     for name in names:
         try:
             images[name] = load_image(folder / name)
-            pixels += images[name].size // 3
-        except FAULTS as error:
-            faults[name] = reason_of(error)
-        if len(images) + len(faults) >= _AT_ONCE or pixels >= _PIXELS_AT_ONCE:
-            yield images, faults
-            images, faults, pixels = {}, {}, 0
-    if images or faults:
-        yield images, faults
+            num_pixels += images[name].size // 3
+        except _IMAGE_ERRORS as error:
+            errors[name] = _reason(error)
+        if len(images) + len(errors) >= _MAX_BATCH_IMAGES or num_pixels >= _MAX_BATCH_PIXELS:
+            yield images, errors
+            images, errors, num_pixels = {}, {}, 0
+    if images or errors:
+        yield images, errors
 
 
 def _locate(
     landmarker: Landmarker,
     folder: pathlib.Path,
     images: Mapping[str, np.ndarray],
-    faults: dict[str, str],
+    errors: dict[str, str],
 ) -> dict[str, list[Face]]:
-    """Returns the faces of each image; one that fails is added to the faults instead."""
+    """Returns the faces of each image; images that raise are added to the errors instead."""
     boxes = {}
     for name, image in images.items():
         try:
             boxes[name] = landmarker.detect(image, str(folder / name))
-        except FAULTS as error:
-            faults[name] = reason_of(error)
+        except _IMAGE_ERRORS as error:
+            errors[name] = _reason(error)
     try:
         located = landmarker.predict_images([images[name] for name in boxes], list(boxes.values()))
         return dict(zip(boxes, located, strict=True))
-    except FAULTS:
+    except _IMAGE_ERRORS:
         found = {}
-    for name, own in boxes.items():  # which of them is it
+    for name, own in boxes.items():  # one by one, to find the image that raised
         try:
             (found[name],) = landmarker.predict_images([images[name]], [own])
-        except FAULTS as error:
-            faults[name] = reason_of(error)
+        except _IMAGE_ERRORS as error:
+            errors[name] = _reason(error)
     return found
 
 
-def _is_the_outputs(error: BaseException) -> bool:
-    """Whether no other image could be written either: not if it is this one's name or pixels."""
+def _concerns_all_images(error: BaseException) -> bool:
+    """Returns whether an output error concerns the disk, not the name or size of one image."""
     return (
         isinstance(error, OSError) and error.errno is not None and error.errno not in _NAME_ERRORS
     )
 
 
-def reason_of(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     """Returns an error as one line."""
     if isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem:
         return "needs more memory than there is"

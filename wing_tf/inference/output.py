@@ -1,8 +1,9 @@
-"""What was found in images, as JSON, JSON lines, CSV and ``.pts`` files."""
+"""Located faces as JSON, JSON lines, CSV and ``.pts`` text, and names of output files."""
 
 import csv
 import dataclasses
 import io
+import itertools
 import json
 import pathlib
 import re
@@ -16,19 +17,27 @@ from wing_tf.inference.face import Face
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.atomic import write_text
 
-_DIGITS_PX, _DIGITS = 3, 4
+FORMATS = {
+    "image": ("json", "jsonl", "csv", "pts"),
+    "folder": ("jsonl", "csv", "pts"),
+    "video": ("jsonl", "csv"),
+    "camera": ("jsonl", "csv"),
+}
+"""Formats of the landmarks by the kind of source, the default first."""
+
+_DIGITS_PX, _DIGITS, _DIGITS_DEG = 3, 4, 2
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageFaces:
-    """What was found in one image or frame.
+    """Faces of one image or frame.
 
     Attributes:
-        image: the image's name.
-        size_hw: of the image in pixels.
-        faces: none where nothing was found.
-        frame: its number in a video, from 0; None for an image.
-        time_s: its time in a video.
+        image: Name of the image.
+        size_hw: Size of the image in pixels.
+        faces: Its faces.
+        frame: Number of the frame in a video, from 0. None for an image.
+        time_s: Time of the frame. None for an image.
     """
 
     image: str
@@ -39,7 +48,7 @@ class ImageFaces:
 
 
 def as_dict(found: ImageFaces, scheme: LandmarkScheme) -> dict[str, Any]:
-    """Returns plain values for JSON; what is not known is None."""
+    """Returns values for JSON; unknown values are None."""
     values: dict[str, Any] = {"image": found.image}
     if found.frame is not None:
         values |= {"frame": found.frame, "time_s": _rounded(found.time_s, _DIGITS)}
@@ -55,7 +64,7 @@ def _face_dict(face: Face) -> dict[str, Any]:
         "scores": _rounded(face.scores, _DIGITS),
         "score": _rounded(face.score, _DIGITS),
         "box_xyxy_px": _rounded(face.box_xyxy_px, _DIGITS_PX),
-        "angles_deg": _rounded(face.angles_deg, 2),
+        "angles_deg": _rounded(face.angles_deg, _DIGITS_DEG),
     }
 
 
@@ -71,22 +80,23 @@ def _rounded(values: Any, digits: int) -> Any:
 
 
 def csv_columns(scheme: LandmarkScheme, *, video: bool = False) -> list[str]:
-    """Returns the names of a CSV file's columns.
+    """Returns the column names of a CSV file.
 
-    A row is one face. ``faces`` is how many its image has and ``face`` which of them it is, from
-    1; an image without faces has one row, in which all after ``faces`` is empty.
+    A row is one face. ``faces`` is the number of faces of its image, and ``face`` is its number
+    among them, from 1. An image without faces has one row, in which all columns after ``faces``
+    are empty.
     """
     columns = ["image", "frame", "time_s"] if video else ["image"]
     columns += ["width_px", "height_px", "faces", "face", *(["identity"] if video else []), "score"]
     columns += [f"box_{end}_px" for end in ("x0", "y0", "x1", "y1")]
     columns += ["yaw_deg", "pitch_deg", "roll_deg"]
-    names = scheme.point_names or range(scheme.num_landmarks)
-    return columns + [f"{what}_{n}{unit}" for n in names for what, unit in
-                      (("x", "_px"), ("y", "_px"), ("score", ""))]  # fmt: skip
+    for name in scheme.point_names or range(scheme.num_landmarks):
+        columns += [f"x_{name}_px", f"y_{name}_px", f"score_{name}"]
+    return columns
 
 
 def csv_rows(found: ImageFaces, scheme: LandmarkScheme) -> list[list[Any]]:
-    """Returns an image's rows; see `csv_columns`. What is not known is None, written as empty."""
+    """Returns the rows of an image; see `csv_columns`. Unknown values are None."""
     values = as_dict(found, scheme)
     video = found.frame is not None
     start = [found.image, *([values["frame"], values["time_s"]] if video else [])]
@@ -104,13 +114,8 @@ def csv_rows(found: ImageFaces, scheme: LandmarkScheme) -> list[list[Any]]:
     return rows
 
 
-def format_json(found: ImageFaces, scheme: LandmarkScheme) -> str:
-    """Returns a JSON file's text."""
-    return json.dumps(as_dict(found, scheme), indent=1, allow_nan=False)
-
-
 def format_json_line(found: ImageFaces, scheme: LandmarkScheme) -> str:
-    """Returns one line of JSON, with its end."""
+    """Returns one line of JSON with its line end."""
     values = as_dict(found, scheme)
     return json.dumps(values, separators=(",", ":"), allow_nan=False) + "\n"
 
@@ -123,17 +128,17 @@ def format_csv(rows: Iterable[Sequence[Any]]) -> str:
 
 
 def format_pts(landmarks_px: np.ndarray) -> str:
-    """Returns a ``.pts`` file's text; its first pixel is 1."""
+    """Returns the text of a ``.pts`` file, in which the first pixel is 1."""
     rows = "\n".join(f"{x + 1:.3f} {y + 1:.3f}" for x, y in landmarks_px)
     return f"version: 1\nn_points: {len(landmarks_px)}\n{{\n{rows}\n}}\n"
 
 
 def pts_files(faces: Sequence[Face], base: pathlib.Path) -> dict[pathlib.Path, str]:
-    """Returns one ``.pts`` file a face, by path, numbered from 1 if there are several.
+    """Returns the texts of ``.pts`` files by path, one per face, numbered if there are several.
 
     Args:
-        faces: of an image.
-        base: the files' path without an ending.
+        faces: Faces of an image.
+        base: Path of the files without a suffix.
     """
     ends = [f"_{n}" for n in range(1, len(faces) + 1)] if len(faces) > 1 else [""]
     return {
@@ -142,34 +147,43 @@ def pts_files(faces: Sequence[Face], base: pathlib.Path) -> dict[pathlib.Path, s
     }
 
 
-def single_files(
-    found: ImageFaces, scheme: LandmarkScheme, base: pathlib.Path, form: str
+def write_pts(faces: Sequence[Face], base: pathlib.Path) -> None:
+    """Writes one ``.pts`` file per face; see `pts_files`."""
+    base.parent.mkdir(parents=True, exist_ok=True)
+    for path, text in pts_files(faces, base).items():
+        write_text(path, text)
+
+
+def files_of_image(
+    found: ImageFaces, scheme: LandmarkScheme, base: pathlib.Path, format: str
 ) -> dict[pathlib.Path, str]:
-    """Returns the files, by path, of an image on its own.
+    """Returns the texts of the output files of a single image, by path.
 
     Args:
-        found: what is in it.
-        scheme: of the landmarks.
-        base: the files' path without an ending.
-        form: "json", "jsonl", "csv" or "pts".
+        found: Faces of the image.
+        scheme: Scheme of the landmarks.
+        base: Path of the files without a suffix.
+        format: One of ``FORMATS["image"]``.
     """
-    if form == "pts":
+    if format == "pts":
         return pts_files(found.faces, base)
-    if form == "csv":
+    if format == "csv":
         text = format_csv([csv_columns(scheme), *csv_rows(found, scheme)])
+    elif format == "jsonl":
+        text = format_json_line(found, scheme)
     else:
-        text = (format_json if form == "json" else format_json_line)(found, scheme)
-    return {base.with_name(f"{base.name}.{form}"): text}
+        text = json.dumps(as_dict(found, scheme), indent=1, allow_nan=False)
+    return {base.with_name(f"{base.name}.{format}"): text}
 
 
 def pts_bases(images: Sequence[str]) -> dict[str, str]:
-    """Returns the paths of images' ``.pts`` files without an ending, one for each image.
+    """Returns the paths of images' ``.pts`` files without a suffix, distinct for each image.
 
-    The image's own without its ending, as is the custom; with it, and a mark behind it if need
-    be, where another image's files would have the same name.
+    It is the path of the image without its suffix. The suffix is kept, and underscores appended if
+    necessary, if the files of two images would otherwise have the same name.
 
     Args:
-        images: relative paths.
+        images: Relative paths.
 
     Example:
         >>> pts_bases(["a.jpg", "b.jpg", "b.png"])
@@ -177,27 +191,29 @@ def pts_bases(images: Sequence[str]) -> dict[str, str]:
     """
     plain = {name: str(pathlib.PurePosixPath(name).with_suffix("")) for name in images}
     counts = Counter(plain.values())
-    # What is taken, and what those files would be called of which a number is left out.
     taken = {folder.removesuffix(".pts") for folder in _folders_of(images)}
-    numbered = {_without_number(base) for base in taken}
+    # "a_1.pts" is the first face of "a.jpg", so that "a" and "a_1" must not both be bases.
+    unnumbered = {_without_number(base) for base in taken}
     bases = {}
     for name, base in plain.items():
-        for choice in _choices(name, () if counts[base] > 1 else (base,)):
-            if not ({choice, _without_number(choice)} & taken or choice in numbered):
+        first = [base] if counts[base] == 1 else []
+        for candidate in itertools.chain(first, _candidates(name)):
+            own = {candidate, _without_number(candidate)}
+            if not own & taken and candidate not in unnumbered:
                 break
-        bases[name] = choice
-        taken.add(choice)
-        numbered.add(_without_number(choice))
+        bases[name] = candidate
+        taken.add(candidate)
+        unnumbered.add(_without_number(candidate))
     return bases
 
 
 def drawn_names(images: Sequence[str]) -> dict[str, str]:
-    """Returns the paths of drawn images, one for each image.
+    """Returns the paths of drawn images, distinct for each image.
 
-    The image's own; with ``.jpg`` behind it where it is of a kind that is not written.
+    It is the path of the image, with ``.jpg`` appended if images of its type are not written.
 
     Args:
-        images: relative paths.
+        images: Relative paths.
 
     Example:
         >>> drawn_names(["a.png", "a.bmp"])
@@ -207,9 +223,8 @@ def drawn_names(images: Sequence[str]) -> dict[str, str]:
     taken = {*names, *_folders_of(images)}
     for name in images:
         if name not in names:
-            names[name] = next(
-                path for choice in _choices(name) if (path := f"{choice}.jpg") not in taken
-            )
+            candidates = (f"{candidate}.jpg" for candidate in _candidates(name))
+            names[name] = next(path for path in candidates if path not in taken)
             taken.add(names[name])
     return names
 
@@ -222,16 +237,6 @@ def _without_number(base: str) -> str:
     return re.sub(r"_\d+$", "", base)
 
 
-def _choices(name: str, first: Sequence[str] = ()) -> Iterator[str]:
-    """Yields names to choose from, without an end."""
-    yield from first
-    while True:
-        yield name
-        name += "_"
-
-
-def write_pts(faces: Sequence[Face], base: pathlib.Path) -> None:
-    """Writes one ``.pts`` file a face; see `pts_files`."""
-    base.parent.mkdir(parents=True, exist_ok=True)
-    for path, text in pts_files(faces, base).items():
-        write_text(path, text)
+def _candidates(name: str) -> Iterator[str]:
+    """Yields the name with 0, 1, 2, ... underscores appended."""
+    return (name + "_" * count for count in itertools.count())

@@ -1,4 +1,4 @@
-"""The files of a run over many images, which a later run goes on with."""
+"""Output files of a run over many images, to which a resumed run appends."""
 
 import csv
 import json
@@ -17,21 +17,21 @@ from wing_tf.inference.output import (
     format_json_line,
 )
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.utils.atomic import write_text
-from wing_tf.utils.text_files import encode_text
+from wing_tf.utils.atomic import write_json
+from wing_tf.utils.text_files import encode_text, read_json
 
 _SETTINGS = "run.json"
 
 
 def claim_output(output: pathlib.Path, settings: Mapping[str, Any]) -> None:
-    """Makes a folder for a run, or makes sure that it is of the same run.
+    """Creates the output folder of a run, or checks that it belongs to the same run.
 
     Args:
-        output: gets ``run.json``.
-        settings: plain values that say what makes the results.
+        output: Folder; gets ``run.json``.
+        settings: JSON values that determine the results.
 
     Raises:
-        ValueError: if something else is there, or a run with other settings.
+        ValueError: If the folder has other content or belongs to a run with other settings.
     """
     path = output / _SETTINGS
     settings = json.loads(json.dumps(settings))
@@ -39,23 +39,29 @@ def claim_output(output: pathlib.Path, settings: Mapping[str, Any]) -> None:
         if output.exists() and (not output.is_dir() or any(output.iterdir())):
             raise ValueError(f"{output} must be a new or an empty folder, or one of such a run.")
         output.mkdir(parents=True, exist_ok=True)
-        write_text(path, json.dumps(settings, indent=1) + "\n")
+        write_json(path, settings)
         return
     try:
-        known = dict(json.loads(path.read_text()))
+        known = dict(read_json(path))
     except (ValueError, TypeError):
         raise ValueError(f"{path} is damaged. Name another --output.") from None
     for name in [*settings, *known]:
         if known.get(name) != settings.get(name):
             raise ValueError(
                 f"{output} is of a run with {name}={known.get(name)}. Received: "
-                f"{name}={settings.get(name)}. Go on with the same settings, or name another "
-                "--output."
+                f"{name}={settings.get(name)}. Use the same settings, or name another --output."
             )
 
 
-class _GrowingFile:
-    """A text that is added to; with ``durable``, each `append` is on the disk when it returns."""
+class _AppendedFile:
+    """Text file to which text is appended.
+
+    Args:
+        path: The file; created if it does not exist.
+        length: Number of bytes to keep of its content.
+        header: Text of a new file.
+        durable: Whether the text is on the disk when `append` returns.
+    """
 
     def __init__(self, path: pathlib.Path, *, length: int, header: str = "", durable: bool = True):
         self._durable = durable
@@ -65,7 +71,7 @@ class _GrowingFile:
             self.append(header)
 
     def append(self, text: str) -> None:
-        """Adds a text."""
+        """Appends a text."""
         self._file.write(encode_text(text))
         self._file.flush()
         if self._durable:
@@ -82,34 +88,34 @@ class _GrowingFile:
         self.close()
 
 
-class ResultFile(_GrowingFile):
-    """A file of results that grows, and that a later run goes on with.
+class ResultFile(_AppendedFile):
+    """File of results, to which a resumed run appends.
 
-    What `write` adds of images is on the disk when it returns. Of a video, whose frames come one
-    by one, the system has it: it outlives the program, but not the machine. A run that was killed
-    leaves an image half written at most, which is cut off when the file is opened again.
+    Images are on the disk when `write` returns. Frames of a video, which come one by one, are
+    handed to the operating system: they survive the end of the process, but not of the machine.
+    The incomplete last image that a killed process may leave is removed when the file is opened.
 
     Args:
-        path: the file, ``.jsonl`` or ``.csv``; made if it is missing.
-        scheme: of the landmarks.
-        video: whether rows have a frame, a time and identities.
+        path: The file, ``.jsonl`` or ``.csv``; created if it does not exist.
+        scheme: Scheme of the landmarks.
+        video: Whether rows have a frame, a time and identities.
 
     Attributes:
-        done: how many faces each image has that is in it, by name.
+        done: Number of faces of each image in the file, by name.
 
     Raises:
-        ValueError: if the file is there and is not such a file.
+        ValueError: If the file exists and is not such a file.
     """
 
     def __init__(self, path: pathlib.Path, scheme: LandmarkScheme, *, video: bool = False):
         self.path, self._scheme = path, scheme
         self._as_csv = path.suffix == ".csv"
         header = format_csv([csv_columns(scheme, video=video)]) if self._as_csv else ""
-        self.done, length = self._read(_whole_lines(path), header)
+        self.done, length = self._read(_complete_lines(path), header)
         super().__init__(path, length=length, header=header, durable=not video)
 
     def write(self, found: Iterable[ImageFaces]) -> None:
-        """Adds images, all of them in one write."""
+        """Appends images, all of them in one write."""
         found = list(found)
         texts = (
             format_csv(csv_rows(one, self._scheme))
@@ -121,54 +127,54 @@ class ResultFile(_GrowingFile):
         self.done |= {one.image: len(one.faces) for one in found}
 
     def _read(self, text: str, header: str) -> tuple[dict[str, int], int]:
-        """Returns the images that are there as a whole, and the bytes of their text."""
+        """Returns the complete images of the text, and their number of bytes."""
         if not text:
             return {}, 0
         if not text.startswith(header):
             raise ValueError(f"{self.path} is of another run: its columns differ.")
         try:
             if self._as_csv:
-                return _whole_images(text)
+                return _complete_images(text)
             entries = [json.loads(line) for line in _lines(text)]
             done = {entry["image"]: len(entry["faces"]) for entry in entries}
         except (ValueError, KeyError, TypeError, csv.Error):
-            raise ValueError(f"{self.path} is damaged: a line is no image of a run.") from None
+            raise ValueError(f"{self.path} is damaged: a line is not an image of a run.") from None
         return done, len(encode_text(text))
 
 
-class SkippedFile(_GrowingFile):
-    """A CSV file of images that can't be used, which grows like a `ResultFile`.
+class SkippedFile(_AppendedFile):
+    """CSV file of images that were skipped, to which a resumed run appends.
 
     Args:
-        path: the file; made if it is missing.
+        path: The file; created if it does not exist.
 
     Attributes:
-        reasons: why, by the image's name.
+        reasons: Reasons by the name of the image.
 
     Raises:
-        ValueError: if the file is there and is not such a file.
+        ValueError: If the file exists and is not such a file.
     """
 
     def __init__(self, path: pathlib.Path):
-        text, header = _whole_lines(path), "image,reason\n"
+        text, header = _complete_lines(path), "image,reason\n"
         if text and not text.startswith(header):
             raise ValueError(f"{path} is of another run: its columns differ.")
         try:
             self.reasons = {row["image"]: row["reason"] for row in csv.DictReader(_lines(text))}
         except csv.Error:
-            raise ValueError(f"{path} is damaged: it is no table.") from None
+            raise ValueError(f"{path} is damaged: it is not a CSV file.") from None
         super().__init__(path, length=len(encode_text(text)), header=header)
 
     def write(self, reasons: Mapping[str, str]) -> None:
-        """Adds images."""
+        """Appends images."""
         if not reasons:
             return
         self.append(format_csv(list(reasons.items())))
         self.reasons |= reasons
 
 
-def _whole_images(text: str) -> tuple[dict[str, int], int]:
-    """Returns the images of a CSV text that have all their rows, and the bytes up to the last."""
+def _complete_images(text: str) -> tuple[dict[str, int], int]:
+    """Returns the images of a CSV text that have all their rows, and their number of bytes."""
     lines = _lines(text)
     ends = np.cumsum([len(encode_text(line)) for line in lines])
     reader = csv.DictReader(lines)
@@ -181,12 +187,12 @@ def _whole_images(text: str) -> tuple[dict[str, int], int]:
     return done, length
 
 
-def _whole_lines(path: pathlib.Path) -> str:
-    """Returns a file's text up to its last whole line; none if there is no file."""
+def _complete_lines(path: pathlib.Path) -> str:
+    """Returns the text of a file up to its last line end; empty if there is no file."""
     data = path.read_bytes() if path.exists() else b""
     return data[: data.rfind(b"\n") + 1].decode(errors="surrogateescape")
 
 
 def _lines(text: str) -> list[str]:
-    # Not `splitlines`: names may hold what it takes for ends of lines.
+    # Not `splitlines`, which also splits at characters that file names may contain.
     return [line + "\n" for line in text.split("\n")[:-1]]

@@ -1,4 +1,4 @@
-"""Faces of a video: the same number for the same face in all frames, and steady landmarks."""
+"""Face tracking in videos: identities, motion prediction and smoothed landmarks."""
 
 import copy
 import dataclasses
@@ -9,63 +9,62 @@ from typing import Any
 
 import numpy as np
 
-from wing_tf.geometry import box_iou
-from wing_tf.inference.checks import check_image
+from wing_tf.geometry import box_iou, landmark_box
+from wing_tf.inference.checks import check_image, overlaps_image
 from wing_tf.inference.face import Face
 from wing_tf.inference.landmarker import Landmarker
 from wing_tf.inference.smoothing import OneEuroFilter
 from wing_tf.inference.track import (
-    AGREEING,
-    SAME,
-    TOO_NEAR,
+    MIN_SAME_IOU,
     Track,
-    continues,
-    difference,
-    is_in,
+    face_iou,
+    is_continuous,
     is_within,
-    overlap,
     side_of,
-    signature_of,
     square_of,
 )
 
-_TOUCHING = 0.02  # overlap above which faces may hide each other
-_LEAST_INSIDE = 0.5  # share of the landmarks in the image
+# Intersection over union of squares around faces.
+_MIN_CONFIRMED_IOU = 0.6  # of a tracked face and a detection that needs no closer look
+_MAX_NEIGHBOR_IOU = 0.2  # of two detected faces
+_MAX_APART_IOU = 0.02  # of faces that do not occlude each other
+_MIN_INSIDE = 0.5  # fraction of the landmarks that must be in the image
+_MAX_CORRECTION_RESIDUAL = 0.6  # residual of a detected face over that of a drifted track
 
 
 class Tracker:
-    """Follows the faces of a video from frame to frame.
+    """Tracks the faces of a video from frame to frame.
 
-    A known face is looked for in the box of its last landmarks, moved on at its speed; all faces
-    of a frame are one batch. The detector runs only where a face was lost or none is there, and
-    now and then for new ones. A face is lost where scores, shape, size or place make no sense, or
-    where its landmarks slide onto another face, which hides it. It is then expected where its
-    speed takes it, and is known again by place, size and looks. A new face is reported when the
-    detector has found it twice, in two frames in a row; those of the first frame, at once. A gap
-    in time of more than ``hidden_seconds`` is a new start.
+    A face is located in the box of its last landmarks, moved at its velocity; all faces of a frame
+    are one batch. The detector runs periodically, and more often while no face is known or one is
+    lost. A face is lost if its score, shape, size or position is implausible, or if its landmarks
+    coincide with those of another face, which occludes it. A lost face is remembered for
+    `remember_s`, and a detected face near its expected position gets its identity. A new face
+    is reported when the detector has found it in two consecutive frames, in the first frame at
+    once.
 
-    A network without scores can't tell a face from a wall by shape alone; what it follows is
-    given up where the detector finds no face there for ``unseen_seconds``.
+    A network without scores can't tell a face from background by the shape alone. A face that the
+    detector has not found for `unconfirmed_s` is then dropped.
 
     Args:
-        landmarker: with a detector.
-        smooth: filter the landmarks; see `OneEuroFilter`.
-        detect_seconds: between two looks for new faces.
-        search_seconds: between two looks while a face is lost or none is there.
-        hidden_seconds: how long a lost face is remembered.
-        unseen_seconds: see above.
-        lost_score: a network's mean score below which a face is lost.
-        lost_residual: of `wing_tf.geometry.pose.HeadPose`, above which it is lost.
-        max_faces: how many are followed at most; the largest first.
-        filter_options: arguments of `OneEuroFilter`.
+        landmarker: Landmarker with a detector.
+        smooth: Whether to filter the landmarks with `OneEuroFilter`.
+        detect_every_s: Interval of the detector.
+        search_every_s: Interval of the detector while a face is lost or none is known.
+        remember_s: How long a lost face is remembered. A longer gap between frames is a new start.
+        unconfirmed_s: See above.
+        min_score: Mean score of the network below which a face is lost.
+        max_residual: Residual of `wing_tf.geometry.pose.HeadPose` above which a face is lost.
+        max_faces: Maximum number of tracked faces; the largest are kept. Defaults to no maximum.
+        filter_options: Arguments of `OneEuroFilter`.
 
     Raises:
-        ValueError: if an option is out of range, or the landmarker has no detector or one that
-            needs the names of images.
+        ValueError: If an option is out of range, or if the landmarker has no detector or one that
+            requires file names.
 
     Example:
-        >>> tracker = Tracker(Landmarker("model.tflite", detector=detector))  # doctest: +SKIP
-        >>> for frame in video:  # doctest: +SKIP
+        >>> tracker = Tracker(Landmarker())  # doctest: +SKIP
+        >>> for frame in open_video("video.mp4"):  # doctest: +SKIP
         ...     faces = tracker(frame.image, frame.time_s)
     """
 
@@ -74,12 +73,12 @@ class Tracker:
         landmarker: Landmarker,
         *,
         smooth: bool = True,
-        detect_seconds: float = 0.5,
-        search_seconds: float = 0.1,
-        hidden_seconds: float = 1.5,
-        unseen_seconds: float = 2.0,
-        lost_score: float = 0.2,
-        lost_residual: float = 0.3,
+        detect_every_s: float = 0.5,
+        search_every_s: float = 0.1,
+        remember_s: float = 1.5,
+        unconfirmed_s: float = 2.0,
+        min_score: float = 0.2,
+        max_residual: float = 0.3,
         max_faces: int | None = None,
         filter_options: dict[str, Any] | None = None,
     ):
@@ -88,168 +87,148 @@ class Tracker:
         if getattr(landmarker.detector, "needs_name", False):
             raise ValueError("A tracker can't use a detector that needs the names of images.")
         for name, value in (
-            ("detect_seconds", detect_seconds),
-            ("search_seconds", search_seconds),
-            ("hidden_seconds", hidden_seconds),
-            ("unseen_seconds", unseen_seconds),
+            ("detect_every_s", detect_every_s),
+            ("search_every_s", search_every_s),
+            ("remember_s", remember_s),
+            ("unconfirmed_s", unconfirmed_s),
         ):
             if not value >= 0:
                 raise ValueError(f"`{name}` must not be negative. Received: {name}={value}.")
         if max_faces is not None and max_faces < 1:
             raise ValueError(f"`max_faces` must be at least 1. Received: max_faces={max_faces}.")
-        # Faces are followed by all landmarks of the network: a few of them make a smaller box.
         self._landmarker, self._scheme_map = landmarker, landmarker.scheme_map
         if self._scheme_map is not None:
+            # All landmarks of the network are tracked: the subset of a map has a smaller box.
             self._landmarker = copy.copy(landmarker)
             self._landmarker.scheme_map = None
             self._landmarker.scheme = self._scheme_map.source
         self._new_filter: Callable[[], OneEuroFilter | None] = (
             (lambda: OneEuroFilter(**(filter_options or {}))) if smooth else lambda: None
         )
-        self._new_filter()  # says at once what is wrong with its options
+        self._new_filter()  # raises if the options are not valid
         self.scheme, self.max_faces = landmarker.scheme, max_faces
-        self._detect_seconds, self._search_seconds = detect_seconds, search_seconds
-        self._hidden_seconds, self._unseen_seconds = hidden_seconds, unseen_seconds
-        self._lost_score, self._lost_residual = lost_score, lost_residual
-        self._numbers = itertools.count()
+        self._detect_every_s, self._search_every_s = detect_every_s, search_every_s
+        self._remember_s, self._unconfirmed_s = remember_s, unconfirmed_s
+        self._min_score, self._max_residual = min_score, max_residual
+        self._identities = itertools.count()
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all faces and times; numbers of faces are not used again."""
+        """Forgets all faces and times. Identities are not used again."""
         self._tracks: list[Track] = []
         self._time_s = self._detected_s = -math.inf
 
     def __call__(self, image: np.ndarray, time_s: float) -> list[Face]:
-        """Takes the next frame.
+        """Tracks the faces into the next frame.
 
         Args:
             image: uint8 RGB [H, W, 3].
-            time_s: when it was taken, later than the last one.
+            time_s: Time of the frame, later than that of the last one.
 
         Returns:
-            The faces that are seen in it, by their number ``identity``.
+            The visible faces, ordered by their identity.
 
         Raises:
-            ValueError: on another kind of image, or if the time does not go on.
+            ValueError: If the image is not uint8 RGB, or if the times are not strictly increasing.
         """
         check_image(image)
         if not (time_s > self._time_s and math.isfinite(time_s)):
             raise ValueError(
-                f"`time_s` must go on: the last frame's was {self._time_s}. "
+                f"`time_s` must be strictly increasing: the last frame's was {self._time_s}. "
                 f"Received: time_s={time_s}."
             )
-        if first := time_s - self._time_s > self._hidden_seconds:  # or none at all before
+        if is_start := time_s - self._time_s > self._remember_s:
             self._tracks = []
         self._time_s = time_s
         lost = self._follow(image)
-        if lost or time_s - self._detected_s >= self._wait():
+        if lost or time_s - self._detected_s >= self._detection_interval_s():
             self._detected_s = time_s
-            self._detect(image, first)
-        self._tracks = [t for t in self._tracks if not self._is_over(t)]
-        self._learn(image)
+            self._detect(image, is_start)
+        self._tracks = [track for track in self._tracks if not self._is_over(track)]
+        self._update_velocities()
         return [self._report(t) for t in self._tracks if t.visible and t.identity is not None]
 
-    def _wait(self) -> float:
-        """Returns the seconds from one look for faces to the next."""
-        if any(t.identity is None for t in self._tracks):
+    def _detection_interval_s(self) -> float:
+        if any(track.identity is None for track in self._tracks):
             return 0.0
-        calm = self._tracks and all(t.visible for t in self._tracks)
-        return self._detect_seconds if calm else self._search_seconds
+        all_visible = self._tracks and all(track.visible for track in self._tracks)
+        return self._detect_every_s if all_visible else self._search_every_s
 
     def _follow(self, image: np.ndarray) -> bool:
-        """Looks for the known faces; returns whether one was lost."""
-        before = [t for t in self._tracks if t.visible]
-        boxes = [t.next_box(self._time_s) for t in before]
-        inside = [is_in(box, image) for box in boxes]
-        chosen = [box for box, fits in zip(boxes, inside, strict=True) if fits]
-        faces = iter(self._landmarker(image, np.array(chosen)) if chosen else [])
-        for track, box, fits in zip(before, boxes, inside, strict=True):
-            track.visible = False
-            if fits and self._is_seen(face := next(faces), image) and continues(face, box):
-                if not track.has_kept_shape(face):
-                    if not self._is_shaped(face):
-                        continue
-                    track.checked = face.landmarks_px
-                track.see(face, self._time_s)
-        for one, other in itertools.combinations(before, 2):
-            if one.visible and other.visible:
-                self._part(one, other, image)
-        return not all(t.visible for t in before)
+        """Locates the visible faces in the next frame; returns whether one was lost."""
+        tracks = [track for track in self._tracks if track.visible]
+        boxes = np.reshape([track.next_box(self._time_s) for track in tracks], (-1, 4))
+        usable = overlaps_image(boxes, image) & np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
+        faces = iter(self._landmarker(image, boxes[usable]) if usable.any() else [])
+        agreement = {}
+        for track, box, is_usable in zip(tracks, boxes, usable, strict=True):
+            face = next(faces) if is_usable else None
+            track.visible = face is not None and self._continues(track, face, box, image)
+            if face is not None and track.visible:
+                track.face, track.time_s = face, self._time_s
+                agreement[track] = box_iou(box, landmark_box(face.landmarks_px))
+        for pair in itertools.combinations(tracks, 2):
+            if all(t.visible for t in pair) and face_iou(pair[0].face, pair[1].face) > MIN_SAME_IOU:
+                # The face in front is where its motion leads; the other one has jumped to it.
+                min(pair, key=lambda track: agreement[track]).visible = False
+        return not all(track.visible for track in tracks)
 
-    def _part(self, one: Track, other: Track, image: np.ndarray) -> None:
-        """Hides one of two faces that are the same, or that slides onto the other."""
-        shared = overlap(one.face, other.face)
-        if shared < _TOUCHING:
-            return
-        own, foreign = [], []
-        for track, rival in ((one, other), (other, one)):
-            seen = signature_of(image, track.face)
-            own.append(difference(seen, track.signature))
-            foreign.append(difference(seen, rival.signature))
-        pair = (one, other)
-        if shared > SAME:
-            pair[int(own[1] > own[0])].visible = False
-        else:
-            for track, self_difference, rival_difference in zip(pair, own, foreign, strict=True):
-                if rival_difference < self_difference and all(t.visible for t in pair):
-                    track.visible = False
+    def _continues(self, track: Track, face: Face, box: np.ndarray, image: np.ndarray) -> bool:
+        """Returns whether a face is plausible, and near the box [4] that was predicted."""
+        if not self._is_plausible(face, image) or not is_continuous(face, box):
+            return False
+        if not track.keeps_shape(face):
+            if not self._is_face_shape(face):
+                return False
+            track.checked_px = face.landmarks_px
+        return True
 
-    def _is_seen(self, face: Face, image: np.ndarray) -> bool:
-        """Returns whether a face is in the image, and the network is sure enough."""
-        known = np.isfinite(face.landmarks_px).all(axis=1)
-        points = face.landmarks_px[known]
+    def _is_plausible(self, face: Face, image: np.ndarray) -> bool:
+        """Returns whether enough landmarks are in the image, and the score is high enough."""
+        points = face.landmarks_px[np.isfinite(face.landmarks_px).all(axis=1)]
         height, width = image.shape[:2]
         inside = ((points > -0.5) & (points < [width - 0.5, height - 0.5])).all(axis=1)
-        if len(points) < 2 or inside.mean() < _LEAST_INSIDE or not side_of(square_of(face)) >= 1:
+        if len(points) < 2 or inside.mean() < _MIN_INSIDE or not side_of(face) >= 1:
             return False
         if face.scores is None or not np.isfinite(face.scores).any():
             return True
-        return bool(np.nanmean(face.scores) >= self._lost_score)
+        return bool(np.nanmean(face.scores) >= self._min_score)
 
-    def _is_shaped(self, face: Face) -> bool:
-        """Returns whether landmarks are like a face's."""
-        return face.pose is None or face.pose.residual <= self._lost_residual
+    def _is_face_shape(self, face: Face) -> bool:
+        return face.pose is None or face.pose.residual <= self._max_residual
 
-    def _detect(self, image: np.ndarray, first: bool) -> None:
-        """Looks for faces everywhere: known ones, lost ones and new ones."""
-        boxes = self._landmarker.detect(image)
-        seen = [t for t in self._tracks if t.visible]
-        hiding = len(seen) < len(self._tracks)
-        free = []
-        for box in boxes:
-            overlaps = [float(box_iou(box, square_of(t.face))) for t in seen]
-            for track, share in zip(seen, overlaps, strict=True):
-                if share > SAME:
+    def _detect(self, image: np.ndarray, is_start: bool) -> None:
+        """Detects faces in the whole image: tracked, lost and new ones."""
+        visible = [track for track in self._tracks if track.visible]
+        unknown = []
+        for box in self._landmarker.detect(image):
+            overlaps = [float(box_iou(box, square_of(track.face))) for track in visible]
+            for track, overlap in zip(visible, overlaps, strict=True):
+                if overlap > MIN_SAME_IOU:
                     self._confirm(track)
-            if max(overlaps, default=0.0) < AGREEING:
-                free.append(box)
-        new = self._landmarker(image, np.array(free)) if free else []
-        new = [face for face in new if self._is_seen(face, image) and self._is_shaped(face)]
-        # A detector may hit one face twice: what is most where it was said to be comes first.
-        kept: list[Face] = []
-        for face in sorted(new, key=lambda f: -float(box_iou(f.box_xyxy_px, square_of(f)))):
-            looks = signature_of(image, face)
-            near = [t for t in seen if t.is_near(face, None if hiding else looks)]
+            if max(overlaps, default=0.0) < _MIN_CONFIRMED_IOU:
+                unknown.append(box)
+        found = self._landmarker(image, np.array(unknown)) if unknown else []
+        new: list[Face] = []
+        # Of several detections of one face, the most precise one comes first.
+        found.sort(key=lambda face: -float(box_iou(face.box_xyxy_px, square_of(face))))
+        for face in found:
+            if not (self._is_plausible(face, image) and self._is_face_shape(face)):
+                continue
+            near = [track for track in visible if _is_same(face, track.face)]
             for track in near:
-                over = overlap(face, track.face) > SAME or is_within(track.face, face)
-                if len(near) == 1 and over and track.is_put_right_by(face, looks):
-                    track.start_again(face, self._time_s)
-                if overlap(face, track.face) > SAME:
+                if len(near) == 1 and _corrects(face, track.face):
+                    track.restart(face, self._time_s)
+                if face_iou(face, track.face) > MIN_SAME_IOU:
                     self._confirm(track)
-            if not near and all(overlap(face, other) <= TOO_NEAR for other in kept):
-                kept.append(face)
-        self._tracks = [t for t in self._tracks if t.identity is not None]
-        kept.sort(key=lambda face: -side_of(square_of(face)))
-        for face in self._know_again(image, kept):
+            if not near and all(face_iou(face, other) <= _MAX_NEIGHBOR_IOU for other in new):
+                new.append(face)
+        self._tracks = [track for track in self._tracks if track.identity is not None]
+        new.sort(key=lambda face: -side_of(face))
+        for face in self._assign_lost(new):
             if self._has_room():
-                track = Track(
-                    face=face,
-                    time_s=self._time_s,
-                    found_s=self._time_s,
-                    smoother=self._new_filter(),
-                    signature=signature_of(image, face),
-                )
-                if first:
+                track = Track(face, self._time_s, self._time_s, self._new_filter())
+                if is_start:
                     self._confirm(track)
                 self._tracks.append(track)
 
@@ -257,57 +236,66 @@ class Tracker:
         return self.max_faces is None or sum(t.visible for t in self._tracks) < self.max_faces
 
     def _confirm(self, track: Track) -> None:
-        track.found_s = self._time_s
+        track.detected_s = self._time_s
         if track.identity is None:
-            track.identity = next(self._numbers)
+            track.identity = next(self._identities)
 
-    def _know_again(self, image: np.ndarray, faces: list[Face]) -> list[Face]:
-        """Gives faces to the hidden ones that they fit, best first; returns those left."""
-        looks = [signature_of(image, face) for face in faces]
-        fits = [
-            (cost, number, track)
+    def _assign_lost(self, faces: list[Face]) -> list[Face]:
+        """Assigns detected faces to lost ones, the nearest first; returns the others."""
+        candidates = [
+            (distance, i, track)
             for track in self._tracks
-            for number, face in enumerate(faces)
-            if not track.visible
-            and (cost := track.cost_of(face, looks[number], self._time_s)) is not None
+            for i, face in enumerate(faces)
+            if not track.visible and (distance := track.distance_to(face, self._time_s)) is not None
         ]
-        taken: set[int] = set()
-        for _, number, track in sorted(fits, key=lambda fit: fit[0]):
-            if not track.visible and number not in taken and self._has_room():
-                taken.add(number)
-                track.start_again(faces[number], self._time_s)
-        return [face for number, face in enumerate(faces) if number not in taken]
+        assigned: set[int] = set()
+        for _, i, track in sorted(candidates, key=lambda candidate: candidate[0]):
+            if not track.visible and i not in assigned and self._has_room():
+                assigned.add(i)
+                track.restart(faces[i], self._time_s)
+        return [face for i, face in enumerate(faces) if i not in assigned]
 
     def _is_over(self, track: Track) -> bool:
         if not track.visible:
-            return track.identity is None or self._time_s - track.time_s > self._hidden_seconds
-        unsure = track.face.scores is None
-        return unsure and self._detected_s - track.found_s > self._unseen_seconds
+            return track.identity is None or self._time_s - track.time_s > self._remember_s
+        unscored = track.face.scores is None
+        return unscored and self._detected_s - track.detected_s > self._unconfirmed_s
 
-    def _learn(self, image: np.ndarray) -> None:
-        """Lets the faces that no other one touches learn how they move and look."""
-        squares = [
-            square_of(t.face) if t.visible else t.hidden_square(self._time_s) for t in self._tracks
-        ]
+    def _update_velocities(self) -> None:
+        """Updates the velocity of the faces that no other face is near to."""
+        squares = [track.square(self._time_s) for track in self._tracks]
         for track, square in zip(self._tracks, squares, strict=True):
-            others = [other for other in squares if other is not square]
-            touched = any(box_iou(square, other) > _TOUCHING for other in others)
-            if track.visible and not touched:
-                track.learn(image, self._time_s)
+            others = (other for other in squares if other is not square)
+            if track.visible and all(box_iou(square, other) <= _MAX_APART_IOU for other in others):
+                track.update_velocity(self._time_s)
 
     def _report(self, track: Track) -> Face:
-        face, scores = track.face, track.face.scores
-        landmarks = face.landmarks_px
+        """Returns the face with smoothed landmarks, in the scheme of the map."""
+        landmarks, scores = track.face.landmarks_px, track.face.scores
         if track.smoother is not None:
-            size_px = float(side_of(square_of(face)))
+            size_px = side_of(track.face)
             landmarks = track.smoother(landmarks, self._time_s, size_px=size_px)
         if self._scheme_map is not None:
             landmarks = self._scheme_map(landmarks)
             scores = None if scores is None else self._scheme_map.map_scores(scores)
         return dataclasses.replace(
-            face,
+            track.face,
             landmarks_px=landmarks,
             scores=scores,
             scheme=self.scheme,
             identity=track.identity,
         )
+
+
+def _is_same(face: Face, tracked: Face) -> bool:
+    """Returns whether a detected face is the tracked one, or one of them is in the other."""
+    is_overlapping = face_iou(face, tracked) > MIN_SAME_IOU
+    return is_overlapping or is_within(face, tracked) or is_within(tracked, face)
+
+
+def _corrects(face: Face, tracked: Face) -> bool:
+    """Returns whether a detected face shows that the landmarks of the tracked one have drifted."""
+    if face.pose is None or tracked.pose is None:
+        return False
+    is_around = face_iou(face, tracked) > MIN_SAME_IOU or is_within(tracked, face)
+    return is_around and face.pose.residual < _MAX_CORRECTION_RESIDUAL * tracked.pose.residual

@@ -1,51 +1,52 @@
-"""Videos: frames of a file or a camera with their times, and videos written."""
+"""Reading and writing of video files, and reading of cameras."""
 
 import contextlib
 import os
 import pathlib
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
+from wing_tf.utils.atomic import atomic_path
 from wing_tf.utils.opencv import require_opencv
 
 cv2 = require_opencv()
 
-_USUAL_RATE = 30.0
-_SLOWEST_RATE, _FASTEST_RATE = 0.01, 1000.0
-_MOST_TICKS = 65535  # MPEG-4's for a second
-# Containers that say how many frames they hold; others say how long they last.
+_DEFAULT_RATE = 30.0
+_MIN_RATE, _MAX_RATE = 0.01, 1000.0
+_MAX_TICKS_PER_S = 65535  # of MPEG-4
+# Containers that state their number of frames; others state their duration.
 _COUNTED = {".avi", ".m4v", ".mov", ".mp4"}
-_MOST_FAILURES_FILE, _MOST_FAILURES_CAMERA = 3000, 30
+_MAX_FAILURES_FILE, _MAX_FAILURES_CAMERA = 3000, 30
 _CODECS = {".avi": "MJPG", ".m4v": "mp4v", ".mov": "mp4v", ".mp4": "mp4v"}
 
 
 class VideoFrame(NamedTuple):
-    """One frame.
+    """One frame of a video.
 
     Attributes:
-        index: its number in the video, from 0; frames that could not be read are counted, too, as
-            far as can be told.
-        time_s: when it was taken, in seconds from the start; later than the one before.
+        number: Position in the video, from 0. Frames that can't be decoded are counted as far as
+            they are noticed.
+        time_s: Time since the start in seconds, strictly increasing.
         image: uint8 RGB [H, W, 3].
     """
 
-    index: int
+    number: int
     time_s: float
     image: np.ndarray
 
 
 def open_video(source: str | os.PathLike | int) -> "VideoReader":
-    """Opens a video.
+    """Opens a video file or a camera.
 
     Args:
-        source: a file, or the number of a camera (a text of digits is one, too, where there is no
-            such file).
+        source: File name, or number of a camera. A string of digits is a camera, too, unless there
+            is a file of that name.
 
     Raises:
-        ValueError: if there is no such file or camera, or no frame of it can be read.
+        ValueError: If there is no such file or camera, or if no frame can be read.
 
     Example:
         >>> with open_video("video.mp4") as video:  # doctest: +SKIP
@@ -58,51 +59,56 @@ def open_video(source: str | os.PathLike | int) -> "VideoReader":
 
 
 class VideoReader:
-    """Frames of a video in order; see `open_video`.
+    """Iterator over the frames of a video; see `open_video`.
 
-    A frame that can't be read is left out, and the next one that can is given. Some damage does
-    not show: a decoder may hand out frames with wrong parts.
+    A frame that can't be decoded is skipped. Some damage is not noticed, because a decoder may
+    return frames with wrong parts.
 
     Attributes:
-        size_hw: height and width of a frame.
-        frames_per_s: as the video states it; 30 where it states nothing that makes sense.
-        num_frames: as a file states it; an estimate for some containers; None for a camera and
-            where nothing is stated.
-        num_broken: how many frames could not be read so far. At the end, frames that a file states
-            but does not hold are in it. Where MPEG-4 ends before its stated frames it may be
-            trimmed: these are taken for lost only if the file itself is cut off.
-        is_camera: whether it is one.
+        size_hw: Height and width of the frames.
+        frames_per_s: Frame rate that the video states; 30 if it states no plausible one.
+        num_frames: Number of frames that a file states, an estimate for some containers. None for a
+            camera, and if no number is stated.
+        num_broken: Number of frames that could not be decoded so far. At the end of an AVI file it
+            includes the stated frames that are absent. An MPEG-4 file may state more frames than
+            it shows, so that frames at its end are not counted.
+        is_camera: Whether the source is a camera.
     """
 
     def __init__(self, source: str | os.PathLike | int):
         self.is_camera = isinstance(source, int)
-        self._name = f"Camera {source}" if self.is_camera else str(source)
-        self._path = None if self.is_camera else pathlib.Path(source)
-        self._counted = self._path is not None and self._path.suffix.lower() in _COUNTED
-        if self._path is not None:
-            if not self._path.exists():
-                raise ValueError(f"No video at {self._path}.")
-            if self._path.is_dir():
-                raise ValueError(f"{self._path} is a folder, not a video.")
+        self._suffix = ""
+        if not isinstance(source, int):
+            path = pathlib.Path(source)
+            self._suffix = path.suffix.lower()
+            if not path.exists():
+                raise ValueError(f"No video at {path}.")
+            if path.is_dir():
+                raise ValueError(f"{path} is a folder, not a video.")
         with _quiet():
             self._capture = (
                 cv2.VideoCapture(source)
-                if self.is_camera
+                if isinstance(source, int)
                 else cv2.VideoCapture(os.fspath(source), cv2.CAP_FFMPEG)
             )
         self._start_s = time.monotonic()
         self.num_broken = self._num_read = 0
         rate, count = (self._capture.get(p) for p in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
-        self.frames_per_s = float(rate) if 0 < rate <= _FASTEST_RATE else _USUAL_RATE
+        self.frames_per_s = float(rate) if 0 < rate <= _MAX_RATE else _DEFAULT_RATE
         self.num_frames = round(count) if count >= 1 and not self.is_camera else None
-        self._last = -1, -1.0 / self.frames_per_s  # index and time of the last frame
+        # The frames that are surely in the file, if their number is known.
+        self._num_stated = self.num_frames if self._suffix in _COUNTED else None
+        self._last = -1, -1.0 / self.frames_per_s  # number and time of the last frame
         first = self._read() if self._capture.isOpened() else None
         if first is None:
             self.close()
-            what = "can't be opened" if self.is_camera else "is no video that can be read"
-            raise ValueError(f"{self._name} {what}.")
+            raise ValueError(
+                f"Camera {source} can't be opened."
+                if self.is_camera
+                else f"{source} is not a video that can be read."
+            )
         self._first: VideoFrame | None = first
-        self.size_hw = first.image.shape[:2]
+        self.size_hw = (first.image.shape[0], first.image.shape[1])
 
     def __iter__(self) -> Iterator[VideoFrame]:
         if self._first is not None:
@@ -118,66 +124,60 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the file or camera; there are no more frames."""
+        """Releases the file or camera; there are no more frames."""
         self._first = None
         self._capture.release()
 
     def _read(self) -> VideoFrame | None:
-        """Returns the next frame that can be read; None at the end."""
+        """Returns the next frame that can be decoded; None at the end."""
         if not self._capture.isOpened():
             return None
-        most = _MOST_FAILURES_CAMERA if self.is_camera else _MOST_FAILURES_FILE
-        for failures in range(most):
+        for failures in range(_MAX_FAILURES_CAMERA if self.is_camera else _MAX_FAILURES_FILE):
             with contextlib.suppress(cv2.error):
                 done, image = self._capture.read()
                 if done:
                     self.num_broken += failures
-                    return self._placed(image, failures)
+                    return self._frame(image, failures)
             if self.is_camera:
                 time.sleep(1 / self.frames_per_s)
-            elif self._counted and self.num_frames is not None:
-                if self._num_read + self.num_broken + failures + 1 >= self.num_frames:
+            elif self._num_stated is not None:
+                if self._num_read + self.num_broken + failures + 1 >= self._num_stated:
                     break
-        missing = self.num_frames - self._num_read if self._counted and self.num_frames else 0
-        if missing > self.num_broken and (
-            self._path.suffix.lower() == ".avi" or _is_cut_off(self._path)
-        ):
-            self.num_broken = missing
+        if self._suffix == ".avi" and self._num_stated is not None:
+            self.num_broken = max(self.num_broken, self._num_stated - self._num_read)
         return None
 
-    def _placed(self, image: np.ndarray, skipped: int) -> VideoFrame:
-        """Returns a frame with its number and time."""
-        index, last_s = self._last
-        index += skipped + 1
-        step_s = 1 / self.frames_per_s
+    def _frame(self, image: np.ndarray, num_skipped: int) -> VideoFrame:
+        """Returns a decoded BGR image as a frame with its number and time."""
+        number, last_s = self._last
         if self.is_camera:
             time_s = time.monotonic() - self._start_s
         else:
             time_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        if not time_s > last_s:  # no stamp, or a wrong one
-            time_s = last_s + (skipped + 1) * step_s
+        if not time_s > last_s:  # no time stamp, or a wrong one
+            time_s = last_s + (num_skipped + 1) / self.frames_per_s
         self._num_read += 1
-        self._last = index, time_s
-        return VideoFrame(index, time_s, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        self._last = number + num_skipped + 1, time_s
+        return VideoFrame(*self._last, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
 class VideoWriter:
-    """Writes a video, under a temporary name until it is whole.
+    """Writes a video file, atomically.
 
-    Leaving its ``with`` by an exception removes what was written.
+    If the ``with`` block ends with an exception, no file is left.
 
     Args:
-        path: the ending tells the kind: ``.mp4``, ``.m4v`` and ``.mov`` are MPEG-4, ``.avi`` is
-            Motion JPEG: larger, and every frame stands alone.
-        frames_per_s: the rate, 0.01 to 1000.
-        size_hw: height and width of the frames.
+        path: File name. The suffix determines the codec: MPEG-4 for ``.mp4``, ``.m4v`` and
+            ``.mov``, Motion JPEG for ``.avi``, which is larger and has independent frames.
+        frames_per_s: Frame rate, 0.01 to 1000.
+        size_hw: Height and width of the frames.
 
     Attributes:
-        frames_per_s: the rate that is written: MPEG-4 can't hold all of them, so that it is rounded
-            to 3 decimals below 65.5, to 2 below 655, to 1 above.
+        frames_per_s: Frame rate that is written. MPEG-4 limits its precision: 3 decimals below
+            65.5, 2 below 655, 1 above.
 
     Raises:
-        ValueError: on another ending, another rate, a size below 2, or if the file can't be
+        ValueError: If the suffix, the rate or the size is not valid, or if the file can't be
             written.
     """
 
@@ -188,7 +188,7 @@ class VideoWriter:
             raise ValueError(
                 f"A video must be one of {', '.join(sorted(_CODECS))}. Received: {self.path}."
             )
-        if not _SLOWEST_RATE <= frames_per_s <= _FASTEST_RATE:
+        if not _MIN_RATE <= frames_per_s <= _MAX_RATE:
             raise ValueError(
                 f"`frames_per_s` must be positive, 0.01 to 1000. "
                 f"Received: frames_per_s={frames_per_s}."
@@ -199,18 +199,18 @@ class VideoWriter:
             raise ValueError(f"No folder {self.path.parent} to write {self.path.name} to.")
         self.frames_per_s = _writable_rate(frames_per_s)
         self._size_hw, self._num_written = tuple(size_hw), 0
-        self._partial = self.path.with_name(f".{self.path.stem}.partial{suffix}")
+        self._file = contextlib.ExitStack()
+        partial = self._file.enter_context(atomic_path(self.path))
         with _quiet():
             self._writer = cv2.VideoWriter(
-                str(self._partial),
+                str(partial),
                 cv2.CAP_FFMPEG,
                 cv2.VideoWriter_fourcc(*_CODECS[suffix]),
                 self.frames_per_s,
                 self._size_hw[::-1],
             )
         if not self._writer.isOpened():
-            self._partial.unlink(missing_ok=True)
-            raise ValueError(f"{self.path} can't be written.")
+            self._discard(ValueError(f"{self.path} can't be written."))
 
     def write(self, image: np.ndarray) -> None:
         """Adds a frame.
@@ -230,55 +230,43 @@ class VideoWriter:
         self._num_written += 1
 
     def close(self) -> None:
-        """Finishes the file and gives it its name.
+        """Completes the file and gives it its name.
 
         Raises:
-            ValueError: if no frame was written; there is no file then.
+            ValueError: If no frame was written; there is no file then.
         """
         if not self._writer.isOpened():
             return
-        self._writer.release()
         if not self._num_written:
-            self._partial.unlink(missing_ok=True)
-            raise ValueError(f"No frame was written to {self.path}.")
-        os.replace(self._partial, self.path)
+            self._discard(ValueError(f"No frame was written to {self.path}."))
+        self._writer.release()
+        self._file.close()
+
+    def _discard(self, error: BaseException) -> NoReturn:
+        """Removes what was written, and raises the error."""
+        self._writer.release()
+        with self._file:
+            raise error
 
     def __enter__(self) -> "VideoWriter":
         return self
 
-    def __exit__(self, kind, *exception) -> None:
-        if kind is None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
             self.close()
         else:
-            self._writer.release()
-            self._partial.unlink(missing_ok=True)
+            self._discard(error)
 
 
 def _writable_rate(frames_per_s: float) -> float:
-    """Returns a rate as near as MPEG-4 can hold: OpenCV states it in decimals."""
-    digits = next(n for n in (3, 2, 1) if round(frames_per_s * 10**n) <= _MOST_TICKS)
+    """Returns the nearest rate that MPEG-4 can hold, of which OpenCV writes the decimals."""
+    digits = next(n for n in (3, 2, 1) if round(frames_per_s * 10**n) <= _MAX_TICKS_PER_S)
     return round(float(frames_per_s), digits)
-
-
-def _is_cut_off(path: pathlib.Path) -> bool:
-    """Returns whether an MPEG-4 file ends before the last of its parts does."""
-    size, start = path.stat().st_size, 0
-    with path.open("rb") as file:
-        while start < size:
-            file.seek(start)
-            head = file.read(16)  # length and kind; the length behind them where it is a long one
-            length = int.from_bytes(head[:4], "big")
-            if length == 1:
-                length = int.from_bytes(head[8:], "big")
-            if length < 8:  # 0: the last part, of any length; else no such file
-                return False
-            start += length
-    return start > size
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """OpenCV and FFmpeg print nothing about what can't be opened: an error says it."""
+    """Silences OpenCV and FFmpeg, which print to stderr about files that can't be opened."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read once, when FFmpeg is first used
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

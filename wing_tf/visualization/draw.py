@@ -141,11 +141,10 @@ def draw_on(
         cv2.rectangle(canvas, low, high, (255, 255, 255), thickness, **style)
     if numbers:
         size_px = max(min(extent, side) / 50, 6.0)
-        for index in np.flatnonzero(drawn):
+        for index in map(int, np.flatnonzero(drawn)):
             beside = landmarks_px[index] + [1.3 * radius_px, -0.7 * radius_px]
             if np.all(beside >= 0) and np.all(beside < canvas.shape[1::-1]):
-                tone = color_of(int(index))
-                put_text(canvas, str(index), beside, size_px=size_px, color=tone)
+                put_text(canvas, str(index), beside, size_px=size_px, color=color_of(index))
 
 
 def draw_pose(
