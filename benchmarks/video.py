@@ -201,7 +201,7 @@ def error_percent(found, truth):
     return 100 * float(np.nanmean(distance)) / inter_ocular(truth)
 
 
-def judge(found, truth):
+def tracking_scores(found, truth):
     """Returns the figures of one run."""
     rest = part("rest")
     lags = {
@@ -284,9 +284,9 @@ def choose(arguments, folder, detector):
         clip, path = make_video(seed, folder, detector)
         faces, _ = follow(path, arguments.model, detector, smooth=False)
         found, facts = matched(faces, clip)
-        print(seed, facts, judge(found, clip.landmarks_px), flush=True)
+        print(seed, facts, tracking_scores(found, clip.landmarks_px), flush=True)
         runs.append((found, clip.landmarks_px))
-    plain = np.mean([judge(*run)["jitter"]["px"] for run in runs])
+    plain = np.mean([tracking_scores(*run)["jitter"]["px"] for run in runs])
     print("cutoff  beta  derivative: jitter ratio, lag sine, lag constant, error at rest, moving")
     for cutoff, beta, derivative in itertools.product(
         (0.2, 0.5, 1.0), (5.0, 10.0, 20.0, 40.0), (0.5, 1.0, 2.0)
@@ -296,7 +296,7 @@ def choose(arguments, folder, detector):
             "beta": beta,
             "derivative_cutoff_hz": derivative,
         }
-        scores = [judge(filtered(found, **options), truth) for found, truth in runs]
+        scores = [tracking_scores(filtered(found, **options), truth) for found, truth in runs]
         rows = [
             np.mean([s["jitter"]["px"] for s in scores]) / plain,
             *(np.mean([s["lag_frames"][k] for s in scores]) for k in ("sine", "constant")),
@@ -314,7 +314,7 @@ def report(arguments, folder, detector):
         for name, smooth in (("unsmoothed", False), ("smoothed", True)):
             faces, seconds = follow(path, arguments.model, detector, smooth=smooth, draw=True)
             found, facts = matched(faces, clip)
-            videos[seed][name] = judge(found, clip.landmarks_px) | facts
+            videos[seed][name] = tracking_scores(found, clip.landmarks_px) | facts
             videos[seed][name]["frames_per_s"] = {
                 stage: len(faces) / taken for stage, taken in seconds.items()
             } | {"all": len(faces) / sum(seconds.values())}

@@ -273,8 +273,7 @@ class Tracker:
         """Returns the face with smoothed landmarks, in the scheme of the map."""
         landmarks, scores = track.face.landmarks_px, track.face.scores
         if track.smoother is not None:
-            size_px = side_of(track.face)
-            landmarks = track.smoother(landmarks, self._time_s, size_px=size_px)
+            landmarks = track.smoother(landmarks, self._time_s, size_px=side_of(track.face))
         if self._scheme_map is not None:
             landmarks = self._scheme_map(landmarks)
             scores = None if scores is None else self._scheme_map.map_scores(scores)
