@@ -2,13 +2,13 @@
 
 import csv
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from wing_tf.export.parity import Parity
 from wing_tf.model_spec import MODEL_SPEC_FILE, ModelSpec
+from wing_tf.utils.text_files import read_json
 
 LICENSES = {
     "ibug_300w": "300-W: annotations for non-commercial research; the images of LFPW may not be "
@@ -54,7 +54,7 @@ def find_origin(file: pathlib.Path) -> Origin:
         with metrics.open() as rows:
             scores = [float(row.get("val_nme") or "nan") for row in csv.DictReader(rows)]
     known = [score for score in scores if score == score]  # NaN in epochs without validation
-    return Origin(run.name, json.loads(config.read_text()), min(known, default=None))
+    return Origin(run.name, read_json(config), min(known, default=None))
 
 
 def model_card(

@@ -1,4 +1,4 @@
-"""Names that were meant."""
+"""Suggestions for misspelled names."""
 
 import difflib
 from collections.abc import Iterable
