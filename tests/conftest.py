@@ -10,21 +10,13 @@ from tfrecords_tools.sources import SyntheticSource
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 
-_deselected_slow: list[pytest.Item] = []
-
 REAL_FACES = pathlib.Path(__file__).parents[2] / "shared" / "data" / "300w"
 
 
-def pytest_deselected(items):
-    _deselected_slow.extend(item for item in items if item.get_closest_marker("slow"))
-
-
-def pytest_terminal_summary(terminalreporter):
+def pytest_terminal_summary(terminalreporter, config):
     """Says what a default run leaves out."""
-    if _deselected_slow:
-        terminalreporter.write_line(
-            f"slow tests that were not run: {len(_deselected_slow)} (run them by: pytest -m slow)"
-        )
+    if config.option.markexpr == "not slow":
+        terminalreporter.write_line("Slow tests were not run. Run them by: pytest -m slow")
 
 
 @pytest.fixture(scope="session")
