@@ -87,7 +87,7 @@ def images(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "5,0,1,9", "1,2,3,nan"])
-def test_boxes_are_checked(text):
+def test_box_flag_is_checked(text):
     with pytest.raises(ValueError, match="--box must be"):
         parse_box(text.split(","))
 
@@ -111,7 +111,7 @@ def test_boxes_are_checked(text):
         (["--camera=-1"], "--camera"),
     ],
 )
-def test_flags_that_do_not_fit_are_told(arguments, message):
+def test_contradicting_flags_raise_usage_errors(arguments, message):
     done = _predict(*arguments)
     assert done.returncode == 1
     assert message in done.stdout + done.stderr
@@ -136,7 +136,7 @@ def _without_tensorflow(*arguments, cwd):
     return done
 
 
-def test_a_image_alone_is_enough(face, tmp_path):
+def test_image_flag_alone_is_sufficient(face, tmp_path):
     path, truth = face
     done = _without_tensorflow(f"--image={path}", cwd=tmp_path)
     assert done.stdout.startswith("1 face(s): wing_predict/face_landmarks.png, ")
@@ -153,7 +153,7 @@ def test_a_image_alone_is_enough(face, tmp_path):
     ("arguments", "passes"),
     [(["--detector=haar"], 2), (["--detector=boxes", "--box_file={boxes}"], 1)],
 )
-def test_a_folders_passes_go_by_where_its_boxes_are_from(images, tmp_path, arguments, passes):
+def test_default_passes_depend_on_the_source_of_boxes(images, tmp_path, arguments, passes):
     boxes = tmp_path / "boxes.csv"
     boxes.write_text("path,x0,y0,x1,y1\na.png,5,5,50,38\n")
     out = tmp_path / "out"
@@ -164,7 +164,7 @@ def test_a_folders_passes_go_by_where_its_boxes_are_from(images, tmp_path, argum
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names are text elsewhere")
-def test_a_name_in_no_encoding_is_written_as_it_is(face, tmp_path):
+def test_undecodable_file_names_are_kept(face, tmp_path):
     path = tmp_path / "\udcff.png"
     path.write_bytes(face[0].read_bytes())
     done = _predict(f"--image={path}", f"--output={tmp_path / 'out'}", "--format=csv")
@@ -173,7 +173,7 @@ def test_a_name_in_no_encoding_is_written_as_it_is(face, tmp_path):
     assert text.splitlines()[1].startswith(os.fsencode(path))
 
 
-def test_a_image_on_a_file_needs_no_tensorflow(model, images, tmp_path):
+def test_litert_prediction_does_not_import_tensorflow(model, images, tmp_path):
     done = _without_tensorflow(
         f"--model={model}", f"--image={images / 'a.png'}", "--box=5,5,50,38", "--pose_axis",
         "--numbers", "--show", cwd=tmp_path,
@@ -193,7 +193,7 @@ def test_a_image_on_a_file_needs_no_tensorflow(model, images, tmp_path):
     assert drawn.shape[1] > 800  # so that the numbers can be read
 
 
-def test_one_image_goes_wrong_in_one_line(model, images, tmp_path):
+def test_invalid_image_raises_a_one_line_error(model, images, tmp_path):
     common = [f"--model={model}", f"--output={tmp_path / 'out'}"]
     assert "Cannot read image" in _error(_predict(*common, f"--image={tmp_path / 'absent.png'}"))
     assert "not an image" in _error(_predict(*common, f"--image={images / 'text.jpg'}"))
@@ -208,7 +208,7 @@ def test_one_image_goes_wrong_in_one_line(model, images, tmp_path):
     assert "exists already" in _error(_predict(*common, image, "--box=5,5,50,38", "--format=pts"))
 
 
-def test_a_box_that_reaches_out_of_the_image_is_used(model, images, tmp_path):
+def test_box_that_extends_beyond_the_image_is_used(model, images, tmp_path):
     done = _predict(f"--model={model}", f"--image={images / 'a.png'}", "--box=-20,-20,30,30",
                     f"--output={tmp_path / 'out'}", "--scheme=aflw_19", "--format=csv",
                     "--nodraw")  # fmt: skip
@@ -219,7 +219,7 @@ def test_a_box_that_reaches_out_of_the_image_is_used(model, images, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_landmarks.csv"]
 
 
-def test_a_folder_is_done_as_a_whole_whatever_is_in_it(model, images, tmp_path):
+def test_folder_run_skips_and_names_bad_files(model, images, tmp_path):
     out = tmp_path / "out"
     arguments = [f"--model={model}", f"--folder={images}", "--detector=whole"]
     done = _predict(*arguments, f"--output={out}", "--format=pts")
@@ -246,7 +246,7 @@ def test_a_folder_is_done_as_a_whole_whatever_is_in_it(model, images, tmp_path):
     assert "of a run with flip=False. Received: flip=True" in _error(done)
 
 
-def test_a_folder_without_faces_has_empty_entries(model, images, tmp_path):
+def test_folder_without_faces_has_empty_entries(model, images, tmp_path):
     out = images / "results"  # in the folder itself
     for _ in range(2):
         done = _predict(f"--model={model}", f"--folder={images}", f"--output={out}",
@@ -269,7 +269,7 @@ def video_file(tmp_path):
     return tmp_path / "video.avi"
 
 
-def test_a_video_that_is_interrupted_leaves_whole_files(model, video_file, tmp_path):
+def test_interrupted_video_leaves_complete_files(model, video_file, tmp_path):
     out = tmp_path / "out"
     arguments = [f"--model={model}", f"--video={video_file}", f"--output={out}", "--detector=whole"]
     with subprocess.Popen(
@@ -310,7 +310,7 @@ class Screen:
 
 
 @pytest.mark.parametrize("draw", [True, False])
-def test_a_window_shows_landmarks_whether_they_are_written_or_not(
+def test_window_shows_landmarks_with_and_without_drawing(
     model, video_file, tmp_path, monkeypatch, draw
 ):
     monkeypatch.setattr("wing_tf.visualization.window.Window", Screen)
@@ -331,14 +331,14 @@ def test_a_window_shows_landmarks_whether_they_are_written_or_not(
     assert (out / "output.mp4").exists() == draw
 
 
-def test_no_video_and_no_camera_are_one_line(model, images, tmp_path):
+def test_unreadable_video_and_camera_raise_one_line_errors(model, images, tmp_path):
     assert "Camera 63 can't be opened" in _error(_predict(f"--model={model}", "--camera=63"))
     for name in ("absent.mp4", "text.jpg"):
         assert name in _error(_predict(f"--model={model}", f"--video={images / name}"))
 
 
 @pytest.mark.slow
-def test_a_keras_model_gives_what_it_gives_in_python(images, tmp_path):
+def test_command_equals_python_for_keras_models(images, tmp_path):
     file = untrained_model(tmp_path / "cnn6.keras", input_size=32)
     done = _predict(f"--model={file}", f"--image={images / 'a.png'}", "--box=5,5,50,38",
                     f"--output={tmp_path / 'out'}")  # fmt: skip
@@ -352,7 +352,7 @@ def test_a_keras_model_gives_what_it_gives_in_python(images, tmp_path):
 
 
 @pytest.mark.slow
-def test_calibrate_writes_what_the_detector_reads(model, synthetic_records, images, tmp_path):
+def test_calibrated_correction_is_read_by_the_detector(model, synthetic_records, images, tmp_path):
     path = tmp_path / "whole.json"
     done = _predict("calibrate", "--detector=whole", f"--data={synthetic_records}/test-*",
                     f"--output={path}")  # fmt: skip

@@ -58,7 +58,7 @@ def test_without_a_box_of_the_data_set():
             face_box(_face(box=None), get_crop_rule(name))
 
 
-def test_test_crops_are_widened_by_the_truth_only_where_the_name_says_so():
+def test_crops_using_ground_truth_are_named_so():
     inside = awing_box(BOX, np.array([[80.0, 90.0]]))
     np.testing.assert_allclose(inside, awing_box(BOX))
     # A landmark at x = 161 is 81 px from the center, beyond the 80 px of the crop: all 200 px.

@@ -205,7 +205,7 @@ def test_a_balance_that_has_changed_stops_a_resume(balance, synthetic_records, t
         train(config, tmp_path / "run")
 
 
-def test_a_balance_of_another_mark_up_is_refused(balance, synthetic_records, tmp_path):
+def test_balance_of_another_scheme_raises(balance, synthetic_records, tmp_path):
     balance.save(tmp_path / "balance.json")
     text = (tmp_path / "balance.json").read_text().replace("ibug_68", "wflw_98")
     (tmp_path / "balance.json").write_text(text)

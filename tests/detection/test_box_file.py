@@ -24,7 +24,7 @@ def write(path, text):
     return path
 
 
-def test_csv_in_any_order_of_columns(tmp_path):
+def test_csv_columns_may_be_in_any_order(tmp_path):
     path = write(
         tmp_path / "boxes.csv",
         "who, path ,x1,y1,x0,y0\nme,a.jpg,10,11,0,1\nyou,sub/b.jpg,5,5,1,1\nme,./a.jpg,40,41,2,3\n",
@@ -69,7 +69,7 @@ def test_json_lines_of_one_face_each(tmp_path):
     np.testing.assert_array_equal(BoxFile(path)(IMAGE, "a.jpg"), [[0, 0, 8, 8], [0, 0, 4, 4]])
 
 
-def test_names_are_matched_from_near_to_far(tmp_path, monkeypatch):
+def test_longest_matching_name_is_used(tmp_path, monkeypatch):
     path = write(
         tmp_path / "lists" / "boxes.csv",
         "path,x0,y0,x1,y1\na.jpg,0,0,1,1\none/b.jpg,0,0,2,2\ntwo/b.jpg,0,0,3,3\none/c.jpg,0,0,4,4\n",
@@ -91,18 +91,18 @@ def test_names_are_matched_from_near_to_far(tmp_path, monkeypatch):
     assert side("../one/c.jpg") == 4
     for other in ("/elsewhere/b.jpg", "/elsewhere/c.jpg", "two/c.jpg", "/some/zone/c.jpg"):
         assert boxes.find(other) is None  # another image of the same bare name
-    with pytest.raises(ValueError, match="by the image's name"):
+    with pytest.raises(ValueError, match="needs the name of the image"):
         boxes(IMAGE)
 
 
-def test_its_boxes_may_be_corrected(tmp_path):
+def test_box_file_applies_its_correction(tmp_path):
     path = write(tmp_path / "boxes.csv", "path,x0,y0,x1,y1\na.jpg,0,0,10,10\n")
     boxes = BoxFile(path, correction=Correction((0.0, 0.1), 0.5))
     np.testing.assert_allclose(boxes(IMAGE, "a.jpg"), [[2.5, 3.5, 7.5, 8.5]])
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl", "csv"])
-def test_what_wing_predict_writes(tmp_path, form):
+def test_box_file_reads_output_of_wing_predict(tmp_path, form):
     scheme = get_scheme("ibug_68")
     boxes = np.array([[0.0, 0, 40, 41], [1, 1, 20, 22]])
     faces = [Face(np.full((68, 2), 3.0), box, None, scheme) for box in boxes]
@@ -134,25 +134,25 @@ def test_what_wing_predict_writes(tmp_path, form):
         ("path,x0,y0,x1,y1\na.jpg,0,0,one,1\n", "boxes:2: a box must be four"),
         ("path,x0,y0,x1,y1\na.jpg,5,0,1,1\n", "boxes:2: a box must be .* x0 < x1"),
         ("path,x0,y0,x1,y1\na.jpg,0,0,inf,1\n", "boxes:2: a box must be four"),
-        ("path,frame,x0,y0,x1,y1\na.mp4,0,0,0,1,1\n", "boxes:2: a video's frame"),
-        ('{"image": "a.mp4", "frame": 0, "faces": []}\n', "boxes:1: a video's frame"),
-        ("path,x0,y0,x1,y1\n,0,0,1,1\n", "boxes:2: no image is named"),
+        ("path,frame,x0,y0,x1,y1\na.mp4,0,0,0,1,1\n", "boxes:2: this is a frame of a video"),
+        ('{"image": "a.mp4", "frame": 0, "faces": []}\n', "boxes:1: this is a frame of a video"),
+        ("path,x0,y0,x1,y1\n,0,0,1,1\n", "boxes:2: the name of the image is empty"),
         ('{"path": "a.jpg", "faces": []}\n{"path"\n', "boxes:2: not a line of JSON"),
         ('{"path": "a.jpg", "faces": []}\n[1]\n', "boxes:2: expected {...}"),
-        ('{"faces": []}\n', "boxes:1: no image is named"),
-        ('{"path": 3, "faces": []}\n', "boxes:1: no image is named"),
+        ('{"faces": []}\n', "boxes:1: expected the name of the image"),
+        ('{"path": 3, "faces": []}\n', "boxes:1: expected the name of the image"),
         ('{"path": "a.jpg", "faces": [{}]}\n', "boxes:1: a box must be four"),
         ('{"path": "a.jpg", "faces": 3}\n', "boxes:1: boxes must be a list"),
         ('{"path": "a.jpg", "boxes_xyxy_px": [1, 2, 3, 4]}\n', "boxes:1: a box must be four"),
         ('{"path": "a.jpg", "box_xyxy_px": "0123"}\n', "boxes:1: a box must be four"),
     ],
 )
-def test_a_bad_file_says_where(tmp_path, text, message):
+def test_invalid_box_files_raise_with_file_and_line(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         BoxFile(write(tmp_path / "boxes", text))
 
 
-def test_a_file_that_is_no_text(tmp_path):
+def test_binary_box_file_raises(tmp_path):
     with pytest.raises(ValueError, match="Cannot read box file .*No such file"):
         BoxFile(tmp_path / "absent.csv")
     with pytest.raises(ValueError, match="Cannot read box file .*directory"):

@@ -15,7 +15,7 @@ from wing_tf.detection import (
     make_detector,
     matching_box,
 )
-from wing_tf.detection.haar import faces_of
+from wing_tf.detection.haar import keep_faces
 from wing_tf.geometry import box_iou, crop_square, landmark_box
 
 # Finds pure red squares on a grid of 8, 16 and 32 pixels; see make_blob_yunet.py beside it.
@@ -31,7 +31,7 @@ def red_square(size_hw, enlarged=1):
 
 
 class Fixed(Detector):
-    own_correction = Correction((0.0, 0.5), 0.5)
+    default_correction = Correction((0.0, 0.5), 0.5)
 
     def raw_boxes(self, image):
         return np.array([[0.0, 0, 10, 10], [5, 5, 45, 25], [1, 1, 11, 11]])
@@ -46,7 +46,7 @@ def test_boxes_are_corrected_largest_first_and_keep_their_shape():
     np.testing.assert_array_equal(none(image), none.raw_boxes(image)[[1, 0, 2]])
 
 
-def test_a_correction_is_saved_and_loaded(tmp_path):
+def test_saved_correction_loads_equal(tmp_path):
     correction = Correction((0.1, -0.25), 0.75)
     correction.save(tmp_path / "c.json", notes={"num_faces": 3})
     assert Correction.load(tmp_path / "c.json") == correction
@@ -58,9 +58,9 @@ def test_a_correction_is_saved_and_loaded(tmp_path):
     ("content", "message"),
     [
         (None, "Cannot read correction"),
-        ("no json", "not a JSON file"),
-        ("[1]", "must say center_shift_xy and side_ratio"),
-        ('{"center_shift_xy": [0, 0]}', "must say center_shift_xy and side_ratio"),
+        ("no json", "is not valid JSON"),
+        ("[1]", "must have the keys center_shift_xy and side_ratio"),
+        ('{"center_shift_xy": [0, 0]}', "must have the keys center_shift_xy and side_ratio"),
         ('{"center_shift_xy": [0], "side_ratio": 1}', "two finite numbers"),
         ('{"center_shift_xy": [0, NaN], "side_ratio": 1}', "two finite numbers"),
         ('{"center_shift_xy": "12", "side_ratio": 1}', "two finite numbers"),
@@ -68,7 +68,7 @@ def test_a_correction_is_saved_and_loaded(tmp_path):
         ('{"center_shift_xy": [0, 0], "side_ratio": 0}', "positive ratio"),
     ],
 )
-def test_a_bad_correction_is_refused(tmp_path, content, message):
+def test_invalid_correction_files_raise(tmp_path, content, message):
     path = tmp_path / "c.json"
     if content is not None:
         path.write_text(content)
@@ -76,7 +76,7 @@ def test_a_bad_correction_is_refused(tmp_path, content, message):
         Correction.load(path)
 
 
-def test_a_whole_image_is_one_box_at_any_shape():
+def test_whole_image_is_one_box_at_any_aspect_ratio():
     square = WholeImage(correction=Correction())
     np.testing.assert_array_equal(
         square(np.zeros((40, 100, 3), np.uint8)), [[29.5, -0.5, 69.5, 39.5]]
@@ -88,7 +88,7 @@ def test_a_whole_image_is_one_box_at_any_shape():
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 9), (23, 300), (24, 24), (25, 200_000), (9000, 2)])
 @pytest.mark.parametrize("name", ["haar", "yunet"])
-def test_odd_images_have_no_faces(name, size_hw):
+def test_images_without_pixels_of_a_face_have_no_faces(name, size_hw):
     detector = make_detector(name, model_path=BLOBS if name == "yunet" else None)
     noise = np.random.default_rng(0).integers(0, 80, (*size_hw, 3), np.uint8)
     found = detector(noise)
@@ -120,7 +120,7 @@ class Watched:
     # Haar's border: .15 of 1024 at each side.
     [("haar", "_cascade", (1332, 1332)), ("yunet", "_network", (640, 640))],
 )
-def test_a_very_large_image_is_searched_at_a_bounded_size(name, attribute, searched_hw):
+def test_large_images_are_scaled_down_for_detection(name, attribute, searched_hw):
     detector = make_detector(name, model_path=BLOBS if name == "yunet" else None)
     watched = Watched(getattr(detector, attribute))
     setattr(detector, attribute, watched)
@@ -133,7 +133,7 @@ def test_haar_finds_a_face_at_any_size_of_the_image(real_faces):
     image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     box = HaarDetector()(image)[0]
     large = cv2.resize(image, None, fx=10, fy=10)
-    scaled = HaarDetector(longest_px=max(image.shape[:2]))(large)[0]
+    scaled = HaarDetector(max_side_px=max(image.shape[:2]))(large)[0]
     side = box[2] - box[0]
     np.testing.assert_allclose((scaled + 0.5) / 10 - 0.5, box, atol=0.1 * side)
 
@@ -155,7 +155,7 @@ def test_haar_finds_faces_that_fill_the_image_and_all_of_a_group(real_faces):
     assert len(HaarDetector()(grid)) >= 0.75 * len(tiles)
 
 
-def test_of_a_cascades_hits_faces_are_kept():
+def test_weak_and_small_detections_are_dropped():
     boxes = np.array(
         [
             [0.0, 0, 100, 100],  # the strongest
@@ -165,12 +165,12 @@ def test_of_a_cascades_hits_faces_are_kept():
             [300, 300, 330, 330],  # small, but not weak
         ]
     )
-    kept = faces_of(boxes[::-1], np.array([20, 9, 9, 30, 50]))
+    kept = keep_faces(boxes[::-1], np.array([20, 9, 9, 30, 50]))
     np.testing.assert_array_equal(kept, boxes[[0, 4, 2]])
-    assert faces_of(np.zeros((0, 4)), np.zeros(0)).shape == (0, 4)
+    assert keep_faces(np.zeros((0, 4)), np.zeros(0)).shape == (0, 4)
 
 
-def test_one_detector_may_be_shared_by_threads(real_faces):
+def test_detector_is_shared_by_threads(real_faces):
     paths = sorted((real_faces / "helen" / "trainset").glob("*.jpg"))[:4]
     images = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB) for path in paths]
     detector = HaarDetector()
@@ -196,8 +196,8 @@ def test_yunet_boxes_are_in_the_images_pixels(size_hw):
     np.testing.assert_allclose(box, np.array(RED_XYXY) - 0.5, atol=1e-3)
 
 
-def test_yunet_boxes_of_a_image_that_was_shrunk():
-    large = YuNetDetector(BLOBS, longest_px=320)(red_square((160, 320), enlarged=7))[0]
+def test_yunet_boxes_of_scaled_down_images_are_in_image_pixels():
+    large = YuNetDetector(BLOBS, max_side_px=320)(red_square((160, 320), enlarged=7))[0]
     np.testing.assert_allclose((large + 0.5) / 7 - 0.5, np.array(RED_XYXY) - 0.5, atol=1e-3)
 
 
@@ -207,17 +207,17 @@ def test_yunet_finds_nothing_below_its_score():
     assert not len(YuNetDetector(BLOBS, score_threshold=0.6)(image))
 
 
-def test_a_bad_yunet_file_is_refused(tmp_path):
+def test_invalid_yunet_file_raises(tmp_path):
     with pytest.raises(ValueError, match="Cannot read detector model .*No such file"):
         YuNetDetector(tmp_path / "absent.onnx")
     path = tmp_path / "bad.onnx"
     for content in (b"", b"hello", BLOBS.read_bytes()[:900]):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="no YuNet model that OpenCV"):
+        with pytest.raises(ValueError, match="not a YuNet model that OpenCV"):
             YuNetDetector(path)
     # The network without one of its outputs.
     path.write_bytes(BLOBS.read_bytes().replace(b"kps_32", b"kqs_32"))
-    with pytest.raises(ValueError, match="no YuNet model that OpenCV"):
+    with pytest.raises(ValueError, match="not a YuNet model that OpenCV"):
         YuNetDetector(path)
     with pytest.raises(ValueError, match="`score_threshold` must be 0 to 1"):
         YuNetDetector(BLOBS, score_threshold=2)
@@ -226,19 +226,19 @@ def test_a_bad_yunet_file_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "files", "message"),
     [
-        ("harr", {}, "No detector 'harr'. Did you mean 'haar'"),
-        ("yunet", {}, "needs its model"),
-        ("boxes", {}, "needs its file of boxes"),
-        ("haar", {"model_path": "m.onnx"}, "no use for `model_path`"),
-        ("whole", {"box_file": "b.csv"}, "no use for `box_file`"),
+        ("harr", {}, "Unknown detector 'harr'. Did you mean 'haar'"),
+        ("yunet", {}, "needs `model_path`"),
+        ("boxes", {}, "needs `box_file`"),
+        ("haar", {"model_path": "m.onnx"}, "does not use `model_path`"),
+        ("whole", {"box_file": "b.csv"}, "does not use `box_file`"),
     ],
 )
-def test_a_detector_by_name_says_what_it_needs(name, files, message):
+def test_make_detector_raises_for_missing_or_unused_files(name, files, message):
     with pytest.raises(ValueError, match=message):
         make_detector(name, **files)
 
 
-def test_of_several_boxes_the_faces_own_is_taken():
+def test_matching_box_prefers_the_face():
     landmarks = np.array([[40.0, 40], [60, 40], [50, 60], [np.nan, np.nan]])
     boxes = np.array([[0.0, 0, 30, 30], [38, 36, 62, 64], [0, 0, 100, 100], [40, 40, 50, 50]])
     np.testing.assert_array_equal(matching_box(boxes, landmarks), boxes[1])
@@ -246,7 +246,7 @@ def test_of_several_boxes_the_faces_own_is_taken():
     assert matching_box(np.array([[-500.0, -500, 600, 600]]), landmarks) is None
 
 
-def test_the_box_of_a_face_of_one_known_landmark_or_none():
+def test_matching_box_of_one_or_no_landmark():
     boxes = np.array([[0.0, 0, 100, 100], [60, 60, 90, 90]])
     landmarks = np.full((5, 2), np.nan)
     assert matching_box(boxes, landmarks) is None

@@ -29,7 +29,7 @@ def _crops_of_records(source, folder, spec):
         yield from zip(batch.key, batch.image, batch.crop_to_source, batch.box_xyxy_px, strict=True)
 
 
-def test_it_shows_the_same_as_the_records_crop(export, tmp_path):
+def test_crop_equals_the_crop_of_the_record(export, tmp_path):
     spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2)
     keras.utils.set_random_seed(0)
     network = cnn6(68, input_size=64, width=0.1)
@@ -54,7 +54,7 @@ def test_it_shows_the_same_as_the_records_crop(export, tmp_path):
     assert max(moves) < 0.1  # pixels of the crop
 
 
-def test_a_dot_is_where_it_was_drawn_and_where_evaluation_finds_it(export, tmp_path):
+def test_predicted_dot_is_at_its_drawn_position(export, tmp_path):
     spec = ModelSpec(scheme="celeba_5", input_size=64, margin=1.3)
     landmarker = Landmarker(export(dot_network(64), spec, tmp_path / "model.tflite"))
     source = DotSource(8)

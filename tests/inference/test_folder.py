@@ -49,7 +49,7 @@ def _plain(image, faces):
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_a_image_on_which_the_landmarker_fails_is_skipped(folder, tmp_path, alone):
+def test_image_on_which_the_landmarker_fails_is_skipped(folder, tmp_path, alone):
     if alone:
         (folder / "a.png").unlink()
 
@@ -60,7 +60,7 @@ def test_a_image_on_which_the_landmarker_fails_is_skipped(folder, tmp_path, alon
 
 
 @pytest.mark.parametrize("error", [MemoryError(), cv2.error("drawing"), ValueError("a size")])
-def test_a_image_that_can_not_be_drawn_is_skipped(folder, tmp_path, error):
+def test_image_that_can_not_be_drawn_is_skipped(folder, tmp_path, error):
     def draw(image, faces):
         if image.mean() < 100:
             raise error
@@ -73,7 +73,7 @@ def test_a_image_that_can_not_be_drawn_is_skipped(folder, tmp_path, error):
     assert [path.name for path in out.glob("*.pts")] == ["b.pts"]
 
 
-def test_a_name_that_has_no_room_for_an_ending_is_skipped(folder, tmp_path):
+def test_image_whose_output_name_is_too_long_is_skipped(folder, tmp_path):
     long = "n" * 251 + ".bmp"
     cv2.imwrite(str(folder / long), np.zeros((9, 9, 3), np.uint8))
     out = tmp_path / "out"
@@ -81,7 +81,7 @@ def test_a_name_that_has_no_room_for_an_ending_is_skipped(folder, tmp_path):
     assert "too long" in _skipped(out)[long]
 
 
-def test_an_output_that_can_not_be_written_ends_the_run(folder, tmp_path):
+def test_unwritable_output_ends_the_run(folder, tmp_path):
     out = tmp_path / "out"
     _run(folder, out)
     (out / "drawn").write_text("in the way")

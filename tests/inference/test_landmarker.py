@@ -21,7 +21,7 @@ def network():
     return cnn6(68, input_size=32)
 
 
-def test_landmarks_are_in_the_images_pixels(network):
+def test_landmarks_are_in_image_pixels(network):
     """The untrained network emits what it emits; moved and scaled images must move it along."""
     landmarker = Landmarker(network, spec=MODEL_SPEC)
     generator = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def test_landmarks_are_in_the_images_pixels(network):
     np.testing.assert_allclose(large, (first + 0.5) * 2 - 0.5, atol=0.2)
 
 
-def test_a_source_image_and_its_record_agree(network, synthetic_records):
+def test_predictions_on_source_image_and_record_agree(network, synthetic_records):
     from tfrecords_tools.sources import SyntheticSource
 
     records = open_records(find_shards(str(synthetic_records), "test"))
@@ -54,7 +54,7 @@ def test_a_source_image_and_its_record_agree(network, synthetic_records):
         assert np.abs(face.landmarks_px - landmarks).max() < 0.05 * extent + 1.0
 
 
-def test_several_boxes_keep_their_order(network):
+def test_faces_keep_the_order_of_boxes(network):
     landmarker = Landmarker(network, spec=MODEL_SPEC)
     image = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
     boxes = np.array([[10.0, 10, 40, 40], [30, 30, 80, 80]])
@@ -66,7 +66,7 @@ def test_several_boxes_keep_their_order(network):
     assert landmarker(image, np.zeros((0, 4))) == []
 
 
-def test_a_image_may_be_a_file_gray_bgr_or_have_alpha(network, tmp_path):
+def test_images_may_be_files_gray_bgr_or_have_alpha(network, tmp_path):
     landmarker = Landmarker(network, spec=MODEL_SPEC)
     image = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
     image = cv2.GaussianBlur(image, (0, 0), 4)
@@ -103,7 +103,7 @@ def test_flip_averaging_is_the_mean_with_the_mirrored_image(network):
     np.testing.assert_allclose(averaged.landmarks_px, expected, atol=0.05)
 
 
-def test_the_second_pass_cuts_round_the_landmarks_of_the_first(network):
+def test_second_pass_crops_around_the_first_landmarks(network):
     image = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
     boxes = np.array([[10.0, 10, 40, 40], [30, 30, 80, 80]])
     once = Landmarker(network, spec=MODEL_SPEC)
@@ -131,7 +131,7 @@ def test_images_of_many_sizes_are_run_together(network):
             np.testing.assert_allclose(face.landmarks_px, alone.landmarks_px, atol=1e-3)
 
 
-def test_a_detector_may_go_by_names(network):
+def test_detector_that_needs_names_receives_them(network):
     class ByName:
         needs_name = True
 
@@ -144,7 +144,7 @@ def test_a_detector_may_go_by_names(network):
     assert landmarker(image) == []
 
 
-def test_a_face_has_a_score_and_angles(network):
+def test_face_has_score_and_angles(network):
     image = np.random.default_rng(0).integers(0, 256, (60, 50, 3), np.uint8)
     (face,) = Landmarker(network, spec=MODEL_SPEC)(image, np.array([[5.0, 8, 40, 50]]))
     assert face.scores is None
@@ -155,7 +155,7 @@ def test_a_face_has_a_score_and_angles(network):
     assert face.score == pose.score
 
 
-def test_bad_calls_are_refused(network):
+def test_invalid_calls_raise(network):
     landmarker = Landmarker(network, spec=MODEL_SPEC)
     image = np.zeros((50, 50, 3), np.uint8)
     with pytest.raises(ValueError, match="must be uint8"):
@@ -168,7 +168,7 @@ def test_bad_calls_are_refused(network):
         landmarker(image, np.array([[0.0, 0, 9, 9], [60, 0, 70, 9]]))
     with pytest.raises(ValueError, match="passes=3"):
         Landmarker(network, spec=MODEL_SPEC, passes=3)
-    with pytest.raises(ValueError, match="No detector 'hog'"):
+    with pytest.raises(ValueError, match="Unknown detector 'hog'"):
         Landmarker(network, spec=MODEL_SPEC, detector="hog")
     with pytest.raises(ValueError, match="Without a detector"):
         Landmarker(network, spec=MODEL_SPEC, detector=None)(image)
@@ -180,7 +180,7 @@ def test_bad_calls_are_refused(network):
         Landmarker(network)
 
 
-def test_haar_finds_nothing_in_nothing():
+def test_haar_finds_no_face_in_a_uniform_image():
     assert HaarDetector()(np.full((200, 200, 3), 128, np.uint8)).shape == (0, 4)
 
 
@@ -208,13 +208,13 @@ def test_haar_boxes_are_like_landmark_boxes_on_real_faces(real_faces):
     assert np.mean(ratios) == pytest.approx(1, abs=0.05)
 
 
-def test_records_can_be_read_back_for_the_detector(synthetic_records):
+def test_detector_reads_recorded_images(synthetic_records):
     records = open_records(find_shards(str(synthetic_records), "test"))
     image = next(read_faces(records).as_numpy_iterator())["image"]
     assert HaarDetector()(image).shape[1] == 4
 
 
-def test_landmarks_of_another_mark_up(network):
+def test_landmarks_of_another_scheme(network):
     image = np.random.default_rng(0).integers(0, 256, (90, 80, 3), np.uint8)
     box = np.array([[10.0, 12.0, 60.0, 70.0]])
     plain = Landmarker(network, spec=MODEL_SPEC)(image, box)[0]

@@ -13,7 +13,7 @@ from wing_tf.landmarks import find_scheme_map
 
 
 @pytest.mark.parametrize("name", ["plain", "two-stage", "heatmaps"])
-def test_it_answers_as_the_landmarker_in_keras(name, exported, frame):
+def test_litert_landmarker_equals_keras_landmarker(name, exported, frame):
     network, spec, path = exported(name)
     image, boxes = frame
     expected = Landmarker(network, spec=spec)(image, boxes)
@@ -30,7 +30,7 @@ def test_it_answers_as_the_landmarker_in_keras(name, exported, frame):
             np.testing.assert_allclose(face.scores, other.scores, atol=1e-3)
 
 
-def test_the_folder_of_an_export_is_its_file(exported, frame):
+def test_export_folder_opens_its_file(exported, frame):
     path = exported("plain")[2]
     image, boxes = frame
     np.testing.assert_array_equal(
@@ -39,7 +39,7 @@ def test_the_folder_of_an_export_is_its_file(exported, frame):
     )
 
 
-def test_a_detector_finds_the_boxes(exported, frame):
+def test_detector_provides_the_boxes(exported, frame):
     path = exported("plain")[2]
     image, boxes = frame
     seen = []
@@ -55,7 +55,7 @@ def test_a_detector_finds_the_boxes(exported, frame):
     assert Landmarker(path)(image, []) == []
 
 
-def test_other_landmarks_by_a_map(exported, frame):
+def test_scheme_map_returns_mapped_landmarks(exported, frame):
     path = exported("plain")[2]
     mapping = find_scheme_map("ibug_68", "cofw_29")
     landmarker = Landmarker(path, scheme_map=mapping, scheme="cofw_29")
@@ -88,7 +88,7 @@ def test_threads_that_share_one_get_their_own_answers(exported):
     assert wrong == []
 
 
-def test_the_steps_of_a_call_can_be_made_apart(exported, frame):
+def test_steps_of_a_call_can_be_called_separately(exported, frame):
     landmarker = Landmarker(exported("heatmaps")[2])
     image, boxes = frame
     crops, to_crop = landmarker.crop(image, boxes)
@@ -101,7 +101,7 @@ def test_the_steps_of_a_call_can_be_made_apart(exported, frame):
         np.testing.assert_array_equal(face.scores, scores[number])
 
 
-def test_bad_calls_are_refused(exported):
+def test_invalid_calls_raise(exported):
     landmarker = Landmarker(exported("plain")[2])
     image, box = np.zeros((50, 60, 3), np.uint8), np.array([[0.0, 0, 9, 9]])
     for bad, received in (
@@ -138,7 +138,7 @@ def test_bad_calls_are_refused(exported):
         Landmarker(exported("plain")[2], detector=None)(image)
 
 
-def test_bad_landmarkers_are_refused(exported):
+def test_invalid_landmarkers_raise(exported):
     path = exported("plain")[2]
     with pytest.raises(ValueError, match="scheme wflw_98 is required, but the model gives ibug_68"):
         Landmarker(path, scheme="wflw_98")
@@ -169,7 +169,7 @@ np.save(sys.argv[3], [face.landmarks_px for face in faces])
 """
 
 
-def test_it_needs_neither_tensorflow_nor_keras_nor_opencv(exported, frame, tmp_path):
+def test_core_imports_neither_tensorflow_nor_keras_nor_opencv(exported, frame, tmp_path):
     path = exported("two-stage")[2]
     np.savez(tmp_path / "in.npz", image=frame[0], boxes=frame[1])
     subprocess.run(

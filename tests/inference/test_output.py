@@ -35,7 +35,7 @@ def _found(name="a.jpg", count=1, **more):
     return ImageFaces(name, (300, 200), [_face(100 + i) for i in range(count)], **more)
 
 
-def test_json_says_all_that_is_known_of_a_face():
+def test_json_holds_all_facts_of_a_face():
     scores = np.linspace(0, 1, 68, dtype=np.float32)
     face = _face(scores=scores, identity=4)
     face.landmarks_px[3] = np.nan
@@ -55,7 +55,7 @@ def test_json_says_all_that_is_known_of_a_face():
     assert plain == {"image": "a", "size_hw": [1, 1], "scheme": "ibug_68", "faces": []}
 
 
-def test_a_csv_row_reads_back_by_its_columns():
+def test_csv_rows_match_their_columns():
     face = _face()
     face.landmarks_px[3] = np.nan
     found = ImageFaces('a "b",c.jpg', (300, 200), [face, _face(120)])
@@ -72,14 +72,14 @@ def test_a_csv_row_reads_back_by_its_columns():
     assert set(none[4:]) == {None}
 
 
-def test_a_csv_of_a_video_has_frames_and_identities():
+def test_video_csv_has_frames_and_identities():
     found = ImageFaces("v", (9, 9), [_face(identity=2)], frame=5, time_s=0.2)
     text = format_csv([csv_columns(SCHEME, video=True), *csv_rows(found, SCHEME)])
     (row,) = csv.DictReader(io.StringIO(text))
     assert (row["frame"], row["time_s"], row["identity"]) == ("5", "0.2", "2")
 
 
-def test_pts_counts_from_one(tmp_path):
+def test_pts_files_are_one_based(tmp_path):
     from tfrecords_tools.sources.ibug_300w import read_pts
 
     landmarks = np.random.default_rng(0).uniform(0, 99, (68, 2))
@@ -99,7 +99,7 @@ def test_files_of_one_image(tmp_path):
     assert names["pts", 2] == ["a.b_landmarks_1.pts", "a.b_landmarks_2.pts"]
 
 
-def test_pts_files_of_two_images_never_have_one_name():
+def test_pts_files_of_images_are_distinct():
     names = ["a.jpg", "a_1.jpg", "b.jpg", "b.png", "c/b.jpg", "300_2.jpg"]
     bases = pts_bases(names)
     assert bases["a.jpg"] == "a"
@@ -119,7 +119,7 @@ def test_pts_files_of_two_images_never_have_one_name():
         ["b.jpg", "b.pts/a.jpg", "c.png", "c_2.pts/a.png"],
     ],
 )
-def test_files_of_images_are_apart_whatever_their_names(names):
+def test_output_files_of_images_are_distinct(names):
     bases = pts_bases(names)
     assert list(bases) == names
     written = [f"{base}{end}.pts" for base in bases.values() for end in ("", "_1", "_2")]
@@ -127,7 +127,7 @@ def test_files_of_images_are_apart_whatever_their_names(names):
     assert not {str(pathlib.PurePosixPath(name).parent) for name in names} & set(written)
 
 
-def test_drawn_images_never_have_one_name():
+def test_drawn_images_have_distinct_names():
     names = ["a.bmp", "a.bmp.jpg", "a.bmp_.jpg", "b.PNG", "c.tif", "c.tif.jpg/d.webp"]
     drawn = drawn_names(names)
     assert set(drawn) == set(names)
@@ -137,7 +137,7 @@ def test_drawn_images_never_have_one_name():
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "csv"])
-def test_a_result_file_that_was_cut_anywhere_goes_on_to_the_same_text(tmp_path, ending):
+def test_truncated_result_file_resumes_to_the_same_text(tmp_path, ending):
     images = [_found("a.jpg", 2), _found("ü\n,b.jpg", 0), _found("c\udcff.jpg", 1)]
     whole = tmp_path / f"whole.{ending}"
     with ResultFile(whole, SCHEME) as file:
@@ -155,7 +155,7 @@ def test_a_result_file_that_was_cut_anywhere_goes_on_to_the_same_text(tmp_path, 
         assert cut.read_bytes() == text, length
 
 
-def test_a_result_file_of_something_else_is_refused(tmp_path):
+def test_foreign_result_file_raises(tmp_path):
     (tmp_path / "a.csv").write_text("x,y\n1,2\n")
     with pytest.raises(ValueError, match="its columns differ"):
         ResultFile(tmp_path / "a.csv", SCHEME)
@@ -165,7 +165,7 @@ def test_a_result_file_of_something_else_is_refused(tmp_path):
     assert (tmp_path / "a.csv").read_text() == "x,y\n1,2\n"
 
 
-def test_skipped_images_are_known_again(tmp_path):
+def test_resumed_run_knows_skipped_images(tmp_path):
     path = tmp_path / "skipped.csv"
     with SkippedFile(path) as file:
         file.write({"a.jpg": "not an image, or", "b": "x"})
@@ -177,7 +177,7 @@ def test_skipped_images_are_known_again(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["image;reason\na.jpg;x\n", "a.jpg,x\n"])
-def test_a_file_of_skipped_images_that_was_saved_otherwise_is_refused(tmp_path, text):
+def test_edited_file_of_skipped_images_raises(tmp_path, text):
     path = tmp_path / "skipped.csv"
     path.write_text(text)
     with pytest.raises(ValueError, match="its columns differ"):
@@ -185,7 +185,7 @@ def test_a_file_of_skipped_images_that_was_saved_otherwise_is_refused(tmp_path, 
     assert path.read_text() == text
 
 
-def test_files_that_are_no_tables_are_refused(tmp_path):
+def test_invalid_tables_raise(tmp_path):
     long = "x" * 200_000  # more than a field may have
     (tmp_path / "a.csv").write_text(format_csv([csv_columns(SCHEME), [long]]))
     with pytest.raises(ValueError, match="damaged"):
@@ -195,7 +195,7 @@ def test_files_that_are_no_tables_are_refused(tmp_path):
         SkippedFile(tmp_path / "skipped.csv")
 
 
-def test_a_folder_belongs_to_one_run(tmp_path):
+def test_output_folder_of_another_run_raises(tmp_path):
     out = tmp_path / "out" / "deep"
     settings = {"model": "a", "passes": 1, "list": (1, 2)}
     claim_output(out, settings)

@@ -16,7 +16,7 @@ def _nme(predicted, true):
     return errors / np.linalg.norm(true[36] - true[45])
 
 
-def test_it_is_small_and_says_what_it_is():
+def test_shipped_model_is_small_and_has_its_spec():
     assert model_path().stat().st_size < MOST_BYTES
     landmarker = Landmarker()
     assert landmarker.scheme.name == "ibug_68"
@@ -24,7 +24,7 @@ def test_it_is_small_and_says_what_it_is():
     assert landmarker.spec.trained_boxes == ("landmark",)
 
 
-def test_it_finds_the_landmarks_of_rendered_faces():
+def test_shipped_model_locates_rendered_faces():
     landmarker = Landmarker(scheme="ibug_68")
     source = SyntheticSource(
         num_train=0, num_test=12, seed=77, image_size=240, test_wide_yaw_fraction=0.0
@@ -37,7 +37,7 @@ def test_it_finds_the_landmarks_of_rendered_faces():
     assert np.median(errors) < 0.06
 
 
-def test_it_is_of_use_on_real_faces_it_has_not_seen(real_faces):
+def test_shipped_model_locates_unseen_real_faces(real_faces):
     """Twenty of Helen's test faces by their true boxes; the whole set is in docs/use.md."""
     source = Ibug300WSource(root=real_faces)
     items = [item for item in source.items() if item.split == "test_helen"][::17]

@@ -55,7 +55,7 @@ def _sources(folder):
 
 
 @pytest.mark.slow
-def test_it_is_small_and_gives_the_same_landmarks_alone(exported, frame, tmp_path):
+def test_small_wheel_gives_the_same_landmarks(exported, frame, tmp_path):
     home = tmp_path / "venv"
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"

@@ -138,7 +138,7 @@ def test_identities_are_not_reused():
     assert tracker(clip.frame(79), 0.0)[0].identity == 2  # time may start again, too
 
 
-def test_long_gap_in_time_starts_anew():
+def test_long_gap_in_time_restarts_tracking():
     landmarker = TrueLandmarker(still_clip(3))
     tracker = Tracker(landmarker, remember_s=1.0)
     image = landmarker.clip.frame(0)
@@ -218,7 +218,7 @@ def test_overlapping_neighbor_is_a_new_face():
     np.testing.assert_allclose(new.face.landmarks_px, clip.landmarks_px[5, 1], atol=2)
 
 
-def test_is_within():
+def test_is_within_compares_landmark_boxes():
     points = still_clip(1).landmarks_px[0, 0]
     face, middle = located(points), points.mean(axis=0)
     half = located(middle + (points - middle) / 2)

@@ -46,7 +46,7 @@ def _frames(path):
         return [frame.image for frame in video]
 
 
-def test_a_video_gives_a_line_and_a_drawn_frame_each(video_file, tmp_path):
+def test_every_frame_has_a_line_and_a_drawn_frame(video_file, tmp_path):
     summary = run_video(
         open_video(video_file), _track, tmp_path / "out", name="video", scheme=SCHEME, draw=_draw
     )
@@ -89,7 +89,7 @@ def test_what_a_broken_frame_leaves_out_is_filled_in_the_drawn_video(video_file,
     assert len(_frames(tmp_path / "out/output.mp4")) == COUNT
 
 
-def test_a_closed_window_ends_the_run_with_whole_files(video_file, tmp_path):
+def test_closing_the_window_ends_the_run_with_complete_files(video_file, tmp_path):
     shown = []
 
     def show(image):
@@ -121,7 +121,7 @@ def test_what_is_drawn_may_be_shown_only(video_file, tmp_path):
         assert (image != plain).any()
 
 
-def test_a_wrongly_stated_rate_does_not_multiply_the_drawn_video(tmp_path):
+def test_wrong_frame_rate_does_not_multiply_drawn_frames(tmp_path):
     """As a browser's: times are of 30 frames a second, 1000 are stated."""
     with open_video(_noise_video(tmp_path, rate=30)) as video:
         video.frames_per_s = 1000.0
@@ -131,7 +131,7 @@ def test_a_wrongly_stated_rate_does_not_multiply_the_drawn_video(tmp_path):
         assert len(list(drawn)) == 2 * COUNT - 1
 
 
-def test_results_get_their_name_at_the_end(video_file, tmp_path):
+def test_results_get_their_final_name_at_the_end(video_file, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "landmarks.partial.jsonl").write_text("what a killed run left\n")
@@ -147,7 +147,7 @@ def test_results_get_their_name_at_the_end(video_file, tmp_path):
     assert len((out / "landmarks.jsonl").read_text().splitlines()) == COUNT
 
 
-def test_a_fault_leaves_the_landmarks_so_far(video_file, tmp_path):
+def test_error_keeps_the_landmarks_so_far(video_file, tmp_path):
     def track(image, time_s):
         if time_s > 0.3:
             raise OSError("no more")
@@ -161,7 +161,7 @@ def test_a_fault_leaves_the_landmarks_so_far(video_file, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["landmarks.jsonl"]
 
 
-def test_a_failed_start_leaves_nothing_in_the_way(video_file, tmp_path):
+def test_failed_start_leaves_no_files(video_file, tmp_path):
     def broken(image, time_s):
         raise OSError("at once")
 

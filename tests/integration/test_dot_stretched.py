@@ -68,7 +68,7 @@ def test_augmented(records):
         assert (plain[:, 1, 1] > 1.3 * plain[:, 0, 0]).all()  # stretched in y
 
 
-def test_judged(records):
+def test_only_mapped_landmarks_are_evaluated(records):
     network = dot_network(SIZE)
     (batch,) = crop_batches(records, MODEL_SPEC)
     predictions = predict_batches(lambda image: np.asarray(network(image)), [batch])

@@ -25,7 +25,7 @@ def inner(landmarks_px):
     return x.ravel(), y.ravel()
 
 
-def test_pixels_shift_with_the_truth():
+def test_pixels_shift_with_the_landmarks():
     clip = clip_of(motion([[100, 100], [103, 98]]), noise=0.0)
     x, y = inner(clip.landmarks_px[0, 0])
     before, after = (clip.frame(index).astype(int) for index in (0, 1))
@@ -34,7 +34,7 @@ def test_pixels_shift_with_the_truth():
     assert np.abs(after[y, x] - before[y, x]).max() > 20
 
 
-def test_pixels_turn_with_the_truth():
+def test_pixels_rotate_with_the_landmarks():
     # A quarter turn about whole pixels takes whole pixels to whole ones, half a pixel off does not.
     clip = clip_of(motion([[120, 100]] * 2, rolls_deg=[0.0, 90.0]), noise=0.0)
     x, y = inner(clip.landmarks_px[0, 0])
@@ -47,7 +47,7 @@ def test_pixels_turn_with_the_truth():
     np.testing.assert_allclose(clip.landmarks_px[1, 0], turned, atol=1e-9)
 
 
-def test_the_truth_is_as_large_and_where_the_motion_says():
+def test_landmarks_follow_the_motion():
     clip = clip_of(motion([[90.25, 80.5]], side_px=61.0))
     low, high = landmark_box(clip.landmarks_px[0, 0]).reshape(2, 2)
     np.testing.assert_allclose((low + high) / 2, [90.25, 80.5])

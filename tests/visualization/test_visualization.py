@@ -27,7 +27,7 @@ from wing_tf.visualization.window import Window, why_no_window
 SCHEME = get_scheme("celeba_5")
 
 
-def test_dots_are_where_the_landmarks_are():
+def test_drawn_dots_are_at_the_landmarks():
     black = np.zeros((60, 80, 3), np.uint8)
     landmarks = np.array([[20.25, 20], [60, 20], [40, 30.5], [25, 45], [np.nan, np.nan]])
     drawn = draw_landmarks(
@@ -43,7 +43,7 @@ def test_dots_are_where_the_landmarks_are():
     assert np.count_nonzero(weight) < 4 * 60
 
 
-def test_landmarks_far_outside_are_no_error():
+def test_landmarks_far_outside_are_drawn_without_error():
     """What a training that goes wrong emits: it must not end in an image of it."""
     image = np.zeros((40, 60, 3), np.uint8)
     for size in (1e4, 1e9, 1e30):
@@ -53,17 +53,17 @@ def test_landmarks_far_outside_are_no_error():
         assert drawn[20, 20].any()
 
 
-def test_sheets():
+def test_contact_sheet_arranges_images():
     images = [np.full((10, 20, 3), i, np.uint8) for i in range(1, 6)]
     sheet = contact_sheet(images, columns=3, gap_px=2)
     assert sheet.shape == (2 * 12 + 2, 3 * 22 + 2, 3)
     assert sheet[2 + 12 + 5, 2 + 22 + 5, 0] == 5
     assert contact_sheet(images[:1]).shape == (18, 28, 3)
-    with pytest.raises(ValueError, match="needs an image"):
+    with pytest.raises(ValueError, match="needs at least one image"):
         contact_sheet([])
 
 
-def test_a_sheet_of_images_of_other_sizes_scales_and_pads_them():
+def test_contact_sheet_scales_and_pads_images_of_different_sizes():
     wide, high = np.full((30, 90, 3), 255, np.uint8), np.full((400, 100, 3), 128, np.uint8)
     sheet = contact_sheet([wide, high], cell_px=60, gap_px=0)
     assert sheet.shape == (60, 120, 3)
@@ -81,7 +81,7 @@ def _face(shift_px=100.0, scale=1.0, **more):
     return Face(landmarks, landmark_box(landmarks), scheme=scheme, **more), scheme
 
 
-def test_every_part_of_a_drawn_face_is_drawn_where_it_is_asked_for():
+def test_each_drawing_option_draws_its_part():
     face, scheme = _face(identity=3)
     blank = np.zeros((240, 220, 3), np.uint8)
     none = {"lines": False, "boxes": False, "numbers": False, "pose_axis": False, "captions": False}
@@ -98,7 +98,7 @@ def test_every_part_of_a_drawn_face_is_drawn_where_it_is_asked_for():
     assert caption_of(face).startswith("#3 ")
 
 
-def test_a_scaled_drawing_is_the_scaled_face():
+def test_scaled_drawing_equals_drawing_of_scaled_face():
     face, scheme = _face()
     parts = {"lines": False, "captions": False}
     drawn = draw_faces(np.zeros((240, 220, 3), np.uint8), [face], scheme, scale=2.5, **parts)
@@ -108,7 +108,7 @@ def test_a_scaled_drawing_is_the_scaled_face():
     np.testing.assert_allclose((reach + 0.5) / 2.5 - 0.5, face.box_xyxy_px, atol=1.0)
 
 
-def test_images_are_drawn_as_large_as_can_be_read():
+def test_drawings_are_scaled_to_be_legible():
     face, _ = _face()
     assert legible_scale(np.zeros((400, 500, 3), np.uint8), [face]) == 1
     assert legible_scale(np.zeros((1, 1, 3), np.uint8), []) == 160
@@ -118,7 +118,7 @@ def test_images_are_drawn_as_large_as_can_be_read():
     assert scale == pytest.approx(800 / side)
 
 
-def test_axes_point_where_the_pose_says():
+def test_axes_follow_the_pose():
     np.testing.assert_allclose(pose_axes([0, 0, 0]), [[1, 0], [0, -1], [0, 0]], atol=1e-12)
     nose = pose_axes([30, 20, 0])[2]
     assert nose[0] > 0.4  # positive yaw: to the image's right
@@ -127,14 +127,14 @@ def test_axes_point_where_the_pose_says():
 
 
 @pytest.mark.parametrize("angles", [(25.0, 0, 0), (0, -15, 0), (0, 0, 40), (20, 10, -30)])
-def test_axes_and_the_fitted_pose_have_one_convention(angles):
+def test_drawn_axes_and_fitted_pose_agree(angles):
     side, up, nose = pose_axes(angles)
     seen = AVERAGE_HEAD_MM @ np.stack([side, -up, nose])
     np.testing.assert_allclose(head_pose(seen, get_scheme("ibug_68")).angles_deg, angles, atol=0.1)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 700), (64, 48)])
-def test_a_face_is_drawn_on_a_image_of_any_size(size):
+def test_faces_are_drawn_on_images_of_any_size(size):
     image = np.zeros((*size, 3), np.uint8)
     for face, scheme in (_face(), _face(-500.0), _face(0.5, 1e-3), _face(20, 50.0)):
         drawn = draw_faces(image, [face], scheme, numbers=True, pose_axis=True)
@@ -143,7 +143,7 @@ def test_a_face_is_drawn_on_a_image_of_any_size(size):
     draw_faces(image, [unknown], scheme, numbers=True, pose_axis=True)
 
 
-def test_no_screen_is_no_crash(monkeypatch):
+def test_missing_screen_raises_instead_of_crashing(monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert "no screen" in why_no_window()
@@ -153,7 +153,7 @@ def test_no_screen_is_no_crash(monkeypatch):
     assert "can't open a window" in why_no_window()
 
 
-def test_images_keep_their_colors_and_bad_ones_are_named(tmp_path):
+def test_saved_images_load_equal_and_invalid_ones_raise(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (5, 6, 3), np.uint8)
     save_image(tmp_path / "a.png", image)
     np.testing.assert_array_equal(load_image(tmp_path / "a.png"), image)
@@ -178,7 +178,7 @@ def _png(width, height):
     )
 
 
-def test_a_image_that_is_too_large_is_called_so(tmp_path):
+def test_too_large_image_raises_a_clear_error(tmp_path):
     (tmp_path / "a.png").write_bytes(_png(40_000, 30_000))
     with pytest.raises(ValueError, match="too large for OpenCV"):
         load_image(tmp_path / "a.png")
@@ -196,7 +196,7 @@ except ValueError as error: print(error)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
 @pytest.mark.parametrize("ending", ["jpg", "png"])
-def test_a_image_that_needs_more_memory_is_called_so(tmp_path, ending):
+def test_image_that_needs_too_much_memory_raises_a_clear_error(tmp_path, ending):
     path = tmp_path / f"a.{ending}"
     cv2.imwrite(str(path), np.zeros((8000, 8000), np.uint8))
     done = subprocess.run(
@@ -206,7 +206,7 @@ def test_a_image_that_needs_more_memory_is_called_so(tmp_path, ending):
     assert "needs more memory than there is" in done.stdout
 
 
-def test_a_text_may_hold_names_in_no_encoding(tmp_path):
+def test_text_keeps_undecodable_file_names(tmp_path):
     write_text(tmp_path / "a.csv", "\udcffü\n")
     assert (tmp_path / "a.csv").read_bytes() == b"\xff\xc3\xbc\n"
 
@@ -220,13 +220,13 @@ def test_what_can_not_be_written_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
 
 
-def test_a_name_may_be_as_long_as_any(tmp_path):
+def test_longest_file_names_are_written(tmp_path):
     path = tmp_path / f"{'n' * 251}.png"
     save_image(path, np.zeros((3, 3, 3), np.uint8))
     assert load_image(path).shape == (3, 3, 3)
 
 
-def test_a_ced_plot_is_a_image(tmp_path):
+def test_ced_plot_is_written_as_an_image(tmp_path):
     errors = np.random.default_rng(0).uniform(0, 0.2, 100)
     plot_ced(tmp_path / "ced.png", {"one": errors, "two": errors / 2})
     assert cv2.imread(str(tmp_path / "ced.png")).shape[0] > 300

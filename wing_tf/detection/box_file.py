@@ -1,4 +1,4 @@
-"""Boxes that are known already."""
+"""Face boxes from a CSV or JSON file."""
 
 import csv
 import io
@@ -18,27 +18,27 @@ _NAMES = ("path", "image")
 
 
 class BoxFile(Detector):
-    """A file's boxes, by the images' names.
+    """Boxes of a file, found by the name of the image.
 
-    Two kinds, told apart by their first letter; several lines may be of one image, and what
-    wing-predict writes of images is read as well:
+    The output of wing-predict for images is read as well. There are two formats, and in both
+    several lines may belong to one image:
 
-    * CSV with a header ``path,x0,y0,x1,y1`` (or ``box_x0_px``, ...), in any order, other columns
-      ignored; four empty fields are no box.
+    * CSV with the header ``path,x0,y0,x1,y1`` (or ``box_x0_px``, ...) in any order. Other columns
+      are ignored. Four empty fields mean that the image has no box.
     * JSON lines, or one JSON object: ``{"path": ..., "boxes_xyxy_px": [[x0, y0, x1, y1], ...]}``,
-      or ``"box_xyxy_px": [...]`` of one face, or ``"faces": [{"box_xyxy_px": [...]}, ...]``; a line
-      without any of them is passed over.
+      ``"box_xyxy_px": [...]`` for one face, or ``"faces": [{"box_xyxy_px": [...]}, ...]``. A line
+      without any of these keys is ignored.
 
-    ``image`` and ``image`` are taken for ``path``. A name is looked up as it is given, then
-    relative to the file's folder, then without its first folders: ``/pics/s1/1.jpg`` is
-    ``s1/1.jpg`` of the file, or else ``1.jpg``, but never ``s2/1.jpg``.
+    The name may also be called ``image``. It is looked up as given, then relative to the folder of
+    the file, then without its leading folders: ``/data/s1/1.jpg`` matches ``s1/1.jpg``, else
+    ``1.jpg``, but never ``s2/1.jpg``.
 
     Args:
-        path: the file.
-        correction: from its boxes to landmark squares; none if None.
+        path: The file.
+        correction: Correction from its boxes to landmark squares. Defaults to no correction.
 
     Raises:
-        ValueError: if the file can't be read, or a line is none of the above; it says which.
+        ValueError: If the file can't be read or a line is not valid; the message names the line.
     """
 
     needs_name = True
@@ -51,7 +51,7 @@ class BoxFile(Detector):
         except OSError as error:
             raise ValueError(f"Cannot read box file {path}: {error.strerror}.") from None
         except UnicodeDecodeError:
-            raise ValueError(f"Cannot read box file {path}: not a UTF-8 text.") from None
+            raise ValueError(f"Cannot read box file {path}: not a UTF-8 text file.") from None
         lines = _json_lines if text.lstrip().startswith("{") else _csv_lines
         boxes: dict[str, list] = {}
         for number, name, found in lines(self.path, text):
@@ -61,7 +61,7 @@ class BoxFile(Detector):
         self._places = {os.path.abspath(self.path.parent / name): name for name in boxes}
 
     def find(self, name: str | os.PathLike) -> str | None:
-        """Returns what the file calls an image; None if it does not say anything of it."""
+        """Returns the name of an image in the file. None if the file does not contain it."""
         given = os.path.normpath(name)
         if given in self._boxes:
             return given
@@ -73,17 +73,17 @@ class BoxFile(Detector):
         return next((end for end in ends if end in self._boxes), None)
 
     def raw_boxes(self, image: np.ndarray, name: str | os.PathLike | None = None) -> np.ndarray:
-        """Returns the file's boxes [N, 4]; none where it does not name the image."""
+        """Returns the boxes [N, 4] of an image; N is 0 if the file does not contain it."""
         if name is None:
-            raise ValueError("Boxes of a file are found by the image's name, which is not known.")
+            raise ValueError("A box file needs the name of the image. Received: name=None.")
         found = self.find(name)
         return np.zeros((0, 4)) if found is None else self._boxes[found]
 
     def __call__(self, image: np.ndarray, name: str | os.PathLike | None = None) -> np.ndarray:
-        """Returns an image's boxes [N, 4], largest first; see `find`.
+        """Returns the corrected boxes [N, 4] of an image, largest first; see `find`.
 
         Raises:
-            ValueError: if no name is given.
+            ValueError: If no name is given.
         """
         return self.corrected(self.raw_boxes(image, name))
 
@@ -101,7 +101,7 @@ def _box(where: str, values: Any) -> list[float]:
 
 
 def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]:
-    """Yields the number of each line, its image and its one box."""
+    """Yields the number, the image and the one box of each line."""
     rows = csv.DictReader(io.StringIO(text), strict=True)
     start = 1
     try:
@@ -117,12 +117,14 @@ def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]
         start = rows.line_num + 1
         for row in rows:
             where = f"{path}:{rows.line_num}"
-            if None in row or None in row.values():  # how `csv` tells of too many and too few
+            if (
+                None in row or None in row.values()
+            ):  # `csv` marks too many and too few fields by None
                 raise ValueError(f"{where}: expected {len(columns)} fields, as in the first line.")
-            _check_still(where, row)
+            _check_is_image(where, row)
             name, box = row[named[0]], [row[column] for column in corners]
             if not name:
-                raise ValueError(f"{where}: no image is named.")
+                raise ValueError(f"{where}: the name of the image is empty.")
             yield rows.line_num, name, [box] if any(box) else []
             start = rows.line_num + 1
     except csv.Error as error:
@@ -130,24 +132,24 @@ def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]
 
 
 def _json_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]:
-    """Yields the number of each line, its image and its boxes."""
+    """Yields the number, the image and the boxes of each line."""
     for number, content in _parsed(path, text):
         if not isinstance(content, dict):
             raise ValueError(f"{path}:{number}: expected {{...}}. Received: {content!r:.60}.")
-        _check_still(f"{path}:{number}", content)
+        _check_is_image(f"{path}:{number}", content)
         name = next((content[name] for name in _NAMES if name in content), None)
         found = _boxes_of(content)
         if found is None:
             continue
         if not isinstance(name, str) or not name:
-            raise ValueError(f'{path}:{number}: no image is named; expected "path".')
+            raise ValueError(f'{path}:{number}: expected the name of the image as "path".')
         if not isinstance(found, list):
             raise ValueError(f"{path}:{number}: boxes must be a list. Received: {found}.")
         yield number, name, found
 
 
 def _parsed(path: pathlib.Path, text: str) -> Iterator[tuple[int, Any]]:
-    """Yields each line's number and content, or those of the whole text if it is one object."""
+    """Yields the number and the content of each line, or of the whole text if it is one object."""
     try:
         yield 1, json.loads(text)
         return
@@ -163,13 +165,13 @@ def _parsed(path: pathlib.Path, text: str) -> Iterator[tuple[int, Any]]:
         yield number, content
 
 
-def _check_still(where: str, row: dict) -> None:
+def _check_is_image(where: str, row: dict) -> None:
     if row.get("frame") not in (None, ""):
-        raise ValueError(f"{where}: a video's frame; boxes must be of images.")
+        raise ValueError(f"{where}: this is a frame of a video. Boxes must belong to images.")
 
 
 def _boxes_of(content: dict) -> Any:
-    """Returns the boxes of a line, unchecked; None if it has none."""
+    """Returns the unchecked boxes of a line. None if it has no key for boxes."""
     if "boxes_xyxy_px" in content:
         return content["boxes_xyxy_px"]
     if "box_xyxy_px" in content:

@@ -1,4 +1,4 @@
-"""Measures how a detector's boxes differ from the squares that networks are trained on."""
+"""Measurement of a detector's correction on annotated faces."""
 
 import dataclasses
 import os
@@ -13,43 +13,44 @@ from wing_tf.geometry import crop_square, landmark_box
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """A detector's mean correction and what it leaves.
+    """The mean correction of a detector, and the errors that remain after it.
 
     Attributes:
-        correction: from its raw boxes to tight landmark squares, on average.
-        num_faces: annotated ones, of two known landmarks at least.
-        num_found: of these; see `matching_box`.
-        others_per_image: boxes that were not the annotated face's; not all are wrong, as images
-            may show faces that nobody annotated.
-        center_off: what stays of the distance between the centers after correction, in sides of the
-            landmark square: the mean, and what 95 % of the faces stay below.
-        scale: corrected side over true side: what 5 % and 95 % of the faces stay below.
+        correction: Mean correction from raw boxes to tight landmark squares.
+        num_faces: Number of annotated faces with at least two different landmarks.
+        num_found: Number of these that were detected; see `matching_box`.
+        other_boxes_per_image: Mean number of boxes that do not match the annotated face. Some of
+            them may be faces without annotation.
+        center_error: Distance between the centers of the corrected box and of the landmark square,
+            as a fraction of its side: mean and 95th percentile.
+        scale: Side of the corrected box over the side of the landmark square: 5th and 95th
+            percentile.
     """
 
     correction: Correction
     num_faces: int
     num_found: int
-    others_per_image: float
-    center_off: tuple[float, float]
+    other_boxes_per_image: float
+    center_error: tuple[float, float]
     scale: tuple[float, float]
 
     @property
     def recall(self) -> float:
-        """The share of the faces that are found."""
+        """Fraction of the faces that were detected."""
         return self.num_found / self.num_faces
 
     def save(self, path: str | os.PathLike) -> None:
-        """Writes the correction with its figures; see `Correction.save`."""
+        """Writes the correction with these statistics as notes; see `Correction.save`."""
         self.correction.save(path, notes=dataclasses.asdict(self) | {"recall": self.recall})
 
     def __str__(self):
         x, y = self.correction.center_shift_xy
         return (
-            f"faces {self.num_faces}, found {self.recall:.3f}, other boxes an image "
-            f"{self.others_per_image:.3f}; center shift {x:.3f}, {y:.3f}, side ratio "
-            f"{self.correction.side_ratio:.3f} (raw sides); left: center off by "
-            f"{self.center_off[0]:.3f} on average, {self.center_off[1]:.3f} at 95 %, scale "
-            f"{self.scale[0]:.2f} to {self.scale[1]:.2f} (5-95 %)"
+            f"{self.num_faces} faces, recall {self.recall:.3f}, other boxes per image "
+            f"{self.other_boxes_per_image:.3f}; correction: center shift {x:.3f}, {y:.3f}, side "
+            f"ratio {self.correction.side_ratio:.3f} (in raw sides); after it: center error "
+            f"{self.center_error[0]:.3f} (95 %: {self.center_error[1]:.3f}), scale "
+            f"{self.scale[0]:.2f} to {self.scale[1]:.2f} (5 to 95 %)"
         )
 
 
@@ -57,17 +58,17 @@ def calibrate(
     detector: Callable[..., np.ndarray],
     faces: Iterable[tuple[np.ndarray, np.ndarray] | tuple[np.ndarray, np.ndarray, str]],
 ) -> Calibration:
-    """Runs a detector on annotated faces.
+    """Measures the correction of a detector on annotated faces.
 
     Args:
-        detector: a `Detector`, whose present correction does not matter; or any callable from
-            images to boxes.
-        faces: of each the image (uint8 RGB [H, W, 3]), the landmarks [K, 2] in its pixels, NaN
-            where missing, and the image's name where the detector needs it. Faces whose known
-            landmarks have no size (one point, or none) are passed over and not counted.
+        detector: A `Detector`, whose present correction is not applied, or any callable from
+            images to boxes [N, 4].
+        faces: For each face the image (uint8 RGB [H, W, 3]), its landmarks [K, 2] in pixels, NaN
+            if not annotated, and the name of the image if the detector needs it. Faces with fewer
+            than two different landmarks are ignored.
 
     Raises:
-        ValueError: if there is no face, or none is found.
+        ValueError: If there is no face, or none is detected.
     """
     find = getattr(detector, "raw_boxes", detector)
     needs_name = getattr(detector, "needs_name", False)
@@ -86,7 +87,9 @@ def calibrate(
         shifts.append(((true[:2] + true[2:]) - (box[:2] + box[2:])) / 2 / raw_side)
         ratios.append((true[2] - true[0]) / raw_side)
     if not ratios:
-        raise ValueError(f"The detector finds none of {num_faces} faces: nothing to measure.")
+        raise ValueError(
+            f"The detector finds none of {num_faces} faces: there is nothing to measure."
+        )
     shift, ratio = np.mean(shifts, axis=0), float(np.mean(ratios))
     off = np.hypot(*(np.array(shifts) - shift).T) / ratios
     scale = ratio / np.array(ratios)

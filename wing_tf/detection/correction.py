@@ -1,31 +1,33 @@
-"""From a detector's boxes to boxes like those that networks are trained on."""
+"""Correction of a detector's boxes to boxes like those that networks are trained on."""
 
 import dataclasses
-import json
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from wing_tf.utils.atomic import write_json
+from wing_tf.utils.text_files import read_json
 
 _FIELDS = ("center_shift_xy", "side_ratio")
 
 
 @dataclasses.dataclass(frozen=True)
 class Correction:
-    """What a detector's boxes differ by, on average, from tight landmark squares.
+    """Mean shift and scale from a detector's boxes to tight landmark squares.
 
-    Networks are trained on squares tight round the landmarks. A detector's box differs from them by
-    a nearly constant shift and scale, which costs more than most losses gain; `calibrate` measures
-    both, and every detector takes its own off. The unit is a box's longer side before correction.
+    Networks are trained on squares tight around the landmarks. The boxes of a detector differ from
+    them by a nearly constant shift and scale, which costs more accuracy than most losses gain.
+    `calibrate` measures both, and each detector corrects its boxes. The unit is the longer side of
+    the raw box.
 
     Attributes:
-        center_shift_xy: the landmark square's center less the raw box's, in raw sides.
-        side_ratio: the landmark square's side in raw sides.
+        center_shift_xy: Center of the landmark square minus center of the raw box, in raw sides.
+        side_ratio: Side of the landmark square, in raw sides.
 
     Raises:
-        ValueError: if the numbers are not finite, or the ratio is not positive.
+        ValueError: If the numbers are not finite, or the ratio is not positive.
 
     Example:
         >>> Correction((0.0, 0.1), 0.5)(np.array([[0.0, 0.0, 10.0, 10.0]]))
@@ -50,7 +52,7 @@ class Correction:
         object.__setattr__(self, "side_ratio", ratio)
 
     def __call__(self, raw_boxes_xyxy_px: np.ndarray) -> np.ndarray:
-        """Returns corrected boxes [N, 4]; they keep their shapes, so no correction changes none."""
+        """Returns corrected boxes [N, 4]. Their aspect ratios are kept."""
         low, high = raw_boxes_xyxy_px[:, :2], raw_boxes_xyxy_px[:, 2:]
         side = np.max(high - low, axis=1, keepdims=True)
         center = (low + high) / 2 + np.array(self.center_shift_xy) * side
@@ -58,32 +60,29 @@ class Correction:
         return np.concatenate([center - half, center + half], axis=1)
 
     def save(self, path: str | os.PathLike, *, notes: Mapping[str, Any] | None = None) -> None:
-        """Writes a JSON file, at once or not at all, with notes on where the numbers are from.
+        """Writes a JSON file atomically, with notes on the origin of the numbers.
 
         Raises:
-            OSError: if it can't be written.
+            OSError: If it can't be written.
         """
-        path = pathlib.Path(path)
         content = dataclasses.asdict(self) | ({} if notes is None else {"notes": dict(notes)})
-        temporary = path.with_name(f".{path.name}.writing")
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        write_json(path, content)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Correction":
-        """Reads what `save` wrote.
+        """Reads a file that `save` wrote.
 
         Raises:
-            ValueError: if the file can't be read or says something else.
+            ValueError: If the file can't be read or is not a correction.
         """
         try:
-            content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+            content = read_json(path)
         except OSError as error:
             raise ValueError(f"Cannot read correction {path}: {error.strerror}.") from None
-        except ValueError:  # neither UTF-8 nor JSON
-            raise ValueError(f"Cannot read correction {path}: not a JSON file.") from None
         if not isinstance(content, dict) or not set(_FIELDS) <= content.keys():
-            raise ValueError(f"{path} is no correction: it must say {' and '.join(_FIELDS)}.")
+            raise ValueError(
+                f"{path} is not a correction: it must have the keys {' and '.join(_FIELDS)}."
+            )
         try:
             return cls(*(content[name] for name in _FIELDS))
         except ValueError as error:
@@ -91,7 +90,7 @@ class Correction:
 
 
 def _number(value: Any) -> float:
-    """Returns a number; a text that says one is none, or "12" would be a shift of 1, 2."""
+    """Returns a number. Text is refused, because "12" would be read as a shift of 1, 2."""
     if isinstance(value, str):
         raise TypeError
     return float(value)

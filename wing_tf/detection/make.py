@@ -1,4 +1,4 @@
-"""Detectors by their names, as commands take them."""
+"""Registry of the detectors that commands offer."""
 
 import os
 
@@ -9,16 +9,16 @@ from wing_tf.detection.whole_image import WholeImage
 from wing_tf.detection.yunet import YuNetDetector
 from wing_tf.utils.did_you_mean import did_you_mean
 
-# Which file each needs.
 DETECTORS = {"haar": None, "yunet": "model_path", "boxes": "box_file", "whole": None}
+"""Names of the detectors, and the argument of `make_detector` that is the file each one needs."""
 
 
 def check_detector_name(name: str) -> None:
-    """Raises ValueError if there is no detector of this name."""
+    """Raises ValueError if a detector is not known."""
     if name not in DETECTORS:
         raise ValueError(
-            f"No detector {name!r}.{did_you_mean(name, DETECTORS)} "
-            f"There are {', '.join(DETECTORS)}."
+            f"Unknown detector {name!r}.{did_you_mean(name, DETECTORS)} "
+            f"Expected one of: {', '.join(DETECTORS)}."
         )
 
 
@@ -29,30 +29,32 @@ def make_detector(
     box_file: str | os.PathLike | None = None,
     correction: Correction | str | os.PathLike | None = None,
 ) -> HaarDetector | YuNetDetector | BoxFile | WholeImage:
-    """Returns a detector.
+    """Returns a detector by name.
 
     Args:
-        name: "haar", "yunet", "boxes" (a box file's) or "whole" (the image is the face's).
-        model_path: YuNet's ``.onnx`` file.
-        box_file: see `BoxFile`.
-        correction: or the file of one; see `Correction`. The detector's own if None.
+        name: "haar", "yunet", "boxes" (boxes of a file) or "whole" (the whole image is one face).
+        model_path: The ``.onnx`` file of YuNet.
+        box_file: See `BoxFile`.
+        correction: A `Correction` or the file of one. Defaults to that of the detector.
 
     Raises:
-        ValueError: if there is no such detector, its file is missing or none of its kind, or a file
-            is given that it has no use for.
+        ValueError: If the name is not known, the detector's file is missing or not valid, or a file
+            is given that the detector does not use.
     """
     check_detector_name(name)
     if correction is not None and not isinstance(correction, Correction):
         correction = Correction.load(correction)
     for argument, path in {"model_path": model_path, "box_file": box_file}.items():
         if path and argument != DETECTORS[name]:
-            raise ValueError(f"Detector {name!r} has no use for `{argument}`. Received: {path}.")
+            raise ValueError(
+                f"Detector {name!r} does not use `{argument}`. Received: {argument}={path}."
+            )
     if name == "yunet":
         if not model_path:
-            raise ValueError("Detector 'yunet' needs its model (.onnx): give `model_path`.")
+            raise ValueError("Detector 'yunet' needs `model_path`, its .onnx file.")
         return YuNetDetector(model_path, correction=correction)
     if name == "boxes":
         if not box_file:
-            raise ValueError("Detector 'boxes' needs its file of boxes: give `box_file`.")
+            raise ValueError("Detector 'boxes' needs `box_file`.")
         return BoxFile(box_file, correction=correction)
     return (HaarDetector if name == "haar" else WholeImage)(correction=correction)

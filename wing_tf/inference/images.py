@@ -1,4 +1,4 @@
-"""Images of all kinds as uint8 RGB."""
+"""Conversion of image files and arrays to uint8 RGB."""
 
 import os
 import pathlib
@@ -16,12 +16,12 @@ def as_rgb(image: Image, *, channels: str = "rgb") -> np.ndarray:
     """Returns an image as uint8 RGB [H, W, 3].
 
     Args:
-        image: a file, which is turned as its EXIF data say, or a uint8 array: gray [H, W] or
-            [H, W, 1], color [H, W, 3], or color with alpha [H, W, 4], which is left out.
-        channels: the order of an array's colors: "rgb", or "bgr" as OpenCV reads them.
+        image: A file, whose EXIF rotation is applied, or a uint8 array: gray [H, W] or [H, W, 1],
+            color [H, W, 3], or color with alpha [H, W, 4]. The alpha channel is dropped.
+        channels: Order of the channels of an array: "rgb", or "bgr" as OpenCV reads them.
 
     Raises:
-        ValueError: if a file can't be read, or on another kind of array or order.
+        ValueError: If a file can't be read, or the array or the order is not valid.
     """
     if channels not in CHANNELS:
         raise ValueError(f'`channels` must be "rgb" or "bgr". Received: channels={channels!r}.')

@@ -15,24 +15,24 @@ _LANDMARKS, _SCORES = "landmarks", "scores"
 class LiteRtBackend:
     """A ``.tflite`` file as a function of crops.
 
-    Calls may come from several threads: one runs at a time, behind a lock, as LiteRT's interpreter
-    holds one set of tensors. Its own ``num_threads`` are what uses more cores.
+    It can be called from several threads. A lock lets one call run at a time, because an
+    interpreter holds one set of tensors; ``num_threads`` makes use of several cores.
 
     Args:
-        content: of the file. It is handed over as bytes, not as a path: only then does every
-            version of LiteRT check the file first, where a damaged one else ends the process.
-        path: for messages.
-        num_threads: that the interpreter works with.
+        content: Content of the file. Every version of LiteRT verifies a model that is passed as
+            bytes; a damaged file that is passed as a path can end the process.
+        path: Path of the file, for messages.
+        num_threads: Number of threads of the interpreter.
 
     Attributes:
         input_shape: (1, side, side, 3).
         num_landmarks: K.
-        has_scores: whether there are scores.
+        has_scores: Whether the network has scores.
 
     Raises:
-        ValueError: if the content is no LiteRT model, is cut off or can't run here, or if it is not
-            one of an exported landmark network.
-        ImportError: if ai-edge-litert is not installed.
+        ValueError: If the content is not a LiteRT model, is incomplete or can't be run, or is not
+            an exported landmark network.
+        ImportError: If ai-edge-litert is not installed.
     """
 
     def __init__(self, content: bytes, *, path: pathlib.Path, num_threads: int):
@@ -41,7 +41,7 @@ class LiteRtBackend:
                 f"`num_threads` must be positive. Received: num_threads={num_threads}."
             )
         if content[4:8] != b"TFL3":
-            raise ValueError(f"{path} is no LiteRT model.")
+            raise ValueError(f"{path} is not a LiteRT model.")
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ModuleNotFoundError as error:
@@ -50,15 +50,15 @@ class LiteRtBackend:
             interpreter = Interpreter(model_content=content, num_threads=num_threads)
             interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            # The interpreter says no more of files that end too early.
+            # This is all that the interpreter says about incomplete files.
             reason = " ".join(str(error).split()).rstrip(".")
-            cut = " (is it cut off?)" if "Flatbuffer" in reason else ""
-            raise ValueError(f"{path} can't be run{cut}: {reason}.") from error
+            hint = " (is the file incomplete?)" if "Flatbuffer" in reason else ""
+            raise ValueError(f"{path} can't be run{hint}: {reason}.") from error
         self._interpreter, self._lock = interpreter, threading.Lock()
-        inputs, outputs = _ends(interpreter)
+        inputs, outputs = _signature_details(interpreter)
         if len(inputs) != 1 or _LANDMARKS not in outputs:
             raise ValueError(
-                f"{path} is no exported landmark network: it must have one input and the output "
+                f"{path} is not an exported landmark network: expected one input and the output "
                 f"{_LANDMARKS!r}. Received: {len(inputs)} inputs, outputs {sorted(outputs)}."
             )
         (image,) = inputs.values()
@@ -115,8 +115,8 @@ def open_litert(
     return backend, spec
 
 
-def _ends(interpreter) -> tuple[dict, dict]:
-    """Returns the details of the inputs and outputs by their names in the only signature."""
+def _signature_details(interpreter) -> tuple[dict, dict]:
+    """Returns the details of the inputs and outputs of the signature, by name."""
     if not interpreter.get_signature_list():
         return {}, {}
     runner = interpreter.get_signature_runner()

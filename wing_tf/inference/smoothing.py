@@ -7,30 +7,30 @@ import numpy as np
 MIN_CUTOFF_HZ = 0.5
 BETA = 20.0
 DERIVATIVE_CUTOFF_HZ = 2.0
-"""Chosen with ``benchmarks/video.py --choose``: CNN-6's jitter falls to .16, at a lag of .2 frames
-more than without. Lower cut-offs are steadier still, but drag along what moves slowly."""
+"""Selected by ``benchmarks/video.py --choose``: the jitter of CNN-6 falls to .16 of the unfiltered
+one, and the lag grows by .2 frames. Lower cutoffs reduce jitter further, but slow motion lags."""
 
 
 class OneEuroFilter:
-    """Steadies landmarks at rest and lets go where they move.
+    """Smooths landmarks strongly at rest and weakly in motion.
 
-    A first-order low pass whose cut-off frequency rises with the speed of each landmark:
+    A first-order low-pass filter whose cutoff frequency rises with the speed of each landmark:
 
         cutoff = min_cutoff + beta * |speed|        alpha = 1 / (1 + 1 / (2 pi cutoff dt))
         filtered = alpha * measured + (1 - alpha) * last filtered
 
-    The speed is the low-passed derivative. It is counted in face sizes a second, so that one
-    setting suits faces of all sizes; ``dt`` is that of the time stamps, so that frames may be
-    uneven.
+    The speed is the low-pass filtered derivative, in face sizes per second, so that one setting
+    suits faces of all sizes. ``dt`` is the difference of the time stamps, so that the frame rate
+    may vary.
 
     Args:
-        min_cutoff_hz: at rest; lower is steadier.
-        beta: (beta) by how many Hz a speed of one face size a second raises the cut-off; higher
-            lags less.
-        derivative_cutoff_hz: of the low pass on the speed.
+        min_cutoff_hz: Cutoff frequency at rest. A lower value reduces jitter.
+        beta: Increase of the cutoff frequency in Hz for a speed of one face size per second. A
+            higher value reduces lag.
+        derivative_cutoff_hz: Cutoff frequency of the filter of the speed.
 
     Raises:
-        ValueError: if a cut-off is not positive or ``beta`` is negative.
+        ValueError: If a cutoff is not positive or ``beta`` is negative.
 
     Example:
         >>> smooth = OneEuroFilter(min_cutoff_hz=1.0, beta=0.0)
@@ -63,7 +63,7 @@ class OneEuroFilter:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all that came before: the next landmarks pass unchanged."""
+        """Forgets the previous frames: the next landmarks are returned unchanged."""
         self._time_s: float | None = None
         self._filtered = self._speed = np.empty((0, 2))
 
@@ -71,17 +71,17 @@ class OneEuroFilter:
         """Filters the landmarks of one frame.
 
         Args:
-            landmarks_px: [K, 2]; a landmark with a NaN is missing: it comes out as NaN and starts
-                afresh when it is there again.
-            time_s: when the frame was taken, later than the last one.
-            size_px: the face's size in the same pixels, for example the longer side of its box.
+            landmarks_px: [K, 2]. A landmark with NaN is returned as NaN, and its filter restarts
+                with its next value.
+            time_s: Time of the frame, later than that of the last one.
+            size_px: Size of the face in the same pixels, for example the longer side of its box.
 
         Returns:
             float64 [K, 2].
 
         Raises:
-            ValueError: if the time does not go on, the number of landmarks changes, or the size is
-                not positive.
+            ValueError: If the times are not strictly increasing, the number of landmarks changes,
+                or the size is not positive.
         """
         measured = np.array(landmarks_px, np.float64)
         if measured.ndim != 2 or measured.shape[1] != 2:
@@ -98,7 +98,7 @@ class OneEuroFilter:
         step_s = time_s - self._time_s
         if not (step_s > 0 and math.isfinite(step_s)):
             raise ValueError(
-                f"`time_s` must go on: the last frame's was {self._time_s}. "
+                f"`time_s` must be strictly increasing: the last frame's was {self._time_s}. "
                 f"Received: time_s={time_s}."
             )
         if len(measured) != len(self._filtered):
@@ -110,7 +110,7 @@ class OneEuroFilter:
         speed = self._speed + _alpha(self.derivative_cutoff_hz, step_s) * (speed - self._speed)
         cutoff = self.min_cutoff_hz + self.beta * np.linalg.norm(speed, axis=1, keepdims=True)
         filtered = self._filtered + _alpha(cutoff, step_s) * (measured - self._filtered)
-        # Neither a missing landmark nor one that is there again has a past.
+        # A landmark without a previous value starts without smoothing.
         fresh = np.isnan(filtered)
         self._filtered = np.where(fresh, measured, filtered)
         self._speed = np.where(fresh, 0.0, speed)
@@ -119,6 +119,6 @@ class OneEuroFilter:
 
 
 def _alpha(cutoff_hz, step_s: float):
-    """Returns the share of the new value in a first-order low pass."""
-    turn = 2 * math.pi * step_s * cutoff_hz
-    return turn / (turn + 1)
+    """Returns the weight of the new value in a first-order low-pass filter."""
+    ratio = 2 * math.pi * step_s * cutoff_hz
+    return ratio / (ratio + 1)

@@ -1,4 +1,4 @@
-"""Landmarks, boxes and poses on images."""
+"""Drawing of landmarks, boxes, head poses and text on images."""
 
 import cv2
 import numpy as np
@@ -7,14 +7,14 @@ from wing_tf.geometry.pose import rotation_matrix
 from wing_tf.landmarks import LandmarkScheme
 
 _SUBPIXEL_BITS = 4
-# One color a region, RGB, told apart on skin; left and right parts of a face differ.
+# RGB colors of the regions, distinguishable on skin; left and right parts of a face differ.
 _COLORS = (
     (64, 160, 255), (255, 200, 0), (255, 110, 0), (0, 230, 118), (0, 229, 255), (213, 0, 249),
     (255, 23, 68), (170, 255, 0), (255, 255, 255),
 )  # fmt: skip
-_AXIS_COLORS = ((255, 60, 60), (60, 230, 60), (70, 130, 255))  # to its side, up, along the nose
+_AXIS_COLORS = ((255, 60, 60), (60, 230, 60), (70, 130, 255))  # sideways, up, along the nose
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_FONT_HEIGHT_PX = 22.0  # of a capital at scale 1
+_FONT_HEIGHT_PX = 22.0  # height of a capital letter at scale 1
 
 
 def draw_landmarks(
@@ -32,13 +32,13 @@ def draw_landmarks(
 
     Args:
         image: uint8 RGB [H, W, 3].
-        landmarks_px: [K, 2] in its pixels; NaN is not drawn.
-        scheme: gives regions their colors, and the lines.
-        radius_px: of the dots; 1/80 of the landmarks' extent if None.
-        color: RGB for all, instead of one a region.
-        box_xyxy_px: [4], drawn in white.
-        lines: join the landmarks.
-        numbers: write each landmark's index beside it.
+        landmarks_px: [K, 2] in pixels of the image; NaN is not drawn.
+        scheme: Scheme of the landmarks, for lines and colors of regions.
+        radius_px: Radius of the dots. Defaults to 1/80 of the extent of the landmarks.
+        color: RGB color of all landmarks. Defaults to one color per region.
+        box_xyxy_px: Box [4], drawn in white.
+        lines: Whether to draw the lines of the scheme.
+        numbers: Whether to draw the index of each landmark.
     """
     canvas = np.ascontiguousarray(image).copy()
     draw_on(
@@ -49,14 +49,14 @@ def draw_landmarks(
 
 
 def pose_axes(angles_deg: np.ndarray) -> np.ndarray:
-    """Returns where a head's three axes point in the image.
+    """Returns the directions of the three axes of a head in the image.
 
     Args:
-        angles_deg: yaw, pitch and roll; see `wing_tf.geometry.pose.HeadPose`.
+        angles_deg: Yaw, pitch and roll; see `wing_tf.geometry.pose.HeadPose`.
 
     Returns:
-        float64 [3, 2], x right and y down, of length 1 where an axis lies in the image's plane:
-        to the side (right in a frontal face), up, and along the nose.
+        float64 [3, 2], x right and y down, of length 1 for an axis that is parallel to the image:
+        sideways (to the right for a frontal face), up, and along the nose.
 
     Example:
         >>> pose_axes([0, 0, 0])[1]
@@ -74,14 +74,14 @@ def put_text(
     size_px: float,
     color: tuple[int, int, int] = (255, 255, 255),
 ) -> None:
-    """Writes a text with a dark edge on an image, kept inside where it can be.
+    """Writes text with a dark outline on an image, inside of it if it fits.
 
     Args:
-        canvas: uint8 RGB [H, W, 3]; changed.
-        text: printed as far as it is ASCII.
+        canvas: uint8 RGB [H, W, 3], modified in place.
+        text: Text; characters outside of ASCII become "?".
         at_px: (x, y) of the lower left corner.
-        size_px: a capital's height.
-        color: RGB.
+        size_px: Height of a capital letter.
+        color: RGB color.
     """
     text = text.encode("ascii", "replace").decode()
     scale, weight = size_px / _FONT_HEIGHT_PX, max(1, round(size_px / 11))
@@ -96,8 +96,8 @@ def put_text(
 
 
 def _fixed(points: np.ndarray) -> list:
-    """Returns points [..., 2] as OpenCV takes them with `_SUBPIXEL_BITS`, in lists of numbers."""
-    # What lies far outside is drawn nowhere, and OpenCV's integers are short.
+    """Returns points [..., 2] as lists of OpenCV's fixed-point numbers with `_SUBPIXEL_BITS`."""
+    # OpenCV's integers overflow for points far outside of the image, which are not visible.
     near = np.clip(np.nan_to_num(np.asarray(points, float)), -1e5, 1e5)
     return np.round(near * 2**_SUBPIXEL_BITS).astype(int).tolist()
 
@@ -113,9 +113,9 @@ def draw_on(
     lines: bool = True,
     numbers: bool = False,
 ) -> None:
-    """Draws on the canvas; see `draw_landmarks`."""
+    """Draws landmarks on the canvas in place; see `draw_landmarks`."""
     side = max(canvas.shape[:2])
-    # OpenCV fails on points that are far outside, as those of a training that goes wrong.
+    # OpenCV fails on points far outside of the image, such as those of a diverged training.
     landmarks_px = np.clip(np.asarray(landmarks_px, float), -8 * side, 8 * side)
     drawn = np.all(np.isfinite(landmarks_px), axis=1)
     extent = np.ptp(landmarks_px[drawn], axis=0).max() if drawn.any() else 0.0
@@ -150,7 +150,7 @@ def draw_on(
 def draw_pose(
     canvas: np.ndarray, landmarks_px: np.ndarray, box_xyxy_px: np.ndarray, angles_deg: np.ndarray
 ) -> None:
-    """Draws the three axes of a head from the middle of its landmarks, or of its box."""
+    """Draws the three axes of a head from the center of its landmarks, else of its box."""
     points = landmarks_px[np.isfinite(landmarks_px).all(axis=1)]
     points = points if len(points) else np.reshape(box_xyxy_px, (2, 2))
     low, high = points.min(axis=0), points.max(axis=0)

@@ -19,24 +19,24 @@ def plot_ced(
     """Writes a plot of cumulative error distributions.
 
     Args:
-        path: the file; its ending chooses the format.
-        errors: one NME a face [N], fractions, by the system's name.
-        title: above the plot.
-        threshold: the plot's end, a fraction.
+        path: The file; its suffix selects the format.
+        errors: NME of each face [N], fractions, by the name of the system.
+        title: Title of the plot.
+        threshold: End of the x axis, a fraction.
     """
-    # A Figure of its own: no global state, no window system.
+    # A Figure without pyplot has no global state and needs no window system.
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.add_subplot()
     for name, values in errors.items():
-        ordered, shares = ced_curve(values)
+        ordered, fractions = ced_curve(values)
         label = f"{name} (mean {100 * ordered.mean():.2f} %, AUC {ced_auc(ordered, threshold):.3f})"
         axes.step(
             100 * np.concatenate([[0.0], ordered, [max(threshold, ordered[-1])]]),
-            100 * np.concatenate([[0.0], shares, [1.0]]),
+            100 * np.concatenate([[0.0], fractions, [1.0]]),
             where="post",
             label=label,
         )
-    axes.set(xlim=(0, 100 * threshold), ylim=(0, 100), xlabel="NME, %", ylabel="share of faces, %")
+    axes.set(xlim=(0, 100 * threshold), ylim=(0, 100), xlabel="NME, %", ylabel="faces, %")
     axes.set_title(title, fontsize=9, wrap=True)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=8)
@@ -46,21 +46,21 @@ def plot_ced(
 def plot_balance(
     path: str | pathlib.Path, edges: np.ndarray, before: np.ndarray, after: np.ndarray
 ) -> None:
-    """Writes a plot of two histograms of faces over pose: as they are, and as they are shown.
+    """Writes a histogram of faces over pose before and after pose balancing.
 
     Args:
-        path: the file; its ending chooses the format.
-        edges: [bins + 1].
-        before: [bins], shares of the faces.
-        after: [bins], shares of what is shown.
+        path: The file; its suffix selects the format.
+        edges: Edges of the bins [bins + 1].
+        before: Fractions of the training faces [bins].
+        after: Fractions of the sampled faces [bins].
     """
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.add_subplot()
     width = np.diff(edges)
-    for label, shares, place in (("before", before, 0.29), ("balanced", after, 0.71)):
+    for label, fractions, place in (("before", before, 0.29), ("balanced", after, 0.71)):
         middles = edges[:-1] + place * width
-        axes.bar(middles, 100 * np.asarray(shares), 0.4 * width, label=label)
-    axes.set(xticks=edges, xlabel="pose coefficient", ylabel="share of faces, %")
+        axes.bar(middles, 100 * np.asarray(fractions), 0.4 * width, label=label)
+    axes.set(xticks=edges, xlabel="pose coefficient", ylabel="faces, %")
     axes.set_xticklabels([f"{edge:.2f}" for edge in edges], fontsize=8)
     axes.grid(alpha=0.3, axis="y")
     axes.legend(fontsize=8)
@@ -75,14 +75,14 @@ def plot_curves(
     at: Sequence[float] | None = None,
     scale: str = "log",
 ) -> None:
-    """Writes a plot of several quantities over steps, one below the other.
+    """Writes plots of several quantities over steps, one below the other.
 
     Args:
-        path: the file; its ending chooses the format.
-        values: by the system's name and the quantity's, one value a step.
-        steps: what a step is.
-        at: where the values are; 1, 2, 3 and so on if None.
-        scale: "log" or "linear".
+        path: The file; its suffix selects the format.
+        values: Values per step, by the names of the system and of the quantity.
+        steps: Label of the x axis.
+        at: Positions of the values on the x axis. Defaults to 1, 2, 3, ...
+        scale: Scale of the y axes, "log" or "linear".
     """
     quantities = list(dict.fromkeys(name for system in values.values() for name in system))
     figure = Figure(figsize=(6, 1 + 2.6 * len(quantities)), layout="constrained")

@@ -1,4 +1,4 @@
-"""Sheets of images."""
+"""Contact sheets of images."""
 
 from collections.abc import Sequence
 
@@ -18,21 +18,21 @@ def contact_sheet(
     gap_px: int = 4,
     cell_px: int | None = None,
 ) -> np.ndarray:
-    """Returns images side by side, row by row.
+    """Returns images arranged in rows and columns.
 
     Args:
         images: uint8 RGB [H, W, 3].
-        columns: how many stand in a row; about as many as rows if None.
-        captions: a short text for each.
-        gap_px: between images.
-        cell_px: scales each image so that its longer side is this, and centers it in a square. If
-            None, images of one size stay as they are; others are scaled to 256.
+        columns: Number of images per row. Defaults to about the number of rows.
+        captions: A short text for each image.
+        gap_px: Gap between images.
+        cell_px: Side of square cells, to which images are scaled. Defaults to 256 if the sizes of
+            the images differ; images of equal size are not scaled.
 
     Raises:
-        ValueError: if there is no image.
+        ValueError: If there is no image.
     """
     if not len(images):
-        raise ValueError("A sheet needs an image at least. Received: none.")
+        raise ValueError("A contact sheet needs at least one image. Received: 0 images.")
     if cell_px is None and len({image.shape for image in images}) > 1:
         cell_px = 256
     if cell_px is not None:
@@ -57,17 +57,17 @@ def contact_sheet(
 
 
 def fit_image(image: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """Returns an image scaled to fit into a size and centered in it, the rest dark.
+    """Returns an image scaled to fit into a size, centered on a dark background.
 
     Args:
         image: uint8 RGB [H, W, 3].
-        size_hw: of what comes out.
+        size_hw: Size of the result.
     """
     height, width = image.shape[:2]
     scale = min(size_hw[0] / height, size_hw[1] / width)
     fitted_h, fitted_w = (max(1, round(side * scale)) for side in (height, width))
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    fitted = cv2.resize(image, (fitted_w, fitted_h), interpolation=way)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    fitted = cv2.resize(image, (fitted_w, fitted_h), interpolation=interpolation)
     cell = np.full((*size_hw, 3), _BACKGROUND, np.uint8)
     top, left = (size_hw[0] - fitted_h) // 2, (size_hw[1] - fitted_w) // 2
     cell[top : top + fitted_h, left : left + fitted_w] = fitted

@@ -1,4 +1,4 @@
-"""A window on the screen, where there is one."""
+"""A window that shows images on the screen."""
 
 import os
 import subprocess
@@ -7,15 +7,15 @@ import sys
 import cv2
 import numpy as np
 
-_LARGEST_PX = 1280  # of a window's longer side
+_MAX_SIDE_PX = 1280  # longer side of a window
 _PROBE = "import cv2; cv2.namedWindow('probe'); cv2.waitKey(1); cv2.destroyAllWindows()"
 
 
 def why_no_window() -> str | None:
-    """Returns why no window can be shown here, as a short text; None if one can.
+    """Returns the reason why no window can be opened. None if one can.
 
-    OpenCV's window system ends the whole process where it finds no screen, so it is tried in
-    another one first.
+    Without a screen, OpenCV's window system ends the process, so it is tried in a child process
+    first.
     """
     screens = ("DISPLAY", "WAYLAND_DISPLAY")
     if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in screens):
@@ -33,10 +33,10 @@ class Window:
     """A window that shows images.
 
     Args:
-        title: of the window.
+        title: Title of the window.
 
     Raises:
-        OSError: if no window can be opened here; see `why_no_window`.
+        OSError: If no window can be opened; see `why_no_window`.
     """
 
     def __init__(self, title: str):
@@ -50,12 +50,12 @@ class Window:
 
         Args:
             image: uint8 RGB [H, W, 3].
-            wait_ms: how long to wait for a key; 0 waits for one, or for the window to be closed.
+            wait_ms: Time to wait for a key. 0 waits until one is pressed or the window is closed.
 
         Returns:
-            Whether to go on: False once q or Escape was pressed, or the window was closed.
+            False if q or Escape was pressed or the window was closed, else True.
         """
-        scale = min(1.0, _LARGEST_PX / max(image.shape[:2]))
+        scale = min(1.0, _MAX_SIDE_PX / max(image.shape[:2]))
         if scale < 1:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         cv2.imshow(self._title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
