@@ -84,9 +84,9 @@ def test_a_face_may_leave_the_image():
 
 
 def test_clear_errors():
-    with pytest.raises(ValueError, match="must be some, of one length"):
+    with pytest.raises(ValueError, match="must not be empty, and all must have"):
         clip_of()
-    with pytest.raises(ValueError, match="must be some, of one length"):
+    with pytest.raises(ValueError, match="must not be empty, and all must have"):
         clip_of(motion([[1, 2]]), motion([[1, 2]] * 2))
-    with pytest.raises(ValueError, match="`portraits` must be one for each of 1 motions"):
+    with pytest.raises(ValueError, match="`portraits` must have one index for each of 1 motions"):
         clip_of(motion([[1, 2]]), portraits=[0, 1])

@@ -149,7 +149,7 @@ def test_the_outline_goes_sideways_only_whatever_the_nod(yaw):
     """Where the axis to the head's side points at the camera, what is left of it is a nod."""
     head = random_head(np.random.default_rng(0))
     camera = Camera(rotation_matrix(yaw, 25, 0), 1000.0, 1000.0, np.zeros(2))
-    seen, _ = camera.project(face_module._seen_outline(head, camera))
+    seen, _ = camera.project(face_module._visible_outline(head, camera))
     own, _ = camera.project(head.landmarks[:17])
     assert np.isfinite(seen).all()
     assert (seen[:8, 0] <= own[:8, 0] + 1e-6).all()

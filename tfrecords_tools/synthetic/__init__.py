@@ -1,4 +1,4 @@
-"""Synthetic faces: endless, exactly annotated, reproducible from two integers."""
+"""Rendered faces with exact landmarks, reproducible from two integers."""
 
 from tfrecords_tools.synthetic.face import SyntheticFace, render_face
 

@@ -1,6 +1,6 @@
-"""The face's paint: skin, brows, lips, hair, beard, ears, neck and clothes, as a texture atlas.
+"""Texture atlas of a head: skin, brows, lips, hair, beard, ears, neck and clothes.
 
-Colors are linear RGB reflectances. Eyes and mouth are in `features`.
+Colors are linear RGB reflectances. Eyes and mouth are in `eyes_and_mouth`.
 """
 
 from typing import NamedTuple
@@ -38,18 +38,18 @@ _HAIRLINE = np.array(
 
 
 class Style(NamedTuple):
-    """What one person looks like.
+    """Appearance of one person.
 
     Attributes:
         skin: Linear RGB of the skin.
         hair: Linear RGB of hair, brows and beard.
         age: 0 smooth to 1 wrinkled.
         bald: Whether there is no hair on the head.
-        hat: Whether a cap of cloth takes the place of hair.
+        hat: Whether a cap of cloth replaces the hair.
         long_hair: Whether hair hangs to the shoulders.
-        thickness: Of the hair on the crown, in millimeters.
-        hairline: Shift of the hairline in degrees; positive is a lower hairline.
-        fringe: Degrees by which the fringe is lower on the forehead.
+        thickness: Thickness of the hair on the crown, in millimeters.
+        hairline: Shift of the hairline in degrees; positive is lower.
+        fringe: Degrees by which the fringe extends down the forehead.
         parting: Phase of the hairline's waves.
     """
 
@@ -66,7 +66,7 @@ class Style(NamedTuple):
 
 
 def random_style(rng: np.random.Generator) -> Style:
-    """Draws a person's colors and hair."""
+    """Draws the colors and hair of a person."""
     tone = rng.uniform(0, len(_SKIN) - 1.001) * rng.uniform(0.35, 1)
     low = int(tone)
     skin = _SKIN[low] + (tone - low) * (_SKIN[low + 1] - _SKIN[low])
@@ -98,7 +98,7 @@ def random_style(rng: np.random.Generator) -> Style:
 def hair_weight(
     style: Style, elevation: np.ndarray, azimuth: np.ndarray, soft: float
 ) -> np.ndarray:
-    """Share of hair in [0, 1] at angles of the head chart, in degrees."""
+    """Returns the fraction of hair at angles of the head chart, in degrees."""
     if style.bald:
         return np.zeros(np.broadcast_shapes(elevation.shape, azimuth.shape), np.float32)
     away = np.abs(azimuth)
@@ -112,7 +112,7 @@ def hair_weight(
 
 
 def grow_hair(head: np.ndarray, style: Style, rng: np.random.Generator) -> np.ndarray:
-    """Moves the head's vertices `[rows, columns, 3]` out to the surface of the hair."""
+    """Moves the vertices `[rows, columns, 3]` of the head outwards to the surface of the hair."""
     elevation, azimuth = angles_of_grid(*GRID_SHAPE)
     elevation, azimuth = elevation[:, None], azimuth[None]
     weight = hair_weight(style, elevation + 2, azimuth, 10)
@@ -125,7 +125,7 @@ def grow_hair(head: np.ndarray, style: Style, rng: np.random.Generator) -> np.nd
 
 
 class Paint(NamedTuple):
-    """The atlas before light: reflectance `[h, w, 3]`, gloss `[h, w]` and relief `[256, 256]`."""
+    """The unlit atlas: reflectance `[h, w, 3]`, gloss `[h, w]` and relief `[256, 256]`."""
 
     color: np.ndarray
     gloss: np.ndarray
@@ -163,7 +163,7 @@ def _skin(head: Head, style: Style, rng: np.random.Generator) -> tuple[np.ndarra
     for name, strength in strengths.items():
         box = region_boxes()[name]
         dark[box] += np.float32(strength) * mask[name][box]
-    # Absorption adds up in the exponent, and blue is absorbed most.
+    # Absorption is additive in the exponent, and strongest for blue.
     color = cv2.exp(cv2.transform(dark, np.c_[[-0.8, -1.0, -1.1], np.log(style.skin)]))
     for name, strength in (("cheek", blush), ("nose_tip", 0.7 * blush)):
         box = region_boxes()[name]
@@ -217,13 +217,10 @@ def paint(head: Head, style: Style, yaw: float, rng: np.random.Generator) -> Pai
     """Paints the whole atlas.
 
     Args:
-        head: The head's geometry; eyes and mouth are painted to its openings.
-        style: The person.
-        yaw: Of the head in degrees; eyes often look back at the camera.
+        head: Geometry of the head, whose openings eyes and mouth are painted to.
+        style: Appearance of the person.
+        yaw: Yaw of the head in degrees; eyes often look back at the camera.
         rng: Generator.
-
-    Returns:
-        Reflectance, gloss and relief.
     """
     color, relief = _skin(head, style, rng)
     atlas = np.empty((*ATLAS_SHAPE, 3), np.float32)
@@ -249,8 +246,8 @@ def paint(head: Head, style: Style, yaw: float, rng: np.random.Generator) -> Pai
     ear = style.skin * rng.uniform(0.85, 1.05) * np.array([1.05, 0.92, 0.9])
     for name in ("left_ear", "right_ear"):
         atlas[BLOCKS[name].slices] = ear * _ear_shade()[..., None]
-    atlas[BLOCKS["body"].slices] = _body(style, rng)
-    block = BLOCKS["curtain"]
+    atlas[BLOCKS["torso"].slices] = _torso(style, rng)
+    block = BLOCKS["long_hair"]
     hang = crop_noise("strand", rng, block.height, block.width)
     tint = style.hair if not style.hat else _HAIR[rng.integers(0, 5)]
     atlas[block.slices] = tint * np.exp(0.5 * hang)[..., None] * rng.uniform(0.7, 1)
@@ -258,7 +255,7 @@ def paint(head: Head, style: Style, yaw: float, rng: np.random.Generator) -> Pai
 
 
 def _strands(rng: np.random.Generator) -> np.ndarray:
-    """Hair texture: strands that hang, are combed to a side, or curl."""
+    """Returns a hair texture: straight, combed to a side, or curly."""
     if rng.random() < 0.2:
         curls = crop_noise("skin", rng, SIDE // 2, SIDE // 2)
         return cv2.resize(curls, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
@@ -277,8 +274,8 @@ def _ear_shade() -> np.ndarray:
     return np.exp(-0.55 * ring - 0.9 * concha)
 
 
-def _body(style: Style, rng: np.random.Generator) -> np.ndarray:
-    block = BLOCKS["body"]
+def _torso(style: Style, rng: np.random.Generator) -> np.ndarray:
+    block = BLOCKS["torso"]
     row = np.linspace(0, block.rows - 1, block.height)[:, None]
     angle = np.linspace(-np.pi, np.pi, block.width)[None]
     collar = rng.uniform(3.6, 6.4) + rng.uniform(0, 2.5) * np.exp(-((angle / 0.4) ** 2))

@@ -1,4 +1,4 @@
-"""What a camera does to an image: cast shadows, focus, motion, color, compression, noise."""
+"""Effects on the whole image: cast shadows, blur, color, compression and noise."""
 
 import cv2
 import numpy as np
@@ -7,7 +7,7 @@ from tfrecords_tools.synthetic.texture_maps import crop_noise, triple
 
 
 def cast_shadow(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Darkens a random side or patch, as leaves, hats and window frames do."""
+    """Darkens a random side or patch, like the shadows of leaves, hats and window frames."""
     size = image.shape[0]
     cloud = cv2.resize(crop_noise("cloud", rng, 160, 160), (size, size))
     x = np.linspace(-1, 1, size, dtype=np.float32)
@@ -19,14 +19,14 @@ def cast_shadow(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Applies the flaws of one photograph.
+    """Applies blur, color changes, noise and compression, none of which moves the face.
 
     Args:
         image: uint8 RGB `[H, W, 3]`.
         rng: Generator.
 
     Returns:
-        uint8 RGB `[H, W, 3]`; no flaw moves the face.
+        uint8 RGB `[H, W, 3]`.
     """
     size = image.shape[0]
     unit = size / 192
@@ -41,7 +41,7 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         reach = middle * np.array([np.cos(angle), np.sin(angle)])
         ends = np.rint(np.array([middle - reach, middle + reach])).astype(int)
         cv2.line(kernel, ends[0].tolist(), ends[1].tolist(), 1.0)
-        kernel += kernel[::-1, ::-1]  # symmetric, so that nothing is shifted
+        kernel += kernel[::-1, ::-1]  # Symmetric, so that nothing is shifted.
         image = cv2.filter2D(image, -1, kernel / kernel.sum())
     elif kind < 0.52:
         small = max(24, int(size * rng.uniform(0.35, 0.75)))

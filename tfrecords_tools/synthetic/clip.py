@@ -1,4 +1,4 @@
-"""Videos of rendered faces that move as told: every frame's truth is known exactly."""
+"""Videos of rendered faces with given motions and exact landmarks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ import numpy as np
 from tfrecords_tools.synthetic.face import render_face
 from wing_tf.geometry import apply_affine, landmark_box
 
-_PORTRAIT = 320  # pixels; the landmarks span about half
-_SOFTNESS = 0.012  # of the mask's edge, in portraits
+_PORTRAIT_SIDE = 320  # pixels; the landmarks span about half
+_MASK_BLUR = 0.012  # standard deviation, as a fraction of the portrait's side
 _BROWS = slice(17, 27)
 
 
 @dataclass(frozen=True)
 class Motion:
-    """How one face moves over T frames.
+    """Motion of one face over T frames.
 
     Attributes:
-        center_px: [T, 2], of the tight box of the landmarks of the upright face.
-        side_px: [T], the longer side of that box.
-        roll_deg: [T], clockwise as seen.
+        center_px: [T, 2], center of the tight landmark box of the upright face.
+        side_px: [T], longer side of that box.
+        roll_deg: [T], in-plane rotation, clockwise in the image.
     """
 
     center_px: np.ndarray
@@ -30,25 +30,26 @@ class Motion:
 
 
 class SyntheticClip:
-    """Cut-out portraits that move over a still background, with a sensor's noise.
+    """Portraits that move over a constant background, with noise.
 
-    The portraits are those of `render_face`. Each is warped once a frame by the similarity that its
-    motion says, to 1/32 pixel of the portrait, and its landmarks are mapped by the same matrix.
-    Frames are made when they are asked for, and are the same each time.
+    Each portrait of `render_face` is warped once per frame by the similarity of its motion, with a
+    resolution of 1/32 pixel of the portrait, and its landmarks are mapped by the same matrix.
+    Frames are computed on demand and are the same each time.
 
     Args:
-        motions: of the faces; a later face passes in front of an earlier one.
-        seed: of faces, background and noise.
-        portraits: which faces of the seed; the first ones if None.
-        size_hw: of the frames.
-        noise: standard deviation of the noise of each channel, in gray levels.
+        motions: Motions of N faces; later faces occlude earlier ones.
+        seed: Seed of faces, background and noise.
+        portraits: Indices of the faces in the seed's set. Defaults to the first ones.
+        size_hw: Size of the frames.
+        noise: Standard deviation of the noise in each channel, in gray levels.
 
     Attributes:
-        landmarks_px: float64 [T, N, 68, 2], the truth.
-        size_hw: of the frames.
+        landmarks_px: float64 [T, N, 68, 2], ground truth.
+        size_hw: Size of the frames.
 
     Raises:
-        ValueError: if there is no motion, they differ in length, or there is not one portrait each.
+        ValueError: If there are no motions, if their lengths differ, or if the number of portraits
+            is not that of the motions.
     """
 
     def __init__(
@@ -62,15 +63,18 @@ class SyntheticClip:
     ):
         lengths = {len(values) for m in motions for values in vars(m).values()}
         if len(lengths) != 1:
-            raise ValueError(f"Motions must be some, of one length. Received: {sorted(lengths)}.")
+            raise ValueError(
+                "`motions` must not be empty, and all must have the same length. "
+                f"Received lengths: {sorted(lengths)}."
+            )
         self.size_hw, self._seed, self._noise = size_hw, seed, noise
         portraits = range(len(motions)) if portraits is None else portraits
         if len(portraits) != len(motions):
             raise ValueError(
-                f"`portraits` must be one for each of {len(motions)} motions. "
+                f"`portraits` must have one index for each of {len(motions)} motions. "
                 f"Received: portraits={list(portraits)}."
             )
-        heads = [_cut_out(seed, index) for index in portraits]
+        heads = [_masked_portrait(seed, index) for index in portraits]
         self._layers = [layer for layer, _ in heads]
         self._to_frame = [
             _matrices(motion, landmarks)
@@ -96,7 +100,6 @@ class SyntheticClip:
             if width <= 0 or height <= 0:
                 continue
             matrix = matrices[index] - [[0, 0, x], [0, 0, y]]
-            # Pixel centers are integers for OpenCV, too.
             warped = cv2.warpAffine(layer, matrix, (width, height), flags=cv2.INTER_LINEAR)
             part = canvas[y : y + height, x : x + width]
             part *= 1 - warped[..., 3:]
@@ -106,23 +109,23 @@ class SyntheticClip:
         return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
 
     def occluded_fraction(self, index: int) -> np.ndarray:
-        """Returns which share of each face's landmarks others hide in a frame, float64 [N]."""
-        shares = np.zeros(len(self._layers))
-        for back in range(len(shares)):
+        """Returns the fraction of each face's landmarks that others occlude in a frame, [N]."""
+        fractions = np.zeros(len(self._layers))
+        for back in range(len(fractions)):
             points = self.landmarks_px[index, back]
-            hidden = np.zeros(len(points), bool)
-            for front in range(back + 1, len(shares)):
+            occluded = np.zeros(len(points), bool)
+            for front in range(back + 1, len(fractions)):
                 layer, matrix = self._layers[front], self._to_frame[front][index]
                 inverse = cv2.invertAffineTransform(matrix)
                 column, row = np.rint(apply_affine(inverse, points)).astype(int).T
                 inside = (row >= 0) & (row < len(layer)) & (column >= 0) & (column < len(layer))
                 row, column = np.clip([row, column], 0, len(layer) - 1)
-                hidden |= inside & (layer[row, column, 3] > 0.5)
-            shares[back] = hidden.mean()
-        return shares
+                occluded |= inside & (layer[row, column, 3] > 0.5)
+            fractions[back] = occluded.mean()
+        return fractions
 
     def _span(self, layer: np.ndarray, matrix: np.ndarray) -> tuple[int, int, int, int]:
-        """Returns x, y, width and height of the part of the frame that a layer may touch."""
+        """Returns x, y, width and height of the part of the frame that a layer may cover."""
         rows, columns = np.nonzero(layer[::4, ::4, 3])
         corners = 4 * np.array(
             [[x, y] for x in (columns.min() - 2, columns.max() + 2)
@@ -135,25 +138,25 @@ class SyntheticClip:
         return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
 
 
-def _cut_out(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a head, float32 [S, S, 4] of color times cover and cover, and its landmarks."""
-    face = render_face(seed, index, size=_PORTRAIT, wide_yaw=0.0, yaw_deg=8.0)
+def _masked_portrait(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a head, float32 [S, S, 4] with premultiplied alpha, and its landmarks."""
+    face = render_face(seed, index, size=_PORTRAIT_SIDE, wide_yaw=0.0, yaw_deg=8.0)
     landmarks = face.landmarks_px.astype(np.float64)
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
-    # The forehead: brows moved up the face, which may lean.
+    # The forehead: the brows, moved along the vertical axis of the face.
     up = landmarks[_BROWS].mean(axis=0) - landmarks[8]
     edge = np.concatenate([landmarks, landmarks[_BROWS] + 0.55 * up])
     middle = (low + high) / 2
     edge = np.rint((edge - middle) * 1.06 + middle).astype(np.int32)
-    cover = np.zeros((_PORTRAIT, _PORTRAIT), np.float32)
-    cv2.fillConvexPoly(cover, cv2.convexHull(edge), 1.0)
-    soft = cv2.GaussianBlur(cover, (0, 0), _SOFTNESS * _PORTRAIT)
+    alpha = np.zeros((_PORTRAIT_SIDE, _PORTRAIT_SIDE), np.float32)
+    cv2.fillConvexPoly(alpha, cv2.convexHull(edge), 1.0)
+    soft = cv2.GaussianBlur(alpha, (0, 0), _MASK_BLUR * _PORTRAIT_SIDE)
     soft[[0, -1]], soft[:, [0, -1]] = 0, 0
     return np.dstack([face.image * soft[..., None], soft]).astype(np.float32), landmarks
 
 
 def _matrices(motion: Motion, landmarks_px: np.ndarray) -> np.ndarray:
-    """Returns the maps [T, 2, 3] from the portrait to the frames."""
+    """Returns the matrices [T, 2, 3] from portrait to frame pixels."""
     box = landmark_box(landmarks_px)
     center, side = (box[:2] + box[2:]) / 2, np.max(box[2:] - box[:2])
     angle = np.radians(motion.roll_deg)
@@ -164,7 +167,7 @@ def _matrices(motion: Motion, landmarks_px: np.ndarray) -> np.ndarray:
 
 
 def _background(seed: int, size_hw: tuple[int, int]) -> np.ndarray:
-    """Returns a wall, float32 [H, W, 3]: what lies behind the faces is not what is tried here."""
+    """Returns a nearly uniform background, float32 [H, W, 3]."""
     rng = np.random.default_rng([seed, 1])
     tone = rng.uniform(90, 150, 3)
     coarse = (tone + rng.uniform(-30, 30, (3, 4, 1))).astype(np.float32)

@@ -1,21 +1,22 @@
-"""Matrix algebra whose bytes don't depend on BLAS and on how many threads it has."""
+"""Matrix algebra whose results do not depend on BLAS and its number of threads, to the last bit."""
 
 import numpy as np
 
 
 def matmul(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Returns left [..., n] @ right [n, m], summed in one fixed order.
+    """Returns left [..., n] @ right [n, m], summed in a fixed order.
 
-    BLAS deals rows out to threads, and the rows at a share's edge go through other code, whose last
-    bit differs: enough to tip a pixel of one face in some hundreds.
+    BLAS distributes rows over threads and computes the last rows of a thread by other code, whose
+    last bit differs. That changes a pixel of one face in some hundreds.
     """
     return np.einsum("...n,nm->...m", left, right)
 
 
 def inverse(matrix: np.ndarray) -> np.ndarray:
-    """Returns the inverse of [n, n], by Gauss and Jordan's elimination with row pivoting.
+    """Returns the inverse of a matrix [n, n] by Gauss-Jordan elimination with row pivoting.
 
-    For the ill-conditioned matrix of a spline, LAPACK's result moves by 1e-9 with its threads.
+    For the ill-conditioned matrix of a spline, LAPACK's result changes by 1e-9 with the number of
+    threads.
     """
     size = len(matrix)
     rows = np.concatenate([np.asarray(matrix, np.float64), np.eye(size)], axis=1)

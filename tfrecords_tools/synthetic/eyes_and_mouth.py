@@ -1,4 +1,8 @@
-"""Eyes and mouth: painted in millimeters, so that an opening uncovers instead of stretching."""
+"""Textures of eyes and mouth.
+
+They are painted in millimeters, so that opening an eye uncovers the eyeball instead of stretching
+it.
+"""
 
 import cv2
 import numpy as np
@@ -10,7 +14,7 @@ _IRIS = np.array(
     [[0.022, 0.012, 0.009], [0.065, 0.03, 0.014], [0.12, 0.07, 0.027], [0.09, 0.17, 0.27]]
     + [[0.09, 0.13, 0.06], [0.15, 0.18, 0.21]]
 )
-# Texels that the painters touch; everything they draw lies well inside.
+# Texels that are changed; everything painted lies well inside.
 _EYE_PATCHES = (
     (slice(54, 92), slice(66, 118)),
     (slice(54, 92), slice(138, 190)),
@@ -36,9 +40,9 @@ def paint_eyes(
     Args:
         color: Head texture `[256, 256, 3]`, linear RGB; changed.
         gloss: Head gloss `[256, 256]`; changed.
-        head: For the opening of the lids.
-        yaw: Of the head in degrees.
-        skin: Linear RGB.
+        head: Head, for the opening of the lids.
+        yaw: Yaw of the head in degrees.
+        skin: Linear RGB of the skin.
         rng: Generator.
     """
     mask = regions()
@@ -63,7 +67,8 @@ def paint_eyes(
         view, place = color[patch], mean_surface()[patch]
         numbers = [36, 37, 38, 39, 40, 41] if eye == 0 else [42, 43, 44, 45, 46, 47]
         center = mean_controls()[numbers].mean(0)
-        # Undo the lids' squeeze of the texture: the iris stays round and is cut by the lids.
+        # Undoes the compression of the texture by the lids: the iris stays round, and the lids
+        # cover parts of it.
         squeeze = min(head.eye_gaps[eye] / _CANONICAL_LID_GAP, 1.6)
         x = place[..., 0] - center[0]
         y = (place[..., 1] - center[1]) * squeeze
@@ -94,13 +99,13 @@ def paint_mouth(
     skin: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
-    """Paints lips, teeth, tongue and the dark of the mouth in place.
+    """Paints lips, teeth, tongue and the inside of the mouth in place.
 
     Args:
         color: Head texture `[256, 256, 3]`, linear RGB; changed.
         gloss: Head gloss `[256, 256]`; changed.
-        head: For the opening of the mouth.
-        skin: Linear RGB.
+        head: Head, for the opening of the mouth.
+        skin: Linear RGB of the skin.
         rng: Generator.
     """
     patch = _MOUTH_PATCH

@@ -1,4 +1,4 @@
-"""One synthetic face with its exact landmarks, from two integers."""
+"""Rendering of one face with exact landmarks from two integers."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -12,12 +12,12 @@ from tfrecords_tools.synthetic.deterministic_linalg import matmul
 from tfrecords_tools.synthetic.head import GRID_SHAPE, Head, chart_of_points, mean_controls
 from tfrecords_tools.synthetic.mesh_parts import (
     BLOCKS,
-    body,
-    curtain,
     ears,
     follow_head,
     grid_normals,
+    long_hair,
     topology,
+    torso,
 )
 from tfrecords_tools.synthetic.random_head import random_head
 from tfrecords_tools.synthetic.rasterizer import Camera, Frame, rasterize
@@ -31,18 +31,18 @@ _OUTLINE, _OUTLINE_STEPS = slice(0, 17), 48
 
 @dataclass(frozen=True)
 class SyntheticFace:
-    """A rendered face and what is known about it.
+    """A rendered face and its annotations.
 
     Attributes:
         image: uint8 RGB `[size, size, 3]`.
-        landmarks_px: float32 `[68, 2]`, (x, y) in iBUG-68 order, pixel centers at integers; hidden
-            landmarks keep their true projected place. Those of the outline (0 to 16) are on the
-            outline that is seen, as in annotated photographs: where the head's turn hides their
-            place on the jaw, the nearest place on the same level that is not behind the cheek.
-        visibility: float32 `[68]`, 1 visible, 0 hidden by the head, its hair or an occluder.
-        angles_deg: float32 `[3]`, yaw, pitch, roll. Positive yaw: the nose points to the image's
-            right, its right half of the face is hidden. Positive pitch: the nose points up.
-            Positive roll: the head leans clockwise as seen in the image.
+        landmarks_px: float32 `[68, 2]`, (x, y) in iBUG-68 order, pixel centers at integers.
+            Occluded landmarks are at their projected position. Those of the outline (0 to 16) are
+            on the visible outline, as in annotated photographs: if the cheek occludes their
+            position on the jaw, they are moved to where the face ends at the same level.
+        visibility: float32 `[68]`, 1 visible, 0 occluded by the head, its hair or an occluder.
+        angles_deg: float32 `[3]`, yaw, pitch and roll. At positive yaw, the nose points to the
+            right of the image; at positive pitch, up; at positive roll, the head is rotated
+            clockwise in the image.
         box_xyxy_px: float32 `[4]`, tight box of the landmarks.
     """
 
@@ -62,7 +62,7 @@ def _random_angles(rng: np.random.Generator, wide_yaw: float, yaw_deg: float) ->
 def _frame_camera(
     landmarks: np.ndarray, rotation: np.ndarray, size: int, rng: np.random.Generator
 ) -> Camera:
-    """A camera that puts the landmark box near the middle, about half as large as the image."""
+    """Returns a camera with the landmark box near the center, about half as large as the image."""
     camera = Camera(rotation, rng.uniform(550, 1600), 1.0, np.zeros(2))
     xy, _ = camera.project(landmarks)
     low, high = xy.min(0), xy.max(0)
@@ -74,7 +74,7 @@ def _frame_camera(
 def _visible(
     frame: Frame, camera: Camera, points: np.ndarray, normals: np.ndarray, reach: float
 ) -> np.ndarray:
-    """Depth test: a landmark is seen if its own surface is on top within `reach` pixels of it."""
+    """Returns which landmarks pass a depth test at any place within `reach` pixels of them."""
     xy, near = camera.project(points)
     facing = matmul(normals, camera.rotation[2][:, None])[:, 0] > -0.65
     seen = np.zeros(len(points), bool)
@@ -85,7 +85,7 @@ def _visible(
 
 @cache
 def _landmark_vertices() -> np.ndarray:
-    """The grid vertex next to each landmark; `[68]`."""
+    """Returns the grid vertex next to each landmark; `[68]`."""
     rows, columns = GRID_SHAPE
     s, t = chart_of_points(mean_controls()[:68]).T
     return np.rint(t * (rows - 1)).astype(int) * columns + np.rint(s * (columns - 1)).astype(int)
@@ -93,15 +93,15 @@ def _landmark_vertices() -> np.ndarray:
 
 @cache
 def _outline_paths() -> tuple[np.ndarray, np.ndarray]:
-    """Grid rows `[17, 1]` and columns `[17, S]` from each outline landmark over its cheek."""
+    """Returns grid rows `[17, 1]` and columns `[17, S]` from the outline across the cheeks."""
     rows, columns = GRID_SHAPE
     s, t = chart_of_points(mean_controls()[_OUTLINE]).T
     path = np.linspace(s, 0.5 + 0.3 * (s - 0.5), _OUTLINE_STEPS, axis=1)
     return t[:, None] * (rows - 1), path * (columns - 1)
 
 
-def _seen_outline(head: Head, camera: Camera) -> np.ndarray:
-    """Moves outline landmarks that a turn hides along the face's parallels to where it ends.
+def _visible_outline(head: Head, camera: Camera) -> np.ndarray:
+    """Moves outline landmarks that the cheek occludes to the visible outline at the same level.
 
     Returns:
         `[17, 3]`, in the head frame.
@@ -112,12 +112,12 @@ def _seen_outline(head: Head, camera: Camera) -> np.ndarray:
     rows, columns = np.broadcast_arrays(*_outline_paths())
     grid = head.vertices.astype(np.float32)
     paths = cv2.remap(grid, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR)
-    # The grid is near the landmarks, not through them.
+    # The grid is close to the landmarks, but does not contain them.
     paths = paths.astype(np.float64) + (head.landmarks[_OUTLINE] - paths[:, 0])[:, None]
     xy, _ = camera.project(paths.reshape(-1, 3))
-    # Across the head's upright axis as it is seen; the axis to its side may point at the camera.
+    # Perpendicular to the projected vertical axis; the horizontal one may point at the camera.
     sideways = np.array([camera.rotation[1, 1], -camera.rotation[0, 1]])
-    sides = np.sign(8 - np.arange(17))[:, None]  # the image's left half looks to the left
+    sides = np.sign(8 - np.arange(17))[:, None]  # outward is left for the left half
     outward = -sides * (xy @ sideways).reshape(17, -1)
     return paths[np.arange(17), outward.argmax(axis=1)]
 
@@ -125,23 +125,19 @@ def _seen_outline(head: Head, camera: Camera) -> np.ndarray:
 def render_face(
     seed: int, index: int, *, size: int = 192, wide_yaw: float = 0.38, yaw_deg: float = 22.0
 ) -> SyntheticFace:
-    """Renders face number `index` of the endless set `seed`.
+    """Renders face `index` of the endless set `seed`.
 
     The same arguments give the same bytes, in any order and in any process.
 
     Args:
-        seed: Which set, not negative.
-        index: Which face of the set, not negative.
-        size: Side of the image in pixels; the landmark box spans about half of it.
-        wide_yaw: Probability of a yaw that is uniform within +-90 degrees; the others are normal.
-        yaw_deg: The standard deviation of those.
-
-    Returns:
-        The image and its landmarks.
+        seed: Number of the set, at least 0.
+        index: Number of the face in the set, at least 0.
+        size: Side of the image in pixels, at least 32; the landmark box spans about half of it.
+        wide_yaw: Probability of a uniform yaw within +-90 degrees. The other yaws are normal.
+        yaw_deg: Standard deviation of these, in degrees.
 
     Raises:
-        ValueError: If `size` is below 32, `seed`, `index` or `yaw_deg` is negative, or `wide_yaw`
-            is no probability.
+        ValueError: If an argument is out of range.
     """
     if not 0 <= wide_yaw <= 1:
         raise ValueError(f"`wide_yaw` must be in [0, 1]. Received: wide_yaw={wide_yaw}.")
@@ -161,39 +157,39 @@ def render_face(
 
     skull = grow_hair(head.vertices, style, rng)
     left_ear, right_ear = ears(head.vertices, rng)
-    calm = rotation_matrix(*(angles * rng.uniform([0.2, 0.0, 0.0], [0.8, 0.3, 0.5])))
+    torso_rotation = rotation_matrix(*(angles * rng.uniform([0.2, 0.0, 0.0], [0.8, 0.3, 0.5])))
     jaw_width = np.abs(head.landmarks[[4, 12], 0]).mean()
-    turned_body = follow_head(body(rng, jaw_width), rotation, calm)
+    rotated_torso = follow_head(torso(rng, jaw_width), rotation, torso_rotation)
     grids = {
         "head": skull,
         "left_ear": left_ear,
         "right_ear": right_ear,
-        "body": matmul(turned_body, rotation),
-        "curtain": curtain(rng, skull),
+        "torso": matmul(rotated_torso, rotation),
+        "long_hair": long_hair(rng, skull),
     }
     normals = {name: grid_normals(grid) for name, grid in grids.items()}
-    normals["left_ear"] = -normals["left_ear"]  # its chart runs the other way round
+    normals["left_ear"] = -normals["left_ear"]  # its chart has the opposite orientation
     painted = paint(head, style, float(angles[0]), rng)
     mesh = topology()
     drawn = np.ones(len(mesh.quads), bool)
     if not style.long_hair:
-        drawn &= mesh.quads[:, 0] < mesh.starts["curtain"]
+        drawn &= mesh.quads[:, 0] < mesh.starts["long_hair"]
     charted = atlas_normals(normals, painted.relief)
     atlas = shade(painted, charted, rotation, grids, drawn, rng)
 
-    turned = matmul(np.concatenate([grids[name].reshape(-1, 3) for name in BLOCKS]), rotation.T)
+    rotated = matmul(np.concatenate([grids[name].reshape(-1, 3) for name in BLOCKS]), rotation.T)
     fine = camera.zoomed(_SUPERSAMPLING)
-    frame = rasterize(turned, fine, drawn, size * _SUPERSAMPLING)
+    frame = rasterize(rotated, fine, drawn, size * _SUPERSAMPLING)
     scene = background(size, rng)
     scene = cv2.resize(scene, None, fx=_SUPERSAMPLING, fy=_SUPERSAMPLING)
     atlas_x, atlas_y = frame.atlas_xy()
-    figure = cv2.remap(atlas, atlas_x, atlas_y, cv2.INTER_LINEAR)
-    cv2.copyTo(figure, (frame.numbers > 0).astype(np.uint8), scene)
+    foreground = cv2.remap(atlas, atlas_x, atlas_y, cv2.INTER_LINEAR)
+    cv2.copyTo(foreground, (frame.numbers > 0).astype(np.uint8), scene)
 
     points = head.landmarks.copy()
-    points[_OUTLINE] = _seen_outline(head, camera)
+    points[_OUTLINE] = _visible_outline(head, camera)
     landmark_normals = grid_normals(head.vertices).reshape(-1, 3)[_landmark_vertices()]
-    landmark_normals[(points != head.landmarks).any(axis=1)] = 0  # where it ends it faces aside
+    landmark_normals[(points != head.landmarks).any(axis=1)] = 0  # visible edge-on
     visible = _visible(frame, fine, points, landmark_normals, 2.0 * size / 192)
     if rng.random() < 0.17 and glasses(scene, head.landmarks, fine, frame, rng):
         visible[36:48] = False

@@ -1,11 +1,11 @@
-"""A parametric 3-D head that carries the iBUG 68 landmarks.
+"""A parametric 3-D head with the iBUG 68 landmarks.
 
-The head is a sphere-like grid (azimuth by elevation) bent by a thin-plate spline that goes through
-some 140 control points, the 68 landmarks first among them. Identity and expression move control
-points only; the grid follows through one cached matrix, so a new head costs one small matmul.
+The head is a grid of azimuth by elevation, deformed by a thin-plate spline through about 140
+control points. The first 68 of these are the landmarks. Identity and expression move the control
+points only, and one cached matrix computes the grid from them.
 
 Head frame: millimeters, origin at the nasion (landmark 27), x to the right of the image, y down,
-z towards the viewer of a frontal face.
+z towards the camera of a frontal face.
 """
 
 from functools import cache
@@ -21,7 +21,7 @@ CENTER = np.array([0.0, 10.0, -80.0])
 RADII = np.array([76.0, 108.0, 94.0])
 GRID_SHAPE = (52, 61)  # elevation rows, azimuth columns; the first and last column coincide
 
-# What the landmarks do not say: nose wings, eyeballs, cheeks, forehead, chin, the skull.
+# Control points beyond the landmarks: nostrils, eyeballs, cheeks, forehead, chin and skull.
 _SIDE_EXTRAS = [
     *[(-17.5, 40, 2), (-16, 35, 2), (-23.5, 41, -11), (-10, 12.5, -6), (-11.5, 25, -1)],
     *[(-7.5, 37, 15.5), (-7, 44.5, 10), (-17, 14, -12), (-20, 28, -10)],
@@ -41,15 +41,15 @@ _MIDDLE_EXTRAS = [
 
 
 class Head(NamedTuple):
-    """One head: geometry in the head frame plus the numbers that painters need.
+    """Geometry of a head in the head frame, and measures for its texture.
 
     Attributes:
         vertices: Float64 array `[rows, columns, 3]`, in millimeters.
         landmarks: Float64 array `[68, 3]`, in millimeters, on the surface.
-        eye_gaps: Lid opening of the left and the right eye of the image, in millimeters.
+        eye_gaps: Opening of the lids, left and right in the image, in millimeters.
         mouth_gap: Distance of the inner lips, in millimeters.
         smile: 0 for a neutral mouth, 1 for a broad smile.
-        brow_raise: Lift of the brows, in millimeters.
+        brow_raise: Rise of the brows, in millimeters.
     """
 
     vertices: np.ndarray
@@ -62,7 +62,7 @@ class Head(NamedTuple):
 
 @cache
 def mean_controls() -> np.ndarray:
-    """Control points of the average head, the 68 landmarks first; `[N, 3]` in millimeters."""
+    """Returns the control points `[N, 3]` of the average head, landmarks first, in millimeters."""
     side = np.array(_SIDE_EXTRAS, float)
     return np.concatenate(
         [AVERAGE_HEAD_MM, side, side * [-1, 1, 1], np.array(_MIDDLE_EXTRAS, float)]
@@ -71,7 +71,7 @@ def mean_controls() -> np.ndarray:
 
 @cache
 def _axis_tables() -> tuple[np.ndarray, ...]:
-    # The face gets about three times the texels of the back of the head.
+    # The face has a higher resolution than the back of the head.
     azimuth, elevation = np.linspace(-180, 180, 2001), np.linspace(-90, 90, 2001)
     dense_azimuth = 1 + 3 * np.exp(-((azimuth / 75) ** 4))
     dense_elevation = 1 + 3 * np.exp(-(((elevation - 22) / 50) ** 4))
@@ -83,7 +83,7 @@ def _axis_tables() -> tuple[np.ndarray, ...]:
 
 
 def angles_of_grid(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Elevations `[rows]` and azimuths `[columns]` in degrees of an evenly sampled head chart."""
+    """Returns elevations `[rows]` and azimuths `[columns]` in degrees of a regular head chart."""
     azimuth, s, elevation, t = _axis_tables()
     return (
         np.interp(np.linspace(0, 1, rows), t, elevation),
@@ -92,7 +92,7 @@ def angles_of_grid(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def chart_of_points(points: np.ndarray) -> np.ndarray:
-    """Chart coordinates (s, t) in [0, 1] of points `[..., 3]` of the average head; `[..., 2]`."""
+    """Returns chart coordinates (s, t) in [0, 1] of points `[..., 3]` of the average head."""
     x, y, z = np.moveaxis(points - CENTER, -1, 0)
     azimuth, s, elevation, t = _axis_tables()
     found_azimuth = np.degrees(np.arctan2(x, z))
@@ -121,7 +121,7 @@ def _control_bases() -> np.ndarray:
 
 @cache
 def _spline(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Base grid `[rows * columns, 3]` and the matrix from control offsets to grid offsets."""
+    """Returns the base grid `[rows * columns, 3]` and the matrix from control to grid offsets."""
     centers = _control_bases()
     count = len(centers)
     system = np.zeros((count + 4, count + 4))
@@ -137,8 +137,8 @@ def _spline(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def surface(controls: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """The head's surface `[rows, columns, 3]` through the control points `[N, 3]`."""
+    """Returns the surface `[rows, columns, 3]` of a head through control points `[N, 3]`."""
     base, matrix = _spline(rows, columns)
     offsets = (controls - _control_bases()).astype(np.float32)
-    # OpenCV's matmul stays on this thread; a BLAS that spreads it over cores only loses time.
+    # OpenCV's product runs on one thread, which is faster here than a BLAS on all cores.
     return np.asarray(cv2.gemm(matrix, offsets, 1, base, 1)).reshape(rows, columns, 3)

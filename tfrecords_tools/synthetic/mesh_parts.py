@@ -1,7 +1,7 @@
-"""Ears, neck with shoulders, and long hair: small grids beside the head's, and the texture atlas.
+"""Grids of ears, torso and long hair, and the layout of the texture atlas.
 
-Every part is a grid `[rows, columns, 3]` in the head frame with a block of the atlas of its own, so
-that all parts share one shading pass and one rasterizer pass.
+Every part is a grid `[rows, columns, 3]` in the head frame and has a block of the atlas, so that
+all parts are shaded and rasterized together.
 """
 
 from functools import cache
@@ -13,11 +13,11 @@ from tfrecords_tools.synthetic.deterministic_linalg import matmul
 from tfrecords_tools.synthetic.head import GRID_SHAPE
 
 ATLAS_SHAPE = (320, 256)
-BODY_PIVOT = np.array([0.0, 95.0, -95.0])
+NECK_PIVOT = np.array([0.0, 95.0, -95.0])
 
 
 class Block(NamedTuple):
-    """Place of a part in the atlas and the shape of its grid."""
+    """Position of a part in the atlas, and the shape of its grid."""
 
     top: int
     left: int
@@ -39,18 +39,18 @@ BLOCKS = {
     "head": Block(0, 0, 256, 256, *GRID_SHAPE),
     "left_ear": Block(256, 0, 64, 48, 9, 7),
     "right_ear": Block(256, 48, 64, 48, 9, 7),
-    "body": Block(256, 96, 64, 96, 12, 29),
-    "curtain": Block(256, 192, 64, 64, 10, 25),
+    "torso": Block(256, 96, 64, 96, 12, 29),
+    "long_hair": Block(256, 192, 64, 64, 10, 25),
 }
-# Seen from both sides; the others are closed, and their back is never seen.
-_TWO_SIDED = ("left_ear", "right_ear", "curtain")
-# Millimeters by which a part is drawn as if nearer: where parts run into each other, the painter's
-# order would else alternate from quad to quad.
-_LIFT = {"head": 0.0, "left_ear": 8.0, "right_ear": 8.0, "body": -28.0, "curtain": 5.0}
+# Visible from both sides; the other parts are closed surfaces.
+_TWO_SIDED = ("left_ear", "right_ear", "long_hair")
+# Millimeters by which a part is sorted as if nearer. Otherwise the order of intersecting parts
+# would alternate from quad to quad.
+_LIFT = {"head": 0.0, "left_ear": 8.0, "right_ear": 8.0, "torso": -28.0, "long_hair": 5.0}
 
 
 class Topology(NamedTuple):
-    """Quads of all parts: vertices, atlas place per vertex, culling, lift in mm, part starts."""
+    """Quads of all parts: vertices, atlas position per vertex, culling, lift in mm, part starts."""
 
     quads: np.ndarray
     atlas_xy: np.ndarray
@@ -61,7 +61,7 @@ class Topology(NamedTuple):
 
 @cache
 def topology() -> Topology:
-    """The mesh that never changes: which vertices make a quad, and where its texture lies."""
+    """Returns the constant mesh: the vertices of each quad, and the positions of their texels."""
     quads, atlas_xy, two_sided, lift, starts, count = [], [], [], [], {}, 0
     for name, block in BLOCKS.items():
         starts[name] = count
@@ -83,14 +83,14 @@ def topology() -> Topology:
 
 
 def ears(head: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The two ears, fitted to the sides of the head.
+    """Returns the two ears, fitted to the sides of the head.
 
     Args:
         head: Head grid `[rows, columns, 3]`, in millimeters.
-        rng: Generator for size and stand of the ears.
+        rng: Generator for the size and angle of the ears.
 
     Returns:
-        The ear on the image's left and the one on its right.
+        The left and the right ear in the image.
     """
     block = BLOCKS["left_ear"]
     b = np.linspace(-1, 1, block.rows)[:, None]
@@ -112,9 +112,9 @@ def ears(head: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
     return made[0], made[1]
 
 
-def body(rng: np.random.Generator, jaw_width: float) -> np.ndarray:
-    """Neck and shoulders, upright, before the head's turn is shared out along the neck."""
-    block = BLOCKS["body"]
+def torso(rng: np.random.Generator, jaw_width: float) -> np.ndarray:
+    """Returns upright neck and shoulders; see `follow_head`."""
+    block = BLOCKS["torso"]
     neck = jaw_width * rng.uniform(0.82, 1.04)
     slope = rng.uniform(0, 14)
     low = rng.uniform(-22, 10)
@@ -132,19 +132,19 @@ def body(rng: np.random.Generator, jaw_width: float) -> np.ndarray:
 
 
 def follow_head(
-    grid: np.ndarray, head_rotation: np.ndarray, body_rotation: np.ndarray
+    grid: np.ndarray, head_rotation: np.ndarray, torso_rotation: np.ndarray
 ) -> np.ndarray:
-    """Turns the body: its top goes with the head, its shoulders with the trunk."""
-    share = np.clip((165 - grid[..., 1:2]) / 90, 0, 1)
-    offset = grid - BODY_PIVOT
-    pivot = head_rotation @ BODY_PIVOT
-    with_head, with_body = (matmul(offset, r.T) for r in (head_rotation, body_rotation))
-    return pivot + share * with_head + (1 - share) * with_body
+    """Rotates the torso: the top of the neck with the head, the shoulders on their own."""
+    fraction = np.clip((165 - grid[..., 1:2]) / 90, 0, 1)
+    offset = grid - NECK_PIVOT
+    pivot = head_rotation @ NECK_PIVOT
+    with_head, own = (matmul(offset, r.T) for r in (head_rotation, torso_rotation))
+    return pivot + fraction * with_head + (1 - fraction) * own
 
 
-def curtain(rng: np.random.Generator, head: np.ndarray) -> np.ndarray:
-    """Long hair: a sheet round the back of the head, open at the face, hanging to the shoulders."""
-    block = BLOCKS["curtain"]
+def long_hair(rng: np.random.Generator, head: np.ndarray) -> np.ndarray:
+    """Returns a sheet of hair around the back of the head that hangs to the shoulders."""
+    block = BLOCKS["long_hair"]
     wide = np.abs(head[..., 0]).max()
     t = np.linspace(0, 1, block.rows)[:, None]
     opening = np.radians(rng.uniform(62, 95)) + 0.18 * np.sin(
@@ -162,7 +162,7 @@ def curtain(rng: np.random.Generator, head: np.ndarray) -> np.ndarray:
 
 
 def grid_normals(grid: np.ndarray) -> np.ndarray:
-    """Unit normals of a grid `[rows, columns, 3]`; outward for azimuth by elevation charts."""
+    """Returns unit normals of a grid `[rows, columns, 3]`; outward for azimuth by elevation."""
     down, across = np.gradient(grid, axis=(0, 1))
     normal = np.cross(across, down)
     return normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)

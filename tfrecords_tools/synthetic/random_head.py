@@ -1,4 +1,4 @@
-"""Identity and expression: how control points of the head move from face to face."""
+"""Random identity and expression of a head."""
 
 from functools import cache
 
@@ -27,7 +27,7 @@ def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 @cache
 def _fields() -> dict[str, np.ndarray]:
-    """Weights `[N]` over the control points: which part of the head a change takes along."""
+    """Returns weights `[N]` of the control points in each change of the head, by name."""
     mean = mean_controls()
     jaw = _ramp(mean[:, 1], 58, 84)
     jaw[_LOWER_LIP + _OUTER_LOWER] = 1
@@ -61,7 +61,7 @@ def _noise_factor(length: float) -> np.ndarray:
     mean = mean_controls()
     squared = ((mean[:, None] - mean[None]) ** 2).sum(-1)
     kernel = np.exp(-0.5 * squared / length**2)
-    # Rounded, because LAPACK's last bits depend on its threads.
+    # Rounded, because LAPACK's last bits depend on the number of threads.
     return np.round(np.linalg.cholesky(kernel + 1e-6 * np.eye(len(mean))), 9)
 
 
@@ -79,7 +79,7 @@ def _identity(rng: np.random.Generator) -> np.ndarray:
     points = mean.copy()
     side = np.sign(mean[:, 0])
     draw = iter(np.clip(1.15 * rng.standard_normal(64), -2.6, 2.6))
-    x, y, z = points.T  # views: edits below write into `points`
+    x, y, z = points.T  # Views of `points`, which the statements below change.
     x *= 1 + 0.050 * next(draw)
     x *= 1 + 0.075 * next(draw) * field["lower"]
     y *= np.where(y > 0, 1 + 0.045 * next(draw), 1 + 0.06 * next(draw))
@@ -119,7 +119,7 @@ def _identity(rng: np.random.Generator) -> np.ndarray:
     factor = _noise_factor(16.0)
     noise = matmul(factor, rng.standard_normal((len(mean), 3))) * [1.4, 1.35, 1.0]
     mirrored = noise[_mirror_all()] * [-1, 1, 1]
-    # Two thirds of the free variation is shared by both halves: faces are nearly symmetric.
+    # Both halves share about two thirds of the noise, because faces are nearly symmetric.
     points += 0.62 * (noise + mirrored) + 0.38 * (noise - mirrored)
     return points
 
@@ -133,11 +133,11 @@ def _open_jaw(points: np.ndarray, angle: float) -> None:
 
 
 def _part_lips(points: np.ndarray, gap: float) -> None:
-    """Moves the inner lips to a distance of `gap`; the outer lips follow by a part."""
+    """Moves the inner lips to a distance of `gap`, and the outer lips by a fraction of that."""
     changes = gap - (points[_LOWER_LIP, 1] - points[_UPPER_LIP, 1])
     points[_UPPER_LIP, 1] -= 0.45 * changes
     points[_LOWER_LIP, 1] += 0.55 * changes
-    # Lips that touch meet in depth too, or one would slide past the other when the head nods.
+    # Touching lips meet in depth, too. Otherwise one would hide the other at large pitch angles.
     meeting = 0.5 * np.exp(-gap / 2) * (points[_LOWER_LIP, 2] - points[_UPPER_LIP, 2])
     points[_UPPER_LIP, 2] += meeting
     points[_LOWER_LIP, 2] -= meeting
@@ -157,13 +157,10 @@ def _lids(points: np.ndarray, closing: float, eye: int) -> float:
 
 
 def random_head(rng: np.random.Generator) -> Head:
-    """Draws a head: who it is, and what the face does.
+    """Draws a head with a random identity and expression, in the head frame.
 
     Args:
-        rng: Generator; the only source of randomness.
-
-    Returns:
-        The posed-neutral head in its own frame (the camera turns it).
+        rng: Generator, the only source of randomness.
     """
     points = _identity(rng)
     field, mean = _fields(), mean_controls()

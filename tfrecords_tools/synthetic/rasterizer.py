@@ -1,7 +1,7 @@
-"""Camera and rasterizer: a buffer of quad numbers in painter's order, textured per pixel.
+"""Pinhole camera, and rasterizer of quads in back-to-front order.
 
-`cv2.fillConvexPoly` writes quad numbers, far ones first; NumPy then turns numbers into atlas
-coordinates for all pixels at once and `cv2.remap` fetches the shaded texture.
+`cv2.fillConvexPoly` writes quad numbers to a buffer. NumPy converts these to atlas coordinates for
+all pixels at once, and `cv2.remap` samples the shaded texture.
 """
 
 from typing import NamedTuple
@@ -16,13 +16,13 @@ _SUBPIXEL_BITS = 4
 
 
 class Camera(NamedTuple):
-    """A pinhole camera in front of the head.
+    """Pinhole camera in front of the head.
 
     Attributes:
         rotation: `[3, 3]`, from the head frame to the camera frame (x right, y down, z nearer).
-        distance: From the head frame's origin to the pinhole, in millimeters.
+        distance: Distance from the origin of the head frame to the pinhole, in millimeters.
         scale: Pixels per unit of x / depth.
-        shift: `[2]`, in pixels, added last.
+        shift: `[2]`, principal point in pixels.
     """
 
     rotation: np.ndarray
@@ -30,34 +30,37 @@ class Camera(NamedTuple):
     scale: float
     shift: np.ndarray
 
-    def project_turned(self, turned: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels `[N, 2]` and nearness `[N]` (larger is nearer) of points already turned."""
-        depth = self.distance - turned[:, 2]
-        return turned[:, :2] / depth[:, None] * self.scale + self.shift, turned[:, 2]
+    def project_rotated(self, rotated: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns pixels `[N, 2]` and nearness `[N]` of points in the camera frame."""
+        depth = self.distance - rotated[:, 2]
+        return rotated[:, :2] / depth[:, None] * self.scale + self.shift, rotated[:, 2]
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels `[N, 2]` and nearness `[N]` of points `[N, 3]` in the head frame."""
-        return self.project_turned(matmul(points, self.rotation.T))
+        """Returns pixels `[N, 2]` and nearness `[N]` of points `[N, 3]` in the head frame.
+
+        The nearness is z in the camera frame: larger is nearer.
+        """
+        return self.project_rotated(matmul(points, self.rotation.T))
 
     def zoomed(self, factor: int) -> "Camera":
-        """The same view on a grid `factor` times as fine; pixel centers stay integers."""
+        """Returns the camera of an image scaled by `factor`; pixel centers stay integers."""
         return self._replace(scale=self.scale * factor, shift=(self.shift + 0.5) * factor - 0.5)
 
 
 class Frame(NamedTuple):
-    """What the rasterizer leaves behind.
+    """Result of the rasterizer.
 
     Attributes:
-        numbers: Int32 `[H, W]`, 1 + drawn quad, 0 for background.
+        numbers: Int32 `[H, W]`, 1 + index of the drawn quad, 0 for the background.
         planes: Float32 `[3, 3, Q + 1]`: atlas column, atlas row and nearness of each drawn quad,
-            each as the factors of x, y and 1.
+            as linear functions of x, y and 1.
     """
 
     numbers: np.ndarray
     planes: np.ndarray
 
     def atlas_xy(self) -> np.ndarray:
-        """Atlas column and row per pixel, float32 `[2, H, W]`; -1 for background."""
+        """Returns atlas column and row per pixel, float32 `[2, H, W]`; -1 for the background."""
         size = self.numbers.shape[1]
         covered = np.flatnonzero(self.numbers)
         number = self.numbers.ravel()[covered]
@@ -69,7 +72,7 @@ class Frame(NamedTuple):
         return atlas.reshape(2, -1, size)
 
     def is_clear(self, xy: np.ndarray, nearness: np.ndarray, tolerance: float) -> np.ndarray:
-        """Tells which points `[N, 2]` are not covered by a surface nearer than `tolerance` mm."""
+        """Returns which points `[N, 2]` have no surface in front of them by `tolerance` mm."""
         height, width = self.numbers.shape
         column = np.clip(np.rint(xy[:, 0]).astype(int), 0, width - 1)
         row = np.clip(np.rint(xy[:, 1]).astype(int), 0, height - 1)
@@ -77,20 +80,17 @@ class Frame(NamedTuple):
         return by_x * column + by_y * row + offset < nearness + tolerance
 
 
-def rasterize(turned: np.ndarray, camera: Camera, drawn: np.ndarray, size: int) -> Frame:
-    """Draws the quads of a turned mesh.
+def rasterize(rotated: np.ndarray, camera: Camera, drawn: np.ndarray, size: int) -> Frame:
+    """Draws the quads of a mesh.
 
     Args:
-        turned: Vertices `[N, 3]` in the camera frame, in millimeters.
-        camera: Camera of the image to draw.
-        drawn: Boolean `[Q]`: which quads of the topology take part.
+        rotated: Vertices `[N, 3]` in the camera frame, in millimeters.
+        camera: Camera of the image.
+        drawn: Boolean `[Q]`: the quads of the topology to draw.
         size: Side of the square image, in pixels.
-
-    Returns:
-        The quad numbers of all pixels and what lies on each quad.
     """
     mesh = topology()
-    xy, nearness = camera.project_turned(turned)
+    xy, nearness = camera.project_rotated(rotated)
     x, y = xy.astype(np.float32).T.copy()
     near = nearness.astype(np.float32)
     a, b, c, d = mesh.quads.T
@@ -110,7 +110,7 @@ def rasterize(turned: np.ndarray, camera: Camera, drawn: np.ndarray, size: int) 
     for number, points in enumerate(fixed, 1):
         fill(numbers, points, number, 8, _SUBPIXEL_BITS)
 
-    # Atlas place and nearness are planes over the pixels of one quad, fitted to its diagonals.
+    # Atlas position and nearness are linear over the pixels of a quad, fitted to its diagonals.
     planes = np.zeros((3, 3, len(keep) + 1), np.float32)
     planes[:, 2, 0] = -1e6
     a, b, c, d = quads.T

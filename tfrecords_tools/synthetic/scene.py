@@ -1,4 +1,4 @@
-"""Around the face: background clutter, glasses, things in front, and the photograph's flaws."""
+"""Background, glasses and occluders."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ def _color(rng: np.random.Generator) -> tuple[float, ...]:
 
 
 def _texture(size: int, rng: np.random.Generator) -> np.ndarray:
-    """An image of something: gradient, clouds, stripes or checks; uint8 `[size, size, 3]`."""
+    """Returns a gradient, clouds, stripes or a checkerboard; uint8 `[size, size, 3]`."""
     first, second = np.array(_color(rng)), np.array(_color(rng))
     x = np.linspace(0, 1, size, dtype=np.float32)[None]
     y = x.T
@@ -56,7 +56,7 @@ def _polygon(center: np.ndarray, radius: float, rng: np.random.Generator) -> np.
 
 
 def background(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Clutter behind the head: texture, polygons, ellipses, lines, mostly out of focus."""
+    """Returns a background of texture, polygons, ellipses and lines, mostly out of focus."""
     image = _texture(size, rng)
     for _ in range(rng.integers(0, 14)):
         center = rng.uniform(0, size, 2)
@@ -87,17 +87,17 @@ def glasses(
     frame: Frame,
     rng: np.random.Generator,
 ) -> bool:
-    """Draws glasses on the supersampled image, hidden where the head hides them.
+    """Draws glasses on the supersampled image, as far as the head does not occlude them.
 
     Args:
         image: uint8 RGB `[H, W, 3]`; changed.
         landmarks: `[68, 3]` in the head frame, in millimeters.
         camera: Camera of `image`.
-        frame: Rasterized head, for depth.
+        frame: Rasterized head, for the depth test.
         rng: Generator.
 
     Returns:
-        Whether the lenses are too dark to see the eyes.
+        Whether the lenses occlude the eyes.
     """
     width, height = rng.uniform(20, 29), rng.uniform(14, 24)
     square = rng.uniform(2.0, 5.0)
@@ -144,16 +144,16 @@ def glasses(
 def occlude(
     image: np.ndarray, box_xyxy: np.ndarray, skin_rgb: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Puts a hand, a bar, a blob or a card in front of a part of the face.
+    """Draws a hand, a bar, a blob or a polygon in front of a part of the face.
 
     Args:
         image: uint8 RGB `[H, W, 3]`; changed.
         box_xyxy: Landmark box in pixels.
-        skin_rgb: Gamma-encoded color for hands, 0 to 255.
+        skin_rgb: Gamma-encoded color of hands, 0 to 255.
         rng: Generator.
 
     Returns:
-        Float32 `[H, W]`, how much each pixel is covered.
+        Float32 `[H, W]`, the coverage of each pixel.
     """
     size = image.shape[0]
     low, high = box_xyxy[:2], box_xyxy[2:]
@@ -165,7 +165,7 @@ def occlude(
     kind = rng.random()
     look = _texture(size, rng)
     if kind < 0.4:
-        # A hand: fingers side by side, and its back.
+        # A hand: parallel fingers, and its back.
         turn = rng.uniform(0, 2 * np.pi)
         forward = np.array([np.cos(turn), np.sin(turn)])
         beside = np.array([-forward[1], forward[0]])

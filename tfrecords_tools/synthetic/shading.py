@@ -1,4 +1,4 @@
-"""Light on the atlas: soft skin-like diffuse light, gloss and an ambient gradient."""
+"""Shading of the texture atlas: wrapped diffuse light, gloss and an ambient gradient."""
 
 import cv2
 import numpy as np
@@ -9,12 +9,12 @@ from tfrecords_tools.synthetic.mesh_parts import ATLAS_SHAPE, BLOCKS
 from tfrecords_tools.synthetic.rasterizer import Camera, rasterize
 from tfrecords_tools.synthetic.texture_maps import SIDE, stretch, texel_angles, triple
 
-# Light creeps round the terminator under the skin, red furthest.
+# Subsurface scattering extends light beyond the terminator, red the furthest.
 _WRAP = np.array([0.42, 0.26, 0.20], np.float32)
 
 
 def atlas_normals(normals: dict[str, np.ndarray], relief: np.ndarray) -> np.ndarray:
-    """Unit normals of the atlas, float32 `[h, w, 3]`, with the relief of the face pressed in."""
+    """Returns unit normals `[h, w, 3]` of the atlas, tilted by the relief of the face; float32."""
     atlas = np.zeros((*ATLAS_SHAPE, 3), np.float32)
     atlas[..., 2] = 1
     for name, block in BLOCKS.items():
@@ -26,7 +26,7 @@ def atlas_normals(normals: dict[str, np.ndarray], relief: np.ndarray) -> np.ndar
     face[..., 0] -= slope_x * np.cos(azimuth)
     face[..., 2] += slope_x * np.sin(azimuth)
     face[..., 1] -= slope_y
-    # At the poles of the chart a quad shrinks to a line and has no normal.
+    # At the poles of the chart, a quad degenerates to a line and has no normal.
     length = np.sqrt(np.einsum("hwc,hwc->hw", atlas, atlas))
     atlas /= triple(np.maximum(length, 1e-6))
     return atlas
@@ -41,7 +41,7 @@ def _by_cosine(
     normals: np.ndarray, rotation: np.ndarray, direction: np.ndarray, table: np.ndarray
 ) -> np.ndarray:
     """Looks up light `[256, 3]` by the cosine between the normals and a direction."""
-    # Three equal rows: the lookup wants one index per color.
+    # Three equal rows, because the lookup needs one index per color.
     factors = np.tile(np.append(127.5 * (rotation.T @ direction), 127.5), (3, 1))
     steps = cv2.transform(normals, factors).astype(np.uint8)
     return cv2.LUT(steps, table.astype(np.float32)[None])
@@ -50,7 +50,7 @@ def _by_cosine(
 def cast_by_head(
     grids: dict[str, np.ndarray], rotation: np.ndarray, direction: np.ndarray, drawn: np.ndarray
 ) -> np.ndarray:
-    """How much of a far lamp reaches each texel past nose, brow, hair and chin; `[h, w]`."""
+    """Returns the fraction `[h, w]` of a distant lamp's light that reaches each texel."""
     ahead = np.cross([0, 1.0, 0], direction)
     ahead /= np.linalg.norm(ahead)
     lamp = np.stack([ahead, np.cross(direction, ahead), direction]) @ rotation
@@ -58,15 +58,15 @@ def cast_by_head(
     side = 128
     camera = Camera(lamp, far, far * side / 420, np.full(2, side / 2))
     flat = {name: grids[name].reshape(-1, 3) for name in BLOCKS}
-    turned = matmul(np.concatenate([*flat.values()]), lamp.T)
-    frame = rasterize(turned, camera, drawn, side)
-    clear = frame.is_clear(*camera.project_turned(turned), 7.0).astype(np.float32)
+    rotated = matmul(np.concatenate([*flat.values()]), lamp.T)
+    frame = rasterize(rotated, camera, drawn, side)
+    clear = frame.is_clear(*camera.project_rotated(rotated), 7.0).astype(np.float32)
     atlas = np.ones(ATLAS_SHAPE, np.float32)
     start = 0
     for name, block in BLOCKS.items():
         grid = clear[start : start + len(flat[name])].reshape(block.rows, block.columns)
         start += len(flat[name])
-        if name in ("head", "body"):
+        if name in ("head", "torso"):
             soft = cv2.GaussianBlur(grid, (3, 3), 0.8)
             atlas[block.slices] = np.clip(stretch(soft, block.height, block.width), 0, 1)
     return atlas
@@ -85,9 +85,9 @@ def shade(
     Args:
         paint: Reflectance and gloss.
         normals: Unit normals `[h, w, 3]` in the head frame.
-        rotation: `[3, 3]` from the head frame to the camera frame; lamps stand in the latter.
+        rotation: `[3, 3]` from the head frame to the camera frame, in which lamps are defined.
         grids: Parts `[rows, columns, 3]` in the head frame, for cast shadows.
-        drawn: Boolean `[Q]`, the quads that are there.
+        drawn: Boolean `[Q]`, the quads that are drawn.
         rng: Generator for the lamps and the exposure.
 
     Returns:
@@ -96,13 +96,13 @@ def shade(
     view = np.array([0, 0, 1.0])
     warmth = rng.normal(0.03, 0.10)
     tint = np.array([1 + warmth, 1 + 0.15 * rng.normal(0, 0.2), 1 - warmth])
-    hard = rng.beta(1.6, 2.2)  # share of the key lamp in all light
+    hard = rng.beta(1.6, 2.2)  # fraction of the key lamp in all light
     lamps = [(_direction(rng.normal(0, 45), rng.normal(28, 24)), 1.7 * hard * tint)]
     if rng.random() < 0.35:
         side = rng.choice([-1, 1]) * rng.uniform(60, 140)
         other = np.exp(rng.normal(0, 0.2, 3)) * rng.uniform(0.15, 0.7)
         lamps.append((_direction(side, rng.normal(15, 20)), other))
-    # Light depends on a cosine only, so 256 steps of it in a table replace work on every texel.
+    # Light depends on a cosine only, so it is looked up in a table of 256 steps for all texels.
     cosines = np.linspace(-1, 1, 256)[:, None]
     sky = (1 - hard) * np.exp(rng.normal(0, 0.06, 3)) + 0.05
     below = np.array([0, 1.0, 0])

@@ -1,7 +1,7 @@
-"""Maps over the head's texture that never change: regions, lines and noise, computed once.
+"""Constant maps over the head's texture: regions, lines and noise.
 
-The texture is charted on the average head. Control points sit at fixed texels, so a lip painted
-between the lip landmarks here is between the lip landmarks of every head and every expression.
+The texture is charted on the average head, and control points have fixed texels. Lips that
+are painted between the lip landmarks are therefore right for every head and expression.
 """
 
 from functools import cache
@@ -25,7 +25,7 @@ LOWER_LIDS = ([36, 41, 40, 39], [45, 46, 47, 42])
 
 
 def triple(plane: np.ndarray) -> np.ndarray:
-    """The plane `[h, w]` once per color; much faster than broadcasting over a last axis of 3."""
+    """Repeats a plane `[h, w]` for each color; faster than broadcasting over a last axis of 3."""
     return cv2.merge([plane] * 3)
 
 
@@ -37,7 +37,7 @@ def paint_over(color: np.ndarray, other: np.ndarray, weight: np.ndarray) -> None
 
 
 def stretch(grid: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resamples a grid so that its corner samples fall on the corner pixels."""
+    """Resamples a grid so that its corner samples are the corner pixels."""
     rows, columns = grid.shape[:2]
     matrix = np.array([[(columns - 1) / (width - 1), 0, 0], [0, (rows - 1) / (height - 1), 0]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -48,20 +48,20 @@ def stretch(grid: np.ndarray, height: int, width: int) -> np.ndarray:
 
 @cache
 def mean_surface() -> np.ndarray:
-    """Position on the average head per texel; float32 `[256, 256, 3]`, in millimeters."""
+    """Returns the position on the average head per texel; `[256, 256, 3]`, in millimeters."""
     return stretch(surface(mean_controls(), *GRID_SHAPE), SIDE, SIDE)
 
 
 @cache
 def texel_angles() -> tuple[np.ndarray, np.ndarray]:
-    """Elevation and azimuth per texel in degrees; each float32 `[256, 256]`."""
+    """Returns elevation and azimuth per texel in degrees; each float32 `[256, 256]`."""
     elevation, azimuth = angles_of_grid(SIDE, SIDE)
     rows, columns = np.meshgrid(elevation, azimuth, indexing="ij")
     return rows.astype(np.float32), columns.astype(np.float32)
 
 
 def curve(numbers: list[int], samples: int = 12) -> np.ndarray:
-    """Catmull-Rom curve through landmarks in texels; `[M, 2]`."""
+    """Returns a Catmull-Rom curve `[M, 2]` through landmarks in texels."""
     points = chart_of_points(mean_controls()[numbers]) * (SIDE - 1)
     padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
     t = np.linspace(0, 1, samples, endpoint=False)[:, None]
@@ -81,7 +81,7 @@ def _fill(*curves: np.ndarray) -> np.ndarray:
 
 
 def stroke(points: np.ndarray, width: float) -> np.ndarray:
-    """Soft line through `points` `[M, 2]` (x, y) in millimeters on the front of the face."""
+    """Returns a soft line through points `[M, 2]` (x, y) on the front, in millimeters."""
     place = mean_surface()
     at = place[..., :2]
     best = np.full((SIDE, SIDE), 1e6, np.float32)
@@ -94,7 +94,7 @@ def stroke(points: np.ndarray, width: float) -> np.ndarray:
 
 
 def spot(x: float, y: float, width: float, height: float) -> np.ndarray:
-    """Soft ellipse on both halves of the face; center and widths in millimeters."""
+    """Returns a soft ellipse on both halves of the face; center and widths in millimeters."""
     place = mean_surface()
     across, down = (np.abs(place[..., 0]) - x) / width, (place[..., 1] - y) / height
     return np.exp(-0.5 * (across**2 + down**2)) * (place[..., 2] > -80)
@@ -107,7 +107,7 @@ def _both(points: list[tuple[float, float]], width: float) -> np.ndarray:
 
 @cache
 def regions() -> dict[str, np.ndarray]:
-    """Weights in [0, 1] of painted regions; each float32 `[256, 256]`."""
+    """Returns weights in [0, 1] of painted regions; each float32 `[256, 256]`."""
     place = mean_surface()
     x, y, z = np.abs(place[..., 0]), place[..., 1], place[..., 2]
     upper_inner, lower_inner = curve([60, 61, 62, 63, 64]), curve([64, 65, 66, 67, 60])
@@ -161,7 +161,7 @@ def regions() -> dict[str, np.ndarray]:
 
 @cache
 def region_boxes() -> dict[str, tuple[slice, slice]]:
-    """The smallest window that holds all of a region; to touch few texels."""
+    """Returns the smallest window that contains each region, to limit work to it."""
     boxes = {}
     for name, mask in regions().items():
         rows, columns = np.nonzero(mask > 0.004)
@@ -180,7 +180,7 @@ def _smooth(points: np.ndarray) -> np.ndarray:
 
 @cache
 def brow_chart() -> tuple[np.ndarray, np.ndarray]:
-    """Place along a brow (0 at the nose, 1 at the temple) and offset from its landmarks in mm."""
+    """Returns the position along a brow, 0 (nose) to 1, and the offset from its landmarks in mm."""
     place = mean_surface()
     brow = mean_controls()[17:22][::-1]
     along = (np.abs(place[..., 0]) - 12.5) / 47.5
@@ -191,7 +191,7 @@ def brow_chart() -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def noise_sheets() -> dict[str, np.ndarray]:
-    """Tiles of noise `[512, 512]` with zero mean and unit deviation, to be cut at random places."""
+    """Returns sheets of noise `[512, 512]` with unit deviation, to be cropped at random."""
     rng = np.random.default_rng(20240229)
 
     def octave(sigma_x: float, sigma_y: float) -> np.ndarray:
@@ -208,7 +208,7 @@ def noise_sheets() -> dict[str, np.ndarray]:
 
 
 def crop_noise(name: str, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A random cut `[height, width]` of a noise sheet, mirrored at random."""
+    """Returns a random crop `[height, width]` of a noise sheet, mirrored at random."""
     sheet = noise_sheets()[name]
     top = rng.integers(0, sheet.shape[0] - height + 1)
     left = rng.integers(0, sheet.shape[1] - width + 1)
