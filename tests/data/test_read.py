@@ -148,6 +148,17 @@ def test_foreign_files_are_refused(tmp_path):
         open_records([str(empty)])
 
 
+def test_records_of_an_older_format_raise(synthetic_records, tmp_path):
+    (file, *_) = find_shards(str(synthetic_records), "test")
+    example = tf.train.Example.FromString(next(iter(tf.data.TFRecordDataset(file))).numpy())
+    del example.features.feature["source_image"]
+    old = tmp_path / "old.tfrecord"
+    with tf.io.TFRecordWriter(str(old)) as writer:
+        writer.write(example.SerializeToString())
+    with pytest.raises(ValueError, match="older format.*'source_image'.*Write the records again"):
+        open_records([str(old)])
+
+
 def test_sets_that_do_not_fit_together_are_refused(synthetic_records, tmp_path):
     from tfrecords_tools.sources import SyntheticSource
     from tfrecords_tools.square_crops import SquareFormat

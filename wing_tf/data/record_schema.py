@@ -18,8 +18,8 @@ A record is a ``tf.train.Example`` of one face, cropped from its image as a squa
 | crop_rule | bytes | crop rule of the box, as JSON: `wing_tf.data.crop_rules` |
 | scheme/json | bytes | a scheme that is not built in, as JSON: `wing_tf.landmarks.scheme_file` |
 
-Records that were written before the last five features existed lack them; readers treat these as
-unknown. This module imports nothing, so that the processes of the record writer start fast.
+Records that were written before the last four rows existed lack their features; readers treat these
+as unknown. This module imports nothing, so that the processes of the record writer start fast.
 """
 
 IMAGE = "image/encoded"

@@ -20,6 +20,8 @@ from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_json
 UNKNOWN_CROP_RULE = CropRule(name="not recorded", box="dataset_or_landmark")
 """Crop rule of records that do not name theirs."""
 
+_REQUIRED = (schema.IMAGE, schema.LANDMARKS, schema.SQUARE_TO_SOURCE, schema.KEY,
+             schema.SOURCE_IMAGE, schema.SPLIT)  # fmt: skip
 _SHARD = re.compile(r"(?P<split>\w+)-\d{5}-of-(?P<count>\d{5})\.tfrecord")
 
 
@@ -134,8 +136,9 @@ def open_records(files: Sequence[str]) -> RecordSet:
         files: Paths, as from `find_shards`.
 
     Raises:
-        ValueError: If a file is truncated, damaged or not written by this package, or if the files
-            differ in scheme, in the side of the squares or in whether crops are square.
+        ValueError: If a file is truncated, damaged, of an older format or not written by this
+            package, or if the files differ in scheme, in the side of the squares or in whether
+            crops are square.
     """
     headers: dict[str, _Header] = {}
     sources: collections.Counter[str] = collections.Counter()
@@ -196,6 +199,11 @@ def _read_header(file: str, record: bytes) -> _Header:
         raise ValueError(
             f"{file} contains records that `wing-tfrecords` has not written ({error})."
         ) from None
+    if missing := [key for key in _REQUIRED if key not in feature]:
+        raise ValueError(
+            f"{file} has an older format, without the feature {missing[0]!r}. Write the records "
+            "again with `wing-tfrecords write`."
+        )
     try:  # A custom scheme may contradict another one of the same name: not an error of the file.
         scheme = scheme_from_json(definition) if definition else get_scheme(name)
     except ValueError as error:
