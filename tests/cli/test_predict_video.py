@@ -1,0 +1,91 @@
+"""Tests of wing-predict with videos, cameras and windows."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from predict_command import ENVIRONMENT, error_line, predict, read_rows
+
+from wing_tf.cli import predict_runs
+from wing_tf.inference.video import VideoWriter, open_video
+
+
+@pytest.fixture
+def video_file(tmp_path):
+    """Of 3000 frames, so that it can be interrupted."""
+    with VideoWriter(tmp_path / "video.avi", frames_per_s=25, size_hw=(48, 64)) as writer:
+        for number in range(3000):
+            writer.write(np.full((48, 64, 3), number % 200, np.uint8))
+    return tmp_path / "video.avi"
+
+
+def test_interrupted_video_leaves_complete_files(model, video_file, tmp_path):
+    out = tmp_path / "out"
+    arguments = [f"--model={model}", f"--video={video_file}", f"--output={out}", "--detector=whole"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "wing_tf.cli.predict", *arguments, "--format=csv"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+    ) as process:  # fmt: skip
+        results = out / "landmarks.partial.csv"
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not (results.exists() and len(read_rows(results)) > 3):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert stdout.startswith("stopped; ")
+    count = len({row["frame"] for row in read_rows(out / "landmarks.csv")})
+    assert 3 < count < 3000
+    assert f" {count} frame(s)" in stdout
+    drawn = cv2.VideoCapture(str(out / "output.mp4"))
+    assert drawn.get(cv2.CAP_PROP_FRAME_COUNT) == count
+    assert "exists already" in error_line(predict(*arguments, "--format=csv"))
+
+
+class Screen:
+    """Stands for a window, as there need not be a screen: keeps what it is shown."""
+
+    shown: list
+    closed: bool
+
+    def __init__(self, title):
+        Screen.shown, Screen.closed = [], False
+
+    def show(self, image, *, wait_ms=1):
+        self.shown.append(image)
+        return len(self.shown) < 3
+
+    def close(self):
+        Screen.closed = True
+
+
+@pytest.mark.parametrize("draw", [True, False])
+def test_window_shows_landmarks_with_and_without_drawing(
+    model, video_file, tmp_path, monkeypatch, draw
+):
+    monkeypatch.setattr("wing_tf.visualization.window.Window", Screen)
+    options = predict_runs.LandmarkerOptions(
+        detector="whole", detector_model=None, box_file=None, correction=None, passes=1,
+        flip=False, scheme=None, scheme_map=None, threads=1,
+    )  # fmt: skip
+    drawing = predict_runs.DrawOptions(
+        draw=draw, show=True, lines=True, boxes=True, numbers=False, pose_axis=False
+    )
+    out = tmp_path / "out"
+    predict_runs.predict_video(options, drawing, model, str(video_file), str(out), "jsonl", True)
+    assert Screen.closed
+    with open_video(video_file) as video:
+        for shown, frame in zip(Screen.shown, video, strict=False):
+            assert np.abs(shown.astype(int) - frame.image).max() > 100
+    assert len(Screen.shown) == 3
+    assert (out / "output.mp4").exists() == draw
+
+
+def test_unreadable_video_and_camera_raise_one_line_errors(model, images, tmp_path):
+    assert "Camera 63 can't be opened" in error_line(predict(f"--model={model}", "--camera=63"))
+    for name in ("absent.mp4", "text.jpg"):
+        assert name in error_line(predict(f"--model={model}", f"--video={images / name}"))
