@@ -126,6 +126,8 @@ def _exists(name: str) -> bool:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_documented_names_files_and_config_keys_exist(page):
+    if page.name == "CHANGELOG.md":  # has former names
+        return
     text = page.read_text(encoding="utf-8")
     keys = set(default_config().to_dict()) | {
         f"{group}.{key}"
