@@ -1,4 +1,4 @@
-"""Images whose landmark is a visible dot, and a network that finds it: a truth for every path."""
+"""Images with a landmark that is a visible dot, and a network that localizes it exactly."""
 
 import keras
 import numpy as np
@@ -8,11 +8,11 @@ from tfrecords_tools.sources import BadRecordError, Face, Item, Source
 from wing_tf.landmarks import get_scheme
 
 SCHEME = get_scheme("celeba_5")
-DOT = 2  # the nose, on the mirror line: it stays itself in a flip
+DOT = 2  # the nose, which flips do not permute
 
 
 class DotSource(Source):
-    """Images of any size with one Gaussian dot on the landmark `DOT`; some are bad on purpose."""
+    """Images of various sizes with a Gaussian dot at the landmark `DOT`; some raise errors."""
 
     name, scheme = "dots", SCHEME
 
@@ -38,7 +38,7 @@ class DotSource(Source):
 
 
 def centroids(images):
-    """The dots' places [B, 2] in images [B, H, W, C]; the faint ringing of JPEG is cut off."""
+    """Returns the centers [B, 2] of the dots in images [B, H, W, C], without the JPEG artifacts."""
     weight = ops.maximum(ops.cast(images, "float32")[..., 0] - 12.0, 0.0)
     total = ops.sum(weight, axis=(1, 2))
     x = ops.sum(weight * ops.arange(weight.shape[2], dtype="float32"), axis=(1, 2)) / total
@@ -47,7 +47,7 @@ def centroids(images):
 
 
 def dot_network(input_size):
-    """A network that says for all five landmarks where the dot is."""
+    """Returns a network that predicts the center of the dot for all five landmarks."""
     image = keras.Input((input_size, input_size, 3))
-    place = ops.expand_dims(centroids(image), axis=1)
-    return keras.Model(image, ops.tile(place, (1, 5, 1)))
+    center = ops.expand_dims(centroids(image), axis=1)
+    return keras.Model(image, ops.tile(center, (1, 5, 1)))

@@ -52,15 +52,15 @@ def test_image_and_landmarks_move_together():
     np.testing.assert_allclose(_centroids(image), dot, atol=0.05)
 
 
-def test_a_flip_moves_the_left_eye_to_the_right():
+def test_flip_moves_left_eye_to_the_right():
     batch = _batch(4, flip=0.0)
     batch["landmarks_square_px"][:, 36] = [40, 45]
     batch["landmarks_square_px"][:, 45] = [60, 45]
     _, landmarks, _ = _augmenter(Augmentation(flip=1.0))(batch)
     _, straight, _ = _augmenter(Augmentation())(batch)
-    # The point that was the image's left eye corner is now its right one ...
+    # The left eye corner has become the right one ...
     np.testing.assert_allclose(landmarks[:, 45, 0], 63 - straight[:, 36, 0], atol=1e-4)
-    # ... and the left one still stands left of it.
+    # ... and the left one is still on its left.
     assert np.all(landmarks[:, 36, 0] < landmarks[:, 45, 0])
 
 
@@ -76,7 +76,7 @@ def test_flipping_twice_is_the_identity():
     np.testing.assert_allclose(image, batch["image"], atol=0.02)
 
 
-def test_no_augmentation_is_the_evaluation_crop():
+def test_without_augmentation_crops_equal_evaluation_crops():
     batch = _batch(4)
     image, landmarks, _ = _augmenter(Augmentation())(batch)
     plain, to_square = crop_faces(batch, input_size=64, margin=1.3)
@@ -85,7 +85,7 @@ def test_no_augmentation_is_the_evaluation_crop():
     np.testing.assert_allclose(back, batch["landmarks_square_px"], atol=1e-3)
 
 
-def test_matrices_invert():
+def test_inverse_matrices_restore_landmarks():
     augmenter, batch = _augmenter(), _batch(16)
     to_crop, flipped = augmenter.crop_matrices(batch["box_square_px"], batch["draws"])
     landmarks = augmenter.transform_landmarks(
@@ -100,7 +100,7 @@ def test_matrices_invert():
 @pytest.mark.parametrize(
     ("name", "low", "high"), [("rotation", -30, 30), ("scale", 0.9, 1.1), ("shift_x", -3.2, 3.2)]
 )
-def test_each_draw_does_what_it_says(name, low, high):
+def test_extreme_draws_reach_the_limits(name, low, high):
     augmentation = Augmentation(rotation_deg=30, scale=0.1, translation=0.05)
     neutral = dict.fromkeys(("rotation", "scale", "shift_x", "shift_y"), 0.5)
     values = []
@@ -119,7 +119,7 @@ def test_each_draw_does_what_it_says(name, low, high):
     np.testing.assert_allclose(values, [low, high], atol=1e-3)
 
 
-def test_box_corners_move_on_their_own():
+def test_box_corners_are_jittered_independently():
     neutral = dict.fromkeys(("box_x0", "box_y0", "box_x1", "box_y1"), 0.5)
     batch = _batch(1, **{**neutral, "box_x1": 1.0})
     matrix, _ = _augmenter(Augmentation(box_jitter=0.05)).crop_matrices(
@@ -130,7 +130,7 @@ def test_box_corners_move_on_their_own():
     np.testing.assert_allclose(scale, [64 / (side * 1.05), 64 / side], rtol=1e-5)
 
 
-def test_missing_landmarks_weigh_nothing_and_follow_the_flip():
+def test_weights_of_landmarks_not_annotated_are_zero_and_flipped():
     batch = _batch(2, flip=0.0)
     batch["visibility"][:, 36] = 0
     batch["visibility"][:, 37] = 1
@@ -151,7 +151,7 @@ def test_missing_landmarks_weigh_nothing_and_follow_the_flip():
         Augmentation(occlusion=1.0),
     ],
 )
-def test_recoloring_changes_the_image_and_not_the_landmarks(augmentation):
+def test_color_augmentation_changes_only_the_image(augmentation):
     batch = _batch(6, occluder_x=0.5, occluder_y=0.5)
     image, landmarks, _ = _augmenter(augmentation)(batch)
     plain, same, _ = _augmenter(Augmentation())(batch)
@@ -161,7 +161,7 @@ def test_recoloring_changes_the_image_and_not_the_landmarks(augmentation):
     assert np.max(image) <= 255
 
 
-def test_contrast_keeps_the_mean_and_brightness_moves_it():
+def test_contrast_keeps_the_mean_and_brightness_shifts_it():
     batch = _batch(1, contrast=0.0, brightness=1.0)
     batch["image"] = np.random.default_rng(0).integers(100, 140, (1, SIDE, SIDE, 3), np.uint8)
     plain = _augmenter(Augmentation())(batch)[0].numpy()
@@ -172,7 +172,7 @@ def test_contrast_keeps_the_mean_and_brightness_moves_it():
     assert bright.mean() - plain.mean() == pytest.approx(51, abs=0.1)
 
 
-def test_an_occluder_covers_what_its_numbers_say():
+def test_occluder_covers_the_drawn_rectangle():
     batch = _batch(
         1, occlude=0.0, occluder_x=0.5, occluder_y=0.5, occluder_width=1.0, occluder_height=1.0,
         occluder_red=1.0, occluder_green=0.0, occluder_blue=0.0,
@@ -184,7 +184,7 @@ def test_an_occluder_covers_what_its_numbers_say():
     assert red[19:45, 19:45].all()
 
 
-def test_noise_is_nearly_normal_and_its_key_decides():
+def test_noise_is_nearly_normal_and_determined_by_its_key():
     key = np.float32([0.1, 0.1, 0.7])
     noise = pixel_noise(key, (3, 64, 64, 3)).numpy()
     np.testing.assert_array_equal(noise[0], noise[1])
@@ -195,7 +195,7 @@ def test_noise_is_nearly_normal_and_its_key_decides():
     assert abs(np.corrcoef(flat[:-1], flat[1:])[0, 1]) < 0.03
 
 
-def test_compiled_and_plain_agree():
+def test_xla_compiled_augmentation_equals_eager():
     everything = Augmentation(
         flip=0.5, rotation_deg=30, scale=0.1, translation=0.05, box_jitter=0.05, blur=0.5,
         brightness=0.2, contrast=0.2, color=0.2, noise=0.05, occlusion=0.5,
@@ -208,6 +208,6 @@ def test_compiled_and_plain_agree():
 
 
 @pytest.mark.parametrize("bad", [{"flip": 1.5}, {"rotation_deg": -1}, {"noise": float("nan")}])
-def test_impossible_amounts_are_refused(bad):
+def test_invalid_amounts_raise(bad):
     with pytest.raises(ValueError, match="must be in"):
         Augmentation(**bad)

@@ -34,7 +34,7 @@ def _batch(count=6, curves=True):
     return batch
 
 
-def test_targets_are_the_maps_of_the_augmented_landmarks():
+def test_targets_equal_encoded_augmented_landmarks():
     batch = _batch()
     image, landmarks, weights = Augmenter(SCHEME, **CROPS)(batch)
     ours, maps, map_weights = HeatmapAugmenter(SCHEME, codec=CODEC, **CROPS)(batch)
@@ -44,14 +44,14 @@ def test_targets_are_the_maps_of_the_augmented_landmarks():
     np.testing.assert_array_equal(map_weights, expected_weights)
 
 
-def test_the_boundary_moves_with_the_face():
+def test_boundary_map_moves_with_the_landmarks():
     batch = _batch()
     augmenter = HeatmapAugmenter(SCHEME, codec=CODEC, boundary_sigma=1.0, **CROPS)
     _, maps, weights = augmenter(batch)
     assert maps.shape == (6, 16, 16, 69)
     assert np.asarray(weights)[:, 68].all()
     _, landmarks, _ = Augmenter(SCHEME, **CROPS)(batch)
-    # Every curve runs through its landmarks: where one lies, the boundary is bright.
+    # Curves pass through their landmarks, so the boundary map is high there.
     positions = np.asarray(CODEC.to_heatmap(landmarks))
     inside = (positions > 0).all(axis=-1) & (positions < 15).all(axis=-1)
     face, landmark = np.nonzero(inside)
@@ -65,7 +65,7 @@ def test_the_boundary_moves_with_the_face():
     np.testing.assert_allclose(compiled[1], maps, atol=1e-4)
 
 
-def test_missing_landmarks_and_face_weights():
+def test_weights_of_landmarks_not_annotated_and_of_faces():
     batch = _batch()
     batch["visibility"][:2, 36] = 0
     batch["curve_samples_square_px"][:2, 300:400] = np.nan
@@ -81,7 +81,7 @@ def test_missing_landmarks_and_face_weights():
     assert np.isfinite(np.asarray(maps)).all()
 
 
-def test_batches_hold_points_of_the_curves(synthetic_records):
+def test_batches_contain_curve_samples(synthetic_records):
     records = open_records(find_shards(str(synthetic_records), "train"))
     for cache in (True, False):
         batches = training_batches(

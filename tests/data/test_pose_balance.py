@@ -33,7 +33,7 @@ def balance(faces):
     return fit_balance(*faces, SCHEME)
 
 
-def test_the_coefficient_follows_the_true_yaw(balance, faces, records):
+def test_coefficient_correlates_with_yaw(balance, faces, records):
     yaw = []
     for file in records.files:
         for record in tf.data.TFRecordDataset(file).as_numpy_iterator():
@@ -43,14 +43,14 @@ def test_the_coefficient_follows_the_true_yaw(balance, faces, records):
     keys = [face["key"] for face in read_faces(records, image=False).as_numpy_iterator()]
     yaw = np.array([dict(yaw)[key] for key in keys])
     correlation = np.corrcoef(balance.coefficients(*faces), yaw)[0, 1]
-    assert correlation > 0.95  # with its sign: the nose goes to the right
+    assert correlation > 0.95  # positive: the nose is on the right
     assert abs(balance.correlations[balance.component]) > 0.95
 
 
-def test_it_does_not_depend_on_place_size_and_turn(balance, faces):
+def test_coefficient_is_invariant_to_similarities(balance, faces):
     landmarks, visibility = faces
-    turn = similarity_matrix(np.zeros(2), 0.7, 2.5, np.array([300.0, -40.0]))
-    moved = apply_affine(turn, landmarks)
+    similarity = similarity_matrix(np.zeros(2), 0.7, 2.5, np.array([300.0, -40.0]))
+    moved = apply_affine(similarity, landmarks)
     expected = balance.coefficients(*faces)
     np.testing.assert_allclose(balance.coefficients(moved, visibility), expected, atol=1e-9)
     # Mirrored faces have the opposite coefficient.
@@ -58,7 +58,7 @@ def test_it_does_not_depend_on_place_size_and_turn(balance, faces):
     np.testing.assert_allclose(balance.coefficients(mirrored, visibility), -expected, atol=1e-2)
 
 
-def test_tensors_give_what_arrays_give(balance, faces):
+def test_tensors_give_the_same_results_as_arrays(balance, faces):
     landmarks, visibility = tf.constant(faces[0], tf.float32), tf.constant(faces[1])
     np.testing.assert_allclose(
         balance.coefficients(landmarks, visibility, ops), balance.coefficients(*faces), atol=1e-4
@@ -66,12 +66,12 @@ def test_tensors_give_what_arrays_give(balance, faces):
     same = np.isclose(
         balance.absolute_weights(landmarks, visibility, ops), balance.absolute_weights(*faces)
     )
-    assert same.mean() > 0.98  # one on an edge may fall to the other side in float32
+    assert same.mean() > 0.98  # float32 may change the bin at an edge
 
 
 @pytest.mark.parametrize("absolute", [True, False])
 @pytest.mark.parametrize("num_bins", [1, 9, 60])
-def test_every_face_is_in_one_bin(absolute, num_bins, faces):
+def test_each_face_is_in_one_bin(absolute, num_bins, faces):
     balance = fit_balance(*faces, SCHEME, num_bins=num_bins, absolute=absolute, max_weight=5.0)
     assert balance.bin_counts.sum() == len(faces[0])
     assert (
@@ -86,7 +86,7 @@ def test_every_face_is_in_one_bin(absolute, num_bins, faces):
     filled = balance.bin_counts > 0
     expected = np.minimum(balance.bin_counts.max() / balance.bin_counts[filled], 5)
     np.testing.assert_allclose(balance.bin_weights[filled], expected)
-    assert (num_bins < 60) or not filled.all()  # so that empty bins were met
+    assert (num_bins < 60) or not filled.all()  # 60 bins include empty ones
     if not absolute:
         np.testing.assert_allclose(balance.bin_edges, -balance.bin_edges[::-1])
 
@@ -97,7 +97,7 @@ def test_edges_belong_to_one_bin(balance):
     np.testing.assert_array_equal(balance.bin_indices(np.array([-2.0, 2.0]) * edges[-1]), [8, 8])
 
 
-def test_missing_points_are_left_out(faces):
+def test_landmarks_not_annotated_are_ignored(faces):
     landmarks, visibility = faces[0].copy(), faces[1].copy()
     full = fit_balance(*faces, SCHEME)
     holes = np.random.default_rng(0).random(visibility.shape) < 0.1
@@ -107,20 +107,20 @@ def test_missing_points_are_left_out(faces):
     pose, expected = balance.coefficients(landmarks, visibility), full.coefficients(*faces)
     assert np.corrcoef(pose, expected)[0, 1] > 0.98
     assert 0.9 < np.sum(pose * expected) / np.sum(expected**2) < 1.1
-    # A turned face of which one half is missing is still a turned one.
+    # The coefficient of a rotated face stays large if only one half is annotated.
     half = np.array([*range(9), *range(17, 22), *range(36, 42)])
     one_side = faces[1].copy()
     one_side[:, half] = 0
-    turned = full.coefficients(faces[0], one_side)[expected > 1.5]
-    assert np.mean(turned) > 0.6 * np.mean(expected[expected > 1.5])
-    # NaN may stand for a missing point.
+    rotated = full.coefficients(faces[0], one_side)[expected > 1.5]
+    assert np.mean(rotated) > 0.6 * np.mean(expected[expected > 1.5])
+    # Landmarks that are not annotated may be NaN.
     landmarks[holes] = np.nan
     np.testing.assert_allclose(balance.coefficients(landmarks, visibility), pose)
     again = fit_balance(landmarks, visibility, SCHEME)
     np.testing.assert_allclose(again.bin_edges, balance.bin_edges)
 
 
-def test_it_survives_a_file_and_a_bad_file_is_named(balance, faces, tmp_path):
+def test_balance_round_trips_through_a_file_and_invalid_files_raise(balance, faces, tmp_path):
     balance.save(tmp_path / "balance.json", data="here")
     for path in (tmp_path, tmp_path / "balance.json"):
         again = PoseBalance.load(path)
@@ -135,7 +135,7 @@ def test_it_survives_a_file_and_a_bad_file_is_named(balance, faces, tmp_path):
             PoseBalance.load(tmp_path / name)
 
 
-def test_bad_arguments_are_named(faces):
+def test_invalid_arguments_raise(faces):
     with pytest.raises(ValueError, match="`component` must be in"):
         fit_balance(*faces, SCHEME, component=99)
     with pytest.raises(ValueError, match="`num_bins` and `max_weight`"):
@@ -148,23 +148,23 @@ def test_bad_arguments_are_named(faces):
 def test_duplication_is_exact_in_expectation(cache, records, balance, faces):
     batch_size, epochs = 16, 400 if cache else 100
     steps = records.num_faces // batch_size
-    # Without cache in chunks of a quarter of the faces.
+    # Without cache, chunks contain a quarter of the faces.
     options = {"batch_size": batch_size, "num_draws": 1, "seed": 5, "cache": cache,
                "shuffle_buffer": 36}  # fmt: skip
     batches = training_batches(records, sampling_weights=balance.relative_weights, **options)
-    seen, places = np.zeros(len(balance.bin_counts)), set()
+    counts, found = np.zeros(len(balance.bin_counts)), set()
     for batch in batches.take(steps * epochs).as_numpy_iterator():
         pose = balance.coefficients(batch["landmarks_square_px"], batch["visibility"])
-        places |= {tuple(place) for place in batch["landmarks_square_px"][:, 0].round(3)}
-        seen += np.bincount(balance.bin_indices(pose), minlength=len(seen))
+        found |= {tuple(landmark) for landmark in batch["landmarks_square_px"][:, 0].round(3)}
+        counts += np.bincount(balance.bin_indices(pose), minlength=len(counts))
     expected = balance.bin_counts * balance.bin_weights
-    shares, spread = seen / seen.sum(), np.sqrt(seen) / seen.sum()
+    fractions, spread = counts / counts.sum(), np.sqrt(counts) / counts.sum()
     np.testing.assert_array_less(
-        np.abs(shares - expected / expected.sum()), 4 * spread + (1e-3 if cache else 5e-3)
+        np.abs(fractions - expected / expected.sum()), 4 * spread + (1e-3 if cache else 5e-3)
     )
-    assert seen.sum() == steps * epochs * batch_size  # epochs keep their length
-    assert len(places) == records.num_faces  # nobody is left out
-    # A stream begun later goes on as one that came there.
+    assert counts.sum() == steps * epochs * batch_size  # epochs keep their length
+    assert len(found) == records.num_faces  # all faces are included
+    # A dataset from a later epoch equals the continuation.
     later = training_batches(
         records, sampling_weights=balance.relative_weights, first_epoch=2, **options
     )
@@ -173,7 +173,7 @@ def test_duplication_is_exact_in_expectation(cache, records, balance, faces):
         np.testing.assert_array_equal(value, first[name])
 
 
-def test_weights_count_in_the_loss_with_a_mean_of_one(records, balance, faces):
+def test_loss_weights_have_a_mean_of_one(records, balance, faces):
     batches = training_batches(records, batch_size=records.num_faces,
                                num_draws=Augmenter.num_draws, seed=0)  # fmt: skip
     batch = next(iter(batches))
@@ -186,7 +186,7 @@ def test_weights_count_in_the_loss_with_a_mean_of_one(records, balance, faces):
 
 
 @pytest.mark.parametrize("use", ["duplicate", "weight"])
-def test_training_reads_it(use, balance, synthetic_records, tmp_path):
+def test_balance_changes_training(use, balance, synthetic_records, tmp_path):
     balance.save(tmp_path / "balance.json")
     changes = {"balance.path": str(tmp_path), "balance.use": use, "epochs": 1}
     plain = train(smoke_config(synthetic_records, epochs=1), tmp_path / "plain")
@@ -195,11 +195,11 @@ def test_training_reads_it(use, balance, synthetic_records, tmp_path):
     assert losses[0] != losses[1]
 
 
-def test_a_balance_that_has_changed_stops_a_resume(balance, synthetic_records, tmp_path):
+def test_resuming_with_another_balance_raises(balance, synthetic_records, tmp_path):
     balance.save(tmp_path / "balance.json")
     config = smoke_config(synthetic_records, **{"balance.path": str(tmp_path), "epochs": 1})
     train(config, tmp_path / "run")
-    train(config, tmp_path / "run")  # finished, and the same
+    train(config, tmp_path / "run")  # finished, with the same balance
     balance.save(tmp_path / "balance.json", remark="another")
     with pytest.raises(ValueError, match="config.balance.path has changed"):
         train(config, tmp_path / "run")

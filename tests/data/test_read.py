@@ -25,14 +25,14 @@ def _same(one, other):
             np.testing.assert_array_equal(a[name], b[name])
 
 
-def test_records_say_what_they_hold(train):
+def test_record_set_describes_its_files(train):
     assert train.scheme.name == "ibug_68"
     assert train.side == 96
     assert train.context == pytest.approx(2.0, abs=1e-4)
     assert train.num_faces == len(list(read_faces(train, image=False)))
 
 
-def test_folder_split_and_glob_name_the_same_files(synthetic_records):
+def test_folder_with_split_equals_glob(synthetic_records):
     by_split = find_shards(str(synthetic_records), "train")
     assert by_split == find_shards(f"{synthetic_records}/train-*")
     both = find_shards(f"{synthetic_records}/train-*, {synthetic_records}/test-*")
@@ -40,21 +40,21 @@ def test_folder_split_and_glob_name_the_same_files(synthetic_records):
 
 
 @pytest.mark.parametrize("cache", [True, False])
-def test_a_stream_is_a_function_of_its_seed(train, cache):
+def test_batches_are_determined_by_the_seed(train, cache):
     _same(_take(train, 5, cache=cache), _take(train, 5, cache=cache))
     other = _take(train, 1, cache=cache, seed=8)[0]
     assert not np.array_equal(other["image"], _take(train, 1, cache=cache)[0]["image"])
 
 
 @pytest.mark.parametrize("cache", [True, False])
-def test_an_epoch_begun_late_is_the_same(train, cache):
+def test_dataset_from_a_later_epoch_equals_continuation(train, cache):
     steps = train.num_faces // 16
     whole = _take(train, 2 * steps + 3, cache=cache)
     _same(whole[2 * steps :], _take(train, 3, cache=cache, first_epoch=2))
 
 
 @pytest.mark.parametrize("cache", [True, False])
-def test_an_epoch_shows_each_face_once_and_each_epoch_another_order(train, cache):
+def test_epoch_contains_each_face_once_in_a_new_order(train, cache):
     steps = train.num_faces // 16
     batches = _take(train, 2 * steps, cache=cache)
     shapes = [
@@ -69,7 +69,7 @@ def test_an_epoch_shows_each_face_once_and_each_epoch_another_order(train, cache
     assert 0.99 < draws.max() < 1
 
 
-def test_shrunk_reading_keeps_points_on_the_image(train):
+def test_landmarks_fit_images_decoded_at_half_size(train):
     full, half = (next(read_faces(train, ratio).as_numpy_iterator()) for ratio in (1, 2))
     assert half["image"].shape == (48, 48, 3)
     np.testing.assert_allclose(
@@ -84,14 +84,14 @@ def test_shrunk_reading_keeps_points_on_the_image(train):
     assert np.abs(mean - half["image"]).mean() < 4
 
 
-def test_decode_ratio_keeps_the_networks_detail():
+def test_decode_ratio_keeps_the_network_resolution():
     assert decode_ratio(256, 2.0, 1.15, 64) == 2
     assert decode_ratio(256, 2.0, 1.15, 128) == 1
     assert decode_ratio(512, 2.0, 1.15, 64) == 4
     assert decode_ratio(64, 2.0, 1.0, 64) == 1
 
 
-def test_the_augmenter_works_in_dataset_map(train):
+def test_augmenter_works_in_dataset_map(train):
     augmenter = Augmenter(
         train.scheme, input_size=32, margin=1.2, augmentation=Augmentation(flip=0.5, noise=0.05)
     )
@@ -102,7 +102,7 @@ def test_the_augmenter_works_in_dataset_map(train):
     np.testing.assert_array_equal(weights, np.ones((8, 68)))
 
 
-def test_missing_files_are_named(tmp_path):
+def test_missing_files_raise(tmp_path):
     with pytest.raises(ValueError, match="No record file matches"):
         find_shards(str(tmp_path / "nothing-*"))
     with pytest.raises(ValueError, match=r"split 'train' .*it has: none"):
@@ -113,7 +113,7 @@ def test_missing_files_are_named(tmp_path):
         find_shards("")
 
 
-def test_folders_are_searched_by_whole_names(tmp_path):
+def test_folders_are_searched_by_complete_names(tmp_path):
     odd = tmp_path / "we[1]rd *"
     odd.mkdir()
     for name in ("train-00000-of-00001.tfrecord", "train_hard-00000-of-00001.tfrecord", "train-x"):
@@ -124,7 +124,7 @@ def test_folders_are_searched_by_whole_names(tmp_path):
         find_shards(str(odd))
 
 
-def test_a_truncated_file_is_refused(synthetic_records, tmp_path):
+def test_truncated_file_raises(synthetic_records, tmp_path):
     whole = pathlib.Path(find_shards(str(synthetic_records), "test")[0]).read_bytes()
     path = tmp_path / "test-00000-of-00001.tfrecord"
     path.write_bytes(whole[:-100])
@@ -132,7 +132,7 @@ def test_a_truncated_file_is_refused(synthetic_records, tmp_path):
         open_records([str(path)])
 
 
-def test_foreign_files_are_refused(tmp_path):
+def test_files_of_other_formats_raise(tmp_path):
     text = tmp_path / "a.tfrecord"
     text.write_text("no records at all, but long enough to be read as one")
     with pytest.raises(ValueError, match="not a TFRecord file"):
@@ -159,7 +159,7 @@ def test_records_of_an_older_format_raise(synthetic_records, tmp_path):
         open_records([str(old)])
 
 
-def test_sets_that_do_not_fit_together_are_refused(synthetic_records, tmp_path):
+def test_incompatible_record_sets_raise(synthetic_records, tmp_path):
     from tfrecords_tools.sources import SyntheticSource
     from tfrecords_tools.square_crops import SquareFormat
     from tfrecords_tools.writer import write_records

@@ -1,4 +1,4 @@
-"""The second stage's training crops, against the graph that will be used."""
+"""Training crops of the second stage, compared with those of the two-stage model."""
 
 import keras
 import numpy as np
@@ -38,14 +38,14 @@ def records(tmp_path_factory):
     return open_records(find_shards(str(folder)))
 
 
-def _always(turn=0.3, size=48):
-    """A first stage that says the same turned shape for every image."""
-    cos, sin = np.cos(turn), np.sin(turn)
-    place = reference_in_crop(SHAPE, size, FIRST_MARGIN) - (size - 1) / 2
-    place = place @ np.array([[cos, sin], [-sin, cos]]) + (size - 1) / 2
+def _constant_first_stage(angle=0.3, size=48):
+    """Returns a network that predicts the same rotated shape for all images."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    shape = reference_in_crop(SHAPE, size, FIRST_MARGIN) - (size - 1) / 2
+    shape = shape @ np.array([[cos, sin], [-sin, cos]]) + (size - 1) / 2
     image = keras.Input((size, size, 3))
-    nothing = 0.0 * ops.mean(image, axis=(1, 2, 3))[:, None, None]
-    return keras.Model(image, nothing + ops.convert_to_tensor(place, "float32")[None])
+    zero = 0.0 * ops.mean(image, axis=(1, 2, 3))[:, None, None]
+    return keras.Model(image, zero + ops.convert_to_tensor(shape, "float32")[None])
 
 
 def _augmenter(records, *, second=SECOND, first=FIRST, network=None, **options):
@@ -54,9 +54,9 @@ def _augmenter(records, *, second=SECOND, first=FIRST, network=None, **options):
     if network is not None:
         size = network.input_shape[1]
         span = records.side * FIRST_MARGIN / records.context
-        cut = Augmenter(input_size=size, margin=FIRST_MARGIN, augmentation=first, **common)
+        first_crop = Augmenter(input_size=size, margin=FIRST_MARGIN, augmentation=first, **common)
         options["first_stage"] = FirstStage(
-            network, cut, shrink_ratio=shrink_ratio(span, size, records.side),
+            network, first_crop, shrink_ratio=shrink_ratio(span, size, records.side),
             jit_compile=options.get("jit_compile", False),
         )  # fmt: skip
     return RefinementAugmenter(made, REFERENCE, **options)
@@ -72,16 +72,16 @@ def _batch(records, batch_size=12):
 @pytest.mark.parametrize("simulated", [False, True])
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_image_and_landmarks_move_together(records, simulated, jit_compile):
-    options = {"simulated_error": 0.02} if simulated else {"network": _always()}
+    options = {"simulated_error": 0.02} if simulated else {"network": _constant_first_stage()}
     augmenter = _augmenter(records, jit_compile=jit_compile, **options)
     image, landmarks, weights = augmenter(_batch(records))
     np.testing.assert_allclose(landmarks[:, DOT], centroids(image), atol=0.05)
     assert np.all(np.asarray(weights) == 1)
 
 
-def test_training_crops_are_those_of_the_graph(records):
-    """Without augmentation, the first stage's answer leads to the graph's second crop."""
-    network, batch = _always(), _batch(records)
+def test_training_crops_equal_those_of_the_two_stage_model(records):
+    """Without augmentation, the first stage leads to the second crop of the model."""
+    network, batch = _constant_first_stage(), _batch(records)
     still = Augmentation()
     augmenter = _augmenter(records, network=network, first=still, second=still)
     image, landmarks, _ = augmenter(batch)
@@ -90,30 +90,30 @@ def test_training_crops_are_those_of_the_graph(records):
     graph = two_stage(network, second, REFERENCE, input_size=records.side,
                       margin=records.context, first_margin=FIRST_MARGIN,
                       second_margin=MARGIN)  # fmt: skip
-    seen = keras.Model(graph.input, graph.get_layer("second_crop").output)
-    crop = seen(batch["image"])
+    second_crop = keras.Model(graph.input, graph.get_layer("second_crop").output)
+    crop = second_crop(batch["image"])
     np.testing.assert_allclose(centroids(crop), landmarks[:, DOT], atol=0.05)
     np.testing.assert_allclose(centroids(crop), centroids(image), atol=0.05)
     assert augmenter.first_stage.shrink_ratio == 2
 
 
-def test_a_correction_gets_the_first_stage_in_the_pixels_of_its_crop(records):
-    """Dots are where the first stage says, if that is told the truth of each crop."""
+def test_correction_input_is_the_first_stage_in_crop_pixels(records):
+    """A first stage that predicts the ground truth gives the position of the dots."""
     batch = _batch(records)
-    augmenter = _augmenter(records, network=_always(), correction=True)
+    augmenter = _augmenter(records, network=_constant_first_stage(), correction=True)
     _, to_crop, flipped = augmenter.first_stage._crop(batch)
     shrunk = augmenter.first_stage._to_shrunk(batch["landmarks_square_px"])
-    truth = augmenter.first_stage.augmenter.transform_landmarks(shrunk, to_crop, flipped)
-    augmenter.first_stage.network = lambda _: truth
+    ground_truth = augmenter.first_stage.augmenter.transform_landmarks(shrunk, to_crop, flipped)
+    augmenter.first_stage.network = lambda _: ground_truth
     (image, rough), landmarks, _ = augmenter(batch)
     np.testing.assert_allclose(rough, landmarks, atol=1e-2)
     np.testing.assert_allclose(rough[:, DOT], centroids(image), atol=0.05)
 
 
 @pytest.mark.parametrize("bad", [np.nan, 7.0])
-def test_a_first_stage_that_fails_gives_the_plain_crop_and_the_reference(records, bad):
+def test_invalid_first_stage_gives_plain_crop_and_reference_shape(records, bad):
     batch = _batch(records)
-    network = _always()
+    network = _constant_first_stage()
     augmenter = _augmenter(records, network=network, second=Augmentation(), correction=True)
     augmenter.first_stage.network = lambda image: tf.fill((12, 5, 2), tf.constant(bad, tf.float32))
     (image, rough), landmarks, _ = augmenter(batch)
@@ -125,33 +125,34 @@ def test_a_first_stage_that_fails_gives_the_plain_crop_and_the_reference(records
     np.testing.assert_allclose(image, plain, atol=1e-2)
 
 
-def test_a_perfect_first_stage_takes_rotation_and_box_error_out(records):
+def test_perfect_first_stage_removes_rotation_and_box_error(records):
     batch = _batch(records)
     box = batch["box_square_px"]
     moved = {**batch, "box_square_px": box + 0.1 * (box[:, 2:3] - box[:, :1])}
     augmenter = _augmenter(records, second=Augmentation(), simulated_error=1e-9)
     np.testing.assert_allclose(augmenter(moved)[1], augmenter(batch)[1], atol=1e-2)
-    turn = tf.constant([[[0.8, -0.6, 40.0], [0.6, 0.8, -30.0]]])
-    turned = {**batch, "landmarks_square_px": apply_affine(turn, batch["landmarks_square_px"])}
-    np.testing.assert_allclose(augmenter(turned)[1], augmenter(batch)[1], atol=1e-2)
+    similarity = tf.constant([[[0.8, -0.6, 40.0], [0.6, 0.8, -30.0]]])
+    rotated = apply_affine(similarity, batch["landmarks_square_px"])
+    rotated = {**batch, "landmarks_square_px": rotated}
+    np.testing.assert_allclose(augmenter(rotated)[1], augmenter(batch)[1], atol=1e-2)
 
 
-def test_simulated_errors_have_their_size_and_missing_points_the_references_place(records):
+def test_simulated_errors_and_landmarks_not_annotated(records):
     batch = _batch(records)
-    hidden = np.full((12, 5), 2, np.int32)
-    hidden[:, 0] = 0
-    batch = {**batch, "visibility": tf.constant(hidden)}
+    visibility = np.full((12, 5), 2, np.int32)
+    visibility[:, 0] = 0
+    batch = {**batch, "visibility": tf.constant(visibility)}
     augmenter = _augmenter(records, second=Augmentation(), simulated_error=0.05, correction=True)
     (_, rough), landmarks, weights = augmenter(batch)
     np.testing.assert_allclose(rough[:, 0], np.tile(REFERENCE[0], (12, 1)), atol=1e-3)
-    assert np.array_equal(np.asarray(weights), hidden > 0)
+    assert np.array_equal(np.asarray(weights), visibility > 0)
     errors = (np.asarray(rough) - np.asarray(landmarks))[:, 1:]
     assert 0.03 < np.std(errors) / (SIZE / MARGIN) < 0.07
 
 
-def test_draws_of_the_stages_are_apart(records):
+def test_stages_use_separate_draws(records):
     batch = _batch(records)
-    augmenter = _augmenter(records, network=_always())
+    augmenter = _augmenter(records, network=_constant_first_stage())
     half = Augmenter.num_draws
     shuffled = np.array(batch["draws"])
     shuffled[:, half:] = shuffled[::-1, half:]

@@ -1,4 +1,4 @@
-"""Videos of rendered faces: pixels and truth move together, later faces hide earlier ones."""
+"""Videos of rendered faces: landmarks fit the pixels, and later faces occlude earlier ones."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def clip_of(*motions, **options):
 
 
 def inner(landmarks_px):
-    """Whole pixels well inside of a face: x and y."""
+    """Returns x and y of the pixels well inside of a face."""
     low, high = landmark_box(landmarks_px).reshape(2, 2)
     x, y = np.meshgrid(*(np.arange(*np.rint([a + 15, b - 15]).astype(int)) for a, b in
                          zip(low, high, strict=True)))  # fmt: skip
@@ -35,16 +35,16 @@ def test_pixels_shift_with_the_landmarks():
 
 
 def test_pixels_rotate_with_the_landmarks():
-    # A quarter turn about whole pixels takes whole pixels to whole ones, half a pixel off does not.
+    # A rotation by 90 degrees about a pixel center maps pixel centers to pixel centers.
     clip = clip_of(motion([[120, 100]] * 2, rolls_deg=[0.0, 90.0]), noise=0.0)
     x, y = inner(clip.landmarks_px[0, 0])
     before, after = (clip.frame(index).astype(int) for index in (0, 1))
     gap = np.abs(after[100 + (x - 120), 120 - (y - 100)] - before[y, x])
     shifted = np.abs(after[100 + (x - 120), 121 - (y - 100)] - before[y, x])
-    assert gap.mean() < 0.1 * shifted.mean()  # OpenCV counts in 1/32 pixel
+    assert gap.mean() < 0.1 * shifted.mean()  # OpenCV interpolates at 1/32 pixel
     offset = clip.landmarks_px[0, 0] - [120, 100]
-    turned = np.stack([-offset[:, 1], offset[:, 0]], axis=1) + [120, 100]
-    np.testing.assert_allclose(clip.landmarks_px[1, 0], turned, atol=1e-9)
+    rotated = np.stack([-offset[:, 1], offset[:, 0]], axis=1) + [120, 100]
+    np.testing.assert_allclose(clip.landmarks_px[1, 0], rotated, atol=1e-9)
 
 
 def test_landmarks_follow_the_motion():
@@ -54,7 +54,7 @@ def test_landmarks_follow_the_motion():
     assert np.max(high - low) == pytest.approx(61.0)
 
 
-def test_a_later_face_hides_an_earlier_one():
+def test_later_faces_occlude_earlier_ones():
     clip = clip_of(motion([[60, 100], [150, 100]]), motion([[150, 100]] * 2), noise=0.0)
     np.testing.assert_array_equal(clip.occluded_fraction(0), [0, 0])
     back, front = clip.occluded_fraction(1)
@@ -65,10 +65,10 @@ def test_a_later_face_hides_an_earlier_one():
     )
     x, y = inner(alone.landmarks_px[1, 0])
     gap = clip.frame(1)[y, x].astype(int) - alone.frame(1)[y, x]
-    assert np.abs(gap).max() <= 1  # a rounding error of the cover
+    assert np.abs(gap).max() <= 1  # a rounding error of the alpha channel
 
 
-def test_frames_are_the_same_each_time_and_their_noise_differs():
+def test_frames_are_reproducible_with_different_noise():
     still = motion([[100, 100]] * 2)
     first, second = clip_of(still).frame(0), clip_of(still).frame(1)
     np.testing.assert_array_equal(clip_of(still).frame(0), first)
@@ -76,14 +76,14 @@ def test_frames_are_the_same_each_time_and_their_noise_differs():
     assert spread == pytest.approx(3.0, abs=0.15)
 
 
-def test_a_face_may_leave_the_image():
+def test_faces_may_leave_the_image():
     clip = clip_of(motion([[100, 100], [230, 190], [900, 900]]), noise=0.0)
     empty = clip.frame(2)
     assert (clip.frame(1) != empty).any()
     assert clip.frame(1).shape == (200, 240, 3)
 
 
-def test_clear_errors():
+def test_invalid_arguments_raise():
     with pytest.raises(ValueError, match="must not be empty, and all must have"):
         clip_of()
     with pytest.raises(ValueError, match="must not be empty, and all must have"):

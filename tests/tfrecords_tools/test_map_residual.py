@@ -1,4 +1,4 @@
-"""A map's error, measured where both schemes exist."""
+"""Residuals of maps between schemes, on faces with both annotations."""
 
 import dataclasses
 
@@ -12,8 +12,8 @@ from tfrecords_tools.writer import write_records
 from wing_tf.landmarks import find_scheme_map, get_scheme
 
 
-class Marked(SyntheticSource):
-    """The same faces in another scheme, maybe a little off."""
+class MappedSource(SyntheticSource):
+    """The same faces in another scheme, optionally displaced."""
 
     def __init__(self, target, shift=(0.0, 0.0)):
         super().__init__(num_train=6, seed=3, wide_yaw_fraction=0.0)
@@ -35,21 +35,21 @@ def _write(folder, source):
     return folder
 
 
-def test_a_part_of_the_points_is_exact(tmp_path):
-    whole = _write(tmp_path / "68", Marked("ibug_68"))
+def test_map_to_a_subset_of_the_landmarks_has_no_residual(tmp_path):
+    all_landmarks = _write(tmp_path / "68", MappedSource("ibug_68"))
     for target in ("ibug_51", "ibug_49"):
-        result = map_residual(whole, _write(tmp_path / target, Marked(target)))
+        result = map_residual(all_landmarks, _write(tmp_path / target, MappedSource(target)))
         assert result["faces"] == 6
         assert result["nme"] < 1e-4
         assert result["normalizer"] == "inter_ocular"
 
 
-def test_what_is_off_is_found(tmp_path):
-    whole = _write(tmp_path / "68", Marked("ibug_68"))
-    moved = _write(tmp_path / "29", Marked("cofw_29", shift=(3.0, -4.0)))
-    result = map_residual(whole, moved)
+def test_residual_and_shift_of_displaced_landmarks(tmp_path):
+    all_landmarks = _write(tmp_path / "68", MappedSource("ibug_68"))
+    displaced = _write(tmp_path / "29", MappedSource("cofw_29", shift=(3.0, -4.0)))
+    result = map_residual(all_landmarks, displaced)
     # 5 px for each landmark, over the distance between the outer corners of the eyes.
-    source = Marked("ibug_68")
+    source = MappedSource("ibug_68")
     faces = [source.load(item).landmarks_px for item in source.items()]
     distances = [np.linalg.norm(face[36] - face[45]) for face in faces]
     assert result["nme"] == pytest.approx(np.mean(5 / np.array(distances)), rel=1e-3)
@@ -61,4 +61,4 @@ def test_what_is_off_is_found(tmp_path):
     assert f"residual NME {100 * result['nme']:.2f}" in text
     assert "5: -" in text
     with pytest.raises(ValueError, match="is from ibug_68 to aflw_19, the records are of"):
-        map_residual(whole, moved, scheme_map=find_scheme_map("ibug_68", "aflw_19"))
+        map_residual(all_landmarks, displaced, scheme_map=find_scheme_map("ibug_68", "aflw_19"))
