@@ -41,7 +41,7 @@ def _command(module, *arguments):
 def test_commands_from_own_images_to_an_exported_model(tmp_path):
     rows = []
     for index in range(64):
-        face = render_face(0, index, wide_yaw=0.0)
+        face = render_face(0, index, wide_yaw_fraction=0.0)
         cv2.imwrite(str(tmp_path / f"{index}.png"), face.image[..., ::-1])
         split = "test" if index < 8 else ""
         rows.append([f"{index}.png", split, *face.landmarks_px[CHOSEN].round(3).ravel()])

@@ -56,7 +56,7 @@ def test_anisotropic_map_moves_curves_by_less_than_a_quarter_pixel():
     scheme = get_scheme("ibug_68")
     worst, mean = [], []
     for seed in range(4):
-        landmarks = render_face(seed, 0, wide_yaw=0.0).landmarks_px
+        landmarks = render_face(seed, 0, wide_yaw_fraction=0.0).landmarks_px
         landmarks = (landmarks - landmarks.min(axis=0)) * (56 / np.ptp(landmarks, axis=0).max()) + 4
         stretch = np.array([[1.05, 0, 0], [0, 0.97, 0]])
         old, new = (

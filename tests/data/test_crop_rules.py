@@ -72,7 +72,7 @@ def test_crops_using_ground_truth_are_named_so():
 
 
 def test_detector_box_fits_the_face_or_raises():
-    rendered = render_face(0, 3, size=256, wide_yaw=0.0, yaw_deg=1.0)
+    rendered = render_face(0, 3, size=256, wide_yaw_fraction=0.0, yaw_std_deg=1.0)
     face = _face(None, rendered.landmarks_px, rendered.image)
     rule = get_crop_rule("detector_box")
     box = face_box(face, rule)

@@ -87,7 +87,7 @@ class CustomScheme(AlteredSource):
 
 def test_missing_flip_pair_of_a_custom_scheme_is_reported(tmp_path):
     folder = write(tmp_path / "r", CustomScheme([[0, 3], [1, 2], [5, 6]]))
-    report = inspect_records(folder, tmp_path / "seen", num_images=4)
+    report = inspect_records(folder, tmp_path / "inspection", num_images=4)
     (warning,) = report["warnings"]
     assert warning["kind"] == "missing_flip_pairs"
     message = "landmarks 7 and 8 are in no flip pair, but mirror each other in the mean shape"

@@ -176,6 +176,6 @@ def test_wide_yaw_fraction_sets_the_fraction_of_large_yaws():
     assert 0.5 < np.std(yaws) < 1.5
     with pytest.raises(ValueError, match="`yaw_std_deg` must be in"):
         SyntheticSource(num_train=1, yaw_std_deg=-1.0)
-    for wrong in ({"wide_yaw": -1.0}, {"yaw_deg": 91.0}):
+    for wrong in ({"wide_yaw_fraction": -1.0}, {"yaw_std_deg": 91.0}):
         with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be in"):
             render_face(0, 0, **wrong)

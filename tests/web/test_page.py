@@ -25,7 +25,7 @@ from wing_tf.utils.image_files import load_image
 pytestmark = pytest.mark.slow
 
 REAL_FACES = pathlib.Path(__file__).parents[3] / "shared" / "data" / "300w"
-FACE = render_face(3, 1, size=420, wide_yaw=0.0)
+FACE = render_face(3, 1, size=420, wide_yaw_fraction=0.0)
 BOX = landmark_box(FACE.landmarks_px)
 BOXES = {
     "shrunk": BOX.tolist(),

@@ -6,8 +6,8 @@ more than the error of a good model. A second set of annotations reveals it.
 """
 
 import collections
-import dataclasses
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -19,28 +19,15 @@ _MIN_OFFSET_PX = 0.1
 _MIN_AGREEMENT = 0.75
 
 
-@dataclasses.dataclass(frozen=True)
-class AnnotationOffset:
-    """Offset of landmarks from those of another record set, in source image pixels by axis (x, y).
+def annotation_offset(table: FaceTable, other: FaceTable) -> dict[str, Any]:
+    """Compares the landmarks of two record sets in pixels of the source images.
 
-    Attributes:
-        num_faces: Number of faces in both sets.
-        median_px: Median over faces of the median over landmarks.
-        quartiles_px: Likewise, for each axis.
-        agreement: Fraction of faces with an offset in the direction of the median, and of at least
-            a quarter of it.
-        explanations: Likely cause, for each axis with a constant offset.
-    """
-
-    num_faces: int
-    median_px: tuple[float, float]
-    quartiles_px: tuple[tuple[float, float], tuple[float, float]]
-    agreement: tuple[float, float]
-    explanations: tuple[str, ...]
-
-
-def annotation_offset(table: FaceTable, other: FaceTable) -> AnnotationOffset:
-    """Compares landmarks in pixels of the source images; see `match_faces`.
+    Returns:
+        Dictionary of ``num_faces``, the number of faces in both sets, and by axis (x, y):
+        ``median_px``, the median over faces of the median offset over landmarks; its
+        ``quartiles_px``; ``agreement``, the fraction of faces with an offset in the direction of
+        the median, and of at least a quarter of it; and ``explanations``, the likely cause, of axes
+        with a constant offset.
 
     Raises:
         ValueError: If the schemes differ, or no face is in both sets.
@@ -48,35 +35,26 @@ def annotation_offset(table: FaceTable, other: FaceTable) -> AnnotationOffset:
     scheme, other_scheme = table.records.scheme.name, other.records.scheme.name
     if scheme != other_scheme:
         raise ValueError(f"Landmarks of {scheme} can't be compared with those of {other_scheme}.")
-    first, second = np.array(match_faces(table, other), int).reshape(-1, 2).T
-    if not len(first):
-        raise ValueError(
-            "The record sets have no face in common: neither keys nor names of images agree, such "
-            f"as {table.keys[0]!r} and {other.keys[0]!r}."
-        )
+    first, second = match_faces(table, other).T
     difference = table.landmarks_source_px(first) - other.landmarks_source_px(second)
-    known = np.isfinite(difference).all(axis=(-1)).any(axis=1)
+    known = np.isfinite(difference).all(axis=-1).any(axis=1)
     by_face = np.nanmedian(difference[known], axis=1)
     if not len(by_face):
         raise ValueError("The faces that are in both record sets share no annotated landmark.")
     median = np.median(by_face, axis=0)
-    quartiles = np.quantile(by_face, [0.25, 0.75], axis=0)
     agreement = np.mean(by_face * np.sign(median) > np.abs(median) / 4, axis=0)
     explanations = [
         f"{axis}: {offset:+.3f} px, {_explain(abs(offset))}"
         for axis, offset, agreeing in zip("xy", median, agreement, strict=True)
         if abs(offset) >= _MIN_OFFSET_PX and agreeing >= _MIN_AGREEMENT
     ]
-    return AnnotationOffset(
-        num_faces=len(by_face),
-        median_px=(float(median[0]), float(median[1])),
-        quartiles_px=(
-            (float(quartiles[0, 0]), float(quartiles[1, 0])),
-            (float(quartiles[0, 1]), float(quartiles[1, 1])),
-        ),
-        agreement=(float(agreement[0]), float(agreement[1])),
-        explanations=tuple(explanations),
-    )
+    return {
+        "num_faces": len(by_face),
+        "median_px": median.tolist(),
+        "quartiles_px": np.quantile(by_face, [0.25, 0.75], axis=0).T.tolist(),
+        "agreement": agreement.tolist(),
+        "explanations": explanations,
+    }
 
 
 def _explain(offset_px: float) -> str:
@@ -87,16 +65,17 @@ def _explain(offset_px: float) -> str:
     return "a constant shift"
 
 
-def match_faces(table: FaceTable, other: FaceTable) -> list[tuple[int, int]]:
-    """Returns pairs of indices of the same faces; each face is in one pair at most.
+def match_faces(table: FaceTable, other: FaceTable) -> np.ndarray:
+    """Returns pairs [P, 2] of indices of the same faces; each face is in one pair at most.
 
     Faces are matched by key. The remaining ones are matched by the name of the image, or by its
     last part, and by the largest overlap of the landmark boxes.
+
+    Raises:
+        ValueError: If no face is in both record sets.
     """
     by_key = {key: number for number, key in enumerate(other.keys)}
     pairs = [(i, by_key[key]) for i, key in enumerate(table.keys) if key in by_key]
-    if len(pairs) == min(len(table), len(other)):
-        return pairs
     used, other_used = {i for i, _ in pairs}, {j for _, j in pairs}
     for name in (str, lambda image: pathlib.PurePath(image).stem):
         by_image = collections.defaultdict(list)
@@ -114,4 +93,9 @@ def match_faces(table: FaceTable, other: FaceTable) -> list[tuple[int, int]]:
                 pairs.append((i, candidates[best]))
                 used.add(i)
                 other_used.add(candidates[best])
-    return pairs
+    if not pairs:
+        raise ValueError(
+            "The record sets have no face in common: neither keys nor names of images agree, such "
+            f"as {table.keys[0]!r} and {other.keys[0]!r}."
+        )
+    return np.array(pairs)

@@ -1,7 +1,5 @@
 """Statistics of face boxes, and landmarks outside of boxes and squares."""
 
-import dataclasses
-
 import numpy as np
 
 from tfrecords_tools.inspection.face_table import FaceTable
@@ -11,55 +9,37 @@ TOLERANCE = 0.03  # fraction of the box's longer side
 _MIN_SIDE_PX, _MIN_ASPECT = 1e-6, 1e-3
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class BoxStatistics:
-    """Measures of the n faces that have a box.
+def box_statistics(table: FaceTable, box_square_px: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns measures [n] of the n faces with a box; none if there are no such faces.
 
-    Attributes:
-        side_px: [n], longer side in pixels of the source image.
-        aspect: [n], width over height, limited to .001 to 1000 for boxes of collinear landmarks.
-        fill: [n], longer side of the landmark box over that of the box.
-        offset: [n, 2], from the center of the box to that of the landmark box, over the longer side
-            of the box.
+    Args:
+        table: The faces.
+        box_square_px: The boxes [N, 4]; NaN where there is none.
+
+    Returns:
+        Dictionary of ``side_source_px``, the longer side in pixels of the source image;
+        ``width_over_height``, limited to .001 to 1000 for boxes of collinear landmarks;
+        ``landmarks_over_box``, the longer side of the landmark box over that of the box; and
+        ``landmarks_right_of_center`` and ``landmarks_below_center``, from the center of the box to
+        that of the landmark box, over the longer side of the box.
     """
-
-    side_px: np.ndarray
-    aspect: np.ndarray
-    fill: np.ndarray
-    offset: np.ndarray
-
-    def summary(self) -> dict[str, list[float]]:
-        """Returns the 5 %, 50 % and 95 % quantiles of each measure."""
-        measures = {
-            "side_source_px": self.side_px,
-            "width_over_height": self.aspect,
-            "landmarks_over_box": self.fill,
-            "landmarks_right_of_center": self.offset[:, 0],
-            "landmarks_below_center": self.offset[:, 1],
-        }
-        return {
-            name: [round(float(q), 4) for q in np.quantile(values, [0.05, 0.5, 0.95])]
-            for name, values in measures.items()
-        }
-
-
-def box_statistics(table: FaceTable, box_square_px: np.ndarray) -> BoxStatistics | None:
-    """Returns the statistics of the faces' boxes [N, 4], or None if no face has one."""
     known = np.isfinite(box_square_px).all(axis=1)
     if not known.any():
-        return None
+        return {}
     box = box_square_px[known].astype(np.float64)
     size = box[:, 2:] - box[:, :2]
     side = np.maximum(size.max(axis=1), _MIN_SIDE_PX)
     min_size = _MIN_ASPECT * side
     tight = landmark_box(table.landmarks_square_px[known].astype(np.float64))
     center, tight_center = ((b[:, :2] + b[:, 2:]) / 2 for b in (box, tight))
-    return BoxStatistics(
-        side_px=side * table.source_px_per_square_px[known],
-        aspect=np.maximum(size[:, 0], min_size) / np.maximum(size[:, 1], min_size),
-        fill=(tight[:, 2:] - tight[:, :2]).max(axis=1) / side,
-        offset=(tight_center - center) / side[:, None],
-    )
+    offset = (tight_center - center) / side[:, None]
+    return {
+        "side_source_px": side * table.source_px_per_square_px[known],
+        "width_over_height": np.maximum(size[:, 0], min_size) / np.maximum(size[:, 1], min_size),
+        "landmarks_over_box": (tight[:, 2:] - tight[:, :2]).max(axis=1) / side,
+        "landmarks_right_of_center": offset[:, 0],
+        "landmarks_below_center": offset[:, 1],
+    }
 
 
 def landmarks_outside_box(

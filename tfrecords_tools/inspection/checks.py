@@ -10,7 +10,6 @@ import numpy as np
 from tfrecords_tools.inspection.annotation_offset import annotation_offset
 from tfrecords_tools.inspection.boxes import (
     TOLERANCE,
-    BoxStatistics,
     box_statistics,
     landmarks_outside_box,
     landmarks_outside_square,
@@ -53,15 +52,15 @@ def _finding_in_faces(kind: str, message: str, table: FaceTable, faces: Iterable
     )
 
 
-def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, BoxStatistics]]:
+def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, dict]]:
     """Finds landmarks outside of boxes and stored squares.
 
     Returns:
-        The findings, statistics for the report, and those for plots by the kind of box.
+        The findings, statistics for the report, and `box_statistics` by the kind of box.
     """
     findings: list[Finding] = []
     report: dict[str, Any] = {}
-    statistics: dict[str, BoxStatistics] = {}
+    statistics: dict[str, dict[str, np.ndarray]] = {}
     kinds = {
         "by the crop rule": table.box_square_px,
         "the data set's own": table.dataset_box_square_px,
@@ -69,13 +68,13 @@ def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, BoxSta
     num_landmarks = int(np.isfinite(table.landmarks_square_px[..., 0]).sum())
     for kind, boxes in kinds.items():
         measures = box_statistics(table, boxes)
-        if measures is None:
+        if not measures:
             continue
         statistics[kind] = measures
         outside = landmarks_outside_box(table, boxes)
         report[kind] = {
-            "faces": len(measures.side_px),
-            **measures.summary(),
+            "faces": len(measures["side_source_px"]),
+            **{name: _quantiles(values) for name, values in measures.items()},
             "faces_with_landmarks_outside": int(outside.any(axis=1).sum()),
             "fraction_of_landmarks_outside": round(float(outside.sum() / num_landmarks), 5),
         }
@@ -97,6 +96,10 @@ def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, BoxSta
         faces = _with_counts(table, outside)
         findings.append(_finding_in_faces("landmarks_outside_square", message, table, faces))
     return findings, report, statistics
+
+
+def _quantiles(values: np.ndarray) -> list[float]:
+    return [round(float(q), 4) for q in np.quantile(values, [0.05, 0.5, 0.95])]
 
 
 def _with_counts(table: FaceTable, wrong: np.ndarray) -> list[str]:
@@ -212,11 +215,11 @@ def check_annotation_offset(
 ) -> tuple[list[Finding], dict]:
     """Finds a constant offset from the landmarks of other records of the same faces."""
     offset = annotation_offset(table, other)
-    report = {"other": name, **dataclasses.asdict(offset)}
-    if not offset.explanations:
+    report = {"other": name, **offset}
+    if not offset["explanations"]:
         return [], report
     message = (
         f"landmarks differ from those of {name} by the same offset in most faces: "
-        f"{'; '.join(offset.explanations)}. Set --origin when writing the records that are wrong"
+        f"{'; '.join(offset['explanations'])}. Set --origin when writing the records that are wrong"
     )
-    return [Finding(kind="annotation_offset", message=message, count=offset.num_faces)], report
+    return [Finding(kind="annotation_offset", message=message, count=offset["num_faces"])], report

@@ -48,22 +48,18 @@ def map_residual(
             f"The map is from {scheme_map.source.name} to {scheme_map.target.name}, the records "
             f"are of {schemes[0].name} and {schemes[1].name}."
         )
-    pairs = np.array(match_faces(source, target), int).reshape(-1, 2)
-    if not len(pairs):
-        raise ValueError(
-            "The record sets have no face in common: neither keys nor names of images agree."
-        )
-    landmarks = source.landmarks_source_px(pairs[:, 0])
+    source_faces, target_faces = match_faces(source, target).T
+    landmarks = source.landmarks_source_px(source_faces)
     mapped = scheme_map(landmarks)
-    truth = target.landmarks_source_px(pairs[:, 1])
+    ground_truth = target.landmarks_source_px(target_faces)
     normalizer = normalizer or scheme_map.target.default_normalizer
-    dataset_boxes = target.dataset_boxes_source_px(pairs[:, 1])
-    boxes = np.where(np.isfinite(dataset_boxes), dataset_boxes, landmark_box(truth))
-    distance = normalizing_distance(truth, scheme_map.target, normalizer, box_xyxy_px=boxes)
-    truth = np.where(np.isfinite(mapped), truth, np.nan)
-    errors = nme(truth, np.nan_to_num(mapped), distance)
-    by_landmark = scheme_map.residual(landmarks, truth, distance)
-    shift = np.nanmean((mapped - truth) / distance[:, None, None], axis=(0, 1))
+    dataset_boxes = target.dataset_boxes_source_px(target_faces)
+    boxes = np.where(np.isfinite(dataset_boxes), dataset_boxes, landmark_box(ground_truth))
+    distance = normalizing_distance(ground_truth, scheme_map.target, normalizer, box_xyxy_px=boxes)
+    ground_truth = np.where(np.isfinite(mapped), ground_truth, np.nan)
+    errors = nme(ground_truth, np.nan_to_num(mapped), distance)
+    by_landmark = scheme_map.residual(landmarks, ground_truth, distance)
+    shift = np.nanmean((mapped - ground_truth) / distance[:, None, None], axis=(0, 1))
     return {
         "source": scheme_map.source.name,
         "target": scheme_map.target.name,

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfrecords_tools.inspection.boxes import BoxStatistics
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme
 
@@ -46,19 +45,19 @@ def plot_pose(
     figure.savefig(path, dpi=110)
 
 
-def plot_boxes(path: pathlib.Path, statistics: Mapping[str, BoxStatistics]) -> None:
-    """Writes histograms of box statistics, by the kind of box."""
+def plot_boxes(path: pathlib.Path, statistics: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Writes histograms of `box_statistics`, by the kind of box."""
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     axes = figure.subplots(2, 3).ravel()
     panels = {
-        "longer side, pixels of the source image": lambda s: s.side_px,
-        "width over height": lambda s: s.aspect,
-        "landmark box over box, longer sides": lambda s: s.fill,
-        "landmarks right of the box center, in sides": lambda s: s.offset[:, 0],
-        "landmarks below the box center, in sides": lambda s: s.offset[:, 1],
+        "side_source_px": "longer side, pixels of the source image",
+        "width_over_height": "width over height",
+        "landmarks_over_box": "landmark box over box, longer sides",
+        "landmarks_right_of_center": "landmarks right of the box center, in sides",
+        "landmarks_below_center": "landmarks below the box center, in sides",
     }
-    for panel, (name, values) in zip(axes, panels.items(), strict=False):
-        series = [np.asarray(values(s)) for s in statistics.values()]
+    for panel, (name, label) in zip(axes, panels.items(), strict=False):
+        series = [measures[name] for measures in statistics.values()]
         low, high = np.quantile(np.concatenate(series), [0.002, 0.998])
         if high - low < 1e-3:  # all are equal up to rounding
             low, high = low - 0.05, high + 0.05
@@ -66,12 +65,14 @@ def plot_boxes(path: pathlib.Path, statistics: Mapping[str, BoxStatistics]) -> N
         clipped = [np.clip(s, low, high) for s in series]
         edges = np.linspace(low, high, 31)
         panel.hist(clipped, bins=edges, histtype="step", label=list(statistics))
-        panel.set(xlabel=name, ylabel="faces")
+        panel.set(xlabel=label, ylabel="faces")
         panel.grid(alpha=0.3)
-    for kind, s in statistics.items():
-        axes[5].plot(*s.offset.T, ".", markersize=2, alpha=0.4, label=kind)
+    limit = 0.0
+    for kind, measures in statistics.items():
+        offset = measures["landmarks_right_of_center"], measures["landmarks_below_center"]
+        axes[5].plot(*offset, ".", markersize=2, alpha=0.4, label=kind)
+        limit = max(limit, float(np.quantile(np.abs(offset), 0.998)) + 0.02)
     axes[5].set(xlabel="right of the box center, in sides", ylabel="below", aspect="equal")
-    limit = max(float(np.quantile(np.abs(s.offset), 0.998)) for s in statistics.values()) + 0.02
     axes[5].set(xlim=(-limit, limit), ylim=(limit, -limit))
     axes[5].grid(alpha=0.3)
     axes[0].legend(fontsize=8)

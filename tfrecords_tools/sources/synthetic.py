@@ -3,7 +3,7 @@
 import dataclasses
 
 from tfrecords_tools.sources.base import Face, Item, Source, make_face
-from tfrecords_tools.synthetic import render_face
+from tfrecords_tools.synthetic import check_yaw_distribution, render_face
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import get_scheme
 
@@ -45,10 +45,7 @@ class SyntheticSource(Source):
             )
         self.wide_yaw_fraction = {"train": wide_yaw_fraction, "test": test_wide_yaw_fraction}
         for fraction in self.wide_yaw_fraction.values():
-            if not 0 <= fraction <= 1:
-                raise ValueError(f"`wide_yaw_fraction` must be in [0, 1]. Received: {fraction}.")
-        if not 0 <= yaw_std_deg <= 90:
-            raise ValueError(f"`yaw_std_deg` must be in [0, 90]. Received: {yaw_std_deg}.")
+            check_yaw_distribution(fraction, yaw_std_deg)
         self.num_train, self.num_test, self.seed = num_train, num_test, seed
         self.image_size, self.yaw_std_deg = image_size, yaw_std_deg
         self.scheme = get_scheme("ibug_68")
@@ -69,8 +66,8 @@ class SyntheticSource(Source):
             self.seed,
             item.source_data,
             size=self.image_size,
-            wide_yaw=self.wide_yaw_fraction[item.split],
-            yaw_deg=self.yaw_std_deg,
+            wide_yaw_fraction=self.wide_yaw_fraction[item.split],
+            yaw_std_deg=self.yaw_std_deg,
         )
         flags = schema.OCCLUDED + (face.visibility > 0).astype(int)
         annotated = make_face(face.image, face.landmarks_px, flags)

@@ -140,7 +140,7 @@ class SyntheticClip:
 
 def _masked_portrait(seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns a head, float32 [S, S, 4] with premultiplied alpha, and its landmarks."""
-    face = render_face(seed, index, size=_PORTRAIT_SIDE, wide_yaw=0.0, yaw_deg=8.0)
+    face = render_face(seed, index, size=_PORTRAIT_SIDE, wide_yaw_fraction=0.0, yaw_std_deg=8.0)
     landmarks = face.landmarks_px.astype(np.float64)
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     # The forehead: the brows, moved along the vertical axis of the face.

@@ -53,8 +53,19 @@ class SyntheticFace:
     box_xyxy_px: np.ndarray
 
 
-def _random_angles(rng: np.random.Generator, wide_yaw: float, yaw_deg: float) -> np.ndarray:
-    yaw = rng.normal(0, yaw_deg) if rng.random() < 1 - wide_yaw else rng.uniform(-90, 90)
+def check_yaw_distribution(wide_yaw_fraction: float, yaw_std_deg: float) -> None:
+    """Raises ValueError if these arguments of `render_face` are out of range."""
+    if not 0 <= wide_yaw_fraction <= 1:
+        raise ValueError(f"`wide_yaw_fraction` must be in [0, 1]. Received: {wide_yaw_fraction}.")
+    if not 0 <= yaw_std_deg <= 90:
+        raise ValueError(f"`yaw_std_deg` must be in [0, 90]. Received: {yaw_std_deg}.")
+
+
+def _random_angles(
+    rng: np.random.Generator, wide_yaw_fraction: float, yaw_std_deg: float
+) -> np.ndarray:
+    is_wide = rng.random() >= 1 - wide_yaw_fraction
+    yaw = rng.uniform(-90, 90) if is_wide else rng.normal(0, yaw_std_deg)
     pitch, roll = rng.normal(0, 10), rng.normal(0, 11)
     return np.clip([yaw, pitch, roll], [-90, -30, -30], [90, 30, 30])
 
@@ -123,7 +134,12 @@ def _visible_outline(head: Head, camera: Camera) -> np.ndarray:
 
 
 def render_face(
-    seed: int, index: int, *, size: int = 192, wide_yaw: float = 0.38, yaw_deg: float = 22.0
+    seed: int,
+    index: int,
+    *,
+    size: int = 192,
+    wide_yaw_fraction: float = 0.38,
+    yaw_std_deg: float = 22.0,
 ) -> SyntheticFace:
     """Renders face `index` of the endless set `seed`.
 
@@ -133,16 +149,13 @@ def render_face(
         seed: Number of the set, at least 0.
         index: Number of the face in the set, at least 0.
         size: Side of the image in pixels, at least 32; the landmark box spans about half of it.
-        wide_yaw: Probability of a uniform yaw within +-90 degrees. The other yaws are normal.
-        yaw_deg: Standard deviation of these, in degrees.
+        wide_yaw_fraction: Probability of a yaw that is uniform within +-90 degrees.
+        yaw_std_deg: Standard deviation of the other yaws, which are normal, in degrees.
 
     Raises:
         ValueError: If an argument is out of range.
     """
-    if not 0 <= wide_yaw <= 1:
-        raise ValueError(f"`wide_yaw` must be in [0, 1]. Received: wide_yaw={wide_yaw}.")
-    if not 0 <= yaw_deg <= 90:
-        raise ValueError(f"`yaw_deg` must be in [0, 90]. Received: yaw_deg={yaw_deg}.")
+    check_yaw_distribution(wide_yaw_fraction, yaw_std_deg)
     if size < 32:
         raise ValueError(f"`size` must be at least 32. Received: size={size}.")
     if seed < 0 or index < 0:
@@ -150,7 +163,7 @@ def render_face(
             f"`seed` and `index` must not be negative. Received: seed={seed}, index={index}."
         )
     rng = np.random.default_rng([seed, index])
-    angles = _random_angles(rng, wide_yaw, yaw_deg)
+    angles = _random_angles(rng, wide_yaw_fraction, yaw_std_deg)
     head, style = random_head(rng), random_style(rng)
     rotation = rotation_matrix(*angles)
     camera = _frame_camera(head.landmarks, rotation, size, rng)

@@ -66,9 +66,9 @@ def background(size: int, rng: np.random.Generator) -> np.ndarray:
             cv2.fillPoly(image, [_fixed(_polygon(center, radius, rng))], _color(rng), 16, _BITS)
         elif kind < 0.8:
             axes = _fixed(radius * rng.uniform(0.3, 1, 2)).tolist()
-            turn = rng.uniform(0, 180)
+            angle = rng.uniform(0, 180)
             cv2.ellipse(
-                image, _fixed(center).tolist(), axes, turn, 0, 360, _color(rng), -1, 16, _BITS
+                image, _fixed(center).tolist(), axes, angle, 0, 360, _color(rng), -1, 16, _BITS
             )
         else:
             end = center + rng.normal(0, size * 0.5, 2)
@@ -166,8 +166,8 @@ def occlude(
     look = _texture(size, rng)
     if kind < 0.4:
         # A hand: parallel fingers, and its back.
-        turn = rng.uniform(0, 2 * np.pi)
-        forward = np.array([np.cos(turn), np.sin(turn)])
+        angle = rng.uniform(0, 2 * np.pi)
+        forward = np.array([np.cos(angle), np.sin(angle)])
         beside = np.array([-forward[1], forward[0]])
         finger = side * rng.uniform(0.055, 0.085)
         tint = np.clip(skin_rgb * rng.uniform(0.7, 1.15), 0, 250)
@@ -183,7 +183,16 @@ def occlude(
         axes = _fixed([side * 0.25, finger * 4.3]).tolist()
         for canvas, color in ((mask, 255), (shape, tint.tolist())):
             cv2.ellipse(
-                canvas, _fixed(palm).tolist(), axes, np.degrees(turn), 0, 360, color, -1, 16, _BITS
+                canvas,
+                _fixed(palm).tolist(),
+                axes,
+                np.degrees(angle),
+                0,
+                360,
+                color,
+                -1,
+                16,
+                _BITS,
             )
         look = cv2.GaussianBlur(shape, (0, 0), max(0.5, finger * 0.25))
     elif kind < 0.6:
