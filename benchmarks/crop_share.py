@@ -1,10 +1,10 @@
-"""What the runtime's crop and mapping back take of a whole call, by the size of the face.
+"""Fraction of the Landmarker's time that is crop and mapping to the image, by face size.
 
     wing-export --model=RUN --output=EXPORT
     python benchmarks/crop_share.py EXPORT/model.tflite [--threads=2]
 
-One face in a frame of 1280 x 720 that moves from call to call; medians. The network runs between
-two crops, so the crop finds caches as it does in use.
+Medians for one face in a frame of 1280 x 720, at a new position in each call. The network runs
+between two crops, so that the processor's caches are in the same state as in use.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from wing_tf.inference import Landmarker
 
 
 def main():
-    """Prints a line a size."""
+    """Prints one line per face size."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -28,7 +28,7 @@ def main():
     generator = np.random.default_rng(0)
     frame = generator.integers(0, 256, (720, 1280, 3), np.uint8)
     for side in (120, 200, 320, 450):
-        own, network = [], []
+        overhead, network = [], []
         for _ in range(options.repeats):
             center = np.array([640.0, 360.0]) + generator.uniform(-3, 3, 2)
             box = np.concatenate([center - side / 2, center + side / 2])[None]
@@ -39,13 +39,13 @@ def main():
             times.append(time.perf_counter())
             landmarker.to_image(to_crop, landmarks)
             times.append(time.perf_counter())
-            cut, run, place = np.diff(times)
-            own.append(cut + place)
-            network.append(run)
-        mine, its = 1e3 * np.median(own), 1e3 * np.median(network)
+            crop_s, network_s, mapping_s = np.diff(times)
+            overhead.append(crop_s + mapping_s)
+            network.append(network_s)
+        overhead_ms, network_ms = 1e3 * np.median(overhead), 1e3 * np.median(network)
         print(
-            f"face of {side} px: {mine:.2f} ms besides {its:.2f} ms of the network, "
-            f"{100 * mine / (mine + its):.1f} %"
+            f"face of {side} px: crop and mapping {overhead_ms:.2f} ms, network {network_ms:.2f} "
+            f"ms, fraction {100 * overhead_ms / (overhead_ms + network_ms):.1f} %"
         )
 
 

@@ -1,24 +1,23 @@
-"""Exported files on this machine: size, start, latency, memory, beside other engines, in one run.
+"""File size, cold start, latency and memory of exported models, compared with other engines.
 
     pip install -e '.[bench,onnx]' dlib-bin face_recognition_models
     python benchmarks/inference.py --models=cnn6 --quick
     python benchmarks/inference.py --output=inference.json
 
-Each engine with each file and number of threads is a process of its own, with the number in its
-environment. The processes of one model are asked in turn, one at a time, for several rounds, so
-that what drifts, drifts for all; a ratio is the median of the rounds' ratios. One image at a
-time, from uint8 to landmarks.
+Each combination of engine, file and number of threads runs in its own process. The processes of
+one model are measured alternately for several rounds, so that a drift of the machine's speed
+affects all of them; a ratio is the median of the ratios of the rounds. The batch size is 1, from
+uint8 to landmarks.
 
-* cold start: from starting the process until its first landmarks are there, the file being in the
-  system's cache.
-* load + first: the part of it that is import, loading and the first run.
-* peak: the process's largest resident memory.
-* dlib's 68-point predictor does the same task with regression trees; it has one thread.
-* own share: what `wing_tf.inference.Landmarker` takes for crop and mapping back of one face of
-  320 px in a frame of 1280 x 720, of its whole call.
+* cold start: from starting the process to its first landmarks, with the file in the system's cache.
+* load + first: the part of the cold start that is imports, loading and the first run.
+* peak: maximum resident memory of the process.
+* dlib: the 68-point predictor does the same task with regression trees, in one thread.
+* overhead: fraction of a call of `wing_tf.inference.Landmarker` that is not the network (crop and
+  mapping to the image), for one face of 320 px in a frame of 1280 x 720.
 
-A file that disagrees with its network (by more than .01 px for float32) is an error. Engines that
-are not installed are named and left out.
+A file whose landmarks differ from those of its network (by more than .01 px for float32) is an
+error. Engines that are not installed are listed and skipped.
 """
 
 import argparse
@@ -43,11 +42,11 @@ PEERS = {
     "keras_predict": ("keras",),
     "dlib": ("dlib", "face_recognition_models"),
 }
-REST = 0.05  # seconds between two measurements: idle threads of the one before go to sleep
+PAUSE_S = 0.05  # between two measurements, so that idle threads of the last one go to sleep
 
 
 class Process:
-    """A running engine; see `inference_process.py`."""
+    """Running process of an engine; see `inference_process.py`."""
 
     def __init__(self, name: str, precision: str, threads: int, task: dict):
         self.name, self.precision, self.threads = name, precision, threads
@@ -70,10 +69,10 @@ class Process:
         self.peak_mb = self.start["peak_mb"]
         difference = self.start["difference_px"]
         if precision == "float32" and difference is not None and not difference < 0.01:
-            raise SystemExit(f"{name} is {difference:.4f} px off the network's landmarks.")
+            raise SystemExit(f"{name} differs from the network by {difference:.4f} px.")
 
     def measure(self, seconds: float) -> None:
-        """Adds a round."""
+        """Measures one round."""
         self._process.stdin.write(f"{seconds}\n")
         self._process.stdin.flush()
         answer = self._answer()
@@ -88,13 +87,13 @@ class Process:
 
     @property
     def medians(self) -> np.ndarray:
-        """The rounds' medians, ms."""
+        """Median time of each round in ms."""
         return np.array([np.median(times) for times in self.rounds])
 
-    def facts(self) -> dict:
-        """What was measured."""
+    def results(self) -> dict:
+        """Returns the measured values."""
         times = np.concatenate(self.rounds)
-        facts = {
+        results = {
             "engine": self.name,
             "precision": self.precision,
             "threads": self.threads,
@@ -108,8 +107,9 @@ class Process:
             "peak_mb": self.peak_mb,
         }
         if self.network_ms:
-            facts["own_share"] = 1 - float(np.median(self.network_ms)) / facts["median_ms"]
-        return facts
+            network_ms = float(np.median(self.network_ms))
+            results["overhead_fraction"] = 1 - network_ms / results["median_ms"]
+        return results
 
     def _answer(self) -> dict:
         line = self._process.stdout.readline()
@@ -121,7 +121,7 @@ class Process:
 
 
 def main():
-    """Writes, measures, prints."""
+    """Exports the models, measures them and prints the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -129,12 +129,14 @@ def main():
         "--models", default=",".join(MODELS), help="also .keras files or run folders"
     )
     parser.add_argument("--precisions", default=",".join(PRECISIONS))
-    parser.add_argument("--peers", default=",".join(PEERS), help="none: an empty string")
+    parser.add_argument("--peers", default=",".join(PEERS), help="an empty string for none")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.3, help="of one measurement")
-    parser.add_argument("--quick", action="store_true", help="3 short rounds, two threads")
-    parser.add_argument("--folder", help="keeps the files, and takes those that are there")
+    parser.add_argument("--seconds", type=float, default=0.3, help="seconds of one measurement")
+    parser.add_argument("--quick", action="store_true", help="3 short rounds with two threads")
+    parser.add_argument(
+        "--folder", help="folder of the exported files; existing ones are used again"
+    )
     parser.add_argument("--output", help="a JSON file")
     options = parser.parse_args()
     if options.quick:
@@ -154,12 +156,12 @@ def main():
                     _start(processes, files, precisions, peers, threads, with_dlib=with_dlib)
                 for number in range(options.rounds):
                     for process in processes[:: -1 if number % 2 else 1]:
-                        time.sleep(REST)
+                        time.sleep(PAUSE_S)
                         process.measure(options.seconds)
             finally:
                 for process in processes:
                     process.end()
-            report[model] = [process.facts() for process in processes]
+            report[model] = [process.results() for process in processes]
             print(_table(model, report[model]), _ratios(processes), sep="\n", flush=True)
             if options.output:
                 pathlib.Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
@@ -175,12 +177,12 @@ def _split(value: str, known, flag: str) -> list[str]:
 def _installed(peer: str) -> bool:
     missing = [name for name in PEERS[peer] if importlib.util.find_spec(name) is None]
     if missing:
-        print(f"{peer} is left out: {', '.join(missing)} is not installed.")
+        print(f"{peer} is skipped: {', '.join(missing)} is not installed.")
     return not missing
 
 
 def _write(model: str, folder: pathlib.Path, precisions: list[str], peers: list[str]):
-    """Writes what is not there yet; returns the folder."""
+    """Writes the files that do not exist yet; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [f"{precision}.tflite" for precision in precisions]
     if "onnx" in peers:
@@ -200,7 +202,7 @@ def _write(model: str, folder: pathlib.Path, precisions: list[str], peers: list[
 
 
 def _start(processes, folder, precisions, peers, threads, *, with_dlib):
-    """Starts one process after the other, so that each start is undisturbed."""
+    """Starts one process after the other, so that the starts do not affect each other."""
 
     def start(name, precision, engine, file):
         if (folder / file).exists():
@@ -227,13 +229,13 @@ def _start(processes, folder, precisions, peers, threads, *, with_dlib):
         start("dlib, 68 points", "float32", "dlib", file)
 
 
-def _table(model: str, facts: list[dict]) -> str:
-    """Returns markdown, one row a file and engine."""
-    counts = sorted({one["threads"] for one in facts})
+def _table(model: str, results: list[dict]) -> str:
+    """Returns a Markdown table with one row per file and engine."""
+    counts = sorted({one["threads"] for one in results})
     heads = ["engine", "precision", "MB", "cold start, ms", "load + first, ms"]
     heads += [f"{count} thread{'s' * (count > 1)}: median (p95), ms" for count in counts]
     rows = {}
-    for one in facts:
+    for one in results:
         rows.setdefault((one["engine"], one["precision"]), {})[one["threads"]] = one
     lines = [f"\n### {model}\n", *_lines([[*heads, "peak, MB"]])]
     lines.append("| --- " * (len(heads) + 1) + "|")
@@ -253,16 +255,16 @@ def _lines(rows: list[list[str]]) -> list[str]:
 
 
 def _ratios(processes: list[Process]) -> str:
-    """Returns the speeds over LiteRT's float32 file and the shares of the landmarker's own work."""
+    """Returns the times relative to LiteRT float32, and the overhead of the Landmarker."""
     lines = [""]
     for threads in sorted({process.threads for process in processes}):
         same = [process for process in processes if process.threads == threads]
         base = [one for one in same if (one.name, one.precision) == ("LiteRT", "float32")]
         for one in same:
-            facts = one.facts()
+            results = one.results()
             who = f"{one.name} {one.precision}, {threads} thread{'s' * (threads > 1)}"
-            if "own_share" in facts:
-                lines.append(f"- own share of {who}: {100 * facts['own_share']:.1f} %")
+            if "overhead_fraction" in results:
+                lines.append(f"- overhead of {who}: {100 * results['overhead_fraction']:.1f} %")
             elif base and one is not base[0]:
                 ratio = np.median(one.medians / base[0].medians)
                 size = f", {100 * one.bytes / base[0].bytes:.1f} % of the size"

@@ -1,9 +1,9 @@
-"""One engine with one file, in a process of its own, which `inference.py` starts and asks.
+"""Process that measures one inference engine with one file, started by `inference.py`.
 
     python benchmarks/inference_process.py '{"engine": "litert", "path": ..., "threads": 2, ...}'
 
-It answers once when the first result is there, and then to each line on its standard input, a
-number of seconds to measure for. What it imports counts as its start.
+It writes one JSON line after the first run, and then one for each line of its standard input, which
+is the number of seconds to measure. Imports are part of the measured start.
 """
 
 import json
@@ -16,7 +16,7 @@ STARTED = time.perf_counter()
 
 
 def litert(task):
-    """An interpreter on one crop."""
+    """LiteRT interpreter on one crop."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=task["path"], num_threads=task["threads"])
@@ -35,7 +35,7 @@ def litert(task):
 
 
 def onnx(task):
-    """A session on one crop."""
+    """ONNX Runtime session on one crop."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -49,7 +49,7 @@ def onnx(task):
 
 
 def torch(task):
-    """The twin in PyTorch, as TorchScript."""
+    """Equal PyTorch network, as TorchScript."""
     import torch
 
     torch.set_num_threads(task["threads"])
@@ -64,7 +64,7 @@ def torch(task):
 
 
 def tf_function(task):
-    """The Keras network behind a tf.function, traced once."""
+    """Keras network in a tf.function that is traced once."""
     import tensorflow as tf
 
     network, crop = _keras(task)
@@ -82,7 +82,7 @@ def keras_predict(task):
 
 
 def dlib(task):
-    """dlib's ensemble of trees, in a box that fills most of an image; it has one thread."""
+    """dlib's regression trees in a box that covers most of an image; single-threaded."""
     import dlib
     import numpy as np
 
@@ -98,7 +98,7 @@ def dlib(task):
 
 
 def landmarker(task):
-    """The runtime on a frame with one face of 320 px; notes the network's share of each call."""
+    """Landmarker on a frame with one face of 320 px; also measures the network in each call."""
     import pathlib
 
     import numpy as np
@@ -108,9 +108,9 @@ def landmarker(task):
     spent = task["network_ms"] = []
 
     class Timed(Landmarker):
-        def run(self, crops):
+        def predict_crops(self, crops):
             begun = time.perf_counter()
-            found = super().run(crops)
+            found = super().predict_crops(crops)
             spent.append(1e3 * (time.perf_counter() - begun))
             return found
 
@@ -147,8 +147,8 @@ def _keras(task):
 
 
 def main():
-    """Answers until nothing more is asked."""
-    # Libraries print; the answers have a channel of their own.
+    """Measures until the standard input ends."""
+    # Libraries print to stdout, so it is redirected to stderr, and a copy is kept for the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 

@@ -1,16 +1,16 @@
-"""Images of known faces through the Landmarker: what a detector costs against true boxes.
+"""Accuracy of the Landmarker with detected boxes, compared with ground truth boxes.
 
     python benchmarks/landmarker.py RUN_OR_EXPORT --data=300W_TREE [--detector=haar]
     python benchmarks/landmarker.py --calibrate --data=300W_TREE --split=train
 
-Each annotated face is looked for in its whole image; of the boxes that a detector finds, the
-face's own is the one that `wing_tf.detection.matching_box` takes. A line each for one pass and two,
-flip averaging off and on: the share of the faces that are found, NME (over the distance of the
-outer eye corners) and FR8 of these faces by their detected and by their true boxes, the ratio of
-both NMEs, and how many images a second go through detection and network.
+The detector searches the whole image of each annotated face, and its box of the face is chosen by
+`wing_tf.detection.matching_box`. For one and two passes, without and with flip averaging, it prints
+NME (normalized by the distance of the outer eye corners) and FR8 with the ground truth boxes of all
+faces ("true"), the ground truth boxes of the detected faces ("same") and their detected boxes
+("found"), then the ratio of the last two NMEs, and the images per second of detection and network.
 
-The second command needs no network: it measures a detector's correction on whole images, as it is
-used, where records hold squares round faces (`wing_tf.detection.calibrate`).
+The second command needs no network. It measures the correction of a detector on whole images
+(`wing_tf.detection.calibrate`); records contain only crops around the faces.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from wing_tf.metrics import failure_rate, nme, normalizing_distance
 _FAILED = 0.08
 
 
-def faces_of(options):
-    """Yields images, their landmarks [K, 2] and their files."""
+def read_faces(options):
+    """Yields images, their landmarks [K, 2] and their file names."""
     source = Ibug300WSource(options.data)
     items = [item for item in source.items() if item.split == options.split]
     if not items:
@@ -41,13 +41,13 @@ def faces_of(options):
 
 
 def locate(landmarker, images, boxes):
-    """Returns the landmarks [N, K, 2] of one box an image."""
+    """Returns the landmarks [N, K, 2] of images with one box each."""
     found = landmarker.predict_images(images, [box[None] for box in boxes])
     return np.stack([faces[0].landmarks_px for faces in found])
 
 
 def main():
-    """Prints a line a way."""
+    """Prints the scores of each combination of passes and flip averaging."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -61,7 +61,7 @@ def main():
     parser.add_argument("--correction")
     options = parser.parse_args()
     if (options.model is None) != options.calibrate:
-        parser.error("either a model or --calibrate")
+        parser.error("expected either a model or --calibrate")
 
     detector = make_detector(
         options.detector,
@@ -70,9 +70,9 @@ def main():
         correction=options.correction,
     )
     if options.calibrate:
-        print(calibrate(detector, faces_of(options)))
+        print(calibrate(detector, read_faces(options)))
         return
-    images, landmarks, names = zip(*faces_of(options), strict=True)
+    images, landmarks, names = zip(*read_faces(options), strict=True)
     true = np.stack(landmarks)
     first = Landmarker(options.model, detector=detector)
     start = time.perf_counter()
@@ -83,7 +83,7 @@ def main():
     others = sum(len(some) for some in all_boxes) - found.sum()
     print(
         f"{len(images)} faces, {100 * found.mean():.1f} % found, "
-        f"{others / len(images):.3f} other boxes an image"
+        f"{others / len(images):.3f} other boxes per image"
     )
     distance = normalizing_distance(true, first.scheme, "inter_ocular")
     print("passes flip   by    faces   NME  median  FR8 %  ratio  images/s")

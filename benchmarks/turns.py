@@ -1,4 +1,4 @@
-"""Timing by turns: what drifts, drifts for all."""
+"""Alternating time measurements, so that a drift of the machine's speed affects all alike."""
 
 import itertools
 import time
@@ -7,7 +7,17 @@ import numpy as np
 
 
 def take_turns(steps: dict, batch_size: int, repeats: int, seconds: float = 1.5) -> dict:
-    """Returns faces a second of each, by turns of about ``seconds``."""
+    """Measures functions alternately.
+
+    Args:
+        steps: Functions by name; each processes one batch.
+        batch_size: Number of faces per batch.
+        repeats: Number of measurements of each function.
+        seconds: Approximate duration of one measurement.
+
+    Returns:
+        Faces per second [repeats] by name.
+    """
     counts = {}
     for name, step in steps.items():
         for _ in range(5):
@@ -19,7 +29,7 @@ def take_turns(steps: dict, batch_size: int, repeats: int, seconds: float = 1.5)
     rates = {name: [] for name in steps}
     for turn in range(repeats):
         for name, step in reversed(steps.items()) if turn % 2 else steps.items():
-            time.sleep(0.2)  # the other's idle threads go to sleep
+            time.sleep(0.2)  # until idle threads of the other function sleep
             step()
             started = time.perf_counter()
             for _ in range(counts[name]):
@@ -29,7 +39,7 @@ def take_turns(steps: dict, batch_size: int, repeats: int, seconds: float = 1.5)
 
 
 def rate(step, faces: int, seconds: float = 3.0) -> float:
-    """Returns faces a second of one function that handles ``faces`` of them."""
+    """Returns the faces per second of a function that processes ``faces`` of them per call."""
     for _ in range(10):
         step()
     started = time.perf_counter()

@@ -1,22 +1,23 @@
-"""Faces followed through videos whose truth is known: identities, jitter, lag and speed.
+"""Identities, jitter, lag and speed of the tracker on videos with known ground truth.
 
     python benchmarks/video.py --model=model.tflite --output=video.json
     python benchmarks/video.py --model=model.tflite --still=face.jpg
     python benchmarks/video.py --model=model.tflite --choose
 
-The video: 30 s of 30 frames, 640 x 480, two rendered faces (`tfrecords_tools.synthetic.clip`) with
-sensor noise, written as Motion JPEG and read again. They rest, move as a sine and at constant speed
-to and fro, cross twice, each time one hides the other, and rest. The portraits are the first two of
-a seed that the detector finds: tracking is measured here, not detection.
+A video has 30 s at 30 frames per second, 640 x 480, of two rendered faces
+(`tfrecords_tools.synthetic.clip`) with sensor noise, and is written as Motion JPEG and read back.
+The faces rest, move as a sine, move back and forth at constant speed, cross twice, where one
+occludes the other, and rest. They are the first two faces of a seed that the detector finds,
+because the benchmark measures tracking, not detection.
 
-* jitter: how far landmarks move from frame to frame, less what the truth moves; mean at rest.
-* lag: the shift in time that brings the landmarks closest to the truth's, each landmark's constant
-  error taken off, while the faces move.
-* switches: how often a face's number changes.
-* frames/s of a stage: frames over the seconds that all of them took.
+* jitter: mean change of the error of a landmark from frame to frame, at rest.
+* lag: delay that best aligns the landmarks with the ground truth while the faces move, without
+  the constant error of each landmark.
+* switches: number of changes of the identity of a face.
+* frames/s of a stage: number of frames over the total time of the stage.
 
-``--still`` videos an image with the same noise. ``--choose`` tries filters on other seeds than
-those reported.
+``--still`` measures jitter on a static image with the same noise. ``--choose`` compares settings of
+the filter on other seeds than the reported ones.
 """
 
 import argparse
@@ -28,44 +29,20 @@ import time
 
 import cv2
 import numpy as np
+from video_scores import RATE, filtered, jitter, matched, motions, tracking_scores
 
-from tfrecords_tools.synthetic.clip import Motion, SyntheticClip
+from tfrecords_tools.synthetic.clip import SyntheticClip
 from wing_tf.detection import HaarDetector
 from wing_tf.geometry import box_iou, crop_square, landmark_box
 from wing_tf.inference import Landmarker, OneEuroFilter, Tracker, VideoWriter, open_video
 from wing_tf.landmarks import get_scheme
 from wing_tf.visualization import draw_landmarks
 
-RATE = 30.0
 SEEDS, OTHER_SEEDS = (101, 102, 103), (201, 202, 203)
-# Seconds of the video; each part starts where the one before ends.
-PARTS = {"rest": (0.5, 5.0), "sine": (6.0, 12.0), "constant": (13.0, 19.0), "end": (28.5, 30.0)}
-CROSSINGS = ((20.0, 22.5), (25.0, 27.5))
-SIDE_PX, GROWTH = (130.0, 145.0), 0.1
-
-
-def motions() -> list[Motion]:
-    """Returns the motions of the two faces."""
-    t = np.arange(round(30 * RATE)) / RATE
-    moves = []
-    for number, (home, away) in enumerate(((170.0, 470.0), (470.0, 170.0))):
-        x, y = np.full_like(t, home), np.full_like(t, 250.0 - 20 * number)
-        side, roll = np.full_like(t, SIDE_PX[number]), np.zeros_like(t)
-        wave = np.sin(2 * np.pi * (t - 6) / 2) * ((t >= 6) & (t < 12))  # .5 Hz
-        (x if number else y)[:] += 50 * wave
-        side *= 1 + GROWTH * wave
-        roll += 8 * wave
-        # To and fro at 100 px/s, 2 s each way and back.
-        saw = np.interp(t, 13 + np.arange(7), [0, 1, 0, 1, 0, 1, 0], left=0, right=0)
-        (y if number else x)[:] += 100 * (saw if number else -saw)
-        for (start, stop), (a, b) in zip(CROSSINGS, ((home, away), (away, home)), strict=True):
-            x += np.interp(t, (start, stop), (0, b - a))
-        moves.append(Motion(np.stack([x, y], axis=1), side, roll))
-    return moves
 
 
 def found_portraits(seed: int, detector) -> list[int]:
-    """Returns the first two portraits of a seed that the detector finds, where each will be."""
+    """Returns the first two portraits of a seed that the detector finds at their start."""
     chosen: list[int] = []
     for index in range(40):
         motion = motions()[len(chosen)]
@@ -75,16 +52,21 @@ def found_portraits(seed: int, detector) -> list[int]:
             chosen.append(index)
         if len(chosen) == 2:
             return chosen
-    raise SystemExit(f"The detector finds no two of 40 rendered faces of seed {seed}.")
+    raise SystemExit(f"The detector finds fewer than two of 40 rendered faces of seed {seed}.")
 
 
 class Stopwatch:
-    """Seconds by stage."""
+    """Total seconds by stage.
+
+    A method that `timed` returns adds the time of its calls to a stage.
+    """
 
     def __init__(self):
         self.seconds = {}
 
     def timed(self, stage, function):
+        """Returns a function that also measures the time of its calls."""
+
         def call(*arguments, **options):
             start = time.perf_counter()
             try:
@@ -97,7 +79,7 @@ class Stopwatch:
 
 
 def follow(path, model, detector, *, draw=False, **options):
-    """Runs a tracker over a video; returns its faces frame by frame and seconds by stage."""
+    """Tracks the faces of a video; returns the faces of each frame and the seconds by stage."""
     watch = Stopwatch()
     landmarker = Landmarker(model, detector=watch.timed("detect", detector))
     landmarker.crop = watch.timed("crop", landmarker.crop)
@@ -116,125 +98,20 @@ def follow(path, model, detector, *, draw=False, **options):
                     watch.timed("draw", draw_all)(frame.image, faces[-1], landmarker.scheme)
     finally:
         OneEuroFilter.__call__ = smooth
-    inner = sum(watch.seconds.get(k, 0.0) for k in ("detect", "cut", "network", "filter"))
+    inner = sum(watch.seconds.get(k, 0.0) for k in ("detect", "crop", "network", "filter"))
     watch.seconds["rest of tracker"] = watch.seconds.pop("tracker") - inner
     return faces, watch.seconds
 
 
 def draw_all(image, faces, scheme):
+    """Returns an image with all of its faces drawn on it."""
     for face in faces:
         image = draw_landmarks(image, face.landmarks_px, scheme, box_xyxy_px=face.box_xyxy_px)
     return image
 
 
-def matched(faces, clip):
-    """Returns landmarks [T, N, K, 2] of each true face, NaN where missing, and what went wrong."""
-    found = np.full(clip.landmarks_px.shape, np.nan)
-    names = [[] for _ in range(found.shape[1])]
-    missed = wrong = seen = 0
-    for index, frame_faces in enumerate(faces):
-        truth = clip.landmarks_px[index]
-        hidden = clip.occluded_fraction(index)
-        squares = crop_square(landmark_box(truth), 1.0)
-        taken = set()
-        for number in range(len(truth)):
-            near = [
-                (np.linalg.norm(f.landmarks_px - truth[number], axis=1).mean(), k)
-                for k, f in enumerate(frame_faces)
-            ]
-            side = squares[number, 2] - squares[number, 0]
-            near = [(d, k) for d, k in near if d < 0.25 * side and k not in taken]
-            seen += hidden[number] < 0.05
-            if not near:
-                missed += hidden[number] < 0.05
-                continue
-            _, k = min(near)
-            if hidden[number] < 0.3:
-                taken.add(k)
-                found[index, number] = frame_faces[k].landmarks_px
-                names[number].append(frame_faces[k].identity)
-        wrong += hidden.max() < 0.05 and len(frame_faces) > len(taken)
-    switches = sum(sum(a != b for a, b in itertools.pairwise(one)) for one in names)
-    numbers = [sorted(set(one)) for one in names]
-    return found, {
-        "identity_switches": switches,
-        "identities": numbers,
-        "missed_share": missed / max(seen, 1),
-        "frames_with_false_faces": int(wrong),
-    }
-
-
-def part(name):
-    start, stop = PARTS[name]
-    return slice(round(start * RATE), round(stop * RATE))
-
-
-def inter_ocular(landmarks):
-    left, right = ((36,), (45,))
-    return np.linalg.norm(landmarks[..., left, :] - landmarks[..., right, :], axis=-1).mean()
-
-
-def jitter(found, truth):
-    """Returns the mean residual from frame to frame, in pixels and % of the inter-ocular."""
-    residual = np.linalg.norm(np.diff(found, axis=0) - np.diff(truth, axis=0), axis=-1)
-    mean = float(np.nanmean(residual))
-    return {"px": mean, "percent": 100 * mean / inter_ocular(truth)}
-
-
-def lag_frames(found, truth):
-    """Returns the shift in frames that best aligns landmarks [T, K, 2] with the truth's."""
-    times = np.arange(len(truth))
-    known = np.isfinite(found).all(axis=(1, 2)) & (times >= 8) & (times < len(times) - 4)
-    flat = truth.reshape(len(truth), -1)
-    errors = {}
-    for shift in np.arange(-2, 8.01, 0.05):
-        low = np.floor(times[known] - shift).astype(int)
-        share = (times[known] - shift - low)[:, None]
-        late = (1 - share) * flat[low] + share * flat[low + 1]
-        gap = found[known].reshape(known.sum(), -1) - late
-        errors[float(shift)] = np.mean((gap - gap.mean(axis=0)) ** 2)
-    return min(errors, key=errors.get)
-
-
-def error_percent(found, truth):
-    distance = np.linalg.norm(found - truth, axis=-1)
-    return 100 * float(np.nanmean(distance)) / inter_ocular(truth)
-
-
-def tracking_scores(found, truth):
-    """Returns the figures of one run."""
-    rest = part("rest")
-    lags = {
-        name: float(np.mean([lag_frames(found[part(name), n], truth[part(name), n])
-                             for n in range(truth.shape[1])]))
-        for name in ("sine", "constant")
-    }  # fmt: skip
-    moving = np.r_[part("sine"), part("constant")]
-    return {
-        "jitter": jitter(found[rest], truth[rest]),
-        "lag_frames": lags,
-        "nme_percent": {
-            "rest": error_percent(found[rest], truth[rest]),
-            "moving": error_percent(found[moving], truth[moving]),
-        },
-    }
-
-
-def filtered(found, **options):
-    """Returns the landmarks [T, N, K, 2] of an unsmoothed run, filtered."""
-    result = np.full_like(found, np.nan)
-    for number in range(found.shape[1]):
-        smoother = OneEuroFilter(**options)
-        for index, landmarks in enumerate(found[:, number]):
-            if not np.isfinite(landmarks).all():
-                smoother.reset()
-                continue
-            size = float(np.max(np.ptp(landmarks, axis=0)))
-            result[index, number] = smoother(landmarks, index / RATE, size_px=size)
-    return result
-
-
 def make_video(seed, folder, detector):
+    """Returns a synthetic clip and its video file, which is written if it does not exist."""
     clip = SyntheticClip(motions(), seed=seed, portraits=found_portraits(seed, detector))
     path = pathlib.Path(folder) / f"{seed}.avi"
     if not path.exists():
@@ -244,10 +121,11 @@ def make_video(seed, folder, detector):
     return clip, path
 
 
-def video_still(image, path, *, seconds=5, noise=3.0):
+def write_still_video(image, path, *, seconds=5, noise=3.0):
+    """Writes a video of a static image with noise."""
     image = cv2.imread(str(image), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise SystemExit(f"{image} is no image.")
+        raise SystemExit(f"{image} is not an image.")
     scale = min(1.0, 640 / max(image.shape[:2]))
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
@@ -259,9 +137,9 @@ def video_still(image, path, *, seconds=5, noise=3.0):
 
 
 def still(arguments, folder, detector):
-    """Returns the jitter on a videoed image, with and without the filter."""
+    """Returns the jitter on a static image with noise, with and without smoothing."""
     path = pathlib.Path(folder) / "still.avi"
-    video_still(arguments.still, path)
+    write_still_video(arguments.still, path)
     result = {}
     for name, smooth in (("unsmoothed", False), ("smoothed", True)):
         faces, _ = follow(path, arguments.model, detector, smooth=smooth)
@@ -271,14 +149,14 @@ def still(arguments, folder, detector):
         if len(found) < 2:
             raise SystemExit(f"The detector finds no face in {arguments.still}.")
         start = round(0.5 * RATE)
-        figures = jitter(found[start:], np.repeat(found.mean(axis=0)[None], len(found), 0)[start:])
-        result[name] = figures | {"identities": identities, "frames": len(frames)}
+        scores = jitter(found[start:], np.repeat(found.mean(axis=0)[None], len(found), 0)[start:])
+        result[name] = scores | {"identities": identities, "frames": len(frames)}
     result["ratio"] = result["smoothed"]["px"] / result["unsmoothed"]["px"]
     return result
 
 
 def choose(arguments, folder, detector):
-    """Prints jitter (% of unsmoothed) and lags of many filters, on other seeds."""
+    """Prints jitter (relative to unsmoothed) and lag of filter settings, on other seeds."""
     runs = []
     for seed in OTHER_SEEDS:
         clip, path = make_video(seed, folder, detector)
@@ -287,7 +165,7 @@ def choose(arguments, folder, detector):
         print(seed, facts, tracking_scores(found, clip.landmarks_px), flush=True)
         runs.append((found, clip.landmarks_px))
     plain = np.mean([tracking_scores(*run)["jitter"]["px"] for run in runs])
-    print("cutoff  beta  derivative: jitter ratio, lag sine, lag constant, error at rest, moving")
+    print("cutoff  beta  derivative: jitter ratio, lag sine, lag constant, NME rest, NME moving")
     for cutoff, beta, derivative in itertools.product(
         (0.2, 0.5, 1.0), (5.0, 10.0, 20.0, 40.0), (0.5, 1.0, 2.0)
     ):
@@ -296,7 +174,7 @@ def choose(arguments, folder, detector):
             "beta": beta,
             "derivative_cutoff_hz": derivative,
         }
-        scores = [tracking_scores(filtered(found, **options), truth) for found, truth in runs]
+        scores = [tracking_scores(filtered(found, **options), points) for found, points in runs]
         rows = [
             np.mean([s["jitter"]["px"] for s in scores]) / plain,
             *(np.mean([s["lag_frames"][k] for s in scores]) for k in ("sine", "constant")),
@@ -306,7 +184,7 @@ def choose(arguments, folder, detector):
 
 
 def report(arguments, folder, detector):
-    """Returns the figures of the videos of all seeds."""
+    """Returns the scores of the videos of all seeds."""
     videos = {}
     for seed in SEEDS[: arguments.videos]:
         clip, path = make_video(seed, folder, detector)
@@ -324,10 +202,10 @@ def report(arguments, folder, detector):
             lags = run["lag_frames"]
             print(
                 f"  {name}: jitter {run['jitter']['px']:.3f} px, "
-                f"{run['jitter']['percent']:.2f} % of the inter-ocular; lag {lags['sine']:.2f} "
+                f"{run['jitter']['percent']:.2f} % of the eye distance; lag {lags['sine']:.2f} "
                 f"(sine), {lags['constant']:.2f} (constant) frames; "
                 f"switches {run['identity_switches']}, identities {run['identities']}, "
-                f"missed {100 * run['missed_share']:.1f} %, "
+                f"missed {100 * run['missed_fraction']:.1f} %, "
                 f"false faces in {run['frames_with_false_faces']} frames; "
                 f"NME {run['nme_percent']['rest']:.2f} % at rest, "
                 f"{run['nme_percent']['moving']:.2f} % moving"
@@ -341,17 +219,18 @@ def report(arguments, folder, detector):
 
 
 def main():
+    """Runs the benchmark that the flags select."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True, help="an exported LiteRT file, ibug_68")
-    parser.add_argument("--videos", type=int, default=len(SEEDS), help="how many")
-    parser.add_argument("--still", help="an image with a face, videoed instead")
-    parser.add_argument("--choose", action="store_true", help="try filters instead")
-    parser.add_argument("--folder", help="keeps the videos; a temporary folder by default")
-    parser.add_argument("--output", help="a JSON file")
+    parser.add_argument("--model", required=True, help="exported LiteRT file of ibug_68")
+    parser.add_argument("--videos", type=int, default=len(SEEDS), help="number of videos")
+    parser.add_argument("--still", help="image of a face, for the jitter on a static image")
+    parser.add_argument("--choose", action="store_true", help="compare filter settings")
+    parser.add_argument("--folder", help="folder of the videos; temporary by default")
+    parser.add_argument("--output", help="JSON file of the results")
     arguments = parser.parse_args()
     detector = HaarDetector()
     if Landmarker(arguments.model).scheme != get_scheme("ibug_68"):
-        raise SystemExit("The rendered faces have 68 points, the model has others.")
+        raise SystemExit("The model must have the scheme ibug_68, like the rendered faces.")
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or temporary
         pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
