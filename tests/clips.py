@@ -1,4 +1,4 @@
-"""Videos for tests: rendered faces that move as told, and a landmarker that knows the truth."""
+"""Videos of moving rendered faces, and a landmarker that returns their ground truth."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ RATE = 30.0
 
 
 def motion(x_px, *, y_px=120.0, side_px=70.0):
-    """A face that goes through x [T], all else still."""
+    """Returns the motion of a face with centers x [T] and constant y, size and rotation."""
     x = np.asarray(x_px, float)
     center = np.stack([x, np.full_like(x, y_px)], axis=1)
     return Motion(center, np.full_like(x, side_px), np.zeros_like(x))
@@ -23,7 +23,7 @@ def small_clip(motions, *, seed=0):
 
 
 def crossing_clip(*, seed=0, turn_back=False, frames=50):
-    """Two faces meet: the second passes in front, or both turn back where one hides the other."""
+    """Two faces meet. The second one passes in front, or both turn back while it occludes one."""
     step = np.linspace(0, 1, frames)
     if turn_back:
         step = np.minimum(step, 1 - step)
@@ -32,19 +32,19 @@ def crossing_clip(*, seed=0, turn_back=False, frames=50):
 
 
 class TrueLandmarker(Landmarker):
-    """Finds the face that a box shows, as a network does: the truth and some noise.
+    """Landmarker that returns the ground truth with noise for the face in each box.
 
-    It knows no doubt: where a box shows no face it finds the mean shape, and where one face hides
-    most of another it finds the one in front.
+    Like a network, it returns landmarks for every box: the mean shape if there is no face in the
+    box, and the face in front if one face occludes most of another.
 
     Attributes:
-        index: which frame is shown.
-        detected: [N], which faces its detector finds, if they are seen.
-        wrong: [N], of which faces the network makes nonsense.
-        false_boxes: [M, 4], where the detector finds faces that are none.
-        score: of all landmarks; None for a network without.
-        num_detections: how often the detector ran.
-        batches: how many faces were in each run of the network.
+        index: Number of the current frame.
+        detected: bool [N], faces that the detector finds unless they are occluded.
+        wrong: bool [N], faces for which the network returns permuted landmarks.
+        false_boxes: Boxes [M, 4] of false detections.
+        score: Score of all landmarks. None for a network without scores.
+        num_detections: Number of calls of the detector.
+        batches: Number of faces in each run of the network.
     """
 
     def __init__(self, clip, *, noise_px=0.3, **options):
@@ -98,7 +98,7 @@ class TrueLandmarker(Landmarker):
 
 
 def show(tracker, landmarker, *, frames=None):
-    """Shows frames of the landmarker's video to a tracker; returns the faces of each."""
+    """Tracks frames of the landmarker's video; returns the faces of each frame."""
     faces = []
     for index in range(len(landmarker.clip)) if frames is None else frames:
         landmarker.index = index
@@ -107,7 +107,7 @@ def show(tracker, landmarker, *, frames=None):
 
 
 def identities_of(faces, clip, *, frames=None):
-    """The numbers that each true face had, in order, while it was seen: [N] lists."""
+    """Returns the identities of each of the N faces in the frames in which it was visible."""
     numbers = [[] for _ in range(clip.landmarks_px.shape[1])]
     for index, found in zip(frames or range(len(clip)), faces, strict=True):
         for face in found:

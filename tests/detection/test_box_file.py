@@ -50,7 +50,7 @@ def test_csv_columns_may_be_in_any_order(tmp_path):
         },
     ],
 )
-def test_json_lines(tmp_path, content):
+def test_json_lines_are_read(tmp_path, content):
     lines = [{"note": "of no image"}, content, {"path": "empty.jpg", "faces": []}]
     path = write(tmp_path / "boxes.jsonl", "\n\n".join(json.dumps(line) for line in lines) + "\n")
     boxes = BoxFile(path)
@@ -60,7 +60,7 @@ def test_json_lines(tmp_path, content):
     assert boxes.find("other.jpg") is None
 
 
-def test_json_lines_of_one_face_each(tmp_path):
+def test_json_lines_of_one_image_are_merged(tmp_path):
     path = write(
         tmp_path / "boxes.jsonl",
         '{"image": "a.jpg", "box_xyxy_px": [0, 0, 4, 4]}\n'
@@ -128,16 +128,16 @@ def test_box_file_reads_output_of_wing_predict(tmp_path, form):
         ("path,x0,y0,x1,y1\na.jpg,0,0,1,1\na.jpg,0,0,1\n", "boxes:3: expected 5 fields"),
         ("path,x0,y0,x1,y1\na.jpg\n", "boxes:2: expected 5 fields"),
         ("path,x0,y0,x1,y1\na,b.jpg,0,0,1,1\n", "boxes:2: expected 5 fields"),
-        ('path,x0,y0,x1,y1\na.jpg,,,,\n"b.jpg,0,0,1,1\nc.jpg,0,0,1,1\n', "boxes:3: not a line of"),
-        ('path,x0,y0,x1,y1\n"b.jpg,0,0,1,1\n"c.jpg",0,0,1,1\n', "boxes:2: not a line of CSV"),
-        ('path,x0,y0,x1,"y1\na.jpg,0,0,1,1\n', "boxes:1: not a line of CSV"),
+        ('path,x0,y0,x1,y1\na.jpg,,,,\n"b.jpg,0,0,1,1\nc.jpg,0,0,1,1\n', "boxes:3: not valid CSV"),
+        ('path,x0,y0,x1,y1\n"b.jpg,0,0,1,1\n"c.jpg",0,0,1,1\n', "boxes:2: not valid CSV"),
+        ('path,x0,y0,x1,"y1\na.jpg,0,0,1,1\n', "boxes:1: not valid CSV"),
         ("path,x0,y0,x1,y1\na.jpg,0,0,one,1\n", "boxes:2: a box must be four"),
         ("path,x0,y0,x1,y1\na.jpg,5,0,1,1\n", "boxes:2: a box must be .* x0 < x1"),
         ("path,x0,y0,x1,y1\na.jpg,0,0,inf,1\n", "boxes:2: a box must be four"),
         ("path,frame,x0,y0,x1,y1\na.mp4,0,0,0,1,1\n", "boxes:2: this is a frame of a video"),
         ('{"image": "a.mp4", "frame": 0, "faces": []}\n', "boxes:1: this is a frame of a video"),
         ("path,x0,y0,x1,y1\n,0,0,1,1\n", "boxes:2: the name of the image is empty"),
-        ('{"path": "a.jpg", "faces": []}\n{"path"\n', "boxes:2: not a line of JSON"),
+        ('{"path": "a.jpg", "faces": []}\n{"path"\n', "boxes:2: not valid JSON"),
         ('{"path": "a.jpg", "faces": []}\n[1]\n', "boxes:2: expected {...}"),
         ('{"faces": []}\n', "boxes:1: expected the name of the image"),
         ('{"path": 3, "faces": []}\n', "boxes:1: expected the name of the image"),
@@ -152,7 +152,7 @@ def test_invalid_box_files_raise_with_file_and_line(tmp_path, text, message):
         BoxFile(write(tmp_path / "boxes", text))
 
 
-def test_binary_box_file_raises(tmp_path):
+def test_unreadable_box_file_raises(tmp_path):
     with pytest.raises(ValueError, match="Cannot read box file .*No such file"):
         BoxFile(tmp_path / "absent.csv")
     with pytest.raises(ValueError, match="Cannot read box file .*directory"):

@@ -75,7 +75,7 @@ def test_box_file_is_calibrated_by_image_names(tmp_path):
     assert (result.num_found, result.correction) == (1, Correction((0.0, 0.0), 0.5))
 
 
-def test_missing_faces_are_reported():
+def test_no_detected_face_raises():
     with pytest.raises(ValueError, match="finds none of 1 faces"):
         calibrate(HaarDetector(), [(IMAGE, face((100, 90), 40))])
     with pytest.raises(ValueError, match="finds none of 0 faces"):

@@ -37,7 +37,7 @@ class Fixed(Detector):
         return np.array([[0.0, 0, 10, 10], [5, 5, 45, 25], [1, 1, 11, 11]])
 
 
-def test_boxes_are_corrected_largest_first_and_keep_their_shape():
+def test_boxes_are_corrected_and_sorted_by_size():
     # Shift by half the longer side (10: 5, 40: 20), halve the sides.
     expected = [[15, 30, 35, 40], [2.5, 7.5, 7.5, 12.5], [3.5, 8.5, 8.5, 13.5]]
     image = np.zeros((9, 9, 3), np.uint8)
@@ -88,7 +88,7 @@ def test_whole_image_is_one_box_at_any_aspect_ratio():
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 9), (23, 300), (24, 24), (25, 200_000), (9000, 2)])
 @pytest.mark.parametrize("name", ["haar", "yunet"])
-def test_images_without_pixels_of_a_face_have_no_faces(name, size_hw):
+def test_no_faces_are_found_in_images_of_unusual_sizes(name, size_hw):
     detector = make_detector(name, model_path=BLOBS if name == "yunet" else None)
     noise = np.random.default_rng(0).integers(0, 80, (*size_hw, 3), np.uint8)
     found = detector(noise)
@@ -96,7 +96,7 @@ def test_images_without_pixels_of_a_face_have_no_faces(name, size_hw):
     assert found.dtype == np.float64
 
 
-class Watched:
+class SizeRecorder:
     """OpenCV's detector, which notes the sizes of the images that it is given."""
 
     def __init__(self, detector):
@@ -122,13 +122,13 @@ class Watched:
 )
 def test_large_images_are_scaled_down_for_detection(name, attribute, searched_hw):
     detector = make_detector(name, model_path=BLOBS if name == "yunet" else None)
-    watched = Watched(getattr(detector, attribute))
-    setattr(detector, attribute, watched)
+    recorder = SizeRecorder(getattr(detector, attribute))
+    setattr(detector, attribute, recorder)
     assert detector(np.full((20_000, 20_000, 3), 128, np.uint8)).shape == (0, 4)
-    assert watched.sizes_hw == [searched_hw]
+    assert recorder.sizes_hw == [searched_hw]
 
 
-def test_haar_finds_a_face_at_any_size_of_the_image(real_faces):
+def test_haar_finds_the_same_face_in_an_enlarged_image(real_faces):
     path = sorted((real_faces / "helen" / "trainset").glob("*.jpg"))[0]
     image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     box = HaarDetector()(image)[0]
@@ -138,7 +138,7 @@ def test_haar_finds_a_face_at_any_size_of_the_image(real_faces):
     np.testing.assert_allclose((scaled + 0.5) / 10 - 0.5, box, atol=0.1 * side)
 
 
-def test_haar_finds_faces_that_fill_the_image_and_all_of_a_group(real_faces):
+def test_haar_finds_faces_that_fill_the_image_and_faces_of_a_group(real_faces):
     source = Ibug300WSource(real_faces)
     items = [item for item in source.items() if item.key.startswith("helen/trainset")][:9]
     tiles = []
@@ -190,7 +190,7 @@ def test_detector_is_shared_by_threads(real_faces):
 
 
 @pytest.mark.parametrize("size_hw", [(320, 480), (101, 163)])
-def test_yunet_boxes_are_in_the_images_pixels(size_hw):
+def test_yunet_boxes_are_in_pixels_of_the_image(size_hw):
     """OpenCV's own decoding runs; that the square is found says RGB is given as it is meant."""
     box = YuNetDetector(BLOBS)(red_square(size_hw))[0]
     np.testing.assert_allclose(box, np.array(RED_XYXY) - 0.5, atol=1e-3)
@@ -201,7 +201,7 @@ def test_yunet_boxes_of_scaled_down_images_are_in_image_pixels():
     np.testing.assert_allclose((large + 0.5) / 7 - 0.5, np.array(RED_XYXY) - 0.5, atol=1e-3)
 
 
-def test_yunet_finds_nothing_below_its_score():
+def test_yunet_ignores_faces_below_the_score_threshold():
     image = red_square((160, 320)) // 2
     assert len(YuNetDetector(BLOBS, score_threshold=0.4)(image))
     assert not len(YuNetDetector(BLOBS, score_threshold=0.6)(image))

@@ -137,7 +137,7 @@ def test_unsupported_spec_values_raise(part, change, message, exported, tmp_path
     _refused(tmp_path, facts | {part: facts[part] | change}, message)
 
 
-def test_what_it_says_of_the_training_is_not_needed(exported, tmp_path):
+def test_facts_about_the_training_are_optional(exported, tmp_path):
     network, facts = _network_only(exported("plain")[2])
     (tmp_path / "model.tflite").write_bytes(network)
     used = ("version", "format", "precision", "input", "crop", "outputs", "scheme")

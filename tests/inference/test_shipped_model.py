@@ -7,7 +7,7 @@ from wing_tf.geometry import landmark_box
 from wing_tf.inference import Landmarker
 from wing_tf.zoo import model_path
 
-MOST_BYTES = 4_000_000
+MAX_BYTES = 4_000_000
 
 
 def _nme(predicted, true):
@@ -17,7 +17,7 @@ def _nme(predicted, true):
 
 
 def test_shipped_model_is_small_and_has_its_spec():
-    assert model_path().stat().st_size < MOST_BYTES
+    assert model_path().stat().st_size < MAX_BYTES
     landmarker = Landmarker()
     assert landmarker.scheme.name == "ibug_68"
     assert landmarker.spec.has_scores

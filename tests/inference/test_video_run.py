@@ -69,7 +69,7 @@ def test_every_frame_has_a_line_and_a_drawn_frame(video_file, tmp_path):
         run_video(open_video(video_file), _track, tmp_path / "out", name="video", scheme=SCHEME)
 
 
-def test_what_a_broken_frame_leaves_out_is_filled_in_the_drawn_video(video_file, tmp_path):
+def test_drawn_video_repeats_frames_for_broken_ones(video_file, tmp_path):
     data = bytearray(video_file.read_bytes())
     starts = [i for i in range(len(data) - 4) if data[i : i + 4] == b"00dc"][:COUNT]
     for number in (6, 7, 11):
@@ -109,7 +109,7 @@ def test_closing_the_window_ends_the_run_with_complete_files(video_file, tmp_pat
     assert sorted(path.name for path in (tmp_path / "plain").iterdir()) == ["landmarks.jsonl"]
 
 
-def test_what_is_drawn_may_be_shown_only(video_file, tmp_path):
+def test_drawn_frames_may_be_shown_without_being_written(video_file, tmp_path):
     shown = []
     summary = run_video(
         open_video(video_file), _track, tmp_path / "out", name="video", scheme=SCHEME, draw=_draw,

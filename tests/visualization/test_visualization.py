@@ -211,7 +211,7 @@ def test_text_keeps_undecodable_file_names(tmp_path):
     assert (tmp_path / "a.csv").read_bytes() == b"\xff\xc3\xbc\n"
 
 
-def test_what_can_not_be_written_leaves_nothing(tmp_path):
+def test_failed_write_leaves_no_file(tmp_path):
     (tmp_path / "taken.png").mkdir()
     with pytest.raises(OSError, match=r"taken\.png"):
         write_text(tmp_path / "taken.png", "text")

@@ -12,6 +12,7 @@ import numpy as np
 
 from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector
+from wing_tf.utils.text_files import read_text
 
 _COLUMNS = (("x0", "y0", "x1", "y1"), ("box_x0_px", "box_y0_px", "box_x1_px", "box_y1_px"))
 _NAMES = ("path", "image")
@@ -47,11 +48,9 @@ class BoxFile(Detector):
         super().__init__(correction=correction)
         self.path = pathlib.Path(path)
         try:
-            text = self.path.read_text(encoding="utf-8-sig")
+            text = read_text(self.path)
         except OSError as error:
             raise ValueError(f"Cannot read box file {path}: {error.strerror}.") from None
-        except UnicodeDecodeError:
-            raise ValueError(f"Cannot read box file {path}: not a UTF-8 text file.") from None
         lines = _json_lines if text.lstrip().startswith("{") else _csv_lines
         boxes: dict[str, list] = {}
         for number, name, found in lines(self.path, text):
@@ -117,10 +116,8 @@ def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]
         start = rows.line_num + 1
         for row in rows:
             where = f"{path}:{rows.line_num}"
-            if (
-                None in row or None in row.values()
-            ):  # `csv` marks too many and too few fields by None
-                raise ValueError(f"{where}: expected {len(columns)} fields, as in the first line.")
+            if None in row or None in row.values():  # too many or too few fields
+                raise ValueError(f"{where}: expected {len(columns)} fields, as in the header.")
             _check_is_image(where, row)
             name, box = row[named[0]], [row[column] for column in corners]
             if not name:
@@ -128,7 +125,7 @@ def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]
             yield rows.line_num, name, [box] if any(box) else []
             start = rows.line_num + 1
     except csv.Error as error:
-        raise ValueError(f"{path}:{start}: not a line of CSV ({error}).") from None
+        raise ValueError(f"{path}:{start}: not valid CSV ({error}).") from None
 
 
 def _json_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]:
@@ -161,7 +158,7 @@ def _parsed(path: pathlib.Path, text: str) -> Iterator[tuple[int, Any]]:
         try:
             content = json.loads(line)
         except ValueError as error:
-            raise ValueError(f"{path}:{number}: not a line of JSON ({error}).") from None
+            raise ValueError(f"{path}:{number}: not valid JSON ({error}).") from None
         yield number, content
 
 
