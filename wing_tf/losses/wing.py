@@ -53,7 +53,7 @@ class WingLoss(LandmarkLoss):
         13.486123
 
     Reference:
-        Feng et al., Wing Loss for Robust Facial Landmark Localization with Convolutional Neural
+        Feng et al., Wing Loss for Robust Facial Landmark Localisation with Convolutional Neural
         Networks, CVPR 2018, equation 5. The first arXiv version prints C = 1 - ln(1 + w/epsilon),
         with which the loss is discontinuous at |x| = w; that is an erratum.
     """
