@@ -56,8 +56,8 @@ _SECOND_STAGE_WIDTH = flags.DEFINE_float(
 _MAX_WEIGHT = flags.DEFINE_float(
     "max_weight", 10.0, "Maximum weight of a bin of the pose-based data balancing.", lower_bound=1.0
 )
-_BINS = flags.DEFINE_integer(
-    "bins", 9, "Bins of the pose histogram (paper: 9 for 300-W, 17 for AFLW)."
+_NUM_BINS = flags.DEFINE_integer(
+    "num_bins", 9, "Bins of the pose histogram (paper: 9 for 300-W, 17 for AFLW)."
 )
 _RESNET_WEIGHTS = flags.DEFINE_string(
     "resnet_weights", "", "Initial weights of ResNet-50: a .weights.h5 file, or imagenet."
@@ -126,7 +126,7 @@ def _balance(folder: pathlib.Path) -> str:
     path = folder / "balance.json"
     if path.is_file():
         found = PoseBalance.load(path)
-        if (len(found.bin_counts), found.max_weight) != (_BINS.value, _MAX_WEIGHT.value):
+        if (len(found.bin_counts), found.max_weight) != (_NUM_BINS.value, _MAX_WEIGHT.value):
             raise ValueError(
                 f"{path} has {len(found.bin_counts)} bins and a maximum weight of "
                 f"{found.max_weight:g}. Choose another --output."
@@ -135,7 +135,11 @@ def _balance(folder: pathlib.Path) -> str:
     records = open_records(find_shards(_DATA.value or "", "train"))
     landmarks, visibility, _ = read_landmarks(records)
     model = fit_balance(
-        landmarks, visibility, records.scheme, num_bins=_BINS.value, max_weight=_MAX_WEIGHT.value
+        landmarks,
+        visibility,
+        records.scheme,
+        num_bins=_NUM_BINS.value,
+        max_weight=_MAX_WEIGHT.value,
     )
     model.save(path, data=_DATA.value)
     return str(path)
