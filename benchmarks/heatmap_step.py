@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import training_batches
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.training.accelerator import plan_execution
 from wing_tf.training.resolve import complete_config
 from wing_tf.training.tasks import make_task
@@ -56,7 +56,7 @@ def main():
     config = runpy.run_path(str(CONFIG))["get_config"]()
     config.data.path = options.records
     config = complete_config(config)
-    records = open_records(find_shards(options.records, "train"))
+    records = open_records(options.records, split="train")
     task = make_task(config, records)
     device_plan = plan_execution(config)
     trainer = make_trainer(config, task, 100)

@@ -20,7 +20,7 @@ import numpy as np
 
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import training_batches
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.metrics import nme, normalizing_distance
 from wing_tf.models.compiled import compile_network
 from wing_tf.training.resolve import complete_config
@@ -66,7 +66,7 @@ def main():
     config.augment.update(occlusion_size=Augmentation.occlusion_size, blur_sigma_px=1.0)
     config = complete_config(config)
     keras.utils.set_random_seed(0)
-    records = open_records(find_shards(options.records, "train"))
+    records = open_records(options.records, split="train")
     task = make_task(config, records)
     trainer = make_trainer(config, task, 1)
     batch = next(

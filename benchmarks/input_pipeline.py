@@ -119,9 +119,9 @@ def _report(rates: dict, stages: dict, sizes: dict) -> list[str]:
 
 
 def _open(path: str):
-    from wing_tf.data.records import find_shards, open_records
+    from wing_tf.data.records import open_records
 
-    return open_records(find_shards(path, "train"))
+    return open_records(path, split="train")
 
 
 def _pipeline(records, *, cache: bool, side: int = SIDE):

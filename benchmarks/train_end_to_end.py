@@ -28,7 +28,7 @@ from ml_collections import config_flags
 from turns import rate
 
 from wing_tf.data.read import training_batches
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.training import callbacks
 from wing_tf.training.accelerator import plan_execution
 from wing_tf.training.resolve import complete_config
@@ -100,7 +100,7 @@ def main(_):
     config = complete_config(_CONFIG.value)
     if config.epochs < 2:
         raise ValueError("At least two epochs are needed: the first one is the warm-up.")
-    records = open_records(find_shards(config.data.path, config.data.train_split))
+    records = open_records(config.data.path, split=config.data.train_split)
     steps = records.num_faces // config.batch_size
     watch = Watch()
     watch.attach()

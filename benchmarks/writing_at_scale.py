@@ -151,16 +151,16 @@ def write(source, folder: pathlib.Path, processes: int, side: int):
 def read(folder: pathlib.Path) -> dict[str, float]:
     """Returns reading rates in faces per second."""
     from wing_tf.data.read import read_faces, training_batches
-    from wing_tf.data.records import find_shards, open_records
+    from wing_tf.data.records import open_records
 
     def drain(dataset):
         for _ in dataset:
             pass
 
-    records = open_records(find_shards(folder))
-    checked = timed(lambda: open_records(find_shards(folder)))
+    records = open_records(folder)
+    checked = timed(lambda: open_records(folder))
     whole = timed(lambda: drain(read_faces(records).batch(BATCH).prefetch(2)))
-    train = open_records(find_shards(folder, "train"))
+    train = open_records(folder, split="train")
     steps = train.num_faces // BATCH
     batches = training_batches(train, batch_size=BATCH, num_draws=16, seed=0, cache=False)
     trained = timed(lambda: drain(batches.take(steps)))

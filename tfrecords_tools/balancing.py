@@ -5,7 +5,7 @@ import pathlib
 from tfrecords_tools.inspection.drawing import draw_record_faces
 from wing_tf.data.pose_balance import fit_balance
 from wing_tf.data.read import read_landmarks
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.utils.image_files import save_image
 from wing_tf.visualization.plots import plot_balance
 
@@ -14,7 +14,7 @@ def write_balance(data: str, folder: pathlib.Path, **options) -> str:
     """Writes balance.json, histogram.png and extremes.png into an existing folder.
 
     Args:
-        data: Training records, as for `find_shards`; of a folder, the split "train".
+        data: Training records, as for `open_records`; of a folder, the split "train".
         folder: The folder.
         **options: Arguments of `wing_tf.data.pose_balance.fit_balance`.
 
@@ -24,7 +24,7 @@ def write_balance(data: str, folder: pathlib.Path, **options) -> str:
     Raises:
         ValueError: If the records or options are not valid.
     """
-    records = open_records(find_shards(data, "train"))
+    records = open_records(data, split="train")
     landmarks, visibility, _ = read_landmarks(records)
     model = fit_balance(landmarks, visibility, records.scheme, **options)
     weighted = model.bin_counts * model.bin_weights

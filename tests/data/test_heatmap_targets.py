@@ -5,7 +5,7 @@ from wing_tf.codecs import HeatmapCodec, sample_curves
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.heatmap_targets import HeatmapAugmenter
 from wing_tf.data.read import training_batches
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.landmarks import get_scheme
 
 SCHEME = get_scheme("ibug_68")
@@ -82,7 +82,7 @@ def test_weights_of_landmarks_not_annotated_and_of_faces():
 
 
 def test_batches_contain_curve_samples(synthetic_records):
-    records = open_records(find_shards(str(synthetic_records), "train"))
+    records = open_records(str(synthetic_records), split="train")
     for cache in (True, False):
         batches = training_batches(
             records, batch_size=4, num_draws=2, seed=0, cache=cache, curves=SCHEME.boundary_curves

@@ -10,7 +10,7 @@ from wing_tf.data import record_schema as schema
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.pose_balance import PoseBalance, fit_balance
 from wing_tf.data.read import read_faces, read_landmarks, training_batches
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.geometry import apply_affine, similarity_matrix
 from wing_tf.landmarks import get_scheme
 from wing_tf.training.run import train
@@ -20,7 +20,7 @@ SCHEME = get_scheme("ibug_68")
 
 @pytest.fixture(scope="module")
 def records(synthetic_records):
-    return open_records(find_shards(str(synthetic_records), "train"))
+    return open_records(str(synthetic_records), split="train")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from wing_tf.data.records import find_shards, open_records
 
 @pytest.fixture(scope="module")
 def train(synthetic_records):
-    return open_records(find_shards(str(synthetic_records), "train"))
+    return open_records(str(synthetic_records), split="train")
 
 
 def _take(records, count, **options):
@@ -119,6 +119,7 @@ def test_folders_are_searched_by_complete_names(tmp_path):
     for name in ("train-00000-of-00001.tfrecord", "train_hard-00000-of-00001.tfrecord", "train-x"):
         (odd / name).touch()
     assert find_shards(str(odd), "train") == [str(odd / "train-00000-of-00001.tfrecord")]
+    assert find_shards([odd / "train-x"]) == [str(odd / "train-x")]
     (odd / "test-00001-of-00002.tfrecord").touch()
     with pytest.raises(ValueError, match="contains 1 files of the split 'test', whose names say 2"):
         find_shards(str(odd))

@@ -11,7 +11,7 @@ from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import training_batches
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.data.refinement import FirstStage, RefinementAugmenter
 from wing_tf.geometry import apply_affine, shrink_ratio
 from wing_tf.models import two_stage
@@ -35,7 +35,7 @@ def records(tmp_path_factory):
         num_processes=1,
         progress=False,
     )
-    return open_records(find_shards(str(folder)))
+    return open_records(str(folder))
 
 
 def _constant_first_stage(angle=0.3, size=48):

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.evaluation import conditions
 from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.evaluation.predict import crop_batches, predict_batches
@@ -22,7 +22,7 @@ MODEL_SPEC = ModelSpec(scheme="ibug_68", input_size=32, margin=1.2)
 
 @pytest.fixture(scope="module")
 def records(synthetic_records):
-    return open_records(find_shards(str(synthetic_records), "test"))
+    return open_records(str(synthetic_records), split="test")
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_model_is_evaluated_through_a_scheme_map(synthetic_records, tmp_path):
     report = evaluate(path, str(synthetic_records), tmp_path / "out", normalizer="box")
     assert report["protocol"].startswith("wflw_98 as ibug_68 (68 landmarks), box NME")
     assert "whose own error has not been measured" in report["warnings"][0]
-    records = open_records(find_shards(str(synthetic_records)))
+    records = open_records(str(synthetic_records))
     mapping = find_scheme_map("wflw_98", "ibug_68")
     plain = predict_batches(
         compile_network(network), crop_batches(records, spec), mapping

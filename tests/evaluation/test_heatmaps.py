@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from wing_tf.codecs import HeatmapCodec
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.evaluation.heatmaps import (
     draw_heatmaps,
     draw_heatmaps_by_network,
@@ -31,7 +31,7 @@ def localizer():
 
 
 def test_heatmaps_of_faces(synthetic_records, localizer):
-    records = open_records(find_shards(f"{synthetic_records}/validation-*"))
+    records = open_records(f"{synthetic_records}/validation-*")
     spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2)
     batches = list(crop_batches(records, spec, batch_size=4))
     last = records.num_faces - 1
@@ -75,7 +75,7 @@ def test_margins_of_true_and_predicted_heatmaps(synthetic_records):
     codec = HeatmapCodec(input_size=64, heatmap_size=16, sigma=1.0, activation="softmax")
     localizer = heatmap_localizer(network, 68, codec)
     spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2)
-    records = open_records(find_shards(f"{synthetic_records}/validation-*"))
+    records = open_records(f"{synthetic_records}/validation-*")
     batches = list(crop_batches(records, spec, batch_size=4))
     true, predicted = peak_margins(localizer, batches, [1, 2, 4])
     assert true.shape == predicted.shape == (records.num_faces, 3)

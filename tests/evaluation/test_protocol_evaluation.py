@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from drawn import Drawn, new_folder, save_model, write_drawn_records
 
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.evaluation.predict import crop_batches, predict_batches
 from wing_tf.evaluation.protocol_report import compare_with_published, format_protocol
@@ -60,7 +60,7 @@ def test_wflw_report_has_every_group(tmp_path):
 def test_published_systems_report_differing_conditions(tmp_path):
     places = [("test_helen",), ("test_ibug",)]
     folder = write_drawn_records(tmp_path / "records", Drawn("ibug_300w", "ibug_68", places))
-    records = open_records(find_shards(str(folder)))
+    records = open_records(str(folder))
     protocol = get_protocol("300w_interocular")
     spec = ModelSpec(scheme="ibug_68", input_size=32, margin=1.2, trained_on={"ibug_300w": 1816})
 
@@ -95,7 +95,7 @@ def test_aflw_normalizer_is_the_dataset_box_for_every_crop_rule(tmp_path):
         folder = write_drawn_records(tmp_path / crop, source, crop=crop)
         out = new_folder(tmp_path / f"{crop}_out")
         report = evaluate(model, str(folder), out, protocol=get_protocol("aflw_frontal"))
-        records = open_records(find_shards(str(folder)))
+        records = open_records(str(folder))
         network, spec = load_network(model)
         run = compile_network(network)
         predictions = predict_batches(run, crop_batches(records, spec))
@@ -154,7 +154,7 @@ def test_records_without_crop_rules_use_their_box_as_normalizer(tmp_path):
     ]
     assert reports[1]["nme"] == pytest.approx(reports[0]["nme"], rel=1e-6)
     assert "not recorded" in reports[1]["protocol"]
-    (batch,) = crop_batches(open_records(find_shards(str(old))), ModelSpec(
+    (batch,) = crop_batches(open_records(str(old)), ModelSpec(
         scheme="aflw_19", input_size=32, margin=1.2))  # fmt: skip
     np.testing.assert_allclose(batch.dataset_box_xyxy_px, [[0, 0, 80, 80]] * 3, atol=1e-3)
 

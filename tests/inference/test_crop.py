@@ -7,7 +7,7 @@ from dots import DOT, DotSource, dot_network
 from tfrecords_tools.sources import SyntheticSource
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.evaluation.predict import crop_batches
 from wing_tf.geometry import apply_affine, landmark_box
 from wing_tf.inference import Landmarker
@@ -25,7 +25,7 @@ def _crops_of_records(source, folder, spec):
         progress=False,
         num_processes=0,
     )
-    for batch in crop_batches(open_records(find_shards(str(folder))), spec):
+    for batch in crop_batches(open_records(str(folder)), spec):
         yield from zip(batch.key, batch.image, batch.crop_to_source, batch.box_xyxy_px, strict=True)
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from wing_tf.data.read import read_faces
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.evaluation.predict import crop_batches, predict_batches
 from wing_tf.geometry import box_iou, crop_square, landmark_box
 from wing_tf.geometry.pose import head_pose
@@ -40,7 +40,7 @@ def test_landmarks_are_in_image_pixels(network):
 def test_predictions_on_source_image_and_record_agree(network, synthetic_records):
     from tfrecords_tools.sources import SyntheticSource
 
-    records = open_records(find_shards(str(synthetic_records), "test"))
+    records = open_records(str(synthetic_records), split="test")
     by_record = predict_batches(compile_network(network), crop_batches(records, MODEL_SPEC))
     source = SyntheticSource(num_train=160, num_test=24, seed=1)
     landmarker = Landmarker(network, spec=MODEL_SPEC)
@@ -209,7 +209,7 @@ def test_haar_boxes_are_like_landmark_boxes_on_real_faces(real_faces):
 
 
 def test_detector_reads_recorded_images(synthetic_records):
-    records = open_records(find_shards(str(synthetic_records), "test"))
+    records = open_records(str(synthetic_records), split="test")
     image = next(read_faces(records).as_numpy_iterator())["image"]
     assert HaarDetector()(image).shape[1] == 4
 

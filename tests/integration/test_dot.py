@@ -12,7 +12,7 @@ from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import read_faces, training_batches
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.evaluation.conditions import noisy_boxes
 from wing_tf.evaluation.predict import crop_batches, predict_batches
 from wing_tf.geometry import apply_affine, compose, invert, landmark_box
@@ -31,7 +31,7 @@ def records(tmp_path_factory):
         SOURCE, folder, square_format=SquareFormat(side=256), validation_fraction=0, progress=False,
         num_processes=0,
     )  # fmt: skip
-    return open_records(find_shards(str(folder)))
+    return open_records(str(folder))
 
 
 def _scale(matrix):

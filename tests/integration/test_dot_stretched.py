@@ -10,7 +10,7 @@ from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.read import training_batches
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches, predict_batches
 from wing_tf.geometry import crop_region, landmark_box
 from wing_tf.inference import Landmarker
@@ -42,7 +42,7 @@ def records(tmp_path_factory):
         SOURCE, folder, square_format=SquareFormat(side=256), crop="pipnet", validation_fraction=0,
         progress=False, num_processes=0,
     )  # fmt: skip
-    return open_records(find_shards(str(folder)))
+    return open_records(str(folder))
 
 
 def test_the_records_say_so(records):

@@ -6,7 +6,7 @@ import pytest
 
 from wing_tf.data.pose_balance import fit_balance
 from wing_tf.data.read import read_landmarks
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.reproduction import TABLES
 from wing_tf.reproduction.cells import CellRunner, Settings
 from wing_tf.reproduction.recipes import RECIPES, cell_config
@@ -38,7 +38,7 @@ TABLE = Table(
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory, synthetic_records):
     folder = tmp_path_factory.mktemp("table")
-    records = open_records(find_shards(str(synthetic_records), "train"))
+    records = open_records(str(synthetic_records), split="train")
     landmarks, visibility, _ = read_landmarks(records)
     fit_balance(landmarks, visibility, records.scheme).save(folder / "balance.json")
     return Settings(

@@ -18,7 +18,7 @@ from tfrecords_tools.sources import AflwSource, CofwSource, WflwSource
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.read import read_faces
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.geometry import apply_affine
 
 
@@ -30,7 +30,7 @@ def _read_back(source, folder, **options):
     )  # fmt: skip
     assert manifest["skipped"] == {}
     faces = {}
-    records = open_records(find_shards(str(folder)))
+    records = open_records(str(folder))
     for face in read_faces(records, details=True).as_numpy_iterator():
         to_source = face["square_to_source"].astype(np.float64)
         for name in ("box", "dataset_box"):

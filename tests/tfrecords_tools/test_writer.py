@@ -14,7 +14,7 @@ from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.write_job import assign_splits
 from tfrecords_tools.writer import write_records
 from wing_tf.data.read import read_faces
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.geometry import apply_affine
 from wing_tf.landmarks import scheme_from_dict
 
@@ -164,7 +164,7 @@ def test_scheme_of_one_point_is_cropped_by_boxes(tmp_path):
     assert manifest["skipped"] == {
         "a.png#3": "the dataset_or_landmark box is smaller than 2 px: [50.0, 40.0, 50.0, 40.0]"
     }
-    records = open_records(find_shards(str(tmp_path / "r"), "train"))
+    records = open_records(str(tmp_path / "r"), split="train")
     assert records.scheme == scheme
     faces = {face["key"]: face for face in read_faces(records).as_numpy_iterator()}
     for key, expected in ((b"a.png#2", [50, 40]), (b"a.png#4", [0, 1])):
@@ -188,7 +188,7 @@ def test_landmarks_of_real_faces_survive_records(real_faces, tmp_path):
     some = [item for item in source.items() if item.split == "test_helen"][:12]
     source.items = lambda: some
     write_records(source, tmp_path / "r", num_processes=0, progress=False)
-    records = open_records(find_shards(str(tmp_path / "r"), "test_helen"))
+    records = open_records(str(tmp_path / "r"), split="test_helen")
     faces = {f["key"].decode(): f for f in read_faces(records).as_numpy_iterator()}
     for item in some:
         truth, face = source.load(item), faces[item.key]

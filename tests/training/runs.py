@@ -40,11 +40,11 @@ def refined(records, folder):
     """Overrides for a second stage on balanced poses, its backbone frozen at first."""
     from wing_tf.data.pose_balance import fit_balance
     from wing_tf.data.read import read_landmarks
-    from wing_tf.data.records import find_shards, open_records
+    from wing_tf.data.records import open_records
 
     first, balance = folder / "first.keras", folder / "balance.json"
     if not balance.is_file():
-        train = open_records(find_shards(records, "train"))
+        train = open_records(records, split="train")
         untrained_model(first, 32)
         landmarks, visibility, _ = read_landmarks(train)
         fit_balance(landmarks, visibility, train.scheme).save(balance)

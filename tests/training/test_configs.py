@@ -10,7 +10,7 @@ from experiments import CONFIGS, load_config, untrained_model
 
 from wing_tf.data.augment import Augmentation
 from wing_tf.data.read import training_batches
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.training.config import default_config
 from wing_tf.training.initialization import initialize
@@ -21,7 +21,7 @@ from wing_tf.training.trainer import make_trainer
 
 @pytest.fixture(scope="module")
 def train_records(synthetic_records):
-    return open_records(find_shards(str(synthetic_records), "train"))
+    return open_records(str(synthetic_records), split="train")
 
 
 def _keys(config, prefix=""):

@@ -7,7 +7,7 @@ from experiments import smoke_config
 
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import training_batches
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.training.initialization import initialize
 from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
@@ -17,7 +17,7 @@ from wing_tf.training.trainer import LandmarkTrainer, make_trainer
 
 @pytest.fixture(scope="module")
 def train_records(synthetic_records):
-    return open_records(find_shards(str(synthetic_records), "train"))
+    return open_records(str(synthetic_records), split="train")
 
 
 @pytest.mark.parametrize("jit_compile", ["auto", "off"])

@@ -9,7 +9,7 @@ from wing_tf.codecs import HeatmapCodec
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.heatmap_targets import HeatmapAugmenter
 from wing_tf.data.read import training_batches
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.inference import Landmarker
 from wing_tf.losses import AdaptiveWingLoss, HeatmapSquaredError, WeightedLossMap
@@ -45,7 +45,7 @@ def test_heatmap_model_is_trained_saved_evaluated_and_used(synthetic_records, tm
 def test_one_hourglass_learns_eight_faces(synthetic_records):
     """Targets, loss and decoder together: it finds the landmarks of faces that it is shown."""
     keras.utils.set_random_seed(0)
-    records = open_records(find_shards(str(synthetic_records), "train"))
+    records = open_records(str(synthetic_records), split="train")
     batches = training_batches(records, batch_size=8, num_draws=Augmenter.num_draws, seed=0)
     faces = next(iter(batches))
     crops = {"input_size": 64, "margin": 1.2, "augmentation": Augmentation()}
@@ -72,7 +72,7 @@ def test_loss_follows_the_config(synthetic_records):
 
 
 def test_scheme_without_curves_has_no_boundary_map(synthetic_records):
-    records = open_records(find_shards(str(synthetic_records), "train"))
+    records = open_records(str(synthetic_records), split="train")
     import dataclasses
 
     bare = dataclasses.replace(records, scheme=dataclasses.replace(

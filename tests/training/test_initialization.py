@@ -7,7 +7,7 @@ from tfrecords_tools.sources import SyntheticSource
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.models import cnn6
 from wing_tf.training.initialization import (
     augmented_shapes,
@@ -17,7 +17,7 @@ from wing_tf.training.initialization import (
 
 
 def test_output_layer_starts_from_augmented_shapes(synthetic_records):
-    train_records = open_records(find_shards(str(synthetic_records), "train"))
+    train_records = open_records(str(synthetic_records), split="train")
     augmenter = Augmenter(
         train_records.scheme,
         input_size=64,
@@ -60,7 +60,7 @@ def test_landmarks_not_annotated_are_taken_from_the_mean_shape(tmp_path):
         num_processes=0,
         validation_fraction=0.0,
     )
-    records = open_records(find_shards(str(folder), "train"))
+    records = open_records(str(folder), split="train")
     augmenter = Augmenter(records.scheme, input_size=64, margin=1.15, augmentation=Augmentation())
     shapes = augmented_shapes(records, augmenter, num_shapes=20)
     assert shapes.shape == (20, 68, 2)

@@ -6,7 +6,7 @@ from experiments import smoke_config
 from tfrecords_tools.sources import SyntheticSource
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.model_spec import ModelSpec, read_model_spec
 from wing_tf.models import cnn6
@@ -40,7 +40,7 @@ def test_model_spec_holds_crop_rule_and_training_faces(stretched, tmp_path):
     assert spec.trained_boxes == ("landmark",)
     assert spec.trained_crops == ("pipnet (landmark box x 1.1, not square)",)
     counts = {
-        split: open_records(find_shards(str(stretched), split)).num_faces
+        split: open_records(str(stretched), split=split).num_faces
         for split in ("train", "validation")
     }
     assert spec.trained_on == {"synthetic": counts["train"]}
@@ -57,11 +57,11 @@ def test_model_spec_holds_crop_rule_and_training_faces(stretched, tmp_path):
     assert train(config, tmp_path / "run") == run
     both = complete_config(smoke_config(stretched, **{"two_stage.first": str(run)}))
     with pytest.raises(ValueError, match="A two-stage model needs square crops"):
-        make_task(both, open_records(find_shards(str(stretched), "train")))
+        make_task(both, open_records(str(stretched), split="train"))
 
 
 def test_model_spec_holds_faces_of_initial_models(synthetic_records, tmp_path):
-    records = open_records(find_shards(str(synthetic_records), "train"))
+    records = open_records(str(synthetic_records), split="train")
     before = ModelSpec(
         scheme="ibug_68", input_size=32, margin=1.2,
         trained_on={"wflw": 6750, "synthetic": 3}, held_out={"wflw": 750},

@@ -8,7 +8,7 @@ from wing_tf.codecs import HeatmapCodec
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.heatmap_targets import HeatmapAugmenter
 from wing_tf.data.read import training_batches
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.losses import BilateralInhibitionCrossEntropy, SubpixelResidualLoss
 from wing_tf.models.saving import load_network, save_network
 from wing_tf.training.initialization import initialize
@@ -21,7 +21,7 @@ from wing_tf.training.trainer import make_trainer
 
 @pytest.fixture(scope="module")
 def records(synthetic_records):
-    return open_records(find_shards(str(synthetic_records), "train"))
+    return open_records(str(synthetic_records), split="train")
 
 
 def _faces(records, augmenter, curves=()):

@@ -9,7 +9,7 @@ from experiments import smoke_config
 
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.read import training_batches
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.models import cnn6
 from wing_tf.models.saving import load_network
@@ -27,7 +27,7 @@ from wing_tf.training.trainer import make_trainer
 
 @pytest.fixture(scope="module")
 def train_records(synthetic_records):
-    return open_records(find_shards(str(synthetic_records), "train"))
+    return open_records(str(synthetic_records), split="train")
 
 
 @pytest.fixture(scope="module")
@@ -162,8 +162,8 @@ def test_several_record_sets_are_trained_together(synthetic_records, tmp_path, c
     )
     config = smoke_config(f"{synthetic_records},{more}", epochs=1)
     train(config, tmp_path / "run")
-    first = open_records(find_shards(str(synthetic_records), "train")).num_faces
-    second = open_records(find_shards(str(more), "train")).num_faces
+    first = open_records(str(synthetic_records), split="train").num_faces
+    second = open_records(str(more), split="train").num_faces
     assert f"{first + second} training" in capsys.readouterr().out
 
 

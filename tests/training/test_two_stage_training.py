@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from experiments import smoke_config, untrained_model
 
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.models import cnn6, cnn7
 from wing_tf.models.saving import load_network, save_network
@@ -66,7 +66,7 @@ def test_copy_computes_in_another_precision(first):
 
 
 def test_second_stage_is_initialized_from_a_two_stage_file(first, synthetic_records):
-    records = open_records(find_shards(str(synthetic_records), "train"))
+    records = open_records(str(synthetic_records), split="train")
     config = complete_config(
         {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
          "model": {"name": "cnn7", "input_size": 64, "width": 0.1}}
@@ -83,7 +83,7 @@ def test_second_stage_is_initialized_from_a_two_stage_file(first, synthetic_reco
 
 
 def test_both_stages_may_be_the_same_kind_of_network(first, synthetic_records):
-    records = open_records(find_shards(str(synthetic_records), "train"))
+    records = open_records(str(synthetic_records), split="train")
     config = complete_config(
         {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
          "model": {"name": "cnn6", "input_size": 64, "width": 0.1}}
@@ -93,7 +93,7 @@ def test_both_stages_may_be_the_same_kind_of_network(first, synthetic_records):
 
 
 def test_first_stage_that_does_not_fit_is_refused(first, synthetic_records):
-    records = open_records(find_shards(str(synthetic_records), "train"))
+    records = open_records(str(synthetic_records), split="train")
     config = complete_config({"two_stage": {"first": first, "margin": 1.15}})
     with pytest.raises(ValueError, match="two_stage.margin=1.15 must be at least"):
         make_task(config, records)
@@ -105,7 +105,7 @@ def test_first_stage_that_does_not_fit_is_refused(first, synthetic_records):
 
 
 def test_two_stage_network_as_first_stage_is_refused(first, synthetic_records, tmp_path):
-    records = open_records(find_shards(str(synthetic_records), "train"))
+    records = open_records(str(synthetic_records), split="train")
     config = complete_config(
         {"two_stage": {"first": first, "input_size": 96, "margin": 1.8},
          "model": {"name": "cnn7", "input_size": 64, "width": 0.1}}

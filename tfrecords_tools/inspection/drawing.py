@@ -34,7 +34,7 @@ def draw_contact_sheet(folder: str | pathlib.Path, num_images: int = 36) -> np.n
     numbered: list[np.ndarray] = []
     for number, split in enumerate(splits):
         count = max(1, (num_images - len(cells)) // (len(splits) - number))
-        records = open_records(find_shards(str(folder), split))
+        records = open_records(str(folder), split=split)
         for face in read_faces(records).take(count).as_numpy_iterator():
             if len(numbered) < 2 and (not numbered or number > 0 or len(splits) == 1):
                 numbered.append(_draw_enlarged(face, records.scheme))

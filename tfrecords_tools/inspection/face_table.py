@@ -9,7 +9,7 @@ import numpy as np
 from tfrecords_tools.inspection.duplicates import HASHED_SIDE, THUMBNAIL_SIDE, image_hash
 from wing_tf.data import record_schema as schema
 from wing_tf.data.read import read_faces
-from wing_tf.data.records import RecordSet, find_shards, open_records
+from wing_tf.data.records import RecordSet, open_records
 from wing_tf.geometry import apply_affine, landmark_box
 
 _BATCH = 64
@@ -80,7 +80,7 @@ def read_face_table(folder: str | pathlib.Path, *, images: bool = True) -> FaceT
     Raises:
         ValueError: If there are no records, or they are damaged.
     """
-    records = open_records(find_shards(str(folder)))
+    records = open_records(str(folder))
     ratio = 1
     if images:
         ratio = max(r for r in (1, 2, 4, 8) if r == 1 or records.side >= r * HASHED_SIDE)

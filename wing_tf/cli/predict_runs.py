@@ -258,9 +258,9 @@ def calibrate_detector(options: LandmarkerOptions, *, data: str, output: str) ->
 
     from tqdm import tqdm
 
-    from wing_tf.data.records import find_shards, open_records
+    from wing_tf.data.records import open_records
 
-    records = open_records(find_shards(data))
+    records = open_records(data)
     bar = tqdm(record_faces(records), total=records.num_faces, unit="face", disable=None)
     calibration = calibrate(detector, bar)
     print(calibration)

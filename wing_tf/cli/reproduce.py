@@ -121,7 +121,7 @@ def _balance(folder: pathlib.Path) -> str:
     """Fits the pose balance to the training faces, once."""
     from wing_tf.data.pose_balance import PoseBalance, fit_balance
     from wing_tf.data.read import read_landmarks
-    from wing_tf.data.records import find_shards, open_records
+    from wing_tf.data.records import open_records
 
     path = folder / "balance.json"
     if path.is_file():
@@ -132,7 +132,7 @@ def _balance(folder: pathlib.Path) -> str:
                 f"{found.max_weight:g}. Choose another --output."
             )
         return str(path)
-    records = open_records(find_shards(_DATA.value or "", "train"))
+    records = open_records(_DATA.value or "", split="train")
     landmarks, visibility, _ = read_landmarks(records)
     model = fit_balance(
         landmarks,

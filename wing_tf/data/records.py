@@ -20,6 +20,9 @@ from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_json
 UNKNOWN_CROP_RULE = CropRule(name="not recorded", box="dataset_or_landmark")
 """Crop rule of records that do not name theirs."""
 
+DataPath = str | os.PathLike | Sequence[str | os.PathLike]
+"""Folders, files or globs of records."""
+
 _REQUIRED = (schema.IMAGE, schema.LANDMARKS, schema.SQUARE_TO_SOURCE, schema.KEY,
              schema.SOURCE_IMAGE, schema.SPLIT)  # fmt: skip
 _SHARD = re.compile(r"(?P<split>\w+)-\d{5}-of-(?P<count>\d{5})\.tfrecord")
@@ -62,16 +65,17 @@ class RecordSet:
         if len(margins) > 1 or UNKNOWN_CROP_RULE in self.crop_rules:
             raise ValueError(
                 "The crop rules of the records do not define a single margin: "
-                f"{'; '.join(map(str, self.crop_rules))}. Set config.crop_margin."
+                f"{'; '.join(map(str, self.crop_rules))}. Set the margin "
+                "(config.crop_margin of a training)."
             )
         return margins.pop()
 
 
-def find_shards(patterns: str | Sequence[str], split: str | None = None) -> list[str]:
+def find_shards(data: DataPath, split: str | None = None) -> list[str]:
     """Finds record files.
 
     Args:
-        patterns: Globs, files or folders; one string may contain several, separated by commas.
+        data: Files, folders or globs; one string may contain several, separated by commas.
         split: Split of which a folder's shards are returned; all splits if None.
 
     Returns:
@@ -80,12 +84,15 @@ def find_shards(patterns: str | Sequence[str], split: str | None = None) -> list
     Raises:
         ValueError: If a pattern matches no file, or if a folder lacks a shard of a split.
     """
-    if isinstance(patterns, str | os.PathLike):
-        patterns = [p.strip() for p in os.fspath(patterns).split(",") if p.strip()]
+    if isinstance(data, str | os.PathLike):
+        data = [part.strip() for part in os.fspath(data).split(",") if part.strip()]
     files: set[str] = set()
-    for pattern in patterns:
+    for pattern in data:
         path = pathlib.Path(pattern).expanduser()
-        found = _in_folder(path, split) if path.is_dir() else glob.glob(str(path))
+        if path.is_file():
+            found = [str(path)]  # its name may contain the characters of a glob
+        else:
+            found = _in_folder(path, split) if path.is_dir() else glob.glob(str(path))
         found = [f for f in found if os.path.isfile(f)]
         if not found:
             raise ValueError(
@@ -129,17 +136,20 @@ class _Header(NamedTuple):
     source: str
 
 
-def open_records(files: Sequence[str]) -> RecordSet:
-    """Reads record files completely to check them, and describes their content.
+def open_records(data: DataPath, *, split: str | None = None) -> RecordSet:
+    """Finds record files, reads them completely to check them, and describes their content.
 
     Args:
-        files: Paths, as from `find_shards`.
+        data: Folders, files or globs of records; one string may contain several, separated by
+            commas.
+        split: Split that is read of each folder, such as `"train"`. Defaults to all splits.
 
     Raises:
-        ValueError: If a file is truncated, damaged, of an older format or not written by this
-            package, or if the files differ in scheme, in the side of the squares or in whether
-            crops are square.
+        ValueError: If nothing is found; if a file is truncated, damaged, of an older format or not
+            written by this package; or if the files differ in scheme, in the side of the squares
+            or in whether crops are square.
     """
+    files = find_shards(data, split)
     headers: dict[str, _Header] = {}
     sources: collections.Counter[str] = collections.Counter()
     for file in files:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from wing_tf.data.read import read_faces
-from wing_tf.data.records import RecordSet, find_shards, open_records
+from wing_tf.data.records import RecordSet, open_records
 from wing_tf.evaluation.predict import CropBatch, check_fit, crop_batches
 from wing_tf.model_spec import ModelSpec
 
@@ -20,7 +20,7 @@ def training_crops(data: str, spec: ModelSpec, max_crops: int = 200) -> np.ndarr
     Only faces of the split "train" are used: calibration on test faces would bias the test.
 
     Args:
-        data: Record files, as for `wing_tf.data.records.find_shards`.
+        data: Record files, as for `wing_tf.data.records.open_records`.
         spec: Crop rule of the network.
         max_crops: Maximum number of crops.
 
@@ -48,7 +48,7 @@ def comparison_faces(
     Without validation faces, those that are not training faces; without any of those, all.
 
     Args:
-        data: Record files, as for `wing_tf.data.records.find_shards`.
+        data: Record files, as for `wing_tf.data.records.open_records`.
         spec: Crop rule of the network.
         max_faces: Maximum number of faces, evenly spread over the records.
 
@@ -83,7 +83,7 @@ def as_uint8(batch: CropBatch, chosen: np.ndarray) -> CropBatch:
 
 def _open(data: str, spec: ModelSpec) -> tuple[RecordSet, np.ndarray]:
     """Returns the records and the split of each face."""
-    records = open_records(find_shards(data))
+    records = open_records(data)
     check_fit(records, spec)
     faces = read_faces(records, image=False, details=True).as_numpy_iterator()
     return records, np.array([face["split"].decode() for face in faces])

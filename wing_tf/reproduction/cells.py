@@ -13,7 +13,7 @@ import keras
 import ml_collections
 
 from wing_tf.data.pose_balance import PoseBalance
-from wing_tf.data.records import find_shards, open_records
+from wing_tf.data.records import open_records
 from wing_tf.evaluation.predict import check_fit
 from wing_tf.landmarks import BOX_NORMALIZERS
 from wing_tf.model_spec import ModelSpec
@@ -90,9 +90,9 @@ class CellRunner:
 
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.records = open_records(find_shards(settings.data, "train"))
+        self.records = open_records(settings.data, split="train")
         scheme = self.records.scheme
-        self.tests = {name: open_records(find_shards(g)) for name, g in settings.tests.items()}
+        self.tests = {name: open_records(g) for name, g in settings.tests.items()}
         for name, part in self.tests.items():
             if not re.fullmatch(r"\w+", name):
                 raise ValueError(f"A test set's name must be a word. Received: {name!r}.")

@@ -11,7 +11,7 @@ import tensorflow as tf
 from wing_tf.data.label_noise import LabelNoise
 from wing_tf.data.pose_balance import PoseBalance
 from wing_tf.data.read import training_batches
-from wing_tf.data.records import RecordSet, find_shards, open_records
+from wing_tf.data.records import RecordSet, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
 from wing_tf.landmarks import BOX_NORMALIZERS
 from wing_tf.training import callbacks
@@ -123,8 +123,8 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
 
 def _open_data(config: ml_collections.ConfigDict) -> tuple[RecordSet, RecordSet]:
     """Returns the training and the validation faces."""
-    records = open_records(find_shards(config.data.path, config.data.train_split))
-    validation = open_records(find_shards(config.data.path, config.data.validation_split))
+    records = open_records(config.data.path, split=config.data.train_split)
+    validation = open_records(config.data.path, split=config.data.validation_split)
     if overlap := set(records.files) & set(validation.files):
         raise ValueError(
             f"config.data: training and validation share {sorted(overlap)[0]}. "
