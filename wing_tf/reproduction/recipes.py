@@ -1,4 +1,4 @@
-"""Recipes that the cells of a table share: what they decide beside the default config.
+"""Recipes that the cells of a table share: configs of the package, and what they change.
 
 A cell's task selects what is trained, and the run's recipe how: "tuned" for short trainings with
 AdamW, or "paper" for the paper's optimizer and schedule.
@@ -10,115 +10,67 @@ from typing import Any
 
 import ml_collections
 
+from wing_tf.configs import (
+    awing_4hg,
+    awing_small_300w_cpu,
+    smt_300w,
+    smt_small_300w_cpu,
+    wing_cnn6,
+)
 from wing_tf.reproduction.table import Cell
 from wing_tf.training.config import default_config
 from wing_tf.training.resolve import complete_config
 from wing_tf.training.sigma_schedule import sigma_values
 
-_COMMON = {"crop_margin": 1.15, "num_images": 0, "augment.flip": 0.5}
-# CNN-6 at 64 px with the Wing paper's augmentation.
+# The Wing paper's augmentation, also of the first stage's crops while the second stage is trained.
 _AUGMENT = {"flip": 0.5, "rotation_deg": 30.0, "box_jitter": 0.05, "blur": 0.5}
-_COORDINATES = _COMMON | {
-    "model.name": "cnn6",
-    "model.input_size": 64,
-    **{f"augment.{key}": value for key, value in _AUGMENT.items()},
-    # Augmentation of the first stage's crops, while the second stage is trained.
-    **{f"two_stage.augment.{key}": value for key, value in _AUGMENT.items()},
-}
-_HEATMAPS = _COMMON | {
+_COORDINATES = {f"two_stage.augment.{key}": value for key, value in _AUGMENT.items()}
+# Two small hourglasses, the minimum for boundary coordinates.
+_HEATMAPS = {
     "model.input_size": 128,
     "model.num_stacks": 2,
     "model.features": 64,
     "heatmap.sigma": 1.0,
 }
-# Two small hourglasses, the minimum for boundary coordinates, without the paper's modules.
+# Without the paper's modules and its loss map.
 _HOURGLASS = _HEATMAPS | {
-    "model.name": "hourglass",
     "model.boundary": False,
     "model.coordinates": False,
     "model.boundary_coordinates": False,
+    "loss.map": "",
 }
-# A small SMT-Net without residuals.
+# Without residuals and with a constant sigma.
 _SMT = _HEATMAPS | {
-    "model.name": "smt_net",
     "model.inner_features": 64,
     "model.residuals": False,
-    "loss.name": "bice",
+    **{f"sigma_schedule.{key}": value for key, value in default_config().sigma_schedule.items()},
 }
-# AdamW with a weight average that fits a short training.
-_TUNED_HEATMAPS = {
-    "augment.rotation_deg": 30.0,
-    "augment.scale": 0.1,
-    "augment.translation": 0.05,
-    "augment.box_jitter": 0.05,
-    "augment.blur": 0.2,
-    "augment.brightness": 0.1,
-    "augment.contrast": 0.2,
-    "augment.color": 0.1,
-    "augment.noise": 0.02,
-    "augment.occlusion": 0.4,
-    "optimizer.learning_rate": 2e-3,
-    "optimizer.weight_decay": 0.01,
-    "optimizer.ema": 0.99,
-    "schedule.warmup_epochs": 1.0,
-    "batch_size": 16,
-}
-_PAPER_HEATMAPS = {"schedule.name": "piecewise", "epochs": 240, "batch_size": 8}
+_SHORT = {"optimizer.ema": 0.99}  # a weight average that fits a short training
+_HEATMAP_LENGTH = {"epochs": 240, "batch_size": 8}
 
-RECIPES: dict[str, dict[str, dict[str, Any]]] = {
+# A function that returns a config, and the flattened keys that a cell's recipe changes in it.
+Recipe = tuple[Callable[[], ml_collections.ConfigDict], dict[str, Any]]
+RECIPES: dict[str, dict[str, Recipe]] = {
     "coordinates": {
         # AdamW divides by the gradient's scale, so one rate is fair to losses of different scales.
-        "tuned": _COORDINATES | {
+        "tuned": (default_config, _COORDINATES | {
+            **{f"augment.{key}": value for key, value in _AUGMENT.items()},
+            "model.input_size": 64,
             "optimizer.learning_rate": 1e-3,
             "optimizer.weight_decay": 0.01,
             "optimizer.ema": 0.995,
             "schedule.warmup_epochs": 1.0,
             "batch_size": 32,
-        },
-        # configs/wing_cnn6.py has the arithmetic of the conversion to a mean over 2K
-        # coordinates.
-        "paper": _COORDINATES | {
-            "optimizer.name": "sgd",
-            "optimizer.momentum": 0.9,
-            "schedule.name": "exponential",
-            "schedule.final_ratio": 0.01,
-            "batch_size": 8,
-        },
+        }),
+        "paper": (wing_cnn6.get_config, _COORDINATES),
     },
     "heatmaps": {
-        # A shorter configs/awing_small_300w_cpu.py.
-        "tuned": _HOURGLASS | _TUNED_HEATMAPS,
-        # As configs/awing_4hg.py, which cites the paper.
-        "paper": _HOURGLASS | _PAPER_HEATMAPS | {
-            "augment.rotation_deg": 50.0,
-            "augment.scale": 0.15,
-            "augment.translation": 0.1,
-            "augment.blur": 0.5,
-            "augment.noise": 0.05,
-            "augment.occlusion": 0.5,
-            "heatmap.decoder": "quarter",
-            "optimizer.name": "rmsprop",
-            "optimizer.learning_rate": 1e-4,
-            "optimizer.momentum": 0.0,
-            "optimizer.weight_decay": 1e-5,
-            "schedule.boundaries": (80, 160),
-        },
+        "tuned": (awing_small_300w_cpu.get_config, _HOURGLASS | _SHORT),
+        "paper": (awing_4hg.get_config, _HOURGLASS | _HEATMAP_LENGTH),
     },
     "smt": {
-        # A shorter configs/smt_small_300w_cpu.py.
-        "tuned": _SMT | _TUNED_HEATMAPS,
-        # As configs/smt_300w.py, which cites the paper.
-        "paper": _SMT | _PAPER_HEATMAPS | {
-            "heatmap.decoder": "argmax",
-            "augment.rotation_deg": 30.0,
-            "augment.scale": 0.07,
-            "augment.translation": 0.043,
-            "augment.blur": 0.5,
-            "optimizer.name": "adam",
-            "optimizer.learning_rate": 1e-2,
-            "optimizer.weight_decay": 5e-4,
-            "schedule.boundaries": (120, 200),
-        },
+        "tuned": (smt_small_300w_cpu.get_config, _SMT | _SHORT),
+        "paper": (smt_300w.get_config, _SMT | _HEATMAP_LENGTH),
     },
 }  # fmt: skip
 # For a loss that is summed over coordinates. # The paper is silent on ResNet-50: as for CNN-7.
@@ -140,9 +92,11 @@ def cell_config(
         num_landmarks: K, because the Wing paper's rates are for sums over 2K coordinates.
         overrides: Flattened config keys, which override the recipe and the cell.
     """
-    config = default_config()
+    get_config, changes = RECIPES[cell.task][recipe]
+    config = get_config()
+    config.update(num_images=0, validation_epochs=1, checkpoint_epochs=1)
     # The name of the first stage's cell, until the overrides contain its file.
-    common = RECIPES[cell.task][recipe] | {"two_stage.first": cell.first_stage or ""}
+    common = changes | {"two_stage.first": cell.first_stage or ""}
     config.update_from_flattened_dict(_applicable(cell, common | dict(cell.overrides)))
     if (cell.task, recipe) == ("coordinates", "paper"):
         # The paper's rate for L2 is a tenth.
