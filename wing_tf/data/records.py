@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import CropRule
+from wing_tf.data.record_checks import check_records
 from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_json
 
 UNKNOWN_CROP_RULE = CropRule(name="not recorded", box="dataset_or_landmark")
@@ -146,8 +146,9 @@ def open_records(data: DataPath, *, split: str | None = None) -> RecordSet:
 
     Raises:
         ValueError: If nothing is found; if a file is truncated, damaged, of an older format or not
-            written by this package; or if the files differ in scheme, in the side of the squares
-            or in whether crops are square.
+            written by this package; if a record is not valid (see
+            `wing_tf.data.record_checks.check_records`); or if the files differ in scheme, in the
+            side of the squares or in whether crops are square.
     """
     files = find_shards(data, split)
     headers: dict[str, _Header] = {}
@@ -155,16 +156,21 @@ def open_records(data: DataPath, *, split: str | None = None) -> RecordSet:
     for file in files:
         dataset = tf.data.TFRecordDataset(file, buffer_size=1 << 20)
         try:
-            count = int(dataset.reduce(np.int64(0), lambda total, _: total + 1))
-            first = next(iter(dataset.take(1).as_numpy_iterator()), None)
+            first = next(dataset.take(1).as_numpy_iterator(), None)
+            if first is None:
+                continue
+            header = headers[file] = _read_header(file, first)
+            sources[header.source] += check_records(
+                file,
+                scheme=header.scheme,
+                num_landmarks=get_scheme(header.scheme).num_landmarks,
+                side=header.side,
+            )
         except tf.errors.DataLossError as error:
             raise ValueError(
                 f"{file} is truncated, damaged or not a TFRecord file: {error.message}. "
                 "Write it again with `wing-tfrecords write`."
             ) from None
-        if first is not None:
-            headers[file] = _read_header(file, first)
-            sources[headers[file].source] += count
     if not headers:
         raise ValueError(f"The record files contain no face: {', '.join(files[:3])}.")
     kinds: dict[tuple[str, int, bool], str] = {}

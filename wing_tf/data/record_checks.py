@@ -1,0 +1,134 @@
+"""Checks of every record of a file, when the file is opened."""
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from wing_tf.data import record_schema as schema
+
+MAX_COORDINATE = 1e6
+_BATCH = 64
+_PROBLEMS = (
+    f"its {schema.VISIBILITY} must be 0, 1 or 2",
+    f"its {schema.LANDMARKS} must be finite where they are annotated ({schema.VISIBILITY} 1 or 2)",
+    f"its {schema.LANDMARKS} must be within {MAX_COORDINATE:.0e} px",
+    f"its {schema.BOX} must be x0, y0, x1, y1, finite and with an extent",
+    f"its {schema.SQUARE_TO_SOURCE} must be a finite, invertible matrix",
+    f"its {schema.SCHEME} or {schema.SIDE} differs from that of the first record",
+    f"its {schema.IMAGE} must be a JPEG image whose size is its {schema.SIDE}",
+)
+
+
+def check_records(file: str, *, scheme: str, num_landmarks: int, side: int) -> int:
+    """Reads all records of a file, and checks all that can be checked without decoding images.
+
+    Args:
+        file: Path of the file.
+        scheme: Name of the landmark scheme of the file's first record.
+        num_landmarks: Number of landmarks of that scheme.
+        side: Side of the stored square of the first record, in pixels.
+
+    Returns:
+        The number of records.
+
+    Raises:
+        ValueError: If a record lacks a feature or has values that can't be true. The message names
+            the file, the number of the record (from 0) and, if it can be read, its key.
+        tf.errors.DataLossError: If the file is truncated or damaged.
+    """
+    arguments = (tf.constant(scheme), num_landmarks, tf.constant(side, tf.int64))
+    try:
+        count, wrong = _scan(tf.constant(file), *arguments)
+    except tf.errors.InvalidArgumentError:  # of a record that can't be parsed
+        wrong = True
+    if wrong:
+        _raise_first_problem(file, *arguments)
+    return int(count)
+
+
+@tf.function
+def _scan(file, scheme, num_landmarks: int, side):
+    """Returns the number of records of a file, and whether any has a problem."""
+
+    def problems(batch):
+        return _problems(batch, scheme, num_landmarks, side)
+
+    def add(state, found):
+        return state[0] + tf.shape(found, tf.int64)[0], state[1] | tf.reduce_any(found)
+
+    batches = tf.data.TFRecordDataset(file, buffer_size=1 << 20).batch(_BATCH)
+    found = batches.map(problems, num_parallel_calls=tf.data.AUTOTUNE)
+    return found.reduce((tf.constant(0, tf.int64), False), add)
+
+
+def _raise_first_problem(file: str, scheme, num_landmarks: int, side) -> None:
+    for number, record in enumerate(tf.data.TFRecordDataset(file)):
+        try:
+            found = _problems(record[None], scheme, num_landmarks, side).numpy()[0]
+        except tf.errors.InvalidArgumentError as error:
+            reason = _parse_error(error)
+        else:
+            if not found.any():
+                continue
+            reason = _PROBLEMS[int(np.argmax(found))]
+        raise ValueError(
+            f"Record {number}{_key(record.numpy())} of {file} is not valid: {reason}. Correct the "
+            "annotations and write the records again with `wing-tfrecords write`."
+        )
+
+
+def _parse_error(error: tf.errors.InvalidArgumentError) -> str:
+    """Returns the part of TensorFlow's message that is about the record."""
+    text = " ".join(error.message.partition("[Op:")[0].split())
+    text = (text.partition("}} ")[2] or text).removeprefix("Name: <unknown>, ")
+    return text.rstrip(". ")
+
+
+def _key(record: bytes) -> str:
+    try:
+        feature = tf.train.Example.FromString(record).features.feature
+        return f" ({feature[schema.KEY].bytes_list.value[0].decode()})"
+    except (DecodeError, IndexError, UnicodeDecodeError):
+        return ""
+
+
+def _problems(records: tf.Tensor, scheme, num_landmarks: int, side) -> tf.Tensor:
+    """Returns which of `_PROBLEMS` each of B records has, bool [B, P]."""
+    example = tf.io.parse_example(
+        records,
+        {
+            schema.LANDMARKS: tf.io.FixedLenFeature([num_landmarks, 2], tf.float32),
+            schema.VISIBILITY: tf.io.FixedLenFeature([num_landmarks], tf.int64),
+            schema.BOX: tf.io.FixedLenFeature([4], tf.float32),
+            schema.SQUARE_TO_SOURCE: tf.io.FixedLenFeature([2, 3], tf.float32),
+            schema.SIDE: tf.io.FixedLenFeature([], tf.int64),
+            schema.IMAGE: tf.io.FixedLenFeature([], tf.string),
+            **{
+                name: tf.io.FixedLenFeature([], tf.string)
+                for name in (schema.SCHEME, schema.KEY, schema.SOURCE_IMAGE, schema.SPLIT)
+            },
+        },
+    )
+    landmarks, visibility = example[schema.LANDMARKS], example[schema.VISIBILITY]
+    annotated = (visibility != schema.NOT_ANNOTATED)[..., None]
+    finite = tf.math.is_finite(landmarks)
+    box, matrix = example[schema.BOX], example[schema.SQUARE_TO_SOURCE]
+    extent = box[:, 2:] - box[:, :2]
+    good_box = tf.reduce_all(tf.math.is_finite(box), 1) & tf.reduce_all(extent >= 0, 1)
+    a, b, c, d = (matrix[:, row, column] for row in (0, 1) for column in (0, 1))
+    good_matrix = tf.reduce_all(tf.math.is_finite(matrix), (1, 2)) & (tf.abs(a * d - b * c) > 0)
+    shape = tf.map_fn(
+        tf.image.extract_jpeg_shape, example[schema.IMAGE], fn_output_signature=tf.int32
+    )
+    return tf.stack(
+        [
+            tf.reduce_any((visibility < 0) | (visibility > schema.VISIBLE), 1),
+            tf.reduce_any(annotated & ~finite, (1, 2)),
+            tf.reduce_any(annotated & finite & (tf.abs(landmarks) > MAX_COORDINATE), (1, 2)),
+            ~(good_box & (tf.reduce_max(extent, 1) > 0)),
+            ~good_matrix,
+            (example[schema.SCHEME] != scheme) | (example[schema.SIDE] != side),
+            tf.reduce_any(tf.cast(shape[:, :2], tf.int64) != side, 1),
+        ],
+        axis=1,
+    )
