@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from wing_tf.data.augment import Augmenter
-from wing_tf.data.read import training_batches
+from wing_tf.data.batches import training_batches
 from wing_tf.data.records import open_records
 from wing_tf.training.accelerator import plan_execution
 from wing_tf.training.resolve import complete_config

@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.read import training_batches
+from wing_tf.data.batches import training_batches
 from wing_tf.data.records import open_records
 from wing_tf.metrics import nme, normalizing_distance
 from wing_tf.models.compiled import compile_network

@@ -129,7 +129,8 @@ def _pipeline(records, *, cache: bool, side: int = SIDE):
     import tensorflow as tf
 
     from wing_tf.data.augment import Augmentation, Augmenter
-    from wing_tf.data.read import decode_ratio, training_batches
+    from wing_tf.data.batches import training_batches
+    from wing_tf.data.read import decode_ratio
 
     augmenter = Augmenter(
         records.scheme, input_size=side, margin=MARGIN, augmentation=Augmentation(**AMOUNTS),
@@ -163,7 +164,8 @@ def _stages(path: str, cores: int, seconds: float) -> dict:
     import tensorflow as tf
 
     from wing_tf.data.augment import Augmentation, Augmenter
-    from wing_tf.data.read import decode_ratio, parse_face, training_batches
+    from wing_tf.data.batches import training_batches
+    from wing_tf.data.read import decode_ratio, parse_face
 
     records = _open(path)
     ratio = decode_ratio(records.side, records.context, MARGIN, SIDE)

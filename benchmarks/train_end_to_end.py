@@ -27,7 +27,7 @@ from absl import app, flags
 from ml_collections import config_flags
 from turns import rate
 
-from wing_tf.data.read import training_batches
+from wing_tf.data.batches import training_batches
 from wing_tf.data.records import open_records
 from wing_tf.training import callbacks
 from wing_tf.training.accelerator import plan_execution

@@ -150,7 +150,8 @@ def write(source, folder: pathlib.Path, processes: int, side: int):
 
 def read(folder: pathlib.Path) -> dict[str, float]:
     """Returns reading rates in faces per second."""
-    from wing_tf.data.read import read_faces, training_batches
+    from wing_tf.data.batches import training_batches
+    from wing_tf.data.read import read_faces
     from wing_tf.data.records import open_records
 
     def drain(dataset):

@@ -3,8 +3,8 @@ import tensorflow as tf
 
 from wing_tf.codecs import HeatmapCodec, sample_curves
 from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.batches import training_batches
 from wing_tf.data.heatmap_targets import HeatmapAugmenter
-from wing_tf.data.read import training_batches
 from wing_tf.data.records import open_records
 from wing_tf.landmarks import get_scheme
 

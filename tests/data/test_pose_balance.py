@@ -8,8 +8,9 @@ from keras import ops
 
 from wing_tf.data import record_schema as schema
 from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.batches import training_batches
 from wing_tf.data.pose_balance import PoseBalance, fit_balance
-from wing_tf.data.read import read_faces, read_landmarks, training_batches
+from wing_tf.data.read import read_faces, read_landmarks
 from wing_tf.data.records import open_records
 from wing_tf.geometry import apply_affine, similarity_matrix
 from wing_tf.landmarks import get_scheme
@@ -64,7 +65,7 @@ def test_tensors_give_the_same_results_as_arrays(balance, faces):
         balance.coefficients(landmarks, visibility, ops), balance.coefficients(*faces), atol=1e-4
     )
     same = np.isclose(
-        balance.absolute_weights(landmarks, visibility, ops), balance.absolute_weights(*faces)
+        balance.face_weights(landmarks, visibility, ops), balance.face_weights(*faces)
     )
     assert same.mean() > 0.98  # float32 may change the bin at an edge
 
@@ -124,9 +125,7 @@ def test_balance_round_trips_through_a_file_and_invalid_files_raise(balance, fac
     balance.save(tmp_path / "balance.json", data="here")
     for path in (tmp_path, tmp_path / "balance.json"):
         again = PoseBalance.load(path)
-        np.testing.assert_array_equal(
-            again.absolute_weights(*faces), balance.absolute_weights(*faces)
-        )
+        np.testing.assert_array_equal(again.face_weights(*faces), balance.face_weights(*faces))
         assert (again.component, again.absolute) == (balance.component, True)
     assert json.loads((tmp_path / "balance.json").read_text())["data"] == "here"
     (tmp_path / "bad.json").write_text("{}")
@@ -151,7 +150,7 @@ def test_duplication_is_exact_in_expectation(cache, records, balance, faces):
     # Without cache, chunks contain a quarter of the faces.
     options = {"batch_size": batch_size, "num_draws": 1, "seed": 5, "cache": cache,
                "shuffle_buffer": 36}  # fmt: skip
-    batches = training_batches(records, sampling_weights=balance.relative_weights, **options)
+    batches = training_batches(records, sampling_weights=balance, **options)
     counts, found = np.zeros(len(balance.bin_counts)), set()
     for batch in batches.take(steps * epochs).as_numpy_iterator():
         pose = balance.coefficients(batch["landmarks_square_px"], batch["visibility"])
@@ -166,7 +165,7 @@ def test_duplication_is_exact_in_expectation(cache, records, balance, faces):
     assert len(found) == records.num_faces  # all faces are included
     # A dataset from a later epoch equals the continuation.
     later = training_batches(
-        records, sampling_weights=balance.relative_weights, first_epoch=2, **options
+        records, sampling_weights=balance, epochs=tf.data.Dataset.counter(2), **options
     )
     first = next(iter(batches.skip(2 * steps)))
     for name, value in next(iter(later)).items():
@@ -177,7 +176,7 @@ def test_loss_weights_have_a_mean_of_one(records, balance, faces):
     batches = training_batches(records, batch_size=records.num_faces,
                                num_draws=Augmenter.num_draws, seed=0)  # fmt: skip
     batch = next(iter(batches))
-    batch["face_weight"] = balance.relative_weights(batch)
+    batch["face_weight"] = balance(batch)
     np.testing.assert_allclose(np.mean(batch["face_weight"]), 1, rtol=1e-2)
     augmenter = Augmenter(SCHEME, input_size=32, margin=1.2, augmentation=Augmentation(flip=0.5))
     _, _, weights = augmenter(batch)

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.read import decode_ratio, read_faces, training_batches
+from wing_tf.data.batches import training_batches
+from wing_tf.data.read import decode_ratio, read_faces
 from wing_tf.data.records import find_shards, open_records
 
 
@@ -50,7 +51,7 @@ def test_batches_are_determined_by_the_seed(train, cache):
 def test_dataset_from_a_later_epoch_equals_continuation(train, cache):
     steps = train.num_faces // 16
     whole = _take(train, 2 * steps + 3, cache=cache)
-    _same(whole[2 * steps :], _take(train, 3, cache=cache, first_epoch=2))
+    _same(whole[2 * steps :], _take(train, 3, cache=cache, epochs=tf.data.Dataset.counter(2)))
 
 
 @pytest.mark.parametrize("cache", [True, False])

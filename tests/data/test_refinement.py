@@ -10,7 +10,7 @@ from keras import ops
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.read import training_batches
+from wing_tf.data.batches import training_batches
 from wing_tf.data.records import open_records
 from wing_tf.data.refinement import FirstStage, RefinementAugmenter
 from wing_tf.geometry import apply_affine, shrink_ratio

@@ -11,7 +11,8 @@ from dots import DOT, DotSource, centroids, dot_network
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.read import read_faces, training_batches
+from wing_tf.data.batches import training_batches
+from wing_tf.data.read import read_faces
 from wing_tf.data.records import open_records
 from wing_tf.evaluation.conditions import noisy_boxes
 from wing_tf.evaluation.predict import crop_batches, predict_batches

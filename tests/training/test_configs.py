@@ -9,7 +9,7 @@ import pytest
 from experiments import CONFIGS, load_config, untrained_model
 
 from wing_tf.data.augment import Augmentation
-from wing_tf.data.read import training_batches
+from wing_tf.data.batches import training_batches
 from wing_tf.data.records import open_records
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.training.config import default_config

@@ -6,7 +6,7 @@ import pytest
 from experiments import smoke_config
 
 from wing_tf.data.augment import Augmenter
-from wing_tf.data.read import training_batches
+from wing_tf.data.batches import training_batches
 from wing_tf.data.records import open_records
 from wing_tf.training.initialization import initialize
 from wing_tf.training.resolve import complete_config

@@ -7,8 +7,8 @@ from experiments import smoke_hourglass
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.batches import training_batches
 from wing_tf.data.heatmap_targets import HeatmapAugmenter
-from wing_tf.data.read import training_batches
 from wing_tf.data.records import open_records
 from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.inference import Landmarker

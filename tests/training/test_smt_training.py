@@ -6,8 +6,8 @@ from experiments import smoke_smt
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.batches import training_batches
 from wing_tf.data.heatmap_targets import HeatmapAugmenter
-from wing_tf.data.read import training_batches
 from wing_tf.data.records import open_records
 from wing_tf.losses import BilateralInhibitionCrossEntropy, SubpixelResidualLoss
 from wing_tf.models.saving import load_network, save_network

@@ -8,7 +8,7 @@ import pytest
 from experiments import smoke_config
 
 from wing_tf.data.augment import Augmenter
-from wing_tf.data.read import training_batches
+from wing_tf.data.batches import training_batches
 from wing_tf.data.records import open_records
 from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.models import cnn6

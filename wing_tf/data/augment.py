@@ -1,8 +1,8 @@
 """Network crops and augmentation of batches, computed on the device.
 
-`crop_faces` and `Augmenter` are pure functions of a batch of `wing_tf.data.read`. The trainer calls
-them inside its compiled step; for a plain ``model.fit``, use ``dataset.map(augmenter)``. One matrix
-per sample transforms both its image and its landmarks.
+`crop_faces` and `Augmenter` are pure functions of a batch of `wing_tf.data.training_batches`. The
+trainer calls them inside its compiled step, `wing_tf.data.dataset_from_records` inside `tf.data`.
+One matrix per sample transforms both its image and its landmarks.
 """
 
 import dataclasses
@@ -11,6 +11,8 @@ import math
 import tensorflow as tf
 from keras import ops
 
+from wing_tf.codecs.boundary import Curves
+from wing_tf.data.pixel_noise import pixel_noise
 from wing_tf.geometry import (
     apply_affine,
     compose,
@@ -110,13 +112,14 @@ class Augmenter:
         scheme: Landmark scheme, for the flip permutation.
         input_size: Side of the network input in pixels.
         margin: Side of the crop over the longer side of the face box.
-        augmentation: Strength of each augmentation.
+        augmentation: Strength of each augmentation. Defaults to None, no augmentation.
         square: See `wing_tf.geometry.crop_region`. A non-square crop is stretched first and then
             rotated, scaled and shifted.
         jit_compile: Whether to compile with XLA. Leave it False inside a compiled function.
     """
 
     num_draws = len(_DRAWS)
+    boundary_curves: Curves = ()
 
     def __init__(
         self,
@@ -124,7 +127,7 @@ class Augmenter:
         *,
         input_size: int,
         margin: float,
-        augmentation: Augmentation,
+        augmentation: Augmentation | None = None,
         square: bool = True,
         jit_compile: bool = False,
     ):
@@ -132,7 +135,7 @@ class Augmenter:
         self.square = square
         self.input_size = input_size
         self.margin = margin
-        self.augmentation = augmentation
+        self.augmentation = augmentation or Augmentation()
         self._run = tf.function(self._augment, jit_compile=True) if jit_compile else self._augment
 
     def __call__(self, faces):
@@ -140,14 +143,27 @@ class Augmenter:
 
         Args:
             faces: Dictionary of ``image`` uint8 [B, S, S, 3], ``landmarks_square_px`` [B, K, 2],
-                ``visibility`` [B, K], ``box_square_px`` [B, 4], ``draws`` [B, num_draws], and
-                optionally ``face_weight`` [B], the weight of each face in the loss.
+                ``visibility`` [B, K], ``box_square_px`` [B, 4], ``draws`` [B, num_draws], random
+                numbers in [0, 1) that only augmentation needs, and optionally ``face_weight`` [B],
+                the weight of each face in the loss.
 
         Returns:
             Images, float32 [B, side, side, 3] in 0..255; landmarks, float32 [B, K, 2] in pixels of
             these images; and weights, float32 [B, K]: 0 for landmarks that are not annotated, and
             the face's weight (default 1) for the others.
+
+        Raises:
+            ValueError: If there are no ``draws`` for the augmentation.
         """
+        if "draws" not in faces:
+            if self.augmentation != Augmentation():
+                raise ValueError(
+                    f"Augmentation needs `draws` [B, {self.num_draws}], random numbers in [0, 1), "
+                    "as `training_batches` adds them. Received: faces with the keys "
+                    f"{', '.join(faces)}."
+                )
+            draws = ops.zeros((ops.shape(faces["image"])[0], self.num_draws))
+            faces = {**faces, "draws": draws}
         return self._run(faces)
 
     def _augment(self, faces):
@@ -261,35 +277,3 @@ class Augmenter:
 
 def _named(draws) -> dict:
     return {name: draws[:, i] for i, name in enumerate(_DRAWS)}
-
-
-def pixel_noise(key, shape):
-    """Returns approximately normal noise [B, H, W, C] as a pure function of each sample's key.
-
-    A counter is hashed with integers, so that plain and XLA-compiled graphs, and any number of
-    replicas, give the same pixels; TensorFlow's own generators do not. The sum of the four bytes of
-    a hash is close enough to a normal distribution (it ends at 3.45 standard deviations).
-
-    Args:
-        key: Float [B] in [0, 1), a random number.
-        shape: [B, H, W, C]; B may be None.
-    """
-    height, width, channels = shape[1:]
-    counter = tf.range(height * width * channels, dtype=tf.int32)
-    seed = tf.cast(tf.cast(key, tf.float32) * 2.0**24, tf.int32)
-    # lowbias32 (Wellons, 2018) of the counter, offset by the hashed seed.
-    bits = _hash(tf.cast(counter, tf.uint32)[None] + _hash(tf.cast(seed, tf.uint32))[:, None])
-    # Sums the four bytes in pairs, within the two halves of one word.
-    low = tf.bitwise.bitwise_and(bits, 0x00FF00FF)
-    pairs = low + tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 8), 0x00FF00FF)
-    total = tf.bitwise.bitwise_and(pairs + tf.bitwise.right_shift(pairs, 16), 0x3FF)
-    total = tf.cast(tf.cast(total, tf.int32), tf.float32)
-    deviation = math.sqrt(4 * (256**2 - 1) / 12)
-    return tf.reshape((total - 510.0) / deviation, (-1, height, width, channels))
-
-
-def _hash(x):
-    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, shift))
-        x = x * tf.constant(factor, tf.uint32)
-    return tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, 16))

@@ -20,7 +20,7 @@ class HeatmapAugmenter(Augmenter):
         codec: Codec that encodes the heatmaps.
         boundary_sigma: Standard deviation of the boundary map in heatmap pixels; 0 for no boundary
             map. Batches then need ``curve_samples_square_px``
-            (`wing_tf.data.read.training_batches`).
+            (`wing_tf.data.training_batches`).
         sigma_steps: Offset of the sigma of each stack's heatmaps. With a single offset, all stacks
             share their targets.
         with_positions: Whether to return the positions of the landmarks, too.
@@ -34,6 +34,9 @@ class HeatmapAugmenter(Augmenter):
         [B, K + 1]. Targets are heatmaps, float32 [B, h, w, K] or [B, h, w, K + 1], or a list of
         them with several ``sigma_steps``. With ``with_positions``, they are a dictionary of these
         ``maps`` and of ``positions``, float32 [B, K, 2] in heatmap pixels, 0 where the weight is 0.
+
+    Raises:
+        ValueError: If there is to be a boundary map and the scheme has no boundary curves.
     """
 
     def __init__(
@@ -47,6 +50,13 @@ class HeatmapAugmenter(Augmenter):
         **options,
     ):
         super().__init__(scheme, **options)
+        if boundary_sigma:
+            if not scheme.boundary_curves:
+                raise ValueError(
+                    f"{scheme.name} has no boundary curves for a boundary map. "
+                    f"Received: boundary_sigma={boundary_sigma}."
+                )
+            self.boundary_curves = scheme.boundary_curves
         self.codec = codec
         self.boundary_sigma = boundary_sigma
         self.sigma_steps = tuple(sigma_steps)

@@ -24,6 +24,10 @@ NUM_COMPONENTS = 10
 class PoseBalance:
     """A pose axis, the histogram of a training set along it, and a weight for each bin.
 
+    Its `face_weights` are for any landmarks. It is also a function of a batch of faces, as the
+    arguments ``sampling_weights`` (faces are repeated) and ``loss_weights`` of
+    `wing_tf.data.dataset_from_records` and `wing_tf.data.training_batches` take it.
+
     Attributes:
         scheme_name: Name of the landmark scheme.
         mean_shape: [K, 2], symmetric; see `wing_tf.geometry.procrustes`.
@@ -79,13 +83,23 @@ class PoseBalance:
             inner = xp.convert_to_tensor(inner, "float32")
         return xp.searchsorted(inner, value, side="right")
 
-    def absolute_weights(self, landmarks_px, visibility, xp: Any = np):
-        """Returns the weight [N] of each face, which is 1 in the largest bin."""
+    def face_weights(self, landmarks_px, visibility, xp: Any = np):
+        """Returns the weight [N] of each face, relative to the mean of the training faces.
+
+        Args:
+            landmarks_px: [N, K, 2], in any pixel frame.
+            visibility: [N, K]; landmarks with 0 are ignored and may be NaN.
+            xp: Array namespace, numpy or keras.ops.
+        """
         weights = self.bin_weights
         if xp is not np:
             weights = xp.convert_to_tensor(weights, "float32")
         bins = self.bin_indices(self.coefficients(landmarks_px, visibility, xp), xp)
-        return xp.take(weights, bins, axis=0)
+        return xp.take(weights, bins, axis=0) / self.mean_weight
+
+    def __call__(self, faces: dict):
+        """Returns the weights [B] of a batch of `wing_tf.data.training_batches`."""
+        return self.face_weights(faces["landmarks_square_px"], faces["visibility"], xp=ops)
 
     @property
     def pose_axis(self) -> np.ndarray:
@@ -96,11 +110,6 @@ class PoseBalance:
     def mean_weight(self) -> float:
         """The mean weight of the training faces."""
         return float(np.sum(self.bin_counts * self.bin_weights) / np.sum(self.bin_counts))
-
-    def relative_weights(self, faces: dict):
-        """Returns the weights [B] of a batch of `wing_tf.data.read`, divided by their mean."""
-        weights = self.absolute_weights(faces["landmarks_square_px"], faces["visibility"], xp=ops)
-        return weights / self.mean_weight
 
     def save(self, path: pathlib.Path, **remarks) -> None:
         """Writes the balance as JSON, with remarks such as the name of the data."""

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from wing_tf.data.augment import Augmenter, pixel_noise
+from wing_tf.data.augment import Augmenter
+from wing_tf.data.pixel_noise import pixel_noise
 from wing_tf.geometry import align_to, apply_affine, invert
 
 

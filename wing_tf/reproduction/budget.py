@@ -6,7 +6,7 @@ import time
 import keras
 import ml_collections
 
-from wing_tf.data.read import training_batches
+from wing_tf.data.batches import training_batches
 from wing_tf.data.records import RecordSet
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.training.initialization import initialize

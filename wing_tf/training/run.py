@@ -8,9 +8,9 @@ import keras
 import ml_collections
 import tensorflow as tf
 
+from wing_tf.data.batches import training_batches
 from wing_tf.data.label_noise import LabelNoise
 from wing_tf.data.pose_balance import PoseBalance
-from wing_tf.data.read import training_batches
 from wing_tf.data.records import RecordSet, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
 from wing_tf.landmarks import BOX_NORMALIZERS
@@ -172,22 +172,19 @@ def _make_batches(
     noise = None
     if config.label_noise.fraction:
         noise = LabelNoise(task.records.scheme, seed=config.seed, **config.label_noise)
-    weights = balance.relative_weights if balance else None
-    batches = training_batches(
+    return training_batches(
         task.records,
         batch_size=config.batch_size,
         num_draws=num_draws,
         seed=config.seed,
         ratio=task.decode_ratio,
-        first_epoch=epoch,
+        epochs=tf.data.Dataset.counter(epoch),
         cache=config.data.cache,
         curves=task.boundary_curves,
         label_noise=noise,
-        sampling_weights=weights if config.balance.use == "duplicate" else None,
+        sampling_weights=balance if config.balance.use == "duplicate" else None,
+        loss_weights=balance if config.balance.use == "weight" else None,
     )
-    if weights and config.balance.use == "weight":
-        batches = batches.map(lambda faces: {**faces, "face_weight": weights(faces)})
-    return batches
 
 
 def _sigma_schedules(

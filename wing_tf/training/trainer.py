@@ -91,7 +91,7 @@ class LandmarkTrainer(keras.Model):
         return (self.forward or self.network)(inputs, training=training)
 
     def train_step(self, data):
-        """Augments a batch of `wing_tf.data.read.training_batches`, and fits it."""
+        """Augments a batch of `wing_tf.data.training_batches`, and fits it."""
         if self.sigma_state is not None:
             data = {**data, "sigma": ops.convert_to_tensor(self.sigma_state)[0]}
         return self.learn(self.augmenter(data))

@@ -1,0 +1,205 @@
+"""The public data surface, as a script of one's own uses it."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import wing_tf.data
+from wing_tf.codecs import HeatmapCodec
+from wing_tf.data import (
+    Augmentation,
+    Augmenter,
+    HeatmapAugmenter,
+    crop_faces,
+    dataset_from_records,
+    fit_balance,
+    open_records,
+    read_faces,
+    read_landmarks,
+    training_batches,
+)
+from wing_tf.landmarks import get_scheme
+from wing_tf.losses import WingLoss
+
+AUGMENTATION = Augmentation(flip=0.5, rotation_deg=30, noise=0.02)
+CROP = {"input_size": 32, "margin": 1.2}
+CODEC = HeatmapCodec(input_size=32, heatmap_size=16, sigma=1.0)
+
+
+@pytest.fixture(scope="module")
+def records(synthetic_records):
+    return open_records(synthetic_records, split="train")
+
+
+@pytest.fixture(scope="module")
+def augmenter(records):
+    return Augmenter(records.scheme, augmentation=AUGMENTATION, **CROP)
+
+
+def _in_process(script: str, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def test_every_public_name_resolves_and_is_listed():
+    assert set(wing_tf.data.__all__) <= set(dir(wing_tf.data))
+    for name in wing_tf.data.__all__:
+        assert getattr(wing_tf.data, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = wing_tf.data.nothing
+
+
+def test_record_schema_and_crop_rules_are_imported_without_tensorflow():
+    script = (
+        "import sys; from wing_tf.data import crop_rules, record_schema\n"
+        "loaded = {'tensorflow', 'keras', 'numpy'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    done = _in_process(script)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_each_iteration_is_the_next_epoch_of_training_batches(cache, records, augmenter):
+    dataset = dataset_from_records(records, augmenter, batch_size=16, seed=3, cache=cache)
+    steps = records.num_faces // 16
+    assert len(dataset) == steps
+    stream = training_batches(
+        records, batch_size=16, num_draws=augmenter.num_draws, seed=3, ratio=1, cache=cache
+    )
+    expected = iter(stream.map(augmenter))
+    for _ in range(2):
+        batches = list(dataset)
+        assert len(batches) == steps
+        for batch in batches:
+            for one, other in zip(batch, next(expected), strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_own_keras_model_is_fitted_and_validated_on_datasets(records, augmenter):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([
+        keras.Input((32, 32, 3)),
+        keras.layers.Rescaling(1 / 255),
+        keras.layers.AveragePooling2D(4),
+        keras.layers.Flatten(),
+        keras.layers.Dense(136),
+        keras.layers.Reshape((68, 2)),
+    ])  # fmt: skip
+    model.compile("adam", loss=WingLoss())
+    train = dataset_from_records(records, augmenter, batch_size=32)
+    plain = Augmenter(records.scheme, **CROP)
+    validation = dataset_from_records(records, plain, batch_size=32, shuffle=False)
+    history = model.fit(
+        train, epochs=2, validation_data=validation, shuffle=False, verbose=0
+    ).history
+    assert history["loss"][1] < history["loss"][0]
+    assert history["val_loss"][1] < history["val_loss"][0]
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_without_shuffle_each_face_is_given_once_and_not_augmented(cache, records):
+    augmenter = Augmenter(records.scheme, **CROP)
+    dataset = dataset_from_records(
+        records, augmenter, batch_size=50, shuffle=False, cache=cache,
+        loss_weights=lambda faces: 0.5 * tf.cast(faces["visibility"][:, 0], tf.float32),
+    )  # fmt: skip
+    faces = next(iter(read_faces(records).batch(records.num_faces)))
+    assert len(dataset) == -(-records.num_faces // 50)
+    for _ in range(2):
+        images, landmarks, weights = (np.concatenate(part) for part in zip(*dataset, strict=True))
+        expected, to_square = crop_faces(faces, **CROP)
+        np.testing.assert_allclose(images, expected, atol=1e-3)
+        to_square = to_square.numpy()
+        in_square = landmarks @ to_square[:, :, :2].swapaxes(1, 2) + to_square[:, None, :, 2]
+        np.testing.assert_allclose(in_square, faces["landmarks_square_px"], atol=1e-3)
+        face_weight = 0.5 * faces["visibility"].numpy()[:, :1]
+        np.testing.assert_array_equal(weights, np.broadcast_to(face_weight, weights.shape))
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_heatmaps_are_those_of_the_codec_and_of_the_boundary(shuffle, records):
+    augmentation = AUGMENTATION if shuffle else Augmentation()
+    plain = Augmenter(records.scheme, augmentation=augmentation, **CROP)
+    heatmaps = HeatmapAugmenter(
+        records.scheme, codec=CODEC, boundary_sigma=1.0, augmentation=augmentation, **CROP
+    )
+    options = {"batch_size": 8, "shuffle": shuffle}
+    image, landmarks, weights = next(iter(dataset_from_records(records, plain, **options)))
+    same, maps, mask = next(iter(dataset_from_records(records, heatmaps, **options)))
+    np.testing.assert_array_equal(same, image)
+    expected, visible = CODEC.encode(landmarks, weights)
+    np.testing.assert_allclose(maps[..., :68], expected, atol=1e-6)
+    np.testing.assert_array_equal(mask[:, :68], visible)
+    assert maps.shape == (8, 16, 16, 69)
+    assert np.all(np.max(maps[..., 68], axis=(1, 2)) > 0.5)
+
+
+@pytest.mark.parametrize("use", ["sampling_weights", "loss_weights"])
+def test_balance_repeats_faces_or_weights_them(use, records):
+    landmarks, visibility, _ = read_landmarks(records)
+    balance = fit_balance(landmarks, visibility, records.scheme)
+    before = np.mean(balance.face_weights(landmarks, visibility) > 1.5)
+    plain = Augmenter(records.scheme, **CROP)
+    total = rare = 0.0
+    for _, landmarks, weights in dataset_from_records(records, plain, **{use: balance}):
+        pose_weights = balance.face_weights(landmarks.numpy(), np.ones(weights.shape))
+        total += np.sum(weights)
+        rare += np.sum(weights.numpy()[pose_weights > 1.5])
+    assert rare / total > 1.5 * before
+
+
+def test_py_dataset_of_read_faces_gives_the_same_batches(records):
+    augmenter = Augmenter(records.scheme, **CROP)
+
+    class Faces(keras.utils.PyDataset):
+        def __init__(self):
+            super().__init__()
+            self.batches = list(read_faces(records).batch(32))
+
+        def __len__(self):
+            return len(self.batches)
+
+        def __getitem__(self, index):
+            return augmenter(self.batches[index])
+
+    expected = dataset_from_records(records, augmenter, batch_size=32, shuffle=False)
+    faces = Faces()
+    assert len(faces) == len(expected)
+    for one, other in zip(faces[1], list(expected)[1], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_contradicting_arguments_raise(records, augmenter):
+    with pytest.raises(ValueError, match=r"`batch_size` must be in \[1, 142\].*batch_size=500"):
+        dataset_from_records(records, augmenter, batch_size=500)
+    with pytest.raises(ValueError, match=r"`shuffle=False` gives each face once.*flip=0.5"):
+        dataset_from_records(records, augmenter, shuffle=False)
+    plain = Augmenter(records.scheme, **CROP)
+    with pytest.raises(ValueError, match="`shuffle=False` gives each face once"):
+        dataset_from_records(records, plain, shuffle=False, sampling_weights=lambda faces: 1)
+    with pytest.raises(ValueError, match=r"Augmentation needs `draws` \[B, 25\]"):
+        augmenter(next(iter(read_faces(records).batch(2))))
+    with pytest.raises(ValueError, match=r"celeba_5 has no boundary curves.*boundary_sigma=1"):
+        HeatmapAugmenter(get_scheme("celeba_5"), codec=CODEC, boundary_sigma=1.0, **CROP)
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_raise_one_line(backend, synthetic_records):
+    pytest.importorskip(backend)
+    script = f"""
+from wing_tf.data import Augmenter, dataset_from_records, open_records
+records = open_records({str(synthetic_records)!r}, split="test")
+dataset_from_records(records, Augmenter(records.scheme, input_size=32, margin=1.2))
+"""
+    done = _in_process(script, KERAS_BACKEND=backend)
+    assert "ValueError: Augmentation inside of `tf.data` requires the TensorFlow" in done.stderr

@@ -1,0 +1,275 @@
+"""Datasets of batches: of uint8 training batches, and of inputs, targets and weights for `fit`."""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from wing_tf.codecs.boundary import SAMPLES_PER_CURVE, Curves, sample_curves
+from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.read import decode_ratio, interleave_records, parse_face, read_faces
+from wing_tf.data.records import RecordSet
+
+FaceWeights = Callable[[dict], tf.Tensor]
+"""Maps a batch of faces to their weights [B], such as a `wing_tf.data.PoseBalance`."""
+
+
+def dataset_from_records(
+    records: RecordSet,
+    augmenter: Augmenter,
+    *,
+    batch_size: int = 32,
+    shuffle: bool = True,
+    seed: int = 0,
+    cache: bool = True,
+    sampling_weights: FaceWeights | None = None,
+    loss_weights: FaceWeights | None = None,
+) -> tf.data.Dataset:
+    """Returns a dataset of augmented crops with targets and weights, for `keras.Model.fit`.
+
+    With ``shuffle``, each iteration over the dataset is a new epoch with another order and other
+    augmentations: the n-th one is the n-th epoch of `training_batches` with the same seed, at any
+    parallelism. It drops the faces beyond its last complete batch, different ones each time.
+    Without ``shuffle``, for validation, each iteration gives each face once, in a fixed order.
+
+    Args:
+        records: The faces, as from `open_records`.
+        augmenter: Makes inputs and targets of a batch: an `Augmenter` for landmarks, or a
+            `HeatmapAugmenter` for heatmaps. Without ``shuffle``, its augmentation must be
+            `Augmentation()`.
+        batch_size: Batch size over all replicas. Defaults to 32.
+        shuffle: Whether to shuffle the faces. Defaults to True.
+        seed: Seed of the order and the augmentation. Defaults to 0.
+        cache: Whether to decode all faces once and keep them in memory. Otherwise, they are read
+            and decoded again in each epoch. Defaults to True.
+        sampling_weights: How often each face is sampled; see `training_batches`. Requires
+            ``shuffle``. Defaults to None.
+        loss_weights: Weight of each face in the loss; see `training_batches`. Defaults to None.
+
+    Returns:
+        Batches ``(images, targets, weights)``, the ``x``, ``y`` and ``sample_weight`` of `fit`:
+        images, float32 [B, side, side, 3], RGB in 0..255; landmarks, float32 [B, K, 2] in pixels
+        of these images, or heatmaps, float32 [B, h, w, K]; and weights, float32 [B, K], 0 for
+        landmarks that are not annotated. See `Augmenter` and `HeatmapAugmenter`.
+
+    Raises:
+        ValueError: If the batches are larger than the record set, if ``augmenter`` or
+            ``sampling_weights`` contradicts ``shuffle``, or if the Keras backend is not TensorFlow.
+
+    Example:
+        >>> records = open_records("records", split="train")
+        >>> augmentation = Augmentation(flip=0.5, rotation_deg=30)
+        >>> augmenter = Augmenter(
+        ...     records.scheme, input_size=64, margin=1.2, augmentation=augmentation
+        ... )
+        >>> model.fit(dataset_from_records(records, augmenter), epochs=10)
+    """
+    if keras.config.backend() != "tensorflow":
+        raise ValueError(
+            "Augmentation inside of `tf.data` requires the TensorFlow backend of Keras. Received: "
+            f"the backend {keras.config.backend()!r}. Set KERAS_BACKEND=tensorflow."
+        )
+    ratio = decode_ratio(records.side, records.context, augmenter.margin, augmenter.input_size)
+    if shuffle:
+        steps = records.num_faces // batch_size
+        numbers = itertools.count()
+        # A new iterator takes the next number.
+        epochs = tf.data.Dataset.from_generator(
+            lambda: [next(numbers)], output_signature=tf.TensorSpec((), tf.int64)
+        )
+        batches = training_batches(
+            records,
+            epochs=epochs,
+            batch_size=batch_size,
+            num_draws=augmenter.num_draws,
+            seed=seed,
+            ratio=ratio,
+            cache=cache,
+            sampling_weights=sampling_weights,
+            loss_weights=loss_weights,
+            curves=augmenter.boundary_curves,
+        )
+    else:
+        if augmenter.augmentation != Augmentation() or sampling_weights is not None:
+            raise ValueError(
+                "`shuffle=False` gives each face once, without augmentation. Received: "
+                f"augmenter.augmentation={augmenter.augmentation}, "
+                f"sampling_weights={sampling_weights}."
+            )
+        steps = math.ceil(records.num_faces / batch_size)
+        faces = read_faces(records, ratio)
+        if augmenter.boundary_curves:
+            faces = faces.map(lambda face: face | _curve_samples(face, augmenter.boundary_curves))
+        batches = (faces.cache() if cache else faces).batch(batch_size)
+        batches = batches.map(lambda batch: _with_loss_weights(batch, loss_weights))
+    dataset = batches.map(augmenter, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def training_batches(
+    records: RecordSet,
+    *,
+    batch_size: int,
+    num_draws: int,
+    seed: int,
+    ratio: int = 1,
+    epochs: tf.data.Dataset | None = None,
+    cache: bool = True,
+    shuffle_buffer: int = 16384,
+    sampling_weights: FaceWeights | None = None,
+    loss_weights: FaceWeights | None = None,
+    curves: Curves = (),
+    label_noise: Callable[[dict], dict] | None = None,
+) -> tf.data.Dataset:
+    """Returns a dataset of shuffled batches in which each face has its random numbers.
+
+    The order of an epoch is a function of the seed and the number of the epoch. The random numbers
+    of a batch are a function of the seed, the batch size and the number of the batch. A dataset
+    that starts at a later epoch therefore equals the continuation of one that started earlier, at
+    any parallelism. Each epoch drops the faces beyond its last complete batch, different ones each
+    time. By default, the dataset is endless, and `fit` needs ``steps_per_epoch``.
+
+    Args:
+        records: The records to read.
+        batch_size: Batch size over all replicas; at most the number of faces.
+        num_draws: Number of random numbers per face, uniform in [0, 1).
+        seed: Seed of the order and the random numbers.
+        ratio: See `parse_face`.
+        epochs: Numbers of the epochs, int64. Defaults to `tf.data.Dataset.counter()`, 0, 1, ...;
+            use `tf.data.Dataset.counter(n)` to resume at epoch n.
+        cache: Whether to decode all faces once and keep them in memory. Otherwise, they are read
+            and decoded again in each epoch.
+        shuffle_buffer: Number of records that are shuffled at a time without ``cache``.
+        sampling_weights: Maps batched faces (see `parse_face`; maybe without images) to float [B],
+            how often each is sampled relative to the mean; all alike if None. A face is repeated
+            as often as the integer part says, and with the probability of the fraction once more,
+            before shuffling. The length of an epoch is unchanged. The expected frequencies are
+            exact with ``cache``, and deviate by some hundredths without.
+        loss_weights: Maps batched faces to float [B], the weight of each in the loss relative to
+            the mean.
+        curves: Boundary curves of a scheme, on which points are sampled once per face, or once per
+            epoch without ``cache``.
+        label_noise: Changes each face before all else; see `wing_tf.data.label_noise.LabelNoise`.
+
+    Returns:
+        Batches of the dictionaries of `parse_face`, without ``key`` and with ``draws`` float32
+        [B, num_draws]; with ``loss_weights`` also ``face_weight`` float32 [B]; with ``curves``
+        also ``curve_samples_square_px`` float32 [B, S, 2] (`wing_tf.codecs.sample_curves`).
+
+    Raises:
+        ValueError: If the batches are larger than the record set.
+    """
+    if not 1 <= batch_size <= records.num_faces:
+        raise ValueError(
+            f"`batch_size` must be in [1, {records.num_faces}], the number of faces. "
+            f"Received: batch_size={batch_size}."
+        )
+    order_seed, draw_seed = np.random.SeedSequence(seed).generate_state(2).astype(np.int64) // 2
+    steps = records.num_faces // batch_size
+
+    def finish(face):
+        if label_noise is not None:
+            face = label_noise(face)
+        face = {name: value for name, value in face.items() if name != "key"}
+        return face | _curve_samples(face, curves) if curves else face
+
+    if cache:
+        epoch_batches, load = _from_memory(records, ratio, batch_size, sampling_weights, finish)
+    else:
+        epoch_batches, load = _from_files(
+            records, ratio, batch_size, sampling_weights, finish, shuffle_buffer
+        )
+
+    def epoch(number):
+        batches = epoch_batches(tf.stack([tf.constant(order_seed), number]))
+        return batches.take(steps).enumerate(number * steps)
+
+    def with_draws(number, batch):
+        draws = tf.random.stateless_uniform([batch_size, num_draws], [draw_seed, number])
+        return {**_with_loss_weights(load(batch), loss_weights), "draws": draws}
+
+    dataset = (tf.data.Dataset.counter() if epochs is None else epochs).flat_map(epoch)
+    dataset = dataset.map(with_draws, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _with_loss_weights(batch: dict, loss_weights: FaceWeights | None) -> dict:
+    return batch if loss_weights is None else {**batch, "face_weight": loss_weights(batch)}
+
+
+def _repeat(values, times, seed):
+    """Repeats [N] values ``times`` [N] each, rounding fractions at random; once each if None."""
+    if times is None:
+        return values
+    thresholds = tf.random.stateless_uniform(tf.shape(times), seed)
+    return tf.repeat(values, tf.cast(tf.floor(times + thresholds), tf.int32))
+
+
+def _from_memory(records: RecordSet, ratio: int, batch_size: int, sampling_weights, finish):
+    """Returns a function for an epoch's batches of face indices, and one that loads a batch."""
+    faces = read_faces(records, ratio).map(finish)
+    arrays = faces.batch(records.num_faces).get_single_element()
+    used = records.num_faces // batch_size * batch_size
+    times = None
+    if sampling_weights is not None:
+        times = sampling_weights(arrays)
+        times = times / tf.reduce_min(times)  # At least once each, which is enough for an epoch.
+
+    def epoch_batches(seed):
+        faces = _repeat(tf.range(records.num_faces), times, seed - [1, 0])
+        order = tf.random.experimental.stateless_shuffle(faces, seed)
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(order[:used], (-1, batch_size)))
+
+    return epoch_batches, lambda index: {name: tf.gather(v, index) for name, v in arrays.items()}
+
+
+def _from_files(
+    records: RecordSet, ratio: int, batch_size: int, sampling_weights, finish, buffer: int
+):
+    """Returns a function for an epoch's batches of records, and one that decodes a batch."""
+    # `Dataset.shuffle` accepts no seed that depends on the epoch, so chunks are shuffled here.
+    shuffle = tf.random.experimental.stateless_shuffle
+
+    def times(chunk):
+        if sampling_weights is None:
+            return None
+        names = {"landmarks_square_px": tf.float32, "visibility": tf.int32}
+
+        def parse(record):
+            face = parse_face(record, records, image=False)
+            return {name: face[name] for name in names}
+
+        return sampling_weights(tf.map_fn(parse, chunk, fn_output_signature=names))
+
+    def epoch_batches(seed):
+        files = shuffle(tf.constant(records.files), seed)
+        chunks = interleave_records(tf.data.Dataset.from_tensor_slices(files), len(records.files))
+        chunks = chunks.batch(buffer).enumerate()
+
+        def shuffled(i, chunk):
+            return shuffle(_repeat(chunk, times(chunk), seed - [1 + i, 0]), seed + [1 + i, 0])
+
+        # The random rounding may leave too few faces for an epoch, so the dataset is repeated.
+        faces = chunks.map(shuffled).unbatch().repeat()
+        return faces.batch(batch_size, drop_remainder=True)
+
+    def load_one(record):
+        return finish(parse_face(record, records, ratio))
+
+    traced = tf.function(load_one).get_concrete_function(tf.TensorSpec((), tf.string))
+    signature = tf.nest.map_structure(tf.type_spec_from_value, traced.structured_outputs)
+    return epoch_batches, lambda batch: tf.map_fn(load_one, batch, fn_output_signature=signature)
+
+
+def _curve_samples(face: dict, curves: Curves) -> dict:
+    samples = tf.numpy_function(
+        lambda landmarks, visibility: sample_curves(landmarks, visibility, curves),
+        [face["landmarks_square_px"], face["visibility"]],
+        tf.float32,
+    )
+    samples = tf.ensure_shape(samples, (len(curves) * SAMPLES_PER_CURVE, 2))
+    return {"curve_samples_square_px": samples}
