@@ -62,8 +62,8 @@ def sgd_steps(folder, records, *, devices, make=smoke_config, **changes):
     train_run(
         folder, records, make=make,
         **{
-            "optimizer.name": "sgd", "optimizer.learning_rate": 3e-4, "optimizer.ema": 0.0,
-            "optimizer.clip_norm": 0.0, "schedule.warmup_epochs": 0.0, "jit_compile": "off",
+            "optimizer.name": "sgd", "optimizer.learning_rate": 1e-3, "optimizer.ema": 0.0,
+            "optimizer.clip_norm": 1.0, "schedule.warmup_epochs": 0.0, "jit_compile": "off",
             "precision": "float32", "batch_size": 14, "epochs": 2, "checkpoint_epochs": 2,
             **changes,
         },
@@ -87,13 +87,14 @@ def main():
         "stacks": {"precision": "float32", "epochs": 3, "model.features": 8},
     }
     if name.startswith("stacked"):
-        small = {"model.features": 8, "optimizer.learning_rate": 1e-6}
+        small = {"model.features": 8, "optimizer.learning_rate": 1e-5}
         sgd_steps(folder, records, devices=int(name[-1]), make=smoke_hourglass, **small)
         return
-    if name.startswith(("steps", "normed")):
+    if name.startswith(("steps", "unclipped", "normed")):
         normed = {"model.name": "mobilenet", "model.width": 0.35, "model.input_size": 32}
-        normed["optimizer.learning_rate"] = 1e-6
-        changes = normed if name.startswith("normed") else {}
+        normed["optimizer.learning_rate"] = 1e-5
+        unclipped = {"optimizer.clip_norm": 0.0}
+        changes = {"steps": {}, "unclipped": unclipped, "normed": normed}[name[:-1]]
         sgd_steps(folder, records, devices=int(name[-1]), **changes)
         return
     mode, _, killed = name.partition("-")

@@ -154,6 +154,27 @@ def _warm_up_average(optimizer: keras.optimizers.Optimizer) -> None:
     optimizer._update_model_variables_moving_average = update_average
 
 
+def reduce_gradients_first(optimizer: keras.optimizers.Optimizer) -> None:
+    """Sums the gradients of all replicas before the optimizer uses them.
+
+    Keras sums them last: each replica clips its own part, and with float16 the overflows of the
+    first replica alone decide whether a step is skipped. That is another training than on one
+    device.
+
+    Args:
+        optimizer: The optimizer that `fit` calls, with its loss scaling. Changed in place.
+    """
+    apply, inner = optimizer.apply, getattr(optimizer, "inner_optimizer", optimizer)
+    all_reduce = inner._all_reduce_sum_gradients
+
+    def apply_sum(grads, trainable_variables):
+        pairs = all_reduce(zip(grads, trainable_variables, strict=True))
+        apply([gradient for gradient, _ in pairs], trainable_variables)
+
+    inner._all_reduce_sum_gradients = lambda grads_and_vars: grads_and_vars
+    optimizer.apply = apply_sum
+
+
 def configure_batch_norm(config: ml_collections.ConfigDict, network: keras.Model) -> None:
     """Sets up a network's batch normalization for training.
 

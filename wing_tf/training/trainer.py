@@ -22,6 +22,7 @@ from wing_tf.training.optimizer import (
     add_weight_decay,
     configure_batch_norm,
     make_optimizer,
+    reduce_gradients_first,
     scale_backbone_rate,
 )
 from wing_tf.training.resolve import ALL_LOSSES, emits_residuals, loss_options
@@ -190,6 +191,8 @@ def compile_trainer(
         fuse_update(optimizer, network.trainable_variables)
     if execution.precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        reduce_gradients_first(optimizer)
     optimizer.build(network.trainable_variables)  # or the step would be traced twice
     trainer = LandmarkTrainer(network, augmenter, **options)
     trainer.compile(
