@@ -4,6 +4,7 @@ wing-tfrecords write --source=ibug_300w --root=300W --output=RECORDS
 wing-tfrecords write --source=wflw --root=WFLW --crop=hrnet --output=RECORDS
 wing-tfrecords write --source=csv --csv=faces.csv --scheme=wflw_98 --output=RECORDS
 wing-tfrecords write --source=coco --coco=hands.json --scheme=hand.json --output=RECORDS
+wing-tfrecords scheme --source=cvat --cvat=annotations.xml --output=face.json
 wing-tfrecords write --source=synthetic --num_train=4000 --num_test=500 --output=RECORDS
 wing-tfrecords inspect --data=RECORDS [--output=INSPECTION] [--other_data=RECORDS_2]
 wing-tfrecords balance --data='RECORDS/train-*' --output=BALANCE
@@ -31,28 +32,29 @@ from wing_tf.landmarks import load_scheme, load_scheme_map
 from wing_tf.utils.image_files import EXIF_CHOICES
 from wing_tf.utils.text_files import read_json
 
-_SOURCE = flags.DEFINE_enum("source", None, list(SOURCES), "write: the kind of data set.")
+_SOURCE = flags.DEFINE_enum("source", None, list(SOURCES), "write, scheme: the kind of data set.")
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "A new or empty folder. inspect: any folder; default RECORDS_inspection."
+    "output",
+    None,
+    "A new or empty folder. inspect: any folder; default RECORDS_inspection. scheme: a JSON file.",
 )
-# Flags of sources have the names of their arguments; --csv and --coco are the argument `path`.
+# Flags of sources have the names of their arguments; the argument `path` is the flag --SOURCE.
+_PATH_SOURCES = [n for n, s in SOURCES.items() if "path" in inspect.signature(s).parameters]
+for _name in _PATH_SOURCES:
+    flags.DEFINE_string(_name, None, f"{_name}: the annotation file (labelme, pts: the folder).")
 flags.DEFINE_string("root", None, "Folder of the data set, or that image paths are relative to.")
-flags.DEFINE_string("csv", None, "csv: the CSV file.")
-flags.DEFINE_string("coco", None, "coco: the JSON file.")
-flags.DEFINE_string(
-    "scheme", None, "csv, coco: name of the landmark scheme, or a JSON file with your own scheme."
-)
-flags.DEFINE_string("category", None, "coco: category name, if several have keypoints.")
-flags.DEFINE_string("split", None, "coco: split of images that name none; default train.")
+flags.DEFINE_string("scheme", None, "Name of the landmark scheme, or a JSON file with your own.")
+flags.DEFINE_string("category", None, "Name of the kind of object, if the file has several.")
+flags.DEFINE_string("split", None, "Split of images for which the file names none; default train.")
 flags.DEFINE_float(
-    "origin", None, "Coordinate of the first pixel's center; default that of the data set, 0 or 1."
+    "origin", None, "Coordinate of the first pixel's center; default that of the data set or tool."
 )
 flags.DEFINE_enum(
     "exif",
     None,
     list(EXIF_CHOICES),
-    "csv, coco: images that are rotated by their EXIF data: annotated as displayed (apply), as "
-    "stored (ignore), or skipped (refuse, the default).",
+    "Images that are rotated by their EXIF data: annotated as displayed (apply), as stored "
+    "(ignore), or skipped (refuse). Default: what the tool does; csv, coco, pts: refuse.",
 )
 flags.DEFINE_bool("aligned", None, "celeba: the aligned images instead of the images in the wild.")
 flags.DEFINE_string("joints", None, "lsp: another file of joints than joints.mat.")
@@ -145,7 +147,7 @@ def _make_source() -> Source:
     of_source = {source: inspect.signature(SOURCES[source]).parameters for source in SOURCES}
     arguments = {argument: argument for names in of_source.values() for argument in names}
     del arguments["path"]
-    arguments |= {"csv": "path", "coco": "path"}
+    arguments |= dict.fromkeys(_PATH_SOURCES, "path")
     options = {}
     for flag_name, argument in arguments.items():
         flag, parameter = flags.FLAGS[flag_name], of_source[name].get(argument)
@@ -159,6 +161,17 @@ def _make_source() -> Source:
     if str(options.get("scheme", "")).endswith(".json"):
         options["scheme"] = load_scheme(options["scheme"])
     return SOURCES[name](**options)
+
+
+def _scheme() -> None:
+    """Writes a first scheme from the labels of annotations."""
+    _require(source=_SOURCE.value, output=_OUTPUT.value)
+    from tfrecords_tools.first_scheme import write_first_scheme
+
+    name = _SOURCE.value or ""
+    path = flags.FLAGS[name].value if name in _PATH_SOURCES else ""
+    _require(**{name: path})
+    print(write_first_scheme(SOURCES[name], path or "", _OUTPUT.value or ""))
 
 
 def _crop_rule(source: Source) -> CropRule:
@@ -261,7 +274,13 @@ def _residual() -> None:
     print(format_residual(result))
 
 
-_COMMANDS = {"write": _write, "inspect": _inspect, "balance": _balance, "residual": _residual}
+_COMMANDS = {
+    "write": _write,
+    "scheme": _scheme,
+    "inspect": _inspect,
+    "balance": _balance,
+    "residual": _residual,
+}
 
 
 def main(command: str) -> None:

@@ -10,9 +10,14 @@ from tfrecords_tools.sources.coco import CocoSource
 from tfrecords_tools.sources.cofw import CofwSource
 from tfrecords_tools.sources.cofw68 import Cofw68Source
 from tfrecords_tools.sources.csv_file import CsvSource
+from tfrecords_tools.sources.cvat import CvatSource
 from tfrecords_tools.sources.ibug_300w import Ibug300WSource
+from tfrecords_tools.sources.imglab import ImglabSource
+from tfrecords_tools.sources.label_studio import LabelStudioSource
+from tfrecords_tools.sources.labelme import LabelmeSource
 from tfrecords_tools.sources.lapa import LapaSource
 from tfrecords_tools.sources.lsp import LspExtendedSource, LspSource
+from tfrecords_tools.sources.pts_folder import PtsSource
 from tfrecords_tools.sources.synthetic import SyntheticSource
 from tfrecords_tools.sources.wflw import WflwSource
 
@@ -28,6 +33,11 @@ SOURCES: dict[str, type[Source]] = {
     "lsp_extended": LspExtendedSource,
     "csv": CsvSource,
     "coco": CocoSource,
+    "labelme": LabelmeSource,
+    "cvat": CvatSource,
+    "labelstudio": LabelStudioSource,
+    "imglab": ImglabSource,
+    "pts": PtsSource,
     "synthetic": SyntheticSource,
 }
 """Sources by name; the choices of ``wing-tfrecords write --source``."""

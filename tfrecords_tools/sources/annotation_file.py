@@ -14,6 +14,9 @@ from wing_tf.utils.image_files import EXIF_CHOICES
 class AnnotationFileSource(FolderSource):
     """Images of the user's own and one file with all annotations.
 
+    Attributes:
+        takes_folder: Whether the annotations may be a folder of files.
+
     Args:
         path: The annotation file.
         scheme: Name of the landmark scheme, or a scheme.
@@ -29,6 +32,7 @@ class AnnotationFileSource(FolderSource):
 
     default_crop = "dataset_or_landmark_box"
     ends_with_box = True
+    takes_folder = False
 
     def __init__(
         self,
@@ -39,13 +43,16 @@ class AnnotationFileSource(FolderSource):
         origin: float = 0.0,
         exif: str = "refuse",
     ):
-        super().__init__(scheme, root or pathlib.Path(path).parent, origin)
-        self.path = pathlib.Path(path)
+        path = pathlib.Path(path)
+        is_folder = self.takes_folder and path.is_dir()
+        super().__init__(scheme, root or (path if is_folder else path.parent), origin)
+        self.path = path
         self.exif = exif
         if exif not in EXIF_CHOICES:
             raise ValueError(f"`exif` must be one of {EXIF_CHOICES}. Received: exif={exif!r}.")
-        if not self.path.is_file():
-            raise ValueError(f"No {self.name.upper()} file at {self.path}.")
+        if not is_folder and not self.path.is_file():
+            kind = "file or folder" if self.takes_folder else "file"
+            raise ValueError(f"No {self.name.upper()} {kind} at {self.path}.")
 
     def load(self, item: Item) -> Face:
         """Loads one face, whose data are image path, points, visibility and box."""

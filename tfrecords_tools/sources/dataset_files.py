@@ -85,8 +85,8 @@ def read_lines(path: pathlib.Path) -> list[str]:
         raise BadRecordError(f"cannot read {path}: {error.strerror}") from error
 
 
-def parse_points(path: pathlib.Path, lines: Iterable[str], num_landmarks: int) -> np.ndarray:
-    """Returns the points [K, 2] of lines "x y", one per landmark.
+def parse_points(path: pathlib.Path, lines: Iterable[str], num_landmarks: int | None) -> np.ndarray:
+    """Returns the points [K, 2] of lines "x y", one per landmark; `num_landmarks` None is any K.
 
     Empty lines are ignored, and so is a first line with one word, the number of points in LaPa.
 
@@ -101,9 +101,10 @@ def parse_points(path: pathlib.Path, lines: Iterable[str], num_landmarks: int) -
         points = np.array([[float(value) for value in row] for row in rows], np.float64)
     except ValueError as error:
         raise BadRecordError(f"{path}: not rows of two numbers ({error})") from error
-    if points.shape != (num_landmarks, 2):
+    count = max(len(points), 1) if num_landmarks is None else num_landmarks
+    if points.shape != (count, 2):
         raise BadRecordError(
-            f"{path}: expected {num_landmarks} rows of two numbers, found shape {points.shape}"
+            f"{path}: expected {count} rows of two numbers, found shape {points.shape}"
         )
     if not np.all(np.isfinite(points)):
         raise BadRecordError(f"{path}: holds NaN or infinity")

@@ -32,13 +32,13 @@ _PRIVATE_PARENT = "300W"
 _FACE_OF_IMAGE = re.compile(r"^(\d+)_\d{1,2}$")
 
 
-def read_pts(path: pathlib.Path, num_landmarks: int, origin: float = 1.0) -> np.ndarray:
+def read_pts(path: pathlib.Path, num_landmarks: int | None, origin: float = 1.0) -> np.ndarray:
     """Reads a ``.pts`` file.
 
     Args:
         path: Text file: ``version: 1``, ``n_points: 68``, ``{``, one "x y" per row, ``}``. Some
             copies hold the rows only.
-        num_landmarks: Number of points that the file must hold.
+        num_landmarks: Number of points that the file must hold. None for the number that it states.
         origin: Coordinate of the first pixel's center; 1 in the owners' files.
 
     Returns:
@@ -50,6 +50,9 @@ def read_pts(path: pathlib.Path, num_landmarks: int, origin: float = 1.0) -> np.
     lines = read_lines(path)
     text = "\n".join(lines)
     if "{" in text:
+        stated = re.search(r"n_points:\s*(\d+)", text.split("{", 1)[0])
+        if num_landmarks is None and stated:
+            num_landmarks = int(stated.group(1))
         lines = text.split("{", 1)[1].split("}", 1)[0].splitlines()
     return parse_points(path, lines, num_landmarks) - origin
 

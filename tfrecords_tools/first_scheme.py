@@ -1,0 +1,209 @@
+"""A first landmark scheme from the labels of annotated faces, to be confirmed by a person.
+
+Flip pairs are guessed from names, such as ``left_eye`` and ``right_eye``, and for other landmarks
+from the symmetry of the mean shape. A wrong pair teaches a network to confuse left and right, so
+that a person must confirm them.
+"""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import pathlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tfrecords_tools.inspection.flip_pairs import find_pair_errors
+from tfrecords_tools.sources import SOURCES, Source
+from tfrecords_tools.sources.labeled_points import LabeledFace, LabeledPointsSource, label_indices
+from wing_tf.data import record_schema as schema
+from wing_tf.landmarks.scheme_file import scheme_from_dict
+from wing_tf.utils.atomic import write_text
+
+_MAX_FACES = 2000
+_MIN_FACE_FRACTION = 0.5  # of the landmarks, for a face to count in the mean shape
+_SIDE = re.compile(r"(?i:left|right)|(?<![a-zA-Z])[lrLR](?![a-z])|(?<=[a-z])[LR](?![a-z])")
+_SIDES = {"left": "right", "right": "left", "l": "r", "r": "l"}
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstScheme:
+    """A guessed scheme.
+
+    Attributes:
+        values: The scheme, as `wing_tf.landmarks.scheme_file.scheme_from_dict` reads it.
+        names: Names of the landmarks, or their indices as text.
+        num_faces: Number of faces that were read.
+        by_name: Pairs of landmarks that mirrored names suggest.
+        by_symmetry: Pairs of other landmarks that the mean shape suggests.
+        doubtful: Pairs by name that contradict the mean shape.
+    """
+
+    values: dict[str, Any]
+    names: list[str]
+    num_faces: int
+    by_name: list[tuple[int, int]]
+    by_symmetry: list[tuple[int, int]]
+    doubtful: list[tuple[int, int]]
+
+
+def mirrored_label(label: str) -> str:
+    """Returns a label with its sides exchanged.
+
+    Example:
+        >>> [mirrored_label(name) for name in ("left_eye", "EyeL", "r1", "RBrow", "nose")]
+        ['right_eye', 'EyeR', 'l1', 'LBrow', 'nose']
+    """
+
+    def exchange(match: re.Match[str]) -> str:
+        text = match.group()
+        other = _SIDES[text.lower()]
+        if text.isupper():
+            return other.upper()
+        return other.capitalize() if text[0].isupper() else other
+
+    return _SIDE.sub(exchange, label)
+
+
+def make_first_scheme(name: str, faces: Iterable[LabeledFace], reference: str) -> FirstScheme:
+    """Guesses a scheme from annotated faces.
+
+    Landmarks are in the order in which labels appear, or in numeric order if all are numbers. The
+    normalizer is the distance of the outer eye corners, if the names tell, or else the box.
+
+    Args:
+        name: Name of the scheme: letters, digits and underscores.
+        faces: Faces; the first 2000 are used.
+        reference: Text for the scheme's `reference`.
+
+    Raises:
+        ValueError: If there are no faces, or if their kinds differ.
+    """
+    known = list(itertools.islice(faces, _MAX_FACES))
+    labels = list(dict.fromkeys(point.label for face in known for point in face.points))
+    if not labels:
+        raise ValueError("no face has points")
+    if len({(face.ordered, len(face.points) if face.ordered else 0) for face in known}) > 1:
+        raise ValueError("faces must have the same number of points, or points with labels")
+    if all(label.isdecimal() for label in labels):
+        labels.sort(key=lambda label: (int(label[:9]), label))
+    # Numbers from 0 are indices, not names.
+    is_numbered = labels == [str(index) for index in range(len(labels))]
+    points = len(labels) if is_numbered else labels
+    values: dict[str, Any] = {"name": name, "points": points, "pairs": []}
+    index_of = label_indices(scheme_from_dict(values))
+    shapes = _shapes(known, index_of)
+
+    by_name = [
+        (index, index_of[other])
+        for label, index in index_of.items()
+        if (other := mirrored_label(label)) in index_of and index < index_of[other]
+    ]
+    values["pairs"] = by_name
+    by_symmetry, doubtful = [], []
+    with contextlib.suppress(ValueError):  # there is no mean of too few faces or landmarks
+        errors = find_pair_errors(shapes, scheme_from_dict(values))
+        by_symmetry, doubtful = errors.undeclared, errors.asymmetric
+
+    def named(pair: tuple[int, int]) -> list[Any]:
+        return list(pair) if is_numbered else [labels[index] for index in pair]
+
+    values["pairs"] = [named(pair) for pair in sorted(by_name + by_symmetry)]
+    eyes = _outer_eye_corners(labels, by_name, shapes)
+    values["normalizer"] = "box" if eyes is None else named(eyes)
+    values["reference"] = reference
+    scheme_from_dict(values)  # raises if the guess is not a valid scheme
+    return FirstScheme(values, labels, len(known), by_name, by_symmetry, doubtful)
+
+
+def _shapes(faces: list[LabeledFace], index_of: dict[str, int]) -> np.ndarray:
+    """Returns the landmarks [N, K, 2] of faces that have at least half of them."""
+    shapes = np.full((len(faces), len(index_of), 2), np.nan)
+    for shape, face in zip(shapes, faces, strict=True):
+        for point in face.points:
+            if point.visibility != schema.NOT_ANNOTATED:
+                shape[index_of[point.label]] = point.xy
+    found = np.isfinite(shapes).all(axis=-1).mean(axis=1)
+    return shapes[found >= _MIN_FACE_FRACTION]
+
+
+def _outer_eye_corners(
+    labels: list[str], pairs: list[tuple[int, int]], shapes: np.ndarray
+) -> tuple[int, int] | None:
+    """Returns the pair of landmarks of the eyes that is the widest apart."""
+    eyes = [
+        pair
+        for pair in pairs
+        if "eye" in labels[pair[0]].lower()
+        and not re.search("brow|lash|lid", labels[pair[0]].lower())
+    ]
+    eyes = [pair for pair in eyes if "out" in labels[pair[0]].lower()] or eyes
+    if not eyes or not len(shapes):
+        return eyes[0] if len(eyes) == 1 else None
+    widths = [np.linalg.norm(shapes[:, i] - shapes[:, j], axis=-1) for i, j in eyes]
+    known = [np.mean(w[np.isfinite(w)]) if np.isfinite(w).any() else 0.0 for w in widths]
+    return eyes[int(np.argmax(known))]
+
+
+def write_first_scheme(
+    source: type[Source], path: str | pathlib.Path, output: str | pathlib.Path
+) -> str:
+    """Writes the first scheme of annotations as JSON and returns a report.
+
+    Args:
+        source: Kind of the annotations.
+        path: The annotation file or folder.
+        output: The JSON file. The name of the scheme is that of the file.
+
+    Raises:
+        ValueError: If the source has no labels, the annotations can't be read, or the file exists.
+    """
+    if not issubclass(source, LabeledPointsSource):
+        known = [n for n, s in SOURCES.items() if issubclass(s, LabeledPointsSource)]
+        raise ValueError(f"A scheme is made of {', '.join(known)}. Received: {source.name}.")
+    path, output = pathlib.Path(path), pathlib.Path(output)
+    if not path.exists():
+        raise ValueError(f"No {source.name.upper()} annotations at {path}.")
+    if output.exists():
+        raise ValueError(f"{output} exists already. Name another --output.")
+    skipped: dict[str, str] = {}
+    name = re.sub(r"\W", "_", output.stem)
+    reference = f"first scheme of {path.name}, pairs and normalizer guessed and not confirmed"
+    try:
+        first = make_first_scheme(name, source.read(path, skipped), reference)
+    except ValueError as error:
+        reasons = "; ".join(f"{k}: {v}" for k, v in itertools.islice(skipped.items(), 3))
+        raise ValueError(f"No scheme from {path}: {error}. {reasons}".strip()) from error
+    rows = [f" {json.dumps(k)}: {json.dumps(v)}" for k, v in first.values.items()]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_text(output, "{\n" + ",\n".join(rows) + "\n}\n")
+    lines = [f"{len(first.names)} landmarks of {first.num_faces} face(s): {output}"]
+    paired = {index for pair in first.by_name + first.by_symmetry for index in pair}
+
+    def add(title: str, parts: list[str]) -> None:
+        if parts:
+            lines.append(f"{title}: {', '.join(parts)}")
+
+    def listed(pairs: list[tuple[int, int]]) -> list[str]:
+        return [f"{first.names[i]} - {first.names[j]}" for i, j in pairs]
+
+    add("pairs by name", listed(first.by_name))
+    add("pairs by the symmetry of the mean shape", listed(first.by_symmetry))
+    if not paired:
+        lines.append(
+            "NO PAIRS were found: names tell no sides, and the mean shape is not symmetric, or of "
+            "fewer than five landmarks. Write them into the file."
+        )
+    add("DOUBTFUL pairs, which the mean shape contradicts", listed(first.doubtful))
+    add("on the axis of symmetry", [name for i, name in enumerate(first.names) if i not in paired])
+    lines.append(f"normalizer: {json.dumps(first.values['normalizer'])}")
+    for key, reason in itertools.islice(skipped.items(), 5):
+        lines.append(f"skipped {key}: {reason}")
+    lines.append(
+        "These are guesses. Confirm pairs and normalizer in the file, write records with "
+        f"--scheme={output}, and look at the images of `wing-tfrecords inspect`."
+    )
+    return "\n".join(lines)

@@ -1,0 +1,266 @@
+"""Base class of sources whose landmarks are points with labels, as annotation tools write them."""
+
+import abc
+import collections
+import dataclasses
+import math
+import os
+import pathlib
+import posixpath
+import stat
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tfrecords_tools.sources.annotation_file import AnnotationFileSource
+from tfrecords_tools.sources.base import Item
+from wing_tf.data import record_schema as schema
+from wing_tf.landmarks import LandmarkScheme
+from wing_tf.utils.did_you_mean import did_you_mean
+
+
+@dataclasses.dataclass(frozen=True)
+class LabeledPoint:
+    """One point: its label, its coordinates as the tool counts them, and its visibility flag."""
+
+    label: str
+    xy: tuple[float, float]
+    visibility: int = schema.VISIBLE
+
+
+@dataclasses.dataclass(frozen=True)
+class LabeledFace:
+    """The points of one face, in any order.
+
+    Attributes:
+        name: Name of the face, unique among those of its image.
+        image: Name of the image, as the tool states it.
+        points: The annotated points.
+        box_xyxy: Face box in the tool's coordinates, or None.
+        image_size_wh: Size of the image that the tool states, or None.
+        split: Split that the tool states, or None.
+        category: Name of the kind of object.
+        ordered: Whether the points have no labels of their own and are in the order of the scheme.
+        files: Paths of the image, as groups in order of preference. Defaults to `image`.
+    """
+
+    name: str
+    image: str
+    points: tuple[LabeledPoint, ...]
+    box_xyxy: tuple[float, float, float, float] | None = None
+    image_size_wh: tuple[int, int] | None = None
+    split: str | None = None
+    category: str = "points"
+    ordered: bool = False
+    files: tuple[tuple[str, ...], ...] = ()
+
+
+class LabeledPointsSource(AnnotationFileSource):
+    """Annotations in which a label says which landmark a point is.
+
+    A label is the landmark's name in the scheme, or its index from 0 if the scheme has no names. A
+    landmark without a point is not annotated. A face is skipped and named if a label appears twice,
+    is not in the scheme, or if some points of its image belong to a face and others to none.
+
+    An image is searched for by its whole path below `root` and below ``images/`` in it, then
+    without the first folders of the path.
+
+    Args:
+        category: Name of the kind of object; required if there are several.
+        split: Split of images for which the file states none.
+
+    The other arguments are those of `AnnotationFileSource`. The defaults of `origin` and `exif` are
+    those of the tool.
+
+    Attributes:
+        grouping: How the tool marks the points of one face, for error messages.
+    """
+
+    grouping: str
+
+    def __init__(
+        self,
+        path: str | pathlib.Path,
+        *,
+        scheme: str | LandmarkScheme,
+        root: str | pathlib.Path | None = None,
+        category: str | None = None,
+        origin: float = 0.5,
+        split: str = "train",
+        exif: str = "apply",
+    ):
+        path = pathlib.Path(path)
+        super().__init__(path, scheme=scheme, root=root, origin=origin, exif=exif)
+        self.category = category
+        self.split = split
+
+    @staticmethod
+    @abc.abstractmethod
+    def read(path: pathlib.Path, skipped: dict[str, str]) -> Iterator[LabeledFace]:
+        """Yields the faces of an annotation file or folder.
+
+        Args:
+            path: The file or folder.
+            skipped: Gets the faces and images that are not usable, with the reasons.
+
+        Raises:
+            ValueError: If the file is not such a file.
+        """
+
+    def list_items(self) -> list[Item]:
+        """Lists the faces in the order of the file."""
+        index_of = label_indices(self.scheme)
+        found: list[tuple[str, str, Item]] = []  # category, name of the image, face
+        for face in self.read(self.path, self.skipped):
+            key = f"{face.image}#{face.name}"
+            try:
+                found.append((face.category, face.image, self._item(key, face, index_of)))
+            except ValueError as error:
+                self.skipped[key] = str(error)
+        categories = sorted({category for category, _, _ in found})
+        if self.category is None and len(categories) > 1:
+            raise ValueError(
+                f"{self.path} has several kinds of objects: {', '.join(categories)}. Name one by "
+                "`category`."
+            )
+        if self.category is not None and found and self.category not in categories:
+            raise ValueError(
+                f"`category` must be one of {', '.join(categories)}, which {self.path} has. "
+                f"Received: category={self.category!r}."
+            )
+        names_of = collections.defaultdict(set)
+        for _, image, item in found:
+            names_of[item.source_image].add(self.image_id(image))
+        items = []
+        for category, _, item in found:
+            others = sorted(names_of[item.source_image])
+            if self.category not in (None, category):
+                self.skipped[item.key] = f"is a {category}, not a {self.category}"
+            elif len(others) > 1:
+                self.skipped[item.key] = (
+                    f"annotations of several images ({', '.join(others[:3])}) lead to the one file "
+                    f"{item.source_image}"
+                )
+            else:
+                items.append(item)
+        return items
+
+    def image_id(self, image: str) -> str:
+        """Returns the name by which images are told apart."""
+        return posixpath.normpath(image)
+
+    def _item(self, key: str, face: LabeledFace, index_of: dict[str, int]) -> Item:
+        """Returns a face by the scheme's indices. Raises ValueError with the reason."""
+        count = self.scheme.num_landmarks
+        if face.ordered and len(face.points) != count:
+            raise ValueError(f"expected {count} points, found {len(face.points)}")
+        points = np.full((count, 2), np.nan)
+        visibility = np.zeros(count, np.int8)
+        seen = set()
+        for number, point in enumerate(face.points):
+            index = number if face.ordered else self._index(point.label, index_of)
+            if index in seen:
+                raise ValueError(
+                    f"the label {point.label!r} appears twice in one face: faces of one image "
+                    f"must differ in {self.grouping}"
+                )
+            seen.add(index)
+            points[index] = point.xy
+            visibility[index] = point.visibility
+        if not np.any(visibility):
+            raise ValueError("no point is annotated")
+        points[visibility == schema.NOT_ANNOTATED] = np.nan
+        box = None if face.box_xyxy is None else np.array(face.box_xyxy)
+        image = self._find_image(face)
+        split = face.split or self.split
+        self.check_names(split, ())
+        return Item(key, image, split, (image, points, visibility, box))
+
+    def _index(self, label: str, index_of: dict[str, int]) -> int:
+        if label in index_of:
+            return index_of[label]
+        if not self.scheme.point_names and label.isdecimal():  # dlib pads numbers with zeros
+            label = str(int(label[:9]))
+        if label in index_of:
+            return index_of[label]
+        known = (
+            f"the names of its points{did_you_mean(label, index_of)}"
+            if self.scheme.point_names
+            else f"the numbers 0 to {self.scheme.num_landmarks - 1}"
+        )
+        raise ValueError(f"unknown label {label!r}: labels of {self.scheme.name} are {known}")
+
+    def _find_image(self, face: LabeledFace) -> str:
+        """Returns the path of a face's image below `root`. Raises ValueError."""
+        for group in face.files or ((face.image,),):
+            whole = [(name, posixpath.join("images", name)) for name in group]
+            for names in ([n for n, _ in whole], [n for _, n in whole]):
+                if path := self._one_file(names):
+                    return path
+            depth = max(len(pathlib.PurePosixPath(name).parts) for name in group)
+            for start in range(1, depth):
+                parts = [pathlib.PurePosixPath(name).parts[start:] for name in group]
+                if path := self._one_file([posixpath.join(*part) for part in parts if part]):
+                    return path
+        raise ValueError(f"no image {face.image} in {self.root}")
+
+    def _one_file(self, names: Iterable[str]) -> str | None:
+        """Returns the one name that is a file below `root`, None if there is none."""
+        files: dict[tuple[int, int], str] = {}
+        for name in names:
+            try:
+                found = os.stat(self.root / name)
+            except (OSError, ValueError):  # ValueError: a null character
+                continue
+            if stat.S_ISREG(found.st_mode):
+                files.setdefault((found.st_dev, found.st_ino), posixpath.normpath(name))
+        if len(files) > 1:
+            raise ValueError(f"there are several images: {', '.join(sorted(files.values()))}")
+        return next(iter(files.values()), None)
+
+
+def label_indices(scheme: LandmarkScheme) -> dict[str, int]:
+    """Returns the indices of a scheme's landmarks by label."""
+    names = scheme.point_names or [str(index) for index in range(scheme.num_landmarks)]
+    return {name: index for index, name in enumerate(names)}
+
+
+def by_face(
+    marks: Iterable[tuple[Any, Any]], image: str, grouping: str, skipped: dict[str, str]
+) -> dict[Any, list[Any]]:
+    """Returns the marks of an image by face; those without a face are one, if there is no other.
+
+    Args:
+        marks: Pairs of a face, None if none is stated, and a mark.
+        image: Name of the image, for `skipped`.
+        grouping: How the tool states the face.
+        skipped: Gets marks without a face, if there are faces.
+    """
+    groups: dict[Any, list[Any]] = {}
+    for face, mark in marks:
+        groups.setdefault(face, []).append(mark)
+    if None in groups and len(groups) > 1:
+        alone = groups.pop(None)
+        skipped[f"{image}#without {grouping}"] = (
+            f"{len(alone)} point(s) have no {grouping}, other points of this image have one"
+        )
+    return groups
+
+
+def number(value: Any, name: str) -> float:
+    """Returns a finite number. Raises ValueError that names it."""
+    try:
+        result = float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        result = math.nan
+    if not math.isfinite(result):
+        raise ValueError(f"{name} must be a number, found {str(value)[:40]!r}")
+    return result
+
+
+def image_size(width: Any, height: Any) -> tuple[int, int] | None:
+    """Returns the size that a tool states, None if it states none. Raises ValueError."""
+    if width is None or height is None:
+        return None
+    return int(number(width, "the image's width")), int(number(height, "the image's height"))
