@@ -7,13 +7,13 @@ import pytest
 import tensorflow as tf
 
 from wing_tf.training.optimizer import (
-    WarmUp,
     add_weight_decay,
     make_optimizer,
     make_schedule,
     scale_backbone_rate,
 )
 from wing_tf.training.resolve import complete_config
+from wing_tf.training.warm_up import WarmUp
 
 
 def _rates(config, steps, per_epoch=10):

@@ -2,6 +2,7 @@
 
 from wing_tf.layers.align import AffineCrop, AlignToShape, InverseAffine, ResizedCenterCrop
 from wing_tf.layers.blur import gaussian_blur
+from wing_tf.layers.channels import ReverseChannels
 from wing_tf.layers.coordinates import CoordinateChannels
 from wing_tf.layers.decode import DecodeHeatmaps
 from wing_tf.layers.warp import warp_affine
@@ -13,6 +14,7 @@ __all__ = [
     "DecodeHeatmaps",
     "InverseAffine",
     "ResizedCenterCrop",
+    "ReverseChannels",
     "gaussian_blur",
     "warp_affine",
 ]

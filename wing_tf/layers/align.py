@@ -29,16 +29,20 @@ class AlignToShape(Float32Layer):
     Args:
         reference_shape: Reference landmarks [K, 2] in pixels of the crop.
         fallback: Similarity transform [2, 3] from the landmarks' frame to the crop's.
+        stop_gradient: Whether the landmarks get no gradient. Defaults to False.
         **kwargs: Arguments of `keras.layers.Layer`. `dtype` defaults to float32.
     """
 
-    def __init__(self, reference_shape, fallback, **kwargs):
+    def __init__(self, reference_shape, fallback, *, stop_gradient: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.reference_shape = np.asarray(reference_shape, np.float32)
         self.fallback = np.asarray(fallback, np.float32)
+        self.stop_gradient = stop_gradient
 
     def call(self, landmarks):
         """Returns the transforms and the aligned landmarks."""
+        if self.stop_gradient:
+            landmarks = ops.stop_gradient(landmarks)
         reference = ops.convert_to_tensor(self.reference_shape)[None]
         fallback = ops.convert_to_tensor(self.fallback)[None]
         return align_to(landmarks, reference, fallback, xp=ops)
@@ -52,6 +56,7 @@ class AlignToShape(Float32Layer):
         own = {
             "reference_shape": self.reference_shape.tolist(),
             "fallback": self.fallback.tolist(),
+            "stop_gradient": self.stop_gradient,
         }
         return super().get_config() | own
 

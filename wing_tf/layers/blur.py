@@ -1,8 +1,10 @@
 """Gaussian blur with one sigma per image."""
 
+import keras
 from keras import ops
 
 
+@keras.saving.register_keras_serializable(package="wing_tf")
 def gaussian_blur(images, sigma_px, *, radius: int = 3):
     """Blurs each image of a batch with its own Gaussian kernel.
 

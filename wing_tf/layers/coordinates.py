@@ -22,7 +22,8 @@ class CoordinateChannels(keras.layers.Layer):
 
     Call arguments:
         maps: Feature maps [B, h, w, C].
-        boundary: Boundary map [B, h, w, 1], or None. Defaults to None.
+        boundary: Maps [B, h, w, M] of which the last one is the boundary map, or None. Defaults
+            to None.
 
     Returns:
         Feature maps [B, h, w, C + 3], or [B, h, w, C + 5] with a boundary map.
@@ -43,7 +44,7 @@ class CoordinateChannels(keras.layers.Layer):
         zeros = ops.zeros_like(maps[:, :1, :1, :1])
         channels = [maps, zeros + coordinates[None]]
         if boundary is not None:
-            on_boundary = ops.cast(boundary >= self.threshold, maps.dtype)
+            on_boundary = ops.cast(boundary[..., -1:] >= self.threshold, maps.dtype)
             channels.append(on_boundary * coordinates[None, :, :, :2])
         return ops.concatenate(channels, axis=-1)
 

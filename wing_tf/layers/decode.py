@@ -2,7 +2,7 @@
 
 import keras
 
-from wing_tf.codecs import HeatmapCodec
+from wing_tf.codecs.heatmap import HeatmapCodec
 from wing_tf.layers.align import Float32Layer
 
 

@@ -1,8 +1,10 @@
 """Bilinear affine warps for XLA and LiteRT."""
 
+import keras
 from keras import ops
 
 
+@keras.saving.register_keras_serializable(package="wing_tf")
 def warp_affine(images, output_to_input, size_hw):
     """Samples each image of a batch bilinearly through its own affine map.
 

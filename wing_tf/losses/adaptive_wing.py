@@ -12,6 +12,7 @@ from wing_tf.losses.heatmap import HeatmapLoss
 _TINY = 1e-30
 
 
+@keras.saving.register_keras_serializable(package="wing_tf")
 def adaptive_wing_loss(
     y_true,
     y_pred,

@@ -16,6 +16,7 @@ def coordinate_errors(y_true, y_pred):
     return y_pred - y_true
 
 
+@keras.saving.register_keras_serializable(package="wing_tf")
 def half_squared_error(y_true, y_pred):
     """Returns the mean of x^2 / 2 over the last axis; see `HalfSquaredError`."""
     error = coordinate_errors(y_true, y_pred)

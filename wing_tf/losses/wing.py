@@ -9,6 +9,7 @@ from wing_tf.losses.base import LandmarkLoss, check_positive
 from wing_tf.losses.coordinate import coordinate_errors
 
 
+@keras.saving.register_keras_serializable(package="wing_tf")
 def wing_loss(y_true, y_pred, *, width: float = 10.0, curvature: float = 2.0):
     """Returns the Wing loss per landmark; see `WingLoss` for the formula and the shapes."""
     error = ops.abs(coordinate_errors(y_true, y_pred))

@@ -64,8 +64,8 @@ def stacked_hourglass(
         prefix = f"stack{stack}"
         y = x
         if coordinates:
-            mask = outputs[-1][..., -1:] if boundary_coordinates and outputs else None
-            y = CoordinateChannels(name=f"{prefix}_coordinates")(y, mask)
+            maps = outputs[-1] if boundary_coordinates and outputs else None
+            y = CoordinateChannels(name=f"{prefix}_coordinates")(y, maps)
             y = convolution(features, 1, name=f"{prefix}_coord_conv")(y)
         y, _ = hourglass(y, depth, features, name=prefix)
         y = top(y, features, prefix)

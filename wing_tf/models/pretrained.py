@@ -3,8 +3,9 @@
 import os
 
 import keras
-from keras import layers, ops
+from keras import layers
 
+from wing_tf.layers import ReverseChannels
 from wing_tf.models.cnn import landmark_head
 
 
@@ -42,7 +43,7 @@ def resnet50(
         section 7.3.
     """
     image = keras.Input((input_size, input_size, 3), name="image")
-    x = ops.flip(image, axis=-1)
+    x = ReverseChannels(dtype="float32", name="to_bgr")(image)
     # keras.applications.resnet.preprocess_input, which is not a layer.
     x = layers.Rescaling(
         1.0, offset=[-103.939, -116.779, -123.68], dtype="float32", name="less_imagenet_mean"

@@ -2,7 +2,7 @@
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
 from wing_tf.geometry import crop_matrix, crop_square, invert
 from wing_tf.layers import AffineCrop, AlignToShape, InverseAffine, ResizedCenterCrop
@@ -77,10 +77,9 @@ def two_stage(
     rough = layers.Rescaling(
         float(back[0, 0]), float(back[0, 2]), dtype="float32", name="first_landmarks"
     )(x)
-    if not joint:
-        rough = ops.stop_gradient(rough)
     plain = plain_crop(second_margin, second_size)
-    to_crop, aligned = AlignToShape(reference_shape, plain, name="align")(rough)
+    align = AlignToShape(reference_shape, plain, stop_gradient=not joint, name="align")
+    to_crop, aligned = align(rough)
     crop = AffineCrop(second_size, name="second_crop")(image, to_crop)
     landmarks = second([crop, aligned]) if len(second.inputs) == 2 else second(crop)
     landmarks = InverseAffine(name="landmarks")(landmarks, to_crop)
@@ -106,13 +105,15 @@ def correction(network: keras.Model, reference_shape: np.ndarray) -> keras.Model
     crop = network.inputs[0]
     num_landmarks = network.output_shape[1]
     first = keras.Input((num_landmarks, 2), name="first_landmarks")
-    offset = -np.asarray(reference_shape, np.float32)
-    deviation = ops.add(first, offset[None])
+    offset = (-np.asarray(reference_shape, np.float32)).tolist()
+    deviation = layers.Rescaling(1.0, offset, dtype="float32", name="deviation")(first)
+    learned = layers.Flatten("channels_last", dtype="float32", name="deviation_flat")(deviation)
     learned = layers.Dense(
         2 * num_landmarks, use_bias=False, kernel_initializer="zeros", dtype="float32", name="trust"
-    )(ops.reshape(deviation, (-1, 2 * num_landmarks)))
-    landmarks = first + (network.output + offset[None])
-    landmarks = landmarks + ops.reshape(learned, (-1, num_landmarks, 2))
+    )(learned)
+    learned = layers.Reshape((num_landmarks, 2), dtype="float32", name="trusted")(learned)
+    change = layers.Rescaling(1.0, offset, dtype="float32", name="change")(network.output)
+    landmarks = layers.Add(dtype="float32", name="corrected")([first, change, learned])
     return keras.Model([crop, first], landmarks, name=f"{network.name}_correction")
 
 
