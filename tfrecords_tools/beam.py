@@ -4,6 +4,7 @@ One machine with many cores does not need it: `tfrecords_tools.writer` writes th
 for byte. Apache Beam is imported when it is used.
 """
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -11,6 +12,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from tfrecords_tools.face_report import FaceReport
 from tfrecords_tools.shards import ShardWriter
 from tfrecords_tools.sources.base import Source
 from tfrecords_tools.square_crops import crop_face
@@ -114,35 +116,36 @@ def _tasks_of_shard(job_id: str, job: WriteJob, shard: str) -> list[FaceTask]:
 
 def _write_shard(
     job_id: str, folder: pathlib.Path, job: WriteJob, name: str
-) -> tuple[str, dict, dict[str, str]]:
-    """Writes one shard; returns its name, its entry in the manifest, and the skipped faces."""
-    skipped = {}
+) -> tuple[str, dict, dict[str, dict]]:
+    """Writes one shard; returns its name, its entry in the manifest, and its `FaceReport`."""
+    report = FaceReport()
     # Atomically, because a runner may try a shard twice, even at the same time.
     with atomic_path(folder / name) as temporary:
         shard = ShardWriter(temporary)
         for task in _tasks_of_shard(job_id, job, name):
             face = crop_face(job.source, job.square_format, job.crop, task.item)
-            if isinstance(face, str):
-                skipped[task.item.key] = face
-            else:
-                shard.write(job.features(task, face))
+            report.add(task.item.key, face)
+            if not face.reason:
+                shard.write(job.features(task, face.features))
         summary = shard.close()
-    return name, summary, skipped
+    return name, summary, dataclasses.asdict(report)
 
 
-def _write_report(folder: pathlib.Path, shards: list[tuple[str, dict, dict[str, str]]]) -> None:
+def _write_report(folder: pathlib.Path, shards: list[tuple[str, dict, dict[str, dict]]]) -> None:
     """Writes the workers' summaries, for the parent process, where the manifest will be."""
     write_text(folder / schema.MANIFEST, json.dumps(shards))
 
 
 def _finish(job: WriteJob, folder: pathlib.Path, strict: bool) -> dict:
-    report = read_json(folder / schema.MANIFEST)
-    finished = {name: summary for name, summary, _ in report}
-    skipped = {key: reason for _, _, some in report for key, reason in some.items()}
-    if strict and skipped:
-        first = next(task.item.key for task in job.tasks if task.item.key in skipped)
-        raise ValueError(f"{first}: {skipped[first]}")
+    summaries = read_json(folder / schema.MANIFEST)
+    finished = {name: summary for name, summary, _ in summaries}
+    report = FaceReport()
+    for _, _, values in summaries:
+        report.merge(FaceReport(**values))
+    if strict and report.skipped:
+        first = next(task.item.key for task in job.tasks if task.item.key in report.skipped)
+        raise ValueError(f"{first}: {report.skipped[first]}")
     for path in folder.iterdir():  # left by attempts that failed
         if path.name not in finished and path.name != schema.MANIFEST:
             path.unlink()
-    return job.finish(finished, skipped)
+    return job.finish(finished, report)

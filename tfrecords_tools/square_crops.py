@@ -40,30 +40,43 @@ class SquareFormat:
             raise ValueError(f"`jpeg_quality` must be in [1, 100]. Received: {self.jpeg_quality}.")
 
 
+@dataclasses.dataclass(frozen=True)
+class CroppedFace:
+    """The result of `crop_face`.
+
+    Attributes:
+        features: The features of the face's record (see `wing_tf.data.record_schema`) except those
+            that all records of a job share. Empty if the face is not usable.
+        reason: Why the face is not usable, in one line.
+        warnings: See `tfrecords_tools.sources.base.Face`.
+    """
+
+    features: dict[str, Any] = dataclasses.field(default_factory=dict)
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+
+
 def crop_face(
     source: Source, square_format: SquareFormat, crop: CropRule, item: Item
-) -> dict[str, Any] | str:
-    """Loads and crops one face.
-
-    Returns:
-        The features of its record (see `wing_tf.data.record_schema`) except those that all records
-        of a job share; or, if the face is not usable, the reason.
-    """
+) -> CroppedFace:
+    """Loads and crops one face. A face that raises an error is not usable."""
     side = square_format.side
     try:
         face = source.load(item)
         box = face_box(face, crop)
         square = crop_square(box, square_format.context)
         image, to_square = crop_and_resize(face.image, square, (side, side))
-    except (BadRecordError, ValueError, cv2.error) as error:
-        return " ".join(str(error).split())  # one bad face must not stop the others
+    except Exception as error:  # whatever it is, one bad face must not stop the others
+        named = isinstance(error, (BadRecordError, ValueError, cv2.error))
+        text = str(error) if named else f"{type(error).__name__}: {error}"
+        return CroppedFace(reason=" ".join(text.split()) or type(error).__name__)
     ok, jpeg = cv2.imencode(
         ".jpg",
         cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
         [cv2.IMWRITE_JPEG_QUALITY, square_format.jpeg_quality],
     )
     if not ok:
-        return "OpenCV could not compress the square crop"
+        return CroppedFace(reason="OpenCV could not compress the square crop")
 
     def in_square(points_px):
         return apply_affine(to_square, points_px.reshape(-1, 2)).ravel().tolist()
@@ -82,4 +95,4 @@ def crop_face(
         features[schema.DATASET_BOX] = in_square(face.box_xyxy_px)
     if face.angles_deg is not None:
         features[schema.ANGLES] = np.asarray(face.angles_deg, np.float64).tolist()
-    return features
+    return CroppedFace(features, warnings=face.warnings)

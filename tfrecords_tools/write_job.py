@@ -15,9 +15,10 @@ import itertools
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tfrecords_tools.face_report import FaceReport
 from tfrecords_tools.sources.base import Item, Source
 from tfrecords_tools.square_crops import SquareFormat
 from wing_tf.data import record_schema as schema
@@ -113,17 +114,18 @@ class WriteJob:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
 
-    def finish(self, shards: dict[str, dict], skipped: dict[str, str]) -> dict:
+    def finish(self, shards: dict[str, dict], report: FaceReport) -> dict:
         """Writes the manifest, renames the folder and returns the manifest.
 
         Args:
             shards: ``faces`` and ``sha256`` by file name.
-            skipped: Reasons by face that was not usable, besides those that could not be listed.
+            report: Faces that were not usable, besides those that could not be listed, and
+                warnings about the others.
 
         Raises:
             ValueError: If no face was usable.
         """
-        skipped = dict(self.source.skipped) | dict(sorted(skipped.items()))
+        skipped = dict(self.source.skipped) | dict(sorted(report.skipped.items()))
         counts: collections.Counter[str] = collections.Counter()
         for name, shard in shards.items():
             counts[schema.split_of(name)] += shard["faces"]
@@ -158,12 +160,26 @@ class WriteJob:
             "counts": {split: count for split, count in sorted(counts.items()) if count},
             "differences_from_official_counts": self.source.count_differences(written),
             "skipped": skipped,
+            "warnings": [*self.source.warnings, *report.lines(), *self._split_warnings(counts)],
             "sha256": hashlib.sha256(content.encode()).hexdigest(),
             "shards": kept,
         }
         write_json(self.partial / schema.MANIFEST, manifest)
         self.partial.replace(self.output)
         return manifest
+
+    def _split_warnings(self, counts: Mapping[str, int]) -> list[str]:
+        """Returns warnings about splits of the source's training images that are empty."""
+        warnings = []
+        if counts["train"] and not counts["validation"] and self.validation_fraction:
+            warnings.append(
+                f"the split validation is empty: a fraction of {self.validation_fraction:g} of "
+                "so few training images is none. Set a larger validation_fraction, or name the "
+                "validation faces in the annotations, if they have splits"
+            )
+        if counts["validation"] and not counts["train"]:
+            warnings.append("the split train is empty: there is nothing to train on")
+        return warnings
 
 
 def _require_empty(output: pathlib.Path) -> None:

@@ -14,18 +14,16 @@ import multiprocessing
 import os
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import cv2
 import tqdm
 
+from tfrecords_tools.face_report import FaceReport
 from tfrecords_tools.shards import ShardWriter
 from tfrecords_tools.sources.base import Item, Source
-from tfrecords_tools.square_crops import SquareFormat, crop_face
+from tfrecords_tools.square_crops import CroppedFace, SquareFormat, crop_face
 from tfrecords_tools.write_job import make_job
 from wing_tf.data.crop_rules import CropRule
-
-Cropped = dict[str, Any] | str  # what `crop_face` returns
 
 
 def write_records(
@@ -72,7 +70,7 @@ def write_records(
         strict=strict,
     )
     crop_item = functools.partial(crop_face, job.for_workers().source, job.square_format, job.crop)
-    skipped: dict[str, str] = {}
+    report = FaceReport()
     finished: dict[str, dict] = {}
     with job.folder() as folder, contextlib.ExitStack() as stack:
         faces = stack.enter_context(
@@ -86,21 +84,20 @@ def write_records(
                 for task, face in of_split:
                     if task.shard not in shards:
                         shards[task.shard] = ShardWriter(folder / task.shard)
-                    if not isinstance(face, str):
-                        shards[task.shard].write(job.features(task, face))
-                    elif strict:
-                        raise ValueError(f"{task.item.key}: {face}")
-                    else:
-                        skipped[task.item.key] = face
+                    if strict and face.reason:
+                        raise ValueError(f"{task.item.key}: {face.reason}")
+                    report.add(task.item.key, face)
+                    if not face.reason:
+                        shards[task.shard].write(job.features(task, face.features))
             finally:
                 finished |= {name: shard.close() for name, shard in shards.items()}
-        return job.finish(finished, skipped)
+        return job.finish(finished, report)
 
 
 @contextlib.contextmanager
 def _crop_ahead(
-    crop_item: Callable[[Item], Cropped], items: list[Item], num_processes: int | None
-) -> Iterator[Iterator[Cropped]]:
+    crop_item: Callable[[Item], CroppedFace], items: list[Item], num_processes: int | None
+) -> Iterator[Iterator[CroppedFace]]:
     """Yields an iterator over the cropped faces, in order, computed ahead by worker processes."""
     if num_processes is None:
         num_processes = min(_num_cores(), 1 + len(items) // 64)
@@ -137,12 +134,12 @@ def _num_cores() -> int:
 
 def _in_order(
     pool: concurrent.futures.Executor,
-    crop_item: Callable[[Item], Cropped],
+    crop_item: Callable[[Item], CroppedFace],
     items: list[Item],
     *,
     ahead: int,
     chunk: int = 16,
-) -> Iterator[Cropped]:
+) -> Iterator[CroppedFace]:
     """Keeps a bounded number of chunks in flight, so that memory does not grow with the data."""
     chunks = (items[i : i + chunk] for i in range(0, len(items), chunk))
     futures = (pool.submit(_crop_chunk, crop_item, some) for some in chunks)
@@ -153,5 +150,5 @@ def _in_order(
         yield from done
 
 
-def _crop_chunk(crop_item: Callable[[Item], Cropped], items: list[Item]) -> list[Cropped]:
+def _crop_chunk(crop_item: Callable[[Item], CroppedFace], items: list[Item]) -> list[CroppedFace]:
     return [crop_item(item) for item in items]

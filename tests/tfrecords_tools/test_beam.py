@@ -74,7 +74,7 @@ def test_beam_reports_skipped_rows_and_faces_once(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((90, 120, 3), np.uint8))
     header = "path," + ",".join(f"{a}{i}" for i in range(5) for a in "xy") + ",split"
     good = "10,20,30,20,20,30,12,40,28,40"
-    rows = [f"a.png,{good},{'test' if i % 3 else 'train'}" for i in range(20)]
+    rows = [f"a.png,1{i}{good[2:]},{'test' if i % 3 else 'train'}" for i in range(20)]
     rows[4], rows[9], rows[11] = f"b.png,{good},train", "a.png,1,2", f"a.png,x{good},test"
     (tmp_path / "faces.csv").write_text("\n".join([header, *rows]) + "\n")
     source = CsvSource(tmp_path / "faces.csv", scheme="celeba_5")
@@ -109,8 +109,13 @@ def test_strict_beam_names_the_same_first_bad_face(tmp_path):
 
 def test_failed_beam_worker_leaves_no_files(tmp_path):
     class Broken(DotSource):
-        def load(self, item):
-            raise RuntimeError("a defect of the source")
+        listed = False
+
+        def items(self):
+            if self.listed:  # a second time, by a worker
+                raise RuntimeError("a defect of the source")
+            self.listed = True
+            return super().items()
 
     with pytest.raises(RuntimeError, match="a defect of the source"):
         write_records_with_beam(Broken(), tmp_path / "r")

@@ -74,9 +74,9 @@ def test_coco_points_boxes_splits_and_origin(tmp_path):
     assert source.skipped == {}
     assert source.count_differences(items) == []
 
-    shifted = CocoSource(path, scheme="celeba_5", origin=0.5, split="mine")
+    shifted = CocoSource(path, scheme="celeba_5", origin=0.5, split="test_mine")
     items = shifted.items()
-    assert [item.split for item in items] == ["mine", "test", "mine", "mine"]
+    assert [item.split for item in items] == ["test_mine", "test", "test_mine", "test_mine"]
     np.testing.assert_array_equal(shifted.load(items[0]).landmarks_px, POINTS - 0.5)
     np.testing.assert_array_equal(shifted.load(items[0]).box_xyxy_px, [2.5, 3.5, 53, 43.5])
 
@@ -131,7 +131,7 @@ def test_coco_box_without_area_is_dropped(tmp_path):
     source = CocoSource(path, scheme="celeba_5")
     assert [source.load(item).box_xyxy_px for item in source.items()] == [None, None]
     assert not source.has_boxes
-    path = _write(tmp_path, _annotation(1, bbox=[0, 0, 0, 0]), _annotation(2, bbox=[3, 4, 8, 9]))
+    path = _write(tmp_path, _annotation(1, bbox=[0, 0, 0, 0]), _annotation(2, bbox=[3, 4, 60, 50]))
     source = CocoSource(path, scheme="celeba_5")
     assert [source.load(item).box_xyxy_px is None for item in source.items()] == [True, False]
     assert source.has_boxes

@@ -52,14 +52,13 @@ def test_csv_attributes_are_separated_by_spaces_or_bars(tmp_path):
     assert source.skipped == {"line 4": "attribute 'a-b': letters, digits and _ only"}
 
 
-def test_csv_rows_with_bad_splits_or_lengths_are_skipped(tmp_path):
+def test_csv_rows_with_bad_lengths_are_skipped(tmp_path):
     columns = FIVE.split(",")
     path = _csv(
         tmp_path,
         ",".join([*columns[1:], "path", "split"]),  # the path is not the first column
         "1,2,3,4,5,6,7,8,9,10,./a.jpg,",
         "1,2,3",
-        "1,2,3,4,5,6,7,8,9,10,a.jpg,test/hard",
         "1,2,3,4,5,6,7,8,9,10,a.jpg, test ",
     )
     source = CsvSource(path, scheme="celeba_5")
@@ -68,8 +67,7 @@ def test_csv_rows_with_bad_splits_or_lengths_are_skipped(tmp_path):
         ("a.jpg", "train"),
         ("a.jpg", "test"),
     ]
-    assert list(source.skipped) == ["line 3", "line 4"]
-    assert "split 'test/hard'" in source.skipped["line 4"]
+    assert list(source.skipped) == ["line 3"]
 
 
 def test_csv_errors_say_what_was_expected(tmp_path):
@@ -125,7 +123,7 @@ def test_skipped_csv_rows_are_named_by_line(tmp_path):
         "a.jpg,10,20,30,20,20,30,12,40,28",  # line 9
         ",10,20,30,20,20,30,12,40,28,40",
         "   ",
-        GOOD,  # line 12
+        GOOD.replace("10", "11"),  # line 12
     )
     source = CsvSource(path, scheme="celeba_5")
     assert [item.key for item in source.items()] == ["a.jpg#2", "a.jpg#12"]
@@ -137,7 +135,7 @@ def test_skipped_csv_rows_are_named_by_line(tmp_path):
         "line 9": "10 fields, but the header has 11",
         "line 10": "the path is empty",
     }
-    assert source.items()[1].source_data[1].tolist()[0] == [10, 20]  # and again, the same
+    assert source.items()[1].source_data[1].tolist()[0] == [11, 20]  # and again, the same
     assert len(source.skipped) == 6
 
 
@@ -154,7 +152,7 @@ def test_csv_without_a_usable_row_names_the_first_reason(tmp_path):
         (f"{FIVE}\n{GOOD}\nJos\xe9.jpg".encode("latin-1"), "is not a UTF-8 text file"),
         (f'{FIVE}\n"{GOOD}\n'.encode() + b"x" * 200_000, "line 3: field larger than field limit"),
         (b"", "must have the columns path, x0, y0"),
-        (FIVE.replace(",", ";").encode() + b"\n1;2\n", "must have the columns path, x0, y0"),
+        (FIVE.replace(",", "|").encode() + b"\n1|2\n", r"Found: path\|x0\|y0\|.*, separated by"),
     ],
 )
 def test_malformed_csv_files_are_refused(tmp_path, content, message):

@@ -181,7 +181,7 @@ def celeba(tmp_path):
         (tmp_path / f"Anno/list_landmarks_{kind}.txt").write_text(text)
     boxes = "4\nimage_id x_1 y_1 width height\n"
     boxes += "000001.jpg    5   7  60  50\n000002.jpg    0   0   0   0\n"
-    boxes += "000003.jpg    1   2  30  40\n000004.jpg    1   2  30  40\n"
+    boxes += "000003.jpg    1   2  78  57\n000004.jpg    1   2  78  57\n"
     (tmp_path / "Anno/list_bbox_celeba.txt").write_text(boxes)
     splits = "000001.jpg 0\n000002.jpg 1\n000003.jpg 2\n000004.jpg 0\n"
     (tmp_path / "Eval/list_eval_partition.txt").write_text(splits)

@@ -7,8 +7,21 @@ from typing import Any
 
 from tfrecords_tools.sources.base import Face, Item
 from tfrecords_tools.sources.folder import FolderSource
+from tfrecords_tools.sources.missing_points import parse_missing
 from wing_tf.landmarks import LandmarkScheme
+from wing_tf.utils.did_you_mean import did_you_mean
 from wing_tf.utils.image_files import EXIF_CHOICES
+
+_SPLITS = ("train", "validation", "test")
+_OTHER_NAMES = {  # of splits, in other packages
+    "training": "train",
+    "trn": "train",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "testing": "test",
+    "eval": "test",
+}
 
 
 class AnnotationFileSource(FolderSource):
@@ -25,6 +38,8 @@ class AnnotationFileSource(FolderSource):
         exif: What the annotations of images mean that are rotated by their EXIF data: "apply" if
             they were made on the rotated image, "ignore" if on the stored pixels. With "refuse",
             such images are skipped.
+        missing: Coordinates "X,Y" that mark a point as not annotated, or "none" if no coordinates
+            do. By default, -1,-1 and 0,0 do, and a warning names the faces.
 
     Raises:
         ValueError: If the file is missing or an argument is not valid.
@@ -42,12 +57,14 @@ class AnnotationFileSource(FolderSource):
         root: str | pathlib.Path | None = None,
         origin: float = 0.0,
         exif: str = "refuse",
+        missing: str | None = None,
     ):
         path = pathlib.Path(path)
         is_folder = self.takes_folder and path.is_dir()
         super().__init__(scheme, root or (path if is_folder else path.parent), origin)
         self.path = path
         self.exif = exif
+        self.missing = parse_missing(missing)
         if exif not in EXIF_CHOICES:
             raise ValueError(f"`exif` must be one of {EXIF_CHOICES}. Received: exif={exif!r}.")
         if not is_folder and not self.path.is_file():
@@ -55,13 +72,35 @@ class AnnotationFileSource(FolderSource):
             raise ValueError(f"No {self.name.upper()} {kind} at {self.path}.")
 
     def load(self, item: Item) -> Face:
-        """Loads one face, whose data are image path, points, visibility and box."""
-        path, points, visibility, box = item.source_data
-        return self.make_face(self.root / path, points, visibility, box)
+        """Loads one face.
+
+        Its data are the image path, points, visibility, optionally the size (width, height) of the
+        image, and the box.
+        """
+        path, points, visibility, *size, box = item.source_data
+        image = self.find_image(self.root, path)
+        return self.make_face(image, points, visibility, box, size[0] if size else None)
 
     @staticmethod
-    def check_names(split: Any, attributes: Iterable[Any]) -> None:
-        """Raises ValueError if a name can't be part of a file name or of a record's attributes."""
-        for kind, name in (("split", split), *(("attribute", name) for name in attributes)):
+    def check_attributes(attributes: Iterable[Any]) -> None:
+        """Raises ValueError if a name can't be part of a record's attributes."""
+        for name in attributes:
             if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
-                raise ValueError(f"{kind} {name!r}: letters, digits and _ only")
+                raise ValueError(f"attribute {name!r}: letters, digits and _ only")
+
+    def check_split(self, split: Any, where: str) -> None:
+        """Raises ValueError if a split is not train, validation, test or ``test_...``.
+
+        Faces of a misspelled split must not be trained on, so this is an error of the file.
+        """
+        if isinstance(split, str) and re.fullmatch(r"train|validation|test(_\w+)?", split):
+            return
+        name = str(split).lower()
+        if other := _OTHER_NAMES.get(name):
+            hint = f" Did you mean {other!r}?"
+        else:
+            hint = did_you_mean(name, _SPLITS)
+        raise ValueError(
+            f"{self.path}, {where}: a split must be train, validation, test or test_NAME (letters, "
+            f"digits and _). Received: {split!r}.{hint}"
+        )

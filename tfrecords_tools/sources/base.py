@@ -1,4 +1,4 @@
-"""Base classes of annotated data sets, and construction of one annotated face."""
+"""Base classes of annotated data sets."""
 
 import abc
 import collections
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme
 
 
@@ -48,6 +47,7 @@ class Face:
         visibility: Int [K]: 0 not annotated, 1 occluded but annotated, 2 visible.
         box_xyxy_px: Float [4], the data set's own face box, or None.
         angles_deg: Yaw, pitch and roll, or None if not known.
+        warnings: What is not certain about the annotation. The manifest counts equal texts.
     """
 
     image: np.ndarray
@@ -55,6 +55,7 @@ class Face:
     visibility: np.ndarray
     box_xyxy_px: np.ndarray | None = None
     angles_deg: np.ndarray | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Source(abc.ABC):
@@ -68,6 +69,7 @@ class Source(abc.ABC):
         official_counts: Number of faces according to the owners, by the groups of `groups`.
             Differences are reported in the manifest.
         skipped: Faces that `items` could not list, and the reasons.
+        warnings: What is not certain about the faces that `items` listed.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Source(abc.ABC):
     has_boxes: bool = False
     official_counts: Mapping[str, int] = MappingProxyType({})
     skipped: dict[str, str]
+    warnings: Sequence[str] = ()
 
     @abc.abstractmethod
     def items(self) -> list[Item]:
@@ -100,52 +103,6 @@ class Source(abc.ABC):
             for name, count in self.official_counts.items()
             if counts[name] != count
         ]
-
-
-def make_face(
-    image: np.ndarray,
-    landmarks_px: np.ndarray,
-    visibility: np.ndarray | None = None,
-    box_xyxy_px: np.ndarray | None = None,
-) -> Face:
-    """Returns a `Face` with the package's visibility flags.
-
-    * A landmark without coordinates (NaN) is not annotated (0).
-    * A landmark outside the image is kept and marked as occluded (1).
-    * Any other landmark is visible (2) unless `visibility` says otherwise.
-
-    A box without area is dropped: some tools write zeros where there is no box.
-
-    Raises:
-        BadRecordError: If no landmark is annotated, all coordinates are in [0, 1], or the box is
-            not x0, y0, x1, y1.
-    """
-    height, width = image.shape[:2]
-    missing = ~np.all(np.isfinite(landmarks_px), axis=1)
-    flags = np.full(len(landmarks_px), schema.VISIBLE) if visibility is None else visibility
-    outside = np.any((landmarks_px < -0.5) | (landmarks_px > [width - 0.5, height - 0.5]), axis=1)
-    flags = np.where(outside, np.minimum(flags, schema.OCCLUDED), flags)
-    flags = np.where(missing, schema.NOT_ANNOTATED, flags)
-    if np.all(flags == schema.NOT_ANNOTATED):
-        raise BadRecordError("no landmark has coordinates")
-    landmarks_px = np.where((flags == schema.NOT_ANNOTATED)[:, None], np.nan, landmarks_px)
-    known = landmarks_px[flags != schema.NOT_ANNOTATED]
-    if len(known) > 1 and np.all((known >= 0) & (known <= 1)):
-        raise BadRecordError(
-            "all landmarks are between 0 and 1: expected pixels, found coordinates scaled to [0, 1]"
-        )
-    box = None if box_xyxy_px is None else np.asarray(box_xyxy_px, float)
-    if box is not None:
-        if not np.all(np.isfinite(box)) or np.any(box[2:] < box[:2]):
-            raise BadRecordError(f"the face box is not x0, y0, x1, y1: {np.round(box, 3).tolist()}")
-        if not has_area(box):
-            box = None
-    return Face(image, landmarks_px, flags.astype(np.int64), box)
-
-
-def has_area(box_xyxy_px: np.ndarray | None) -> bool:
-    """Whether there is a box and it has width and height."""
-    return box_xyxy_px is not None and bool(np.all(box_xyxy_px[2:] > box_xyxy_px[:2]))
 
 
 def xywh_to_xyxy(box: np.ndarray) -> np.ndarray:

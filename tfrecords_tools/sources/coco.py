@@ -1,6 +1,7 @@
 """Images of the user's own with annotations in a COCO keypoint JSON file."""
 
 import collections
+import json
 import pathlib
 import posixpath
 from typing import Any
@@ -21,6 +22,11 @@ class CocoSource(AnnotationFileSource):
     beyond COCO: ``split`` and ``source_image`` (name of the photograph, by default the file: all
     faces of one photograph are on the same side of the validation split) of an image, and
     ``attributes`` (a list of names of further subsets) of an annotation.
+
+    The ``width`` and ``height`` of an image, if given, are compared with its file. Two images with
+    one id are an error: such a file was joined from two, and the images of its annotations are
+    unknown. Annotations with one id are numbered, and skipped if all else is equal, too. Splits
+    are train, validation, test and ``test_...``; others are an error.
 
     Crowds and annotations without keypoints are not faces: they are counted in `skipped`. Points
     and boxes are taken as COCO's, with the first pixel's center at 0. Tools with a continuous
@@ -46,8 +52,9 @@ class CocoSource(AnnotationFileSource):
         origin: float = 0.0,
         split: str = "train",
         exif: str = "refuse",
+        missing: str | None = None,
     ):
-        super().__init__(path, scheme=scheme, root=root, origin=origin, exif=exif)
+        super().__init__(path, scheme=scheme, root=root, origin=origin, exif=exif, missing=missing)
         self.category = category
         self.split = split
 
@@ -55,11 +62,23 @@ class CocoSource(AnnotationFileSource):
         """Lists the annotations in the order of the file."""
         content = self._read()
         category = self._pick_category(content)
-        images = {image["id"]: image for image in content["images"]}
+        images = self._images_by_id(content)
         count = self.scheme.num_landmarks
         items, ignored = [], collections.Counter[str]()
-        for number, annotation in enumerate(content["annotations"]):
-            key = f"annotation {annotation.get('id', f'number {number}')}"
+        ids = [str(a.get("id", f"number {i}")) for i, a in enumerate(content["annotations"])]
+        repeated = {name for name, number in collections.Counter(ids).items() if number > 1}
+        former: dict[str, set[str]] = {name: set() for name in repeated}
+        occurrences = collections.Counter[str]()
+        for identifier, annotation in zip(ids, content["annotations"], strict=True):
+            is_copy = False
+            if identifier in repeated:
+                text = json.dumps(annotation, sort_keys=True)
+                is_copy = text in former[identifier]
+                former[identifier].add(text)
+                occurrences[identifier] += 1
+                if occurrences[identifier] > 1:
+                    identifier = f"{identifier}, occurrence {occurrences[identifier]}"
+            key = f"annotation {identifier}"
             points = annotation.get("keypoints")
             if annotation.get("category_id", category) != category:
                 ignored["annotations of other categories"] += 1
@@ -67,16 +86,24 @@ class CocoSource(AnnotationFileSource):
                 ignored["crowds"] += 1
             elif not points or annotation.get("num_keypoints") == 0:
                 ignored["annotations without keypoints"] += 1
+            elif is_copy:
+                self.skipped[key] = "equals a former annotation of the same id"
             elif not isinstance(points, list):
-                self.skipped[key] = f"keypoints must be a list, found {points!r}"
+                self.skipped[key] = f"keypoints must be a list, found {points!r:.80}"
             elif len(points) != 3 * count:
                 self.skipped[key] = f"expected {count} points, found {len(points) / 3:g}"
             else:
                 try:
-                    items.append(self._item(annotation, images, number))
-                except (TypeError, ValueError) as error:
+                    item = self._item(annotation, images, identifier)
+                except (TypeError, ValueError, OverflowError) as error:
                     self.skipped[key] = str(error)
+                else:
+                    self.check_split(item.split, key)
+                    items.append(item)
         self.skipped.update({name: f"{number} of them" for name, number in ignored.items()})
+        if repeated:
+            shown = ", ".join(sorted(repeated)[:3])
+            self.warnings.append(f"annotation ids that are used more than once: {shown}")
         return items
 
     def _read(self) -> dict[str, Any]:
@@ -88,9 +115,27 @@ class CocoSource(AnnotationFileSource):
                     f"{self.path} is not a COCO file: it must have the lists images, annotations "
                     f"and categories. Missing: {name}."
                 )
-            if name != "annotations" and not all("id" in row for row in rows):
-                raise ValueError(f"{self.path} is not a COCO file: one of {name} has no id.")
+            if name != "annotations" and not all(
+                isinstance(row.get("id"), int | float | str) for row in rows
+            ):
+                raise ValueError(
+                    f"{self.path} is not a COCO file: one of {name} has no id, a number or text."
+                )
         return content
+
+    def _images_by_id(self, content: dict[str, Any]) -> dict[Any, dict[str, Any]]:
+        """Returns the images by id. Raises ValueError if two of them share one."""
+        images: dict[Any, dict[str, Any]] = {}
+        for image in content["images"]:
+            other = images.setdefault(image["id"], image)
+            if other != image:
+                raise ValueError(
+                    f"{self.path}: the images {other.get('file_name')!r} and "
+                    f"{image.get('file_name')!r} have the same id {image['id']!r}, so it is "
+                    "unknown which one an annotation belongs to. Renumber both in files that are "
+                    "joined, or write records of each file."
+                )
+        return images
 
     def _pick_category(self, content: dict[str, Any]) -> Any:
         """Returns the id of the category to use."""
@@ -124,39 +169,43 @@ class CocoSource(AnnotationFileSource):
             )
         return picked
 
-    def _item(self, annotation: dict[str, Any], images: dict[Any, Any], number: int) -> Item:
-        """Parses one annotation. Raises ValueError with the reason."""
+    def _item(self, annotation: dict[str, Any], images: dict[Any, Any], identifier: str) -> Item:
+        """Parses one annotation. Raises ValueError or TypeError with the reason."""
         image = images.get(annotation.get("image_id"))
         if image is None or not image.get("file_name"):
-            raise ValueError(f"no image {annotation.get('image_id')!r} with a file_name")
-        split = image.get("split") or self.split
+            raise ValueError(f"no image {annotation.get('image_id')!r:.80} with a file_name")
         attributes = annotation.get("attributes") or ()
         if isinstance(attributes, dict):  # some tools store other things under this name
             attributes = ()
         if not isinstance(attributes, list | tuple):
-            raise ValueError(f"attributes must be a list of names, found {attributes!r}")
-        self.check_names(split, attributes)
+            raise ValueError(f"attributes must be a list of names, found {attributes!r:.80}")
+        self.check_attributes(attributes)
         numbers = _floats(annotation["keypoints"], "keypoints").reshape(-1, 3)
         if not np.all(np.isin(numbers[:, 2], [0, 1, 2])):
             raise ValueError("v must be 0, 1 or 2 for each point")
-        visibility = numbers[:, 2].astype(int)
         bbox = annotation.get("bbox")
         box = xywh_to_xyxy(_floats(bbox, "bbox", 4)) if bbox else None
+        size = [image.get("width"), image.get("height")]
+        size_wh = None if None in size else _floats(size, "width and height", 2)
         name = posixpath.normpath(str(image["file_name"]))
-        key = f"{name}#{annotation.get('id', f'number {number}')}"
-        source_image = str(image.get("source_image") or name)
         return Item(
-            key, source_image, split, (name, numbers[:, :2], visibility, box), tuple(attributes)
+            key=f"{name}#{identifier}",
+            source_image=str(image.get("source_image") or name),
+            split=image.get("split") or self.split,
+            source_data=(name, numbers[:, :2], numbers[:, 2].astype(int), size_wh, box),
+            attributes=tuple(attributes),
         )
 
 
 def _floats(values: Any, name: str, count: int | None = None) -> np.ndarray:
     try:
         numbers = np.array(values, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{name} are not numbers: {error}") from error
     if numbers.ndim != 1 or (count is not None and len(numbers) != count):
-        raise ValueError(f"{name} must be a list of {count or 'plain'} numbers, found {values}")
+        raise ValueError(
+            f"{name} must be a list of {count or 'plain'} numbers, found {values!r:.80}"
+        )
     if not np.all(np.isfinite(numbers)):
         raise ValueError(f"{name} hold NaN or infinity")
     return numbers

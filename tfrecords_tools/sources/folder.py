@@ -2,12 +2,16 @@
 
 import abc
 import itertools
+import os
 import pathlib
 from collections.abc import Iterable
 
 import numpy as np
 
-from tfrecords_tools.sources.base import BadRecordError, Face, Item, Source, has_area, make_face
+from tfrecords_tools.sources.base import BadRecordError, Face, Item, Source
+from tfrecords_tools.sources.make_face import check_image_size, has_area, make_face
+from tfrecords_tools.sources.missing_points import Marks, find_missing
+from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 from wing_tf.utils.image_files import load_image
 
@@ -22,6 +26,7 @@ class FolderSource(Source):
         path: The annotations, for error messages. Defaults to `root`.
         exif: As in `load_image`. Published data sets are annotated on the stored pixels ("ignore").
         ends_with_box: Whether the last element of `Item.source_data` is a box or None.
+        missing: Coordinates that mark a point as not annotated; see `find_missing`.
 
     Args:
         scheme: Name of the landmark scheme, or a scheme.
@@ -37,12 +42,14 @@ class FolderSource(Source):
     layout: str = ""
     exif: str = "ignore"
     ends_with_box: bool = False
+    missing: Marks | None = None
+    warnings: list[str]
 
     def __init__(self, scheme: str | LandmarkScheme, root: str | pathlib.Path, origin: float):
         self.scheme = get_scheme(scheme)
         self.root = self.path = pathlib.Path(root)
         self.origin = origin
-        self.skipped = {}
+        self.skipped, self.warnings = {}, []
 
     def find_path(self, *places: str, root: pathlib.Path | None = None) -> pathlib.Path:
         """Returns the first of several paths that exists, relative to `root`.
@@ -61,7 +68,7 @@ class FolderSource(Source):
         Raises:
             ValueError: If there are none; the message names the first reasons.
         """
-        self.skipped = {}
+        self.skipped, self.warnings = {}, []
         items = list(self.list_items())
         if not items:
             reasons = "; ".join(f"{k}: {v}" for k, v in itertools.islice(self.skipped.items(), 3))
@@ -109,20 +116,30 @@ class FolderSource(Source):
                 pairs[stem] = image_of[stem], points_of[stem]
         return pairs
 
+    @staticmethod
+    def find_image(root: pathlib.Path, name: str) -> pathlib.Path:
+        r"""Returns the path of an image, in whose name \\ may stand for /."""
+        path = root / name
+        if "\\" in name and not os.path.exists(path):
+            return root / name.replace("\\", "/")
+        return path
+
     def make_face(
         self,
         image: pathlib.Path | np.ndarray,
         points: np.ndarray,
         visibility: np.ndarray | None = None,
         box: np.ndarray | None = None,
+        size_wh: np.ndarray | None = None,
     ) -> Face:
-        """Returns a face in the package's coordinates and flags; see `base.make_face`.
+        """Returns a face in the package's coordinates and flags; see `make_face.make_face`.
 
         Args:
             image: Image file, or uint8 RGB [H, W, 3].
             points: [K, 2], as annotated.
             visibility: Int [K]; visible if None.
             box: x0, y0, x1, y1, as annotated.
+            size_wh: Width and height of the image according to the annotations, if they say it.
 
         Raises:
             BadRecordError: If the image or the annotation is not usable.
@@ -132,5 +149,11 @@ class FolderSource(Source):
                 image = load_image(image, exif=self.exif)
             except ValueError as error:
                 raise BadRecordError(str(error)) from None
+        if size_wh is not None:
+            check_image_size(image, size_wh, self.exif)
+        flags = np.full(len(points), schema.VISIBLE) if visibility is None else visibility
+        annotated = (flags != schema.NOT_ANNOTATED) & ~np.any(np.isnan(points), axis=1)
+        missing, warnings = find_missing(points, annotated, self.missing)
+        flags = np.where(missing, schema.NOT_ANNOTATED, flags)
         box = None if box is None else box - self.origin
-        return make_face(image, points - self.origin, visibility, box)
+        return make_face(image, points - self.origin, flags, box, warnings=warnings)

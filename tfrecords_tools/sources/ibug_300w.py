@@ -11,6 +11,7 @@ from tfrecords_tools.sources.base import Face, Item
 from tfrecords_tools.sources.dataset_files import parse_points, read_lines
 from tfrecords_tools.sources.folder import FolderSource
 from tfrecords_tools.sources.ibug_boxes import IbugBoxes
+from tfrecords_tools.sources.missing_points import parse_missing
 
 # Split and official number of faces of each folder.
 _FOLDERS = {
@@ -71,6 +72,8 @@ class Ibug300WSource(FolderSource):
     Args:
         root: Folder of the tree. Missing subfolders are reported as count differences.
         origin: Coordinate of the first pixel's center in the ``.pts`` and box files.
+        missing: Coordinates "X,Y" of the files that mark a point as not annotated, or "none". By
+            default, -1,-1 and 0,0 do, and a warning names the faces.
     """
 
     name = "ibug_300w"
@@ -78,8 +81,11 @@ class Ibug300WSource(FolderSource):
     layout = f"one or more of {', '.join(_FOLDERS)}, with images and .pts files of the same names"
     official_counts = MappingProxyType({name: count for name, (_, count) in _FOLDERS.items()})
 
-    def __init__(self, root: str | pathlib.Path, *, origin: float = 1.0):
+    def __init__(
+        self, root: str | pathlib.Path, *, origin: float = 1.0, missing: str | None = None
+    ):
         super().__init__("ibug_68", root, origin)
+        self.missing = parse_missing(missing)
         if not self.root.is_dir():
             raise ValueError(f"`root` must be a folder. Received: {self.root}.")
 

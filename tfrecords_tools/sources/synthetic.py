@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from tfrecords_tools.sources.base import Face, Item, Source, make_face
+from tfrecords_tools.sources.base import Face, Item, Source
+from tfrecords_tools.sources.make_face import make_face
 from tfrecords_tools.synthetic import check_yaw_distribution, render_face
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import get_scheme

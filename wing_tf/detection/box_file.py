@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import pathlib
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import numpy as np
 
 from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector
-from wing_tf.utils.text_files import read_text
+from wing_tf.utils.text_files import parse_json, read_text
 
 _COLUMNS = (("x0", "y0", "x1", "y1"), ("box_x0_px", "box_y0_px", "box_x1_px", "box_y1_px"))
 _NAMES = ("path", "image")
@@ -148,7 +147,7 @@ def _json_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]
 def _parsed(path: pathlib.Path, text: str) -> Iterator[tuple[int, Any]]:
     """Yields the number and the content of each line, or of the whole text if it is one object."""
     try:
-        yield 1, json.loads(text)
+        yield 1, parse_json(text)
         return
     except ValueError:
         pass
@@ -156,7 +155,7 @@ def _parsed(path: pathlib.Path, text: str) -> Iterator[tuple[int, Any]]:
         if not line.strip():
             continue
         try:
-            content = json.loads(line)
+            content = parse_json(line)
         except ValueError as error:
             raise ValueError(f"{path}:{number}: not valid JSON ({error}).") from None
         yield number, content

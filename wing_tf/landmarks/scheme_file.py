@@ -8,13 +8,14 @@ from typing import Any
 
 from wing_tf.landmarks.scheme import Indices, LandmarkScheme
 from wing_tf.landmarks.schemes import is_built_in, register_scheme
-from wing_tf.utils.text_files import read_json
+from wing_tf.utils.text_files import parse_json, read_json
 
 _KEYS = (
     "name", "points", "pairs", "normalizer", "normalizers", "regions", "subsets", "curves",
     "lines", "reference",
 )  # fmt: skip
 _REQUIRED_KEYS = ("name", "points", "pairs")
+_MAX_POINTS = 10_000
 
 
 def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
@@ -75,6 +76,8 @@ def _parse(values: Mapping[str, Any]) -> LandmarkScheme:
     if len(set(names)) != len(names) or not all(isinstance(n, str) and n for n in names):
         raise ValueError(f"`points` must be names that differ. Received: {names}.")
     count = len(names) if named else points
+    if count > _MAX_POINTS:
+        raise ValueError(f"A scheme has at most {_MAX_POINTS} points. Received: {count}.")
 
     def index(point: Any) -> int:
         if isinstance(point, str) and point in names:
@@ -154,8 +157,8 @@ def scheme_from_json(text: str) -> LandmarkScheme:
         ValueError: If the text is not a valid scheme, or another scheme has its name.
     """
     try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
+        values = parse_json(text)
+    except ValueError as error:
         raise ValueError(f"This is not a valid scheme ({error}).") from error
     return register_scheme(scheme_from_dict(values))
 

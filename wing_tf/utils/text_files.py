@@ -1,26 +1,44 @@
-"""Reading of UTF-8 text files, with or without a byte order mark, and of JSON files."""
+"""Reading of text files in UTF-8 or with a byte order mark, and of JSON files."""
 
+import codecs
 import json
 import os
 import pathlib
 from typing import Any
 
+# UTF-32 first: its little-endian mark starts with that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_MAX_DIGITS = 300  # of an integer; more don't fit in a float
+
 
 def read_text(path: str | os.PathLike, *, errors: str = "strict") -> str:
-    """Returns the content of a UTF-8 text file without its byte order mark.
+    """Returns the content of a text file without its byte order mark.
+
+    The encoding is UTF-8, with or without a mark, or UTF-16 or UTF-32 with one, as Windows writes
+    "Unicode text".
 
     Args:
         path: The file.
         errors: How undecodable bytes are handled, as in `open`.
 
     Raises:
-        ValueError: If the file is not UTF-8.
+        ValueError: If the file has another encoding.
         OSError: If it can't be read.
     """
+    data = pathlib.Path(path).read_bytes()
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8-sig")
     try:
-        return pathlib.Path(path).read_text(encoding="utf-8-sig", errors=errors)
+        text = data.decode(encoding, errors)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not a UTF-8 text file ({error.reason}).") from None
+        raise ValueError(
+            f"{path} is not a {encoding.removesuffix('-sig').upper()} text file ({error.reason})."
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_json(path: str | os.PathLike) -> Any:
@@ -32,11 +50,28 @@ def read_json(path: str | os.PathLike) -> Any:
     """
     text = read_text(path)
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+        return parse_json(text)
+    except ValueError as error:
         raise ValueError(f"{path} is not valid JSON: {error}.") from None
+
+
+def parse_json(text: str) -> Any:
+    """Returns the values of a JSON text.
+
+    Raises:
+        ValueError: If it is not valid JSON, is nested too deeply, or holds an integer of more than
+            300 digits.
+    """
+    try:
+        return json.loads(text, parse_int=_integer)
     except RecursionError:
-        raise ValueError(f"{path} is not valid JSON: it is nested too deeply.") from None
+        raise ValueError("it is nested too deeply") from None
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"it holds an integer of {len(digits.lstrip('-'))} digits")
+    return int(digits)
 
 
 def encode_text(text: str) -> bytes:
