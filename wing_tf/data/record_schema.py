@@ -2,24 +2,28 @@
 
 A record is a ``tf.train.Example`` of one face, cropped from its image as a square with context.
 
-| key | type | meaning |
-| --- | --- | --- |
-| image/encoded | bytes | the square as JPEG, RGB, `side` x `side` pixels |
-| image/side | int64 | side of the square |
-| landmarks | float [K * 2] | x0, y0, x1, y1, ... in square pixels; NaN where not annotated |
-| visibility | int64 [K] | 0 not annotated, 1 occluded but annotated, 2 visible (as in COCO) |
-| box | float [4] | x0, y0, x1, y1 of the box by the crop rule, in square pixels |
-| box/dataset | float [4] | likewise, the data set's own box; absent if it has none |
-| square_to_source | float [6] | matrix [2, 3] from square pixels to source image pixels |
-| angles | float [3] | yaw, pitch and roll in degrees, where known |
-| key, source_image, split, scheme | bytes | names of the face, its source image, split and scheme |
-| attributes | bytes | names of further subsets that contain the face, joined by commas |
-| source | bytes | name of the data set |
-| crop_rule | bytes | crop rule of the box, as JSON: `wing_tf.data.crop_rules` |
-| scheme/json | bytes | a scheme that is not built in, as JSON: `wing_tf.landmarks.scheme_file` |
+| key | dtype | shape | meaning |
+| --- | --- | --- | --- |
+| `image/encoded` | bytes | [] | the square as JPEG, RGB, S x S pixels |
+| `image/side` | int64 | [] | S, the side of the square in pixels |
+| `landmarks` | float32 | [K * 2] | x0, y0, x1, y1, ... in square pixels; NaN where not annotated |
+| `visibility` | int64 | [K] | 0 not annotated, 1 occluded but annotated, 2 visible (as in COCO) |
+| `box` | float32 | [4] | x0, y0, x1, y1 of the box by the crop rule, in square pixels |
+| `box/dataset` | float32 | [4] | likewise, the data set's own box; absent if it has none |
+| `square_to_source` | float32 | [6] | matrix [2, 3] from square pixels to source image pixels |
+| `angles` | float32 | [3] | yaw, pitch and roll in degrees; absent where not known |
+| `key` | bytes | [] | name of the face |
+| `source_image` | bytes | [] | name of its source image |
+| `split` | bytes | [] | name of its split |
+| `scheme` | bytes | [] | name of the landmark scheme, which defines K |
+| `scheme/json` | bytes | [] | the scheme as JSON; absent if it is built in |
+| `attributes` | bytes | [] | names of subsets that contain the face, joined by commas |
+| `source` | bytes | [] | name of the data set |
+| `crop_rule` | bytes | [] | the box's crop rule as JSON (`wing_tf.data.crop_rules`) |
 
-Records that were written before the last four rows existed lack their features; readers treat these
-as unknown. This module imports nothing, so that the processes of the record writer start fast.
+Pixel centers are integers. Records that were written before the last three features and
+``scheme/json`` existed lack them; readers treat these as unknown. This module imports nothing, so
+that the processes of the record writer start fast.
 """
 
 IMAGE = "image/encoded"
