@@ -13,7 +13,7 @@ from wing_tf.data.records import open_records
 from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.models import cnn6
 from wing_tf.models.saving import load_network
-from wing_tf.training.callbacks import StopOnNaN, averaged_weights, truncate_log
+from wing_tf.training.callbacks import Progress, StopOnNaN, averaged_weights, truncate_log
 from wing_tf.training.config import default_config
 from wing_tf.training.initialization import (
     copy_layers,
@@ -231,3 +231,20 @@ class _Halfway(keras.callbacks.Callback):
         assert any(not np.array_equal(a, b) for a, b in zip(before, inside, strict=True))
         for a, b in zip(before, after, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_time_left_does_not_count_compilation(monkeypatch, capsys):
+    """A first epoch of 60 s and others of 2 s, of 100 faces each."""
+    clock = iter([0.0, 60.0, 62.0, 62.0, 64.0])
+    monkeypatch.setattr("wing_tf.training.callbacks.time.monotonic", lambda: next(clock))
+    progress = Progress(num_epochs=33, faces_per_epoch=100)
+    progress.set_params({"steps": 4})
+    for epoch in range(3):
+        progress.on_epoch_begin(epoch)
+        progress.on_train_batch_end(0)
+        progress.on_epoch_end(epoch, {"loss": 2.5, "val_nme": 0.05})
+    assert capsys.readouterr().out.splitlines() == [
+        "epoch 1/33  loss 2.500  validation NME 5.00 %",
+        "epoch 2/33  loss 2.500  validation NME 5.00 %  50 faces/s  1.0 min left",  # 31 * 2 s
+        "epoch 3/33  loss 2.500  validation NME 5.00 %  50 faces/s  1.0 min left",
+    ]

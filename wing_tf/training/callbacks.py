@@ -208,11 +208,16 @@ class Backup(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """Shows a bar within the epoch on a terminal, and prints one line per epoch."""
+    """Shows a bar within the epoch on a terminal, and prints one line per epoch.
+
+    Speed and time left leave out the first epoch, in which the step and the validation are
+    compiled; the first epoch's bar leaves out its first step.
+    """
 
     def __init__(self, num_epochs: int, faces_per_epoch: int):
         super().__init__()
         self.num_epochs, self.faces_per_epoch = num_epochs, faces_per_epoch
+        self._compiled = False
         self._durations: list[float] = []
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -225,21 +230,25 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the bar."""
+        if batch == 0 and not self._compiled:
+            self._bar.unpause()  # its clock starts now
         self._bar.update()
 
     def on_epoch_end(self, epoch, logs=None):
         """Prints the epoch's line."""
         self._bar.close()
-        self._durations.append(time.monotonic() - self._start)
-        # The mean, not the median: only some epochs include validation and saving.
-        left = float(np.mean(self._durations[-20:])) * (self.num_epochs - epoch - 1) / 60
         score = logs["val_nme"]
-        validation = "" if math.isnan(score) else f"validation NME {100 * score:.2f} %  "
-        print(
-            f"epoch {epoch + 1}/{self.num_epochs}  loss {logs['loss']:.3f}  {validation}"
-            f"{self.faces_per_epoch / self._durations[-1]:.0f} faces/s  {left:.1f} min left",
-            flush=True,
-        )
+        line = f"epoch {epoch + 1}/{self.num_epochs}  loss {logs['loss']:.3f}"
+        if not math.isnan(score):
+            line += f"  validation NME {100 * score:.2f} %"
+        if self._compiled:
+            self._durations.append(time.monotonic() - self._start)
+            # The mean, not the median: only some epochs include validation and saving.
+            left = float(np.mean(self._durations[-20:])) * (self.num_epochs - epoch - 1) / 60
+            line += f"  {self.faces_per_epoch / self._durations[-1]:.0f} faces/s"
+            line += f"  {left:.1f} min left"
+        print(line, flush=True)
+        self._compiled = True
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
