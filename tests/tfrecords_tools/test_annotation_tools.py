@@ -235,7 +235,7 @@ def test_label_studio_parents_occlusion_and_other_tasks(tmp_path, image, scheme)
     }
     grouped = [
         studio_rectangle("r1", 3.5, 4.5, 50.5, 40.5),
-        studio_rectangle("r2", 0, 0, 10, 10),
+        studio_rectangle("r2", 0, 0, 70, 60),
         *studio_points(POINTS + HALF, parent="r1"),
         hidden,
         choice,
@@ -296,7 +296,8 @@ def test_ambiguous_label_studio_tasks_are_skipped_and_named(tmp_path, image, sch
 
 def test_imglab_boxes_parts_and_names_of_files(tmp_path, scheme):
     write_image(tmp_path / "gesicht_ä.png", dotted(POINTS))
-    boxes = imglab_box(POINTS, (3, 4, 48, 37)) + imglab_box(OTHERS[:3], labels=LABELS[:3])
+    boxes = imglab_box(POINTS, (3, 4, 48, 37))
+    boxes += imglab_box(OTHERS[:3], (4, 2, 60, 50), labels=LABELS[:3])
     boxes += imglab_box(POINTS, more=" ignore='1'") + imglab_box([], labels=[])
     boxes += imglab_box([*POINTS, POINTS[0]], labels=[*LABELS, "nose"])
     path = write_imglab(tmp_path / "faces.xml", {"gesicht_ä.png": boxes})

@@ -17,7 +17,13 @@ from tfrecords_tools.sources.xml_file import read_xml
 from wing_tf.data import record_schema as schema
 
 # Names of subsets in CVAT's projects.
-_SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+_SPLITS = {
+    "default": "",
+    "train": "train",
+    "validation": "validation",
+    "val": "validation",
+    "test": "test",
+}
 
 
 class CvatSource(LabeledPointsSource):

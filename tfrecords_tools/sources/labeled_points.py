@@ -115,9 +115,12 @@ class LabeledPointsSource(AnnotationFileSource):
         for face in self.read(self.path, self.skipped):
             key = f"{face.image}#{face.name}"
             try:
-                found.append((face.category, face.image, self._item(key, face, index_of)))
+                item = self._item(key, face, index_of)
             except ValueError as error:
                 self.skipped[key] = str(error)
+            else:
+                self.check_split(item.split, key)
+                found.append((face.category, face.image, item))
         categories = sorted({category for category, _, _ in found})
         if self.category is None and len(categories) > 1:
             raise ValueError(
@@ -173,9 +176,8 @@ class LabeledPointsSource(AnnotationFileSource):
         points[visibility == schema.NOT_ANNOTATED] = np.nan
         box = None if face.box_xyxy is None else np.array(face.box_xyxy)
         image = self._find_image(face)
-        split = face.split or self.split
-        self.check_names(split, ())
-        return Item(key, image, split, (image, points, visibility, box))
+        size = None if face.image_size_wh is None else np.array(face.image_size_wh)
+        return Item(key, image, face.split or self.split, (image, points, visibility, size, box))
 
     def _index(self, label: str, index_of: dict[str, int]) -> int:
         if label in index_of:
