@@ -28,7 +28,8 @@ from tfrecords_tools.sources.lsp import OCCLUDED_CHOICES
 from wing_tf.cli import common
 from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import CROP_RULES, CropRule, get_crop_rule
-from wing_tf.landmarks import load_scheme, load_scheme_map
+from wing_tf.landmarks import SCHEMES, LandmarkScheme, load_scheme, load_scheme_map
+from wing_tf.utils.did_you_mean import did_you_mean
 from wing_tf.utils.image_files import EXIF_CHOICES
 from wing_tf.utils.text_files import read_json
 
@@ -164,8 +165,8 @@ def _make_source() -> Source:
             options[argument] = flag.value
         elif parameter.default is inspect.Parameter.empty:
             raise app.UsageError(f"--source={name} needs --{flag_name}.")
-    if str(options.get("scheme", "")).endswith(".json"):
-        options["scheme"] = load_scheme(options["scheme"])
+    if "scheme" in options:
+        options["scheme"] = _find_scheme(options["scheme"])
     return SOURCES[name](**options)
 
 
@@ -178,6 +179,20 @@ def _scheme() -> None:
     path = flags.FLAGS[name].value if name in _PATH_SOURCES else ""
     _require(**{name: path})
     print(write_first_scheme(SOURCES[name], path or "", _OUTPUT.value or ""))
+
+
+def _find_scheme(name: str) -> LandmarkScheme:
+    """Returns a built-in scheme, or that of a JSON file."""
+    if name in SCHEMES:
+        return SCHEMES[name]
+    if name.endswith(".json"):
+        return load_scheme(name)
+    own = pathlib.Path(f"{name}.json")
+    hint = f" Did you mean {own}?" if own.is_file() else did_you_mean(name, SCHEMES, cutoff=0.6)
+    raise ValueError(
+        f"--scheme must be one of {', '.join(SCHEMES)}, or the JSON file of your own scheme, such "
+        f"as --scheme={own}. Received: {name}.{hint}"
+    )
 
 
 def _crop_rule(source: Source) -> CropRule:

@@ -91,15 +91,29 @@ def test_flags_are_checked_without_slow_imports(name):
         (["reproduce", "--table=wing_loses", "--output=x"], "wing_losses"),
         (["tfrecords", "write", "--output=x"], "--source is needed"),
         (["tfrecords", "write", "--source=csv", "--output=x", "--csv=y"], "needs --scheme"),
+        (["tfrecords", "write", "--source=csv", "--output=x", "--csv=y", "--scheme=face_10"],
+         "or the JSON file of your own scheme, such as --scheme=face_10.json. "
+         "Received: face_10.\n"),
+        (["tfrecords", "write", "--source=csv", "--output=x", "--csv=y", "--scheme=wflw98"],
+         "Did you mean 'wflw_98'?"),
         (["tfrecords", "inspect", "--data=nowhere"], "error: No manifest at"),
         (["evaluate", "--model=m", "--data=d"], "--output"),
-        (["train", "--config=configs/absent.py", "--workdir=w"], "absent.py"),
+        (["train"], "error: Name a config and a run folder: wing-train --config=FILE.py"),
+        (["train", "--config=configs/absent.py", "--workdir=w"],
+         "error: --config: There is no file configs/absent.py. There are configs in "),
+        (["train", "--config=wing_cnn6", "--workdir=w"],
+         "error: --config: There is no file wing_cnn6. Did you mean "),
+        (["train", "--config=absent.py", "--workdir=w", "--config.batch_size=3"],
+         "error: --config: There is no file absent.py."),
+        (["train", "--workdir=w", "--config.batch_size=3"], "needs --config=FILE.py"),
+        (["train", "--config=setup.cfg", "--workdir=w"], "error: --config: "),
         (["train", "--config=configs/smoke.py", "--workdir=w", "--config.batchsize=3"],
          'Did you mean "batch_size"'),
         (["train", "--config=configs/smoke.py", "--workdir=w", "--config.batch_size=x"],
          "invalid literal for int"),
         (["train", "--config=configs/awing_4hg.py:wlfw", "--workdir=w"], "the variants 300w, "),
-        (["train", "--config=configs/smoke.py"], "error: --workdir is required. See --help."),
+        (["train", "--config=configs/smoke.py"],
+         "error: Name the run folder by --workdir=RUN. See --help."),
         (["train", "--config=configs/smoke.py", "--workdir=w", "--config.loss.alpha=2.0"],
          "config.loss.alpha does not apply to the loss wing"),
         (["demo", "surplus"], "Unexpected argument: surplus"),
@@ -113,6 +127,33 @@ def test_usage_errors_are_one_line(arguments, message):
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def get_config():\n    return 1 +\n", "invalid syntax (own.py, line 2)"),
+        ("import absent_module\n", "own.py, line 1: No module named 'absent_module'"),
+        ("def get_config():\n    return 1 / 0\n", "own.py, line 2: division by zero"),
+        ("x = 1\n", "The config file has no function 'get_config'"),
+    ],
+)
+def test_error_in_a_config_file_is_one_line(tmp_path, text, message):
+    (tmp_path / "own.py").write_text(text)
+    done = _command("train", f"--config={tmp_path / 'own.py'}", "--workdir=w")
+    assert done.stderr.startswith("error: --config: ")
+    assert done.stderr.endswith(f"{message}\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_evaluation_lists_the_splits_that_are_there(model, synthetic_records):
+    done = _command(
+        "evaluate", f"--model={model}", f"--data={synthetic_records}/val-*", "--output=x"
+    )
+    assert done.stderr == (
+        f"error: No record file matches {synthetic_records}/val-*. {synthetic_records} has the "
+        f"splits test, train, validation, such as {synthetic_records}/test-*.\n"
+    )
 
 
 @pytest.mark.slow
@@ -163,7 +204,7 @@ def test_commands_from_images_to_predictions(tmp_path):
         "--config.batch_size=8",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "New: none" in done.stdout
+    assert "New: 0 layer(s)" in done.stdout
 
     data = f"{records}/test_helen-*"
     done = _command(

@@ -144,7 +144,9 @@ def test_next_sigma_starts_from_the_best_weights(synthetic_records, records, tmp
     assert state.former == pytest.approx(0.3)
 
 
-def test_saved_network_initializes_all_but_earlier_residuals(synthetic_records, records, tmp_path):
+def test_saved_network_initializes_all_but_earlier_residuals(
+    synthetic_records, records, tmp_path, capsys
+):
     config = complete_config(smoke_smt(synthetic_records))
     config.precision, config.jit_compile = "float32", "off"
     task = make_task(config, records)
@@ -152,6 +154,9 @@ def test_saved_network_initializes_all_but_earlier_residuals(synthetic_records, 
     save_network(task.localizer(first), tmp_path / "first.keras", task.spec)
     config.init_from = str(tmp_path / "first.keras")
     initialize(config, second, records)
+    message = capsys.readouterr().out
+    # Not the names of all 149 layers in one line.
+    assert "first.keras: 149 layers: stem_conv, stem_norm, ..., stack2_maps. New: 0" in message
     theirs = {weight.path: np.asarray(weight) for weight in first.weights}
     new = {
         weight.path for weight in second.network.weights

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import sys
+import traceback
 from collections.abc import Callable
 
 from absl import app, flags
@@ -75,10 +76,21 @@ def _parse_flags(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
-        sys.exit(f"error: {_one_line(error)} See --help.")
-    except (AttributeError, KeyError, TypeError, ValueError, OSError, ImportError) as error:
-        # Errors of ml_collections for a wrong config file or a wrong --config.key.
-        sys.exit(f"error: --config: {_one_line(error)}")
+        message = _one_line(error)
+        if "command line flag 'config." in message and "config" in flags.FLAGS:
+            message = f"--config.KEY=VALUE needs --config=FILE.py. {message}"
+        sys.exit(f"error: {message} See --help.")
+    except Exception as error:
+        # Whatever a config file raises, and errors of ml_collections for a wrong --config.key.
+        sys.exit(f"error: --config: {_place(error, argv)}{_one_line(error)}")
+
+
+def _place(error: Exception, argv: list[str]) -> str:
+    """Returns the line of the config file, among the arguments, that raised an error."""
+    named = {argument.removeprefix("--config=").partition(":")[0] for argument in argv}
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f"{f.filename}, line {f.lineno}: " for f in frames if f.filename in named]
+    return own[-1] if own else ""
 
 
 def _one_line(error: BaseException) -> str:
@@ -88,6 +100,10 @@ def _one_line(error: BaseException) -> str:
     text = re.sub(
         r"flag --(\w+)=None: Flag --\1 must have a value other than None", r"--\1 is required", text
     )
+    text = re.sub(r"module '\w+_config' has no attribute", "The config file has no function", text)
+    missing = re.search(r"Attempted \[[^]]*\]:\s+(.*?)\s+\[Errno 2\]", text)
+    if missing:
+        text = f"There is no file {missing[1]}."
     # ml_collections wraps its messages in the repr of another error.
     return " ".join(text.replace("\\n", " ").replace("\\'", "'").split())
 

@@ -8,30 +8,53 @@ resolved config, metrics.csv, TensorBoard logs and checkpoints/{best,last}.keras
 on the same folder resumes.
 """
 
-from absl import flags
+import difflib
+import pathlib
+
+import ml_collections
+from absl import app, flags
 from ml_collections import config_flags
 
+import wing_tf.configs
 from wing_tf.cli import common
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The config file.", lock_config=True)
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "The run folder: new, empty, or of a training to resume.", required=True
+    "workdir", None, "The run folder: new, empty, or of a training to resume."
 )
 
 
 def main() -> None:
     """Trains by the flags."""
-    config = _CONFIG.value
-    config.keys()  # raises if the file could not be loaded, before TensorFlow is imported
+    config = _read_config()
+    if _WORKDIR.value is None:
+        raise app.UsageError("Name the run folder by --workdir=RUN.")
 
     from wing_tf.training.run import train
 
     train(config, _WORKDIR.value)
 
 
+def _read_config() -> ml_collections.ConfigDict:
+    """Returns the config. TensorFlow is not imported yet."""
+    folder = pathlib.Path(wing_tf.configs.__file__).parent
+    if _CONFIG.value is None:
+        raise app.UsageError(
+            "Name a config and a run folder: wing-train --config=FILE.py --workdir=RUN "
+            f"--config.data.path=RECORDS. The configs of the papers are in {folder}."
+        )
+    file = config_flags.get_config_filename(flags.FLAGS["config"])
+    path = pathlib.Path(file.partition(":")[0])  # without the variant
+    if not path.is_file():
+        known = {config.name: config for config in folder.glob("[!_]*.py")}
+        near = difflib.get_close_matches(f"{path.stem}.py", known, n=1)
+        hint = f"Did you mean {known[near[0]]}?" if near else f"There are configs in {folder}."
+        raise ValueError(f"--config: There is no file {path}. {hint}")
+    return _CONFIG.value
+
+
 def entry() -> None:
     """The console command."""
-    flags.mark_flag_as_required("config")
     common.run(main, __name__)
 
 

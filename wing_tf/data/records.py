@@ -95,13 +95,21 @@ def find_shards(data: DataPath, split: str | None = None) -> list[str]:
             found = _in_folder(path, split) if path.is_dir() else glob.glob(str(path))
         found = [f for f in found if os.path.isfile(f)]
         if not found:
-            raise ValueError(
-                f"No record file matches {path}. Write records with `wing-tfrecords write`."
-            )
+            raise ValueError(f"No record file matches {path}. {_hint(path)}")
         files.update(found)
     if not files:
         raise ValueError("No record files named: the path is empty.")
     return sorted(files)
+
+
+def _hint(path: pathlib.Path) -> str:
+    """Returns what may have been meant by a path that matches nothing."""
+    folder = path if path.is_dir() else path.parent
+    names = [found.name for found in folder.iterdir()] if folder.is_dir() else []
+    splits = sorted({match["split"] for name in names if (match := _SHARD.fullmatch(name))})
+    if not splits:
+        return "Write records with `wing-tfrecords write`."
+    return f"{folder} has the splits {', '.join(splits)}, such as {folder / splits[0]}-*."
 
 
 def _in_folder(folder: pathlib.Path, split: str | None) -> list[str]:

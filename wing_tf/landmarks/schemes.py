@@ -265,8 +265,8 @@ def get_scheme(name: str | LandmarkScheme) -> LandmarkScheme:
         return name
     if name in SCHEMES:
         return SCHEMES[name]
-    hint = did_you_mean(name, SCHEMES)
+    hint = did_you_mean(name, SCHEMES, cutoff=0.6)
     raise ValueError(
-        f"`name` must be one of {', '.join(SCHEMES)} or a LandmarkScheme. "
-        f"Received: name={name!r}.{hint}"
+        f"`name` must be one of {', '.join(SCHEMES)}, or a LandmarkScheme such as that of a JSON "
+        f"file (`load_scheme`). Received: name={name!r}.{hint}"
     )

@@ -37,7 +37,14 @@ def initialize(
         copied, new = copy_layers(target, load_network(config.init_from)[0])
         if not copied:
             raise ValueError(f"config.init_from: no layer of {config.init_from} fits.")
-        print(f"From {config.init_from}: {', '.join(copied)}. New: {', '.join(new) or 'none'}.")
+        print(f"From {config.init_from}: {_count(copied)}. New: {_count(new)}.")
+
+
+def _count(layers: list[str]) -> str:
+    """Returns the number of layers and the names of the first and the last."""
+    if len(layers) <= 3:
+        return f"{len(layers)} layer(s){': ' if layers else ''}{', '.join(layers)}"
+    return f"{len(layers)} layers: {layers[0]}, {layers[1]}, ..., {layers[-1]}"
 
 
 def augmented_shapes(
