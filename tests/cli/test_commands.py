@@ -85,7 +85,7 @@ def test_flags_are_checked_without_slow_imports(name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tfrecords"], "Name one of: write, inspect, balance, residual"),
+        (["tfrecords"], "Name one of: write, scheme, inspect, balance, residual"),
         (["tfrecords", "balance", "--output=x"], "--data is needed"),
         (["reproduce", "--table=wing_losses", "--output=x"], "--data is required"),
         (["reproduce", "--table=wing_loses", "--output=x"], "wing_losses"),
