@@ -1,5 +1,8 @@
 import json
 import math
+import re
+import subprocess
+import sys
 
 import keras
 import ml_collections
@@ -107,6 +110,37 @@ def test_folder_with_other_files_is_refused(tmp_path):
     with pytest.raises(ValueError, match="must be a folder"):
         RunFolder(tmp_path / "thesis.tex").open(default_config())
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+_HOLD = """
+import sys
+from wing_tf.training.config import default_config
+from wing_tf.training.run_folder import RunFolder
+folder = RunFolder(sys.argv[1])
+folder.open(default_config())
+print("open", flush=True)
+input()
+"""
+
+
+def test_two_processes_do_not_train_in_one_folder(synthetic_records, tmp_path):
+    folder = tmp_path / "run"
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD, folder],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as other:  # fmt: skip
+        assert other.stdout.readline() == "open\n"
+        before = {path: path.stat().st_size for path in folder.rglob("*")}
+        message = f"Another process is training in {folder}. Wait until it has finished"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            train(smoke_config(synthetic_records), folder)
+        assert {path: path.stat().st_size for path in folder.rglob("*")} == before
+        other.kill()
+    again = RunFolder(folder)  # a killed process holds no lock
+    again.open(default_config())
+    with pytest.raises(ValueError, match="Another process is training"):
+        RunFolder(folder).open(default_config())
+    again.close()
 
 
 def test_log_is_truncated_after_the_backup(tmp_path):

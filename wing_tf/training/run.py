@@ -39,9 +39,16 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         The run folder's path.
 
     Raises:
-        ValueError: On a bad config, bad records, or a folder that holds something else.
+        ValueError: On a bad config, bad records, or a folder that holds something else or in which
+            another process trains.
         FloatingPointError: If the loss becomes NaN.
     """
+    with contextlib.closing(RunFolder(workdir)) as run_folder:
+        _train(config, run_folder)
+    return run_folder.path
+
+
+def _train(config: ml_collections.ConfigDict, run_folder: RunFolder) -> None:
     # Data, and the config that everything below follows.
     records, validation = _open_data(complete_config(config))
     strategy = make_strategy()
@@ -61,7 +68,6 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     validation_batches = list(crop_batches(validation, task.spec))
 
     # The trainer. Every error in the config has been raised when the run folder is opened.
-    run_folder = RunFolder(workdir)
     steps_per_epoch = records.num_faces // config.batch_size
     with strategy.scope() if strategy else contextlib.nullcontext():
         trainer = make_trainer(config, task, steps_per_epoch)
@@ -72,7 +78,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     best_score = callbacks.truncate_log(run_folder.metrics, epoch)
     if epoch >= config.epochs or _schedule_has_ended(trainer):
         print(f"{run_folder.path} holds a finished training of {epoch} epochs.")
-        return run_folder.path
+        return
     print(
         f"{trainer.network.name}: {trainer.network.count_params():,} parameters, "
         f"{records.num_faces} training and {validation.num_faces} validation faces "
@@ -118,7 +124,6 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
         if log.csv_file:
             log.csv_file.close()  # fit leaves it open when it is interrupted
     print(f"Trained in {(time.monotonic() - started) / 60:.1f} minutes: {run_folder.path}")
-    return run_folder.path
 
 
 def _open_data(config: ml_collections.ConfigDict) -> tuple[RecordSet, RecordSet]:

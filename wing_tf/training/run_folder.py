@@ -1,5 +1,6 @@
 """The run folder: all files of one training."""
 
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -8,7 +9,7 @@ import pathlib
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 
 import ml_collections
 
@@ -25,6 +26,8 @@ class RunFolder:
     reads), ``environment.txt``, ``metrics.csv``, ``tensorboard/``,
     ``checkpoints/{best,last}.keras`` and ``backup/`` (the state to resume from).
 
+    One process at a time has it open. The lock is on ``environment.txt`` and ends with the process.
+
     Args:
         path: A new or an empty folder, or one in which the same training was started before.
     """
@@ -38,13 +41,14 @@ class RunFolder:
         self.tensorboard = self.path / "tensorboard"
         self.checkpoints = self.path / "checkpoints"
         self.backup = self.path / "backup"
+        self._lock: IO[str] | None = None
 
     def open(
         self,
         config: ml_collections.ConfigDict,
         inputs: Mapping[str, pathlib.Path] | None = None,
     ) -> None:
-        """Creates the folder, or checks that the same training was started in it.
+        """Creates the folder, or checks that the same training was started in it, and locks it.
 
         Args:
             config: The resolved config.
@@ -53,7 +57,7 @@ class RunFolder:
 
         Raises:
             ValueError: If the folder holds something else, or a training with another config or
-                other inputs.
+                other inputs, or if another process trains in it.
         """
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"`workdir` must be a folder. Received: {self.path}.")
@@ -62,21 +66,42 @@ class RunFolder:
             key: hashlib.sha256(path.read_bytes()).hexdigest()
             for key, path in (inputs or {}).items()
         }
-        if self.config.is_file():
-            self._check_same(values)
-            self._check_inputs(hashes)
-        elif self.path.is_dir() and any(self.path.iterdir()):
+        if not self.config.is_file() and self.path.is_dir() and any(self.path.iterdir()):
             raise ValueError(
                 f"{self.path} is not empty and holds no training (no config.json). "
                 "Name a new folder."
             )
         for folder in (self.path, self.checkpoints, self.backup):
             folder.mkdir(parents=True, exist_ok=True)
-        if not self.config.is_file():
+        self._lock = self._open_locked()
+        if self.config.is_file():
+            self._check_same(values)
+            self._check_inputs(hashes)
+        else:
             write_json(self.inputs, hashes)
             write_json(self.config, values)  # last: a folder with it is complete
-        with self.environment.open("a") as file:
-            file.write(describe_environment())
+        self._lock.write(describe_environment())
+        self._lock.flush()
+
+    def close(self) -> None:
+        """Ends the lock."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _open_locked(self) -> IO[str]:
+        file = self.environment.open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise ValueError(
+                f"Another process is training in {self.path}. Wait until it has finished, or name "
+                "another folder."
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        return file
 
     def _check_inputs(self, hashes: dict[str, str]) -> None:
         found = read_json(self.inputs) if self.inputs.is_file() else {}
