@@ -155,6 +155,7 @@ def predict_image(
         raise ValueError(f"{existing[0]} exists already. Name another --output.")
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, text)
     drawn = None
     if drawing.draw or drawing.show:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import json
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,10 @@ from tqdm import tqdm
 from wing_tf.inference.face import Face
 from wing_tf.inference.landmarker import Landmarker
 from wing_tf.inference.output import ImageFaces, drawn_names, pts_bases, write_pts
+from wing_tf.inference.pre_annotations import WRITERS, annotation_files
 from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
+from wing_tf.landmarks import LandmarkScheme
+from wing_tf.utils.atomic import write_text
 from wing_tf.utils.image_files import load_image, save_image
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -98,8 +102,10 @@ def run_folder(
         landmarker: Landmarker with a detector.
         folder: Folder of the images.
         output: Gets ``landmarks.jsonl`` (or ``.csv``), ``skipped.csv`` and ``run.json``, ``.pts``
-            files in subfolders like those of the images, and drawn images in ``drawn``.
-        format: "jsonl", "csv", or "pts" for JSON lines and one ``.pts`` file per face.
+            files in subfolders like those of the images, drawn images in ``drawn``, and
+            ``annotations`` with a suffix or as a folder for annotation tools.
+        format: "jsonl", "csv", or "pts" for JSON lines and one ``.pts`` file per face, or a key of
+            `wing_tf.inference.pre_annotations.WRITERS` for JSON lines and files of that tool.
         settings: JSON values that determine the results, for `claim_output`.
         draw: Function of an image and its faces that returns the image for ``drawn``.
 
@@ -146,7 +152,21 @@ def run_folder(
                 )
                 bar.update(len(found) + len(errors))
         num_faces = sum(file.done.values())
+        if format in WRITERS:
+            _write_annotations(format, results, landmarker.scheme, folder)
         return FolderSummary(len(file.done), num_faces, dict(skipped.reasons), results)
+
+
+def _write_annotations(
+    format: str, results: pathlib.Path, scheme: LandmarkScheme, folder: pathlib.Path
+) -> None:
+    """Writes the faces of a file of JSON lines as the files of an annotation tool."""
+    base = results.with_name("annotations")
+    with results.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+        images = map(json.loads, lines)
+        for path, text in annotation_files(format, images, scheme, folder=folder, base=base):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, text)
 
 
 def _batches(
