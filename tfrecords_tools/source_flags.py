@@ -33,8 +33,8 @@ flags.DEFINE_enum(
 flags.DEFINE_string(
     "missing",
     None,
-    "csv, coco, ibug_300w: coordinates X,Y that mark points that are not annotated, such as -1,-1, "
-    "or none. By default -1,-1 and 0,0 do, with a warning.",
+    "Your own data, ibug_300w: coordinates X,Y that mark points that are not annotated, such as "
+    "-1,-1, or none. By default -1,-1 and 0,0 do, with a warning.",
 )
 flags.DEFINE_bool("aligned", None, "celeba: the aligned images instead of the images in the wild.")
 flags.DEFINE_string("joints", None, "lsp: another file of joints than joints.mat.")
