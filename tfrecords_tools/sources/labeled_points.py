@@ -150,8 +150,8 @@ class LabeledPointsSource(AnnotationFileSource):
         first_key: dict[tuple, str] = {}
         for category, _, item in found:
             _, points, visibility, *_ = item.source_data
-            face = (item.source_image, points.tobytes(), visibility.tobytes())
-            first = first_key.setdefault(face, item.key)
+            content = (item.source_image, points.tobytes(), visibility.tobytes())
+            first = first_key.setdefault(content, item.key)
             others = sorted(names_of[item.source_image])
             if self.category not in (None, category):
                 self.skipped[item.key] = f"is a {category}, not a {self.category}"
