@@ -203,13 +203,13 @@ def _locate(
         except _IMAGE_ERRORS as error:
             errors[name] = _reason(error)
     try:
-        located = landmarker.predict_images([images[name] for name in boxes], list(boxes.values()))
+        located = landmarker([images[name] for name in boxes], list(boxes.values()))
         return dict(zip(boxes, located, strict=True))
     except _IMAGE_ERRORS:
         found = {}
     for name, own in boxes.items():  # one by one, to find the image that raised
         try:
-            (found[name],) = landmarker.predict_images([images[name]], [own])
+            found[name] = landmarker(images[name], own)
         except _IMAGE_ERRORS as error:
             errors[name] = _reason(error)
     return found
