@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfrecords_tools.sources.base import BadRecordError
-from tfrecords_tools.sources.folder import IMAGE_SUFFIXES
 from tfrecords_tools.sources.ibug_300w import read_pts
 from tfrecords_tools.sources.labeled_points import LabeledFace, LabeledPoint, LabeledPointsSource
+from wing_tf.utils.image_files import IMAGE_SUFFIXES
 
 _FACE_OF_IMAGE = re.compile(r"^(.+)_\d+$")
 _ENDINGS = ("", *IMAGE_SUFFIXES, *map(str.upper, IMAGE_SUFFIXES))

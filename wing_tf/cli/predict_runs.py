@@ -199,6 +199,14 @@ def predict_folder(
             f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''}",
             file=sys.stderr,
         )
+    if summary.others:
+        counts = sorted(summary.others.items(), key=lambda pair: (-pair[1], pair[0]))
+        print(
+            f"{sum(summary.others.values())} other file(s) not read as images: "
+            f"{', '.join(f'{count} {suffix}' for suffix, count in counts[:8])}"
+            f"{', ...' if len(counts) > 8 else ''}",
+            file=sys.stderr,
+        )
 
 
 def predict_video(

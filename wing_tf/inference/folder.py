@@ -1,5 +1,6 @@
 """Landmarks of all images of a folder, in a run that can be resumed."""
 
+import collections
 import dataclasses
 import errno
 import json
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from wing_tf.detection import BoxFile
 from wing_tf.inference.face import Face
 from wing_tf.inference.landmarker import Landmarker
 from wing_tf.inference.output import ImageFaces, drawn_names, pts_bases, write_pts
@@ -19,10 +21,7 @@ from wing_tf.inference.pre_annotations import WRITERS, annotation_files
 from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.atomic import write_text
-from wing_tf.utils.image_files import load_image, save_image
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Suffixes of the files that are read as images."""
+from wing_tf.utils.image_files import IMAGE_SUFFIXES, load_image, save_image
 
 _IMAGE_ERRORS = (ValueError, OSError, MemoryError, cv2.error)  # an image that raises is skipped
 _NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
@@ -37,18 +36,20 @@ class FolderSummary:
         num_images: Number of images that could be read.
         num_faces: Number of their faces.
         skipped: Reasons by the name of the images that were skipped.
+        others: Number of files by suffix that are not read as images.
         results: File of the results.
     """
 
     num_images: int
     num_faces: int
     skipped: dict[str, str]
+    others: Mapping[str, int]
     results: pathlib.Path
 
 
 def find_images(
     folder: pathlib.Path, *, exclude: pathlib.Path | None = None
-) -> tuple[list[str], dict[str, str]]:
+) -> tuple[list[str], dict[str, str], collections.Counter[str]]:
     """Finds the images in a folder and its subfolders.
 
     Args:
@@ -56,7 +57,8 @@ def find_images(
         exclude: A subfolder that is not searched.
 
     Returns:
-        Sorted paths relative to the folder, and the subfolders that can't be read, with the reason.
+        Sorted paths relative to the folder; the subfolders that can't be read, with the reason; and
+        the number of other files by suffix.
 
     Raises:
         ValueError: If the folder does not exist or can't be read.
@@ -70,17 +72,18 @@ def find_images(
 
     excluded = None if exclude is None else exclude.resolve()
     names = []
+    others = collections.Counter[str]()
     for parent, subfolders, files in os.walk(folder, onerror=note):
         here = pathlib.Path(parent)
         subfolders[:] = [name for name in subfolders if (here / name).resolve() != excluded]
-        names += [
-            (here / name).relative_to(folder).as_posix()
-            for name in files
-            if name.lower().endswith(SUFFIXES)
-        ]
+        for name in files:
+            if name.lower().endswith(IMAGE_SUFFIXES):
+                names.append((here / name).relative_to(folder).as_posix())
+            else:
+                others[pathlib.PurePath(name).suffix.lower() or "no suffix"] += 1
     if "." in unreadable:
         raise ValueError(f"Cannot read folder {folder}: {unreadable['.']}.")
-    return sorted(names), unreadable
+    return sorted(names), unreadable, others
 
 
 def run_folder(
@@ -113,9 +116,10 @@ def run_folder(
         ValueError: If the folder does not exist, or if the output belongs to another run.
         OSError: If the output can't be written, such as on a full disk.
     """
-    names, unreadable = find_images(folder, exclude=output)
+    names, unreadable, others = find_images(folder, exclude=output)
     if not names and not unreadable:
-        raise ValueError(f"No images in {folder}: no file ends in {', '.join(SUFFIXES)}.")
+        raise ValueError(f"No images in {folder}: no file ends in {', '.join(IMAGE_SUFFIXES)}.")
+    unnamed = _without_boxes(landmarker, folder, names)
     claim_output(output, {"folder": str(folder.resolve()), "format": format, **settings})
     results = output / ("landmarks.csv" if format == "csv" else "landmarks.jsonl")
     bases = pts_bases(names) if format == "pts" else {}
@@ -124,7 +128,8 @@ def run_folder(
         ResultFile(results, landmarker.scheme) as file,
         SkippedFile(output / "skipped.csv") as skipped,
     ):
-        skipped.write({k: why for k, why in unreadable.items() if k not in skipped.reasons})
+        known = {**unreadable, **unnamed}
+        skipped.write({k: why for k, why in known.items() if k not in skipped.reasons})
         done = {*file.done, *skipped.reasons}
         left = [name for name in names if name not in done]
         with tqdm(
@@ -154,7 +159,23 @@ def run_folder(
         num_faces = sum(file.done.values())
         if format in WRITERS:
             _write_annotations(format, results, landmarker.scheme, folder)
-        return FolderSummary(len(file.done), num_faces, dict(skipped.reasons), results)
+        return FolderSummary(len(file.done), num_faces, dict(skipped.reasons), others, results)
+
+
+def _without_boxes(
+    landmarker: Landmarker, folder: pathlib.Path, names: Sequence[str]
+) -> dict[str, str]:
+    """Returns the images that the detector's box file does not name. Raises ValueError if all."""
+    detector = landmarker.detector
+    if not isinstance(detector, BoxFile):
+        return {}
+    absent = [name for name in names if detector.find(folder / name) is None]
+    if names and len(absent) == len(names):
+        raise ValueError(
+            f"{detector.path} names none of the {len(names)} images of {folder}, such as "
+            f"{names[0]}. It names: {', '.join(detector.names[:3]) or 'none'}."
+        )
+    return dict.fromkeys(absent, f"not in the box file {detector.path.name}")
 
 
 def _write_annotations(
