@@ -76,25 +76,27 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    part = _PART_OF.get(name, name)
-    if part not in _PARTS:
-        module = sys.modules[__name__]
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message, name=name, obj=module)
-    try:
-        module = importlib.import_module(f"{__name__}.{part}")
-    except ModuleNotFoundError as error:
-        if error.name != f"{__name__}.{part}":
-            raise
-        raise ImportError(
-            f"`wing_tf.{name}` is not in this installation: wing-tf-runtime has the parts that run "
-            "exported models. Install wing-tf instead.",
-            name=error.name,
-        ) from None
-    value = module if name == part else getattr(module, name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # Type checkers would take any name for one of the package.
+
+    def __getattr__(name: str) -> object:
+        part = _PART_OF.get(name, name)
+        if part not in _PARTS:
+            module = sys.modules[__name__]
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message, name=name, obj=module)
+        try:
+            module = importlib.import_module(f"{__name__}.{part}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{part}":
+                raise
+            raise ImportError(
+                f"`wing_tf.{name}` is not in this installation: wing-tf-runtime has the parts that "
+                "run exported models. Install wing-tf instead.",
+                name=error.name,
+            ) from None
+        value = module if name == part else getattr(module, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

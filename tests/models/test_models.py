@@ -84,6 +84,9 @@ def test_pooling_before_relu_equals_the_papers_order():
 def test_invalid_sizes_are_refused():
     with pytest.raises(ValueError, match="`input_size` must be at least 32"):
         cnn6(68, input_size=16)
+    for backbone in (mobilenet, resnet50):
+        with pytest.raises(ValueError, match="`input_size` must be at least 32"):
+            backbone(68, input_size=31)
     with pytest.raises(ValueError, match="`num_landmarks` must be positive"):
         cnn6(0)
     with pytest.raises(ValueError, match="`width` must be positive"):

@@ -241,7 +241,7 @@ def _dark(flat, column, row, side, sigma):
     # No step from a saddle point.
     determinant = d_xx * d_yy - d_xy * d_xy
     maximum = (determinant > 1e-6) & (d_xx + d_yy < 0)
-    scale = ops.where(maximum, 1.0, 0.0) / ops.where(maximum, determinant, 1.0)
+    scale = ops.cast(maximum, "float32") / ops.where(maximum, determinant, 1.0)
     step_x = (d_xy * d_y - d_yy * d_x) * scale
     step_y = (d_xy * d_x - d_xx * d_y) * scale
     # The maximum of a round peak is within half a pixel, of an elongated one slightly further.

@@ -17,7 +17,8 @@ def loss_weight_map(
     if mask_type == "heatmap":
         return weight * y_true + 1.0
     dilated = ops.max_pool(y_true, 3, strides=1, padding="same", data_format="channels_last")
-    return ops.where(dilated >= threshold, weight + 1.0, 1.0)
+    high = ops.convert_to_tensor(weight + 1.0, "float32")  # Two numbers would be of `floatx`.
+    return ops.where(dilated >= threshold, high, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
@@ -37,9 +38,9 @@ class WeightedLossMap(HeatmapLoss):
         **kwargs: `reduction` and `dtype` of `wing_tf.losses.LandmarkLoss`.
 
     Call arguments:
-        y_true: Heatmaps [B, h, w, K] with peaks of 1, NaN where a landmark is not annotated.
+        y_true: Heatmaps [B, h, w, K] with peaks of 1.
         y_pred: What ``loss`` takes, [B, h, w, K].
-        sample_weight: Weights of the faces [B] or [B, 1], or of the landmarks [B, K].
+        sample_weight: Weights of the landmarks [B, K].
 
     Raises:
         ValueError: If ``weight``, ``threshold`` or ``mask_type`` is invalid.
@@ -56,8 +57,6 @@ class WeightedLossMap(HeatmapLoss):
         Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, equations 4 and 5; section 7.6.2 and table 7
         for the baseline.
     """
-
-    paper_names = {"W": "weight", "w": "weight"}
 
     def __init__(
         self,
@@ -96,10 +95,6 @@ class WeightedLossMap(HeatmapLoss):
     def reduce_pixels(self, values):
         """Returns [B, K], reduced as by the inner loss."""
         return self.loss.reduce_pixels(values)
-
-    def check_targets(self, y_true) -> None:
-        """Raises ValueError for targets that the inner loss refuses."""
-        self.loss.check_targets(y_true)
 
     def get_config(self):
         """Returns the constructor's arguments."""

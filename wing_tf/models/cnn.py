@@ -3,7 +3,10 @@
 import keras
 from keras import layers
 
+from wing_tf.models.keras_settings import default_keras_settings
 
+
+@default_keras_settings()
 def cnn6(
     num_landmarks: int, *, input_size: int = 64, width: float = 1.0, name: str = "cnn6"
 ) -> keras.Model:
@@ -28,6 +31,7 @@ def cnn6(
     return _cnn(num_landmarks, (32, 64, 128, 256, 512), input_size, width, name)
 
 
+@default_keras_settings()
 def cnn7(
     num_landmarks: int, *, input_size: int = 128, width: float = 1.0, name: str = "cnn7"
 ) -> keras.Model:
@@ -82,12 +86,13 @@ def _cnn(
             scaled(filters, width),
             3,
             padding="same",
+            data_format="channels_last",
             kernel_initializer="he_normal",
             name=f"conv{number}",
         )(x)
-        x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
+        x = layers.MaxPooling2D(2, data_format="channels_last", name=f"pool{number}")(x)
         x = layers.ReLU(name=f"relu{number}")(x)
-    x = layers.Flatten(name="flatten")(x)
+    x = layers.Flatten("channels_last", name="flatten")(x)
     x = layers.Dense(
         scaled(1024, width), activation="relu", kernel_initializer="he_normal", name="features"
     )(x)

@@ -4,10 +4,12 @@ import keras
 
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.layers import DecodeHeatmaps
+from wing_tf.models.keras_settings import default_keras_settings
 
 _DECODE = "decode"
 
 
+@default_keras_settings()
 def heatmap_localizer(network: keras.Model, num_landmarks: int, codec: HeatmapCodec) -> keras.Model:
     """Returns a network with its last heatmaps decoded, as it is evaluated, saved and used.
 

@@ -4,8 +4,10 @@ import keras
 from keras import layers
 
 from wing_tf.layers import CoordinateChannels
+from wing_tf.models.keras_settings import default_keras_settings
 
 
+@default_keras_settings()
 def stacked_hourglass(
     num_landmarks: int,
     *,
@@ -97,7 +99,7 @@ def stem(image, features: int, num_blocks: int, *, coordinates: bool = False):
     x = convolution(features // 4, 7, strides=2, name="stem_conv")(x)
     x = norm_relu(x, "stem")
     x = block(x, features // 2, name="stem_block1")
-    x = layers.AveragePooling2D(2, name="stem_pool")(x)
+    x = layers.AveragePooling2D(2, data_format="channels_last", name="stem_pool")(x)
     for number in range(2, num_blocks):
         x = block(x, features // 2, name=f"stem_block{number}")
     return block(x, features, name=f"stem_block{num_blocks}")
@@ -139,14 +141,14 @@ def hourglass(x, depth: int, features: int, *, inner: int | None = None, name: s
     inner = inner or features
     level = f"{name}_{depth}"
     skip = block(x, features, name=f"{level}_skip")
-    y = layers.AveragePooling2D(2, name=f"{level}_down")(x)
+    y = layers.AveragePooling2D(2, data_format="channels_last", name=f"{level}_down")(x)
     y = block(y, inner, name=f"{level}_in")
     if depth > 1:
         y, center = hourglass(y, depth - 1, features, inner=inner, name=name)
     else:
         y = center = block(y, inner, name=f"{name}_center")
     y = block(y, features, name=f"{level}_out")
-    y = layers.UpSampling2D(2, interpolation="nearest", name=f"{level}_up")(y)
+    y = layers.UpSampling2D(2, "channels_last", interpolation="nearest", name=f"{level}_up")(y)
     return layers.Add(name=f"{level}_join")([skip, y]), center
 
 
@@ -167,6 +169,7 @@ def heatmap_head(x, num_maps: int, *, name: str):
     return layers.Conv2D(
         num_maps,
         1,
+        data_format="channels_last",
         dtype="float32",
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
         name=name,
@@ -190,4 +193,7 @@ def norm_relu(x, name: str):
 
 def convolution(channels: int, size: int, **kwargs):
     """Returns a He-initialized convolution layer with zero padding."""
-    return layers.Conv2D(channels, size, padding="same", kernel_initializer="he_normal", **kwargs)
+    return layers.Conv2D(
+        channels, size, padding="same", data_format="channels_last",
+        kernel_initializer="he_normal", **kwargs,
+    )  # fmt: skip

@@ -7,8 +7,10 @@ from keras import layers
 
 from wing_tf.layers import ReverseChannels
 from wing_tf.models.cnn import landmark_head
+from wing_tf.models.keras_settings import default_keras_settings
 
 
+@default_keras_settings()
 def resnet50(
     num_landmarks: int,
     *,
@@ -42,7 +44,7 @@ def resnet50(
         He et al., Deep Residual Learning, CVPR 2016; Feng et al., Wing Loss, CVPR 2018,
         section 7.3.
     """
-    image = keras.Input((input_size, input_size, 3), name="image")
+    image = _image(input_size)
     x = ReverseChannels(dtype="float32", name="to_bgr")(image)
     # keras.applications.resnet.preprocess_input, which is not a layer.
     x = layers.Rescaling(
@@ -54,6 +56,7 @@ def resnet50(
     return keras.Model(image, landmark_head(backbone.output, num_landmarks), name=name)
 
 
+@default_keras_settings()
 def mobilenet(
     num_landmarks: int,
     *,
@@ -84,10 +87,18 @@ def mobilenet(
     Reference:
         Sandler et al., MobileNetV2, CVPR 2018.
     """
-    image = keras.Input((input_size, input_size, 3), name="image")
+    image = _image(input_size)
     x = layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="to_unit_range")(image)
     backbone = keras.applications.MobileNetV2(
         include_top=False, weights=weights or None, input_tensor=x, alpha=width
     )
-    x = layers.Flatten(name="flatten")(backbone.get_layer("block_16_project_BN").output)
+    x = layers.Flatten("channels_last", name="flatten")(
+        backbone.get_layer("block_16_project_BN").output
+    )
     return keras.Model(image, landmark_head(x, num_landmarks), name=name)
+
+
+def _image(input_size: int):
+    if input_size < 32:
+        raise ValueError(f"`input_size` must be at least 32. Received: input_size={input_size}.")
+    return keras.Input((input_size, input_size, 3), name="image")

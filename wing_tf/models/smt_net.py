@@ -12,8 +12,10 @@ from wing_tf.models.hourglass import (
     stem,
     top,
 )
+from wing_tf.models.keras_settings import default_keras_settings
 
 
+@default_keras_settings()
 def smt_net(
     num_landmarks: int,
     *,
@@ -83,7 +85,7 @@ def smt_net(
 def _residuals(center, num_landmarks: int, width: int, prefix: str):
     """Two dense layers whose output is close to 0 at first, as residuals are."""
     y = norm_relu(center, f"{prefix}_residual")
-    y = layers.Flatten(name=f"{prefix}_residual_flat")(y)
+    y = layers.Flatten("channels_last", name=f"{prefix}_residual_flat")(y)
     y = layers.Dense(
         width, activation="relu", kernel_initializer="he_normal", name=f"{prefix}_residual_fc1"
     )(y)

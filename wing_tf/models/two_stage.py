@@ -6,8 +6,10 @@ from keras import layers
 
 from wing_tf.geometry import crop_matrix, crop_square, invert
 from wing_tf.layers import AffineCrop, AlignToShape, InverseAffine, ResizedCenterCrop
+from wing_tf.models.keras_settings import default_keras_settings
 
 
+@default_keras_settings()
 def two_stage(
     first: keras.Model,
     second: keras.Model,
@@ -86,6 +88,7 @@ def two_stage(
     return keras.Model(image, landmarks, name=name)
 
 
+@default_keras_settings()
 def correction(network: keras.Model, reference_shape: np.ndarray) -> keras.Model:
     """Returns a second stage that corrects the landmarks of the first one.
 

@@ -14,6 +14,7 @@ from wing_tf.data.pose_balance import PoseBalance
 from wing_tf.data.records import RecordSet, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
 from wing_tf.landmarks import BOX_NORMALIZERS
+from wing_tf.models.keras_settings import default_keras_settings
 from wing_tf.training import callbacks
 from wing_tf.training.accelerator import make_strategy
 from wing_tf.training.initialization import initialize
@@ -24,6 +25,7 @@ from wing_tf.training.tasks import CoordinateTask, make_task
 from wing_tf.training.trainer import LandmarkTrainer, make_trainer
 
 
+@default_keras_settings()
 def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pathlib.Path:
     """Trains a network, or resumes a training that was stopped.
 
