@@ -138,7 +138,7 @@ def test_documented_names_files_and_config_keys_exist(page):
     assert {key.rstrip(".") for key in re.findall(r"--config\.([a-z_.]+)", text)} <= keys
     for name in set(re.findall(r"`((?:wing_tf|tfrecords_tools)(?:\.\w+)+)[`(]", text)):
         assert _exists(name), name
-    folders = "wing_tf|tfrecords_tools|configs|tests|benchmarks|docs|packaging"
+    folders = "wing_tf|tfrecords_tools|configs|tests|benchmarks|docs|examples|packaging"
     for path in set(re.findall(rf"`((?:{folders})/[\w./*]+)`", text)):
         path = path.replace("NAME", "*")
         assert list(ROOT.glob(path.rstrip("/"))), path

@@ -1,0 +1,30 @@
+"""Landmarks of the faces on an image, with the pretrained model.
+
+Without an image, a face is rendered. The result is drawn on landmarks.png.
+
+  python examples/landmarks_of_an_image.py [image.jpg]
+"""
+
+import sys
+
+from tfrecords_tools.synthetic import render_face
+from wing_tf.inference import Landmarker
+from wing_tf.landmarks import get_scheme
+from wing_tf.utils.image_files import load_image, save_image
+from wing_tf.visualization import draw_landmarks
+
+if len(sys.argv) > 1:
+    image = load_image(sys.argv[1])  # uint8 RGB [H, W, 3]
+else:
+    image = render_face(0, 0, size=256, wide_yaw_fraction=0, yaw_std_deg=10).image
+
+landmarker = Landmarker()  # or Landmarker("run"), Landmarker("export/model.tflite")
+drawn = image
+for face in landmarker(image):  # each face that OpenCV's detector finds
+    print(f"Score {face.score:.2f}; yaw, pitch and roll in degrees: {face.angles_deg}")
+    nose_x, nose_y = face.landmarks_px[30]  # [68, 2] in pixels of the image
+    print(f"The tip of the nose is at ({nose_x:.1f}, {nose_y:.1f}).")
+    drawn = draw_landmarks(
+        drawn, face.landmarks_px, get_scheme("ibug_68"), box_xyxy_px=face.box_xyxy_px
+    )
+save_image("landmarks.png", drawn)
