@@ -42,7 +42,7 @@ def read_faces(options):
 
 def locate(landmarker, images, boxes):
     """Returns the landmarks [N, K, 2] of images with one box each."""
-    found = landmarker.predict_images(images, [box[None] for box in boxes])
+    found = landmarker(list(images), [box[None] for box in boxes])
     return np.stack([faces[0].landmarks_px for faces in found])
 
 

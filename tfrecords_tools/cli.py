@@ -15,75 +15,28 @@ after) and extremes.png (faces at both ends and in the middle of the pose axis).
 """
 
 import dataclasses
-import inspect
-import json
 import pathlib
 import shlex
 from typing import Any
 
 from absl import app, flags
 
+from tfrecords_tools import source_flags
+from tfrecords_tools.source_flags import PATH_SOURCES, SOURCE, make_source
 from tfrecords_tools.sources import SOURCES, Source
-from tfrecords_tools.sources.lsp import OCCLUDED_CHOICES
+from tfrecords_tools.summary import format_summary
 from wing_tf.cli import common
 from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import CROP_RULES, CropRule, get_crop_rule
-from wing_tf.landmarks import SCHEMES, LandmarkScheme, load_scheme, load_scheme_map
-from wing_tf.utils.did_you_mean import did_you_mean
-from wing_tf.utils.image_files import EXIF_CHOICES
+from wing_tf.landmarks import load_scheme_map
 from wing_tf.utils.text_files import read_json
 
-_SOURCE = flags.DEFINE_enum("source", None, list(SOURCES), "write, scheme: the kind of data set.")
+flags.adopt_module_key_flags(source_flags)
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
     "A new or empty folder. inspect: any folder; default RECORDS_inspection. scheme: a JSON file.",
 )
-# Flags of sources have the names of their arguments; the argument `path` is the flag --SOURCE.
-_PATH_SOURCES = [n for n, s in SOURCES.items() if "path" in inspect.signature(s).parameters]
-for _name in _PATH_SOURCES:
-    flags.DEFINE_string(_name, None, f"{_name}: the annotation file (labelme, pts: the folder).")
-flags.DEFINE_string("root", None, "Folder of the data set, or that image paths are relative to.")
-flags.DEFINE_string("scheme", None, "Name of the landmark scheme, or a JSON file with your own.")
-flags.DEFINE_string("category", None, "Name of the kind of object, if the file has several.")
-flags.DEFINE_string("split", None, "Split of images for which the file names none; default train.")
-flags.DEFINE_float(
-    "origin", None, "Coordinate of the first pixel's center; default that of the data set or tool."
-)
-flags.DEFINE_enum(
-    "exif",
-    None,
-    list(EXIF_CHOICES),
-    "Images that are rotated by their EXIF data: annotated as displayed (apply), as stored "
-    "(ignore), or skipped (refuse). Default: what the tool does; csv, coco, pts: refuse.",
-)
-flags.DEFINE_string(
-    "missing",
-    None,
-    "csv, coco, ibug_300w: coordinates X,Y that mark points that are not annotated, such as -1,-1, "
-    "or none. By default -1,-1 and 0,0 do, with a warning.",
-)
-flags.DEFINE_bool("aligned", None, "celeba: the aligned images instead of the images in the wild.")
-flags.DEFINE_string("joints", None, "lsp: another file of joints than joints.mat.")
-flags.DEFINE_enum(
-    "occluded",
-    None,
-    list(OCCLUDED_CHOICES),
-    "lsp: occluded joints count as not annotated (ignore) or as occluded (keep). Default: ignore "
-    "in training, keep in the test.",
-)
-flags.DEFINE_string("cofw_root", None, "cofw68: folder of COFW_test_color.mat; default --root.")
-flags.DEFINE_integer("num_train", 4000, "synthetic: number of training and validation faces.")
-flags.DEFINE_integer("num_test", 500, "synthetic: number of faces in the split test.")
-flags.DEFINE_integer("seed", 0, "synthetic: random seed.")
-flags.DEFINE_float(
-    "wide_yaw_fraction", 0.38, "synthetic: fraction of training faces that are not nearly frontal."
-)
-flags.DEFINE_float("test_wide_yaw_fraction", 0.38, "synthetic: the same fraction of test faces.")
-flags.DEFINE_float(
-    "yaw_std_deg", 22.0, "synthetic: standard deviation of the yaw of nearly frontal faces."
-)
-flags.DEFINE_integer("image_size", 192, "synthetic: side of the rendered images in pixels.")
 _CROP = flags.DEFINE_enum(
     "crop", None, list(CROP_RULES), "write: crop rule; default the data set's own box, if any."
 )
@@ -148,51 +101,15 @@ def _require(**values: Any) -> None:
             raise app.UsageError(f"--{name} is needed here.")
 
 
-def _make_source() -> Source:
-    """Creates the source from its flags. Flags of other sources are an error if given."""
-    name = _SOURCE.value or ""
-    of_source = {source: inspect.signature(SOURCES[source]).parameters for source in SOURCES}
-    arguments = {argument: argument for names in of_source.values() for argument in names}
-    del arguments["path"]
-    arguments |= dict.fromkeys(_PATH_SOURCES, "path")
-    options = {}
-    for flag_name, argument in arguments.items():
-        flag, parameter = flags.FLAGS[flag_name], of_source[name].get(argument)
-        if parameter is None or (argument == "path" and flag_name != name):
-            if flag.present:
-                raise app.UsageError(f"--{flag_name} is not for --source={name}.")
-        elif flag.value is not None:
-            options[argument] = flag.value
-        elif parameter.default is inspect.Parameter.empty:
-            raise app.UsageError(f"--source={name} needs --{flag_name}.")
-    if "scheme" in options:
-        options["scheme"] = _find_scheme(options["scheme"])
-    return SOURCES[name](**options)
-
-
 def _scheme() -> None:
     """Writes a first scheme from the labels of annotations."""
-    _require(source=_SOURCE.value, output=_OUTPUT.value)
+    _require(source=SOURCE.value, output=_OUTPUT.value)
     from tfrecords_tools.first_scheme import write_first_scheme
 
-    name = _SOURCE.value or ""
-    path = flags.FLAGS[name].value if name in _PATH_SOURCES else ""
+    name = SOURCE.value or ""
+    path = flags.FLAGS[name].value if name in PATH_SOURCES else ""
     _require(**{name: path})
     print(write_first_scheme(SOURCES[name], path or "", _OUTPUT.value or ""))
-
-
-def _find_scheme(name: str) -> LandmarkScheme:
-    """Returns a built-in scheme, or that of a JSON file."""
-    if name in SCHEMES:
-        return SCHEMES[name]
-    if name.endswith(".json"):
-        return load_scheme(name)
-    own = pathlib.Path(f"{name}.json")
-    hint = f" Did you mean {own}?" if own.is_file() else did_you_mean(name, SCHEMES, cutoff=0.6)
-    raise ValueError(
-        f"--scheme must be one of {', '.join(SCHEMES)}, or the JSON file of your own scheme, such "
-        f"as --scheme={own}. Received: {name}.{hint}"
-    )
 
 
 def _crop_rule(source: Source) -> CropRule:
@@ -207,14 +124,14 @@ def _crop_rule(source: Source) -> CropRule:
 
 def _write() -> None:
     """Writes records."""
-    _require(source=_SOURCE.value, output=_OUTPUT.value)
+    _require(source=SOURCE.value, output=_OUTPUT.value)
     if _BEAM_OPTIONS.value and not _BEAM.value:
         raise app.UsageError("--beam_options needs --beam.")
     if _BEAM.value and _PROCESSES.value is not None:
         raise app.UsageError("--num_processes is not for --beam: see --beam_options.")
     from tfrecords_tools.square_crops import SquareFormat
 
-    source = _make_source()
+    source = make_source()
     options: dict[str, Any] = {
         "square_format": SquareFormat(
             side=_SIDE.value, context=_CONTEXT.value, jpeg_quality=_QUALITY.value
@@ -234,30 +151,17 @@ def _write() -> None:
         from tfrecords_tools.writer import write_records
 
         manifest = write_records(source, output, num_processes=_PROCESSES.value, **options)
-    _print_manifest(manifest)
-
-
-def _print_manifest(manifest: dict, max_skipped: int = 20) -> None:
-    """Prints a manifest with at most `max_skipped` of the skipped faces."""
-    skipped = manifest["skipped"]
-    left_out = ("skipped", "shards", "scheme_definition")
-    shown = {k: v for k, v in manifest.items() if k not in left_out}
-    shown |= {"num_shards": len(manifest.get("shards", ())), "num_skipped": len(skipped)}
-    print(json.dumps(shown, indent=1))
-    for key, reason in list(skipped.items())[:max_skipped]:
-        print(f"skipped {key}: {reason}")
-    if len(skipped) > max_skipped:
-        print(f"... and {len(skipped) - max_skipped} more: see {schema.MANIFEST}")
+    print(format_summary(manifest, output))
 
 
 def _inspect() -> None:
-    """Prints the manifest and writes images, statistics and warnings about the records."""
+    """Prints the summary and writes images, statistics and warnings about the records."""
     _require(data=_DATA.value)
     folder = pathlib.Path(_DATA.value or "")
     path = folder / schema.MANIFEST
     if not path.is_file():
         raise ValueError(f"No manifest at {path}: {folder} was not written by `wing-tfrecords`.")
-    _print_manifest(read_json(path))
+    print(format_summary(read_json(path), folder).rpartition("\n")[0])
 
     from tfrecords_tools.inspection.report import format_report, inspect_records
 

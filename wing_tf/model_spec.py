@@ -56,6 +56,7 @@ class ModelSpec:
             say, as in ``.keras`` files.
         precision: Precision of an exported file's weights, such as "float32" or "int8"; None if
             the network is not exported.
+        batch_size: Number of crops that an exported file takes at a time; None for any number.
     """
 
     scheme: LandmarkScheme
@@ -68,6 +69,7 @@ class ModelSpec:
     trained_boxes: tuple[str, ...] = ()
     has_scores: bool | None = None
     precision: str | None = None
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         """Looks the scheme up if it is a name, and makes tuples of sequences."""
@@ -124,10 +126,12 @@ class ModelSpec:
                 f"{'update this package' if newer else 'export the model again'}"
             )
         side, crop = values["input"]["shape"][1], values["crop"]
-        batch = 1 if values.get("format") in ("litert", "onnx") else None
+        is_fixed = values.get("format") in ("litert", "onnx")
+        batch = values["input"]["shape"][0] if is_fixed else None
         wanted = {"shape": [batch, side, side, 3], **_INPUT}
-        if not _is_number(side) or side != int(side) or values["input"] | wanted != values["input"]:
-            raise ValueError(f"the input is not uint8 [1, S, S, 3] in RGB: {values['input']}")
+        is_valid = _is_count(side) and (_is_count(batch) if is_fixed else True)
+        if not is_valid or values["input"] | wanted != values["input"]:
+            raise ValueError(f"the input is not uint8 [N, S, S, 3] in RGB: {values['input']}")
         _check_crop(crop)
         training, exported = values.get("training", {}), "format" in values
         return cls(
@@ -141,6 +145,7 @@ class ModelSpec:
             trained_boxes=crop["boxes"],
             has_scores="scores" in values["outputs"] if exported else None,
             precision=str(values["precision"]) if exported else None,
+            batch_size=None if batch is None else int(batch),
         )
 
 
@@ -161,6 +166,11 @@ def _is_number(value: Any) -> bool:
     """Whether a value is a finite number above 0; JSON's true is not a number."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and math.isfinite(value) and value > 0
+
+
+def _is_count(value: Any) -> bool:
+    """Whether a value is a whole number above 0."""
+    return _is_number(value) and value == int(value)
 
 
 def is_exported(path: str | os.PathLike) -> bool:

@@ -178,7 +178,9 @@ def test_commands_from_images_to_predictions(tmp_path):
         "--side=96", "--validation_fraction=0.2",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "skipped helen/trainset/000 broken: Cannot decode image" in done.stdout
+    assert "1 skipped: 1 because Cannot decode image" in done.stdout
+    assert "(helen/trainset/000 broken). All are in " in done.stdout
+    assert done.stdout.endswith(f"\nNext: wing-tfrecords inspect --data={records}\n")
     manifest = json.loads((records / "manifest.json").read_text())
     assert manifest["counts"]["test_helen"] == 8
     assert set(manifest["counts"]) == {"train", "validation", "test_helen"}

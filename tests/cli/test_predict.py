@@ -84,7 +84,7 @@ def test_image_flag_alone_is_sufficient(face, tmp_path):
 )
 def test_default_passes_depend_on_the_source_of_boxes(images, tmp_path, arguments, passes):
     boxes = tmp_path / "boxes.csv"
-    boxes.write_text("path,x0,y0,x1,y1\na.png,5,5,50,38\n")
+    boxes.write_text("path,x0,y0,x1,y1\nc.jpg,5,5,50,38\n")
     out = tmp_path / "out"
     done = predict(f"--folder={images / 'below'}", f"--output={out}", "--nodraw",
                     *(one.format(boxes=boxes) for one in arguments))  # fmt: skip

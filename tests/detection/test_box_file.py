@@ -160,3 +160,16 @@ def test_unreadable_box_file_raises(tmp_path):
     (tmp_path / "boxes").write_bytes(b"\xff\xd8\xff\x00")
     with pytest.raises(ValueError, match="not a UTF-8 text"):
         BoxFile(tmp_path / "boxes")
+
+
+def test_names_with_separators_or_case_of_another_system_are_found(tmp_path):
+    rows = "pics\\A.JPG,0,0,1,1\npics\\b.jpg,0,0,2,2\npics/B.jpg,0,0,3,3\n"
+    boxes = BoxFile(write(tmp_path / "boxes.csv", f"path,x0,y0,x1,y1\n{rows}"))
+    assert boxes.find("pics/a.jpg") == "pics/A.JPG"
+    assert boxes.find(tmp_path / "PICS" / "a.jpg") == "pics/A.JPG"
+    assert boxes.find("/elsewhere/pics/A.jpg") == "pics/A.JPG"
+    assert boxes(IMAGE, "pics/b.jpg")[0, 2] == 2
+    assert boxes(IMAGE, "pics/B.jpg")[0, 2] == 3
+    assert boxes.find("pics/b.JPG") is None  # either of two
+    assert boxes.find("a.jpg") is None
+    assert boxes.names == ("pics/A.JPG", "pics/b.jpg", "pics/B.jpg")

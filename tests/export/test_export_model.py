@@ -90,12 +90,18 @@ def test_an_export_with_increased_nme_is_refused_unless_forced(model, synthetic_
     with pytest.raises(ValueError, match=r"int8 costs .* points of NME .*--force"):
         export_model(model, tmp_path, **options)
     assert not list(tmp_path.iterdir())
-    report = export_model(model, tmp_path, **options, force=True)
+    report = export_model(model, tmp_path, **options, force=True, batch_size=16)
     files = find_shards(synthetic_records, "train")
     assert report["calibration_faces"] == sum(1 for _ in tf.data.TFRecordDataset(files))
     # An error of more than half a pixel of 64 would mean quantized coordinates, not features.
     assert 0 < report["parity"]["mean_px"] < 0.5
     assert abs(report["parity"]["nme_cost"]) < 0.005
+    assert report["batch_size"] == 16
+    assert read_model_spec(tmp_path).batch_size == 16
+    facts = json.loads((tmp_path / "model_spec.json").read_text())
+    assert facts["input"]["shape"] == [16, 64, 64, 3]
+    assert facts["outputs"]["landmarks"]["shape"] == [16, 68, 2]
+    assert "[16, 64, 64, 3]: 16 face crops at a time" in (tmp_path / "model_card.md").read_text()
 
 
 def test_a_custom_scheme_is_exported_with_the_model(synthetic_records, tmp_path):
@@ -139,6 +145,9 @@ def _noise(num_landmarks, count=3):
         ({"format": "tflite"}, "`format` must be one of"),
         ({"precision": "int4"}, "`precision` must be one of"),
         ({"format": "saved_model", "precision": "int8"}, "A SavedModel is float32"),
+        ({"format": "saved_model", "batch_size": 2}, "A SavedModel takes batches of any size"),
+        ({"batch_size": 0}, "`batch_size` must be a positive integer. Received: 0"),
+        ({"batch_size": 2.0}, "`batch_size` must be a positive integer. Received: 2.0"),
         ({"format": "onnx", "precision": "int8"}, "int8 is calibrated on training faces"),
         ({}, "`faces` or `data` must say"),
     ],
@@ -212,7 +221,8 @@ def test_the_card_describes_the_crop(square, tmp_path):
 
 
 def test_every_source_has_a_license_note():
-    own = {"csv", "coco"}  # images of the user
+    # Images of the user.
+    own = {"csv", "coco", "cvat", "imglab", "labelme", "labelstudio", "pts"}
     assert set(SOURCES) - own <= set(LICENSES)
 
 

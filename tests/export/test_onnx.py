@@ -10,6 +10,7 @@ import pytest
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.export.deployed_network import deployed_network
 from wing_tf.export.onnx import write_onnx
+from wing_tf.export.parity import open_onnx
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models import (
     cnn6,
@@ -125,6 +126,19 @@ def test_lower_precisions_are_smaller_and_close_to_keras(build, tmp_path):
         sizes[precision] = path.stat().st_size
     assert sizes["float16"] < 0.65 * sizes["float32"]
     assert max(sizes["dynamic"], sizes["int8"]) < 0.7 * sizes["float32"]
+
+
+@needs_onnx
+@pytest.mark.parametrize("precision", ["float32", pytest.param("int8", marks=pytest.mark.slow)])
+def test_a_fixed_batch_size_equals_keras(precision, tmp_path):
+    deployed = _deployed(FAST["cnn6"])
+    crops = _crops(deployed, 5)
+    path = tmp_path / "m.onnx"
+    write_onnx(deployed, path, precision=precision, calibration=crops, batch_size=2)
+    found, scores = open_onnx(path)(crops)
+    assert scores is None
+    atol = 1e-3 if precision == "float32" else 1
+    np.testing.assert_allclose(found, deployed(crops)["landmarks"], atol=atol)
 
 
 @needs_onnx

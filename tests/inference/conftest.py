@@ -15,10 +15,12 @@ from wing_tf.models import cnn6, heatmap_localizer, two_stage
 from wing_tf.models.two_stage import reference_in_crop
 
 
-def _export(network, spec, path, precision="float32"):
+def _export(network, spec, path, precision="float32", batch_size=1):
     deployed = deployed_network(network, spec)
-    write_litert(deployed, path, precision=precision)
-    facts = exported_spec(deployed, spec, format="litert", precision=precision)
+    write_litert(deployed, path, precision=precision, batch_size=batch_size)
+    facts = exported_spec(
+        deployed, spec, format="litert", precision=precision, batch_size=batch_size
+    )
     attach_files(path, {"model_spec.json": json.dumps(facts), "model_card.md": "# A card\n"})
     return path
 

@@ -114,10 +114,12 @@ def test_unknown_spec_versions_raise(change, message, exported, tmp_path):
 @pytest.mark.parametrize(
     ("part", "change", "message"),
     [
-        ("input", {"dtype": "float32"}, r"the input is not uint8 \[1, S, S, 3\] in RGB"),
-        ("input", {"color": "BGR"}, r"the input is not uint8 \[1, S, S, 3\] in RGB"),
-        ("input", {"shape": [1, 64, 48, 3]}, r"the input is not uint8 \[1, S, S, 3\] in RGB"),
-        ("input", {"shape": [1, None, None, 3]}, r"the input is not uint8 \[1, S, S, 3\] in RGB"),
+        ("input", {"dtype": "float32"}, r"the input is not uint8 \[N, S, S, 3\] in RGB"),
+        ("input", {"color": "BGR"}, r"the input is not uint8 \[N, S, S, 3\] in RGB"),
+        ("input", {"shape": [1, 64, 48, 3]}, r"the input is not uint8 \[N, S, S, 3\] in RGB"),
+        ("input", {"shape": [1, None, None, 3]}, r"the input is not uint8 \[N, S, S, 3\] in RGB"),
+        ("input", {"shape": [0, 64, 64, 3]}, r"the input is not uint8 \[N, S, S, 3\] in RGB"),
+        ("input", {"shape": [None, 64, 64, 3]}, r"the input is not uint8 \[N, S, S, 3\] in RGB"),
         ("crop", {"margin": 0}, "the crop's margin must be a positive number. Received: 0"),
         ("crop", {"margin": -1.2}, "the crop's margin must be a positive number. Received: -1.2"),
         ("crop", {"margin": float("nan")}, "margin must be a positive number. Received: nan"),

@@ -5,8 +5,11 @@ import json
 
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
+from PIL import Image
 
+from wing_tf.detection import make_detector
 from wing_tf.inference import Landmarker
 from wing_tf.inference.folder import run_folder
 
@@ -92,3 +95,34 @@ def test_unwritable_output_ends_the_run(folder, tmp_path):
     assert _skipped(out) == {}
     (out / "drawn").unlink()
     assert _run(folder, out, draw=_plain).num_images == 3
+
+
+def test_images_of_all_formats_are_read_and_other_files_counted(folder, tmp_path):
+    image = np.full((40, 50, 3), 90, np.uint8)
+    for name in ("c.JFIF", "d.jpe"):
+        (folder / name).write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
+    for suffix in ("avif", "gif", "jp2"):
+        cv2.imwrite(str(folder / f"e.{suffix}"), image)
+    pillow_heif.from_pillow(Image.fromarray(image)).save(folder / "f.heic")
+    for name in ("notes.txt", "more.TXT", "raw.cr2", "LICENSE"):
+        (folder / name).write_text("text")
+    summary = _run(folder, tmp_path / "out")
+    names = ["a.png", "b.png", "c.JFIF", "d.jpe", "e.avif", "e.gif", "e.jp2", "f.heic"]
+    assert _names(tmp_path / "out") == names
+    assert summary.skipped == {}
+    assert summary.others == {".txt": 2, ".cr2": 1, "no suffix": 1}
+
+
+def test_images_that_the_box_file_does_not_name_are_skipped(folder, tmp_path):
+    path = tmp_path / "boxes.csv"
+    out = tmp_path / "out"
+    path.write_text("path,x0,y0,x1,y1\nimages\\A.PNG,5,5,30,30\n")
+    detector = make_detector("boxes", box_file=path)
+    summary = run_folder(Landmarker(detector=detector), folder, out, settings={})
+    assert (summary.num_images, summary.num_faces) == (1, 1)
+    assert _skipped(out) == {"b.png": "not in the box file boxes.csv"}
+    path.write_text("path,x0,y0,x1,y1\nC:\\other\\z.png,5,5,30,30\n")
+    detector = make_detector("boxes", box_file=path)
+    with pytest.raises(ValueError, match=r"none of the 2 images of .*names: C:/other/z\.png\."):
+        run_folder(Landmarker(detector=detector), folder, tmp_path / "new", settings={})
+    assert not (tmp_path / "new").exists()

@@ -124,7 +124,7 @@ def test_images_of_many_sizes_are_run_together(network):
         np.zeros((0, 4)),
         np.array([[0.0, 0, 9, 9]]),
     ]
-    together = landmarker.predict_images(images, boxes)
+    together = landmarker(images, boxes)
     assert [len(faces) for faces in together] == [2, 0, 1]
     for image, own, faces in zip(images, boxes, together, strict=True):
         for face, alone in zip(faces, landmarker(image, own), strict=True):

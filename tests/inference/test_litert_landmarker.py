@@ -101,6 +101,42 @@ def test_steps_of_a_call_can_be_called_separately(exported, frame):
         np.testing.assert_array_equal(face.scores, scores[number])
 
 
+@pytest.mark.parametrize("name", ["heatmaps", pytest.param("two-stage", marks=pytest.mark.slow)])
+def test_file_of_a_fixed_batch_size_equals_the_one_of_single_crops(
+    name, exported, export, frame, tmp_path
+):
+    network, spec, path = exported(name)
+    batched = export(network, spec, tmp_path / "model.tflite", batch_size=2)
+    landmarker = Landmarker(batched, flip=True)
+    assert landmarker.spec.batch_size == 2
+    image, boxes = frame  # three boxes: the second batch is padded
+    expected = Landmarker(path, flip=True)(image, boxes)
+    for count in (1, 2, 3):
+        found = landmarker(image, boxes[:count])
+        assert len(found) == count
+        for face, other in zip(found, expected[:count], strict=True):
+            np.testing.assert_allclose(face.landmarks_px, other.landmarks_px, atol=1e-3)
+            if other.scores is not None:
+                np.testing.assert_allclose(face.scores, other.scores, atol=1e-5)
+    many = landmarker([image] * 24, [boxes] * 24)  # more than 64 faces
+    for faces in many:
+        np.testing.assert_allclose(
+            [face.landmarks_px for face in faces], [face.landmarks_px for face in expected],
+            atol=1e-3,
+        )  # fmt: skip
+
+
+def test_crops_of_another_type_raise(exported):
+    landmarker = Landmarker(exported("plain")[2])
+    for bad, received in (
+        (np.zeros((2, 64, 64, 3)), r"float64, \(2, 64, 64, 3\)"),
+        (np.zeros((64, 64, 3), np.uint8), r"uint8, \(64, 64, 3\)"),
+        (np.zeros((1, 32, 32, 3), np.uint8), r"uint8, \(1, 32, 32, 3\)"),
+    ):
+        with pytest.raises(ValueError, match=rf"uint8 array \[N, 64, 64, 3\]. .*{received}"):
+            landmarker.predict_crops(bad)
+
+
 def test_invalid_calls_raise(exported):
     landmarker = Landmarker(exported("plain")[2])
     image, box = np.zeros((50, 60, 3), np.uint8), np.array([[0.0, 0, 9, 9]])
@@ -108,7 +144,7 @@ def test_invalid_calls_raise(exported):
         (image.astype(np.float32), r"must be uint8 .* Received: float32 \(50, 60, 3\)"),
         (np.zeros((5, 6, 2), np.uint8), r"must be uint8 .* Received: uint8 \(5, 6, 2\)"),
         (np.zeros((0, 6, 3), np.uint8), r"must be uint8 .* Received: uint8 \(0, 6, 3\)"),
-        (None, "must be a path or an array. Received: NoneType"),
+        (None, "Received: None, which cv2.imread returns for a file that it can't read"),
         ("frame.jpg", "Cannot read image frame.jpg"),
     ):
         with pytest.raises(ValueError, match=received):
@@ -121,7 +157,7 @@ def test_invalid_calls_raise(exported):
         with pytest.raises(
             ValueError, match=rf"must be uint8 RGB \[H, W, 3\]. Received: {received}"
         ):
-            landmarker.predict_images([bad], [box])
+            landmarker.detect(bad)
     for bad in (box[0], np.zeros((2, 5)), np.zeros((1, 1, 4)), np.float64(3)):
         with pytest.raises(ValueError, match=r"`boxes_xyxy_px` must be \[N, 4\]. Received: shape="):
             landmarker(image, bad)

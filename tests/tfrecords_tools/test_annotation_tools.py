@@ -25,7 +25,7 @@ from annotation_files import (
 )
 from official_files import assert_dots, dotted, spread_points, write_image
 
-from tfrecords_tools.sources import SOURCES
+from tfrecords_tools.sources import SOURCES, BadRecordError
 from wing_tf.landmarks import get_scheme, register_scheme
 from wing_tf.landmarks.scheme_file import scheme_from_dict
 
@@ -216,6 +216,30 @@ def test_cvat_kind_of_skeleton_must_be_unique_or_given(tmp_path, image, scheme):
     faces, skipped = _read("cvat", path, scheme, category="face")
     assert_dots(faces["a.png#skeleton 1"], POINTS)
     assert skipped == {"a.png#skeleton 2": "is a doll, not a face"}
+
+
+def test_face_that_is_annotated_twice_is_read_once(tmp_path, image, scheme):
+    skeleton = cvat_skeleton(POINTS + HALF)
+    path = write_cvat(tmp_path / "annotations.xml", {"a.png": skeleton + skeleton})
+    faces, skipped = _read("cvat", path, scheme)
+    assert list(faces) == ["a.png#skeleton 1"]
+    assert skipped == {"a.png#skeleton 2": "equals a.png#skeleton 1"}
+
+
+def test_size_that_differs_from_the_image_is_refused(tmp_path, image, scheme):
+    """Percentages of another size would be wrong pixels."""
+    studio = tmp_path / "studio.json"
+    larger = studio_points(2 * POINTS + HALF, size_wh=(160, 120))
+    studio.write_text(json.dumps([studio_task(1, "a.png", larger)]))
+    labelme = write_labelme(
+        tmp_path / "json/a.json", labelme_points(POINTS + HALF), "../a.png", (60, 80)
+    )
+    cvat = write_cvat(tmp_path / "a.xml", {"a.png": cvat_skeleton(POINTS + HALF)}, (160, 120))
+    for name, path in (("labelstudio", studio), ("labelme", labelme), ("cvat", cvat)):
+        source = SOURCES[name](path, scheme=scheme)
+        (item,) = source.items()
+        with pytest.raises(BadRecordError, match="80 x 60"):
+            source.load(item)
 
 
 def test_cvat_subsets_are_splits(tmp_path, image, scheme):

@@ -250,3 +250,28 @@ def test_unexpected_error_of_one_face_does_not_end_a_write(tmp_path):
     _csv(tmp_path, (POINTS,), (np.add(POINTS, 1),))
     manifest = _write(Broken(tmp_path / "faces.csv", scheme="celeba_5"), tmp_path / "records")
     assert manifest["skipped"] == {"a.png#3": "OverflowError: too large"}
+
+
+def test_annotation_with_two_images_of_its_name_is_skipped(tmp_path):
+    folder = tmp_path / "afw"
+    folder.mkdir()
+    for stem in "ab":
+        _image(folder, f"{stem}.png")
+        rows = "".join(f"{x} {y}\n" for x, y in spread_points(68, size_hw=(HEIGHT, WIDTH)))
+        (folder / f"{stem}.pts").write_text(rows)
+    _image(folder, "a.jpg")
+    source = Ibug300WSource(tmp_path)
+    assert [item.key for item in source.items()] == ["afw/b"]
+    assert source.skipped == {"afw/a": ".pts file with several images: a.jpg, a.png"}
+
+
+def test_face_of_a_damaged_image_is_skipped_and_named(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    data = cv2.imencode(".jpg", noise)[1].tobytes()
+    (tmp_path / "a.png").write_bytes(data)
+    source = _csv(tmp_path, (POINTS,))
+    assert _load(source).image.shape == (HEIGHT, WIDTH, 3)
+    middle = len(data) // 2
+    (tmp_path / "a.png").write_bytes(data[:middle] + bytes(40) + data[middle + 40 :])
+    with pytest.raises(BadRecordError, match=r"a\.png: .*a damaged one \(Corrupt JPEG data"):
+        _load(source)

@@ -12,7 +12,6 @@ from wing_tf.models import cnn6
 from wing_tf.training.initialization import (
     augmented_shapes,
     initialize_output,
-    warn_if_normalized,
 )
 
 
@@ -66,10 +65,3 @@ def test_landmarks_not_annotated_are_taken_from_the_mean_shape(tmp_path):
     assert shapes.shape == (20, 68, 2)
     assert shapes.min() > -2
     assert shapes.max() < 66
-
-
-def test_targets_scaled_to_one_give_a_warning(caplog):
-    shapes = np.random.default_rng(0).uniform(0, 1, (10, 68, 2))
-    assert warn_if_normalized(shapes - [3, 27])
-    assert "only a scaled L1" in caplog.text
-    assert not warn_if_normalized(shapes * 64)

@@ -13,9 +13,7 @@ from tfrecords_tools.sources.make_face import check_image_size, has_area, make_f
 from tfrecords_tools.sources.missing_points import Marks, find_missing
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
-from wing_tf.utils.image_files import load_image
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+from wing_tf.utils.image_files import IMAGE_SUFFIXES, load_image
 
 
 class FolderSource(Source):
@@ -97,23 +95,26 @@ class FolderSource(Source):
             annotations: Files; those with another suffix are ignored.
             suffix: Suffix of annotation files.
         """
-        image_of: dict[str, pathlib.Path] = {}
+        images_of: dict[str, list[pathlib.Path]] = {}
         for path in sorted(images):
             if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-                image_of.setdefault(path.stem, path)
+                images_of.setdefault(path.stem, []).append(path)
         points_of = {
             path.stem: path
             for path in annotations
             if path.suffix.lower() == suffix and path.is_file()
         }
         pairs = {}
-        for stem in sorted(image_of.keys() | points_of.keys()):
+        for stem in sorted(images_of.keys() | points_of.keys()):
             if stem not in points_of:
                 self.skipped[f"{folder}/{stem}"] = f"image without a {suffix} file"
-            elif stem not in image_of:
+            elif stem not in images_of:
                 self.skipped[f"{folder}/{stem}"] = f"{suffix} file without an image"
+            elif len(images_of[stem]) > 1:
+                names = ", ".join(path.name for path in images_of[stem])
+                self.skipped[f"{folder}/{stem}"] = f"{suffix} file with several images: {names}"
             else:
-                pairs[stem] = image_of[stem], points_of[stem]
+                pairs[stem] = images_of[stem][0], points_of[stem]
         return pairs
 
     @staticmethod

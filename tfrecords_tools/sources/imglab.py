@@ -13,7 +13,6 @@ from tfrecords_tools.sources.labeled_points import (
     number,
 )
 from tfrecords_tools.sources.xml_file import read_xml
-from wing_tf.landmarks import LandmarkScheme
 
 
 class ImglabSource(LabeledPointsSource):
@@ -31,27 +30,8 @@ class ImglabSource(LabeledPointsSource):
     name = "imglab"
     layout = "boxes with parts"
     grouping = "their boxes"
-
-    def __init__(
-        self,
-        path: str | pathlib.Path,
-        *,
-        scheme: str | LandmarkScheme,
-        root: str | pathlib.Path | None = None,
-        category: str | None = None,
-        origin: float = 0.0,
-        split: str = "train",
-        exif: str = "ignore",
-    ):
-        super().__init__(
-            path,
-            scheme=scheme,
-            root=root,
-            category=category,
-            origin=origin,
-            split=split,
-            exif=exif,
-        )
+    tool_origin = 0.0
+    tool_exif = "ignore"
 
     @staticmethod
     def read(path: pathlib.Path, skipped: dict[str, str]) -> Iterator[LabeledFace]:

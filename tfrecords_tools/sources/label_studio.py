@@ -104,7 +104,9 @@ def _paths(url: str) -> tuple[str, tuple[tuple[str, ...], ...]]:
         parts = urllib.parse.urlsplit(url)
     except ValueError:
         raise ValueError(f"{url[:60]!r} is not a valid URL") from None
-    path = urllib.parse.parse_qs(parts.query).get("d", [urllib.parse.unquote(parts.path)])[0]
+    # File names on Linux need not be UTF-8.
+    queries = urllib.parse.parse_qs(parts.query, errors="surrogateescape")
+    path = queries.get("d", [urllib.parse.unquote(parts.path, errors="surrogateescape")])[0]
     path = path.replace("\\", "/").lstrip("/")
     if not path:
         raise ValueError(f"{url[:60]!r} does not name an image")

@@ -70,14 +70,18 @@ class LabeledPointsSource(AnnotationFileSource):
         category: Name of the kind of object; required if there are several.
         split: Split of images for which the file states none.
 
-    The other arguments are those of `AnnotationFileSource`. The defaults of `origin` and `exif` are
-    those of the tool.
+    The other arguments are those of `AnnotationFileSource`. `origin` and `exif` default to what the
+    tool does.
 
     Attributes:
         grouping: How the tool marks the points of one face, for error messages.
+        tool_origin: The tool's coordinate of the first pixel's center.
+        tool_exif: What the tool does with images that are rotated by their EXIF data.
     """
 
     grouping: str
+    tool_origin: float = 0.5
+    tool_exif: str = "apply"
 
     def __init__(
         self,
@@ -86,12 +90,19 @@ class LabeledPointsSource(AnnotationFileSource):
         scheme: str | LandmarkScheme,
         root: str | pathlib.Path | None = None,
         category: str | None = None,
-        origin: float = 0.5,
+        origin: float | None = None,
         split: str = "train",
-        exif: str = "apply",
+        exif: str | None = None,
+        missing: str | None = None,
     ):
-        path = pathlib.Path(path)
-        super().__init__(path, scheme=scheme, root=root, origin=origin, exif=exif)
+        super().__init__(
+            path,
+            scheme=scheme,
+            root=root,
+            origin=self.tool_origin if origin is None else origin,
+            exif=self.tool_exif if exif is None else exif,
+            missing=missing,
+        )
         self.category = category
         self.split = split
 
@@ -136,7 +147,11 @@ class LabeledPointsSource(AnnotationFileSource):
         for _, image, item in found:
             names_of[item.source_image].add(self.image_id(image))
         items = []
+        first_key: dict[tuple, str] = {}
         for category, _, item in found:
+            _, points, visibility, *_ = item.source_data
+            content = (item.source_image, points.tobytes(), visibility.tobytes())
+            first = first_key.setdefault(content, item.key)
             others = sorted(names_of[item.source_image])
             if self.category not in (None, category):
                 self.skipped[item.key] = f"is a {category}, not a {self.category}"
@@ -145,6 +160,8 @@ class LabeledPointsSource(AnnotationFileSource):
                     f"annotations of several images ({', '.join(others[:3])}) lead to the one file "
                     f"{item.source_image}"
                 )
+            elif first != item.key:
+                self.skipped[item.key] = f"equals {first}"
             else:
                 items.append(item)
         return items

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfrecords_tools.sources.base import BadRecordError
-from tfrecords_tools.sources.folder import IMAGE_SUFFIXES
 from tfrecords_tools.sources.ibug_300w import read_pts
 from tfrecords_tools.sources.labeled_points import LabeledFace, LabeledPoint, LabeledPointsSource
-from wing_tf.landmarks import LandmarkScheme
+from wing_tf.utils.image_files import IMAGE_SUFFIXES
 
 _FACE_OF_IMAGE = re.compile(r"^(.+)_\d+$")
 _ENDINGS = ("", *IMAGE_SUFFIXES, *map(str.upper, IMAGE_SUFFIXES))
@@ -28,18 +27,8 @@ class PtsSource(LabeledPointsSource):
     layout = ".pts files and images of the same names"
     grouping = "their files"
     takes_folder = True
-
-    def __init__(
-        self,
-        path: str | pathlib.Path,
-        *,
-        scheme: str | LandmarkScheme,
-        root: str | pathlib.Path | None = None,
-        origin: float = 1.0,
-        split: str = "train",
-        exif: str = "refuse",
-    ):
-        super().__init__(path, scheme=scheme, root=root, origin=origin, split=split, exif=exif)
+    tool_origin = 1.0
+    tool_exif = "refuse"
 
     def image_id(self, image: str) -> str:
         """Returns the name of an image without the number of the face."""

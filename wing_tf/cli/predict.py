@@ -47,7 +47,8 @@ _FORMAT = flags.DEFINE_enum(
     None,
     list(dict.fromkeys(name for names in FORMATS.values() for name in names)),
     "Format of the landmarks. Defaults to json for an image, and to jsonl (a line per image or "
-    "frame) otherwise. pts (a file per face) is for images and folders; a folder also gets jsonl.",
+    "frame) otherwise. pts (a file per face) and the formats of annotation tools (coco, "
+    "cvat, labelme, labelstudio) are for images and folders; a folder also gets jsonl.",
 )
 _BOX = flags.DEFINE_list(
     "box",

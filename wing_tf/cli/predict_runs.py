@@ -155,6 +155,7 @@ def predict_image(
         raise ValueError(f"{existing[0]} exists already. Name another --output.")
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in files.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_text(file, text)
     drawn = None
     if drawing.draw or drawing.show:
@@ -196,6 +197,14 @@ def predict_folder(
         print(
             f"{len(names)} skipped, see {target / 'skipped.csv'}: "
             f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''}",
+            file=sys.stderr,
+        )
+    if summary.others:
+        counts = sorted(summary.others.items(), key=lambda pair: (-pair[1], pair[0]))
+        print(
+            f"{sum(summary.others.values())} other file(s) not read as images: "
+            f"{', '.join(f'{count} {suffix}' for suffix, count in counts[:8])}"
+            f"{', ...' if len(counts) > 8 else ''}",
             file=sys.stderr,
         )
 

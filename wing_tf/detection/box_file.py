@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ class BoxFile(Detector):
 
     The name may also be called ``image``. It is looked up as given, then relative to the folder of
     the file, then without its leading folders: ``/data/s1/1.jpg`` matches ``s1/1.jpg``, else
-    ``1.jpg``, but never ``s2/1.jpg``.
+    ``1.jpg``, but never ``s2/1.jpg``. Separators may be those of Windows. A name that is not found
+    is looked up without regard to case, unless two names differ in case only.
 
     Args:
         path: The file.
@@ -53,22 +54,19 @@ class BoxFile(Detector):
         lines = _json_lines if text.lstrip().startswith("{") else _csv_lines
         boxes: dict[str, list] = {}
         for number, name, found in lines(self.path, text):
-            known = boxes.setdefault(os.path.normpath(name), [])
+            known = boxes.setdefault(_normalized(name), [])
             known.extend(_box(f"{self.path}:{number}", values) for values in found)
         self._boxes = {name: np.array(rows).reshape(-1, 4) for name, rows in boxes.items()}
-        self._places = {os.path.abspath(self.path.parent / name): name for name in boxes}
+        self._indices = [_Index(fold, boxes, self.path.parent) for fold in (str, str.casefold)]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The images in the file, with / as the separator."""
+        return tuple(self._boxes)
 
     def find(self, name: str | os.PathLike) -> str | None:
         """Returns the name of an image in the file. None if the file does not contain it."""
-        given = os.path.normpath(name)
-        if given in self._boxes:
-            return given
-        place = os.path.abspath(given)
-        if place in self._places:
-            return self._places[place]
-        parts = pathlib.PurePath(place).parts
-        ends = (os.path.join(*parts[first:]) for first in range(len(parts)))
-        return next((end for end in ends if end in self._boxes), None)
+        return next(filter(None, (index.find(_normalized(name)) for index in self._indices)), None)
 
     def raw_boxes(self, image: np.ndarray, name: str | os.PathLike | None = None) -> np.ndarray:
         """Returns the boxes [N, 4] of an image; N is 0 if the file does not contain it."""
@@ -86,10 +84,33 @@ class BoxFile(Detector):
         return self.corrected(self.raw_boxes(image, name))
 
 
+class _Index:
+    """The names of a file as `fold` makes them; without those that it makes equal."""
+
+    def __init__(self, fold: Callable[[str], str], names: Iterable[str], folder: pathlib.Path):
+        self._fold = fold
+        self._names: dict[str, str | None] = {}
+        for name in names:
+            self._names[fold(name)] = None if fold(name) in self._names else name
+        known = [name for name in self._names.values() if name is not None]
+        self._places = {fold(os.path.abspath(folder / name)): name for name in known}
+
+    def find(self, name: str) -> str | None:
+        given, place = self._fold(name), self._fold(os.path.abspath(name))
+        parts = pathlib.PurePath(place).parts
+        ends = (os.path.join(*parts[first:]) for first in range(len(parts)))
+        found = (self._names.get(end) for end in ends)
+        return self._names.get(given) or self._places.get(place) or next(filter(None, found), None)
+
+
+def _normalized(name: str | os.PathLike) -> str:
+    return os.path.normpath(os.fspath(name).replace("\\", "/"))
+
+
 def _box(where: str, values: Any) -> list[float]:
     try:
         box = [float(value) for value in values] if isinstance(values, list) else []
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         box = []
     if len(box) != 4 or not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:
         raise ValueError(

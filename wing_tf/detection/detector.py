@@ -1,7 +1,7 @@
 """Base class of face detectors."""
 
 import abc
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,6 +30,17 @@ class Detector(abc.ABC):
 
     def __init__(self, *, correction: Correction | None = None):
         self.correction = self.default_correction if correction is None else correction
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns the attributes without OpenCV's objects, which can't be pickled."""
+        return {k: v for k, v in vars(self).items() if k not in ("_cascade", "_network", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._load()
+
+    def _load(self) -> None:  # noqa: B027 (most detectors have nothing to load)
+        """Makes OpenCV's objects; called by the constructors of the detectors that have some."""
 
     @abc.abstractmethod
     def raw_boxes(self, image: np.ndarray) -> np.ndarray:

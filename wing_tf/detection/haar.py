@@ -49,13 +49,16 @@ class HaarDetector(Detector):
         correction: Correction | None = None,
     ):
         super().__init__(correction=correction)
+        self.scale_factor, self.min_neighbors = scale_factor, min_neighbors
+        self.min_size, self.max_side_px = min_size, max_side_px
+        self._load()
+
+    def _load(self) -> None:
         cv2 = require_opencv()
         self._cascade = cv2.CascadeClassifier(
             cv2.data.haarcascades + "haarcascade_frontalface_default.xml"
         )
         self._lock = threading.Lock()  # a cascade holds the image while it runs
-        self.scale_factor, self.min_neighbors = scale_factor, min_neighbors
-        self.min_size, self.max_side_px = min_size, max_side_px
 
     def raw_boxes(self, image: np.ndarray) -> np.ndarray:
         """Returns the boxes of the cascade [N, 4], strongest first."""

@@ -44,8 +44,12 @@ class YuNetDetector(Detector):
         if not 0 <= score_threshold <= 1:
             raise ValueError(f"`score_threshold` must be 0 to 1. Received: {score_threshold}.")
         self.max_side_px = max_side_px
+        self._model_path, self._score_threshold = pathlib.Path(model_path), score_threshold
+        self._load()
+
+    def _load(self) -> None:
         self._lock = threading.Lock()  # the network holds its input size
-        self._network = _open(pathlib.Path(model_path), score_threshold)
+        self._network = _open(self._model_path, self._score_threshold)
 
     def raw_boxes(self, image: np.ndarray) -> np.ndarray:
         """Returns the boxes of the network [N, 4]; see `__call__`."""

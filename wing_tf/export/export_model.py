@@ -47,6 +47,7 @@ def export_model(
     *,
     format: str = "litert",
     precision: str = "float32",
+    batch_size: int = 1,
     data: str | None = None,
     faces: str | os.PathLike | Sequence[CropBatch] | None = None,
     faces_name: str = "given faces",
@@ -64,6 +65,8 @@ def export_model(
         output: Folder, which is created if needed and must not hold an export.
         format: A key of `wing_tf.export.formats.FORMATS`.
         precision: One of `wing_tf.export.formats.PRECISIONS`; a SavedModel is float32.
+        batch_size: Number of crops that a LiteRT or ONNX file takes at a time. Files for devices
+            take 1; a SavedModel takes any number.
         data: Record files; int8 is calibrated on their training faces.
         faces: Faces for the comparison: record files, or batches of uint8 images. Defaults to
             ``data``. Of records the validation faces are used; without any, those that are not
@@ -89,6 +92,13 @@ def export_model(
         raise ValueError(
             "A SavedModel is float32: TensorFlow has no faster CPU kernels of lower precision. "
             f"Received: precision={precision!r}; use format='litert' for it."
+        )
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size!r}.")
+    if format == "saved_model" and batch_size != 1:
+        raise ValueError(
+            "A SavedModel takes batches of any size. Received: "
+            f"batch_size={batch_size}; leave it away."
         )
     if precision == "int8" and data is None:
         raise ValueError("int8 is calibrated on training faces: `data` must name records.")
@@ -121,11 +131,16 @@ def export_model(
                 write_saved_model(deployed, spec, path)
             else:
                 write = {"litert": write_litert, "onnx": write_onnx}[format]
-                write(deployed, path, precision=precision, calibration=calibration)
+                write(
+                    deployed, path, precision=precision, calibration=calibration,
+                    batch_size=batch_size,
+                )  # fmt: skip
             exported = _open(format, path)
             parity = measure_parity(open_keras(network), exported, batches, spec.scheme)
             _check(parity, precision, max_nme_cost, force)
-            facts = exported_spec(deployed, spec, format=format, precision=precision)
+            facts = exported_spec(
+                deployed, spec, format=format, precision=precision, batch_size=batch_size
+            )
             card = model_card(spec, facts, find_origin(file), parity, faces_name)
             texts = {MODEL_SPEC_FILE: json.dumps(facts, indent=1) + "\n", "model_card.md": card}
             if format == "litert":
@@ -134,6 +149,7 @@ def export_model(
                 "model": str(file),
                 "format": format,
                 "precision": precision,
+                "batch_size": facts["input"]["shape"][0],
                 "compared_on": faces_name,
                 "data": data,
                 "faces": None if faces is None else files,
@@ -142,7 +158,9 @@ def export_model(
                 "calibration_faces": 0 if calibration is None else len(calibration),
                 "size_bytes": _size(path),
                 "keras_file_bytes": _size(file),
-                "latency_ms": _latencies(format, path, batches[0].image[:1]),
+                "latency_ms": _latencies(
+                    format, path, np.repeat(batches[0].image[:1], batch_size, axis=0)
+                ),
                 "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
                 "keras": keras.__version__,
             }
@@ -163,11 +181,11 @@ def _open(format: str, path: pathlib.Path, num_threads: int = 2) -> Localizer:
     return {"litert": open_litert, "onnx": open_onnx}[format](path, num_threads)
 
 
-def _latencies(format: str, path: pathlib.Path, crop: np.ndarray) -> dict[str, float]:
-    """Returns the milliseconds of one crop by number of threads ("all": TensorFlow's default)."""
+def _latencies(format: str, path: pathlib.Path, crops: np.ndarray) -> dict[str, float]:
+    """Returns the milliseconds per crop by number of threads ("all": TensorFlow's default)."""
     if format == "saved_model":
-        return {"all": median_latency_ms(_open(format, path), crop)}
-    return {str(n): median_latency_ms(_open(format, path, n), crop) for n in (1, 2)}
+        return {"all": median_latency_ms(_open(format, path), crops)}
+    return {str(n): median_latency_ms(_open(format, path, n), crops) for n in (1, 2)}
 
 
 def _check(parity: Parity, precision: str, max_nme_cost: float, force: bool) -> None:

@@ -8,7 +8,7 @@ from wing_tf.model_spec import ModelSpec
 
 
 def exported_spec(
-    deployed: keras.Model, spec: ModelSpec, *, format: str, precision: str
+    deployed: keras.Model, spec: ModelSpec, *, format: str, precision: str, batch_size: int = 1
 ) -> dict[str, Any]:
     """Returns the content of an export's ``model_spec.json``.
 
@@ -17,10 +17,12 @@ def exported_spec(
         spec: What the network's input and output mean.
         format: Format of the export.
         precision: Precision of the export.
+        batch_size: Number of crops that a LiteRT or ONNX file takes at a time. A SavedModel takes
+            any number.
     """
     values = spec.to_dict()
-    # LiteRT and ONNX files take one crop: with a fixed size nothing is left to choose at run time.
-    batch = None if format == "saved_model" else 1
+    # With a fixed size nothing is left to choose at run time.
+    batch = None if format == "saved_model" else batch_size
     values["input"]["shape"][0] = batch
     outputs = {
         name: {"shape": [batch, *tensor.shape[1:]], "dtype": "float32"}

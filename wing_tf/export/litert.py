@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from wing_tf.export.formats import check_precision
+from wing_tf.export.formats import calibration_batches, check_precision
 from wing_tf.utils.atomic import write_bytes
 
 _PRODUCTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
@@ -31,11 +31,12 @@ def write_litert(
     *,
     precision: str = "float32",
     calibration: np.ndarray | None = None,
+    batch_size: int = 1,
 ) -> None:
     """Writes a network as one file of built-in operations.
 
-    The signature's input is ``image`` uint8 [1, side, side, 3], its outputs are ``landmarks``
-    float32 [1, K, 2] and, where the network has them, ``scores`` [1, K].
+    The signature's input is ``image`` uint8 [B, side, side, 3], its outputs are ``landmarks``
+    float32 [B, K, 2] and, where the network has them, ``scores`` [B, K]. B is fixed.
 
     * float16: weights are stored as float16; most processors compute with them in float32.
     * dynamic: weights are stored as int8, activations are float32.
@@ -49,6 +50,7 @@ def write_litert(
         path: The file.
         precision: One of `wing_tf.export.formats.PRECISIONS`.
         calibration: uint8 [N, side, side, 3], typical crops from which int8's ranges are measured.
+        batch_size: Number of crops B.
 
     Raises:
         ValueError: If int8 has no calibration, or if an operation of the network is not built into
@@ -56,7 +58,7 @@ def write_litert(
     """
     check_precision(precision, calibration)
     with tempfile.TemporaryDirectory() as folder:
-        _write_batch_of_one(deployed, folder)
+        _write_fixed_batch(deployed, folder, batch_size)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=["serving_default"]
         )
@@ -67,7 +69,7 @@ def write_litert(
             converter.target_spec.supported_types = [tf.float16]
         try:
             if precision == "int8" and calibration is not None:
-                content = _quantize(converter, calibration)
+                content = _quantize(converter, calibration_batches(calibration, batch_size))
             else:
                 content = converter.convert()
         except Exception as error:
@@ -79,20 +81,20 @@ def write_litert(
     write_bytes(path, content)
 
 
-def _write_batch_of_one(deployed: keras.Model, folder: str) -> None:
+def _write_fixed_batch(deployed: keras.Model, folder: str, batch_size: int) -> None:
     archive = keras.export.ExportArchive()
     archive.track(deployed)
     archive.add_endpoint(
         "serving_default",
         lambda image: deployed(image, training=False),
-        [tf.TensorSpec((1, *deployed.input_shape[1:]), tf.uint8, name="image")],
+        [tf.TensorSpec((batch_size, *deployed.input_shape[1:]), tf.uint8, name="image")],
     )
     archive.write_out(folder, verbose=False)
 
 
-def _quantize(converter: tf.lite.TFLiteConverter, calibration: np.ndarray) -> bytes:
+def _quantize(converter: tf.lite.TFLiteConverter, calibration: list[np.ndarray]) -> bytes:
     """Converts weights and features to int8, except those that must stay float32."""
-    converter.representative_dataset = lambda: ([crop[None]] for crop in calibration)
+    converter.representative_dataset = lambda: ([batch] for batch in calibration)
     options = tf.lite.experimental.QuantizationDebugOptions
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that its own interpreter is deprecated

@@ -91,7 +91,7 @@ Exported with wing_tf: {facts["format"]}, {facts["precision"]}.
 
 ## Input and output
 
-- `image` uint8 RGB {_shape(facts["input"]["shape"])}: the face crop.
+- `image` uint8 RGB {_shape(facts["input"]["shape"])}: {_crops(facts["input"]["shape"][0])}
 {outputs}
 
 {region}
@@ -138,6 +138,14 @@ returns `landmarks_px` in pixels of the images as stored (without EXIF rotation)
 
 def _shape(shape: list) -> str:
     return "[" + ", ".join("B" if n is None else str(n) for n in shape) + "]"
+
+
+def _crops(batch_size: int | None) -> str:
+    if batch_size == 1:
+        return "the face crop."
+    if batch_size is None:
+        return "face crops, any number."
+    return f"{batch_size} face crops at a time; fewer are padded with any, such as black ones."
 
 
 def _percent(value: float | None) -> str:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from wing_tf.export.formats import check_precision
+from wing_tf.export.formats import calibration_batches, check_precision
 from wing_tf.utils.atomic import write_bytes
 
 _OPSET = 18
@@ -26,11 +26,12 @@ def write_onnx(
     *,
     precision: str = "float32",
     calibration: np.ndarray | None = None,
+    batch_size: int = 1,
 ) -> None:
     """Writes a network as one ONNX file of standard operations (opset 18).
 
-    The input is ``image`` uint8 [1, side, side, 3], the outputs are ``landmarks`` float32 [1, K, 2]
-    and, if the network has them, ``scores`` [1, K].
+    The input is ``image`` uint8 [B, side, side, 3], the outputs are ``landmarks`` float32 [B, K, 2]
+    and, if the network has them, ``scores`` [B, K]. B is fixed.
 
     * float16: weights are stored as float16 and converted to float32 when the file is loaded.
     * dynamic: weights are stored in 8 bits; ranges of activations are measured at run time.
@@ -45,6 +46,7 @@ def write_onnx(
         path: The file.
         precision: One of `wing_tf.export.formats.PRECISIONS`.
         calibration: uint8 [N, side, side, 3], typical crops from which int8's ranges are measured.
+        batch_size: Number of crops B.
 
     Raises:
         ModuleNotFoundError: If tf2onnx or onnxruntime is not installed; the message says how to.
@@ -57,7 +59,7 @@ def write_onnx(
         outputs = deployed(image, training=False)
         return {name: tf.identity(value, name) for name, value in outputs.items()}
 
-    signature = [tf.TensorSpec((1, *deployed.input_shape[1:]), tf.uint8, name="image")]
+    signature = [tf.TensorSpec((batch_size, *deployed.input_shape[1:]), tf.uint8, name="image")]
     model, _ = converter.from_function(
         tf.function(serve, input_signature=signature),
         input_signature=signature,
@@ -68,7 +70,8 @@ def write_onnx(
     if precision == "float16":
         _halve_weights(model)
     if precision in ("dynamic", "int8"):
-        model = _quantize(model, calibration if precision == "int8" else None)
+        crops = calibration if precision == "int8" else None
+        model = _quantize(model, None if crops is None else calibration_batches(crops, batch_size))
     write_bytes(path, model.SerializeToString())
 
 
@@ -115,7 +118,7 @@ def _halve_weights(model) -> None:
     graph.node.extend(nodes)
 
 
-def _quantize(model, calibration: np.ndarray | None):
+def _quantize(model, calibration: list[np.ndarray] | None):
     """Returns the model with 8-bit products, in ranges measured on the crops if there are any."""
     import onnx
     from onnxruntime import quantization
@@ -153,12 +156,12 @@ def _quantize(model, calibration: np.ndarray | None):
 
 
 class _Crops:
-    """Crops as a calibration data reader of ONNX Runtime."""
+    """Batches of crops as a calibration data reader of ONNX Runtime."""
 
-    def __init__(self, crops: np.ndarray):
-        self._rest = iter(crops)
+    def __init__(self, batches: list[np.ndarray]):
+        self._rest = iter(batches)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """Returns the next crop as a batch of one, or None at the end."""
-        crop = next(self._rest, None)
-        return None if crop is None else {"image": crop[None]}
+        """Returns the next batch, or None at the end."""
+        batch = next(self._rest, None)
+        return None if batch is None else {"image": batch}

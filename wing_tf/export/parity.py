@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from wing_tf.evaluation.predict import CropBatch, Predictions, predict_batches
 from wing_tf.evaluation.report import face_errors
-from wing_tf.inference.litert_backend import LiteRtBackend
+from wing_tf.inference.litert_backend import LiteRtBackend, fixed_batches
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.models.compiled import Localizer, compile_localizer
 
@@ -100,13 +100,13 @@ def open_keras(network: keras.Model) -> Localizer:
 
 
 def open_litert(path: str | os.PathLike, num_threads: int = 2) -> Localizer:
-    """Returns a LiteRT file as a function of uint8 crops, which runs them one by one."""
+    """Returns a LiteRT file as a function of any number of uint8 crops."""
     path = pathlib.Path(path)
     return LiteRtBackend(path.read_bytes(), path=path, num_threads=num_threads)
 
 
 def open_onnx(path: str | os.PathLike, num_threads: int = 2) -> Localizer:
-    """Returns an ONNX file as a function of uint8 crops, which runs them one by one.
+    """Returns an ONNX file of a fixed batch size as a function of any number of uint8 crops.
 
     Raises:
         ModuleNotFoundError: If ONNX Runtime is not installed.
@@ -119,7 +119,10 @@ def open_onnx(path: str | os.PathLike, num_threads: int = 2) -> Localizer:
     names = [output.name for output in session.get_outputs()]
 
     def run(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        found = [session.run(names, {"image": crop[None]}) for crop in crops]
+        found = [
+            [output[: part.stop - part.start] for output in session.run(names, {"image": batch})]
+            for part, batch in fixed_batches(crops, session.get_inputs()[0].shape[0])
+        ]
         joined = dict(zip(names, map(np.concatenate, zip(*found, strict=True)), strict=True))
         return joined["landmarks"], joined.get("scores")
 
@@ -138,19 +141,19 @@ def open_saved_model(folder: str | os.PathLike) -> Localizer:
     return run
 
 
-def median_latency_ms(run: Localizer, crop: np.ndarray, *, repeats: int = 30) -> float:
-    """Returns the median time of one crop [1, side, side, 3], after three warm-up runs.
+def median_latency_ms(run: Localizer, crops: np.ndarray, *, repeats: int = 30) -> float:
+    """Returns the median time per crop of crops [B, side, side, 3], after three warm-up runs.
 
     Stops after about five seconds.
     """
     times: list[float] = []
     for _ in range(3):
-        run(crop)
+        run(crops)
     while len(times) < repeats and sum(times) < 5.0:
         start = time.perf_counter()
-        run(crop)
+        run(crops)
         times.append(time.perf_counter() - start)
-    return 1e3 * float(np.median(times))
+    return 1e3 * float(np.median(times)) / len(crops)
 
 
 def _predict(

@@ -18,6 +18,16 @@ def check_image(image: Any) -> None:
         )
 
 
+def check_crops(crops: Any, side: int) -> None:
+    """Raises ValueError if crops are not uint8 [N, side, side, 3]."""
+    shape, dtype = getattr(crops, "shape", None), getattr(crops, "dtype", None)
+    if not isinstance(crops, np.ndarray) or dtype != np.uint8 or crops.shape[1:] != (side, side, 3):
+        raise ValueError(
+            f"`crops` must be a uint8 array [N, {side}, {side}, 3]. Received: "
+            f"{type(crops).__name__}, {dtype}, {shape}."
+        )
+
+
 def check_boxes(boxes_xyxy_px: Any) -> np.ndarray:
     """Returns boxes as float64 [N, 4]; raises ValueError if they are not valid."""
     try:

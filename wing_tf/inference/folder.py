@@ -1,7 +1,9 @@
 """Landmarks of all images of a folder, in a run that can be resumed."""
 
+import collections
 import dataclasses
 import errno
+import json
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,14 +13,15 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from wing_tf.detection import BoxFile
 from wing_tf.inference.face import Face
 from wing_tf.inference.landmarker import Landmarker
 from wing_tf.inference.output import ImageFaces, drawn_names, pts_bases, write_pts
+from wing_tf.inference.pre_annotations import WRITERS, annotation_files
 from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
-from wing_tf.utils.image_files import load_image, save_image
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Suffixes of the files that are read as images."""
+from wing_tf.landmarks import LandmarkScheme
+from wing_tf.utils.atomic import write_text
+from wing_tf.utils.image_files import IMAGE_SUFFIXES, load_image, save_image
 
 _IMAGE_ERRORS = (ValueError, OSError, MemoryError, cv2.error)  # an image that raises is skipped
 _NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
@@ -33,18 +36,20 @@ class FolderSummary:
         num_images: Number of images that could be read.
         num_faces: Number of their faces.
         skipped: Reasons by the name of the images that were skipped.
+        others: Number of files by suffix that are not read as images.
         results: File of the results.
     """
 
     num_images: int
     num_faces: int
     skipped: dict[str, str]
+    others: Mapping[str, int]
     results: pathlib.Path
 
 
 def find_images(
     folder: pathlib.Path, *, exclude: pathlib.Path | None = None
-) -> tuple[list[str], dict[str, str]]:
+) -> tuple[list[str], dict[str, str], collections.Counter[str]]:
     """Finds the images in a folder and its subfolders.
 
     Args:
@@ -52,7 +57,8 @@ def find_images(
         exclude: A subfolder that is not searched.
 
     Returns:
-        Sorted paths relative to the folder, and the subfolders that can't be read, with the reason.
+        Sorted paths relative to the folder; the subfolders that can't be read, with the reason; and
+        the number of other files by suffix.
 
     Raises:
         ValueError: If the folder does not exist or can't be read.
@@ -66,17 +72,18 @@ def find_images(
 
     excluded = None if exclude is None else exclude.resolve()
     names = []
+    others = collections.Counter[str]()
     for parent, subfolders, files in os.walk(folder, onerror=note):
         here = pathlib.Path(parent)
         subfolders[:] = [name for name in subfolders if (here / name).resolve() != excluded]
-        names += [
-            (here / name).relative_to(folder).as_posix()
-            for name in files
-            if name.lower().endswith(SUFFIXES)
-        ]
+        for name in files:
+            if name.lower().endswith(IMAGE_SUFFIXES):
+                names.append((here / name).relative_to(folder).as_posix())
+            else:
+                others[pathlib.PurePath(name).suffix.lower() or "no suffix"] += 1
     if "." in unreadable:
         raise ValueError(f"Cannot read folder {folder}: {unreadable['.']}.")
-    return sorted(names), unreadable
+    return sorted(names), unreadable, others
 
 
 def run_folder(
@@ -98,8 +105,10 @@ def run_folder(
         landmarker: Landmarker with a detector.
         folder: Folder of the images.
         output: Gets ``landmarks.jsonl`` (or ``.csv``), ``skipped.csv`` and ``run.json``, ``.pts``
-            files in subfolders like those of the images, and drawn images in ``drawn``.
-        format: "jsonl", "csv", or "pts" for JSON lines and one ``.pts`` file per face.
+            files in subfolders like those of the images, drawn images in ``drawn``, and
+            ``annotations`` with a suffix or as a folder for annotation tools.
+        format: "jsonl", "csv", or "pts" for JSON lines and one ``.pts`` file per face, or a key of
+            `wing_tf.inference.pre_annotations.WRITERS` for JSON lines and files of that tool.
         settings: JSON values that determine the results, for `claim_output`.
         draw: Function of an image and its faces that returns the image for ``drawn``.
 
@@ -107,9 +116,10 @@ def run_folder(
         ValueError: If the folder does not exist, or if the output belongs to another run.
         OSError: If the output can't be written, such as on a full disk.
     """
-    names, unreadable = find_images(folder, exclude=output)
+    names, unreadable, others = find_images(folder, exclude=output)
     if not names and not unreadable:
-        raise ValueError(f"No images in {folder}: no file ends in {', '.join(SUFFIXES)}.")
+        raise ValueError(f"No images in {folder}: no file ends in {', '.join(IMAGE_SUFFIXES)}.")
+    unnamed = _without_boxes(landmarker, folder, names)
     claim_output(output, {"folder": str(folder.resolve()), "format": format, **settings})
     results = output / ("landmarks.csv" if format == "csv" else "landmarks.jsonl")
     bases = pts_bases(names) if format == "pts" else {}
@@ -118,7 +128,8 @@ def run_folder(
         ResultFile(results, landmarker.scheme) as file,
         SkippedFile(output / "skipped.csv") as skipped,
     ):
-        skipped.write({k: why for k, why in unreadable.items() if k not in skipped.reasons})
+        known = {**unreadable, **unnamed}
+        skipped.write({k: why for k, why in known.items() if k not in skipped.reasons})
         done = {*file.done, *skipped.reasons}
         left = [name for name in names if name not in done]
         with tqdm(
@@ -146,7 +157,37 @@ def run_folder(
                 )
                 bar.update(len(found) + len(errors))
         num_faces = sum(file.done.values())
-        return FolderSummary(len(file.done), num_faces, dict(skipped.reasons), results)
+        if format in WRITERS:
+            _write_annotations(format, results, landmarker.scheme, folder)
+        return FolderSummary(len(file.done), num_faces, dict(skipped.reasons), others, results)
+
+
+def _without_boxes(
+    landmarker: Landmarker, folder: pathlib.Path, names: Sequence[str]
+) -> dict[str, str]:
+    """Returns the images that the detector's box file does not name. Raises ValueError if all."""
+    detector = landmarker.detector
+    if not isinstance(detector, BoxFile):
+        return {}
+    absent = [name for name in names if detector.find(folder / name) is None]
+    if names and len(absent) == len(names):
+        raise ValueError(
+            f"{detector.path} names none of the {len(names)} images of {folder}, such as "
+            f"{names[0]}. It names: {', '.join(detector.names[:3]) or 'none'}."
+        )
+    return dict.fromkeys(absent, f"not in the box file {detector.path.name}")
+
+
+def _write_annotations(
+    format: str, results: pathlib.Path, scheme: LandmarkScheme, folder: pathlib.Path
+) -> None:
+    """Writes the faces of a file of JSON lines as the files of an annotation tool."""
+    base = results.with_name("annotations")
+    with results.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+        images = map(json.loads, lines)
+        for path, text in annotation_files(format, images, scheme, folder=folder, base=base):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, text)
 
 
 def _batches(
@@ -183,13 +224,13 @@ def _locate(
         except _IMAGE_ERRORS as error:
             errors[name] = _reason(error)
     try:
-        located = landmarker.predict_images([images[name] for name in boxes], list(boxes.values()))
+        located = landmarker([images[name] for name in boxes], list(boxes.values()))
         return dict(zip(boxes, located, strict=True))
     except _IMAGE_ERRORS:
         found = {}
     for name, own in boxes.items():  # one by one, to find the image that raised
         try:
-            (found[name],) = landmarker.predict_images([images[name]], [own])
+            found[name] = landmarker(images[name], own)
         except _IMAGE_ERRORS as error:
             errors[name] = _reason(error)
     return found

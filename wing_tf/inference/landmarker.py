@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from wing_tf.detection import check_detector_name, make_detector
 from wing_tf.geometry import apply_affine, crop_region, flip_matrix, invert, landmark_box
 from wing_tf.geometry.resample import crop_and_resize
-from wing_tf.inference.checks import check_boxes, check_image, overlaps_image
+from wing_tf.inference.backend import Backend, open_backend
+from wing_tf.inference.checks import check_boxes, check_crops, check_image, overlaps_image
 from wing_tf.inference.face import Face
-from wing_tf.inference.images import Image, as_rgb
-from wing_tf.inference.litert_backend import open_litert
+from wing_tf.inference.images import are_several, as_rgb
 from wing_tf.landmarks import SchemeMap
-from wing_tf.model_spec import ModelSpec, is_exported
+from wing_tf.model_spec import ModelSpec
 
 if TYPE_CHECKING:
     import keras
 
-_MAX_BATCH = 64
+    from wing_tf.inference.images import Image
 
-Backend = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
-"""Function of crops uint8 [N, side, side, 3]. It returns landmarks [N, K, 2] in pixels of the
-crops, and scores [N, K] or None."""
+_MAX_BATCH = 64
 
 
 class Landmarker:
@@ -36,7 +33,10 @@ class Landmarker:
     Exported models run with NumPy and LiteRT alone. Keras is imported only for a Keras model, and
     OpenCV only to read image files and to detect faces. Several threads may share one landmarker:
     crops are resampled in parallel, and a LiteRT network runs in one thread at a time. For many
-    faces on many cores, use one landmarker per thread with ``num_threads=1``.
+    faces on many cores, use one landmarker per thread or process with ``num_threads=1``.
+
+    A landmarker of a model file can be pickled and deep-copied; the result opens the file again.
+    It can be used after a fork, but a Keras model can't: TensorFlow does not survive one.
 
     A call is `crop`, `predict_crops` and `to_image`; with two passes, twice.
 
@@ -87,7 +87,7 @@ class Landmarker:
         if isinstance(detector, str):
             check_detector_name(detector)
         self._detector = detector
-        self._backend, self.spec = _open(model, spec, num_threads)
+        self._backend, self.spec = open_backend(model, spec, num_threads)
         own = self.spec.scheme
         if scheme_map is not None and scheme_map.source.name != own.name:
             raise ValueError(
@@ -106,33 +106,68 @@ class Landmarker:
         """The face detector. A detector given by name is loaded at the first access."""
         return make_detector(self._detector) if isinstance(self._detector, str) else self._detector
 
+    @overload
     def __call__(
-        self,
-        image: Image,
-        boxes_xyxy_px: np.ndarray | None = None,
-        *,
-        channels: str = "rgb",
-    ) -> list[Face]:
-        """Locates the landmarks of all faces of an image.
+        self, image: Image, boxes_xyxy_px: Any = None, *, channels: str = "rgb"
+    ) -> list[Face]: ...
+
+    @overload
+    def __call__(
+        self, image: list[Any] | tuple[Any, ...], boxes_xyxy_px: Any = None, *, channels: str = ...
+    ) -> list[list[Face]]: ...
+
+    def __call__(self, image: Any, boxes_xyxy_px: Any = None, *, channels: str = "rgb") -> Any:
+        """Locates the landmarks of all faces of an image, or of several images.
 
         Args:
-            image: File name, or uint8 array [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]; see
-                `wing_tf.inference.as_rgb`.
+            image: A file, a uint8 array or tensor on the host [H, W], [H, W, 1], [H, W, 3] or
+                [H, W, 4], or a PIL image; see `wing_tf.inference.as_rgb`. Or a list or tuple of
+                these, of any sizes, or an array of rank 4; their faces run in common batches.
             boxes_xyxy_px: Face boxes [N, 4], of the same kind as in training (tight landmark boxes
-                unless the model spec says otherwise). Defaults to the boxes of the detector.
-            channels: Channel order of an array, "rgb" or "bgr".
+                unless the model spec says otherwise); for several images, a list of the boxes of
+                each. Where it is None, the detector is used.
+            channels: Channel order of arrays and tensors: "rgb", or "bgr" as ``cv2.imread`` and
+                ``cv2.VideoCapture`` return them.
 
         Returns:
-            One face per box, in the order of the boxes.
+            One face per box, in the order of the boxes; for several images, a list of the faces of
+            each image.
 
         Raises:
-            ValueError: If the image can't be read or is of another type, if a box is not valid or
-                is outside of the image, or if there are neither boxes nor a detector.
+            ValueError: If an image can't be read or is of another type, if a box is not valid or
+                is outside of its image, or if there are neither boxes nor a detector.
         """
-        name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else None
+        if not are_several(image):
+            rgb, boxes = self._prepare(image, boxes_xyxy_px, channels)
+            return self._locate_faces([rgb], [boxes])[0]
+        images = list(image)
+        each = [None] * len(images) if boxes_xyxy_px is None else list(boxes_xyxy_px)
+        if len(each) != len(images):
+            raise ValueError(
+                "`boxes_xyxy_px` must hold the boxes [N, 4] of each image. Received: "
+                f"{len(images)} images, {len(each)} entries."
+            )
+        pairs = []
+        for number, (one, own) in enumerate(zip(images, each, strict=True)):
+            try:
+                pairs.append(self._prepare(one, own, channels))
+            except ValueError as error:
+                raise ValueError(f"Image {number} of {len(images)}: {error}") from None
+        return self._locate_faces([rgb for rgb, _ in pairs], [boxes for _, boxes in pairs])
+
+    def _prepare(self, image: Any, boxes: Any, channels: str) -> tuple[np.ndarray, np.ndarray]:
+        """Returns an image as uint8 RGB and its boxes."""
+        name = os.fsdecode(image) if isinstance(image, (str, os.PathLike)) else None
         rgb = as_rgb(image, channels=channels)
-        boxes = self.detect(rgb, name) if boxes_xyxy_px is None else boxes_xyxy_px
-        return self.predict_images([rgb], [boxes])[0]
+        if boxes is None:
+            return rgb, self.detect(rgb, name)
+        boxes = check_boxes(boxes)
+        if not (inside := overlaps_image(boxes, rgb)).all():
+            raise ValueError(
+                f"A box lies outside of the image of {rgb.shape[1]} x {rgb.shape[0]} pixels. "
+                f"Received: {boxes[~inside][0].tolist()}."
+            )
+        return rgb, boxes
 
     def detect(self, image: np.ndarray, name: str | None = None) -> np.ndarray:
         """Returns the detector's boxes [N, 4] that overlap the image.
@@ -142,9 +177,10 @@ class Landmarker:
             name: File name of the image, for a detector with ``needs_name=True``.
 
         Raises:
-            ValueError: If there is no detector.
+            ValueError: If the image is not uint8 RGB, or if there is no detector.
             ImportError: If the detector needs OpenCV and it is not installed.
         """
+        check_image(image)
         detector = self.detector
         if detector is None:
             raise ValueError("Without a detector, `boxes_xyxy_px` [N, 4] must be given.")
@@ -152,36 +188,14 @@ class Landmarker:
         boxes = check_boxes(detector(image, name) if named else detector(image))
         return boxes[overlaps_image(boxes, image)]
 
-    def predict_images(
-        self, images: Sequence[np.ndarray], boxes_xyxy_px: Sequence[np.ndarray]
+    def _locate_faces(
+        self, images: Sequence[np.ndarray], boxes_of_each: Sequence[np.ndarray]
     ) -> list[list[Face]]:
-        """Locates the landmarks of the faces of several images in common batches.
-
-        Args:
-            images: uint8 RGB [H, W, 3] each, of any sizes.
-            boxes_xyxy_px: Boxes [N, 4] of each image; N may be 0.
-
-        Returns:
-            For each image, what a call returns for it.
-
-        Raises:
-            ValueError: If an image is not uint8 RGB, or if a box is not valid or is outside of its
-                image.
-        """
-        checked = []
-        for image, boxes in zip(images, boxes_xyxy_px, strict=True):
-            check_image(image)
-            boxes = check_boxes(boxes)
-            if not (inside := overlaps_image(boxes, image)).all():
-                raise ValueError(
-                    f"A box lies outside of the image of {image.shape[1]} x {image.shape[0]} "
-                    f"pixels. Received: {boxes[~inside][0].tolist()}."
-                )
-            checked.append(boxes)
-        owners = [number for number, boxes in enumerate(checked) for _ in boxes]
+        """Returns the faces in the boxes [N, 4] of each RGB image; N may be 0."""
+        owners = [number for number, boxes in enumerate(boxes_of_each) for _ in boxes]
         if not owners:
-            return [[] for _ in checked]
-        used = boxes = np.concatenate(checked)
+            return [[] for _ in images]
+        used = boxes = np.concatenate(boxes_of_each)
         landmarks, scores = self._locate(images, owners, boxes)
         if self.passes == 2:
             tight = landmark_box(landmarks)
@@ -194,7 +208,7 @@ class Landmarker:
         if self.scheme_map is not None:
             landmarks = self.scheme_map(landmarks)
             scores = None if scores is None else self.scheme_map.map_scores(scores)
-        faces: list[list[Face]] = [[] for _ in checked]
+        faces: list[list[Face]] = [[] for _ in images]
         for i, owner in enumerate(owners):
             own_scores = None if scores is None else scores[i]
             faces[owner].append(Face(landmarks[i], used[i], own_scores, self.scheme))
@@ -205,8 +219,10 @@ class Landmarker:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Returns landmarks [N, K, 2] in pixels of the images, and scores, of all boxes."""
         all_landmarks, all_scores = [], []
-        for start in range(0, len(boxes), _MAX_BATCH):
-            part = slice(start, start + _MAX_BATCH)
+        size = self.spec.batch_size or 1
+        step = max(_MAX_BATCH - _MAX_BATCH % size, size)  # full batches of a fixed size
+        for start in range(0, len(boxes), step):
+            part = slice(start, start + step)
             pairs = [
                 self.crop(images[owner], box[None])
                 for owner, box in zip(owners[part], boxes[part], strict=True)
@@ -254,32 +270,13 @@ class Landmarker:
         Returns:
             Landmarks [N, K, 2] in pixels of the crops, and scores [N, K]. The scores are None if
             the network has none.
+
+        Raises:
+            ValueError: If the crops are of another type or shape.
         """
+        check_crops(crops, self.spec.input_size)
         return self._backend(crops)
 
     def to_image(self, to_crop: np.ndarray, landmarks_crop_px: np.ndarray) -> np.ndarray:
         """Returns landmarks float64 [N, K, 2] in pixels of the image, by the matrices of `crop`."""
         return apply_affine(invert(to_crop), landmarks_crop_px.astype(np.float64))
-
-
-def _open(model: Any, spec: ModelSpec | None, num_threads: int) -> tuple[Backend, ModelSpec]:
-    """Returns the back end of a model and its model spec."""
-    is_path = isinstance(model, (str, os.PathLike))
-    if model is None or (is_path and is_exported(model)):
-        if spec is not None:
-            raise ValueError("An exported file contains its own model spec: don't pass `spec`.")
-        return open_litert(model, num_threads=num_threads)
-    if not is_path:
-        if spec is None:
-            raise ValueError("A network without a file needs `spec`.")
-        if not _is_keras(model):
-            return model, spec
-    from wing_tf.inference.keras_backend import open_keras
-
-    return open_keras(model, spec)
-
-
-def _is_keras(model: Any) -> bool:
-    """Returns whether this is a Keras model. Without Keras imported, it can't be one."""
-    keras = sys.modules.get("keras")
-    return keras is not None and isinstance(model, keras.Model)

@@ -1,8 +1,13 @@
 """LiteRT files as a back end of `wing_tf.inference.Landmarker`."""
 
+import ctypes
 import os
 import pathlib
 import threading
+import weakref
+import zlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -16,16 +21,18 @@ class LiteRtBackend:
     """A ``.tflite`` file as a function of crops.
 
     It can be called from several threads. A lock lets one call run at a time, because an
-    interpreter holds one set of tensors; ``num_threads`` makes use of several cores.
+    interpreter holds one set of tensors; ``num_threads`` makes use of several cores. After a fork
+    the child process makes an interpreter of its own at the first call. Pickles and deep copies
+    hold the path and open the file again.
 
     Args:
         content: Content of the file. Every version of LiteRT verifies a model that is passed as
             bytes; a damaged file that is passed as a path can end the process.
-        path: Path of the file, for messages.
+        path: Path of the file, for messages and to open it again.
         num_threads: Number of threads of the interpreter.
 
     Attributes:
-        input_shape: (1, side, side, 3).
+        input_shape: (batch size, side, side, 3).
         num_landmarks: K.
         has_scores: Whether the network has scores.
 
@@ -42,19 +49,9 @@ class LiteRtBackend:
             )
         if content[4:8] != b"TFL3":
             raise ValueError(f"{path} is not a LiteRT model.")
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ModuleNotFoundError as error:
-            raise ImportError("LiteRT files need `pip install ai-edge-litert`.") from error
-        try:
-            interpreter = Interpreter(model_content=content, num_threads=num_threads)
-            interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            # This is all that the interpreter says about incomplete files.
-            reason = " ".join(str(error).split()).rstrip(".")
-            hint = " (is the file incomplete?)" if "Flatbuffer" in reason else ""
-            raise ValueError(f"{path} can't be run{hint}: {reason}.") from error
-        self._interpreter, self._lock = interpreter, threading.Lock()
+        self._content, self._path, self._num_threads = content, path.absolute(), num_threads
+        self._lock = threading.Lock()
+        interpreter = self._interpreter = self._open_interpreter()
         inputs, outputs = _signature_details(interpreter)
         if len(inputs) != 1 or _LANDMARKS not in outputs:
             raise ValueError(
@@ -70,22 +67,111 @@ class LiteRtBackend:
         self._input = image["index"]
         self._outputs = {name: detail["index"] for name, detail in outputs.items()}
 
+        _BACKENDS.add(self)
+
+    def _open_interpreter(self) -> Any:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ModuleNotFoundError as error:
+            raise ImportError("LiteRT files need `pip install ai-edge-litert`.") from error
+        try:
+            interpreter = Interpreter(model_content=self._content, num_threads=self._num_threads)
+            interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            # This is all that the interpreter says about incomplete files.
+            reason = " ".join(str(error).split()).rstrip(".")
+            hint = " (is the file incomplete?)" if "Flatbuffer" in reason else ""
+            raise ValueError(f"{self._path} can't be run{hint}: {reason}.") from error
+        return interpreter
+
     def __call__(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Runs crops uint8 [N, side, side, 3] one by one.
+        """Runs crops uint8 [N, side, side, 3] in batches of the file's size.
 
         Returns:
             Landmarks float32 [N, K, 2] in the crops' pixels, and scores [N, K] or None.
         """
         landmarks = np.empty((len(crops), self.num_landmarks, 2), np.float32)
         scores = np.empty(landmarks.shape[:2], np.float32) if self.has_scores else None
-        for number in range(len(crops)):
+        for part, batch in fixed_batches(crops, self.input_shape[0]):
+            count = part.stop - part.start
             with self._lock:
-                self._interpreter.set_tensor(self._input, crops[number : number + 1])
+                if self._interpreter is None:
+                    self._interpreter = self._open_interpreter()
+                self._interpreter.set_tensor(self._input, batch)
                 self._interpreter.invoke()
-                landmarks[number] = self._interpreter.get_tensor(self._outputs[_LANDMARKS])[0]
+                found = self._interpreter.get_tensor(self._outputs[_LANDMARKS])
+                landmarks[part] = found[:count]
                 if scores is not None:
-                    scores[number] = self._interpreter.get_tensor(self._outputs[_SCORES])[0]
+                    found = self._interpreter.get_tensor(self._outputs[_SCORES])
+                    scores[part] = found[:count]
         return landmarks, scores
+
+    def after_fork(self) -> None:
+        """Prepares a child process, in which the interpreter's threads don't exist."""
+        if self._interpreter is not None:
+            # Its destructor would wait for those threads, also at the end of the process.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._interpreter))
+            self._interpreter = None
+        self._lock = threading.Lock()  # another thread may have held the parent's
+
+    def __reduce__(self) -> tuple:
+        return _reopen, (self._path, self._num_threads, zlib.crc32(self._content))
+
+
+_BACKENDS: weakref.WeakSet[LiteRtBackend] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for backend in _BACKENDS:
+        backend.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _reopen(path: pathlib.Path, num_threads: int, checksum: int) -> LiteRtBackend:
+    """Opens the file of a pickled or copied back end."""
+    return LiteRtBackend(read_again(path, checksum), path=path, num_threads=num_threads)
+
+
+def read_again(path: pathlib.Path, checksum: int) -> bytes:
+    """Returns the content of the file of a pickled or copied landmarker.
+
+    Raises:
+        ValueError: If the file can't be read, or if it has changed since it was first read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(
+            f"Cannot read {path} of a pickled landmarker: {error.strerror}. Where the file is "
+            "elsewhere, make the landmarker anew."
+        ) from None
+    if zlib.crc32(content) != checksum:
+        raise ValueError(
+            f"{path} has changed since the landmarker that was pickled or copied read it. Make "
+            "the landmarker anew."
+        )
+    return content
+
+
+def fixed_batches(crops: np.ndarray, size: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yields crops in batches of a fixed size, the last one padded with black crops.
+
+    Args:
+        crops: uint8 [N, side, side, 3].
+        size: Batch size B of a file.
+
+    Yields:
+        The part of the N crops, and the batch [B, side, side, 3].
+    """
+    for start in range(0, len(crops), size):
+        part = slice(start, min(start + size, len(crops)))
+        batch = crops[part]
+        if len(batch) < size:
+            batch = np.concatenate([batch, np.zeros((size - len(batch), *batch.shape[1:]), "u1")])
+        yield part, batch
 
 
 def open_litert(
@@ -106,7 +192,7 @@ def open_litert(
     backend = LiteRtBackend(content, path=path, num_threads=num_threads)
     spec = read_model_spec(path, content)
     side = spec.input_size
-    expected = ((1, side, side, 3), spec.scheme.num_landmarks, spec.has_scores)
+    expected = ((spec.batch_size, side, side, 3), spec.scheme.num_landmarks, spec.has_scores)
     found = (backend.input_shape, backend.num_landmarks, backend.has_scores)
     if found != expected:
         raise ValueError(

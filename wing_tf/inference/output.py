@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from wing_tf.inference.face import Face
+from wing_tf.inference.pre_annotations import WRITERS, annotation_files
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.atomic import write_text
 
 FORMATS = {
-    "image": ("json", "jsonl", "csv", "pts"),
-    "folder": ("jsonl", "csv", "pts"),
+    "image": ("json", "jsonl", "csv", "pts", *WRITERS),
+    "folder": ("jsonl", "csv", "pts", *WRITERS),
     "video": ("jsonl", "csv"),
     "camera": ("jsonl", "csv"),
 }
@@ -167,6 +168,10 @@ def files_of_image(
     """
     if format == "pts":
         return pts_files(found.faces, base)
+    if format in WRITERS:
+        path = pathlib.Path(found.image)
+        values = as_dict(found, scheme) | {"image": path.name}
+        return dict(annotation_files(format, [values], scheme, folder=path.parent, base=base))
     if format == "csv":
         text = format_csv([csv_columns(scheme), *csv_rows(found, scheme)])
     elif format == "jsonl":

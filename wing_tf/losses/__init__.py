@@ -4,9 +4,11 @@ from wing_tf.losses.adaptive_wing import AdaptiveWingLoss, adaptive_wing_loss
 from wing_tf.losses.base import LandmarkLoss
 from wing_tf.losses.coordinate import (
     AbsoluteError,
+    CoordinateLoss,
     HalfSquaredError,
     SmoothL1Error,
     half_squared_error,
+    warn_if_normalized,
 )
 from wing_tf.losses.cross_entropy import (
     BilateralInhibitionCrossEntropy,
@@ -39,6 +41,7 @@ __all__ = [
     "AbsoluteError",
     "AdaptiveWingLoss",
     "BilateralInhibitionCrossEntropy",
+    "CoordinateLoss",
     "HalfSquaredError",
     "HeatmapLoss",
     "HeatmapSquaredError",
@@ -51,5 +54,6 @@ __all__ = [
     "adaptive_wing_loss",
     "half_squared_error",
     "loss_weight_map",
+    "warn_if_normalized",
     "wing_loss",
 ]

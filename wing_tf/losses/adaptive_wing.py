@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from wing_tf.losses.base import check_positive, to_float32
-from wing_tf.losses.heatmap import HeatmapLoss
+from wing_tf.losses.heatmap import HeatmapLoss, mask_heatmaps
 
 # An error of 0 has no logarithm; the slope at this one is 1e-3 of that at .5 where y = 1.
 _TINY = 1e-30
@@ -24,10 +24,19 @@ def adaptive_wing_loss(
 ):
     """Returns the Adaptive Wing loss of each pixel in float32; see `AdaptiveWingLoss`.
 
+    Pixels of a landmark whose heatmap [h, w] holds NaN have a loss of 0.
+
     Raises:
         ValueError: If the shapes differ.
     """
     y_true, y_pred = to_float32(y_true, y_pred, "that of the pixels")
+    y_true, mask = mask_heatmaps(y_true)
+    return mask * _adaptive_wing(
+        y_true, y_pred, alpha=alpha, omega=omega, epsilon=epsilon, theta=theta
+    )
+
+
+def _adaptive_wing(y_true, y_pred, *, alpha: float, omega: float, epsilon: float, theta: float):
     # Targets are constants: the exponent has no gradient.
     exponent = alpha - ops.clip(ops.stop_gradient(y_true), 0.0, 1.0)
     error = ops.abs(y_pred - y_true)
@@ -66,9 +75,9 @@ class AdaptiveWingLoss(HeatmapLoss):
         **kwargs: `reduction` and `dtype` of `wing_tf.losses.LandmarkLoss`.
 
     Call arguments:
-        y_true: Heatmaps [B, h, w, K] with peaks of 1.
+        y_true: Heatmaps [B, h, w, K] with peaks of 1, NaN where a landmark is not annotated.
         y_pred: Predicted heatmaps [B, h, w, K].
-        sample_weight: Weights of the landmarks [B, K].
+        sample_weight: Weights of the faces [B] or [B, 1], or of the landmarks [B, K].
 
     Raises:
         ValueError: If ``alpha`` is not above 2, or another argument is not positive.
@@ -103,7 +112,7 @@ class AdaptiveWingLoss(HeatmapLoss):
 
     def pixel_losses(self, y_true, y_pred):
         """Returns the loss of each pixel [B, h, w, K]."""
-        return adaptive_wing_loss(y_true, y_pred, **self._parameters())
+        return _adaptive_wing(y_true, y_pred, **self._parameters())
 
     def _parameters(self) -> dict[str, float]:
         return {key: getattr(self, key) for key in ("alpha", "omega", "epsilon", "theta")}

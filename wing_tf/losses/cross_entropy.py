@@ -5,11 +5,13 @@ import abc
 import keras
 from keras import ops
 
+from wing_tf.losses.base import refuse_targets
 from wing_tf.losses.heatmap import HeatmapLoss
 
 ACTIVATIONS = ("softmax", "sigmoid")
 
 _LOG_ZERO = -1e9  # Its exponential is 0.
+_ROUNDING = 1e-3  # Of heatmaps in half precision, or resized.
 
 
 def log_probabilities(logits, activation: str = "softmax"):
@@ -63,6 +65,20 @@ class _CrossEntropy(HeatmapLoss, abc.ABC):
             )
         self.activation = activation
 
+    @abc.abstractmethod
+    def pixel_entropies(self, y_true, y_pred):
+        """Returns the loss of each pixel [B, h, w, K] for targets in [0, 1]."""
+
+    def pixel_losses(self, y_true, y_pred):
+        """Returns the loss of each pixel [B, h, w, K]; targets are clipped to [0, 1]."""
+        return self.pixel_entropies(ops.clip(y_true, 0.0, 1.0), y_pred)
+
+    def check_targets(self, y_true) -> None:
+        """Raises ValueError if targets are infinite or outside [0, 1]."""
+        super().check_targets(y_true)
+        outside = ops.logical_or(y_true < -_ROUNDING, y_true > 1 + _ROUNDING)
+        refuse_targets(outside, y_true, "in [0, 1], or NaN where not annotated")
+
     def reduce_pixels(self, values):
         """Returns the sum over the pixels [B, K]: each map is one distribution."""
         return ops.sum(values, axis=(1, 2))
@@ -88,12 +104,15 @@ class UnilateralCrossEntropy(_CrossEntropy):
         **kwargs: `reduction` and `dtype` of `wing_tf.losses.LandmarkLoss`.
 
     Call arguments:
-        y_true: Heatmaps [B, h, w, K] from 0 to 1 with peaks of 1.
+        y_true: Heatmaps [B, h, w, K] from 0 to 1 with peaks of 1, NaN where a landmark is not
+            annotated.
         y_pred: Logits [B, h, w, K].
-        sample_weight: Weights of the landmarks [B, K].
+        sample_weight: Weights of the faces [B] or [B, 1], or of the landmarks [B, K].
 
     Raises:
-        ValueError: If ``activation`` is unknown, or, in the call, if a softmax map has one pixel.
+        ValueError: If ``activation`` is unknown, or, in the call, if a softmax map has one pixel,
+            or if a target is outside [0, 1] in eager execution. In a compiled step, where values
+            are not known, targets are clipped: outside [0, 1] the loss has no minimum.
 
     Example:
         >>> import numpy as np
@@ -109,7 +128,7 @@ class UnilateralCrossEntropy(_CrossEntropy):
     def __init__(self, *, activation="softmax", name="unilateral_cross_entropy", **kwargs):
         super().__init__(activation=activation, name=name, **kwargs)
 
-    def pixel_losses(self, y_true, y_pred):
+    def pixel_entropies(self, y_true, y_pred):
         """Returns the loss of each pixel [B, h, w, K]."""
         return -y_true * log_probabilities(y_pred, self.activation)[0]
 
@@ -133,12 +152,15 @@ class BilateralInhibitionCrossEntropy(_CrossEntropy):
         **kwargs: `reduction` and `dtype` of `wing_tf.losses.LandmarkLoss`.
 
     Call arguments:
-        y_true: Heatmaps [B, h, w, K] from 0 to 1 with peaks of 1.
+        y_true: Heatmaps [B, h, w, K] from 0 to 1 with peaks of 1, NaN where a landmark is not
+            annotated.
         y_pred: Logits [B, h, w, K].
-        sample_weight: Weights of the landmarks [B, K].
+        sample_weight: Weights of the faces [B] or [B, 1], or of the landmarks [B, K].
 
     Raises:
-        ValueError: If ``activation`` is unknown, or, in the call, if a softmax map has one pixel.
+        ValueError: If ``activation`` is unknown, or, in the call, if a softmax map has one pixel,
+            or if a target is outside [0, 1] in eager execution. In a compiled step, where values
+            are not known, targets are clipped: outside [0, 1] the loss has no minimum.
 
     Example:
         >>> import numpy as np
@@ -157,7 +179,7 @@ class BilateralInhibitionCrossEntropy(_CrossEntropy):
     ):
         super().__init__(activation=activation, name=name, **kwargs)
 
-    def pixel_losses(self, y_true, y_pred):
+    def pixel_entropies(self, y_true, y_pred):
         """Returns the loss of each pixel [B, h, w, K]."""
         log_p, log_not_p = log_probabilities(y_pred, self.activation)
         return -(y_true * log_p + (1.0 - y_true) * log_not_p)

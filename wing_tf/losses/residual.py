@@ -5,12 +5,11 @@ import math
 import keras
 from keras import ops
 
-from wing_tf.losses.base import LandmarkLoss
-from wing_tf.losses.coordinate import coordinate_errors
+from wing_tf.losses.coordinate import CoordinateLoss
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
-class SubpixelResidualLoss(LandmarkLoss):
+class SubpixelResidualLoss(CoordinateLoss):
     """Squared error of predicted residuals, plus a penalty on residuals beyond a limit.
 
         sum over x and y of (t - p)^2 + max(0, |p| - theta)
@@ -26,9 +25,9 @@ class SubpixelResidualLoss(LandmarkLoss):
         **kwargs: `reduction` and `dtype` of `wing_tf.losses.LandmarkLoss`.
 
     Call arguments:
-        y_true: Residuals [B, K, 2] in heatmap pixels.
+        y_true: Residuals [B, K, 2] in heatmap pixels, NaN where a landmark is not annotated.
         y_pred: Predicted residuals [B, K, 2] in heatmap pixels.
-        sample_weight: Weights of the landmarks [B, K].
+        sample_weight: Weights of the faces [B] or [B, 1], or of the landmarks [B, K].
 
     Raises:
         ValueError: If ``theta`` is negative or not finite, or, in the call, if the shapes differ.
@@ -42,17 +41,22 @@ class SubpixelResidualLoss(LandmarkLoss):
         Workshops 2019, equations 4 and 5. # The paper is silent on what "L2" is: x^2.
     """
 
+    expects_pixels = False
+
     def __init__(self, *, theta: float = 0.5, name="subpixel_residual_loss", **kwargs):
         super().__init__(name=name, **kwargs)
         if not 0 <= theta < math.inf:
             raise ValueError(f"`theta` must be finite and at least 0. Received: theta={theta}.")
         self.theta = float(theta)
 
-    def call(self, y_true, y_pred):
-        """Returns the loss per landmark [B, K]."""
-        error = coordinate_errors(y_true, y_pred)
-        excess = ops.maximum(ops.abs(ops.cast(y_pred, "float32")) - self.theta, 0.0)
-        return ops.sum(ops.square(error) + excess, axis=-1)
+    def coordinate_losses(self, y_true, y_pred):
+        """Returns the loss of each coordinate."""
+        excess = ops.maximum(ops.abs(y_pred) - self.theta, 0.0)
+        return ops.square(y_pred - y_true) + excess
+
+    def reduce_coordinates(self, values):
+        """Returns the sum over the last axis."""
+        return ops.sum(values, axis=-1)
 
     def get_config(self):
         """Returns the constructor's arguments."""

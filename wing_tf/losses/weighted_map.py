@@ -38,9 +38,9 @@ class WeightedLossMap(HeatmapLoss):
         **kwargs: `reduction` and `dtype` of `wing_tf.losses.LandmarkLoss`.
 
     Call arguments:
-        y_true: Heatmaps [B, h, w, K] with peaks of 1.
+        y_true: Heatmaps [B, h, w, K] with peaks of 1, NaN where a landmark is not annotated.
         y_pred: What ``loss`` takes, [B, h, w, K].
-        sample_weight: Weights of the landmarks [B, K].
+        sample_weight: Weights of the faces [B] or [B, 1], or of the landmarks [B, K].
 
     Raises:
         ValueError: If ``weight``, ``threshold`` or ``mask_type`` is invalid.
@@ -57,6 +57,8 @@ class WeightedLossMap(HeatmapLoss):
         Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, equations 4 and 5; section 7.6.2 and table 7
         for the baseline.
     """
+
+    paper_names = {"W": "weight", "w": "weight"}
 
     def __init__(
         self,
@@ -95,6 +97,10 @@ class WeightedLossMap(HeatmapLoss):
     def reduce_pixels(self, values):
         """Returns [B, K], reduced as by the inner loss."""
         return self.loss.reduce_pixels(values)
+
+    def check_targets(self, y_true) -> None:
+        """Raises ValueError for targets that the inner loss refuses."""
+        self.loss.check_targets(y_true)
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -5,21 +5,29 @@ import math
 import keras
 from keras import ops
 
-from wing_tf.losses.base import LandmarkLoss, check_positive
-from wing_tf.losses.coordinate import coordinate_errors
+from wing_tf.losses.base import check_positive
+from wing_tf.losses.coordinate import CoordinateLoss, mask_coordinates
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
 def wing_loss(y_true, y_pred, *, width: float = 10.0, curvature: float = 2.0):
-    """Returns the Wing loss per landmark; see `WingLoss` for the formula and the shapes."""
-    error = ops.abs(coordinate_errors(y_true, y_pred))
+    """Returns the Wing loss per landmark; see `WingLoss` for the formula and the shapes.
+
+    A landmark whose target holds NaN has a loss of 0.
+    """
+    y_true, y_pred, mask = mask_coordinates(y_true, y_pred)
+    return ops.mean(_wing(y_pred - y_true, width, curvature) * mask, axis=-1)
+
+
+def _wing(error, width: float, curvature: float):
+    error = ops.abs(error)
     constant = width - width * math.log1p(width / curvature)
     near = width * ops.log1p(error / curvature)
-    return ops.mean(ops.where(error < width, near, error - constant), axis=-1)
+    return ops.where(error < width, near, error - constant)
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
-class WingLoss(LandmarkLoss):
+class WingLoss(CoordinateLoss):
     """Wing loss of landmark coordinates: logarithmic for small errors, linear for large ones.
 
     The gradient of L1 has the same magnitude for all errors, so large ones dominate the training.
@@ -41,12 +49,15 @@ class WingLoss(LandmarkLoss):
         **kwargs: `reduction` and `dtype` of `wing_tf.losses.LandmarkLoss`.
 
     Call arguments:
-        y_true: Ground truth [B, K, 2] or flat [B, 2K], in input pixels.
+        y_true: Ground truth [B, K, 2] or flat [B, 2K] in the order x0, y0, x1, ..., in input
+            pixels. NaN where a landmark is not annotated.
         y_pred: Predictions of the same shape.
-        sample_weight: Weights of the landmarks [B, K], or [B] for flat coordinates.
+        sample_weight: Weights of the faces [B] or [B, 1], or of the landmarks [B, K]; flat
+            coordinates take weights of the faces only.
 
     Raises:
-        ValueError: If ``width`` or ``curvature`` is not positive.
+        ValueError: If ``width`` or ``curvature`` is not positive, or, in the call, as in
+            `LandmarkLoss`.
 
     Example:
         >>> loss = WingLoss(width=10, curvature=2)
@@ -59,15 +70,17 @@ class WingLoss(LandmarkLoss):
         with which the loss is discontinuous at |x| = w; that is an erratum.
     """
 
+    paper_names = {"w": "width", "epsilon": "curvature"}
+
     def __init__(self, *, width: float = 10.0, curvature: float = 2.0, name="wing_loss", **kwargs):
         super().__init__(name=name, **kwargs)
         check_positive(width=width, curvature=curvature)
         self.width = float(width)
         self.curvature = float(curvature)
 
-    def call(self, y_true, y_pred):
-        """Returns the loss per landmark [B, K]."""
-        return wing_loss(y_true, y_pred, width=self.width, curvature=self.curvature)
+    def coordinate_losses(self, y_true, y_pred):
+        """Returns the Wing loss of each coordinate."""
+        return _wing(y_pred - y_true, self.width, self.curvature)
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -1,7 +1,5 @@
 """Initial weights: an output layer that emits plausible shapes, and layers of other models."""
 
-import logging
-
 import keras
 import ml_collections
 import numpy as np
@@ -10,12 +8,11 @@ import tensorflow as tf
 from wing_tf.data.read import read_landmarks
 from wing_tf.data.records import RecordSet
 from wing_tf.geometry import mean_shape, place_shape_in_boxes
+from wing_tf.losses import warn_if_normalized
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.models.saving import load_network
 from wing_tf.training.tasks import BatchAugmenter
 from wing_tf.training.trainer import LandmarkTrainer
-
-_log = logging.getLogger(__name__)
 
 
 def initialize(
@@ -123,15 +120,3 @@ def copy_layers(network: keras.Model, other: keras.Model) -> tuple[list[str], li
         else:
             new.append(layer.name)
     return copied, new
-
-
-def warn_if_normalized(landmarks_px: np.ndarray) -> bool:
-    """Warns when targets [N, K, 2] look scaled to [0, 1]; returns whether it did."""
-    extent = np.max(np.ptp(landmarks_px, axis=1), axis=1)
-    normalized = bool(np.percentile(extent, 99) <= 1.5)
-    if normalized:
-        _log.warning(
-            "The targets look normalized to [0, 1]. Errors are then far below Wing loss's width, "
-            "and it is only a scaled L1: use pixels of the network's input."
-        )
-    return normalized

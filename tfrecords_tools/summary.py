@@ -1,0 +1,48 @@
+"""Summary of a manifest in a few lines."""
+
+import collections
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from wing_tf.data import record_schema as schema
+
+_MAX_REASONS = 3
+
+
+def format_summary(manifest: Mapping[str, Any], folder: str | os.PathLike) -> str:
+    """Returns the warnings of a manifest, and then three lines.
+
+    The three lines are the number of faces by split; how many faces were skipped, with the most
+    frequent reasons and the first face of each; and the next command. Reasons that differ only in
+    their numbers count as one.
+
+    Args:
+        manifest: The content of ``manifest.json``.
+        folder: The record folder.
+    """
+    lines = [f"WARNING: {warning}" for warning in manifest.get("warnings", ())]
+    lines += [f"WARNING: {text}" for text in manifest["differences_from_official_counts"]]
+    counts = manifest["counts"]
+    splits = ", ".join(f"{split} {count}" for split, count in counts.items())
+    lines.append(f"{sum(counts.values())} faces of {manifest['scheme']} in {folder}: {splits}")
+    lines.append(_skipped(manifest["skipped"], pathlib.Path(folder) / schema.MANIFEST))
+    lines.append(f"Next: wing-tfrecords inspect --data={folder}")
+    return "\n".join(lines)
+
+
+def _skipped(skipped: Mapping[str, str], file: pathlib.Path) -> str:
+    if not skipped:
+        return "No face skipped."
+    kinds: dict[str, list[str]] = collections.defaultdict(list)
+    for key, reason in skipped.items():
+        kinds[re.sub(r"\d+(\.\d+)?", "#", reason)].append(key)
+    by_count = sorted(kinds.values(), key=len, reverse=True)
+    reasons = [
+        f"{len(keys)} because {skipped[keys[0]]} ({keys[0]})" for keys in by_count[:_MAX_REASONS]
+    ]
+    if others := sum(map(len, by_count[_MAX_REASONS:])):
+        reasons.append(f"{others} for other reasons")
+    return f"{len(skipped)} skipped: {'; '.join(reasons)}. All are in {file}"
