@@ -1,8 +1,13 @@
+import json
 import os
+import pathlib
 import subprocess
 import sys
 
 import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+BACKENDS = ["tensorflow", "jax", "torch"]
 
 # A stranger's script: each part that promises any backend, with numbers that are known.
 SCRIPT = """
@@ -59,14 +64,31 @@ print(keras.backend.backend())
 """
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_losses_metrics_layers_and_models_on_every_backend(backend):
+def _run(backend: str, *command: str) -> str:
+    """Returns what Python prints with a Keras backend."""
     pytest.importorskip(backend)
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, *command],
         capture_output=True,
         text=True,
         env={**os.environ, "KERAS_BACKEND": backend},
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.split()[-1] == backend
+    return done.stdout
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_losses_metrics_layers_and_models_on_every_backend(backend):
+    assert _run(backend, "-c", SCRIPT).split()[-1] == backend
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_table_of_backends_and_features_is_true(backend):
+    page = (ROOT / "docs" / "losses.md").read_text(encoding="utf-8")
+    table = page[page.index("| feature |") :].split("\n\n")[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    column = rows[0].index(backend)
+    documented = {row[0]: row[column] for row in rows[2:]}
+    script = pathlib.Path(__file__).with_name("backend_features.py")
+    assert json.loads(_run(backend, str(script)).splitlines()[-1]) == documented
