@@ -6,11 +6,14 @@ for byte. Apache Beam is imported when it is used.
 
 import dataclasses
 import functools
+import itertools
 import json
 import pathlib
 import uuid
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from tfrecords_tools.face_report import FaceReport
 from tfrecords_tools.shards import ShardWriter
@@ -37,9 +40,10 @@ def write_records_with_beam(
     The files equal those of `tfrecords_tools.writer.write_records`, whatever the number of workers
     and the order in which they finish.
 
-    Every worker lists the source and writes whole shards. Source and output must be on storage that
-    all workers have mounted under the same paths, and the package must be installed on them. No
-    images are sent between workers, and memory grows only with the list of faces.
+    Every worker lists the source and writes whole shards. Training images are read twice: first to
+    find copies, which stay in one split. Source and output must be on storage that all workers have
+    mounted under the same paths, and the package must be installed on them. No images are sent
+    between workers, and memory grows only with the list of faces.
 
     Args:
         source: The annotated faces.
@@ -68,20 +72,31 @@ def write_records_with_beam(
             f"Apache Beam can't be imported ({error}). Install it: pip install 'wing-tf[beam]'"
         ) from error
     job = make_job(source, output, strict=strict, **options)
-    names = list(dict.fromkeys(task.shard for task in job.tasks))
     with job.folder() as partial:
         folder = partial.resolve()
-        write = functools.partial(_write_shard, uuid.uuid4().hex, folder, job.for_workers())
-        with beam.Pipeline(options=_parse_options(pipeline_options)) as pipeline:
-            _ = (
-                pipeline
-                | "List shards" >> beam.Create(names, reshuffle=False)
-                | "Distribute" >> beam.Reshuffle()
-                | "Write" >> beam.Map(write)
-                | "Collect summaries" >> beam.combiners.ToList()
-                | "Report" >> beam.Map(functools.partial(_write_report, folder))
-            )
-        return _finish(job, folder, strict)
+
+        def run(function, tasks: Sequence[FaceTask]) -> list:
+            """Maps shard names to results, which the last worker writes to the manifest's file."""
+            names = list(dict.fromkeys(task.shard for task in tasks))
+            work = functools.partial(function, uuid.uuid4().hex, folder, job.for_workers())
+            with beam.Pipeline(options=_parse_options(pipeline_options)) as pipeline:
+                _ = (
+                    pipeline
+                    | "List shards" >> beam.Create(names, reshuffle=False)
+                    | "Distribute" >> beam.Reshuffle()
+                    | "Work" >> beam.Map(work)
+                    | "Collect results" >> beam.combiners.ToList()
+                    | "Report" >> beam.Map(functools.partial(_write_report, folder))
+                )
+            return read_json(folder / schema.MANIFEST)
+
+        if job.hashed_tasks:
+            hashes = {}
+            for key, code in itertools.chain.from_iterable(run(_hash_shard, job.hashed_tasks)):
+                values = np.frombuffer(bytes.fromhex(code), np.uint8)
+                hashes[key] = (values[:8].view(np.uint64)[0], values[8:])
+            job = job.with_hashes(hashes)
+        return _finish(job, folder, strict, run(_write_shard, job.tasks))
 
 
 def _parse_options(flags: Sequence[str] | None):
@@ -114,6 +129,20 @@ def _tasks_of_shard(job_id: str, job: WriteJob, shard: str) -> list[FaceTask]:
     return shards[shard]
 
 
+def _hash_shard(
+    job_id: str, folder: pathlib.Path, job: WriteJob, name: str
+) -> list[tuple[str, str]]:
+    """Returns the keys of the usable faces of a shard, with hash and thumbnail as hexadecimals."""
+    del folder
+    hashes = []
+    for task in _tasks_of_shard(job_id, job, name):
+        face = crop_face(job.source, job.square_format, job.crop, task.item)
+        if face.image_hash is not None:
+            code, thumbnail = face.image_hash
+            hashes.append((task.item.key, (code.tobytes() + thumbnail.tobytes()).hex()))
+    return hashes
+
+
 def _write_shard(
     job_id: str, folder: pathlib.Path, job: WriteJob, name: str
 ) -> tuple[str, dict, dict[str, dict]]:
@@ -131,13 +160,12 @@ def _write_shard(
     return name, summary, dataclasses.asdict(report)
 
 
-def _write_report(folder: pathlib.Path, shards: list[tuple[str, dict, dict[str, dict]]]) -> None:
-    """Writes the workers' summaries, for the parent process, where the manifest will be."""
+def _write_report(folder: pathlib.Path, shards: list) -> None:
+    """Writes the workers' results, for the parent process, where the manifest will be."""
     write_text(folder / schema.MANIFEST, json.dumps(shards))
 
 
-def _finish(job: WriteJob, folder: pathlib.Path, strict: bool) -> dict:
-    summaries = read_json(folder / schema.MANIFEST)
+def _finish(job: WriteJob, folder: pathlib.Path, strict: bool, summaries: list) -> dict:
     finished = {name: summary for name, summary, _ in summaries}
     report = FaceReport()
     for _, _, values in summaries:

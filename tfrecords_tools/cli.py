@@ -54,7 +54,7 @@ _QUALITY = flags.DEFINE_integer("jpeg_quality", 95, "write: JPEG quality of the 
 _VALIDATION = flags.DEFINE_float(
     "validation_fraction",
     0.1,
-    "write: fraction of training images that is held out for validation, by a hash of their names.",
+    "write: fraction of training images that is held out for validation, copies together.",
 )
 _PER_SHARD = flags.DEFINE_integer(
     "faces_per_shard", 512, "write: approximate number of faces per file."

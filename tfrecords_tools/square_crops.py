@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from tfrecords_tools.duplicates import image_hash
 from tfrecords_tools.face_boxes import face_box
 from tfrecords_tools.sources.base import BadRecordError, Item, Source
 from wing_tf.data import record_schema as schema
@@ -49,11 +50,14 @@ class CroppedFace:
             that all records of a job share. Empty if the face is not usable.
         reason: Why the face is not usable, in one line.
         warnings: See `tfrecords_tools.sources.base.Face`.
+        image_hash: The hash and the thumbnail of the square crop: see
+            `tfrecords_tools.duplicates.image_hash`. None if the face is not usable.
     """
 
     features: dict[str, Any] = dataclasses.field(default_factory=dict)
     reason: str = ""
     warnings: tuple[str, ...] = ()
+    image_hash: tuple[np.uint64, np.ndarray] | None = None
 
 
 def crop_face(
@@ -95,4 +99,4 @@ def crop_face(
         features[schema.DATASET_BOX] = in_square(face.box_xyxy_px)
     if face.angles_deg is not None:
         features[schema.ANGLES] = np.asarray(face.angles_deg, np.float64).tolist()
-    return CroppedFace(features, warnings=face.warnings)
+    return CroppedFace(features, warnings=face.warnings, image_hash=image_hash(image))

@@ -18,8 +18,12 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
+from tfrecords_tools.duplicates import find_copied_images
 from tfrecords_tools.face_report import FaceReport
 from tfrecords_tools.sources.base import Item, Source
+from tfrecords_tools.splits import assign_splits
 from tfrecords_tools.square_crops import SquareFormat
 from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import DATASET_BOX_KINDS, CropRule, get_crop_rule
@@ -46,6 +50,7 @@ class WriteJob:
     Attributes:
         tasks: All faces in the order in which shards hold them; the faces of a split are assigned
             to its shards in turn.
+        copied_images: Images that are copies of others; see `with_hashes`.
 
     The other attributes are arguments of `tfrecords_tools.writer.write_records`.
     """
@@ -57,6 +62,7 @@ class WriteJob:
     validation_fraction: float
     faces_per_shard: int
     tasks: list[FaceTask]
+    copied_images: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def shared_features(self) -> dict[str, Any]:
@@ -86,10 +92,37 @@ class WriteJob:
         source.skipped = {}
         return dataclasses.replace(self, source=source, tasks=[])
 
+    @property
+    def hashed_tasks(self) -> list[FaceTask]:
+        """The faces whose images decide on the split: all training and validation faces."""
+        splits = ("train", "validation") if self.validation_fraction else ()
+        return [task for task in self.tasks if task.split in splits]
+
+    def with_hashes(self, hashes: Mapping[str, tuple[np.uint64, np.ndarray]]) -> "WriteJob":
+        """Returns the job with copies of one image on one side of the train/validation split.
+
+        Args:
+            hashes: `tfrecords_tools.duplicates.image_hash` by the key of the face, of all
+                `hashed_tasks` that are usable.
+        """
+        items = [task.item for task in self.hashed_tasks if task.item.key in hashes]
+        if not items:
+            return self
+        codes, thumbnails = zip(*(hashes[item.key] for item in items), strict=True)
+        images = [item.source_image for item in items]
+        copies = find_copied_images(np.array(codes), np.array(thumbnails), images)
+        job = dataclasses.replace(self, copied_images=copies)
+        tasks = job.assign_shards([task.item for task in self.tasks])
+        return dataclasses.replace(job, tasks=tasks)
+
     def assign_shards(self, items: list[Item]) -> list[FaceTask]:
-        """Assigns a split and a shard to each face: a function of names and numbers only."""
+        """Assigns a split and a shard to each face.
+
+        A function of names, numbers and `copied_images` only.
+        """
         tasks = []
-        for split, faces in assign_splits(items, self.validation_fraction).items():
+        splits = assign_splits(items, self.validation_fraction, self.copied_images)
+        for split, faces in splits.items():
             count = min(-(-len(faces) // self.faces_per_shard), _MAX_SHARDS)
             names = [schema.shard_name(split, index, count) for index in range(count)]
             tasks += [FaceTask(item, split, names[i % count]) for i, item in enumerate(faces)]
@@ -157,6 +190,7 @@ class WriteJob:
             "crop_rule": dataclasses.asdict(self.crop),
             "stored_square": dataclasses.asdict(self.square_format),
             "validation_fraction": self.validation_fraction,
+            "copied_images": dict(self.copied_images),
             "counts": {split: count for split, count in sorted(counts.items()) if count},
             "differences_from_official_counts": self.source.count_differences(written),
             "skipped": skipped,
@@ -254,25 +288,3 @@ def make_job(
         source, output, square_format, rule, validation_fraction, faces_per_shard, tasks=[]
     )
     return dataclasses.replace(job, tasks=job.assign_shards(items))
-
-
-def assign_splits(items: list[Item], validation_fraction: float) -> dict[str, list[Item]]:
-    """Groups faces by split and moves a fraction of "train" to "validation".
-
-    An image is held out by a hash of its name: all its faces together, whatever else the data set
-    holds. Within a split, faces are sorted by a hash of their keys, so that each shard is a fair
-    sample.
-    """
-
-    def digest(text: str) -> int:
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
-
-    splits: dict[str, list[Item]] = collections.defaultdict(list)
-    for item in items:
-        held_out = digest("validation:" + item.source_image) < validation_fraction * 2**64
-        split = "validation" if item.split == "train" and held_out else item.split
-        splits[split].append(item)
-    return {
-        split: sorted(splits[split], key=lambda item: (digest(item.key), item.key))
-        for split in sorted(splits)
-    }

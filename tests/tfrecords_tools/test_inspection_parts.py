@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from dots import DotSource
 
-from tfrecords_tools.inspection.duplicates import MAX_DISTANCE, find_duplicates, image_hash
+from tfrecords_tools.duplicates import MAX_DISTANCE, find_duplicates, image_hash
 from tfrecords_tools.inspection.flip_pairs import PairErrors, find_pair_errors
 from tfrecords_tools.inspection.swapped_landmarks import (
     SwappedLandmarks,

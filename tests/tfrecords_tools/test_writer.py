@@ -10,8 +10,8 @@ from dots import DotSource
 from tfrecords_tools.beam import write_records_with_beam
 from tfrecords_tools.inspection import inspect_records
 from tfrecords_tools.sources import CsvSource, Face, Ibug300WSource, Item, SyntheticSource
+from tfrecords_tools.splits import assign_splits
 from tfrecords_tools.square_crops import SquareFormat
-from tfrecords_tools.write_job import assign_splits
 from tfrecords_tools.writer import write_records
 from wing_tf.data.read import read_faces
 from wing_tf.data.records import open_records

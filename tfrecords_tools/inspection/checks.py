@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfrecords_tools.duplicates import find_duplicates
 from tfrecords_tools.inspection.annotation_offset import annotation_offset
 from tfrecords_tools.inspection.boxes import (
     TOLERANCE,
@@ -14,7 +15,6 @@ from tfrecords_tools.inspection.boxes import (
     landmarks_outside_box,
     landmarks_outside_square,
 )
-from tfrecords_tools.inspection.duplicates import find_duplicates
 from tfrecords_tools.inspection.face_table import FaceTable
 from tfrecords_tools.inspection.flip_pairs import find_pair_errors
 from tfrecords_tools.inspection.swapped_landmarks import find_reversed_pairs, find_swapped_landmarks

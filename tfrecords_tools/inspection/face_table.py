@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfrecords_tools.inspection.duplicates import HASHED_SIDE, THUMBNAIL_SIDE, image_hash
+from tfrecords_tools.duplicates import HASHED_SIDE, THUMBNAIL_SIDE, image_hash
 from wing_tf.data import record_schema as schema
 from wing_tf.data.read import read_faces
 from wing_tf.data.records import RecordSet, open_records
@@ -30,7 +30,7 @@ class FaceTable:
         keys: [N].
         images: [N], names of the source images.
         splits: [N].
-        hashes: uint64 [N], see `tfrecords_tools.inspection.duplicates`; 0 without images.
+        hashes: uint64 [N], see `tfrecords_tools.duplicates`; 0 without images.
         thumbnails: uint8 [N, 256], likewise.
     """
 

@@ -1,4 +1,4 @@
-"""Search for images that are in two splits, by perceptual hashes.
+"""Search for copies of images by perceptual hashes.
 
 A hash is 64 bits of the image's lowest frequencies. Copies that were scaled, compressed or slightly
 shifted differ in few of them. With many faces, some images of other people agree in as many bits,
@@ -7,6 +7,7 @@ pairs within `MAX_DISTANCE` but one are copies, and the correlation of that one 
 `MIN_CORRELATION`.
 """
 
+import collections
 import dataclasses
 from collections.abc import Iterator, Sequence
 
@@ -17,6 +18,7 @@ HASHED_SIDE = 32
 THUMBNAIL_SIDE = 16
 MAX_DISTANCE = 7  # bits; guaranteed to be found by four bands with up to one wrong bit each
 MIN_CORRELATION = 0.95
+_MIN_CONTRAST = 4.0  # standard deviation of the gray values of a thumbnail
 _MAX_NEIGHBORS = 256  # of a query in a band, on either side
 _MAX_PAIRS = 1_000_000
 _CHUNK = 1 << 21
@@ -27,7 +29,7 @@ _BIT_ORDER = np.arange(64).reshape(_BAND_BITS, _BANDS).T.ravel()
 
 @dataclasses.dataclass(frozen=True)
 class Duplicate:
-    """Indices of two faces of different splits with nearly identical images."""
+    """Indices of two faces with nearly identical images."""
 
     first: int
     second: int
@@ -57,9 +59,11 @@ def image_hash(image: np.ndarray) -> tuple[np.uint64, np.ndarray]:
 
 
 def find_duplicates(
-    hashes: np.ndarray, thumbnails: np.ndarray, splits: Sequence[str]
+    hashes: np.ndarray, thumbnails: np.ndarray, splits: Sequence[str] | Sequence[int]
 ) -> list[Duplicate]:
     """Finds pairs of faces in different splits with nearly identical images.
+
+    If each face is given a split of its own, such as ``range(N)``, these are all pairs.
 
     Two hashes that differ in at most 7 bits agree in one of four bands of 16 bits, except for at
     most one bit. Therefore each face of the smaller splits is looked up 4 x 17 times in the sorted
@@ -104,6 +108,38 @@ def find_duplicates(
         Duplicate(int(first[i]), int(second[i]), int(distance[i]), float(correlation[i]))
         for i in order
     ]
+
+
+def find_copied_images(
+    hashes: np.ndarray, thumbnails: np.ndarray, images: Sequence[str]
+) -> dict[str, str]:
+    """Returns images that share a face with another image.
+
+    Copies of copies are copies, so that the images of one sequence belong together.
+
+    Args:
+        hashes: uint64 [N], of the faces.
+        thumbnails: uint8 [N, 256].
+        images: [N], names of the images that contain the faces.
+
+    Returns:
+        Dictionary of each image that has a copy, to the first of all its copies in alphabetic
+        order. Images that are nearly uniform have no copy.
+    """
+    first_of: dict[str, str] = {}
+
+    def find(image: str) -> str:
+        while first_of.setdefault(image, image) != image:
+            first_of[image] = image = first_of[first_of[image]]
+        return image
+
+    textured = np.flatnonzero(thumbnails.std(axis=1) >= _MIN_CONTRAST)
+    for pair in find_duplicates(hashes[textured], thumbnails[textured], range(len(textured))):
+        first, second = sorted(find(images[textured[i]]) for i in (pair.first, pair.second))
+        first_of[second] = first
+    copies = {image: find(image) for image in sorted(first_of)}
+    counts = collections.Counter(copies.values())
+    return {image: first for image, first in copies.items() if counts[first] > 1}
 
 
 def _rotate_bits(hashes: np.ndarray, bits: int) -> np.ndarray:
