@@ -1,8 +1,8 @@
 """A first landmark scheme from the labels of annotated faces, to be confirmed by a person.
 
 Flip pairs are guessed from names, such as ``left_eye`` and ``right_eye``, and for other landmarks
-from the symmetry of the mean shape. A wrong pair teaches a network to confuse left and right, so
-that a person must confirm them.
+from the symmetry of nearly frontal faces. A wrong pair teaches a network to confuse left and right,
+so that a person must confirm them.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import itertools
 import json
 import pathlib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -20,11 +21,12 @@ from tfrecords_tools.inspection.flip_pairs import find_pair_errors
 from tfrecords_tools.sources import SOURCES, Source
 from tfrecords_tools.sources.labeled_points import LabeledFace, LabeledPointsSource, label_indices
 from wing_tf.data import record_schema as schema
+from wing_tf.landmarks import SCHEMES, LandmarkScheme
 from wing_tf.landmarks.scheme_file import scheme_from_dict
 from wing_tf.utils.atomic import write_text
 
 _MAX_FACES = 2000
-_MIN_FACE_FRACTION = 0.5  # of the landmarks, for a face to count in the mean shape
+_MAX_VOTES = 300  # faces that vote for pairs
 _SIDE = re.compile(r"(?i:left|right)|(?<![a-zA-Z])[lrLR](?![a-z])|(?<=[a-z])[LR](?![a-z])")
 _SIDES = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
@@ -38,8 +40,8 @@ class FirstScheme:
         names: Names of the landmarks, or their indices as text.
         num_faces: Number of faces that were read.
         by_name: Pairs of landmarks that mirrored names suggest.
-        by_symmetry: Pairs of other landmarks that the mean shape suggests.
-        doubtful: Pairs by name that contradict the mean shape.
+        by_symmetry: Pairs of other landmarks that the symmetry of faces suggests.
+        doubtful: Pairs by name that contradict the symmetry of faces.
     """
 
     values: dict[str, Any]
@@ -102,11 +104,9 @@ def make_first_scheme(name: str, faces: Iterable[LabeledFace], reference: str) -
         for label, index in index_of.items()
         if (other := mirrored_label(label)) in index_of and index < index_of[other]
     ]
+    plain = scheme_from_dict(values)
     values["pairs"] = by_name
-    by_symmetry, doubtful = [], []
-    with contextlib.suppress(ValueError):  # there is no mean of too few faces or landmarks
-        errors = find_pair_errors(shapes, scheme_from_dict(values))
-        by_symmetry, doubtful = errors.undeclared, errors.asymmetric
+    by_symmetry, doubtful = _vote(shapes, plain, scheme_from_dict(values))
 
     def named(pair: tuple[int, int]) -> list[Any]:
         return list(pair) if is_numbered else [labels[index] for index in pair]
@@ -120,14 +120,41 @@ def make_first_scheme(name: str, faces: Iterable[LabeledFace], reference: str) -
 
 
 def _shapes(faces: list[LabeledFace], index_of: dict[str, int]) -> np.ndarray:
-    """Returns the landmarks [N, K, 2] of faces that have at least half of them."""
+    """Returns the landmarks [N, K, 2], NaN where not annotated."""
     shapes = np.full((len(faces), len(index_of), 2), np.nan)
     for shape, face in zip(shapes, faces, strict=True):
         for point in face.points:
             if point.visibility != schema.NOT_ANNOTATED:
                 shape[index_of[point.label]] = point.xy
-    found = np.isfinite(shapes).all(axis=-1).mean(axis=1)
-    return shapes[found >= _MIN_FACE_FRACTION]
+    return shapes
+
+
+def _vote(
+    shapes: np.ndarray, plain: LandmarkScheme, named: LandmarkScheme
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Returns the pairs that most of the nearly frontal faces suggest, and those they contradict.
+
+    Faces that are turned to one side are not symmetric, and neither may be the mean of a few faces.
+
+    Args:
+        shapes: [N, K, 2].
+        plain: The scheme without pairs: it tells which faces are symmetric.
+        named: The scheme with the pairs by name.
+    """
+    suggested, contradicted = Counter[tuple[int, int]](), Counter[tuple[int, int]]()
+    num_symmetric = 0
+    for shape in shapes[np.isfinite(shapes).all(axis=(1, 2))][:_MAX_VOTES]:
+        with contextlib.suppress(ValueError):  # all points at one place
+            if find_pair_errors(shape[None], plain).undeclared:
+                errors = find_pair_errors(shape[None], named)
+                num_symmetric += 1
+                suggested.update(errors.undeclared)
+                contradicted.update(errors.asymmetric)
+
+    def most(votes: Counter[tuple[int, int]]) -> list[tuple[int, int]]:
+        return sorted(pair for pair, count in votes.items() if 2 * count > num_symmetric)
+
+    return most(suggested), most(contradicted)
 
 
 def _outer_eye_corners(
@@ -191,15 +218,19 @@ def write_first_scheme(
         return [f"{first.names[i]} - {first.names[j]}" for i, j in pairs]
 
     add("pairs by name", listed(first.by_name))
-    add("pairs by the symmetry of the mean shape", listed(first.by_symmetry))
+    add("pairs by the symmetry of faces", listed(first.by_symmetry))
     if not paired:
         lines.append(
-            "NO PAIRS were found: names tell no sides, and the mean shape is not symmetric, or of "
-            "fewer than five landmarks. Write them into the file."
+            "NO PAIRS were found: names tell no sides, and no complete face is frontal, or there "
+            "are fewer than five landmarks. Write the pairs into the file."
         )
-    add("DOUBTFUL pairs, which the mean shape contradicts", listed(first.doubtful))
+    add("DOUBTFUL pairs, which the symmetry of faces contradicts", listed(first.doubtful))
     add("on the axis of symmetry", [name for i, name in enumerate(first.names) if i not in paired])
     lines.append(f"normalizer: {json.dumps(first.values['normalizer'])}")
+    own = scheme_from_dict(first.values)
+    for name, built_in in SCHEMES.items():
+        if built_in.flip_permutation == own.flip_permutation and not own.point_names:
+            lines.append(f"The pairs are those of {name}. If these are its landmarks, use it.")
     for key, reason in itertools.islice(skipped.items(), 5):
         lines.append(f"skipped {key}: {reason}")
     lines.append(

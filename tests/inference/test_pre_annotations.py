@@ -55,7 +55,9 @@ def predicted(folder, tmp_path_factory):
     def get(format):
         if format not in made:
             output = tmp_path_factory.mktemp(format) / "out"
-            run_folder(landmarker, folder, output, format=format, settings={})
+            summary = run_folder(landmarker, folder, output, format=format, settings={})
+            assert summary.results.exists()
+            assert summary.results.stem == "annotations"
             lines = (output / "landmarks.jsonl").read_text().splitlines()
             images = {line["image"]: line["faces"] for line in map(json.loads, lines)}
             made[format] = (

@@ -24,8 +24,8 @@ from wing_tf.landmarks.scheme_file import scheme_from_dict
 
 @pytest.fixture(scope="module")
 def shapes():
-    """Landmarks [8, 68, 2] of a head seen from several sides."""
-    yaw = np.radians([-24.0, -15, -9, -4, 6, 11, 14, 22])
+    """Landmarks [8, 68, 2] of a head seen from several sides, mostly from one."""
+    yaw = np.radians([-60.0, -45, -9, -4, 6, 11, -30, -70])
     x, y, z = np.array(AVERAGE_HEAD_MM).T
     turned = np.cos(yaw)[:, None] * x + np.sin(yaw)[:, None] * z
     return 300 + np.stack([turned, np.broadcast_to(y, turned.shape)], axis=-1)
@@ -129,6 +129,12 @@ def test_points_without_labels_are_numbers(tmp_path):
     (tmp_path / "b.pts").write_text(pts_text(spread_points(6)))
     with pytest.raises(ValueError, match="must have the same number of points"):
         write_first_scheme(SOURCES["pts"], tmp_path, tmp_path / "b.json")
+
+
+def test_built_in_scheme_with_the_same_pairs_is_named(tmp_path, shapes):
+    (tmp_path / "a.pts").write_text(pts_text(shapes[3]))
+    report = write_first_scheme(SOURCES["pts"], tmp_path, tmp_path / "s.json")
+    assert "The pairs are those of ibug_68." in report
 
 
 def test_first_scheme_of_nothing_is_refused(tmp_path):

@@ -37,7 +37,7 @@ class FolderSummary:
         num_faces: Number of their faces.
         skipped: Reasons by the name of the images that were skipped.
         others: Number of files by suffix that are not read as images.
-        results: File of the results.
+        results: File of the results, or folder of the annotation files.
     """
 
     num_images: int
@@ -158,7 +158,7 @@ def run_folder(
                 bar.update(len(found) + len(errors))
         num_faces = sum(file.done.values())
         if format in WRITERS:
-            _write_annotations(format, results, landmarker.scheme, folder)
+            results = _write_annotations(format, results, landmarker.scheme, folder)
         return FolderSummary(len(file.done), num_faces, dict(skipped.reasons), others, results)
 
 
@@ -180,14 +180,19 @@ def _without_boxes(
 
 def _write_annotations(
     format: str, results: pathlib.Path, scheme: LandmarkScheme, folder: pathlib.Path
-) -> None:
-    """Writes the faces of a file of JSON lines as the files of an annotation tool."""
+) -> pathlib.Path:
+    """Writes a file of JSON lines for an annotation tool. Returns the first file, or the folder."""
     base = results.with_name("annotations")
+    paths = []
     with results.open(encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
         images = map(json.loads, lines)
         for path, text in annotation_files(format, images, scheme, folder=folder, base=base):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, text)
+            paths.append(path)
+    if not paths:  # no face in any image
+        return results
+    return paths[0] if paths[0].parent == base.parent else base
 
 
 def _batches(
