@@ -189,8 +189,37 @@ def test_contradicting_arguments_raise(records, augmenter):
         dataset_from_records(records, plain, shuffle=False, sampling_weights=lambda faces: 1)
     with pytest.raises(ValueError, match=r"Augmentation needs `draws` \[B, 25\]"):
         augmenter(next(iter(read_faces(records).batch(2))))
+    with pytest.raises(ValueError, match=r"must be a batch.*shape \(96, 96, 3\)"):
+        plain(next(iter(read_faces(records))))
+    with pytest.raises(ValueError, match=r"codec.input_size=32, input_size=64"):
+        HeatmapAugmenter(records.scheme, codec=CODEC, input_size=64, margin=1.2)
     with pytest.raises(ValueError, match=r"celeba_5 has no boundary curves.*boundary_sigma=1"):
         HeatmapAugmenter(get_scheme("celeba_5"), codec=CODEC, boundary_sigma=1.0, **CROP)
+
+
+def test_augmenters_that_do_not_fit_the_records_raise(records):
+    for scheme, options, message in (
+        (get_scheme("wflw_98"), CROP, "for wflw_98, the records contain ibug_68"),
+        (records.scheme, CROP | {"square": False}, "requires an augmenter with square=True"),
+        (records.scheme, CROP | {"margin": 2.5}, r"2.00 times the box.*--context=3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            dataset_from_records(records, Augmenter(scheme, **options))
+    balance = fit_balance(*read_landmarks(records)[:2], records.scheme)
+    with pytest.raises(ValueError, match=r"must be \[N, 68, 2\], of the scheme ibug_68.*98, 2"):
+        balance.face_weights(np.ones((3, 98, 2)), np.ones((3, 98)))
+
+
+def test_heatmaps_of_several_stacks_are_a_tuple_with_weights(records):
+    augmenter = HeatmapAugmenter(records.scheme, codec=CODEC, sigma_steps=(0.5, 0.0), **CROP)
+    batch = next(iter(dataset_from_records(records, augmenter, batch_size=4, shuffle=False)))
+    _, (wide, narrow), (wide_weights, weights) = batch
+    faces = next(iter(read_faces(records).batch(4)))
+    _, landmarks, annotated = Augmenter(records.scheme, **CROP)(faces)
+    for maps, mask, sigma in ((wide, wide_weights, 1.5), (narrow, weights, 1.0)):
+        expected, visible = CODEC.encode(landmarks, annotated, sigma)
+        np.testing.assert_allclose(maps, expected, atol=1e-4)
+        np.testing.assert_array_equal(mask, visible)
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

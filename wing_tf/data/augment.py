@@ -153,8 +153,13 @@ class Augmenter:
             the face's weight (default 1) for the others.
 
         Raises:
-            ValueError: If there are no ``draws`` for the augmentation.
+            ValueError: If the faces are not a batch, or have no ``draws`` for the augmentation.
         """
+        if len(faces["image"].shape) != 4:
+            raise ValueError(
+                "`faces` must be a batch, with `image` [B, S, S, 3]. Received: an image of the "
+                f"shape {tuple(faces['image'].shape)}. Call `dataset.batch(...)` before."
+            )
         if "draws" not in faces:
             if self.augmentation != Augmentation():
                 raise ValueError(

@@ -53,18 +53,17 @@ def dataset_from_records(
         Batches ``(images, targets, weights)``, the ``x``, ``y`` and ``sample_weight`` of `fit`:
         images, float32 [B, side, side, 3], RGB in 0..255; landmarks, float32 [B, K, 2] in pixels
         of these images, or heatmaps, float32 [B, h, w, K]; and weights, float32 [B, K], 0 for
-        landmarks that are not annotated. See `Augmenter` and `HeatmapAugmenter`.
+        landmarks that are not annotated. See `Augmenter` and `HeatmapAugmenter`; several heatmaps
+        per landmark are a tuple, and so are their weights.
 
     Raises:
-        ValueError: If the batches are larger than the record set, if ``augmenter`` or
-            ``sampling_weights`` contradicts ``shuffle``, or if the Keras backend is not TensorFlow.
+        ValueError: If the batches are larger than the record set, if ``augmenter`` does not fit the
+            records, if it or ``sampling_weights`` contradicts ``shuffle``, or if the Keras backend
+            is not TensorFlow.
 
     Example:
         >>> records = open_records("records", split="train")
-        >>> augmentation = Augmentation(flip=0.5, rotation_deg=30)
-        >>> augmenter = Augmenter(
-        ...     records.scheme, input_size=64, margin=1.2, augmentation=augmentation
-        ... )
+        >>> augmenter = Augmenter(records.scheme, input_size=64, margin=1.2)
         >>> model.fit(dataset_from_records(records, augmenter), epochs=10)
     """
     if keras.config.backend() != "tensorflow":
@@ -72,6 +71,7 @@ def dataset_from_records(
             "Augmentation inside of `tf.data` requires the TensorFlow backend of Keras. Received: "
             f"the backend {keras.config.backend()!r}. Set KERAS_BACKEND=tensorflow."
         )
+    _check_fit(records, augmenter)
     ratio = decode_ratio(records.side, records.context, augmenter.margin, augmenter.input_size)
     if shuffle:
         steps = records.num_faces // batch_size
@@ -105,9 +105,35 @@ def dataset_from_records(
             faces = faces.map(lambda face: face | _curve_samples(face, augmenter.boundary_curves))
         batches = (faces.cache() if cache else faces).batch(batch_size)
         batches = batches.map(lambda batch: _with_loss_weights(batch, loss_weights))
-    dataset = batches.map(augmenter, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def augment(faces):
+        images, targets, weights = augmenter(faces)
+        if isinstance(targets, list):  # A dataset would stack them.
+            targets, weights = tuple(targets), (weights,) * len(targets)
+        return images, targets, weights
+
+    dataset = batches.map(augment, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
     return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _check_fit(records: RecordSet, augmenter: Augmenter) -> None:
+    if augmenter.scheme.name != records.scheme.name:
+        raise ValueError(
+            f"The augmenter is for {augmenter.scheme.name}, the records contain "
+            f"{records.scheme.name}. Create it with `records.scheme`."
+        )
+    if augmenter.square != records.square:
+        raise ValueError(
+            f"The records' crop rule, {records.crop_rules[0]}, requires an augmenter with "
+            f"square={records.square}. Received: square={augmenter.square}."
+        )
+    if augmenter.margin > 1.01 * records.context:
+        raise ValueError(
+            f"Crops of {augmenter.margin:g} times the face box do not fit in the records' squares, "
+            f"{records.context:.2f} times the box. Reduce `margin`, or write records with "
+            f"--context={augmenter.margin + 0.5:g} or more."
+        )
 
 
 def training_batches(

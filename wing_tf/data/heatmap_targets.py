@@ -36,7 +36,8 @@ class HeatmapAugmenter(Augmenter):
         ``maps`` and of ``positions``, float32 [B, K, 2] in heatmap pixels, 0 where the weight is 0.
 
     Raises:
-        ValueError: If there is to be a boundary map and the scheme has no boundary curves.
+        ValueError: If the codec is for inputs of another size, or if there is to be a boundary map
+            and the scheme has no boundary curves.
     """
 
     def __init__(
@@ -50,6 +51,11 @@ class HeatmapAugmenter(Augmenter):
         **options,
     ):
         super().__init__(scheme, **options)
+        if codec.input_size != self.input_size:
+            raise ValueError(
+                "The codec must be for the size of the network input. Received: "
+                f"codec.input_size={codec.input_size}, input_size={self.input_size}."
+            )
         if boundary_sigma:
             if not scheme.boundary_curves:
                 raise ValueError(

@@ -63,7 +63,15 @@ class PoseBalance:
             landmarks_px: [N, K, 2], in any pixel frame.
             visibility: [N, K]; landmarks with 0 are ignored and may be NaN.
             xp: Array namespace, numpy or keras.ops.
+
+        Raises:
+            ValueError: If the faces have another number of landmarks.
         """
+        if tuple(landmarks_px.shape[1:]) != self.mean_shape.shape:
+            raise ValueError(
+                f"`landmarks_px` must be [N, {len(self.mean_shape)}, 2], of the scheme "
+                f"{self.scheme_name}. Received: {tuple(landmarks_px.shape)}."
+            )
         array = (lambda a: np.asarray(a, np.float64)) if xp is np else _float32
         mean, axis = array(self.mean_shape), array(self.components[self.component])
         present = array(visibility > 0)
