@@ -159,6 +159,28 @@ def test_records_without_crop_rules_use_their_box_as_normalizer(tmp_path):
     np.testing.assert_allclose(batch.dataset_box_xyxy_px, [[0, 0, 80, 80]] * 3, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("trained", "evaluated", "warns"),
+    [
+        ({"lapa": 18176}, "ibug_300w", True),
+        ({"wflw": 7500, "lapa": 18176}, "ibug_300w", True),  # also by way of init_from
+        ({"ibug_300w": 3148}, "lapa", True),
+        ({"ibug_300w": 3148}, "ibug_300w", False),
+        ({"lapa": 18176}, "cofw68", False),
+    ],
+)
+def test_report_says_that_lapa_holds_faces_of_300w(tmp_path, trained, evaluated, warns):
+    scheme = "lapa_106" if evaluated == "lapa" else "ibug_68"
+    drawn = Drawn(evaluated, scheme, [("test",)] * 2, box=(10, 10, 110, 110))
+    records = write_drawn_records(tmp_path / "records", drawn)
+    model = save_model(tmp_path / "m.keras", scheme, trained_on=trained)
+    (tmp_path / "out").mkdir()
+    warnings = evaluate(model, str(records), tmp_path / "out")["warnings"]
+    found = [text for text in warnings if "LaPa holds warped copies of faces of AFW" in text]
+    assert len(found) == warns
+    assert all(text in (tmp_path / "out/report.txt").read_text() for text in found)
+
+
 def test_model_trained_on_other_boxes_gives_a_warning(tmp_path):
     source = Drawn("wflw", "wflw_98", [("test",)] * 2, box=(20, 20, 100, 100))
     folder = write_drawn_records(tmp_path / "records", source, crop="hrnet")

@@ -220,6 +220,16 @@ def test_the_card_describes_the_crop(square, tmp_path):
     }
 
 
+@pytest.mark.parametrize(("name", "noted"), [("lapa", True), ("wflw", False)])
+def test_the_card_says_that_lapa_holds_faces_of_300w(name, noted, tmp_path):
+    spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2, trained_on={name: 100})
+    deployed = deployed_network(cnn6(68, input_size=64, width=0.25), spec)
+    facts = exported_spec(deployed, spec, format="saved_model", precision="float32")
+    parity = Parity(3, 0.1, 0.01, None, "inter_ocular", None, None, 0.001)
+    card = model_card(spec, facts, find_origin(tmp_path / "m.keras"), parity, "faces")
+    assert ("LaPa holds warped copies of faces of AFW, HELEN, LFPW" in card) == noted
+
+
 def test_every_source_has_a_license_note():
     # Images of the user.
     own = {"csv", "coco", "cvat", "imglab", "labelme", "labelstudio", "pts"}

@@ -11,6 +11,7 @@ import tqdm
 from wing_tf.data.records import UNKNOWN_CROP_RULE, find_shards, open_records
 from wing_tf.evaluation import conditions
 from wing_tf.evaluation.heatmaps import draw_worst_to_best
+from wing_tf.evaluation.overlaps import overlap_notes
 from wing_tf.evaluation.predict import (
     Predictions,
     check_fit,
@@ -269,7 +270,8 @@ class Evaluator:
             )
         if any(crop.uses_ground_truth for crop in self.records.crop_rules):
             found.append("WARNING: the test crops were enlarged with the ground truth landmarks")
-        return found
+        overlaps = overlap_notes(self.spec.known_faces, self.records.sources)
+        return found + [f"WARNING: {note}" for note in overlaps]
 
 
 def _extra_conditions(

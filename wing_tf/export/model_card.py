@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from wing_tf.evaluation.overlaps import overlaps_of
 from wing_tf.export.parity import Parity
 from wing_tf.model_spec import MODEL_SPEC_FILE, ModelSpec
 from wing_tf.utils.text_files import read_json
@@ -114,7 +115,7 @@ The landmarks differ by {parity.mean_px:.4f} px on average and by at most {parit
 ## Training
 
 Training faces: {_counts(spec.trained_on)}; validation faces: {_counts(spec.held_out)}.
-{_recipe(origin)}
+{_recipe(origin)}{_overlaps(spec)}
 
 ## License
 
@@ -168,6 +169,13 @@ def _recipe(origin: Origin) -> str:
         f"{optimizer['name']} with learning rate {optimizer['learning_rate']:g}, "
         f"{config['epochs']} epochs with batch size {config['batch_size']}, seed {config['seed']}. "
         "The run's config.json holds the rest."
+    )
+
+
+def _overlaps(spec: ModelSpec) -> str:
+    notes = overlaps_of(spec.known_faces)
+    return "".join(
+        f"\n\n{note}. The model may have seen the faces of a test on either." for note in notes
     )
 
 

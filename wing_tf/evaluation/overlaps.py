@@ -1,0 +1,38 @@
+"""Data sets that hold images of each other."""
+
+from collections.abc import Iterable
+
+_OVERLAPS = {
+    frozenset({"lapa", "ibug_300w"}): "LaPa holds warped copies of faces of AFW, HELEN, LFPW and "
+    "IBUG, the test sets of 300-W among them (issue 9 of its repository)",
+}
+"""What is known of two data sets, named as `wing_tf.data.records.RecordSet.sources` names them."""
+
+
+def overlap_notes(trained_on: Iterable[str], evaluated_on: Iterable[str]) -> list[str]:
+    """Returns why faces of the evaluation may have been seen in training.
+
+    Args:
+        trained_on: Names of the data sets of the training.
+        evaluated_on: Names of the data sets of the evaluation.
+
+    Returns:
+        One line for each pair of data sets that share images.
+
+    Example:
+        >>> overlap_notes(["wflw"], ["ibug_300w"])
+        []
+    """
+    trained_on, evaluated_on = list(trained_on), list(evaluated_on)
+    return [
+        f"trained on {name}, evaluated on {other}: {_OVERLAPS[pair]}, so that scores are too good"
+        for name in trained_on
+        for other in evaluated_on
+        if (pair := frozenset({name, other})) in _OVERLAPS
+    ]
+
+
+def overlaps_of(trained_on: Iterable[str]) -> list[str]:
+    """Returns what is known of the images that the data sets of a training share with others."""
+    names = set(trained_on)
+    return [text for pair, text in _OVERLAPS.items() if pair & names]
