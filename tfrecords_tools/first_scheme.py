@@ -192,7 +192,7 @@ def write_first_scheme(
         known = [n for n, s in SOURCES.items() if issubclass(s, LabeledPointsSource)]
         raise ValueError(f"A scheme is made of {', '.join(known)}. Received: {source.name}.")
     path, output = pathlib.Path(path), pathlib.Path(output)
-    if not path.exists():
+    if not path.is_file() and not path.is_dir():
         raise ValueError(f"No {source.name.upper()} annotations at {path}.")
     if output.exists():
         raise ValueError(f"{output} exists already. Name another --output.")

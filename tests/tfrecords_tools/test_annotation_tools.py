@@ -1,6 +1,7 @@
 """Readers of the files of labelme, CVAT, Label Studio, imglab, and of .pts folders."""
 
 import json
+import os
 import pickle
 import re
 
@@ -25,6 +26,7 @@ from annotation_files import (
 )
 from official_files import assert_dots, dotted, spread_points, write_image
 
+from tfrecords_tools.first_scheme import write_first_scheme
 from tfrecords_tools.sources import SOURCES, BadRecordError
 from wing_tf.landmarks import get_scheme, register_scheme
 from wing_tf.landmarks.scheme_file import scheme_from_dict
@@ -270,6 +272,8 @@ def test_label_studio_parents_occlusion_and_other_tasks(tmp_path, image, scheme)
         studio_task(3, "b.png"),
     ]
     tasks[1]["annotations"][1]["was_cancelled"] = True
+    tasks[1]["annotations"][0]["result"].append({"type": "relation", "from_id": "a", "to_id": "b"})
+    tasks[1]["data"] = {"photo": "s3://bucket/b.png", "text": "Which face? The left one."}
     path = tmp_path / "export.json"
     path.write_text(json.dumps(tasks))
     faces, skipped = _read("labelstudio", path, scheme)
@@ -278,7 +282,10 @@ def test_label_studio_parents_occlusion_and_other_tasks(tmp_path, image, scheme)
     np.testing.assert_allclose(first.box_xyxy_px, [3, 4, 50, 40])
     assert second.visibility.tolist() == [0, 0, 1, 0, 0]
     assert_dots(third, POINTS)
-    assert skipped == {"tasks without annotations": "1 of them"}
+    assert skipped == {
+        "tasks without annotations": "1 of them",
+        "results of the type relation": "1 of them",
+    }
 
 
 def test_ambiguous_label_studio_tasks_are_skipped_and_named(tmp_path, image, scheme):
@@ -308,7 +315,7 @@ def test_ambiguous_label_studio_tasks_are_skipped_and_named(tmp_path, image, sch
         "task 5": "its key points have different image sizes",
         "task 6": "no key points",
         "task 7": "'https://x/?' does not name an image",
-        "task 8": "its data must have an image",
+        "task 8": "its data must have one image, found text",
     }
     tasks[0]["annotations"][1]["ground_truth"] = True
     path.write_text(json.dumps(tasks[:1]))
@@ -368,6 +375,16 @@ def test_pts_folder_has_any_number_of_points_and_numbered_faces(tmp_path, scheme
     write_image(tmp_path / "b.jpg", dotted(POINTS))
     _, skipped = _read("pts", tmp_path, scheme)
     assert skipped["b#pts"] == "there are several images: b.jpg, b.png"
+
+
+@pytest.mark.parametrize(("name", "file"), [("labelme", "a.json"), ("pts", "a.pts")])
+def test_pipe_among_the_annotations_does_not_block(tmp_path, scheme, name, file):
+    os.mkfifo(tmp_path / file)
+    assert _reasons(name, tmp_path, scheme) == {}
+    with pytest.raises(ValueError, match="no face has points"):
+        write_first_scheme(SOURCES[name], tmp_path, tmp_path / "scheme.txt")
+    with pytest.raises(ValueError, match="annotations at"):
+        write_first_scheme(SOURCES[name], tmp_path / file, tmp_path / "scheme.txt")
 
 
 @pytest.mark.parametrize("name", ["cvat", "imglab"])

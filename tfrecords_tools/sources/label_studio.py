@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from tfrecords_tools.sources.folder import IMAGE_SUFFIXES
 from tfrecords_tools.sources.labeled_points import (
     LabeledFace,
     LabeledPoint,
@@ -17,6 +18,8 @@ from tfrecords_tools.sources.labeled_points import (
 )
 from wing_tf.data import record_schema as schema
 from wing_tf.utils.text_files import read_json
+
+_TYPES = ("keypointlabels", "rectanglelabels", "choices")
 
 # Label Studio puts eight digits before the names of uploaded files.
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
@@ -63,6 +66,11 @@ class LabelStudioSource(LabeledPointsSource):
                     ignored["tasks without annotations"] += 1
                 else:
                     yield from _faces(name, task, annotation, skipped)
+                    ignored.update(
+                        f"results of the type {result.get('type')}"
+                        for result in annotation
+                        if result.get("type") not in _TYPES
+                    )
             except ValueError as error:
                 skipped[name] = str(error)
         skipped.update({kind: f"{count} of them" for kind, count in ignored.items()})
@@ -89,12 +97,12 @@ def _annotation(task: dict[str, Any]) -> list[dict[str, Any]] | None:
 
 def _image_url(data: dict[str, Any]) -> str:
     """Returns the one value of a task that is the URL of an image."""
-    texts = {name: value for name, value in data.items() if isinstance(value, str) and value}
-    if "image" in texts:
+    texts = {name: value for name, value in data.items() if isinstance(value, str)}
+    if texts.get("image"):
         return texts["image"]
-    urls = [value for value in texts.values() if "/" in value or "." in value]
+    urls = [text for text in texts.values() if text.lower().endswith(IMAGE_SUFFIXES)]
     if len(urls) != 1:
-        raise ValueError("its data must have an image")
+        raise ValueError(f"its data must have one image, found {', '.join(texts) or 'no text'}")
     return urls[0]
 
 

@@ -267,6 +267,14 @@ def by_face(
     return groups
 
 
+def files_in(path: pathlib.Path, suffix: str) -> list[pathlib.Path]:
+    """Returns the files below a folder that have a suffix, sorted, or the file at `path`."""
+    if not path.is_dir():
+        return [path]
+    # Not pipes, which would block.
+    return [file for file in sorted(path.rglob(f"*{suffix}")) if file.is_file()]
+
+
 def number(value: Any, name: str) -> float:
     """Returns a finite number. Raises ValueError that names it."""
     try:

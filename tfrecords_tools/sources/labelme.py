@@ -10,6 +10,7 @@ from tfrecords_tools.sources.labeled_points import (
     LabeledPoint,
     LabeledPointsSource,
     by_face,
+    files_in,
     image_size,
     number,
 )
@@ -39,7 +40,7 @@ class LabelmeSource(LabeledPointsSource):
     @staticmethod
     def read(path: pathlib.Path, skipped: dict[str, str]) -> Iterator[LabeledFace]:
         """Yields the faces of all JSON files in a folder, or of one."""
-        files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        files = files_in(path, ".json")
         folder = path if path.is_dir() else path.parent
         ignored = Counter[str]()
         for file in files:

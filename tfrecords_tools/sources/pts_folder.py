@@ -8,7 +8,12 @@ import numpy as np
 
 from tfrecords_tools.sources.base import BadRecordError
 from tfrecords_tools.sources.ibug_300w import read_pts
-from tfrecords_tools.sources.labeled_points import LabeledFace, LabeledPoint, LabeledPointsSource
+from tfrecords_tools.sources.labeled_points import (
+    LabeledFace,
+    LabeledPoint,
+    LabeledPointsSource,
+    files_in,
+)
 from wing_tf.utils.image_files import IMAGE_SUFFIXES
 
 _FACE_OF_IMAGE = re.compile(r"^(.+)_\d+$")
@@ -37,7 +42,7 @@ class PtsSource(LabeledPointsSource):
     @staticmethod
     def read(path: pathlib.Path, skipped: dict[str, str]) -> Iterator[LabeledFace]:
         """Yields the faces of all ``.pts`` files in a folder, or of one."""
-        files = sorted(path.rglob("*.pts")) if path.is_dir() else [path]
+        files = files_in(path, ".pts")
         folder = path if path.is_dir() else path.parent
         for file in files:
             name = file.relative_to(folder).with_suffix("").as_posix()
