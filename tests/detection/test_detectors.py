@@ -1,4 +1,6 @@
+import copy
 import pathlib
+import pickle
 import threading
 
 import cv2
@@ -199,6 +201,18 @@ def test_yunet_boxes_are_in_pixels_of_the_image(size_hw):
 def test_yunet_boxes_of_scaled_down_images_are_in_image_pixels():
     large = YuNetDetector(BLOBS, max_side_px=320)(red_square((160, 320), enlarged=7))[0]
     np.testing.assert_allclose((large + 0.5) / 7 - 0.5, np.array(RED_XYXY) - 0.5, atol=1e-3)
+
+
+def test_detectors_can_be_pickled_and_copied():
+    for image, detector in (
+        (red_square((160, 320)) // 2, YuNetDetector(BLOBS, score_threshold=0.4, max_side_px=320)),
+        (np.full((60, 60, 3), 128, np.uint8), HaarDetector(min_size=0.2)),
+        (np.zeros((60, 80, 3), np.uint8), WholeImage()),
+    ):
+        expected = detector(image)
+        for twin in (pickle.loads(pickle.dumps(detector)), copy.deepcopy(detector)):
+            np.testing.assert_array_equal(twin(image), expected)
+            assert twin.correction == detector.correction
 
 
 def test_yunet_ignores_faces_below_the_score_threshold():

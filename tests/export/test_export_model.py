@@ -101,7 +101,7 @@ def test_an_export_with_increased_nme_is_refused_unless_forced(model, synthetic_
     facts = json.loads((tmp_path / "model_spec.json").read_text())
     assert facts["input"]["shape"] == [16, 64, 64, 3]
     assert facts["outputs"]["landmarks"]["shape"] == [16, 68, 2]
-    assert "[16, 64, 64, 3]: 16 face crops at a time" in (tmp_path / "model_card.md").read_text()
+    assert "[16, 64, 64, 3]: 16 face crops. Fill" in (tmp_path / "model_card.md").read_text()
 
 
 def test_a_custom_scheme_is_exported_with_the_model(synthetic_records, tmp_path):

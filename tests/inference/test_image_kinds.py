@@ -47,7 +47,7 @@ def test_torch_tensors_equal_arrays(landmarker, image):
     np.testing.assert_array_equal(_points(landmarker(torch.tensor(image), BOX)), expected)
     first = torch.tensor(image).permute(2, 0, 1)
     np.testing.assert_array_equal(_points(landmarker(first.permute(1, 2, 0), BOX)), expected)
-    with pytest.raises(ValueError, match=r"\(3, 50, 60\). Mend it: move the channels last"):
+    with pytest.raises(ValueError, match=r"\(3, 50, 60\). To use it, move the channels last"):
         landmarker(first, BOX)
     # No device is needed to see that values which are not on the host are refused.
     with pytest.raises(ValueError, match=r"on the host \(in PyTorch: image.cpu\(\)\). .*Tensor: "):
@@ -118,9 +118,10 @@ def test_anything_else_is_refused_in_one_line(landmarker, image):
         ({"image": image}, "Received: dict"),
         (iter([image]), "Received: list_iterator"),
         ([image, None], "Image 1 of 2: .*Received: None"),
-        (image / 255, r"float64 \(50, 60, 3\). Mend it: convert 0..1 by \(255 \* image\)"),
-        (image.astype(int), r"int64 \(50, 60, 3\). Mend it: convert 0..255 by image.astype"),
-        (np.moveaxis(image, -1, 0), r"uint8 \(3, 50, 60\). Mend it: move the channels last by"),
+        (image / 255, r"float64 \(50, 60, 3\). To use it, convert 0..1 by \(255 \* image\)"),
+        (np.moveaxis(image, -1, 0) / 255, r"To use it, move the channels last .* and convert 0..1"),
+        (image.astype(int), r"int64 \(50, 60, 3\). To use it, convert 0..255 by image.astype"),
+        (np.moveaxis(image, -1, 0), r"uint8 \(3, 50, 60\). To use it, move the channels last by"),
         (np.array([image, "face.png"], object), r"Received: object \(2,\)"),
         (PIL.Image.new("I;16", (60, 50)), "8 bits per channel. Received: mode='I;16'"),
         (PIL.Image.new("F", (60, 50)), "8 bits per channel. Received: mode='F'"),

@@ -2,6 +2,7 @@
 
   wing-export --model=RUN --output=EXPORT
   wing-export --model=RUN --precision=int8 --data=RECORDS --output=EXPORT
+  wing-export --model=RUN --batch=16 --output=EXPORT
 
 EXPORT gets model.tflite (or saved_model/, or model.onnx): from a uint8 face crop to landmarks in
 its pixels; model_spec.json (crop rule, outputs), model_card.md, and export.json: the differences to

@@ -97,8 +97,8 @@ def export_model(
         raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size!r}.")
     if format == "saved_model" and batch_size != 1:
         raise ValueError(
-            "A SavedModel takes batches of any size. Received: "
-            f"batch_size={batch_size}; leave it away."
+            "A SavedModel takes batches of any size: omit `batch_size` (--batch). Received: "
+            f"batch_size={batch_size}."
         )
     if precision == "int8" and data is None:
         raise ValueError("int8 is calibrated on training faces: `data` must name records.")

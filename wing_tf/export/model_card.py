@@ -146,7 +146,7 @@ def _crops(batch_size: int | None) -> str:
         return "the face crop."
     if batch_size is None:
         return "face crops, any number."
-    return f"{batch_size} face crops at a time; fewer are padded with any, such as black ones."
+    return f"{batch_size} face crops. Fill a smaller batch with any others, such as black ones."
 
 
 def _percent(value: float | None) -> str:

@@ -111,7 +111,7 @@ def _remedy(array: np.ndarray) -> str:
         remedies.append("convert 0..1 by (255 * image).round().astype(np.uint8)")
     elif array.dtype.kind in "iu" and array.dtype != np.uint8:
         remedies.append("convert 0..255 by image.astype(np.uint8)")
-    return f" Mend it: {', '.join(remedies)}." if remedies else ""
+    return f" To use it, {' and '.join(remedies)}." if remedies else ""
 
 
 def _is_pil(image: Any) -> bool:
