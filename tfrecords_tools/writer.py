@@ -2,30 +2,25 @@
 
 Worker processes read, crop and compress faces with NumPy and OpenCV only, so that they start fast.
 The parent process keeps their results in a temporary file, finds copies of training images, and
-writes the faces to shards in the order of the job. `tfrecords_tools.beam`
-writes the same files on many machines.
+writes the faces to shards in the order of the job. `tfrecords_tools.beam` writes the same files on
+many machines.
 """
 
-import collections
-import concurrent.futures
-import contextlib
 import functools
 import itertools
-import multiprocessing
-import os
 import pathlib
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-import cv2
 import numpy as np
 import tqdm
 
 from tfrecords_tools.face_report import FaceReport
 from tfrecords_tools.shards import ShardWriter
-from tfrecords_tools.sources.base import Item, Source
+from tfrecords_tools.sources.base import Source
 from tfrecords_tools.square_crops import CroppedFace, SquareFormat, crop_face
+from tfrecords_tools.worker_pool import crop_ahead
 from tfrecords_tools.write_job import FaceTask, WriteJob, make_job
 from wing_tf.data.crop_rules import CropRule
 
@@ -77,7 +72,7 @@ def write_records(
     crop_item = functools.partial(crop_face, job.for_workers().source, job.square_format, job.crop)
     report = FaceReport()
     with job.folder() as folder, _Spool(folder / "faces.writing") as spool:
-        with _crop_ahead(crop_item, [task.item for task in job.tasks], num_processes) as faces:
+        with crop_ahead(crop_item, [task.item for task in job.tasks], num_processes) as faces:
             bar = tqdm.tqdm(faces, total=len(job.tasks), unit="face", disable=not progress)
             for task, face in zip(job.tasks, bar, strict=True):
                 if strict and face.reason:
@@ -145,63 +140,3 @@ class _Spool:
         """Removes the file."""
         self._file.close()
         self._path.unlink()
-
-
-@contextlib.contextmanager
-def _crop_ahead(
-    crop_item: Callable[[Item], CroppedFace], items: list[Item], num_processes: int | None
-) -> Iterator[Iterator[CroppedFace]]:
-    """Yields an iterator over the cropped faces, in order, computed ahead by worker processes."""
-    if num_processes is None:
-        num_processes = min(_num_cores(), 1 + len(items) // 64)
-    if num_processes <= 1:
-        yield map(crop_item, items)
-        return
-    # Spawned, not forked: the parent has TensorFlow's threads. With one process per core, BLAS
-    # needs no threads of its own; it reads these variables when it is loaded.
-    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    former = {name: os.environ.get(name) for name in single}
-    os.environ.update(single)
-    pool = concurrent.futures.ProcessPoolExecutor(
-        num_processes,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=cv2.setNumThreads,
-        initargs=(1,),
-    )
-    try:
-        yield _in_order(pool, crop_item, items, ahead=max(16, 2 * num_processes))
-    finally:
-        pool.shutdown(cancel_futures=True)
-        for name, value in former.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _num_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return multiprocessing.cpu_count()
-
-
-def _in_order(
-    pool: concurrent.futures.Executor,
-    crop_item: Callable[[Item], CroppedFace],
-    items: list[Item],
-    *,
-    ahead: int,
-    chunk: int = 16,
-) -> Iterator[CroppedFace]:
-    """Keeps a bounded number of chunks in flight, so that memory does not grow with the data."""
-    chunks = (items[i : i + chunk] for i in range(0, len(items), chunk))
-    futures = (pool.submit(_crop_chunk, crop_item, some) for some in chunks)
-    pending = collections.deque(itertools.islice(futures, ahead))
-    while pending:
-        done = pending.popleft().result()
-        pending.extend(itertools.islice(futures, 1))
-        yield from done
-
-
-def _crop_chunk(crop_item: Callable[[Item], CroppedFace], items: list[Item]) -> list[CroppedFace]:
-    return [crop_item(item) for item in items]

@@ -159,3 +159,17 @@ def test_damaged_cofw_image_skips_one_face(tmp_path):
     )  # fmt: skip
     assert manifest["counts"] == {"test": 1, "train": 1}
     assert list(manifest["skipped"]) == ["train/0002"]
+
+
+def test_file_that_crashes_scipy_is_refused_and_others_are_read(tmp_path):
+    names = np.array([["a"], ["bb"]], object)
+    values = {"joints": np.arange(30.0).reshape(3, 10), "nameList": names}
+    scipy.io.savemat(tmp_path / "a.mat", values)
+    data = bytearray((tmp_path / "a.mat").read_bytes())
+    data[184], data[440] = 251, 30  # lengths and types beyond the file
+    (tmp_path / "bad.mat").write_bytes(data)
+    with pytest.raises(ValueError, match=r"bad\.mat is not a MATLAB file .*crashes SciPy's reader"):
+        read_mat(tmp_path / "bad.mat", ["joints", "nameList"])
+    read = read_mat(tmp_path / "a.mat", ["joints", "nameList"])
+    np.testing.assert_array_equal(read["joints"], values["joints"])
+    assert [str(name[0]) for name in read["nameList"].ravel()] == ["a", "bb"]

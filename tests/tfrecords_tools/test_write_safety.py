@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from deadly_faces import DeadlySource
 from dots import DotSource
 
 from tfrecords_tools.square_crops import SquareFormat
@@ -134,3 +135,61 @@ def test_records_of_a_run_that_finished_meanwhile_are_kept(tmp_path):
     with pytest.raises(ValueError, match="must be a new or an empty folder"):
         write_records(Slow(3), tmp_path / "r", **options)
     assert sum(json.loads((tmp_path / "r/manifest.json").read_text())["counts"].values()) == 2
+
+
+def test_killed_workers_cost_no_face_but_the_one_that_kills_them(tmp_path):
+    options = {"square_format": SquareFormat(side=32), "progress": False}
+    once = {3: tmp_path / "first", 40: tmp_path / "second"}  # as for lack of memory
+    source = DeadlySource(60, deadly=(50,), kills_once=once)
+    manifest = write_records(source, tmp_path / "killed", num_processes=2, **options)
+    assert all(path.exists() for path in once.values())
+    assert list(manifest["skipped"]) == ["face/50"]
+    assert "a decoder crashed" in manifest["skipped"]["face/50"]
+    calm = DeadlySource(60, bad=(50,))
+    assert write_records(calm, tmp_path / "calm", num_processes=0, **options)["counts"]
+    killed, calm = _bytes(tmp_path / "killed"), _bytes(tmp_path / "calm")
+    del killed["manifest.json"], calm["manifest.json"]
+    assert killed == calm
+
+
+WRITE = """
+import sys
+from deadly_faces import DeadlySource
+from tfrecords_tools.writer import write_records
+if __name__ == "__main__":
+    write_records(DeadlySource(100_000), sys.argv[1], num_processes=2, progress=False)
+"""
+
+
+def _children(pid: int) -> list[int]:
+    path = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks up processes in /proc")
+def test_workers_end_when_the_writer_is_killed(tmp_path):
+    (tmp_path / "write.py").write_text(WRITE)
+    tests = pathlib.Path(__file__).parents[1]
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "write.py", tmp_path / "r"],
+        env={**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"},
+    )
+    deadline = time.monotonic() + 60
+    spool = tmp_path / "r.partial/faces.writing"
+    while not (spool.exists() and spool.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = _children(process.pid)
+    process.kill()
+    process.wait()
+    assert len(children) >= 2
+    while any(map(_runs, children)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(_runs, children))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"

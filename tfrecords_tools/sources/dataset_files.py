@@ -1,11 +1,16 @@
 """Reading of data set files, with errors that name the file and the expected content."""
 
+import functools
+import multiprocessing
 import pathlib
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfrecords_tools.parent_watch import end_with_parent
 from tfrecords_tools.sources.base import BadRecordError
 from wing_tf.utils.text_files import read_text
 
@@ -16,17 +21,36 @@ if TYPE_CHECKING:
 def read_mat(path: pathlib.Path, names: Sequence[str]) -> dict[str, Any]:
     """Reads variables of a MATLAB file of version 5 to 7 by name.
 
+    A damaged file can crash SciPy's reader, so the file is read in another process.
+
     Raises:
         ValueError: If the file can't be read or lacks one of the variables.
     """
+    try:
+        variables = _mat_reader().submit(_load_mat, path, list(names)).result()
+    except BrokenProcessPool:
+        _mat_reader.cache_clear()
+        variables = "it crashes SciPy's reader"
+    if isinstance(variables, str):
+        raise ValueError(f"{path} is not a MATLAB file of version 5 to 7: {variables}")
+    _check_names(path, names, variables.keys())
+    return variables
+
+
+@functools.cache
+def _mat_reader() -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent)
+
+
+def _load_mat(path: pathlib.Path, names: list[str]) -> dict[str, Any] | str:
+    """Returns the variables, or why they can't be read."""
     import scipy.io  # here: --help needs neither SciPy nor h5py
 
     try:
-        variables = scipy.io.loadmat(path, variable_names=list(names))
+        return scipy.io.loadmat(path, variable_names=names)
     except Exception as error:  # SciPy raises errors of many types for damaged files
-        raise ValueError(f"{path} is not a MATLAB file of version 5 to 7: {error}") from error
-    _check_names(path, names, variables.keys())
-    return variables
+        return " ".join(str(error).split()) or type(error).__name__
 
 
 def open_mat73(path: pathlib.Path, names: Sequence[str]) -> "h5py.File":
