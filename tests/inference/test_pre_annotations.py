@@ -57,7 +57,7 @@ def predicted(folder, tmp_path_factory):
             output = tmp_path_factory.mktemp(format) / "out"
             summary = run_folder(landmarker, folder, output, format=format, settings={})
             assert summary.results.exists()
-            assert summary.results.stem == "annotations"
+            assert summary.results.stem == ("annotations" if format in WRITERS else "landmarks")
             lines = (output / "landmarks.jsonl").read_text().splitlines()
             images = {line["image"]: line["faces"] for line in map(json.loads, lines)}
             made[format] = (
@@ -163,6 +163,17 @@ def test_a_corrected_landmark_is_read_where_it_was_moved(predicted, folder, form
     np.testing.assert_allclose(faces[0][30], old + MOVE, atol=1e-4)
     others = np.delete(faces[0], 30, axis=0)
     np.testing.assert_allclose(others, np.delete(expected["day 1/one ä.png"][0], 30, 0), atol=1e-4)
+
+
+def test_pts_files_of_predictions_are_read_back(predicted, folder):
+    output, expected = predicted("pts")
+    found = _by_image(SOURCES["pts"](output, scheme="ibug_68", root=folder))
+    assert {name: len(faces) for name, faces in found.items()} == {
+        "day 1/one ä.png": 1,
+        "two.png": 2,
+    }
+    for name, faces in found.items():
+        np.testing.assert_allclose(faces, expected[name], atol=1e-3)
 
 
 def _faces(scheme, count=2):

@@ -26,7 +26,7 @@ class LabelmeSource(LabeledPointsSource):
     ``group_id``, all points of an image are one face. Image paths are relative to `root`, and to
     the JSON file if `root` is not given.
 
-    labelme's own reader (`labelme.LabelFile`) is not used: it requires PyQt.
+    labelme's own reader requires PyQt, and that of supervision leaves out points: neither is used.
 
     Reference:
         https://github.com/wkentaro/labelme
