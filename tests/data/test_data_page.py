@@ -64,7 +64,11 @@ def test_examples_run_in_order(folder, capsys):
     names: dict = {}
     for block in re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE):
         exec(compile(block, "docs/data.md", "exec"), names)  # noqa: S102
-    assert "(32, 16, 16, 68) (32, 68)" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "(32, 16, 16, 68) (32, 68)" in output
+    for name in ("- loss", "val_loss"):
+        first, last = map(float, re.findall(rf"{name}: ([\d.]+)", output))
+        assert last < first
     np.testing.assert_allclose(np.mean(names["face_weights"]), 1)
     assert next(iter(names["heatmaps"]))[1].shape == (32, 16, 16, 69)
     assert next(iter(names["batches"]))[1].shape == (32, 68, 2)

@@ -24,7 +24,6 @@ from wing_tf.data import (
     training_batches,
 )
 from wing_tf.landmarks import get_scheme
-from wing_tf.losses import WingLoss
 
 AUGMENTATION = Augmentation(flip=0.5, rotation_deg=30, noise=0.02)
 CROP = {"input_size": 32, "margin": 1.2}
@@ -83,27 +82,6 @@ def test_each_iteration_is_the_next_epoch_of_training_batches(cache, records, au
         for batch in batches:
             for one, other in zip(batch, next(expected), strict=True):
                 np.testing.assert_array_equal(one, other)
-
-
-def test_own_keras_model_is_fitted_and_validated_on_datasets(records, augmenter):
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([
-        keras.Input((32, 32, 3)),
-        keras.layers.Rescaling(1 / 255),
-        keras.layers.AveragePooling2D(4),
-        keras.layers.Flatten(),
-        keras.layers.Dense(136),
-        keras.layers.Reshape((68, 2)),
-    ])  # fmt: skip
-    model.compile("adam", loss=WingLoss())
-    train = dataset_from_records(records, augmenter, batch_size=32)
-    plain = Augmenter(records.scheme, **CROP)
-    validation = dataset_from_records(records, plain, batch_size=32, shuffle=False)
-    history = model.fit(
-        train, epochs=2, validation_data=validation, shuffle=False, verbose=0
-    ).history
-    assert history["loss"][1] < history["loss"][0]
-    assert history["val_loss"][1] < history["val_loss"][0]
 
 
 @pytest.mark.parametrize("cache", [True, False])
@@ -222,13 +200,12 @@ def test_heatmaps_of_several_stacks_are_a_tuple_with_weights(records):
         np.testing.assert_array_equal(mask, visible)
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_raise_one_line(backend, synthetic_records):
-    pytest.importorskip(backend)
+def test_other_backends_raise_one_line(synthetic_records):
+    pytest.importorskip("jax")
     script = f"""
 from wing_tf.data import Augmenter, dataset_from_records, open_records
 records = open_records({str(synthetic_records)!r}, split="test")
 dataset_from_records(records, Augmenter(records.scheme, input_size=32, margin=1.2))
 """
-    done = _in_process(script, KERAS_BACKEND=backend)
-    assert "ValueError: Augmentation inside of `tf.data` requires the TensorFlow" in done.stderr
+    done = _in_process(script, KERAS_BACKEND="jax")
+    assert "`tf.data` requires KERAS_BACKEND=tensorflow. Received: 'jax'." in done.stderr

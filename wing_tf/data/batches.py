@@ -1,4 +1,4 @@
-"""Datasets of batches: of uint8 training batches, and of inputs, targets and weights for `fit`."""
+"""Datasets of inputs, targets and weights for `fit`, and of uint8 training batches."""
 
 import itertools
 import math
@@ -28,7 +28,7 @@ def dataset_from_records(
     sampling_weights: FaceWeights | None = None,
     loss_weights: FaceWeights | None = None,
 ) -> tf.data.Dataset:
-    """Returns a dataset of augmented crops with targets and weights, for `keras.Model.fit`.
+    """Returns a dataset of crops with targets and weights, for `keras.Model.fit`.
 
     With ``shuffle``, each iteration over the dataset is a new epoch with another order and other
     augmentations: the n-th one is the n-th epoch of `training_batches` with the same seed, at any
@@ -37,9 +37,8 @@ def dataset_from_records(
 
     Args:
         records: The faces, as from `open_records`.
-        augmenter: Makes inputs and targets of a batch: an `Augmenter` for landmarks, or a
-            `HeatmapAugmenter` for heatmaps. Without ``shuffle``, its augmentation must be
-            `Augmentation()`.
+        augmenter: An `Augmenter` for landmarks as targets, or a `HeatmapAugmenter` for heatmaps;
+            without augmentation if ``shuffle`` is False.
         batch_size: Batch size over all replicas. Defaults to 32.
         shuffle: Whether to shuffle the faces. Defaults to True.
         seed: Seed of the order and the augmentation. Defaults to 0.
@@ -68,8 +67,8 @@ def dataset_from_records(
     """
     if keras.config.backend() != "tensorflow":
         raise ValueError(
-            "Augmentation inside of `tf.data` requires the TensorFlow backend of Keras. Received: "
-            f"the backend {keras.config.backend()!r}. Set KERAS_BACKEND=tensorflow."
+            "Augmentation inside of `tf.data` requires KERAS_BACKEND=tensorflow. "
+            f"Received: {keras.config.backend()!r}."
         )
     _check_fit(records, augmenter)
     ratio = decode_ratio(records.side, records.context, augmenter.margin, augmenter.input_size)
