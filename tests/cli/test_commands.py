@@ -282,3 +282,13 @@ def test_balance_and_reproduce(synthetic_records, tmp_path):
         "reproduce", "--table=wing_losses", f"--data={tmp_path / 'empty'}", "--output=x"
     )
     assert "No test split" in done.stderr
+
+
+def test_home_is_expanded_behind_equals_and_commas(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "tfrecords_tools.cli", "inspect", "--data=~/records"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HOME": str(tmp_path)},
+    )
+    assert f"No manifest at {tmp_path}/records/manifest.json" in done.stderr

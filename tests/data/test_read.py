@@ -114,6 +114,23 @@ def test_missing_files_raise(tmp_path):
         find_shards("")
 
 
+@pytest.mark.parametrize("name", ["rec [v2]", "a,b", "a, b[0-9],", "a?b"])
+def test_brackets_and_commas_in_the_names_of_folders(tmp_path, name):
+    files = []
+    for folder in (tmp_path / name, tmp_path / "plain"):
+        folder.mkdir()
+        files.append(str(folder / "train-00000-of-00001.tfrecord"))
+        pathlib.Path(files[-1]).touch()
+    first = f"{tmp_path / name}"
+    for path in (first, f"{first}/train-*", files[0]):
+        assert find_shards(path) == files[:1]
+        assert find_shards(f"{tmp_path}/plain, {path}") == sorted(files)
+        assert find_shards(f"{path},{tmp_path}/plain/train-*") == sorted(files)
+    assert find_shards(f"{tmp_path}/pl[a-c]in/train-*") == files[1:]
+    with pytest.raises(ValueError, match="No record file matches .*absent"):
+        find_shards(f"{first},absent")
+
+
 def test_folders_are_searched_by_complete_names(tmp_path):
     odd = tmp_path / "we[1]rd *"
     odd.mkdir()

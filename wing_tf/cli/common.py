@@ -72,7 +72,17 @@ def run(
     app.run(guarded, flags_parser=_parse_flags)
 
 
+def _with_home(argument: str) -> str:
+    """Expands ~ behind = and commas, where shells leave it."""
+    name, equals, value = argument.partition("=")
+    if not name.startswith("-") or "~" not in value:
+        return argument
+    parts = (os.path.expanduser(part) if part[:1] == "~" else part for part in value.split(","))
+    return name + equals + ",".join(parts)
+
+
 def _parse_flags(argv: list[str]) -> list[str]:
+    argv = [_with_home(argument) for argument in argv]
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:

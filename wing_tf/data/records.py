@@ -75,7 +75,8 @@ def find_shards(data: DataPath, split: str | None = None) -> list[str]:
     """Finds record files.
 
     Args:
-        data: Files, folders or globs; one string may contain several, separated by commas.
+        data: Files, folders or globs; one string may contain several, separated by commas. Brackets
+            and commas in the name of an existing file or folder mean themselves.
         split: Split of which a folder's shards are returned; all splits if None.
 
     Returns:
@@ -85,14 +86,14 @@ def find_shards(data: DataPath, split: str | None = None) -> list[str]:
         ValueError: If a pattern matches no file, or if a folder lacks a shard of a split.
     """
     if isinstance(data, str | os.PathLike):
-        data = [part.strip() for part in os.fspath(data).split(",") if part.strip()]
+        data = _separated(os.fspath(data))
     files: set[str] = set()
     for pattern in data:
         path = pathlib.Path(pattern).expanduser()
         if path.is_file():
             found = [str(path)]  # its name may contain the characters of a glob
         else:
-            found = _in_folder(path, split) if path.is_dir() else glob.glob(str(path))
+            found = _in_folder(path, split) if path.is_dir() else _matches(path)
         found = [f for f in found if os.path.isfile(f)]
         if not found:
             raise ValueError(f"No record file matches {path}. {_hint(path)}")
@@ -100,6 +101,31 @@ def find_shards(data: DataPath, split: str | None = None) -> list[str]:
     if not files:
         raise ValueError("No record files named: the path is empty.")
     return sorted(files)
+
+
+def _separated(text: str) -> list[str]:
+    """Splits text at commas, except those in the names of existing files and folders."""
+    parts = text.split(",")
+    found = []
+    while parts:
+        lengths = range(len(parts), 1, -1)
+        names = ((length, ",".join(parts[:length]).strip()) for length in lengths)
+        length, name = next(filter(lambda pair: _exists(pair[1]), names), (1, parts[0].strip()))
+        found += [name] if name else []
+        parts = parts[length:]
+    return found
+
+
+def _exists(name: str) -> bool:
+    path = pathlib.Path(name).expanduser()
+    return path.exists() or ("," in name and bool(_matches(path)))
+
+
+def _matches(path: pathlib.Path) -> list[str]:
+    """Returns the files that a glob matches, in an existing folder whatever its name."""
+    if path.parent.is_dir():
+        return glob.glob(glob.escape(str(path.parent)) + os.sep + path.name)
+    return glob.glob(str(path))
 
 
 def _hint(path: pathlib.Path) -> str:
