@@ -71,6 +71,11 @@ PRIVATE_NAMES = {
         "resets the weights' moving average. Look for what `Optimizer.finalize_variable_values` "
         "reads.",
     ),
+    "_all_reduce_sum_gradients": PrivateName(
+        _optimizer, ["grads_and_vars"], True,
+        "sums the gradients of all replicas before they are clipped. Look for where "
+        "`keras.optimizers.Optimizer.apply` sums them under a tf.distribute strategy.",
+    ),
     "_get_variable_index": PrivateName(
         _optimizer, ["variable"], False,
         "finds the variable that `Optimizer.update_step` is called with.",
