@@ -6,7 +6,6 @@ imported, in any order, and imports Keras in neither.
 """
 
 import contextlib
-import importlib
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
@@ -60,7 +59,9 @@ class _KerasFinder:
             sys.meta_path.remove(self)
         for module in MODULES:
             try:
-                importlib.import_module(module)
+                # Unlike importlib.import_module, accepts a module that another thread imports and
+                # that waits for Keras: that thread registers it.
+                __import__(module)
             except ModuleNotFoundError as error:
                 # The distribution wing-tf-runtime does not have them.
                 if not (error.name or "").startswith("wing_tf."):

@@ -93,8 +93,31 @@ def test_import_hook_stays_until_keras_has_been_imported():
         "import wing_tf.codecs, keras\n"  # which imports Keras in the middle of a needed module
         "assert not hooks(), sys.meta_path\n"
         "assert 'wing_tf>WingLoss' in keras.saving.get_custom_objects()\n"
+        "assert not {'wing_tf.data', 'wing_tf.models', 'ml_collections'} & set(sys.modules)\n"
         "assert 'Keras' not in type(keras.__spec__.loader).__name__\n"
         "assert keras.__loader__ is keras.__spec__.loader\n"
+    )
+
+
+# Modules that import Keras, and in the middle of whose import the others are registered.
+FIRST = ("codecs.heatmap", "layers.warp", "losses.wing", "metrics.heatmap_error", "models.saving")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("modules", [*((name,) for name in FIRST), ("", *FIRST)])
+def test_any_module_can_be_the_first_to_import_keras(modules):
+    """One module in one thread, or all of them and Keras in threads of their own."""
+    names = [f"wing_tf.{name}" if name else "keras" for name in modules]
+    _python(
+        "import sys\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "import wing_tf\n"
+        "with ThreadPoolExecutor(len(sys.argv)) as pool:\n"
+        "    list(pool.map(__import__, sys.argv[1:]))\n"
+        "import keras\n"
+        "names = ('WingLoss', 'DecodeHeatmaps', 'HeatmapMeanSquaredError', 'WarmUp')\n"
+        "assert {f'wing_tf>{name}' for name in names} <= set(keras.saving.get_custom_objects())\n",
+        *names,
     )
 
 
