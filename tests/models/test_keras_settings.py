@@ -99,7 +99,6 @@ def expected():
     [
         ("float16", "channels_first", 1e-2),
         pytest.param("float64", "channels_last", 1e-12, marks=pytest.mark.slow),
-        pytest.param("bfloat16", "channels_first", 1e-7, marks=pytest.mark.slow),
     ],
 )
 def test_keras_json_changes_nothing(expected, tmp_path, floatx, image_data_format, epsilon):
