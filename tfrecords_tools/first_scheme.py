@@ -19,7 +19,8 @@ import numpy as np
 
 from tfrecords_tools.inspection.flip_pairs import find_pair_errors
 from tfrecords_tools.sources import SOURCES, Source
-from tfrecords_tools.sources.labeled_points import LabeledFace, LabeledPointsSource, label_indices
+from tfrecords_tools.sources.labeled_face import LabeledFace
+from tfrecords_tools.sources.labeled_points import LabeledPointsSource, label_indices
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import SCHEMES, LandmarkScheme
 from wing_tf.landmarks.scheme_file import scheme_from_dict

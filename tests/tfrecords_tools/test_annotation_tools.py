@@ -28,7 +28,7 @@ from official_files import assert_dots, dotted, spread_points, write_image
 
 from tfrecords_tools.first_scheme import write_first_scheme
 from tfrecords_tools.sources import SOURCES, BadRecordError
-from wing_tf.landmarks import get_scheme, register_scheme
+from wing_tf.landmarks import get_scheme, load_scheme, register_scheme
 from wing_tf.landmarks.scheme_file import scheme_from_dict
 
 POINTS = spread_points(5)
@@ -352,10 +352,25 @@ def test_imglab_numbers_are_the_indices_of_a_scheme_without_names(tmp_path):
     path = write_imglab(tmp_path / "faces.xml", {"a.png": imglab_box(points, labels=labels)})
     faces, _ = _read("imglab", path, get_scheme("ibug_68"))
     assert_dots(faces["a.png#box 1"], points)
-    path = write_imglab(tmp_path / "faces.xml", {"a.png": imglab_box(points[:1], labels=["68"])})
+    path = write_imglab(tmp_path / "faces.xml", {"a.png": imglab_box(points[:1], labels=["99"])})
     assert _reasons("imglab", path, get_scheme("ibug_68")) == {
-        "a.png#box 1": "unknown label '68': labels of ibug_68 are the numbers 0 to 67"
+        "a.png#box 1": "unknown label '99': labels of ibug_68 are the numbers 0 to 67"
     }
+
+
+def test_numbers_from_one_are_not_taken_for_indices(tmp_path):
+    """A face without its last point would be shifted by one landmark in silence."""
+    points = spread_points(68)
+    write_image(tmp_path / "a.png", dotted(points))
+    labels = [f"{index + 1}" for index in range(68)]
+    boxes = imglab_box(points[:67], labels=labels[:67]) + imglab_box(points, labels=labels)
+    path = write_imglab(tmp_path / "faces.xml", {"a.png": boxes})
+    with pytest.raises(ValueError, match="box 2: the label 68 is not in 0 to 67"):
+        SOURCES["imglab"](path, scheme="ibug_68").items()
+    report = write_first_scheme(SOURCES["imglab"], path, tmp_path / "from_one.json")
+    assert "68 landmarks of 2 face(s)" in report
+    faces, _ = _read("imglab", path, load_scheme(tmp_path / "from_one.json"))
+    assert_dots(faces["a.png#box 2"], points)
 
 
 def test_pts_folder_has_any_number_of_points_and_numbered_faces(tmp_path, scheme):

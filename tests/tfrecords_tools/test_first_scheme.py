@@ -16,7 +16,7 @@ from official_files import spread_points
 
 from tfrecords_tools.first_scheme import make_first_scheme, mirrored_label, write_first_scheme
 from tfrecords_tools.sources import SOURCES
-from tfrecords_tools.sources.labeled_points import LabeledFace, LabeledPoint
+from tfrecords_tools.sources.labeled_face import LabeledFace, LabeledPoint
 from wing_tf.landmarks import get_scheme, load_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
 from wing_tf.landmarks.scheme_file import scheme_from_dict

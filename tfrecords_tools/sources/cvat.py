@@ -5,14 +5,14 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
 
-from tfrecords_tools.sources.labeled_points import (
+from tfrecords_tools.sources.labeled_face import (
     LabeledFace,
     LabeledPoint,
-    LabeledPointsSource,
     by_face,
     image_size,
     number,
 )
+from tfrecords_tools.sources.labeled_points import LabeledPointsSource
 from tfrecords_tools.sources.xml_file import read_xml
 from wing_tf.data import record_schema as schema
 

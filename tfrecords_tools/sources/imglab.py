@@ -5,13 +5,8 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
 
-from tfrecords_tools.sources.labeled_points import (
-    LabeledFace,
-    LabeledPoint,
-    LabeledPointsSource,
-    image_size,
-    number,
-)
+from tfrecords_tools.sources.labeled_face import LabeledFace, LabeledPoint, image_size, number
+from tfrecords_tools.sources.labeled_points import LabeledPointsSource
 from tfrecords_tools.sources.xml_file import read_xml
 
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfrecords_tools.sources.folder import IMAGE_SUFFIXES
-from tfrecords_tools.sources.labeled_points import (
+from tfrecords_tools.sources.labeled_face import (
     LabeledFace,
     LabeledPoint,
-    LabeledPointsSource,
     by_face,
     image_size,
     number,
 )
+from tfrecords_tools.sources.labeled_points import LabeledPointsSource
 from wing_tf.data import record_schema as schema
 from wing_tf.utils.text_files import read_json
 

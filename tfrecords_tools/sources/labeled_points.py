@@ -2,58 +2,20 @@
 
 import abc
 import collections
-import dataclasses
-import math
 import os
 import pathlib
 import posixpath
 import stat
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
 
 from tfrecords_tools.sources.annotation_file import AnnotationFileSource
 from tfrecords_tools.sources.base import Item
+from tfrecords_tools.sources.labeled_face import LabeledFace
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.did_you_mean import did_you_mean
-
-
-@dataclasses.dataclass(frozen=True)
-class LabeledPoint:
-    """One point: its label, its coordinates as the tool counts them, and its visibility flag."""
-
-    label: str
-    xy: tuple[float, float]
-    visibility: int = schema.VISIBLE
-
-
-@dataclasses.dataclass(frozen=True)
-class LabeledFace:
-    """The points of one face, in any order.
-
-    Attributes:
-        name: Name of the face, unique among those of its image.
-        image: Name of the image, as the tool states it.
-        points: The annotated points.
-        box_xyxy: Face box in the tool's coordinates, or None.
-        image_size_wh: Size of the image that the tool states, or None.
-        split: Split that the tool states, or None.
-        category: Name of the kind of object.
-        ordered: Whether the points have no labels of their own and are in the order of the scheme.
-        files: Paths of the image, as groups in order of preference. Defaults to `image`.
-    """
-
-    name: str
-    image: str
-    points: tuple[LabeledPoint, ...]
-    box_xyxy: tuple[float, float, float, float] | None = None
-    image_size_wh: tuple[int, int] | None = None
-    split: str | None = None
-    category: str = "points"
-    ordered: bool = False
-    files: tuple[tuple[str, ...], ...] = ()
 
 
 class LabeledPointsSource(AnnotationFileSource):
@@ -125,6 +87,7 @@ class LabeledPointsSource(AnnotationFileSource):
         found: list[tuple[str, str, Item]] = []  # category, name of the image, face
         for face in self.read(self.path, self.skipped):
             key = f"{face.image}#{face.name}"
+            self._check_numbers(key, face)
             try:
                 item = self._item(key, face, index_of)
             except ValueError as error:
@@ -165,6 +128,18 @@ class LabeledPointsSource(AnnotationFileSource):
             else:
                 items.append(item)
         return items
+
+    def _check_numbers(self, key: str, face: LabeledFace) -> None:
+        """Raises ValueError if numbers count from 1: faces without the last would be shifted."""
+        count = self.scheme.num_landmarks
+        if self.scheme.point_names or face.ordered:
+            return
+        if any(p.label.isdecimal() and int(p.label[:9]) == count for p in face.points):
+            raise ValueError(
+                f"{self.path}, {key}: the label {count} is not in 0 to {count - 1}, the points of "
+                f"{self.scheme.name}. If labels count from 1, make a scheme with these names: "
+                "wing-tfrecords scheme."
+            )
 
     def image_id(self, image: str) -> str:
         """Returns the name by which images are told apart."""
@@ -243,51 +218,3 @@ def label_indices(scheme: LandmarkScheme) -> dict[str, int]:
     """Returns the indices of a scheme's landmarks by label."""
     names = scheme.point_names or [str(index) for index in range(scheme.num_landmarks)]
     return {name: index for index, name in enumerate(names)}
-
-
-def by_face(
-    marks: Iterable[tuple[Any, Any]], image: str, grouping: str, skipped: dict[str, str]
-) -> dict[Any, list[Any]]:
-    """Returns the marks of an image by face; those without a face are one, if there is no other.
-
-    Args:
-        marks: Pairs of a face, None if none is stated, and a mark.
-        image: Name of the image, for `skipped`.
-        grouping: How the tool states the face.
-        skipped: Gets marks without a face, if there are faces.
-    """
-    groups: dict[Any, list[Any]] = {}
-    for face, mark in marks:
-        groups.setdefault(face, []).append(mark)
-    if None in groups and len(groups) > 1:
-        alone = groups.pop(None)
-        skipped[f"{image}#without {grouping}"] = (
-            f"{len(alone)} point(s) have no {grouping}, other points of this image have one"
-        )
-    return groups
-
-
-def files_in(path: pathlib.Path, suffix: str) -> list[pathlib.Path]:
-    """Returns the files below a folder that have a suffix, sorted, or the file at `path`."""
-    if not path.is_dir():
-        return [path]
-    # Not pipes, which would block.
-    return [file for file in sorted(path.rglob(f"*{suffix}")) if file.is_file()]
-
-
-def number(value: Any, name: str) -> float:
-    """Returns a finite number. Raises ValueError that names it."""
-    try:
-        result = float("nan") if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        result = math.nan
-    if not math.isfinite(result):
-        raise ValueError(f"{name} must be a number, found {str(value)[:40]!r}")
-    return result
-
-
-def image_size(width: Any, height: Any) -> tuple[int, int] | None:
-    """Returns the size that a tool states, None if it states none. Raises ValueError."""
-    if width is None or height is None:
-        return None
-    return int(number(width, "the image's width")), int(number(height, "the image's height"))

@@ -8,12 +8,8 @@ import numpy as np
 
 from tfrecords_tools.sources.base import BadRecordError
 from tfrecords_tools.sources.ibug_300w import read_pts
-from tfrecords_tools.sources.labeled_points import (
-    LabeledFace,
-    LabeledPoint,
-    LabeledPointsSource,
-    files_in,
-)
+from tfrecords_tools.sources.labeled_face import LabeledFace, LabeledPoint, files_in
+from tfrecords_tools.sources.labeled_points import LabeledPointsSource
 from wing_tf.utils.image_files import IMAGE_SUFFIXES
 
 _FACE_OF_IMAGE = re.compile(r"^(.+)_\d+$")
