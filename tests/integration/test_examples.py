@@ -1,5 +1,6 @@
 """The scripts in examples/, each in a process and folder of its own."""
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -59,7 +60,8 @@ def test_landmarks_of_a_rendered_face_and_of_a_file(tmp_path):
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_losses_decrease_in_plain_training_loops(backend, tmp_path):
-    pytest.importorskip(backend)
+    if importlib.util.find_spec(backend) is None:  # Beside TensorFlow, an import may crash.
+        pytest.skip(f"{backend} is not installed")
     output = _run("losses_on_jax_and_torch", tmp_path, backend=backend)
     changes = re.findall(rf"on {backend}: ([\d.]+) -> ([\d.]+)", output)
     assert len(changes) == 2
