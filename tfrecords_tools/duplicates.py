@@ -18,7 +18,7 @@ HASHED_SIDE = 32
 THUMBNAIL_SIDE = 16
 MAX_DISTANCE = 7  # bits; guaranteed to be found by four bands with up to one wrong bit each
 MIN_CORRELATION = 0.95
-_MIN_CONTRAST = 4.0  # standard deviation of the gray values of a thumbnail
+MIN_CONTRAST = 4.0  # standard deviation of the gray values of a thumbnail
 _MAX_NEIGHBORS = 256  # of a query in a band, on either side
 _MAX_PAIRS = 1_000_000
 _CHUNK = 1 << 21
@@ -133,7 +133,7 @@ def find_copied_images(
             first_of[image] = image = first_of[first_of[image]]
         return image
 
-    textured = np.flatnonzero(thumbnails.std(axis=1) >= _MIN_CONTRAST)
+    textured = np.flatnonzero(thumbnails.std(axis=1) >= MIN_CONTRAST)
     for pair in find_duplicates(hashes[textured], thumbnails[textured], range(len(textured))):
         first, second = sorted(find(images[textured[i]]) for i in (pair.first, pair.second))
         first_of[second] = first

@@ -93,6 +93,7 @@ def crop_face(
         schema.SQUARE_TO_SOURCE: invert(to_square).ravel().tolist(),
         schema.KEY: item.key,
         schema.SOURCE_IMAGE: item.source_image,
+        schema.SOURCE_SIZE: list(face.image.shape[:2]),
         schema.ATTRIBUTES: ",".join(item.attributes),
     }
     if face.box_xyxy_px is not None:

@@ -9,10 +9,10 @@ from altered_faces import AlteredSource, flipped, key_of, near_frontal, with_lan
 from tfrecords_tools.inspection import inspect_records
 from tfrecords_tools.inspection.checks import (
     check_boxes,
-    check_duplicates,
     check_flip_pairs,
     check_swapped_landmarks,
 )
+from tfrecords_tools.inspection.content_checks import check_duplicates
 from tfrecords_tools.inspection.face_table import read_face_table
 from tfrecords_tools.inspection.report import format_report
 from tfrecords_tools.sources import Item
@@ -88,7 +88,8 @@ class CustomScheme(AlteredSource):
 def test_missing_flip_pair_of_a_custom_scheme_is_reported(tmp_path):
     folder = write(tmp_path / "r", CustomScheme([[0, 3], [1, 2], [5, 6]]))
     report = inspect_records(folder, tmp_path / "inspection", num_images=4)
-    (warning,) = report["warnings"]
+    small, warning = report["warnings"]
+    assert small["kind"] == "small_split"
     assert warning["kind"] == "missing_flip_pairs"
     message = "landmarks 7 and 8 are in no flip pair, but mirror each other in the mean shape"
     assert warning["message"].startswith(message)

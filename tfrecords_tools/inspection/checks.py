@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords_tools.duplicates import find_duplicates
 from tfrecords_tools.inspection.annotation_offset import annotation_offset
 from tfrecords_tools.inspection.boxes import (
     TOLERANCE,
@@ -19,7 +18,11 @@ from tfrecords_tools.inspection.face_table import FaceTable
 from tfrecords_tools.inspection.flip_pairs import find_pair_errors
 from tfrecords_tools.inspection.swapped_landmarks import find_reversed_pairs, find_swapped_landmarks
 
-_MAX_EXAMPLES = 10
+MAX_EXAMPLES = 10
+_OFFSETS = ("landmarks_right_of_center", "landmarks_below_center")
+_MAX_OFFSET = (
+    0.25  # of a box's side; landmarks are up to .15 below the center of some detectors' boxes
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,14 +44,15 @@ class Finding:
     examples: list[str] = dataclasses.field(default_factory=list)
 
 
-def _finding_in_faces(kind: str, message: str, table: FaceTable, faces: Iterable[str]) -> Finding:
+def finding_in_faces(kind: str, message: str, table: FaceTable, faces: Iterable[str]) -> Finding:
+    """Returns a finding that counts faces, given as their keys with details."""
     faces = list(faces)
     return Finding(
         kind=kind,
         message=message,
         count=len(faces),
         fraction=round(len(faces) / len(table), 5),
-        examples=faces[:_MAX_EXAMPLES],
+        examples=faces[:MAX_EXAMPLES],
     )
 
 
@@ -78,14 +82,24 @@ def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, dict]]
             "faces_with_landmarks_outside": int(outside.any(axis=1).sum()),
             "fraction_of_landmarks_outside": round(float(outside.sum() / num_landmarks), 5),
         }
+        offset = np.median([measures[name] for name in _OFFSETS], axis=1)
+        if kind == "the data set's own" and np.abs(offset).max() > _MAX_OFFSET:
+            message = (
+                f"landmarks are {offset[0]:+.2f} (x) and {offset[1]:+.2f} (y) of a box's side off "
+                "the center of their box in most faces, as if they had a constant offset from the "
+                "image. Check the origin of the coordinates of boxes and landmarks"
+            )
+            known = np.isfinite(boxes).all(axis=1)
+            faces = [table.keys[i] for i in np.flatnonzero(known).tolist()]
+            findings.append(finding_in_faces("landmarks_off_center", message, table, faces))
         if outside.any():
             message = (
                 f"{outside.sum()} of {num_landmarks} landmarks lie outside of the box ({kind}) by "
                 f"more than {TOLERANCE:.0%} of its side. Check the order and the units of the "
                 "boxes, or write the records with --crop=landmark_box"
             )
-            faces = _with_counts(table, outside)
-            findings.append(_finding_in_faces("landmarks_outside_box", message, table, faces))
+            faces = with_counts(table, outside)
+            findings.append(finding_in_faces("landmarks_outside_box", message, table, faces))
     outside = landmarks_outside_square(table)
     report["faces_with_landmarks_outside_of_the_stored_square"] = int(outside.any(axis=1).sum())
     if outside.any():
@@ -93,8 +107,8 @@ def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, dict]]
             f"{outside.sum()} landmarks lie outside of the stored square, where no network can see "
             "them. Write the records with a larger --context, or correct the boxes"
         )
-        faces = _with_counts(table, outside)
-        findings.append(_finding_in_faces("landmarks_outside_square", message, table, faces))
+        faces = with_counts(table, outside)
+        findings.append(finding_in_faces("landmarks_outside_square", message, table, faces))
     return findings, report, statistics
 
 
@@ -102,7 +116,8 @@ def _quantiles(values: np.ndarray) -> list[float]:
     return [round(float(q), 4) for q in np.quantile(values, [0.05, 0.5, 0.95])]
 
 
-def _with_counts(table: FaceTable, wrong: np.ndarray) -> list[str]:
+def with_counts(table: FaceTable, wrong: np.ndarray) -> list[str]:
+    """Returns the keys of faces with wrong landmarks [N, K], and the numbers of these."""
     counts = wrong.sum(axis=1).tolist()
     return [f"{table.keys[i]} ({count} landmarks)" for i, count in enumerate(counts) if count]
 
@@ -126,7 +141,7 @@ def check_swapped_landmarks(table: FaceTable, mean: np.ndarray) -> list[Finding]
             "permuting its landmarks. Permute them, or exclude the faces"
         )
         faces = (table.keys[i] for i in swapped.faces)
-        findings.append(_finding_in_faces("swapped_faces", message, table, faces))
+        findings.append(finding_in_faces("swapped_faces", message, table, faces))
     if swapped.pairs:
         counts = collections.Counter(pair for pairs in swapped.pairs.values() for pair in pairs)
         frequent = ", ".join(f"{a}-{b} ({n})" for (a, b), n in counts.most_common(6))
@@ -135,14 +150,14 @@ def check_swapped_landmarks(table: FaceTable, mean: np.ndarray) -> list[Finding]
             "Swap them in the annotations"
         )
         faces = (f"{table.keys[i]} ({_join(pairs)})" for i, pairs in swapped.pairs.items())
-        findings.append(_finding_in_faces("swapped_pairs", message, table, faces))
+        findings.append(finding_in_faces("swapped_pairs", message, table, faces))
     if reversed_pairs := find_reversed_pairs(mean, scheme):
         message = (
             f"in the mean shape, landmarks that {scheme.name} calls left are on the right: "
             f"{_join(reversed_pairs)}. All annotations may have another order of the landmarks: "
             "compare mean_shape.png with the scheme"
         )
-        findings.append(_finding_in_faces("reversed_mean", message, table, table.keys))
+        findings.append(finding_in_faces("reversed_mean", message, table, table.keys))
     return findings
 
 
@@ -179,35 +194,6 @@ def check_flip_pairs(table: FaceTable, faces: np.ndarray) -> list[Finding]:
 
 def _join(pairs: list[tuple[int, int]]) -> str:
     return ", ".join(f"{a}-{b}" for a, b in pairs)
-
-
-def check_duplicates(table: FaceTable) -> tuple[list[Finding], dict]:
-    """Finds images that are in two splits."""
-    duplicates = find_duplicates(table.hashes, table.thumbnails, table.splits)
-    counts: collections.Counter[str] = collections.Counter()
-    faces: dict[str, set[int]] = collections.defaultdict(set)
-    for pair in duplicates:
-        counts[f"{table.splits[pair.first]} and {table.splits[pair.second]}"] += 1
-        faces[table.splits[pair.first]].add(pair.first)
-    report = {
-        "pairs": dict(counts),
-        "duplicated_faces": {split: len(some) for split, some in sorted(faces.items())},
-    }
-    if not duplicates:
-        return [], report
-    listing = ", ".join(f"{name} {count}" for name, count in counts.most_common())
-    message = (
-        f"pairs of images in different splits are nearly identical: {listing}. Remove them from "
-        "one of the splits, or test scores will be too good"
-    )
-    examples = [f"{table.keys[p.first]} = {table.keys[p.second]}" for p in duplicates]
-    finding = Finding(
-        kind="duplicates_across_splits",
-        message=message,
-        count=len(duplicates),
-        examples=examples[:_MAX_EXAMPLES],
-    )
-    return [finding], report
 
 
 def check_annotation_offset(

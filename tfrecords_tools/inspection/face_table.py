@@ -26,6 +26,7 @@ class FaceTable:
         box_square_px: float32 [N, 4], by the crop rule.
         dataset_box_square_px: float32 [N, 4], the data set's own; NaN where there is none.
         square_to_source: float64 [N, 2, 3].
+        source_size_hw: float32 [N, 2], height and width of the source images; NaN where unknown.
         angles_deg: float32 [N, 3]: yaw, pitch and roll; NaN where unknown.
         keys: [N].
         images: [N], names of the source images.
@@ -40,6 +41,7 @@ class FaceTable:
     box_square_px: np.ndarray
     dataset_box_square_px: np.ndarray
     square_to_source: np.ndarray
+    source_size_hw: np.ndarray
     angles_deg: np.ndarray
     keys: Sequence[str]
     images: Sequence[str]
@@ -89,6 +91,7 @@ def read_face_table(folder: str | pathlib.Path, *, images: bool = True) -> FaceT
     visibility = np.empty((count, num_landmarks), np.uint8)
     boxes, dataset_boxes = np.empty((2, count, 4), np.float32)
     matrices, angles = np.empty((count, 2, 3)), np.empty((count, 3), np.float32)
+    sizes = np.empty((count, 2), np.float32)
     hashes = np.zeros(count, np.uint64)
     thumbnails = np.zeros((count, THUMBNAIL_SIDE**2), np.uint8)
     names: dict[str, list[str]] = {"key": [], "source_image": [], "split": []}
@@ -100,6 +103,7 @@ def read_face_table(folder: str | pathlib.Path, *, images: bool = True) -> FaceT
         landmarks[rows], visibility[rows] = batch["landmarks_square_px"], batch["visibility"]
         boxes[rows], dataset_boxes[rows] = batch["box_square_px"], batch["dataset_box_square_px"]
         matrices[rows], angles[rows] = batch["square_to_source"], batch["angles_deg"]
+        sizes[rows] = np.where(batch["source_size_hw"] > 0, batch["source_size_hw"], np.nan)
         for name, values in names.items():
             values.extend(shared.setdefault(text, text.decode()) for text in batch[name])
         for i, image in enumerate(batch["image"] if images else ()):
@@ -119,6 +123,7 @@ def read_face_table(folder: str | pathlib.Path, *, images: bool = True) -> FaceT
         box_square_px=boxes,
         dataset_box_square_px=dataset_boxes,
         square_to_source=matrices,
+        source_size_hw=sizes,
         angles_deg=angles,
         keys=names["key"],
         images=names["source_image"],

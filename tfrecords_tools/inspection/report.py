@@ -11,9 +11,13 @@ from tfrecords_tools.inspection.checks import (
     Finding,
     check_annotation_offset,
     check_boxes,
-    check_duplicates,
     check_flip_pairs,
     check_swapped_landmarks,
+)
+from tfrecords_tools.inspection.content_checks import (
+    check_duplicates,
+    check_placement,
+    check_splits,
 )
 from tfrecords_tools.inspection.drawing import draw_contact_sheet, draw_mean_shape
 from tfrecords_tools.inspection.face_table import FaceTable, read_face_table
@@ -71,7 +75,7 @@ def inspect_records(
     plot_visibility(output / "visibility.png", table.visibility, records.scheme)
     mean, mean_or_reason = _mean_shape(table, output)
     duplicate_findings, duplicates = check_duplicates(table)
-    findings += box_findings
+    findings += check_splits(table) + box_findings + check_placement(table, mean)
     if mean is not None:
         findings += check_swapped_landmarks(table, mean)
     findings += check_flip_pairs(table, _fitted_faces(table)) + duplicate_findings

@@ -48,7 +48,8 @@ def parse_face(
         where not annotated), ``visibility`` int32 [K], ``box_square_px`` float32 [4],
         ``square_to_source`` float32 [2, 3] and ``key`` string. Square pixels are those of the
         decoded image. With ``details`` also ``dataset_box_square_px`` float32 [4] and
-        ``angles_deg`` float32 [3] (both NaN if unknown), and the strings ``source_image``,
+        ``angles_deg`` float32 [3] (both NaN if unknown), ``source_size_hw`` int64 [2], the size of
+        the source image (0 if unknown), and the strings ``source_image``,
         ``split`` and ``attributes`` (joined by commas).
     """
     count = records.scheme.num_landmarks
@@ -65,6 +66,7 @@ def parse_face(
             schema.DATASET_BOX: tf.io.FixedLenFeature([4], tf.float32, [unknown] * 4),
             schema.ANGLES: tf.io.FixedLenFeature([3], tf.float32, [unknown] * 3),
             schema.SOURCE_IMAGE: tf.io.FixedLenFeature([], tf.string),
+            schema.SOURCE_SIZE: tf.io.FixedLenFeature([2], tf.int64, [0, 0]),
             schema.SPLIT: tf.io.FixedLenFeature([], tf.string),
             schema.ATTRIBUTES: tf.io.FixedLenFeature([], tf.string, ""),
             schema.CROP_RULE: tf.io.FixedLenFeature([], tf.string, ""),
@@ -94,6 +96,7 @@ def parse_face(
         dataset_box = tf.where(old, example[schema.BOX], example[schema.DATASET_BOX])
         face["dataset_box_square_px"] = (dataset_box + 0.5) / ratio - 0.5
         face["angles_deg"] = example[schema.ANGLES]
+        face["source_size_hw"] = example[schema.SOURCE_SIZE]
         for name in (schema.SOURCE_IMAGE, schema.SPLIT, schema.ATTRIBUTES):
             face[name] = example[name]
     if image:

@@ -14,6 +14,7 @@ A record is a ``tf.train.Example`` of one face, cropped from its image as a squa
 | `angles` | float32 | [3] | yaw, pitch and roll in degrees; absent where not known |
 | `key` | bytes | [] | name of the face |
 | `source_image` | bytes | [] | name of its source image |
+| `source_image/size` | int64 | [2] | height and width of the source image in pixels |
 | `split` | bytes | [] | name of its split |
 | `scheme` | bytes | [] | name of the landmark scheme, which defines K |
 | `scheme/json` | bytes | [] | the scheme as JSON; absent if it is built in |
@@ -21,9 +22,9 @@ A record is a ``tf.train.Example`` of one face, cropped from its image as a squa
 | `source` | bytes | [] | name of the data set |
 | `crop_rule` | bytes | [] | the box's crop rule as JSON (`wing_tf.data.crop_rules`) |
 
-Pixel centers are integers. Records that were written before the last three features and
-``scheme/json`` existed lack them; readers treat these as unknown. This module imports nothing, so
-that the processes of the record writer start fast.
+Pixel centers are integers. Records that were written before the last three features,
+``source_image/size`` and ``scheme/json`` existed lack them; readers treat these as unknown. This
+module imports nothing, so that the processes of the record writer start fast.
 """
 
 IMAGE = "image/encoded"
@@ -36,6 +37,7 @@ SQUARE_TO_SOURCE = "square_to_source"
 ANGLES = "angles"
 KEY = "key"
 SOURCE_IMAGE = "source_image"
+SOURCE_SIZE = "source_image/size"
 SPLIT = "split"
 SCHEME = "scheme"
 ATTRIBUTES = "attributes"

@@ -1,0 +1,141 @@
+"""Checks of records for misplaced landmarks, copies of images and small splits."""
+
+import collections
+
+import numpy as np
+
+from tfrecords_tools.duplicates import MIN_CONTRAST, find_duplicates
+from tfrecords_tools.inspection.checks import (
+    MAX_EXAMPLES,
+    Finding,
+    finding_in_faces,
+    with_counts,
+)
+from tfrecords_tools.inspection.face_table import FaceTable
+from tfrecords_tools.inspection.placement import (
+    MAX_OUTSIDE,
+    coincident_landmarks,
+    landmarks_outside_image,
+    marks_of_missing_points,
+    sideways_faces,
+)
+from wing_tf.data import record_schema as schema
+
+MIN_FACES = 20  # of a split that scores are computed on
+
+
+def check_placement(table: FaceTable, mean: np.ndarray | None) -> list[Finding]:
+    """Finds landmarks at one place, at marks of missing points, and outside of the image.
+
+    Also finds faces of which x and y seem exchanged.
+    """
+    findings: list[Finding] = []
+
+    def add(kind, message, wrong):
+        if wrong.any():
+            findings.append(finding_in_faces(kind, message, table, with_counts(table, wrong)))
+
+    coincident = coincident_landmarks(table, mean)
+    message = (
+        f"{coincident.sum()} landmarks are at exactly the place of others of their face. If this "
+        "place marks points that are not annotated, name it by --missing=X,Y when writing"
+    )
+    add("coincident_landmarks", message, coincident)
+    marks = marks_of_missing_points(table)
+    message = (
+        f"{marks.sum()} landmarks are at 0,0 or -1,-1 of the image, as points that are not "
+        "annotated. Write the records again with --missing=X,Y"
+    )
+    add("missing_points_as_landmarks", message, marks)
+    outside = landmarks_outside_image(table)
+    annotated = np.maximum((table.visibility != schema.NOT_ANNOTATED).sum(axis=1), 1)
+    many = outside & (outside.sum(axis=1) > MAX_OUTSIDE * annotated)[:, None]
+    message = (
+        f"more than {MAX_OUTSIDE:.0%} of the landmarks of these faces lie outside of their image. "
+        "Check that the image has the size and the rotation with which it was annotated, and "
+        "the order of x and y"
+    )
+    add("many_landmarks_outside_image", message, many)
+    sideways = sideways_faces(table, mean)
+    if sideways.any():
+        message = (
+            "left and right landmarks are above each other, as if x and y had been exchanged, or "
+            "the images rotated by a quarter turn after the annotation. Check the order of the "
+            "coordinates and --exif"
+        )
+        faces = (table.keys[i] for i in np.flatnonzero(sideways).tolist())
+        findings.append(finding_in_faces("axes_exchanged", message, table, faces))
+    return findings
+
+
+def check_splits(table: FaceTable) -> list[Finding]:
+    """Finds splits that are empty or too small."""
+    counts = collections.Counter(table.splits)
+    findings: list[Finding] = []
+    for split, other in (("validation", "train"), ("train", "validation")):
+        if counts[other] and not counts[split]:
+            message = (
+                f"the split {split} is empty, {other} is not. Write the records with another "
+                "--validation_fraction, or name the faces of the split in the annotations"
+            )
+            findings.append(Finding(kind="empty_split", message=message, count=0))
+    if small := {split: count for split, count in counts.items() if count < MIN_FACES}:
+        listing = ", ".join(f"{split} {count}" for split, count in sorted(small.items()))
+        message = (
+            f"splits of fewer than {MIN_FACES} faces: {listing}. Scores on so few faces vary by "
+            "chance"
+        )
+        faces = zip(table.keys, table.splits, strict=True)
+        keys = [f"{key} ({split})" for key, split in faces if split in small]
+        findings.append(finding_in_faces("small_split", message, table, keys))
+    return findings
+
+
+def check_duplicates(table: FaceTable) -> tuple[list[Finding], dict]:
+    """Finds images that are in two splits, or in one split under two names."""
+    across = find_duplicates(table.hashes, table.thumbnails, table.splits)
+    textured = np.flatnonzero(table.thumbnails.std(axis=1) >= MIN_CONTRAST)
+    every = find_duplicates(
+        table.hashes[textured], table.thumbnails[textured], range(len(textured))
+    )
+    pairs = [(int(textured[pair.first]), int(textured[pair.second])) for pair in every]
+    within = [
+        (i, j)
+        for i, j in pairs
+        if table.splits[i] == table.splits[j] and table.images[i] != table.images[j]
+    ]
+    faces: dict[str, set[int]] = collections.defaultdict(set)
+    for pair in across:
+        faces[table.splits[pair.first]].add(pair.first)
+    findings = []
+    counts = collections.Counter(
+        f"{table.splits[pair.first]} and {table.splits[pair.second]}" for pair in across
+    )
+    if across:
+        message = (
+            f"pairs of images in different splits are nearly identical: {_listing(counts)}. Remove "
+            "them from one of the splits, or test scores will be too good"
+        )
+        examples = [(pair.first, pair.second) for pair in across]
+        findings.append(_pairs("duplicates_across_splits", message, table, examples))
+    own_counts = collections.Counter(table.splits[i] for i, _ in within)
+    if within:
+        message = (
+            f"pairs of images in one split are nearly identical: {_listing(own_counts)}. They "
+            "count more than once: remove all but one of each if this is not intended"
+        )
+        findings.append(_pairs("duplicates_within_splits", message, table, within))
+    return findings, {
+        "pairs": dict(counts),
+        "duplicated_faces": {split: len(some) for split, some in sorted(faces.items())},
+        "pairs_within_splits": dict(own_counts),
+    }
+
+
+def _listing(counts: collections.Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common())
+
+
+def _pairs(kind: str, message: str, table: FaceTable, pairs: list[tuple[int, int]]) -> Finding:
+    examples = [f"{table.keys[i]} = {table.keys[j]}" for i, j in pairs[:MAX_EXAMPLES]]
+    return Finding(kind=kind, message=message, count=len(pairs), examples=examples)
