@@ -1,6 +1,7 @@
 """Predictions in the files of annotation tools, corrected there, and read as annotations."""
 
 import json
+import struct
 import xml.etree.ElementTree as ET
 
 import cv2
@@ -19,15 +20,24 @@ from wing_tf.inference.pre_annotations import WRITERS, annotation_files
 from wing_tf.landmarks import register_scheme
 from wing_tf.landmarks.scheme_file import scheme_from_dict
 
+COUNTS = {"one ä.png": 1, "two.png": 2, "turned.jpg": 1}
 MOVE = np.array([1.5, -2.25])  # a person's correction of landmark 30 of the first face
+
+
+def _turned_jpeg(image):
+    """The image as a phone stores it: rotated, with EXIF data that say how to display it."""
+    data = cv2.imencode(".jpg", np.rot90(image)[..., ::-1])[1].tobytes()
+    entry = struct.pack("<HHHIHHI", 1, 0x0112, 3, 1, 6, 0, 0)
+    body = b"Exif\x00\x00II*\x00" + struct.pack("<I", 8) + entry
+    return data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Images with one, two and no faces, and their boxes."""
+    """Images with one, two and no faces, one rotated by EXIF data, and their boxes."""
     folder = tmp_path_factory.mktemp("loop") / "photos"
     (folder / "day 1").mkdir(parents=True)
-    faces = [render_face(5, index, wide_yaw_fraction=0.0) for index in range(3)]
+    faces = [render_face(5, index, wide_yaw_fraction=0.0) for index in range(4)]
     images = {
         "day 1/one ä.png": faces[0].image,
         "none.png": np.full((50, 70, 3), 90, np.uint8),
@@ -35,11 +45,11 @@ def folder(tmp_path_factory):
     }
     for name, image in images.items():
         cv2.imencode(".png", image[..., ::-1])[1].tofile(folder / name)
+    (folder / "turned.jpg").write_bytes(_turned_jpeg(faces[3].image[:, :150]))
     rows = ["path,x0,y0,x1,y1", "none.png,,,,"]
-    for name, face, shift in zip(
-        ("day 1/one ä.png", "two.png", "two.png"), faces, (0, 0, faces[1].image.shape[1]),
-        strict=True,
-    ):  # fmt: skip
+    names = ("day 1/one ä.png", "two.png", "two.png", "turned.jpg")
+    shifts = (0, 0, faces[1].image.shape[1], 0)
+    for name, face, shift in zip(names, faces, shifts, strict=True):
         low, high = face.landmarks_px.min(axis=0), face.landmarks_px.max(axis=0)
         rows.append(f"{name},{low[0] + shift},{low[1]},{high[0] + shift},{high[1]}")
     (folder / "boxes.csv").write_text("\n".join(rows))
@@ -111,7 +121,7 @@ def test_predictions_are_read_back_as_they_were_printed(predicted, folder, forma
     source = _open(format, output, folder)
     found = _by_image(source)
     names = {name.rpartition("/")[2]: faces for name, faces in found.items()}
-    assert {name: len(faces) for name, faces in names.items()} == {"one ä.png": 1, "two.png": 2}
+    assert {name: len(faces) for name, faces in names.items()} == COUNTS
     for name, faces in expected.items():
         for face, other in zip(faces, names.get(name.rpartition("/")[2], []), strict=True):
             np.testing.assert_allclose(other, face, atol=1e-4)
@@ -128,7 +138,7 @@ def test_predictions_are_read_back_as_they_were_printed(predicted, folder, forma
         for name in "ab"
     ]
     assert manifests[0]["sha256"] == manifests[1]["sha256"]
-    assert sum(manifests[0]["counts"].values()) == 3
+    assert sum(manifests[0]["counts"].values()) == 4
 
 
 @pytest.mark.parametrize("format", list(WRITERS))
@@ -167,10 +177,11 @@ def test_a_corrected_landmark_is_read_where_it_was_moved(predicted, folder, form
 
 def test_pts_files_of_predictions_are_read_back(predicted, folder):
     output, expected = predicted("pts")
-    found = _by_image(SOURCES["pts"](output, scheme="ibug_68", root=folder))
+    found = _by_image(SOURCES["pts"](output, scheme="ibug_68", root=folder, exif="apply"))
     assert {name: len(faces) for name, faces in found.items()} == {
         "day 1/one ä.png": 1,
         "two.png": 2,
+        "turned.jpg": 1,
     }
     for name, faces in found.items():
         np.testing.assert_allclose(faces, expected[name], atol=1e-3)
