@@ -58,7 +58,7 @@ SHAPES = [(4,), (4, 137), (4, 68, 3), (4, 68, 1), (4, 68, 2, 1), ()]
     "loss",
     [*[loss() for loss in COORDINATE_LOSSES.values()], SubpixelResidualLoss(), wing_loss,
      half_squared_error],
-    ids=str,
+    ids=lambda loss: getattr(loss, "name", None) or loss.__name__,
 )  # fmt: skip
 def test_shapes_that_are_no_landmarks_are_refused(loss, shape):
     with pytest.raises(ValueError, match=r"must be \[B, K, 2\] or \[B, 2K\]"):
