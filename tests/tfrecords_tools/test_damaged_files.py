@@ -69,7 +69,17 @@ def test_open_mat73_refuses_damaged_files(tmp_path, damage):
     write_mat73(path, joints=np.random.default_rng(0).normal(size=(300, 14)))
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     with pytest.raises(ValueError, match=r"a\.mat is not a MATLAB file of version 7\.3"):
-        open_mat73(path, ["joints"])
+        with open_mat73(path, ["joints"]):
+            pass
+
+
+def test_mat73_links_to_other_files_are_not_followed(tmp_path):
+    write_mat73(tmp_path / "b.mat", joints=np.ones((3, 14)))
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file["joints"] = h5py.ExternalLink("b.mat", "joints")
+    with pytest.raises(ValueError, match=r"a\.mat is not .*: joints is a link to another file"):
+        with open_mat73(tmp_path / "a.mat", ["joints"]):
+            pass
 
 
 def _lsp(root):

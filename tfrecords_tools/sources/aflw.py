@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tfrecords_tools.sources.base import Face, Item
-from tfrecords_tools.sources.dataset_files import check_rows, read_mat
+from tfrecords_tools.sources.dataset_files import as_numbers, check_rows, read_mat
 from tfrecords_tools.sources.folder import FolderSource
 from wing_tf.data import record_schema as schema
 
@@ -47,16 +47,20 @@ class AflwSource(FolderSource):
         """Lists training faces, then test faces, in the order of ``ra``."""
         variables = read_mat(self.path, ["nameList", "bbox", "data", "mask_new", "ra"])
         names = [_text(name) for name in variables["nameList"].ravel()]
-        order = variables["ra"].ravel().astype(int) - 1
+        numbers = {
+            name: as_numbers(self.path, name, variables[name])
+            for name in ("bbox", "data", "mask_new", "ra")
+        }
         count, points = len(names), self.scheme.num_landmarks
         for name, width in (("bbox", 4), ("data", 2 * points), ("mask_new", points)):
-            check_rows(self.path, name, variables[name].shape, (count, width), "name of nameList")
-        if not np.array_equal(np.sort(order), np.arange(count)):
+            check_rows(self.path, name, numbers[name].shape, (count, width), "name of nameList")
+        ranks = numbers["ra"].ravel()
+        if not np.array_equal(np.sort(ranks), np.arange(1, count + 1)):
             raise ValueError(f"{self.path}: ra must hold each of 1 ... {count} once.")
-        boxes = variables["bbox"].astype(np.float64)[:, [0, 2, 1, 3]]
-        landmarks = variables["data"].astype(np.float64).reshape(count, 2, points)
-        visible = variables["mask_new"] > 0
-        for rank, row in enumerate(order):
+        boxes = numbers["bbox"][:, [0, 2, 1, 3]]
+        landmarks = numbers["data"].reshape(count, 2, points)
+        visible = numbers["mask_new"] > 0
+        for rank, row in enumerate(ranks.astype(int) - 1):
             split = "train" if rank < NUM_TRAIN else "test"
             key = f"{names[row]}#{row + 1:05d}"
             source_data = (landmarks[row].T, visible[row], boxes[row])

@@ -9,7 +9,13 @@ import numpy as np
 
 from tfrecords_tools.sources.base import BadRecordError, Face, Item, xywh_to_xyxy
 from tfrecords_tools.sources.cofw import image_places, read_cell
-from tfrecords_tools.sources.dataset_files import check_rows, open_mat73, read_mat, shape_text
+from tfrecords_tools.sources.dataset_files import (
+    as_numbers,
+    check_rows,
+    open_mat73,
+    read_mat,
+    shape_text,
+)
 from tfrecords_tools.sources.folder import FolderSource
 from wing_tf.data import record_schema as schema
 
@@ -55,7 +61,7 @@ class Cofw68Source(FolderSource):
 
     def list_items(self) -> Iterator[Item]:
         """Lists the faces by number."""
-        boxes = np.asarray(read_mat(self.boxes, ["bboxes"])["bboxes"], np.float64)
+        boxes = as_numbers(self.boxes, "bboxes", read_mat(self.boxes, ["bboxes"])["bboxes"])
         with open_mat73(self.images, ("IsT",)) as file:
             count = file["IsT"].size
         check_rows(self.boxes, "bboxes", boxes.shape, (count, 4), f"image of {self.images}")
@@ -72,10 +78,10 @@ class Cofw68Source(FolderSource):
         path, index, box = item.source_data
         try:
             variables = read_mat(path, ["Points", "Occ"])
+            points = as_numbers(path, "Points", variables["Points"])
+            occluded = as_numbers(path, "Occ", variables["Occ"]).ravel()
         except ValueError as error:
             raise BadRecordError(str(error)) from error
-        points = np.asarray(variables["Points"], np.float64)
-        occluded = np.asarray(variables["Occ"]).ravel()
         count = self.scheme.num_landmarks
         if points.shape != (count, 2) or occluded.shape != (count,):
             raise BadRecordError(

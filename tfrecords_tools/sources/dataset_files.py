@@ -1,9 +1,10 @@
 """Reading of data set files, with errors that name the file and the expected content."""
 
+import contextlib
 import functools
 import multiprocessing
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ from wing_tf.utils.text_files import read_text
 
 if TYPE_CHECKING:
     import h5py
+
+# What h5py raises for damaged files, besides ValueError.
+_HDF5_ERRORS = (OSError, KeyError, RuntimeError, TypeError, AttributeError, MemoryError)
 
 
 def read_mat(path: pathlib.Path, names: Sequence[str]) -> dict[str, Any]:
@@ -53,26 +57,28 @@ def _load_mat(path: pathlib.Path, names: list[str]) -> dict[str, Any] | str:
         return " ".join(str(error).split()) or type(error).__name__
 
 
-def open_mat73(path: pathlib.Path, names: Sequence[str]) -> "h5py.File":
-    """Opens a MATLAB file of version 7.3, which is HDF5, for use in a ``with`` block.
+@contextlib.contextmanager
+def open_mat73(path: pathlib.Path, names: Sequence[str]) -> Iterator["h5py.File"]:
+    """Opens a MATLAB file of version 7.3, which is HDF5.
 
-    Its arrays appear transposed.
+    Its arrays appear transposed. Links to other files are not followed.
 
     Raises:
-        ValueError: If the file can't be read or lacks one of the variables `names`.
+        ValueError: If the file can't be read, lacks one of the variables `names`, or if reading it
+            fails inside the block.
     """
     import h5py
 
     try:
-        file = h5py.File(path, "r")
-    except (OSError, RuntimeError) as error:
-        raise ValueError(f"{path} is not a MATLAB file of version 7.3: {error}") from error
-    try:
-        _check_names(path, names, file.keys())
-    except ValueError:
-        file.close()
-        raise
-    return file
+        with h5py.File(path, "r") as file:
+            _check_names(path, names, file.keys())
+            for name in names:
+                if isinstance(file.get(name, getlink=True), h5py.ExternalLink):
+                    raise OSError(f"{name} is a link to another file")
+            yield file
+    except _HDF5_ERRORS as error:
+        text = " ".join(str(error).strip("'").split())
+        raise ValueError(f"{path} is not a MATLAB file of version 7.3: {text}") from error
 
 
 def _check_names(path: pathlib.Path, names: Sequence[str], found: Any) -> None:
@@ -83,6 +89,16 @@ def _check_names(path: pathlib.Path, names: Sequence[str], found: Any) -> None:
             f"{path} must hold the variables {', '.join(names)}. Missing: {', '.join(missing)}; "
             f"found: {shown}."
         )
+
+
+def as_numbers(path: pathlib.Path, name: str, values: Any) -> np.ndarray:
+    """Returns a variable as float64. Raises ValueError if it holds something other than numbers."""
+    try:
+        if np.iscomplexobj(values):
+            raise TypeError("complex numbers")
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {name} must be numbers. Found: {error}.") from None
 
 
 def shape_text(shape: Iterable[int]) -> str:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tfrecords_tools.sources.base import Face, Item
-from tfrecords_tools.sources.dataset_files import read_mat, shape_text
+from tfrecords_tools.sources.dataset_files import as_numbers, read_mat, shape_text
 from tfrecords_tools.sources.folder import FolderSource
 from wing_tf.data import record_schema as schema
 
@@ -71,7 +71,7 @@ class LspSource(FolderSource):
 
     def _read_joints(self, expected: str, *shapes: tuple[int, int]) -> np.ndarray:
         """Reads the file of joints, whose first two axes must have one of the `shapes`."""
-        joints = np.asarray(read_mat(self.path, ["joints"])["joints"], np.float64)
+        joints = as_numbers(self.path, "joints", read_mat(self.path, ["joints"])["joints"])
         if joints.ndim != 3 or joints.shape[:2] not in shapes:
             raise ValueError(
                 f"{self.path}: joints must be {expected}. Found: {shape_text(joints.shape)}."
