@@ -169,8 +169,9 @@ def _decode_heif(path: pathlib.Path, data: bytes) -> np.ndarray:
         heif = pillow_heif.open_heif(io.BytesIO(data), bgr_mode=True)
         image = np.array(heif)[..., :3]
     except (ValueError, OSError, EOFError, RuntimeError, IndexError, SyntaxError) as error:
+        text = " ".join(str(error).split())
         raise ValueError(
-            f"Cannot decode image {path}: not an image, or a damaged one ({error})."
+            f"Cannot decode image {path}: not an image, or a damaged one ({text})."
         ) from None
     return np.ascontiguousarray(image)
 
