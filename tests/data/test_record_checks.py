@@ -50,6 +50,11 @@ def _other_size(feature):
     feature["image/encoded"].bytes_list.value[0] = small
 
 
+def _cut_off(feature):
+    image = feature["image/encoded"].bytes_list.value
+    image[0] = image[0][: len(image[0]) // 2]
+
+
 def _other_scheme(feature):
     feature["scheme"].bytes_list.value[0] = b"wflw_98"
 
@@ -81,6 +86,7 @@ def _write_changed(synthetic_records, tmp_path, change):
         (_floats("box", 0, 1e5), "box must be x0, y0, x1, y1"),
         (_other_scheme, "scheme or image/side differs from that of the first record"),
         (_other_size, "image/encoded must be a JPEG image whose size"),
+        (_cut_off, "image/encoded is cut off"),
         (_image(b"GIF87a, which is not JPEG"), "JPEG"),
         (_remove("visibility"), "visibility"),
         (_remove("source_image"), "source_image"),

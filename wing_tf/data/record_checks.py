@@ -16,6 +16,7 @@ _PROBLEMS = (
     f"its {schema.SQUARE_TO_SOURCE} must be a finite, invertible matrix",
     f"its {schema.SCHEME} or {schema.SIDE} differs from that of the first record",
     f"its {schema.IMAGE} must be a JPEG image whose size is its {schema.SIDE}",
+    f"its {schema.IMAGE} is cut off: it must end with the end mark of JPEG",
 )
 
 
@@ -129,6 +130,7 @@ def _problems(records: tf.Tensor, scheme, num_landmarks: int, side) -> tf.Tensor
             ~good_matrix,
             (example[schema.SCHEME] != scheme) | (example[schema.SIDE] != side),
             tf.reduce_any(tf.cast(shape[:, :2], tf.int64) != side, 1),
+            tf.strings.substr(example[schema.IMAGE], -2, 2) != b"\xff\xd9",
         ],
         axis=1,
     )
