@@ -146,10 +146,12 @@ def test_error_in_a_config_file_is_one_line(tmp_path, text, message):
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_evaluation_lists_the_splits_that_are_there(model, synthetic_records):
+def test_evaluation_lists_the_splits_that_are_there(model, synthetic_records, tmp_path):
+    output = tmp_path / "report"
     done = _command(
-        "evaluate", f"--model={model}", f"--data={synthetic_records}/val-*", "--output=x"
+        "evaluate", f"--model={model}", f"--data={synthetic_records}/val-*", f"--output={output}"
     )
+    assert not output.exists()
     assert done.stderr == (
         f"error: No record file matches {synthetic_records}/val-*. {synthetic_records} has the "
         f"splits test, train, validation, such as {synthetic_records}/test-*.\n"

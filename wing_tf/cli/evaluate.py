@@ -100,7 +100,7 @@ def name_models(texts: list[str]) -> dict[str, str]:
 def main() -> None:
     """Evaluates by the flags."""
     models = name_models(_MODEL.value)
-    output = common.new_folder(_OUTPUT.value)
+    output = common.free_folder(_OUTPUT.value)
 
     from wing_tf.detection import make_detector
     from wing_tf.evaluation.comparison import compare_reports, format_comparison
@@ -127,7 +127,7 @@ def main() -> None:
         )
     folders = {name: output / name for name in models}
     for name, evaluator in evaluators.items():
-        folders[name].mkdir(exist_ok=True)
+        folders[name].mkdir(parents=True, exist_ok=True)
         report = evaluator.report(
             folders[name],
             box_noise=_BOX_NOISE.value,
