@@ -24,7 +24,8 @@ class FolderSource(Source):
         path: The annotations, for error messages. Defaults to `root`.
         exif: As in `load_image`. Published data sets are annotated on the stored pixels ("ignore").
         ends_with_box: Whether the last element of `Item.source_data` is a box or None.
-        missing: Coordinates that mark a point as not annotated; see `find_missing`.
+        missing: Coordinates that mark a point as not annotated; see `find_missing`. Published data
+            sets have none.
 
     Args:
         scheme: Name of the landmark scheme, or a scheme.
@@ -40,7 +41,7 @@ class FolderSource(Source):
     layout: str = ""
     exif: str = "ignore"
     ends_with_box: bool = False
-    missing: Marks | None = None
+    missing: Marks | None = ()
     warnings: list[str]
 
     def __init__(self, scheme: str | LandmarkScheme, root: str | pathlib.Path, origin: float):
@@ -152,9 +153,9 @@ class FolderSource(Source):
                 raise BadRecordError(str(error)) from None
         if size_wh is not None:
             check_image_size(image, size_wh, self.exif)
-        flags = np.full(len(points), schema.VISIBLE) if visibility is None else visibility
-        annotated = (flags != schema.NOT_ANNOTATED) & ~np.any(np.isnan(points), axis=1)
-        missing, warnings = find_missing(points, annotated, self.missing)
-        flags = np.where(missing, schema.NOT_ANNOTATED, flags)
+        missing, warnings = find_missing(points, visibility, self.missing)
+        if missing is not None:
+            flags = schema.VISIBLE if visibility is None else visibility
+            visibility = np.where(missing, schema.NOT_ANNOTATED, flags)
         box = None if box is None else box - self.origin
-        return make_face(image, points - self.origin, flags, box, warnings=warnings)
+        return make_face(image, points - self.origin, visibility, box, warnings=warnings)

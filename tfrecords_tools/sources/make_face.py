@@ -41,65 +41,66 @@ def make_face(
             box is not x0, y0, x1, y1.
     """
     height, width = image.shape[:2]
-    landmarks_px = np.asarray(landmarks_px, np.float64)
-    flags = np.full(len(landmarks_px), schema.VISIBLE) if visibility is None else visibility
+    landmarks_px = np.array(landmarks_px, np.float64)
+    if visibility is None:
+        flags = np.full(len(landmarks_px), schema.VISIBLE, np.int64)
+    else:
+        flags = np.array(visibility, np.int64)
+        landmarks_px[flags == schema.NOT_ANNOTATED] = np.nan
     no_x, no_y = np.isnan(landmarks_px).T
-    annotated = (flags != schema.NOT_ANNOTATED) & ~(no_x & no_y)
-    if not np.any(annotated):
-        raise BadRecordError("no landmark has coordinates")
-    if np.any(half := annotated & (no_x != no_y)):
+    flags[no_x] = schema.NOT_ANNOTATED
+    if np.any(half := no_x != no_y):
         raise BadRecordError(f"landmark {int(np.argmax(half))} has only one coordinate")
-    known = landmarks_px[annotated]
-    if len(known) > 1 and np.all((known >= 0) & (known <= 1)):
+    low, high = np.fmin.reduce(landmarks_px), np.fmax.reduce(landmarks_px)
+    (left, top), (right, bottom) = low.tolist(), high.tolist()
+    if math.isnan(left):
+        raise BadRecordError("no landmark has coordinates")
+    if min(left, top) >= 0 and max(right, bottom) <= 1 and np.count_nonzero(flags) > 1:
         raise BadRecordError(
             "all landmarks are between 0 and 1: expected pixels, found coordinates scaled to [0, 1]"
         )
-    _check_range(landmarks_px[annotated], np.flatnonzero(annotated), image)
-    outside = np.any((known < -0.5) | (known > [width - 0.5, height - 0.5]), axis=1)
-    if np.all(outside):
-        low, high = np.min(known, axis=0), np.max(known, axis=0)
+    if _is_far(left, top, right, bottom, image):
+        limit = _MAX_SIDES_OUTSIDE * max(height, width)
+        far = (landmarks_px < -limit) | (landmarks_px > np.array([width, height]) + limit)
+        first = int(np.argmax(far.any(axis=1)))
+        x, y = landmarks_px[first]
         raise BadRecordError(
-            f"no landmark is in the image of {width} x {height} pixels: x is {low[0]:g} to "
-            f"{high[0]:g}, y is {low[1]:g} to {high[1]:g}"
+            f"landmark {first} is at {x:g},{y:g}, far outside of the image of {width} x {height} "
+            "pixels"
         )
-    flags = np.where(annotated, flags, schema.NOT_ANNOTATED)
-    flags[annotated] = np.where(outside, schema.OCCLUDED, flags[annotated])
-    return Face(
-        image,
-        np.where(annotated[:, None], landmarks_px, np.nan),
-        flags.astype(np.int64),
-        None if box_xyxy_px is None else _checked_box(np.asarray(box_xyxy_px, float), known, image),
-        warnings=warnings,
-    )
+    if min(left, top) < -0.5 or right > width - 0.5 or bottom > height - 0.5:
+        beyond = (landmarks_px < -0.5) | (landmarks_px > [width - 0.5, height - 0.5])
+        outside = np.any(beyond, axis=1)
+        if np.all(outside | no_x):
+            raise BadRecordError(
+                f"no landmark is in the image of {width} x {height} pixels: x is {left:g} to "
+                f"{right:g}, y is {top:g} to {bottom:g}"
+            )
+        flags[outside] = np.minimum(flags[outside], schema.OCCLUDED)
+    if box_xyxy_px is not None:
+        box_xyxy_px = _checked_box(np.asarray(box_xyxy_px, float), landmarks_px, image)
+    return Face(image, landmarks_px, flags, box_xyxy_px, warnings=warnings)
 
 
-def _check_range(points: np.ndarray, numbers: np.ndarray, image: np.ndarray) -> None:
+def _is_far(left: float, top: float, right: float, bottom: float, image: np.ndarray) -> bool:
     height, width = image.shape[:2]
     limit = _MAX_SIDES_OUTSIDE * max(height, width)
-    far = ~np.all((points >= -limit) & (points <= np.array([width, height]) + limit), axis=1)
-    if np.any(far):
-        first = int(np.argmax(far))
-        raise BadRecordError(
-            f"landmark {numbers[first]} is at {points[first, 0]:g},{points[first, 1]:g}, far "
-            f"outside of the image of {width} x {height} pixels"
-        )
+    return min(left, top) < -limit or right > width + limit or bottom > height + limit
 
 
-def _checked_box(box: np.ndarray, known: np.ndarray, image: np.ndarray) -> np.ndarray | None:
+def _checked_box(box: np.ndarray, points: np.ndarray, image: np.ndarray) -> np.ndarray | None:
     """Returns the box, or None if it has no area. Raises `BadRecordError`."""
-    if not np.all(np.isfinite(box)) or np.any(box[2:] < box[:2]):
+    left, top, right, bottom = box.tolist()
+    if not (math.isfinite(left + top + right + bottom) and right >= left and bottom >= top):
         raise BadRecordError(f"the face box is not x0, y0, x1, y1: {np.round(box, 3).tolist()}")
-    if not has_area(box):
+    if right == left or bottom == top:
         return None
-    height, width = image.shape[:2]
-    limit = _MAX_SIDES_OUTSIDE * max(height, width)
-    text = ", ".join(f"{value:g}" for value in box)
-    if np.any(box < -limit) or np.any(box > limit + np.array([width, height] * 2)):
-        raise BadRecordError(
-            f"the face box {text} is far outside of the image of {width} x {height} pixels"
-        )
-    if not np.any(np.all((known >= box[:2]) & (known <= box[2:]), axis=1)):
-        raise BadRecordError(f"no landmark is in the face box {text}")
+    text = f"the face box {left:g}, {top:g}, {right:g}, {bottom:g}"
+    if _is_far(left, top, right, bottom, image):
+        height, width = image.shape[:2]
+        raise BadRecordError(f"{text} is far outside of the image of {width} x {height} pixels")
+    if not np.any(np.all((points >= box[:2]) & (points <= box[2:]), axis=1)):
+        raise BadRecordError(f"no landmark is in {text}")
     return box
 
 

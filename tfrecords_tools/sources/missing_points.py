@@ -1,8 +1,12 @@
 """Coordinates that mark a point as not annotated, as data sets and tools write them."""
 
+import collections
+import itertools
+
 import numpy as np
 
 from tfrecords_tools.sources.base import BadRecordError
+from wing_tf.data import record_schema as schema
 
 Marks = tuple[tuple[float, float], ...]
 
@@ -32,40 +36,47 @@ def parse_missing(text: str | None) -> Marks | None:
 
 
 def find_missing(
-    points: np.ndarray, annotated: np.ndarray, marks: Marks | None
-) -> tuple[np.ndarray, tuple[str, ...]]:
+    points: np.ndarray, visibility: np.ndarray | None, marks: Marks | None
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Finds the points that are marked as not annotated by their coordinates.
 
     Args:
         points: [K, 2], as annotated; NaN where there are no coordinates.
-        annotated: Bool [K], false for points that are known to be not annotated.
+        visibility: Int [K], 0 for points that are known to be not annotated. None if no point is.
         marks: The source's marks. If None, -1,-1 and 0,0 are taken for marks, with a warning.
 
     Returns:
-        Bool [K], and warnings.
+        Bool [K], or None if there is no such point, and warnings.
 
     Raises:
         BadRecordError: If many other points are at exactly one place, so that it may be a mark.
     """
-    warnings = []
-    missing = np.zeros(len(points), bool)
+    if marks == ():
+        return None, ()
+    # Not np.unique, which takes ten times as long for a face.
+    places = list(map(tuple, points.tolist()))
+    counts = collections.Counter(places)
+    if visibility is not None:
+        known = np.asarray(visibility) != schema.NOT_ANNOTATED
+        counts.subtract(itertools.compress(places, ~known))
+    missing, warnings = None, []
     for x, y in _USUAL_MARKS if marks is None else marks:
-        found = annotated & np.all(points == [x, y], axis=1)
-        missing |= found
-        if marks is None and np.any(found):
+        if counts.pop((x, y), 0) <= 0:
+            continue
+        found = np.all(points == [x, y], axis=1)
+        found = found if visibility is None else found & known
+        missing = found if missing is None else missing | found
+        if marks is None:
             warnings.append(
                 f"points at exactly {x:g},{y:g} count as not annotated (missing={x:g},{y:g} says "
                 "so, missing=none keeps them)"
             )
-    known = points[annotated & ~missing]
-    if marks != () and len(known):
-        places, counts = np.unique(known, axis=0, return_counts=True)
-        most = int(np.argmax(counts))
-        # Closed eyes and lips: two or three landmarks may coincide.
-        if counts[most] >= 4 or 3 <= counts[most] > len(known) / 2:
-            x, y = places[most]
-            raise BadRecordError(
-                f"{counts[most]} points are at exactly {x:g},{y:g}. If this marks points that are "
-                f"not annotated, set missing={x:g},{y:g}; if they are right, missing=none"
-            )
+    count = max(counts.values(), default=0)
+    # Closed eyes and lips: two or three landmarks may coincide.
+    if count >= 4 or 3 <= count > counts.total() / 2:
+        x, y = max(counts, key=lambda place: counts[place])
+        raise BadRecordError(
+            f"{count} points are at exactly {x:g},{y:g}. If this marks points that are not "
+            f"annotated, set missing={x:g},{y:g}; if they are right, missing=none"
+        )
     return missing, tuple(warnings)

@@ -11,6 +11,7 @@ from wing_tf.utils.atomic import write_json
 from wing_tf.utils.text_files import read_json
 
 _FIELDS = ("center_shift_xy", "side_ratio")
+_MAX_SIDES = 100.0  # more is a defect of the file, and makes boxes infinite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Correction:
         side_ratio: Side of the landmark square, in raw sides.
 
     Raises:
-        ValueError: If the numbers are not finite, or the ratio is not positive.
+        ValueError: If a number is not finite or beyond 100, or the ratio is not positive.
 
     Example:
         >>> Correction((0.0, 0.1), 0.5)(np.array([[0.0, 0.0, 10.0, 10.0]]))
@@ -41,11 +42,13 @@ class Correction:
         try:
             x, y = (_number(value) for value in self.center_shift_xy)
             ratio = _number(self.side_ratio)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             x = y = ratio = float("nan")
-        if not np.isfinite([x, y, ratio]).all() or ratio <= 0:
+        # NaN must fail these comparisons, too.
+        if not (abs(x) <= _MAX_SIDES and abs(y) <= _MAX_SIDES and 0 < ratio <= _MAX_SIDES):
             raise ValueError(
-                "A correction is a shift of two finite numbers and a positive ratio. Received: "
+                "A correction is a shift of two numbers and a positive ratio, of at most "
+                f"{_MAX_SIDES:g} sides. Received: "
                 f"center_shift_xy={self.center_shift_xy!r}, side_ratio={self.side_ratio!r}."
             )
         object.__setattr__(self, "center_shift_xy", (x, y))
