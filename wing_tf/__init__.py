@@ -100,7 +100,7 @@ if not TYPE_CHECKING:  # Type checkers would take any name for one of the packag
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
 register_with_keras()

@@ -10,8 +10,10 @@ import tensorflow as tf
 
 from wing_tf.losses import (
     COORDINATE_LOSSES,
+    CROSS_ENTROPY_LOSSES,
     HEATMAP_LOSSES,
     AdaptiveWingLoss,
+    HalfSquaredError,
     HeatmapSquaredError,
     SubpixelResidualLoss,
     WeightedLossMap,
@@ -20,6 +22,8 @@ from wing_tf.losses import (
     warn_if_normalized,
     wing_loss,
 )
+
+LOSSES = {**COORDINATE_LOSSES, **HEATMAP_LOSSES}
 
 
 @pytest.mark.parametrize(
@@ -43,11 +47,40 @@ def test_unknown_arguments_are_named(make, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", {**COORDINATE_LOSSES, **HEATMAP_LOSSES})
+@pytest.mark.parametrize("width", [0, float("nan"), "10", None])
+def test_arguments_that_are_not_positive_numbers_are_refused(width):
+    with pytest.raises(ValueError, match=f"`width` must be positive .* width={width!r}"):
+        WingLoss(width=width)
+
+
+def test_subclasses_may_have_any_constructor():
+    class Scaled(WingLoss):
+        def __init__(self, *scales, **kwargs):
+            self.scales, self.unit = scales, kwargs.pop("unit")
+            super().__init__(**kwargs)
+
+    loss = Scaled(2.0, 3.0, unit="px", width=5)
+    assert (loss.scales, loss.unit, loss.width) == ((2.0, 3.0), "px", 5.0)
+    with pytest.raises(TypeError, match="Scaled has no argument 'w'. Did you mean 'width'?"):
+        Scaled(unit="px", w=5)
+
+
+def test_inner_loss_that_is_not_an_object_is_named():
+    with pytest.raises(TypeError, match=r"such as AdaptiveWingLoss\(\). Received: <class .*Adapt"):
+        WeightedLossMap(AdaptiveWingLoss)
+
+
+@pytest.mark.parametrize("name", LOSSES)
 def test_losses_can_be_copied_and_pickled(name):
-    loss = {**COORDINATE_LOSSES, **HEATMAP_LOSSES}[name](reduction="sum")
+    loss = LOSSES[name](reduction="sum")
     for again in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
         assert again.get_config() == loss.get_config()
+
+
+def test_config_of_a_weighted_loss_can_be_used_twice():
+    config = WeightedLossMap(AdaptiveWingLoss(), weight=3).get_config()
+    for _ in range(2):
+        assert WeightedLossMap.from_config(config).get_config() == config
 
 
 SHAPES = [(4,), (4, 137), (4, 68, 3), (4, 68, 1), (4, 68, 2, 1), ()]
@@ -78,6 +111,37 @@ def test_unknown_dimensions_are_accepted(shape):
     step = step.get_concrete_function(tf.TensorSpec(shape), tf.TensorSpec(shape))
     true = np.zeros((3, 10) if len(shape) == 2 else (3, 5, 2), np.float32)
     np.testing.assert_allclose(step(tf.constant(true), tf.constant(true + 1)), 4.054651, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_unknown_dimensions_do_not_broadcast(name):
+    targets, predictions = {
+        True: ((3, 1, 2), (3, 5, 2)), False: ((3, 1, 1, 2), (3, 4, 4, 2)),
+    }[name in COORDINATE_LOSSES]  # fmt: skip
+    unknown = tf.TensorSpec([None] * len(targets))
+    # The number of pixels of a softmax must be known.
+    options = {"activation": "sigmoid"} if name in CROSS_ENTROPY_LOSSES else {}
+    loss = LOSSES[name](**options)
+    step = tf.function(loss, autograph=False, input_signature=[unknown, unknown])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="requested shape"):
+        step(tf.zeros(targets), tf.zeros(predictions))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_unknown_number_of_dimensions_has_one_line(name):
+    shape = (None, 5, 2) if name in COORDINATE_LOSSES else (None, 4, 4, 2)
+    known, unknown = tf.TensorSpec(shape), tf.TensorSpec(None)
+    for signature, argument in (
+        ((unknown, known), "y_true"), ((known, known, unknown), "sample_weight"),
+    ):  # fmt: skip
+        step = tf.function(LOSSES[name](), autograph=False, input_signature=signature)
+        with pytest.raises(ValueError, match=f"`{argument}` must have a known .* call `set_shape`"):
+            step.get_concrete_function()
+
+
+def test_batch_without_faces_has_no_loss():
+    for loss in (WingLoss(), HalfSquaredError()):
+        np.testing.assert_array_equal(loss(np.zeros((0, 5, 2)), np.zeros((0, 5, 2))), 0)
 
 
 @pytest.mark.parametrize("name", COORDINATE_LOSSES)

@@ -3,7 +3,7 @@
 import abc
 import inspect
 import math
-from typing import Any
+from typing import Any, SupportsFloat
 
 import keras
 from keras import ops
@@ -44,29 +44,33 @@ class LandmarkLoss(keras.losses.Loss, abc.ABC):
     paper_names: dict[str, str] = {}
 
     def __new__(cls, *args: Any, **kwargs: Any):
-        """Checks the names of the arguments, which Python would report without a suggestion."""
-        positional, keywords = _constructor_arguments(cls)
-        if len(args) > len(positional):
+        """Names the keywords if too many positional arguments are passed: Python counts them."""
+        try:
+            inspect.signature(cls.__init__).bind_partial(None, *args)
+        except TypeError:
             values = ", ".join(repr(value) for value in args)
             raise TypeError(
-                f"{cls.__name__} takes keyword arguments: {', '.join(keywords)}. "
+                f"{cls.__name__} takes keyword arguments: {', '.join(_arguments(cls)[1])}. "
                 f"Received: {cls.__name__}({values})."
-            )
-        for name in kwargs:
-            if name not in keywords and name not in positional:
-                hint = did_you_mean(cls.paper_names.get(name, name), keywords)
-                raise TypeError(
-                    f"{cls.__name__} has no argument {name!r}.{hint} "
-                    f"Its arguments: {', '.join([*positional, *keywords])}."
-                )
+            ) from None
         return super().__new__(cls)
 
-    def __init__(self, *, name=None, reduction="sum_over_batch_size", dtype="float32"):
+    def __init__(
+        self, *, name=None, reduction="sum_over_batch_size", dtype="float32", **unknown: Any
+    ):
+        for argument in unknown:
+            positional, keywords = _arguments(type(self))
+            hint = did_you_mean(self.paper_names.get(argument, argument), keywords)
+            raise TypeError(
+                f"{type(self).__name__} has no argument {argument!r}.{hint} "
+                f"Its arguments: {', '.join([*positional, *keywords])}."
+            )
         super().__init__(name=name, reduction=reduction, dtype=dtype)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """Returns the reduced loss."""
         y_true = ops.convert_to_tensor(y_true, dtype="float32")
+        known_shape(y_true, "y_true")
         annotated = self.annotated(y_true)
         if is_concrete(y_true):
             self.check_targets(y_true)
@@ -83,7 +87,7 @@ class LandmarkLoss(keras.losses.Loss, abc.ABC):
         refuse_targets(ops.isinf(y_true), y_true, "finite, or NaN where not annotated")
 
 
-def _constructor_arguments(cls: type) -> tuple[list[str], list[str]]:
+def _arguments(cls: type) -> tuple[list[str], list[str]]:
     """Returns the names of the positional and of the keyword arguments of a loss class."""
     bases = cls.__mro__[: cls.__mro__.index(LandmarkLoss) + 1]
     parameters = {
@@ -99,7 +103,7 @@ def _constructor_arguments(cls: type) -> tuple[list[str], list[str]]:
 def _fit_weights(sample_weight, values, y_true):
     """Returns ``sample_weight`` with the rank of the values [B, K] or [B]."""
     weights = ops.convert_to_tensor(sample_weight, dtype="float32")
-    shape, expected = tuple(weights.shape), tuple(values.shape)
+    shape, expected = known_shape(weights, "sample_weight"), tuple(values.shape)
     widths = (1, *expected[1:])
     valid = len(shape) in (1, 2) and _compatible(shape[0], expected[0])
     if valid and len(shape) == 2:
@@ -114,6 +118,20 @@ def _fit_weights(sample_weight, values, y_true):
     if len(shape) < len(expected):
         return weights[:, None]
     return ops.squeeze(weights, axis=1) if len(shape) > len(expected) else weights
+
+
+def known_shape(tensor, name: str) -> tuple[int | None, ...]:
+    """Returns the shape of a tensor, with None for dimensions that a trace does not know.
+
+    Raises:
+        ValueError: If even the number of dimensions is unknown.
+    """
+    if getattr(tensor.shape, "rank", 0) is None:
+        raise ValueError(
+            f"`{name}` must have a known number of dimensions. Received: an unknown shape, as of "
+            "`tf.numpy_function`: call `set_shape` in the `tf.data` pipeline."
+        )
+    return tuple(tensor.shape)
 
 
 def _compatible(size: int | None, other: int | None) -> bool:
@@ -160,17 +178,19 @@ def to_float32(y_true, y_pred, layout: str):
             would broadcast, or fail far from here.
     """
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-    true, predicted = tuple(y_true.shape), tuple(y_pred.shape)
+    true, predicted = known_shape(y_true, "y_true"), known_shape(y_pred, "y_pred")
     if len(true) != len(predicted) or not all(map(_compatible, true, predicted)):
         raise ValueError(
             f"`y_true` and `y_pred` must have one shape, {layout}. "
             f"Received: y_true.shape={true}, y_pred.shape={predicted}."
         )
+    if None in (*true, *predicted):  # They must not broadcast when the traced step runs, either.
+        y_true = ops.reshape(y_true, ops.shape(y_pred))
     return ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
 
 
 def check_positive(**arguments: float) -> None:
-    """Raises ValueError if an argument is not positive and finite."""
+    """Raises ValueError if an argument is not a positive and finite number."""
     for name, value in arguments.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"`{name}` must be positive and finite. Received: {name}={value}.")
+        if not isinstance(value, SupportsFloat) or not 0 < value < math.inf:
+            raise ValueError(f"`{name}` must be positive and finite. Received: {name}={value!r}.")

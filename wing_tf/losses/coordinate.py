@@ -127,6 +127,8 @@ def warn_if_normalized(landmarks_px) -> bool:
 
 def _extents(landmarks) -> np.ndarray:
     """Returns the larger side [N] of the bounding boxes of faces with two or more landmarks."""
+    if not landmarks.size:
+        return np.zeros(0)
     landmarks = landmarks.reshape(len(landmarks), -1, 2)
     faces = landmarks[np.isfinite(landmarks).all(axis=-1).sum(axis=-1) > 1]
     return np.max(np.nanmax(faces, axis=1) - np.nanmin(faces, axis=1), axis=1)

@@ -72,7 +72,9 @@ class WeightedLossMap(HeatmapLoss):
     ):
         super().__init__(name=name, **kwargs)
         if not isinstance(loss, HeatmapLoss):
-            raise TypeError(f"`loss` must be a HeatmapLoss. Received: {type(loss).__name__}.")
+            raise TypeError(
+                f"`loss` must be a HeatmapLoss such as AdaptiveWingLoss(). Received: {loss!r}."
+            )
         if not 0 <= weight < math.inf:
             raise ValueError(f"`weight` must be finite and at least 0. Received: weight={weight}.")
         if not 0 < threshold <= 1:
@@ -110,5 +112,5 @@ class WeightedLossMap(HeatmapLoss):
     @classmethod
     def from_config(cls, config):
         """Returns the loss of a config."""
-        loss = keras.saving.deserialize_keras_object(config.pop("loss"))
-        return cls(loss, **config)
+        loss = keras.saving.deserialize_keras_object(config["loss"])
+        return cls(**config | {"loss": loss})
