@@ -131,6 +131,14 @@ class Augmenter:
         square: bool = True,
         jit_compile: bool = False,
     ):
+        if not isinstance(scheme, LandmarkScheme):
+            raise ValueError(
+                "`scheme` must be a LandmarkScheme, such as `records.scheme` or "
+                f"`wing_tf.landmarks.get_scheme(name)`. Received: scheme={scheme!r}."
+            )
+        for name, value in {"input_size": input_size, "margin": margin}.items():
+            if not value > 0:
+                raise ValueError(f"`{name}` must be positive. Received: {name}={value}.")
         self.scheme = scheme
         self.square = square
         self.input_size = input_size
