@@ -141,6 +141,43 @@ def test_weights_of_landmarks_not_annotated_are_zero_and_flipped():
     np.testing.assert_array_equal(weights, expected)
 
 
+def test_flip_moves_the_visibility_to_the_other_side():
+    batch = _batch(2, flip=0.0)
+    batch["visibility"][:, 36] = 1
+    batch["visibility"][:, 40] = 0
+    for flip, hidden in ((0.0, [36, 40]), (1.0, [SCHEME.flip_permutation[i] for i in (36, 40)])):
+        augmenter = Augmenter(
+            SCHEME, input_size=64, margin=1.3, augmentation=Augmentation(flip=flip),
+            with_visibility=True,
+        )  # fmt: skip
+        _, targets, _ = augmenter(batch)
+        _, landmarks, _ = _augmenter(Augmentation(flip=flip))(batch)
+        np.testing.assert_array_equal(targets["landmarks"], landmarks)
+        expected = np.ones((2, 68))
+        expected[:, hidden] = 0
+        np.testing.assert_array_equal(targets["visibility"], expected)
+
+
+def test_landmarks_behind_the_occluder_are_not_visible():
+    batch = _batch(16)
+    batch["draws"][:, _DRAWS.index("occlude")] = np.linspace(0, 0.99, 16)
+    augmentation = Augmentation(flip=0.5, rotation_deg=30, occlusion=0.5, occlusion_size=0.8)
+    augmenter = Augmenter(
+        SCHEME, input_size=64, margin=1.3, augmentation=augmentation, with_visibility=True
+    )
+    image, targets, _ = augmenter(batch)
+    x, y = np.moveaxis(np.asarray(targets["landmarks"]), -1, 0).round().astype(int)
+    names = ("occluder_red", "occluder_green", "occluder_blue")
+    color = 255 * batch["draws"][:, [_DRAWS.index(name) for name in names]]
+    at = np.asarray(image)[np.arange(16)[:, None], y.clip(0, 63), x.clip(0, 63)]
+    covered = np.abs(at - color[:, None]).max(axis=-1) < 1e-3
+    visible = np.asarray(targets["visibility"]) == 1
+    assert visible[8:].all()  # no rectangle
+    assert 0.05 < (~visible).mean() < 0.5
+    # A landmark is up to half a pixel from the one that was looked at.
+    assert (covered == ~visible).mean() > 0.97
+
+
 @pytest.mark.parametrize(
     "augmentation",
     [
@@ -201,11 +238,15 @@ def test_xla_compiled_augmentation_equals_eager():
         flip=0.5, rotation_deg=30, scale=0.1, translation=0.05, box_jitter=0.05, blur=0.5,
         brightness=0.2, contrast=0.2, color=0.2, noise=0.05, occlusion=0.5,
     )  # fmt: skip
-    augmenter = _augmenter(everything)
+    augmenter = Augmenter(
+        SCHEME, input_size=64, margin=1.3, augmentation=everything, with_visibility=True
+    )
     batch = {name: tf.constant(value) for name, value in _batch(16).items()}
     plain, compiled = augmenter(batch), tf.function(augmenter, jit_compile=True)(batch)
     np.testing.assert_allclose(compiled[0], plain[0], atol=0.05)
-    np.testing.assert_allclose(compiled[1], plain[1], atol=1e-3)
+    np.testing.assert_allclose(compiled[1]["landmarks"], plain[1]["landmarks"], atol=1e-3)
+    differ = np.asarray(compiled[1]["visibility"]) != np.asarray(plain[1]["visibility"])
+    assert differ.mean() < 0.01  # at the edge of the rectangle
 
 
 @pytest.mark.parametrize("bad", [{"flip": 1.5}, {"rotation_deg": -1}, {"noise": float("nan")}])

@@ -13,6 +13,7 @@ from keras import ops
 
 from wing_tf.codecs.boundary import Curves
 from wing_tf.data.pixel_noise import pixel_noise
+from wing_tf.data.record_schema import VISIBLE
 from wing_tf.geometry import (
     apply_affine,
     compose,
@@ -43,7 +44,8 @@ class Augmentation:
         contrast: Maximum relative change, about the mean of the crop.
         color: Maximum relative change of the gain of each channel.
         noise: Maximum standard deviation of the noise, as a fraction of the full range.
-        occlusion: Probability of a rectangle of one color in front of the face.
+        occlusion: Probability of a rectangle of one color in front of the face. Landmarks behind
+            it are occluded in the targets of ``with_visibility``. # The paper is silent.
         occlusion_size: Maximum side of the rectangle, as a fraction of the crop's side.
     """
 
@@ -115,6 +117,7 @@ class Augmenter:
         augmentation: Strength of each augmentation. Defaults to None, no augmentation.
         square: See `wing_tf.geometry.crop_region`. A non-square crop is stretched first and then
             rotated, scaled and shifted.
+        with_visibility: Whether to return the visibility of the landmarks, too.
         jit_compile: Whether to compile with XLA. Leave it False inside a compiled function.
     """
 
@@ -129,17 +132,11 @@ class Augmenter:
         margin: float,
         augmentation: Augmentation | None = None,
         square: bool = True,
+        with_visibility: bool = False,
         jit_compile: bool = False,
     ):
-        if not isinstance(scheme, LandmarkScheme):
-            raise ValueError(
-                "`scheme` must be a LandmarkScheme, such as `records.scheme` or "
-                f"`wing_tf.landmarks.get_scheme(name)`. Received: scheme={scheme!r}."
-            )
-        for name, value in {"input_size": input_size, "margin": margin}.items():
-            if not value > 0:
-                raise ValueError(f"`{name}` must be positive. Received: {name}={value}.")
         self.scheme = scheme
+        self.with_visibility = with_visibility
         self.square = square
         self.input_size = input_size
         self.margin = margin
@@ -158,7 +155,9 @@ class Augmenter:
         Returns:
             Images, float32 [B, side, side, 3] in 0..255; landmarks, float32 [B, K, 2] in pixels of
             these images; and weights, float32 [B, K]: 0 for landmarks that are not annotated, and
-            the face's weight (default 1) for the others.
+            the face's weight (default 1) for the others. With ``with_visibility``, a dictionary of
+            ``landmarks`` and of ``visibility``, float32 [B, K], 1 for visible landmarks and 0 for
+            others, is in the place of the landmarks.
 
         Raises:
             ValueError: If the faces are not a batch, or have no ``draws`` for the augmentation.
@@ -191,7 +190,14 @@ class Augmenter:
         if "face_weight" in faces:
             weights = weights * faces["face_weight"][:, None]
         image = self._recolor(image, faces["draws"])
-        return image, landmarks, self._permute(weights, flipped)
+        weights = self._permute(weights, flipped)
+        if not self.with_visibility:
+            return image, landmarks, weights
+        visible = self._permute(faces["visibility"] == VISIBLE, flipped)
+        if self.augmentation.occlusion:
+            covered_x, covered_y = self._occluder(landmarks, _named(faces["draws"]))
+            visible = visible & ~(covered_x & covered_y)
+        return image, {"landmarks": landmarks, "visibility": ops.cast(visible, "float32")}, weights
 
     def crop_matrices(self, box_square_px, draws):
         """Returns the matrices [B, 2, 3] from square to crop pixels, and which are flipped [B]."""
@@ -275,17 +281,21 @@ class Augmenter:
 
     def _occlude(self, image, draw):
         """Draws a rectangle of one color on the images that are to be occluded."""
-        a = self.augmentation
-        pixels = ops.arange(self.input_size, dtype="float32")[None] / (self.input_size - 1)
-        covered = {}
-        for axis, length in (("x", "width"), ("y", "height")):
-            half = 0.5 * a.occlusion_size * (0.25 + 0.75 * draw[f"occluder_{length}"])[:, None]
-            covered[axis] = ops.abs(pixels - draw[f"occluder_{axis}"][:, None]) <= half
-        mask = covered["y"][:, :, None] & covered["x"][:, None, :]
-        mask = mask & (draw["occlude"] < a.occlusion)[:, None, None]
+        pixels = ops.arange(self.input_size, dtype="float32")[None, :, None]
+        covered_x, covered_y = self._occluder(ops.concatenate([pixels, pixels], axis=-1), draw)
+        mask = covered_y[:, :, None] & covered_x[:, None, :]
         names = ("occluder_red", "occluder_green", "occluder_blue")
         color = 255.0 * ops.stack([draw[name] for name in names], axis=1)
         return ops.where(mask[..., None], color[:, None, None], image)
+
+    def _occluder(self, points, draw):
+        """Returns which x and which y [B, N] of points [B, N, 2] are those of the rectangle."""
+        a, covered = self.augmentation, []
+        points = points / (self.input_size - 1)
+        for axis, (name, length) in enumerate((("x", "width"), ("y", "height"))):
+            half = 0.5 * a.occlusion_size * (0.25 + 0.75 * draw[f"occluder_{length}"])[:, None]
+            covered.append(ops.abs(points[..., axis] - draw[f"occluder_{name}"][:, None]) <= half)
+        return covered[0] & (draw["occlude"] < a.occlusion)[:, None], covered[1]
 
 
 def _named(draws) -> dict:

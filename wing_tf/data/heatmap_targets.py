@@ -33,7 +33,8 @@ class HeatmapAugmenter(Augmenter):
         Images, float32 [B, side, side, 3] in 0..255; targets; and weights, float32 [B, K] or
         [B, K + 1]. Targets are heatmaps, float32 [B, h, w, K] or [B, h, w, K + 1], or a list of
         them with several ``sigma_steps``. With ``with_positions``, they are a dictionary of these
-        ``maps`` and of ``positions``, float32 [B, K, 2] in heatmap pixels, 0 where the weight is 0.
+        ``maps`` and of ``positions``, float32 [B, K, 2] in heatmap pixels, 0 where the weight is 0;
+        with ``with_visibility``, of ``maps`` and of the ``visibility`` of `Augmenter`.
 
     Raises:
         ValueError: If the codec is for inputs of another size, or if there is to be a boundary map
@@ -71,11 +72,17 @@ class HeatmapAugmenter(Augmenter):
     def crop(self, faces, to_crop, flipped):
         """Returns the outputs of `__call__` for given matrices and flips of `augment_matrices`."""
         image, landmarks, weights = super().crop(faces, to_crop, flipped)
+        more = {}
+        if self.with_visibility:
+            more["visibility"] = landmarks["visibility"]
+            landmarks = landmarks["landmarks"]
         sigma = faces.get("sigma", self.codec.sigma)
         sigmas = [sigma + step for step in self.sigma_steps]
         encoded = [self.codec.encode(landmarks, weights, sigma) for sigma in sigmas]
         stacks, weights = [maps for maps, _ in encoded], encoded[0][1]
-        positions = ops.where(weights[..., None] > 0, self.codec.to_heatmap(landmarks), 0.0)
+        if self.with_positions:
+            positions = self.codec.to_heatmap(landmarks)
+            more["positions"] = ops.where(weights[..., None] > 0, positions, 0.0)
         if self.boundary_sigma:
             # A flip maps the set of curves to itself, so they are not permuted.
             samples = apply_affine(to_crop, faces["curve_samples_square_px"], xp=ops)
@@ -89,6 +96,4 @@ class HeatmapAugmenter(Augmenter):
             stacks = [ops.concatenate([maps, boundary], axis=-1) for maps in stacks]
             weights = ops.concatenate([weights, present], axis=-1)
         targets = stacks if len(stacks) > 1 else stacks[0]
-        if self.with_positions:
-            targets = {"maps": targets, "positions": positions}
-        return image, targets, weights
+        return image, {"maps": targets, **more} if more else targets, weights

@@ -106,6 +106,7 @@ class RefinementAugmenter:
             Images, float32 [B, side, side, 3] in 0..255, and with ``correction`` a tuple of these
             and the landmarks [B, K, 2] of the first stage; landmarks, float32 [B, K, 2]; and
             weights, float32 [B, K], as of `Augmenter`. All landmarks are in pixels of the images.
+            If ``augmenter`` returns the visibility, targets are a dictionary as there.
         """
         return self._run(faces, None if self.first_stage is None else self.first_stage(faces))
 
@@ -121,11 +122,11 @@ class RefinementAugmenter:
             to_second, aligned = self._align(rough, plain)
         draws = faces["draws"][:, Augmenter.num_draws :]
         to_crop, flipped = self.augmenter.augment_matrices(to_second, draws)
-        image, landmarks, weights = self.augmenter.crop({**faces, "draws": draws}, to_crop, flipped)
+        image, targets, weights = self.augmenter.crop({**faces, "draws": draws}, to_crop, flipped)
         if self.correction:
             rough = apply_affine(invert(to_second, xp=ops), aligned, xp=ops)
             image = (image, self.augmenter.transform_landmarks(rough, to_crop, flipped))
-        return image, landmarks, weights
+        return image, targets, weights
 
     def _reference(self):
         return ops.convert_to_tensor(self.reference_shape)[None]

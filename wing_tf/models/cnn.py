@@ -4,11 +4,17 @@ import keras
 from keras import layers
 
 from wing_tf.models.keras_settings import default_keras_settings
+from wing_tf.models.visibility import visibility_head
 
 
 @default_keras_settings()
 def cnn6(
-    num_landmarks: int, *, input_size: int = 64, width: float = 1.0, name: str = "cnn6"
+    num_landmarks: int,
+    *,
+    input_size: int = 64,
+    width: float = 1.0,
+    visibility: bool = False,
+    name: str = "cnn6",
 ) -> keras.Model:
     """Returns CNN-6: five 3x3 convolutions with ReLU and 2x2 max pooling, and two dense layers.
 
@@ -16,11 +22,14 @@ def cnn6(
         num_landmarks: Number of landmarks K.
         input_size: Side of the square input in pixels; 64 in the paper.
         width: Multiplies the channels (32, 64, 128, 256, 512) and the features (1024).
+        visibility: Whether to emit the visibility of the landmarks, too.
         name: Name of the model.
 
     Returns:
         A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
         input pixels. 3,806,152 parameters for K = 68.
+        With ``visibility``, to a dictionary of ``landmarks`` and ``visibility``, see
+        `wing_tf.models.visibility`.
 
     Raises:
         ValueError: If the input is too small for the number of pooling layers.
@@ -28,12 +37,17 @@ def cnn6(
     Reference:
         Feng et al., Wing Loss, CVPR 2018, section 4.1 and figure 3.
     """
-    return _cnn(num_landmarks, (32, 64, 128, 256, 512), input_size, width, name)
+    return _cnn(num_landmarks, (32, 64, 128, 256, 512), input_size, width, visibility, name)
 
 
 @default_keras_settings()
 def cnn7(
-    num_landmarks: int, *, input_size: int = 128, width: float = 1.0, name: str = "cnn7"
+    num_landmarks: int,
+    *,
+    input_size: int = 128,
+    width: float = 1.0,
+    visibility: bool = False,
+    name: str = "cnn7",
 ) -> keras.Model:
     """Returns CNN-7, the second network of the paper's two-stage framework.
 
@@ -46,11 +60,14 @@ def cnn7(
         num_landmarks: Number of landmarks K.
         input_size: Side of the square input in pixels; 128 in the paper.
         width: Multiplies the channels and the features (1024).
+        visibility: Whether to emit the visibility of the landmarks, too.
         name: Name of the model.
 
     Returns:
         A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
         input pixels. 8,508,168 parameters for K = 68.
+        With ``visibility``, to a dictionary of ``landmarks`` and ``visibility``, see
+        `wing_tf.models.visibility`.
 
     Raises:
         ValueError: If the input is too small for the number of pooling layers.
@@ -58,11 +75,17 @@ def cnn7(
     Reference:
         Feng et al., Wing Loss, CVPR 2018, section 6.
     """
-    return _cnn(num_landmarks, (64, 128, 256, 512, 512, 512), input_size, width, name)
+    channels = (64, 128, 256, 512, 512, 512)
+    return _cnn(num_landmarks, channels, input_size, width, visibility, name)
 
 
 def _cnn(
-    num_landmarks: int, channels: tuple[int, ...], input_size: int, width: float, name: str
+    num_landmarks: int,
+    channels: tuple[int, ...],
+    input_size: int,
+    width: float,
+    visibility: bool,
+    name: str,
 ) -> keras.Model:
     """Convolutions with pooling and ReLU, a dense layer with ReLU, and a dense layer.
 
@@ -96,7 +119,7 @@ def _cnn(
     x = layers.Dense(
         scaled(1024, width), activation="relu", kernel_initializer="he_normal", name="features"
     )(x)
-    return keras.Model(image, landmark_head(x, num_landmarks), name=name)
+    return keras.Model(image, landmark_head(x, num_landmarks, visibility), name=name)
 
 
 def scaled(channels: int, width: float) -> int:
@@ -105,10 +128,17 @@ def scaled(channels: int, width: float) -> int:
     return max(1, round(count)) if count < 16 else 8 * round(count / 8)
 
 
-def landmark_head(features, num_landmarks: int):
+def landmark_head(features, num_landmarks: int, visibility: bool):
     """Maps features [B, F] to landmarks [B, K, 2] by a dense layer named ``output``.
 
     It is float32 under mixed precision: near 128 px, float16 has a resolution of 1/16 px.
+
+    Returns:
+        The landmarks; or, with ``visibility``, a dictionary of ``landmarks`` and ``visibility``,
+        see `visibility_head`.
     """
     x = layers.Dense(2 * num_landmarks, dtype="float32", name="output")(features)
-    return layers.Reshape((num_landmarks, 2), dtype="float32", name="landmarks")(x)
+    landmarks = layers.Reshape((num_landmarks, 2), dtype="float32", name="landmarks")(x)
+    if not visibility:
+        return landmarks
+    return {"landmarks": landmarks, "visibility": visibility_head(features, num_landmarks)}

@@ -22,7 +22,8 @@ def compile_localizer(network: keras.Model) -> Localizer:
     def run(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         out = traced(tf.constant(image, tf.float32))
         if isinstance(out, dict):
-            return out["landmarks"].numpy(), out["scores"].numpy()
+            scores = out["scores"].numpy() if "scores" in out else None
+            return out["landmarks"].numpy(), scores
         return out.numpy(), None
 
     return run

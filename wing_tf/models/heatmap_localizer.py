@@ -5,6 +5,7 @@ import keras
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.layers import DecodeHeatmaps
 from wing_tf.models.keras_settings import default_keras_settings
+from wing_tf.models.visibility import visible_probability
 
 _DECODE = "decode"
 
@@ -15,16 +16,18 @@ def heatmap_localizer(network: keras.Model, num_landmarks: int, codec: HeatmapCo
 
     Args:
         network: From images to the output of one stack, or to a list with the output of each
-            stack. An output is heatmaps, or a dictionary of ``maps`` and ``residuals`` [B, K, 2],
-            which are added to the landmarks that are decoded from the maps. The network is shared,
-            not copied: training it trains the result.
+            stack. An output is heatmaps, or a dictionary of ``maps`` and possibly ``residuals``
+            [B, K, 2], which are added to the landmarks that are decoded from the maps, and the
+            logits ``visibility`` [B, K]. The network is shared, not copied: training it trains the
+            result.
         num_landmarks: Number of landmarks K.
         codec: Codec that encodes the heatmaps of the ground truth.
 
     Returns:
         A functional model from images to ``{"landmarks": [B, K, 2], "scores": [B, K]}``: input
-        pixels, and the peak values of the heatmaps in 0..1. Layers that only contribute to the
-        heatmaps of earlier stacks are not part of it.
+        pixels, and the peak values of the heatmaps in 0..1; and possibly ``visibility`` [B, K],
+        probabilities of being visible. Layers that only contribute to the heatmaps of earlier
+        stacks are not part of it.
 
     Raises:
         ValueError: If the network's input or heatmaps do not have the codec's size, or if there
@@ -32,7 +35,8 @@ def heatmap_localizer(network: keras.Model, num_landmarks: int, codec: HeatmapCo
     """
     last, image = network.output, network.inputs[0]
     last = last[-1] if isinstance(last, list) else last
-    maps, residuals = (last["maps"], last["residuals"]) if isinstance(last, dict) else (last, None)
+    last = last if isinstance(last, dict) else {"maps": last}
+    maps, residuals = last["maps"], last.get("residuals")
     side = codec.heatmap_size
     if tuple(maps.shape[1:3]) != (side, side) or maps.shape[-1] < num_landmarks:
         raise ValueError(
@@ -47,6 +51,8 @@ def heatmap_localizer(network: keras.Model, num_landmarks: int, codec: HeatmapCo
     decode = DecodeHeatmaps(num_landmarks, codec.get_config(), name=_DECODE)
     landmarks, scores = decode(maps) if residuals is None else decode(maps, residuals)
     outputs = {"landmarks": landmarks, "scores": scores}
+    if "visibility" in last:
+        outputs["visibility"] = visible_probability(last["visibility"])
     return keras.Model(image, outputs, name=network.name)
 
 

@@ -5,6 +5,7 @@ from keras import layers
 
 from wing_tf.layers import CoordinateChannels
 from wing_tf.models.keras_settings import default_keras_settings
+from wing_tf.models.visibility import HEAD, visibility_head
 
 
 @default_keras_settings()
@@ -18,6 +19,7 @@ def stacked_hourglass(
     boundary: bool = True,
     coordinates: bool = True,
     boundary_coordinates: bool = True,
+    visibility: bool = False,
     name: str = "hourglass",
 ) -> keras.Model:
     """Returns stacked hourglasses, each of which emits heatmaps.
@@ -36,13 +38,17 @@ def stacked_hourglass(
         boundary_coordinates: From the second hourglass on, CoordConv has further x and y channels
             that are masked by the boundary heatmap of the hourglass before. Needs ``boundary`` and
             ``coordinates``.
+        visibility: Whether the last hourglass emits the visibility of the landmarks, too, from its
+            center.
         name: Name of the model.
 
     Returns:
         A functional model from images [B, side, side, 3], 0..255, to heatmaps float32
         [B, side / 4, side / 4, K + 1], or K without ``boundary``; with several stacks to a list of
         them, one for each stack. `wing_tf.models.heatmap_localizer` makes a model that emits
-        landmarks of it. 24,099,156 trainable parameters for K = 68 and four stacks.
+        landmarks of it. 24,099,156 trainable parameters for K = 68 and four stacks. With
+        ``visibility``, a dictionary of ``maps`` and ``visibility`` is in the place of the last
+        heatmaps, see `wing_tf.models.visibility`.
 
     Raises:
         ValueError: If ``input_size`` is not a multiple of 4 x 2^depth, if ``features`` is not a
@@ -69,11 +75,14 @@ def stacked_hourglass(
             maps = outputs[-1] if boundary_coordinates and outputs else None
             y = CoordinateChannels(name=f"{prefix}_coordinates")(y, maps)
             y = convolution(features, 1, name=f"{prefix}_coord_conv")(y)
-        y, _ = hourglass(y, depth, features, name=prefix)
+        y, center = hourglass(y, depth, features, name=prefix)
         y = top(y, features, prefix)
         outputs.append(heatmap_head(y, num_landmarks + int(boundary), name=f"{prefix}_maps"))
         if stack < num_stacks:
             x = merge(x, y, outputs[-1], features, prefix)
+    if visibility:
+        found = visibility_head(norm_relu(center, HEAD), num_landmarks)
+        outputs[-1] = {"maps": outputs[-1], "visibility": found}
     return keras.Model(image, outputs if num_stacks > 1 else outputs[0], name=name)
 
 

@@ -16,6 +16,7 @@ def resnet50(
     *,
     input_size: int = 224,
     weights: str | os.PathLike | None = None,
+    visibility: bool = False,
     name: str = "resnet50",
 ) -> keras.Model:
     """Returns ResNet-50 with landmarks instead of its 1000 classes, as in the Wing loss paper.
@@ -31,11 +32,14 @@ def resnet50(
         weights: Weights of the backbone: "imagenet" (which Keras downloads), or the path of a
             ``.weights.h5`` file for ``keras.applications.ResNet50(include_top=False)``. None
             initializes them randomly.
+        visibility: Whether to emit the visibility of the landmarks, too.
         name: Name of the model.
 
     Returns:
         A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
         input pixels. 23,866,376 parameters for K = 68.
+        With ``visibility``, to a dictionary of ``landmarks`` and ``visibility``, see
+        `wing_tf.models.visibility`.
 
     Raises:
         ValueError: If the input is smaller than 32 pixels, or the weights don't fit.
@@ -53,7 +57,8 @@ def resnet50(
     backbone = keras.applications.ResNet50(
         include_top=False, weights=weights or None, input_tensor=x, pooling="avg"
     )
-    return keras.Model(image, landmark_head(backbone.output, num_landmarks), name=name)
+    outputs = landmark_head(backbone.output, num_landmarks, visibility)
+    return keras.Model(image, outputs, name=name)
 
 
 @default_keras_settings()
@@ -63,6 +68,7 @@ def mobilenet(
     input_size: int = 112,
     width: float = 1.0,
     weights: str | os.PathLike | None = None,
+    visibility: bool = False,
     name: str = "mobilenet",
 ) -> keras.Model:
     """Returns a MobileNetV2 for mobile devices.
@@ -75,11 +81,14 @@ def mobilenet(
         input_size: Side of the square input in pixels.
         width: Multiplies the channels. ImageNet weights exist for .35, .5, .75, 1, 1.3 and 1.4.
         weights: As for `resnet50`, with files for ``keras.applications.MobileNetV2``.
+        visibility: Whether to emit the visibility of the landmarks, too.
         name: Name of the model.
 
     Returns:
         A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in
         input pixels. 844,600 parameters for K = 68 and a width of .5.
+        With ``visibility``, to a dictionary of ``landmarks`` and ``visibility``, see
+        `wing_tf.models.visibility`.
 
     Raises:
         ValueError: If the input is smaller than 32 pixels, or the weights don't fit.
@@ -95,7 +104,7 @@ def mobilenet(
     x = layers.Flatten("channels_last", name="flatten")(
         backbone.get_layer("block_16_project_BN").output
     )
-    return keras.Model(image, landmark_head(x, num_landmarks), name=name)
+    return keras.Model(image, landmark_head(x, num_landmarks, visibility), name=name)
 
 
 def _image(input_size: int):

@@ -13,6 +13,7 @@ from wing_tf.models.hourglass import (
     top,
 )
 from wing_tf.models.keras_settings import default_keras_settings
+from wing_tf.models.visibility import HEAD, visibility_head
 
 
 @default_keras_settings()
@@ -26,6 +27,7 @@ def smt_net(
     input_size: int = 256,
     residuals: bool = True,
     residual_features: int = 256,
+    visibility: bool = False,
     name: str = "smt_net",
 ) -> keras.Model:
     """Returns stacked hourglasses, each of which emits heatmaps and, from its center, residuals.
@@ -42,13 +44,16 @@ def smt_net(
         input_size: Side of the square input in pixels.
         residuals: Whether there are residual branches.
         residual_features: Width of their hidden layer.
+        visibility: Whether the last hourglass emits the visibility of the landmarks, too, from its
+            center.
         name: Name of the model.
 
     Returns:
         A functional model from images [B, side, side, 3], 0..255, to a list of the outputs of the
         stacks (with one stack, to its output). An output is a dictionary of ``maps`` float32
         [B, side / 4, side / 4, K], logits for cross entropies, and ``residuals`` float32 [B, K, 2]
-        in heatmap pixels; without ``residuals`` it is the maps.
+        in heatmap pixels; without ``residuals`` it is the maps. With ``visibility``, that of the
+        last stack is a dictionary with ``visibility``, see `wing_tf.models.visibility`.
         `wing_tf.models.heatmap_localizer` makes a model that emits landmarks of it.
 
     Raises:
@@ -79,6 +84,10 @@ def smt_net(
             outputs.append(maps)
         if stack < num_stacks:
             x = merge(x, y, maps, features, prefix)
+    if visibility:
+        found = visibility_head(norm_relu(center, HEAD), num_landmarks)
+        last = outputs[-1] if residuals else {"maps": outputs[-1]}
+        outputs[-1] = last | {"visibility": found}
     return keras.Model(image, outputs if num_stacks > 1 else outputs[0], name=name)
 
 

@@ -7,6 +7,7 @@ from keras import layers
 from wing_tf.geometry import crop_matrix, crop_square, invert
 from wing_tf.layers import AffineCrop, AlignToShape, InverseAffine, ResizedCenterCrop
 from wing_tf.models.keras_settings import default_keras_settings
+from wing_tf.models.visibility import visible_probability
 
 
 @default_keras_settings()
@@ -32,8 +33,9 @@ def two_stage(
 
     Args:
         first: Images [B, s, s, 3] to landmarks [B, K, 2].
-        second: Images to landmarks, as in the paper; or, with two inputs, a `correction`. The
-            weights of both networks are shared, not copied.
+        second: Images to landmarks, as in the paper; or, with two inputs, a `correction`. It may
+            emit a dictionary of ``landmarks`` and the logits ``visibility`` [B, K]. The weights of
+            both networks are shared, not copied.
         reference_shape: [K, 2] in pixels of the second input; see `reference_in_crop`.
         input_size: Side of the image in pixels; both networks' inputs are cropped from it.
         margin: Side of the image over the longer side of the face box.
@@ -45,7 +47,8 @@ def two_stage(
 
     Returns:
         A functional model from images [B, side, side, 3], 0..255, to landmarks [B, K, 2] in their
-        pixels.
+        pixels; or, if the second network emits logits, to a dictionary of ``landmarks`` and
+        ``visibility`` [B, K], probabilities of being visible.
 
     Raises:
         ValueError: If the crops don't fit into the image, or the networks' landmarks don't match
@@ -56,7 +59,9 @@ def two_stage(
     """
     expected = (None, *np.shape(reference_shape))
     for network in (first, second):
-        if tuple(network.output_shape) != expected:
+        several = isinstance(network.output_shape, list)
+        shape = network.output["landmarks"].shape if several else network.output_shape
+        if tuple(shape) != expected:
             raise ValueError(
                 f"`{network.name}` must emit {expected}, as the reference shape has it. "
                 f"Received: {network.output_shape}."
@@ -83,9 +88,14 @@ def two_stage(
     align = AlignToShape(reference_shape, plain, stop_gradient=not joint, name="align")
     to_crop, aligned = align(rough)
     crop = AffineCrop(second_size, name="second_crop")(image, to_crop)
-    landmarks = second([crop, aligned]) if len(second.inputs) == 2 else second(crop)
+    found = second([crop, aligned]) if len(second.inputs) == 2 else second(crop)
+    landmarks, visibility = found, None
+    if isinstance(found, dict):
+        landmarks, visibility = found["landmarks"], visible_probability(found["visibility"])
     landmarks = InverseAffine(name="landmarks")(landmarks, to_crop)
-    return keras.Model(image, landmarks, name=name)
+    if visibility is None:
+        return keras.Model(image, landmarks, name=name)
+    return keras.Model(image, {"landmarks": landmarks, "visibility": visibility}, name=name)
 
 
 @default_keras_settings()
@@ -98,15 +108,17 @@ def correction(network: keras.Model, reference_shape: np.ndarray) -> keras.Model
     # Deviates from the paper: its second network emits landmarks directly.
 
     Args:
-        network: Images to landmarks [B, K, 2] in pixels of the crop.
+        network: Images to landmarks [B, K, 2] in pixels of the crop, or to a dictionary of them as
+            ``landmarks`` and of ``visibility``, which is emitted as it is.
         reference_shape: [K, 2] in the same pixels.
 
     Returns:
         A functional model from images and the first stage's landmarks [B, K, 2] in their pixels to
         landmarks [B, K, 2].
     """
-    crop = network.inputs[0]
-    num_landmarks = network.output_shape[1]
+    crop, outputs = network.inputs[0], network.output
+    landmarks = outputs["landmarks"] if isinstance(outputs, dict) else outputs
+    num_landmarks = landmarks.shape[1]
     first = keras.Input((num_landmarks, 2), name="first_landmarks")
     offset = (-np.asarray(reference_shape, np.float32)).tolist()
     deviation = layers.Rescaling(1.0, offset, dtype="float32", name="deviation")(first)
@@ -115,9 +127,10 @@ def correction(network: keras.Model, reference_shape: np.ndarray) -> keras.Model
         2 * num_landmarks, use_bias=False, kernel_initializer="zeros", dtype="float32", name="trust"
     )(learned)
     learned = layers.Reshape((num_landmarks, 2), dtype="float32", name="trusted")(learned)
-    change = layers.Rescaling(1.0, offset, dtype="float32", name="change")(network.output)
-    landmarks = layers.Add(dtype="float32", name="corrected")([first, change, learned])
-    return keras.Model([crop, first], landmarks, name=f"{network.name}_correction")
+    change = layers.Rescaling(1.0, offset, dtype="float32", name="change")(landmarks)
+    corrected = layers.Add(dtype="float32", name="corrected")([first, change, learned])
+    outputs = outputs | {"landmarks": corrected} if isinstance(outputs, dict) else corrected
+    return keras.Model([crop, first], outputs, name=f"{network.name}_correction")
 
 
 def crop_size(second: keras.Model) -> int:

@@ -58,6 +58,9 @@ def default_config() -> ml_collections.ConfigDict:
                 "inner_features": 512,
                 "residuals": True,
                 "residual_features": 256,
+                # Of all models: emit how likely each landmark is visible, learned from occluded
+                # landmarks of the records.
+                "visibility": False,
             },
             # Of networks that emit heatmaps: see `wing_tf.codecs.HeatmapCodec`. In heatmap pixels.
             "heatmap": {
@@ -78,6 +81,8 @@ def default_config() -> ml_collections.ConfigDict:
             },
             # Of networks that emit residuals: see `wing_tf.losses.SubpixelResidualLoss`.
             "residual": {"theta": 0.5, "weight": 1.0},
+            # Weight of the visibility's binary cross entropy.
+            "visibility": {"weight": 1.0},
             # For the second stage of a two-stage model: `model`, `crop_margin` and `augment` are
             # then the second network's.
             "two_stage": {

@@ -27,19 +27,23 @@ class CheckpointedStacks:
     """
 
     def __init__(self, network: keras.Model):
-        if len(network.outputs) < 2:
+        outputs = network.output if isinstance(network.output, list) else [network.output]
+        if len(outputs) < 2:
             raise ValueError(f"{network.name} has one hourglass: there is nothing to recompute.")
         for layer in network.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.momentum = math.sqrt(layer.momentum)
-        count = len(network.outputs)
+        count = len(outputs)
         between = [network.get_layer(f"stack{i}_out").output for i in range(1, count)]
         stem = network.get_layer("stem_block3_sum").output
         self._pieces = [keras.Model(network.inputs[0], stem)]
-        for i, maps in enumerate(network.outputs):
+        for i, maps in enumerate(outputs):
             # Features, and the previous maps, whose boundary map CoordConv may read.
-            inputs = [stem if i == 0 else between[i - 1], *network.outputs[max(i - 1, 0) : i]]
-            self._pieces.append(keras.Model(inputs, [maps, *between[i : i + 1]]))
+            inputs = [stem if i == 0 else between[i - 1], *outputs[max(i - 1, 0) : i]]
+            found = maps if isinstance(maps, dict) else {"maps": maps}
+            self._pieces.append(keras.Model(inputs, [*found.values(), *between[i : i + 1]]))
+        # The last hourglass may emit more than maps.
+        self._last_names = list(found) if isinstance(maps, dict) else None
 
     def __call__(self, image, training=None):
         """Returns the network's outputs for images."""
@@ -49,6 +53,8 @@ class CheckpointedStacks:
             found = _run_twice(piece, inputs) if training else _run(piece, inputs, False)
             outputs += found[:1] if number else []
             features = found[-1]
+        if self._last_names:
+            outputs[-1] = dict(zip(self._last_names, found, strict=True))
         return outputs
 
 

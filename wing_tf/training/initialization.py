@@ -11,6 +11,7 @@ from wing_tf.geometry import mean_shape, place_shape_in_boxes
 from wing_tf.losses import warn_if_normalized
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.models.saving import load_network
+from wing_tf.models.visibility import HEAD
 from wing_tf.training.tasks import BatchAugmenter
 from wing_tf.training.trainer import LandmarkTrainer
 
@@ -100,7 +101,7 @@ def copy_layers(network: keras.Model, other: keras.Model) -> tuple[list[str], li
     """Copies the weights of layers that have the same name and shapes in another network.
 
     From the input on, up to the first layer that does not fit: the layers that follow it in the
-    other network have learned to read other features.
+    other network have learned to read other features. No layer follows those of the visibility.
 
     Returns:
         The names of the layers that were copied, and of those with weights that were not.
@@ -110,13 +111,15 @@ def copy_layers(network: keras.Model, other: keras.Model) -> tuple[list[str], li
     theirs = {layer.name: layer.get_weights() for layer in other.layers}
     copied: list[str] = []
     new: list[str] = []
+    fits = True
     for layer in network.layers:
         shapes = [w.shape for w in layer.get_weights()]
         if not shapes:
             continue
-        if not new and [w.shape for w in theirs.get(layer.name, [])] == shapes:
+        if fits and [w.shape for w in theirs.get(layer.name, [])] == shapes:
             layer.set_weights(theirs[layer.name])
             copied.append(layer.name)
         else:
             new.append(layer.name)
+            fits = fits and layer.name.startswith(HEAD)
     return copied, new

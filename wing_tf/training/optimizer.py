@@ -8,6 +8,7 @@ import ml_collections
 import tensorflow as tf
 from keras import ops
 
+from wing_tf.models.visibility import HEAD
 from wing_tf.training.warm_up import WarmUp
 
 _NO_DECAY = ["bias", "beta", "gamma"]
@@ -187,7 +188,7 @@ def scale_backbone_rate(
 ) -> None:
     """Gives the backbone its own learning rate for fine-tuning.
 
-    The backbone is all but the layer ``output``. Its rate is multiplied by
+    The backbone is all but the output layers. Its rate is multiplied by
     ``config.optimizer.backbone_rate``, and it is frozen for the first
     ``config.optimizer.frozen_epochs``. It has no decoupled weight decay then, which knows one rate
     only.
@@ -203,7 +204,8 @@ def scale_backbone_rate(
     ratio = config.optimizer.backbone_rate
     frozen_steps = round(config.optimizer.frozen_epochs * steps_per_epoch)
     variables = network.trainable_variables
-    head = {id(variable) for variable in network.get_layer("output").trainable_variables}
+    heads = [layer for layer in network.layers if layer.name in ("output", HEAD)]
+    head = {id(variable) for layer in heads for variable in layer.trainable_variables}
     backbone = [i for i, variable in enumerate(variables) if id(variable) not in head]
     if optimizer.weight_decay:
         optimizer.exclude_from_weight_decay([variables[i] for i in backbone], var_names=_NO_DECAY)

@@ -147,7 +147,7 @@ _VALUE_RULES: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = (
         "optimizer.weight_decay", "optimizer.clip_norm", "optimizer.backbone_rate",
         "optimizer.frozen_epochs", "two_stage.simulated_error", "sigma_schedule.spatial_step",
         "sigma_schedule.temporal_step", "sigma_schedule.max_epochs_per_sigma", "residual.theta",
-        "residual.weight",
+        "residual.weight", "visibility.weight",
     )),
     ("at least 16", lambda value: value >= 16, ("two_stage.input_size",)),
     ("positive", lambda value: value > 0, (
@@ -280,6 +280,7 @@ def _applicability(
         (["heatmap.log_error"], loss.name not in CROSS_ENTROPY_LOSSES, to_loss),
         (["heatmap.boundary_sigma"], has_boundary(config), "to a network without a boundary map"),
         (["residual"], emits_residuals(config), f"{to_model} without residuals"),
+        (["visibility"], model.visibility, "without config.model.visibility"),
         (["heatmap.sigma", "sigma_schedule.spatial_step", "sigma_schedule.temporal_step"],
          not config.heatmap.legacy, "with config.heatmap.legacy"),
         ([f"sigma_schedule.{key}" for key in ("final_sigma", "patience", "max_epochs_per_sigma")],

@@ -11,7 +11,6 @@ import tensorflow as tf
 from wing_tf.data.batches import training_batches
 from wing_tf.data.label_noise import LabelNoise
 from wing_tf.data.pose_balance import PoseBalance
-from wing_tf.data.record_checks import raise_undecodable
 from wing_tf.data.records import RecordSet, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
 from wing_tf.landmarks import BOX_NORMALIZERS
@@ -24,6 +23,7 @@ from wing_tf.training.run_folder import RunFolder
 from wing_tf.training.sigma_schedule import SigmaSchedule, sigma_state
 from wing_tf.training.tasks import CoordinateTask, make_task
 from wing_tf.training.trainer import LandmarkTrainer, make_trainer
+from wing_tf.training.visibility import check_occlusion
 
 
 @default_keras_settings()
@@ -123,9 +123,6 @@ def _train(config: ml_collections.ConfigDict, run_folder: RunFolder) -> None:
                 callbacks.Backup(run_folder.backup, config.checkpoint_epochs),
             ],
         )
-    except tf.errors.InvalidArgumentError:
-        raise_undecodable(records.files)
-        raise
     finally:
         if log.csv_file:
             log.csv_file.close()  # fit leaves it open when it is interrupted
@@ -141,6 +138,8 @@ def _open_data(config: ml_collections.ConfigDict) -> tuple[RecordSet, RecordSet]
             f"config.data: training and validation share {sorted(overlap)[0]}. "
             "Name record folders, or splits that differ."
         )
+    if config.model.visibility:
+        check_occlusion(records)
     normalizers = [*records.scheme.normalizers, *BOX_NORMALIZERS]
     if config.normalizer and config.normalizer not in normalizers:
         raise ValueError(

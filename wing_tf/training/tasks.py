@@ -20,6 +20,7 @@ from wing_tf.model_spec import IMAGENET, ModelSpec, read_model_spec
 from wing_tf.models import HEATMAP_MODELS, correction, heatmap_localizer, two_stage
 from wing_tf.models.saving import find_network, load_network
 from wing_tf.models.two_stage import reference_in_crop
+from wing_tf.models.visibility import visibility_localizer, without_visibility
 from wing_tf.training.accelerator import ExecutionPlan
 from wing_tf.training.resolve import ALL_MODELS, emits_residuals, has_boundary, model_options
 from wing_tf.training.sigma_schedule import sigma_values
@@ -111,7 +112,7 @@ class CoordinateTask:
 
     def localizer(self, network: keras.Model) -> keras.Model:
         """Returns the graph around a network that is evaluated and saved."""
-        return network
+        return visibility_localizer(network)
 
     def augmenter(self, execution: ExecutionPlan) -> BatchAugmenter:
         """Returns the function of record batches to the network's inputs, targets and weights."""
@@ -127,6 +128,7 @@ class CoordinateTask:
             "margin": self.config.crop_margin,
             "augmentation": Augmentation(**self.config.augment),
             "square": self.records.square,
+            "with_visibility": self.config.model.visibility,
         }
 
 
@@ -193,7 +195,8 @@ class RefinementTask(CoordinateTask):
 
     def _prepare(self) -> None:
         config, records = self.config, self.records
-        self.first, self.first_spec = load_network(config.two_stage.first)
+        first, self.first_spec = load_network(config.two_stage.first)
+        self.first = without_visibility(first)
         self.initial_faces = self.first_spec.known_faces or {_UNKNOWN: 0}
         self.input_files = {"config.two_stage.first": find_network(config.two_stage.first)}
         self._check_first()

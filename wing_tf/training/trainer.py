@@ -37,11 +37,15 @@ class LandmarkTrainer(keras.Model):
 
     Args:
         network: Images to landmarks, or to heatmaps, or to a list of heatmaps, one for each
-            hourglass. In place of heatmaps there may be a dictionary of ``maps`` and ``residuals``.
+            hourglass. In place of heatmaps there may be a dictionary of ``maps`` and ``residuals``,
+            and also, with ``visibility_weight``, the logits ``visibility``; in place of landmarks a
+            dictionary of ``landmarks`` and ``visibility``.
         augmenter: Record batches to images, targets and weights.
         residual_loss: Loss of the residuals, if the network emits them; the augmenter's targets
             must then hold ``positions``.
         residual_weight: Weight of that loss.
+        visibility_weight: Weight of the binary cross entropy of the visibility, if the network
+            emits it; the augmenter's targets must then hold ``visibility``.
         sigma: The first sigma in heatmap pixels, if it changes during training
             (`wing_tf.training.sigma_schedule.SigmaSchedule`).
 
@@ -58,6 +62,7 @@ class LandmarkTrainer(keras.Model):
         *,
         residual_loss: keras.losses.Loss | None = None,
         residual_weight: float = 1.0,
+        visibility_weight: float | None = None,
         sigma: float | None = None,
     ):
         super().__init__(name="trainer")
@@ -65,6 +70,8 @@ class LandmarkTrainer(keras.Model):
         self.forward: Callable | None = None
         self.augmenter = augmenter
         self.residual_loss, self.residual_weight = residual_loss, residual_weight
+        self.visibility_weight = visibility_weight
+        self.visibility_loss = keras.losses.BinaryCrossentropy(from_logits=True, dtype="float32")
         self.sigma_state = None
         if sigma is not None:
             start = SigmaState(sigma)
@@ -106,17 +113,17 @@ class LandmarkTrainer(keras.Model):
         return super().train_step(batch)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Returns the sum of the losses of all hourglasses, of heatmaps and residuals.
+        """Returns the sum of the losses of all hourglasses, of residuals and of visibility.
 
         One loss for all hourglasses instead of Keras' list of losses, which creates a metric for
         each inside the step and fails on several devices.
         """
         outputs = y_pred if isinstance(y_pred, list) else [y_pred]
-        targets = _maps(y) if isinstance(_maps(y), list) else [_maps(y)] * len(outputs)
+        targets = _main(y) if isinstance(_main(y), list) else [_main(y)] * len(outputs)
         first, *others = zip(targets, outputs, strict=True)
-        total = super().compute_loss(x, first[0], _maps(first[1]), sample_weight, training)
+        total = super().compute_loss(x, first[0], _main(first[1]), sample_weight, training)
         for target, output in others:
-            total = total + self._compile_loss(target, _maps(output), sample_weight)
+            total = total + self._compile_loss(target, _main(output), sample_weight)
         if self.residual_loss is not None:
             present = sample_weight[:, : y["positions"].shape[1]]
             for output in outputs:
@@ -126,18 +133,24 @@ class LandmarkTrainer(keras.Model):
                 error = y["positions"] - ops.stop_gradient(decoded)
                 loss = self.residual_loss(error, output["residuals"], sample_weight=present)
                 total = total + self.residual_weight * loss
+        if self.visibility_weight is not None:
+            # The last axis is the one that Keras averages over: each landmark keeps its weight.
+            true, logits = y["visibility"][..., None], outputs[-1]["visibility"][..., None]
+            present = sample_weight[:, : true.shape[1]]
+            loss = self.visibility_loss(true, logits, sample_weight=present)
+            total = total + self.visibility_weight * loss
         return total
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates and returns the metrics, which are of the last hourglass's heatmaps."""
         last = y_pred[-1] if isinstance(y_pred, list) else y_pred
-        true = _maps(y)[-1] if isinstance(_maps(y), list) else _maps(y)
-        return super().compute_metrics(x, true, _maps(last), sample_weight)
+        true = _main(y)[-1] if isinstance(_main(y), list) else _main(y)
+        return super().compute_metrics(x, true, _main(last), sample_weight)
 
 
-def _maps(values):
-    """Returns the heatmaps of outputs or targets that hold more; others as they are."""
-    return values["maps"] if isinstance(values, dict) else values
+def _main(values):
+    """Returns the heatmaps or landmarks of outputs or targets that hold more; others as is."""
+    return values.get("maps", values.get("landmarks")) if isinstance(values, dict) else values
 
 
 def make_trainer(
@@ -164,6 +177,8 @@ def make_trainer(
     if emits_residuals(config):
         options["residual_loss"] = SubpixelResidualLoss(theta=config.residual.theta)
         options["residual_weight"] = config.residual.weight
+    if config.model.visibility:
+        options["visibility_weight"] = config.visibility.weight
     if config.sigma_schedule.temporal_step:
         options["sigma"] = config.heatmap.sigma
     trainer = compile_trainer(
