@@ -37,12 +37,17 @@ def _skipped(skipped: Mapping[str, str], file: pathlib.Path) -> str:
     if not skipped:
         return "No face skipped."
     kinds: dict[str, list[str]] = collections.defaultdict(list)
+    listed: list[tuple[int, str]] = []  # count and text of a reason
     for key, reason in skipped.items():
-        kinds[re.sub(r"\d+(\.\d+)?", "#", reason)].append(key)
-    by_count = sorted(kinds.values(), key=len, reverse=True)
-    reasons = [
-        f"{len(keys)} because {skipped[keys[0]]} ({keys[0]})" for keys in by_count[:_MAX_REASONS]
-    ]
-    if others := sum(map(len, by_count[_MAX_REASONS:])):
+        if many := re.fullmatch(r"(\d+) of them", reason):  # the key is the name of a kind
+            listed.append((int(many[1]), f"{many[1]} {key}"))
+        else:
+            kinds[re.sub(r"\d+(\.\d+)?", "#", reason)].append(key)
+    for keys in kinds.values():
+        listed.append((len(keys), f"{len(keys)} because {skipped[keys[0]]} ({keys[0]})"))
+    listed.sort(key=lambda reason: reason[0], reverse=True)
+    reasons = [text for _, text in listed[:_MAX_REASONS]]
+    if others := sum(count for count, _ in listed[_MAX_REASONS:]):
         reasons.append(f"{others} for other reasons")
-    return f"{len(skipped)} skipped: {'; '.join(reasons)}. All are in {file}"
+    total = sum(count for count, _ in listed)
+    return f"{total} skipped: {'; '.join(reasons)}. All are in {file}"

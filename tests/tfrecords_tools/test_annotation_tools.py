@@ -228,6 +228,32 @@ def test_face_that_is_annotated_twice_is_read_once(tmp_path, image, scheme):
     assert skipped == {"a.png#skeleton 2": "equals a.png#skeleton 1"}
 
 
+def test_faces_of_one_name_are_numbered(tmp_path, image, scheme):
+    """Files that were joined list an image twice; a group may be a number and a text."""
+    shapes = labelme_points(POINTS + HALF, 1) + labelme_points(OTHERS + HALF, "1")
+    faces, skipped = _read("labelme", write_labelme(tmp_path / "a.json", shapes), scheme)
+    assert_dots(faces["a.json#group 1"], POINTS)
+    assert list(faces) == ["a.json#group 1", "a.json#group 1, occurrence 2"]
+    assert skipped == {}
+    path = write_cvat(tmp_path / "a.xml", {n: cvat_skeleton(POINTS + HALF) for n in ("a.png", "b")})
+    path.write_text(path.read_text().replace('"b"', '"a.png"'))
+    faces, skipped = _read("cvat", path, scheme)
+    assert list(faces) == ["a.png#skeleton 1"]
+    assert skipped == {"a.png#skeleton 1, occurrence 2": "equals a.png#skeleton 1"}
+
+
+@pytest.mark.parametrize("name", ["labelme", "pts"])
+def test_case_of_suffixes_does_not_matter(tmp_path, image, scheme, name):
+    if name == "pts":
+        (tmp_path / "a.PTS").write_text(pts_text(POINTS + 1))
+    else:
+        write_labelme(tmp_path / "a.JSON", labelme_points(POINTS + HALF))
+    faces, skipped = _read(name, tmp_path, scheme)
+    (face,) = faces.values()
+    assert_dots(face, POINTS)
+    assert skipped == {}
+
+
 def test_size_that_differs_from_the_image_is_refused(tmp_path, image, scheme):
     """Percentages of another size would be wrong pixels."""
     studio = tmp_path / "studio.json"

@@ -3,12 +3,15 @@
 import cv2
 import numpy as np
 import pytest
+from annotation_files import LABELS, SCHEME
 from official_files import spread_points
 
 from tfrecords_tools.sources import BadRecordError, CocoSource, CsvSource, Ibug300WSource
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
+from wing_tf.landmarks.scheme_file import scheme_from_dict
 from wing_tf.utils.atomic import write_json
+from wing_tf.utils.text_files import read_json
 
 WIDTH, HEIGHT = 120, 90
 POINTS = [[30.0, 20.0], [60, 22], [45, 40], [33, 55], [58, 56]]
@@ -73,11 +76,36 @@ def test_coco_annotations_of_one_id_are_numbered_and_copies_are_skipped(tmp_path
     other = np.insert(np.array(POINTS) + 3, 2, 2, axis=1).ravel().tolist()
     source = _coco(tmp_path, {"id": 7}, {"id": 7, "keypoints": other}, {"id": 7}, {"id": 8})
     manifest = _write(source, tmp_path / "records")
-    assert [item.key for item in source.items()] == ["a.png#7", "a.png#7, occurrence 2", "a.png#8"]
-    assert manifest["counts"] == {"train": 3}
+    assert [item.key for item in source.items()] == ["a.png#7", "a.png#7, occurrence 2"]
+    assert manifest["counts"] == {"train": 2}
     assert manifest["skipped"] == {
-        "annotation 7, occurrence 3": "equals a former annotation of the same id"
+        "a.png#7, occurrence 3": "equals a.png#7",
+        "a.png#8": "equals a.png#7",
     }
+
+
+def test_coco_points_in_another_order_than_the_scheme_are_refused(tmp_path):
+    path = _coco(tmp_path, {}).path
+    content = read_json(path)
+    for names in (LABELS, ["1", "2", "3", "4", "5"], [*LABELS[1::-1], *LABELS[2:]]):
+        content["categories"][0]["keypoints"] = names
+        write_json(path, content)
+        source = CocoSource(path, scheme=scheme_from_dict(SCHEME))
+        if names[0] == LABELS[1]:
+            with pytest.raises(ValueError, match="has the point 'right_eye' where face_tools_5 ha"):
+                source.items()
+        else:
+            assert len(source.items()) == 1
+
+
+def test_box_that_was_made_of_marks_of_missing_points_is_left_out(tmp_path):
+    _image(tmp_path)
+    points = np.insert(np.array([[-1.0, -1.0], *POINTS[1:]]), 2, 2, axis=1).ravel().tolist()
+    face = _load(_coco(tmp_path, {"keypoints": points, "bbox": [-1, -1, 62, 58]}))
+    assert face.box_xyxy_px is None
+    assert face.warnings[-1] == "the face box reaches to points that are not annotated: left out"
+    face = _load(_coco(tmp_path, {"keypoints": points, "bbox": [20, 15, 50, 50]}))
+    assert face.box_xyxy_px.tolist() == [20, 15, 70, 65]
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,9 @@ def test_csv_points_boxes_and_visibility(tmp_path):
 
 
 def test_csv_attributes_are_separated_by_spaces_or_bars(tmp_path):
-    row = "a.jpg,10,20,30,20,20,30,12,40,28,40,test,"
-    path = _csv(tmp_path, FIVE + ",split,attributes", *(row + a for a in ("", "a b|c_1", "a-b")))
+    row = ",10,20,30,20,20,30,12,40,28,40,test,"
+    rows = [name + row + a for name, a in zip("abc", ("", "a b|c_1", "a-b"), strict=True)]
+    path = _csv(tmp_path, FIVE + ",split,attributes", *rows)
     source = CsvSource(path, scheme="celeba_5")
     assert [item.attributes for item in source.items()] == [(), ("a", "b", "c_1")]
     assert source.skipped == {"line 4": "attribute 'a-b': letters, digits and _ only"}
@@ -59,7 +60,7 @@ def test_csv_rows_with_bad_lengths_are_skipped(tmp_path):
         ",".join([*columns[1:], "path", "split"]),  # the path is not the first column
         "1,2,3,4,5,6,7,8,9,10,./a.jpg,",
         "1,2,3",
-        "1,2,3,4,5,6,7,8,9,10,a.jpg, test ",
+        "2,2,3,4,5,6,7,8,9,10,a.jpg, test ",
     )
     source = CsvSource(path, scheme="celeba_5")
     items = source.items()
@@ -164,12 +165,15 @@ def test_malformed_csv_files_are_refused(tmp_path, content, message):
 
 def test_csv_box_without_area_is_dropped(tmp_path):
     _image(tmp_path / "a.jpg")
-    rows = (GOOD + ",0,0,0,0", GOOD + ",,,,", GOOD + ",5,6,50,6")
+    # Rows of equal points would be copies.
+    goods = [GOOD.replace(",12,", f",{x},") for x in (12, 13, 14, 15)]
+    ends = (",0,0,0,0", ",,,,", ",5,6,50,6", ",5,6,50,60")
+    *rows, with_box = (good + end for good, end in zip(goods, ends, strict=True))
     source = CsvSource(_csv(tmp_path, FIVE + BOX_COLUMNS, *rows), scheme="celeba_5")
     items = source.items()
     assert [source.load(item).box_xyxy_px for item in items] == [None] * 3
     assert not source.has_boxes
-    path = _csv(tmp_path, FIVE + BOX_COLUMNS, *rows, GOOD + ",5,6,50,60")
+    path = _csv(tmp_path, FIVE + BOX_COLUMNS, *rows, with_box)
     source = CsvSource(path, scheme="celeba_5")
     assert source.load(source.items()[3]).box_xyxy_px.tolist() == [5, 6, 50, 60]
     assert source.has_boxes
@@ -181,7 +185,7 @@ def test_source_image_column_groups_faces_of_one_photograph(tmp_path):
         FIVE + ",source_image",
         GOOD + ",photo 1",
         GOOD.replace("a", "b", 1) + ",photo 1",
-        GOOD + ",",
+        GOOD.replace(",12,", ",13,") + ",",
     )
     items = CsvSource(path, scheme="celeba_5").items()
     assert [(i.key, i.source_image) for i in items] == [

@@ -51,6 +51,9 @@ def test_big_endian_utf_16_is_read_and_utf_16_without_a_mark_refused(tmp_path):
     path.write_bytes(codecs.BOM_UTF16_LE + "x".encode("utf-16-le") + b"\x00\xd8")
     with pytest.raises(ValueError, match="is not a UTF-16 text file"):
         read_text(path)
+    path.write_bytes("x".encode("utf-16-le"))
+    with pytest.raises(ValueError, match="UTF-16 with a byte order mark: it holds null characters"):
+        read_text(path)
 
 
 def test_missing_columns_are_told_with_those_that_were_found(tmp_path):
@@ -105,9 +108,17 @@ def test_known_splits(tmp_path):
 
 
 def test_rows_that_equal_an_earlier_one_are_skipped_by_line(tmp_path):
-    items, source = _items(tmp_path, f"{FIVE}\n{GOOD}\nb{GOOD[1:]}\n{GOOD}\n\n{GOOD}\n")
+    other_spelling = f"./{GOOD}".replace("10,", " 10.0,")
+    rows = "\n".join([GOOD, f"b{GOOD[1:]}", GOOD, "", other_spelling])
+    items, source = _items(tmp_path, f"{FIVE}\n{rows}\n")
     assert [item.key for item in items] == ["a.jpg#2", "b.jpg#3"]
-    assert source.skipped == {"line 4": "equals line 2", "line 6": "equals line 2"}
+    assert source.skipped == {"a.jpg#4": "equals a.jpg#2", "./a.jpg#6": "equals a.jpg#2"}
+
+
+def test_a_face_in_two_splits_stays_in_the_first_only(tmp_path):
+    items, source = _items(tmp_path, f"{FIVE},split\n{GOOD},test\n{GOOD},train\n")
+    assert [(item.key, item.split) for item in items] == [("a.jpg#2", "test")]
+    assert source.skipped == {"a.jpg#3": "equals a.jpg#2, which is in the split test"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

@@ -28,6 +28,13 @@ def test_summary_is_three_lines_of_counts_reasons_and_the_next_command(tmp_path)
     ]
 
 
+def test_summary_counts_what_is_skipped_by_kind(tmp_path):
+    manifest = read_json(write(tmp_path / "r", AlteredSource()) / "manifest.json")
+    manifest["skipped"] = {"a.jpg#1": "no image", "crowds": "20 of them"}
+    line = format_summary(manifest, tmp_path).splitlines()[-2]
+    assert line.startswith("21 skipped: 20 crowds; 1 because no image (a.jpg#1). All are in ")
+
+
 def test_summary_begins_with_the_warnings(tmp_path):
     folder = write(tmp_path / "r", AlteredSource(num_train=2), validation_fraction=0.001)
     lines = format_summary(read_json(folder / "manifest.json"), folder).splitlines()

@@ -152,7 +152,7 @@ def test_scheme_of_one_point_is_cropped_by_boxes(tmp_path):
     scheme = scheme_from_dict({"name": "pupil_1", "points": 1, "pairs": []})
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((90, 120, 3), np.uint8))
     (tmp_path / "faces.csv").write_text(
-        "path,x0,y0,box_x0,box_y0,box_x1,box_y1\na.png,50,40,30,20,90,80\na.png,50,40,,,,\n"
+        "path,x0,y0,box_x0,box_y0,box_x1,box_y1\na.png,50,40,30,20,90,80\na.png,50,41,,,,\n"
         "a.png,0,1,0,0,60,60\n"
     )
     source = CsvSource(tmp_path / "faces.csv", scheme=scheme)
@@ -162,7 +162,7 @@ def test_scheme_of_one_point_is_cropped_by_boxes(tmp_path):
     )  # fmt: skip
     assert manifest["counts"] == {"train": 2}
     assert manifest["skipped"] == {
-        "a.png#3": "the dataset_or_landmark box is smaller than 2 px: [50.0, 40.0, 50.0, 40.0]"
+        "a.png#3": "the dataset_or_landmark box is smaller than 2 px: [50.0, 41.0, 50.0, 41.0]"
     }
     records = open_records(str(tmp_path / "r"), split="train")
     assert records.scheme == scheme

@@ -1,8 +1,9 @@
 """Base class of the user's own images with one annotation file."""
 
 import pathlib
+import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tfrecords_tools.sources.base import Face, Item
@@ -80,6 +81,20 @@ class AnnotationFileSource(FolderSource):
         path, points, visibility, *size, box = item.source_data
         image = self.find_image(self.root, path)
         return self.make_face(image, points, visibility, box, size[0] if size else None)
+
+    def without_copies(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yields the faces; those with image and points of an earlier one go to `skipped`."""
+        first_of: dict[tuple[str, bytes, bytes], Item] = {}
+        for item in items:
+            path, points, visibility, *_ = item.source_data
+            image = posixpath.normpath(path.replace("\\", "/"))
+            flags = b"" if visibility is None else visibility.tobytes()
+            first = first_of.setdefault((image, points.tobytes(), flags), item)
+            if first is item:
+                yield item
+            else:
+                splits = f", which is in the split {first.split}" * (first.split != item.split)
+                self.skipped[item.key] = f"equals {first.key}{splits}"
 
     @staticmethod
     def check_attributes(attributes: Iterable[Any]) -> None:

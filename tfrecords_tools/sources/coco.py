@@ -1,7 +1,6 @@
 """Images of the user's own with annotations in a COCO keypoint JSON file."""
 
 import collections
-import json
 import pathlib
 import posixpath
 from typing import Any
@@ -25,7 +24,9 @@ class CocoSource(AnnotationFileSource):
 
     The ``width`` and ``height`` of an image, if given, are compared with its file. Two images with
     one id are an error: such a file was joined from two, and the images of its annotations are
-    unknown. Annotations with one id are numbered, and skipped if all else is equal, too. Splits
+    unknown. Annotations with one id are numbered, and one with the image and points of an earlier
+    one is skipped. The category's names of points, if the scheme has some of them, must be in the
+    scheme's order. Splits
     are train, validation, test and ``test_...``; others are an error.
 
     Crowds and annotations without keypoints are not faces: they are counted in `skipped`. Points
@@ -67,17 +68,11 @@ class CocoSource(AnnotationFileSource):
         items, ignored = [], collections.Counter[str]()
         ids = [str(a.get("id", f"number {i}")) for i, a in enumerate(content["annotations"])]
         repeated = {name for name, number in collections.Counter(ids).items() if number > 1}
-        former: dict[str, set[str]] = {name: set() for name in repeated}
         occurrences = collections.Counter[str]()
         for identifier, annotation in zip(ids, content["annotations"], strict=True):
-            is_copy = False
-            if identifier in repeated:
-                text = json.dumps(annotation, sort_keys=True)
-                is_copy = text in former[identifier]
-                former[identifier].add(text)
-                occurrences[identifier] += 1
-                if occurrences[identifier] > 1:
-                    identifier = f"{identifier}, occurrence {occurrences[identifier]}"
+            occurrences[identifier] += 1
+            if occurrences[identifier] > 1:
+                identifier = f"{identifier}, occurrence {occurrences[identifier]}"
             key = f"annotation {identifier}"
             points = annotation.get("keypoints")
             if annotation.get("category_id", category) != category:
@@ -86,8 +81,6 @@ class CocoSource(AnnotationFileSource):
                 ignored["crowds"] += 1
             elif not points or annotation.get("num_keypoints") == 0:
                 ignored["annotations without keypoints"] += 1
-            elif is_copy:
-                self.skipped[key] = "equals a former annotation of the same id"
             elif not isinstance(points, list):
                 self.skipped[key] = f"keypoints must be a list, found {points!r:.80}"
             elif len(points) != 3 * count:
@@ -104,7 +97,7 @@ class CocoSource(AnnotationFileSource):
         if repeated:
             shown = ", ".join(sorted(repeated)[:3])
             self.warnings.append(f"annotation ids that are used more than once: {shown}")
-        return items
+        return list(self.without_copies(items))
 
     def _read(self) -> dict[str, Any]:
         content = read_json(self.path)
@@ -161,12 +154,20 @@ class CocoSource(AnnotationFileSource):
                 )
             picked = candidates[0]
         row = next(row for row in content["categories"] if row["id"] == picked)
-        count = len(row.get("keypoints") or [])
+        labels = row.get("keypoints") or []
+        count = len(labels)
         if count and count != self.scheme.num_landmarks:
             raise ValueError(
                 f"{self.path}: the category {names[picked]!r} has {count} points; "
                 f"{self.scheme.name} has {self.scheme.num_landmarks}."
             )
+        for label, name in zip(labels, self.scheme.point_names, strict=False):
+            if label != name and label in self.scheme.point_names:
+                raise ValueError(
+                    f"{self.path}: the category {names[picked]!r} has the point {label!r} where "
+                    f"{self.scheme.name} has {name!r}. Write the scheme with the points in the "
+                    "order of the file."
+                )
         return picked
 
     def _item(self, annotation: dict[str, Any], images: dict[Any, Any], identifier: str) -> Item:

@@ -28,8 +28,8 @@ class CsvSource(AnnotationFileSource):
     Fields are separated by commas, semicolons or tabs, whichever the header has most of; after
     semicolons and tabs, a number may have a decimal comma. The case of column names and spaces
     around them are ignored. A column that is not listed here is an error, and so is the name of a
-    split other than train, validation, test and ``test_...``. A row that equals an earlier one is
-    skipped.
+    split other than train, validation, test and ``test_...``. A row with the image and points of
+    an earlier one is skipped.
 
     Columns: ``path`` (absolute, or relative to `root`) and ``x0, y0, x1, y1, ...`` for all K
     points; an empty coordinate marks a point that is not annotated. Optional columns:
@@ -50,15 +50,14 @@ class CsvSource(AnnotationFileSource):
 
     def list_items(self) -> Iterator[Item]:
         """Lists the rows in the order of the file."""
+        return self.without_copies(self._read())
+
+    def _read(self) -> Iterator[Item]:
         text = read_text(self.path)
         delimiter = _delimiter(text)
         rows = self._rows(text, delimiter)
         header = _Header(next(rows, (1, []))[1], self.scheme, self.path, delimiter)
-        lines: dict[tuple[str, ...], int] = {}
         for line, fields in rows:
-            if (first := lines.setdefault(tuple(fields), line)) != line:
-                self.skipped[f"line {line}"] = f"equals line {first}"
-                continue
             try:
                 item = header.read(line, fields)
                 self.check_attributes(item.attributes)

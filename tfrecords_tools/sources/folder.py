@@ -157,5 +157,9 @@ class FolderSource(Source):
         if missing is not None:
             flags = schema.VISIBLE if visibility is None else visibility
             visibility = np.where(missing, schema.NOT_ANNOTATED, flags)
+            if box is not None and np.any(np.all(abs(points[missing] - box[:2]) <= 1, axis=1)):
+                box = None  # made of all points
+                text = "the face box reaches to points that are not annotated: left out"
+                warnings = (*warnings, text)
         box = None if box is None else box - self.origin
         return make_face(image, points - self.origin, visibility, box, warnings=warnings)

@@ -68,11 +68,15 @@ def by_face(
 
 
 def files_in(path: pathlib.Path, suffix: str) -> list[pathlib.Path]:
-    """Returns the files below a folder that have a suffix, sorted, or the file at `path`."""
+    """Returns the files below a folder that have a suffix, sorted, or the file at `path`.
+
+    The case of the suffix does not matter.
+    """
     if not path.is_dir():
         return [path]
     # Not pipes, which would block.
-    return [file for file in sorted(path.rglob(f"*{suffix}")) if file.is_file()]
+    found = (file for file in sorted(path.rglob("*")) if file.suffix.lower() == suffix)
+    return [file for file in found if file.is_file()]
 
 
 def number(value: Any, name: str) -> float:

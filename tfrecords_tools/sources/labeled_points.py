@@ -85,8 +85,12 @@ class LabeledPointsSource(AnnotationFileSource):
         """Lists the faces in the order of the file."""
         index_of = label_indices(self.scheme)
         found: list[tuple[str, str, Item]] = []  # category, name of the image, face
+        occurrences = collections.Counter[str]()
         for face in self.read(self.path, self.skipped):
             key = f"{face.image}#{face.name}"
+            occurrences[key] += 1  # files that are joined may list an image twice
+            if occurrences[key] > 1:
+                key = f"{key}, occurrence {occurrences[key]}"
             self._check_numbers(key, face)
             try:
                 item = self._item(key, face, index_of)
@@ -110,11 +114,7 @@ class LabeledPointsSource(AnnotationFileSource):
         for _, image, item in found:
             names_of[item.source_image].add(self.image_id(image))
         items = []
-        first_key: dict[tuple, str] = {}
         for category, _, item in found:
-            _, points, visibility, *_ = item.source_data
-            content = (item.source_image, points.tobytes(), visibility.tobytes())
-            first = first_key.setdefault(content, item.key)
             others = sorted(names_of[item.source_image])
             if self.category not in (None, category):
                 self.skipped[item.key] = f"is a {category}, not a {self.category}"
@@ -123,11 +123,9 @@ class LabeledPointsSource(AnnotationFileSource):
                     f"annotations of several images ({', '.join(others[:3])}) lead to the one file "
                     f"{item.source_image}"
                 )
-            elif first != item.key:
-                self.skipped[item.key] = f"equals {first}"
             else:
                 items.append(item)
-        return items
+        return list(self.without_copies(items))
 
     def _check_numbers(self, key: str, face: LabeledFace) -> None:
         """Raises ValueError if numbers count from 1: faces without the last would be shifted."""
@@ -197,7 +195,7 @@ class LabeledPointsSource(AnnotationFileSource):
                 parts = [pathlib.PurePosixPath(name).parts[start:] for name in group]
                 if path := self._one_file([posixpath.join(*part) for part in parts if part]):
                     return path
-        raise ValueError(f"no image {face.image} in {self.root}")
+        raise ValueError(f"no image {(face.files or ((face.image,),))[-1][0]} in {self.root}")
 
     def _one_file(self, names: Iterable[str]) -> str | None:
         """Returns the one name that is a file below `root`, None if there is none."""

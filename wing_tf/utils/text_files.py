@@ -38,6 +38,11 @@ def read_text(path: str | os.PathLike, *, errors: str = "strict") -> str:
         raise ValueError(
             f"{path} is not a {encoding.removesuffix('-sig').upper()} text file ({error.reason})."
         ) from None
+    if "\0" in text:  # every second byte of UTF-16
+        raise ValueError(
+            f"{path} is not a text file in UTF-8, or in UTF-16 with a byte order mark: it holds "
+            "null characters."
+        )
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
