@@ -37,6 +37,9 @@ def crop_ahead(
         crop_item: Crops one face.
         items: The faces.
         num_processes: Number of processes; 0 for none. Defaults to one per core.
+
+    Raises:
+        RuntimeError: If the processes can't start.
     """
     if num_processes is None:
         num_processes = min(_num_cores(), 1 + len(items) // 64)
@@ -73,6 +76,14 @@ class _Workers:
         self._crop_item = crop_item
         self._num_processes = num_processes
         self._pool = self._new_pool()
+        try:
+            self._pool.submit(os.getpid).result()
+        except BrokenProcessPool:
+            self.close()
+            raise RuntimeError(
+                "The worker processes did not start. A script that writes records must do so under "
+                '`if __name__ == "__main__":`, because they import it; or pass num_processes=0.'
+            ) from None
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)

@@ -166,6 +166,28 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in path.read_text().split()]
 
 
+@pytest.mark.slow
+def test_script_without_main_guard_ends_in_one_line(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import pathlib, sys\n"
+        "from dots import DotSource\n"
+        "from tfrecords_tools.writer import write_records\n"
+        "write_records(DotSource(), pathlib.Path(sys.argv[1]), num_processes=2, progress=False)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "r")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("RuntimeError: The worker processes did not start.")
+    assert 'if __name__ == "__main__":' in last
+    assert not (tmp_path / "r").exists()
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks up processes in /proc")
 def test_workers_end_when_the_writer_is_killed(tmp_path):
     (tmp_path / "write.py").write_text(WRITE)
