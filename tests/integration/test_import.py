@@ -130,6 +130,12 @@ def _compiled(model, loss, **options):
     return model
 
 
+def _heatmap_network():
+    """The smallest network with heatmaps [8, 8, 3]."""
+    image = keras.Input((32, 32, 3))
+    return keras.Model(image, keras.layers.Conv2D(3, 4, strides=4)(image))
+
+
 def _localizer(network, landmarks=3):
     return heatmap_localizer(network, landmarks, HeatmapCodec(input_size=32, heatmap_size=8))
 
@@ -154,12 +160,11 @@ def _compiled_models():
     warm_up = keras.optimizers.SGD(WarmUp(cosine, 5))
     weighted = losses.WeightedLossMap(losses.AdaptiveWingLoss(omega=10), weight=5)
     metrics = [HeatmapMeanSquaredError(foreground=0.5)]
-    heatmaps = HOURGLASS | {"num_stacks": 1}
     return {
         "wing": _compiled(_cnn(), losses.WingLoss(width=7), optimizer=warm_up),
         "wing_function": _compiled(_cnn(), losses.wing_loss),
-        "adaptive_wing": _compiled(stacked_hourglass(3, **heatmaps), weighted, metrics=metrics),
-        "hourglass": _localizer(stacked_hourglass(3, **heatmaps)),
+        "adaptive_wing": _compiled(_heatmap_network(), weighted, metrics=metrics),
+        "localizer": _localizer(_heatmap_network()),
     }
 
 
@@ -181,6 +186,7 @@ def _other_models():
         "smooth_l1": _compiled(_cnn(), losses.SmoothL1Error()),
         "hourglasses": _compiled(stacked_hourglass(3, **HOURGLASS), both),
         "cross_entropies": _compiled(smt, cross_entropies),
+        "hourglass": _localizer(stacked_hourglass(3, **HOURGLASS | {"num_stacks": 1})),
         "smt_net": _localizer(smt_net(3, **HOURGLASS, inner_features=8, residual_features=8)),
         "two_stage": _compiled(_two_stage(False), losses.WingLoss()),
         "correction": _compiled(_two_stage(True), losses.WingLoss()),
@@ -256,7 +262,10 @@ ORDERS = [
 ]
 
 
-@pytest.mark.parametrize(("imports", "load_model"), ORDERS[:2])
+@pytest.mark.parametrize(
+    ("imports", "load_model"),
+    [ORDERS[0], *(pytest.param(*order, marks=pytest.mark.slow) for order in ORDERS[1:])],
+)
 def test_import_is_enough_to_load_compiled_models(saved_models, imports, load_model):
     _check_loading(saved_models, imports, load_model)
 

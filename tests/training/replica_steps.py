@@ -1,10 +1,11 @@
-"""Prints how far 20 steps on two replicas are from the same steps on one: python replica_steps.py.
+"""Prints how far 20 steps on two replicas are from those on one: python replica_steps.py CASE ...
 
 Logical devices are a property of a whole process.
 """
 
 import contextlib
 import json
+import sys
 
 import keras
 import numpy as np
@@ -74,7 +75,7 @@ def _loss_scale(optimizer):
 def main():
     split_cpu(2)
     found = {}
-    for case in CASES:
+    for case in sys.argv[1:]:
         one, two = fit(None, case), fit(make_strategy(), case)
         found[case] = {
             "two_replicas": _distance(two[0], one[0]),
