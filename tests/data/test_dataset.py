@@ -189,6 +189,30 @@ def test_augmenters_that_do_not_fit_the_records_raise(records):
         balance.face_weights(np.ones((3, 98, 2)), np.ones((3, 98)))
 
 
+@pytest.mark.parametrize("use", ["sampling_weights", "loss_weights"])
+def test_weights_that_are_not_a_function_to_one_per_face_raise(use, records, augmenter):
+    for weights, message in (
+        (np.ones(records.num_faces), "must be a function of a batch .* Received: ndarray"),
+        (lambda faces: faces["visibility"], r"must return one weight per face \[B\].*68"),
+        (lambda faces: faces["visibility"][:, :1], r"must return one weight per face \[B\].*1"),
+    ):
+        with pytest.raises(ValueError, match=f"`{use}` {message}"):
+            dataset_from_records(records, augmenter, **{use: weights})
+
+
+@pytest.mark.parametrize(
+    ("scheme", "changes", "message"),
+    [
+        ("ibug_68", {}, "must be a LandmarkScheme.* Received: scheme='ibug_68'"),
+        (get_scheme("ibug_68"), {"input_size": 0}, "`input_size` must be positive"),
+        (get_scheme("ibug_68"), {"margin": -1.2}, "`margin` must be positive.*margin=-1.2"),
+    ],
+)
+def test_invalid_augmenters_raise(scheme, changes, message):
+    with pytest.raises(ValueError, match=message):
+        Augmenter(scheme, **CROP | changes)
+
+
 def test_heatmaps_of_several_stacks_are_a_tuple_with_weights(records):
     augmenter = HeatmapAugmenter(records.scheme, codec=CODEC, sigma_steps=(0.5, 0.0), **CROP)
     batch = next(iter(dataset_from_records(records, augmenter, batch_size=4, shuffle=False)))

@@ -176,6 +176,8 @@ def test_invalid_calls_raise(network):
         landmarker(image, np.array([0.0, 0, 9, 9]))
     with pytest.raises(ValueError, match="x0 < x1"):
         landmarker(image, np.array([[9.0, 0, 9, 9]]))
+    with pytest.raises(ValueError, match="must be the path of a model.*Received: ndarray"):
+        Landmarker(np.zeros((50, 50, 3), np.uint8))
     with pytest.raises(ValueError, match="needs `spec`"):
         Landmarker(network)
 

@@ -9,6 +9,7 @@ import numpy as np
 from tfrecords_tools.duplicates import HASHED_SIDE, THUMBNAIL_SIDE, image_hash
 from wing_tf.data import record_schema as schema
 from wing_tf.data.read import read_faces
+from wing_tf.data.record_checks import read_named
 from wing_tf.data.records import RecordSet, open_records
 from wing_tf.geometry import apply_affine, landmark_box
 
@@ -98,7 +99,7 @@ def read_face_table(folder: str | pathlib.Path, *, images: bool = True) -> FaceT
     shared: dict[bytes, str] = {}  # One string for all faces of a split or an image.
     start = 0
     faces = read_faces(records, ratio, image=images, details=True)
-    for batch in faces.batch(_BATCH).as_numpy_iterator():
+    for batch in read_named(faces.batch(_BATCH).as_numpy_iterator(), records.files):
         rows = slice(start, start + len(batch["key"]))
         landmarks[rows], visibility[rows] = batch["landmarks_square_px"], batch["visibility"]
         boxes[rows], dataset_boxes[rows] = batch["box_square_px"], batch["dataset_box_square_px"]

@@ -135,6 +135,14 @@ class Augmenter:
         with_visibility: bool = False,
         jit_compile: bool = False,
     ):
+        if not isinstance(scheme, LandmarkScheme):
+            raise ValueError(
+                "`scheme` must be a LandmarkScheme, such as `records.scheme` or "
+                f"`wing_tf.landmarks.get_scheme(name)`. Received: scheme={scheme!r}."
+            )
+        for name, value in {"input_size": input_size, "margin": margin}.items():
+            if not value > 0:
+                raise ValueError(f"`{name}` must be positive. Received: {name}={value}.")
         self.scheme = scheme
         self.with_visibility = with_visibility
         self.square = square

@@ -10,11 +10,9 @@ import tensorflow as tf
 
 from wing_tf.codecs.boundary import SAMPLES_PER_CURVE, Curves, sample_curves
 from wing_tf.data.augment import Augmentation, Augmenter
+from wing_tf.data.face_weights import FaceWeights, repeat_faces, weights_of_faces
 from wing_tf.data.read import decode_ratio, interleave_records, parse_face, read_faces
 from wing_tf.data.records import RecordSet
-
-FaceWeights = Callable[[dict], tf.Tensor]
-"""Maps a batch of faces to their weights [B], such as a `wing_tf.data.PoseBalance`."""
 
 
 def dataset_from_records(
@@ -223,15 +221,9 @@ def training_batches(
 
 
 def _with_loss_weights(batch: dict, loss_weights: FaceWeights | None) -> dict:
-    return batch if loss_weights is None else {**batch, "face_weight": loss_weights(batch)}
-
-
-def _repeat(values, times, seed):
-    """Repeats [N] values ``times`` [N] each, rounding fractions at random; once each if None."""
-    if times is None:
-        return values
-    thresholds = tf.random.stateless_uniform(tf.shape(times), seed)
-    return tf.repeat(values, tf.cast(tf.floor(times + thresholds), tf.int32))
+    if loss_weights is None:
+        return batch
+    return {**batch, "face_weight": weights_of_faces("loss_weights", loss_weights, batch)}
 
 
 def _from_memory(records: RecordSet, ratio: int, batch_size: int, sampling_weights, finish):
@@ -241,11 +233,11 @@ def _from_memory(records: RecordSet, ratio: int, batch_size: int, sampling_weigh
     used = records.num_faces // batch_size * batch_size
     times = None
     if sampling_weights is not None:
-        times = sampling_weights(arrays)
+        times = weights_of_faces("sampling_weights", sampling_weights, arrays)
         times = times / tf.reduce_min(times)  # At least once each, which is enough for an epoch.
 
     def epoch_batches(seed):
-        faces = _repeat(tf.range(records.num_faces), times, seed - [1, 0])
+        faces = repeat_faces(tf.range(records.num_faces), times, seed - [1, 0])
         order = tf.random.experimental.stateless_shuffle(faces, seed)
         return tf.data.Dataset.from_tensor_slices(tf.reshape(order[:used], (-1, batch_size)))
 
@@ -268,7 +260,8 @@ def _from_files(
             face = parse_face(record, records, image=False)
             return {name: face[name] for name in names}
 
-        return sampling_weights(tf.map_fn(parse, chunk, fn_output_signature=names))
+        faces = tf.map_fn(parse, chunk, fn_output_signature=names)
+        return weights_of_faces("sampling_weights", sampling_weights, faces)
 
     def epoch_batches(seed):
         files = shuffle(tf.constant(records.files), seed)
@@ -276,7 +269,7 @@ def _from_files(
         chunks = chunks.batch(buffer).enumerate()
 
         def shuffled(i, chunk):
-            return shuffle(_repeat(chunk, times(chunk), seed - [1 + i, 0]), seed + [1 + i, 0])
+            return shuffle(repeat_faces(chunk, times(chunk), seed - [1 + i, 0]), seed + [1 + i, 0])
 
         # The random rounding may leave too few faces for an epoch, so the dataset is repeated.
         faces = chunks.map(shuffled).unbatch().repeat()

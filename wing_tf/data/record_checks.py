@@ -1,5 +1,7 @@
 """Checks of every record of a file, when the file is opened."""
 
+from collections.abc import Iterable, Iterator, Sequence
+
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -8,6 +10,8 @@ from wing_tf.data import record_schema as schema
 
 MAX_COORDINATE = 1e6
 _BATCH = 64
+# TensorFlow's message about a record that can't be parsed quotes its bytes, which are no text.
+_PARSE_ERRORS = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
 _PROBLEMS = (
     f"its {schema.VISIBILITY} must be 0, 1 or 2",
     f"its {schema.LANDMARKS} must be finite where they are annotated ({schema.VISIBILITY} 1 or 2)",
@@ -40,7 +44,7 @@ def check_records(file: str, *, scheme: str, num_landmarks: int, side: int) -> i
     arguments = (tf.constant(scheme), num_landmarks, tf.constant(side, tf.int64))
     try:
         count, wrong = _scan(tf.constant(file), *arguments)
-    except tf.errors.InvalidArgumentError:  # of a record that can't be parsed
+    except _PARSE_ERRORS:
         wrong = True
     if wrong:
         _raise_first_problem(file, *arguments)
@@ -66,20 +70,49 @@ def _raise_first_problem(file: str, scheme, num_landmarks: int, side) -> None:
     for number, record in enumerate(tf.data.TFRecordDataset(file)):
         try:
             found = _problems(record[None], scheme, num_landmarks, side).numpy()[0]
-        except tf.errors.InvalidArgumentError as error:
+        except _PARSE_ERRORS as error:
             reason = _parse_error(error)
         else:
             if not found.any():
                 continue
             reason = _PROBLEMS[int(np.argmax(found))]
-        raise ValueError(
-            f"Record {number}{_key(record.numpy())} of {file} is not valid: {reason}. Correct the "
-            "annotations and write the records again with `wing-tfrecords write`."
-        )
+        raise _error(file, number, record.numpy(), reason)
 
 
-def _parse_error(error: tf.errors.InvalidArgumentError) -> str:
+def read_named(faces: Iterable, files: Sequence[str]) -> Iterator:
+    """Iterates over faces that are read from files; see `raise_undecodable`."""
+    try:
+        yield from faces
+    except tf.errors.InvalidArgumentError:
+        raise_undecodable(files)
+        raise
+
+
+def raise_undecodable(files: Sequence[str]) -> None:
+    """Raises ValueError if an image can't be decoded, which `check_records` does not try.
+
+    Call it when reading has failed: the error of TensorFlow names neither file nor record.
+    """
+    feature = {schema.IMAGE: tf.io.FixedLenFeature([], tf.string)}
+    for file in files:
+        for number, record in enumerate(tf.data.TFRecordDataset(file)):
+            try:
+                tf.io.decode_jpeg(tf.io.parse_single_example(record, feature)[schema.IMAGE])
+            except tf.errors.InvalidArgumentError as error:
+                raise _error(file, number, record.numpy(), _parse_error(error)) from None
+
+
+def _error(file: str, number: int, record: bytes, reason: str) -> ValueError:
+    return ValueError(
+        f"Record {number}{_key(record)} of {file} is not valid: {reason}. Correct the annotations "
+        "and write the records again with `wing-tfrecords write`."
+    )
+
+
+def _parse_error(error: tf.errors.OpError | UnicodeDecodeError) -> str:
     """Returns the part of TensorFlow's message that is about the record."""
+    if isinstance(error, UnicodeDecodeError) or "Could not parse example" in error.message:
+        return "it is not a tf.train.Example"
     text = " ".join(error.message.partition("[Op:")[0].split())
     text = (text.partition("}} ")[2] or text).removeprefix("Name: <unknown>, ")
     return text.rstrip(". ")
@@ -88,7 +121,8 @@ def _parse_error(error: tf.errors.InvalidArgumentError) -> str:
 def _key(record: bytes) -> str:
     try:
         feature = tf.train.Example.FromString(record).features.feature
-        return f" ({feature[schema.KEY].bytes_list.value[0].decode()})"
+        key = feature[schema.KEY].bytes_list.value[0].decode()
+        return f" ({key if key.isprintable() else ascii(key)})"
     except (DecodeError, IndexError, UnicodeDecodeError):
         return ""
 

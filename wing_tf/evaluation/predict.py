@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from wing_tf.data.augment import crop_faces
 from wing_tf.data.read import decode_ratio, read_faces
+from wing_tf.data.record_checks import read_named
 from wing_tf.data.records import RecordSet
 from wing_tf.geometry import apply_affine, compose
 from wing_tf.landmarks import SchemeMap
@@ -138,7 +139,8 @@ def crop_batches(
             angle_rad=angle_rad if draw_angles else None,
         )
 
-    for faces in read_faces(records, ratio, details=True).batch(batch_size).prefetch(2):
+    batches = read_faces(records, ratio, details=True).batch(batch_size).prefetch(2)
+    for faces in read_named(batches, records.files):
         box = faces["box_square_px"].numpy()
         if move_boxes is not None:
             box = move_boxes(box).astype(np.float32)

@@ -30,6 +30,11 @@ def open_backend(model: Any, spec: ModelSpec | None, num_threads: int) -> tuple[
             raise ValueError("An exported file contains its own model spec: don't pass `spec`.")
         return open_litert(model, num_threads=num_threads)
     if not is_path:
+        if not callable(model):
+            raise ValueError(
+                "`model` must be the path of a model, a Keras model or a function. Received: "
+                f"{type(model).__name__}. Images are arguments of the landmarker's call."
+            )
         if spec is None:
             raise ValueError("A network without a file needs `spec`.")
         if not _is_keras(model):

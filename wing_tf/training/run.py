@@ -11,6 +11,7 @@ import tensorflow as tf
 from wing_tf.data.batches import training_batches
 from wing_tf.data.label_noise import LabelNoise
 from wing_tf.data.pose_balance import PoseBalance
+from wing_tf.data.record_checks import raise_undecodable
 from wing_tf.data.records import RecordSet, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
 from wing_tf.landmarks import BOX_NORMALIZERS
@@ -123,6 +124,9 @@ def _train(config: ml_collections.ConfigDict, run_folder: RunFolder) -> None:
                 callbacks.Backup(run_folder.backup, config.checkpoint_epochs),
             ],
         )
+    except tf.errors.InvalidArgumentError:
+        raise_undecodable(records.files)
+        raise
     finally:
         if log.csv_file:
             log.csv_file.close()  # fit leaves it open when it is interrupted
