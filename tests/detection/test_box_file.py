@@ -60,6 +60,15 @@ def test_json_lines_are_read(tmp_path, content):
     assert boxes.find("other.jpg") is None
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_files_of_spreadsheets(tmp_path, delimiter):
+    text = "Path,X0,Y0,X1,Y1\n a.jpg ,1.5,2,30,40\nb.jpg,,,,\na.jpg,1.5,2,30,40\n"
+    (tmp_path / "boxes.csv").write_text(text.replace(",", delimiter))
+    boxes = BoxFile(tmp_path / "boxes.csv")
+    assert boxes.names == ("a.jpg", "b.jpg")
+    assert boxes.raw_boxes(None, "a.jpg").tolist() == [[1.5, 2, 30, 40]]  # the copy counts once
+
+
 def test_json_lines_of_one_image_are_merged(tmp_path):
     path = write(
         tmp_path / "boxes.jsonl",

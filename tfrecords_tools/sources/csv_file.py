@@ -14,7 +14,7 @@ from tfrecords_tools.sources.annotation_file import AnnotationFileSource
 from tfrecords_tools.sources.base import Item
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.did_you_mean import did_you_mean
-from wing_tf.utils.text_files import read_text
+from wing_tf.utils.text_files import csv_delimiter, read_text
 
 _BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
 _SIZE = ("width", "height")
@@ -54,7 +54,7 @@ class CsvSource(AnnotationFileSource):
 
     def _read(self) -> Iterator[Item]:
         text = read_text(self.path)
-        delimiter = _delimiter(text)
+        delimiter = csv_delimiter(text)
         rows = self._rows(text, delimiter)
         header = _Header(next(rows, (1, []))[1], self.scheme, self.path, delimiter)
         for line, fields in rows:
@@ -76,12 +76,6 @@ class CsvSource(AnnotationFileSource):
                     yield reader.line_num, fields
         except csv.Error as error:  # such as a quote that is never closed
             raise ValueError(f"{self.path}, line {reader.line_num}: {error}.") from error
-
-
-def _delimiter(text: str) -> str:
-    """Returns the delimiter that the first line has most of."""
-    header = text.lstrip().partition("\n")[0]
-    return max(_DELIMITERS, key=header.count)
 
 
 class _Header:

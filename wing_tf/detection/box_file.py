@@ -11,7 +11,7 @@ import numpy as np
 
 from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector
-from wing_tf.utils.text_files import parse_json, read_text
+from wing_tf.utils.text_files import csv_delimiter, parse_json, read_text
 
 _COLUMNS = (("x0", "y0", "x1", "y1"), ("box_x0_px", "box_y0_px", "box_x1_px", "box_y1_px"))
 _NAMES = ("path", "image")
@@ -21,10 +21,11 @@ class BoxFile(Detector):
     """Boxes of a file, found by the name of the image.
 
     The output of wing-predict for images is read as well. There are two formats, and in both
-    several lines may belong to one image:
+    several lines may belong to one image. A box that is repeated counts once.
 
-    * CSV with the header ``path,x0,y0,x1,y1`` (or ``box_x0_px``, ...) in any order. Other columns
-      are ignored. Four empty fields mean that the image has no box.
+    * CSV with the header ``path,x0,y0,x1,y1`` (or ``box_x0_px``, ...) in any order and case,
+      separated by commas, semicolons or tabs. Other columns are ignored. Four empty fields mean
+      that the image has no box.
     * JSON lines, or one JSON object: ``{"path": ..., "boxes_xyxy_px": [[x0, y0, x1, y1], ...]}``,
       ``"box_xyxy_px": [...]`` for one face, or ``"faces": [{"box_xyxy_px": [...]}, ...]``. A line
       without any of these keys is ignored.
@@ -55,7 +56,8 @@ class BoxFile(Detector):
         boxes: dict[str, list] = {}
         for number, name, found in lines(self.path, text):
             known = boxes.setdefault(_normalized(name), [])
-            known.extend(_box(f"{self.path}:{number}", values) for values in found)
+            new = [_box(f"{self.path}:{number}", values) for values in found]
+            known.extend(box for box in new if box not in known)
         self._boxes = {name: np.array(rows).reshape(-1, 4) for name, rows in boxes.items()}
         self._indices = [_Index(fold, boxes, self.path.parent) for fold in (str, str.casefold)]
 
@@ -121,10 +123,10 @@ def _box(where: str, values: Any) -> list[float]:
 
 def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]:
     """Yields the number, the image and the one box of each line."""
-    rows = csv.DictReader(io.StringIO(text), strict=True)
+    rows = csv.DictReader(io.StringIO(text), strict=True, delimiter=csv_delimiter(text))
     start = 1
     try:
-        columns = [column.strip() for column in rows.fieldnames or ()]
+        columns = [column.strip().lower() for column in rows.fieldnames or ()]
         rows.fieldnames = columns
         named = [name for name in _NAMES if name in columns]
         corners = next((four for four in _COLUMNS if set(four) <= set(columns)), None)
@@ -139,7 +141,7 @@ def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]
             if None in row or None in row.values():  # too many or too few fields
                 raise ValueError(f"{where}: expected {len(columns)} fields, as in the header.")
             _check_is_image(where, row)
-            name, box = row[named[0]], [row[column] for column in corners]
+            name, box = row[named[0]].strip(), [row[column] for column in corners]
             if not name:
                 raise ValueError(f"{where}: the name of the image is empty.")
             yield rows.line_num, name, [box] if any(box) else []

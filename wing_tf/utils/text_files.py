@@ -38,12 +38,18 @@ def read_text(path: str | os.PathLike, *, errors: str = "strict") -> str:
         raise ValueError(
             f"{path} is not a {encoding.removesuffix('-sig').upper()} text file ({error.reason})."
         ) from None
-    if "\0" in text:  # every second byte of UTF-16
+    if "\0" in text[:2]:  # every second byte of UTF-16
         raise ValueError(
-            f"{path} is not a text file in UTF-8, or in UTF-16 with a byte order mark: it holds "
-            "null characters."
+            f"{path} is not a text file in UTF-8, or in UTF-16 with a byte order mark: it "
+            "starts with a null character."
         )
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def csv_delimiter(text: str) -> str:
+    """Returns the comma, semicolon or tab that the first line of a CSV text has most of."""
+    header = text.lstrip().partition("\n")[0]
+    return max(",;\t", key=header.count)
 
 
 def read_json(path: str | os.PathLike) -> Any:
