@@ -67,6 +67,7 @@ def test_localizer_adds_residuals_to_the_highest_pixel(tmp_path):
     np.testing.assert_allclose(again["landmarks"], out["landmarks"], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_litert_equals_keras_with_builtin_operations(tmp_path):
     pytest.importorskip("ai_edge_litert")
     keras.utils.set_random_seed(0)

@@ -20,7 +20,7 @@ def train_records(synthetic_records):
     return open_records(str(synthetic_records), split="train")
 
 
-@pytest.mark.parametrize("jit_compile", ["auto", "off"])
+@pytest.mark.parametrize("jit_compile", ["auto", pytest.param("off", marks=pytest.mark.slow)])
 def test_step_is_traced_once(jit_compile, synthetic_records, tmp_path, monkeypatch):
     traces = []
     learn = LandmarkTrainer.learn

@@ -144,6 +144,7 @@ def test_next_sigma_starts_from_the_best_weights(synthetic_records, records, tmp
     assert state.former == pytest.approx(0.3)
 
 
+@pytest.mark.slow
 def test_saved_network_initializes_all_but_earlier_residuals(
     synthetic_records, records, tmp_path, capsys
 ):

@@ -65,6 +65,7 @@ def test_validation_score_equals_evaluation(run, synthetic_records, tmp_path):
     assert report["nme"] == pytest.approx(min(logged), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_rarer_validation_does_not_change_weights(synthetic_records, tmp_path):
     rows = []
     for name, every in (("often", 1), ("seldom", 2)):
