@@ -92,7 +92,7 @@ def test_files_without_a_partner_are_skipped_by_name(tree):
         (_pts(POINTS[:67]), r"expected 68 rows .* found shape \(67, 2\)"),
         (_pts().replace("91.000", "nan", 1), "holds NaN"),
         (_pts().replace("91.000", "left", 1), "not rows of two numbers"),
-        (_pts().replace("91.000", "91.000 3", 1), "not rows of two numbers"),
+        (_pts().replace("91.000", "91.000 3", 1), r"two numbers \(found '.*91\.000 3.*'\)"),
         ("", "expected 68 rows"),
     ],
 )

@@ -140,7 +140,9 @@ def parse_points(path: pathlib.Path, lines: Iterable[str], num_landmarks: int | 
     try:
         points = np.array([[float(value) for value in row] for row in rows], np.float64)
     except ValueError as error:
-        raise BadRecordError(f"{path}: not rows of two numbers ({error})") from error
+        wrong = next((" ".join(row)[:40] for row in rows if len(row) != 2), None)
+        reason = error if wrong is None else f"found {wrong!r}"
+        raise BadRecordError(f"{path}: not rows of two numbers ({reason})") from error
     count = max(len(points), 1) if num_landmarks is None else num_landmarks
     if points.shape != (count, 2):
         raise BadRecordError(
