@@ -54,6 +54,8 @@ class ModelSpec:
             not known.
         has_scores: Whether the network emits a score for each landmark; None if the spec does not
             say, as in ``.keras`` files.
+        has_visibility: Whether an exported file or an opened Keras network emits the probability
+            that each landmark is visible.
         precision: Precision of an exported file's weights, such as "float32" or "int8"; None if
             the network is not exported.
         batch_size: Number of crops that an exported file takes at a time; None for any number.
@@ -68,6 +70,7 @@ class ModelSpec:
     trained_crops: tuple[str, ...] = ()
     trained_boxes: tuple[str, ...] = ()
     has_scores: bool | None = None
+    has_visibility: bool = False
     precision: str | None = None
     batch_size: int | None = None
 
@@ -144,6 +147,7 @@ class ModelSpec:
             trained_crops=training.get("trained_crops", ()),
             trained_boxes=crop["boxes"],
             has_scores="scores" in values["outputs"] if exported else None,
+            has_visibility=exported and "visibility" in values["outputs"],
             precision=str(values["precision"]) if exported else None,
             batch_size=None if batch is None else int(batch),
         )
@@ -171,6 +175,17 @@ def _is_number(value: Any) -> bool:
 def _is_count(value: Any) -> bool:
     """Whether a value is a whole number above 0."""
     return _is_number(value) and value == int(value)
+
+
+def ordered_outputs(outputs: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Returns a network's outputs by name as a tuple.
+
+    Returns:
+        Landmarks [B, K, 2], scores [B, K] or None, and, only of a network that has it, visibility
+        [B, K]: the probability that each landmark is visible.
+    """
+    found = (outputs["landmarks"], outputs.get("scores"))
+    return (*found, outputs["visibility"]) if "visibility" in outputs else found
 
 
 def is_exported(path: str | os.PathLike) -> bool:

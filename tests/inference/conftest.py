@@ -13,6 +13,7 @@ from wing_tf.export.litert import write_litert
 from wing_tf.model_spec import ModelSpec, attach_files
 from wing_tf.models import cnn6, heatmap_localizer, two_stage
 from wing_tf.models.two_stage import reference_in_crop
+from wing_tf.models.visibility import visibility_localizer
 
 
 def _export(network, spec, path, precision="float32", batch_size=1):
@@ -56,7 +57,19 @@ def _heatmaps():
     return network, ModelSpec(scheme="celeba_5", input_size=64, margin=1.3, square=False)
 
 
-BUILDERS = {"plain": _plain, "two-stage": _two_stage, "heatmaps": _heatmaps}
+def _visibility():
+    network = cnn6(5, width=0.1, visibility=True)
+    network.get_layer("output").bias.assign(np.random.default_rng(0).uniform(10, 54, 10))
+    network.get_layer("visibility").bias.assign([-2, -1, 0, 1, 2])
+    return visibility_localizer(network), ModelSpec(scheme="celeba_5", input_size=64, margin=1.2)
+
+
+BUILDERS = {
+    "visibility": _visibility,
+    "plain": _plain,
+    "two-stage": _two_stage,
+    "heatmaps": _heatmaps,
+}
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +8,33 @@ from wing_tf import metrics as m
 from wing_tf.landmarks import SCHEMES, get_scheme
 
 IBUG = get_scheme("ibug_68")
+
+
+def test_recall_at_precision_golden():
+    """Ten landmarks, four occluded. Precisions of the thresholds: 1/1, 1/2, 3/4, 4/5, 4/10."""
+    scores = np.array([0.9, 0.8, 0.7, 0.7, 0.6, 0.1, 0.1, 0.1, 0.1, 0.1])
+    occluded = np.array([1, 0, 1, 1, 1, 0, 0, 0, 0, 0], bool)
+    assert m.recall_at_precision(occluded, scores) == 1.0  # 4 of 5 at .6
+    occluded[4], occluded[5] = False, True
+    assert m.recall_at_precision(occluded, scores) == 0.25  # 1/1 at .9; 3/4 at .7 is too few
+    assert m.recall_at_precision(occluded, scores, 0.75) == 0.75
+    # The two at .7 are detected together: .7 alone would be 2 of 3 with the right one first.
+    assert m.recall_at_precision([True, False], [0.7, 0.7], 0.6) == 0.0
+    assert np.isnan(m.recall_at_precision(np.zeros(3, bool), np.ones(3)))
+    with pytest.raises(ValueError, match="must be"):
+        m.recall_at_precision([True], [np.nan])
+
+
+def test_recall_at_precision_agrees_with_keras():
+    generator = np.random.default_rng(0)
+    occluded = generator.random(2000) < 0.3
+    scores = np.clip(0.3 * occluded + generator.normal(0.4, 0.15, 2000), 0, 1)
+    metric = keras.metrics.RecallAtPrecision(0.8, num_thresholds=5000)
+    metric.update_state(occluded, scores)
+    assert 0.1 < m.recall_at_precision(occluded, scores) < 0.9
+    assert m.recall_at_precision(occluded, scores) == pytest.approx(
+        float(metric.result()), abs=0.01
+    )
 
 
 def _faces(count=20, scheme=IBUG, seed=0):

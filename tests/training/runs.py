@@ -84,6 +84,7 @@ def main():
         "mirrored": {"precision": "float32", "epochs": 3},
         "decreasing": {"precision": "float32", "epochs": 3},
         "mirrored_decreasing": {"precision": "float32", "epochs": 3, "batch_size": 16},
+        "visible": {"precision": "float32", "epochs": 3, "model.visibility": True},
         "stacks": {"precision": "float32", "epochs": 3, "model.features": 8},
     }
     if name.startswith("stacked"):

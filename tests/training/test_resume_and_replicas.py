@@ -48,6 +48,7 @@ def _result(folder):
         ("bfloat16", 1e-6),
         ("refined", 1e-6),
         ("stacks", 1e-6),
+        ("visible", 1e-6),
         ("decreasing", 1e-6),
         pytest.param("mirrored", 1e-6, marks=pytest.mark.multi_device),
     ],

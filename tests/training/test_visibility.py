@@ -1,12 +1,19 @@
 """Training of networks that emit the visibility of landmarks."""
 
+import csv
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from experiments import smoke_config, smoke_hourglass, smoke_smt
 
 from wing_tf.data.batches import training_batches
+from wing_tf.data.read import read_landmarks
 from wing_tf.data.records import open_records
+from wing_tf.evaluation.evaluator import evaluate
+from wing_tf.evaluation.predict import crop_batches
+from wing_tf.metrics import recall_at_precision
+from wing_tf.models.saving import load_network
 from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
 from wing_tf.training.tasks import make_task
@@ -98,3 +105,38 @@ def test_records_without_occluded_landmarks_are_refused(tmp_path, synthetic_reco
 def test_keys_without_effect_and_wrong_values_are_errors(changes, message, synthetic_records):
     with pytest.raises(ValueError, match=message):
         complete_config(smoke_config(synthetic_records, **changes))
+
+
+@pytest.mark.slow
+def test_training_logs_and_evaluation_reports_the_recall(synthetic_records, tmp_path):
+    config = {**ON, "epochs": 2, "precision": "float32"}
+    run = train(smoke_config(synthetic_records, **config), tmp_path / "run")
+    rows = list(csv.DictReader((run / "metrics.csv").read_text().splitlines()))
+    assert all(0 <= float(row["val_occlusion_recall"]) <= 1 for row in rows)
+    network, spec = load_network(run)
+    assert network.output["visibility"].shape == (None, 68)
+    (tmp_path / "report").mkdir()
+    report = evaluate(run, f"{synthetic_records}/test-*", tmp_path / "report", normalizer="box")
+    records = open_records(str(synthetic_records), split="test")
+    visibility = read_landmarks(records)[1]
+    scores = report["occlusion"]
+    assert scores["num_landmarks"] == visibility.size == 24 * 68
+    assert scores["num_occluded"] == (visibility == 1).sum() > 50
+    predicted = np.concatenate(
+        [np.asarray(network(batch.image)["visibility"]) for batch in crop_batches(records, spec)]
+    )
+    expected = recall_at_precision((visibility == 1).ravel(), 1 - predicted.ravel())
+    assert scores["recall_at_80_precision"] == pytest.approx(expected, abs=0.01)
+    text = (tmp_path / "report" / "report.txt").read_text()
+    assert "Occlusion recall at 80 % precision" in text
+
+
+@pytest.mark.slow
+def test_second_stage_learns_visibility(synthetic_records, tmp_path):
+    first = train(smoke_config(synthetic_records, **ON, epochs=1), tmp_path / "first")
+    changes = {
+        "epochs": 1, "two_stage.first": str(first), "two_stage.input_size": 96,
+        "two_stage.margin": 1.8, "two_stage.correct": True,
+    }  # fmt: skip
+    run = train(smoke_config(synthetic_records, **ON, **changes), tmp_path / "second")
+    assert set(load_network(run)[0].output) == {"landmarks", "visibility"}

@@ -233,6 +233,7 @@ def predict_video(
             pathlib.Path(output) if output else _DEFAULT_OUTPUT / name,
             name=name if isinstance(source, int) else source,
             scheme=landmarker.scheme,
+            visibility=landmarker.spec.has_visibility,
             format=format,
             draw=drawing.drawer(landmarker.scheme, scale=1.0) if drawing.draw or show else None,
             write_video=drawing.draw,

@@ -201,10 +201,8 @@ class Augmenter:
         weights = self._permute(weights, flipped)
         if not self.with_visibility:
             return image, landmarks, weights
-        visible = self._permute(faces["visibility"] == VISIBLE, flipped)
-        if self.augmentation.occlusion:
-            covered_x, covered_y = self._occluder(landmarks, _named(faces["draws"]))
-            visible = visible & ~(covered_x & covered_y)
+        covered_x, covered_y = self._occluder(landmarks, _named(faces["draws"]))
+        visible = self._permute(faces["visibility"] == VISIBLE, flipped) & ~(covered_x & covered_y)
         return image, {"landmarks": landmarks, "visibility": ops.cast(visible, "float32")}, weights
 
     def crop_matrices(self, box_square_px, draws):

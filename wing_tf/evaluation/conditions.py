@@ -1,7 +1,9 @@
 """Evaluation with perturbed boxes, with detected boxes and with rotated faces."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -63,13 +65,13 @@ def detected_boxes(
 
 def select_faces(predictions: Predictions, chosen: np.ndarray) -> Predictions:
     """Returns the predictions of some faces, given as a boolean mask [N]."""
-    return Predictions(
-        predictions.true_px[chosen],
-        predictions.predicted_px[chosen],
-        predictions.box_xyxy_px[chosen],
-        predictions.dataset_box_xyxy_px[chosen],
-        list(itertools.compress(predictions.key, chosen)),
-        list(itertools.compress(predictions.groups, chosen)),
-        predictions.index[chosen],
-        predictions.evaluated,
+    names = ("true_px", "predicted_px", "box_xyxy_px", "dataset_box_xyxy_px", "index",
+             "true_visibility", "visibility")  # fmt: skip
+    arrays = {name: getattr(predictions, name) for name in names}
+    parts: dict[str, Any] = {k: None if v is None else v[chosen] for k, v in arrays.items()}
+    return dataclasses.replace(
+        predictions,
+        key=list(itertools.compress(predictions.key, chosen)),
+        groups=list(itertools.compress(predictions.groups, chosen)),
+        **parts,
     )

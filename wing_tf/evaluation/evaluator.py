@@ -24,7 +24,7 @@ from wing_tf.evaluation.report import face_errors, make_report, write_report
 from wing_tf.landmarks import BOX_NORMALIZERS, SchemeMap, find_scheme_map
 from wing_tf.metrics import pck, summarize_errors
 from wing_tf.models import heatmap_network
-from wing_tf.models.compiled import compile_network
+from wing_tf.models.compiled import compile_localizer
 from wing_tf.models.saving import find_network, load_network
 from wing_tf.utils.image_files import save_image
 
@@ -125,7 +125,7 @@ class Evaluator:
         self.normalizer = protocol.normalizer if protocol else normalizer
         self.normalizer = self.normalizer or scheme.default_normalizer
         self.normalizer_box = protocol.normalizer_box if protocol else "dataset_or_landmark"
-        self._run = compile_network(self.network)
+        self._run = compile_localizer(self.network)
 
     def report(
         self,

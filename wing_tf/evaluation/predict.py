@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +28,8 @@ class CropBatch:
         dataset_box_xyxy_px: The data set's boxes [B, 4], NaN where it has none.
         key: Names of the faces.
         groups: The split and the attributes of each face.
+        true_visibility: Ground truth [B, K] as in records: 0 not annotated, 1 occluded, 2 visible.
+            None if it is not known.
     """
 
     image: np.ndarray
@@ -36,6 +39,7 @@ class CropBatch:
     dataset_box_xyxy_px: np.ndarray
     key: list[str]
     groups: list[frozenset[str]]
+    true_visibility: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +56,10 @@ class Predictions:
         index: Indices [N] of the faces in the records.
         evaluated: bool [K], which landmarks are evaluated: false for those that a scheme map does
             not predict. Defaults to all.
+        true_visibility: Ground truth [N, K] as in records: 0 not annotated, 1 occluded, 2 visible.
+            None if it is not known.
+        visibility: Predicted probabilities [N, K] of being visible, NaN for landmarks that are not
+            evaluated. None if the network has no such output.
     """
 
     true_px: np.ndarray
@@ -62,6 +70,8 @@ class Predictions:
     groups: list[frozenset[str]]
     index: np.ndarray
     evaluated: np.ndarray | None = None
+    true_visibility: np.ndarray | None = None
+    visibility: np.ndarray | None = None
 
     @property
     def evaluated_true_px(self) -> np.ndarray:
@@ -148,7 +158,8 @@ def crop_batches(
         image, crop_to_square = crop(faces["image"], box, angle_rad.astype(np.float32))
         to_source = faces["square_to_source"].numpy().astype(np.float64)
         true = faces["landmarks_square_px"].numpy().astype(np.float64)
-        true[faces["visibility"].numpy() == 0] = np.nan
+        visibility = faces["visibility"].numpy()
+        true[visibility == 0] = np.nan
 
         def in_source(boxes, to_source=to_source):
             return apply_affine(to_source, boxes.reshape(-1, 2, 2)).reshape(-1, 4)
@@ -167,26 +178,35 @@ def crop_batches(
                     faces["split"].numpy(), faces["attributes"].numpy(), strict=True
                 )
             ],
+            true_visibility=visibility,
         )
 
 
 def predict_batches(
-    run: Callable[[np.ndarray], np.ndarray],
+    run: Callable[[np.ndarray], np.ndarray | tuple[Any, ...]],
     batches: Iterable[CropBatch],
     scheme_map: SchemeMap | None = None,
 ) -> Predictions:
     """Returns the predictions of all faces.
 
     Args:
-        run: A function of `compile_network`.
+        run: A function of `compile_localizer`; or of `compile_network`, without visibility.
         batches: Batches of `crop_batches`.
         scheme_map: Map from the network's scheme to the batches'. Defaults to no map.
     """
     true, predicted, boxes, dataset_boxes = [], [], [], []
+    true_visibility, visibility = [], []
     keys: list[str] = []
     groups: list[frozenset[str]] = []
     for batch in batches:
-        found = apply_affine(batch.crop_to_source, run(batch.image).astype(np.float64))
+        outputs = run(batch.image)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        found = apply_affine(batch.crop_to_source, outputs[0].astype(np.float64))
+        if len(outputs) > 2:
+            visible = outputs[2].astype(np.float64)
+            visibility.append(visible if scheme_map is None else scheme_map.map_scores(visible))
+        if batch.true_visibility is not None:
+            true_visibility.append(batch.true_visibility)
         true.append(batch.true_px)
         predicted.append(found if scheme_map is None else scheme_map(found))
         boxes.append(batch.box_xyxy_px)
@@ -202,4 +222,6 @@ def predict_batches(
         groups=groups,
         index=np.arange(len(keys)),
         evaluated=None if scheme_map is None else np.array(list(map(bool, scheme_map.groups))),
+        true_visibility=np.concatenate(true_visibility) if true_visibility else None,
+        visibility=np.concatenate(visibility) if visibility else None,
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from wing_tf.data.read import read_faces
+from wing_tf.data.record_schema import NOT_ANNOTATED, OCCLUDED
 from wing_tf.data.records import RecordSet
 from wing_tf.evaluation.predict import Predictions
 from wing_tf.evaluation.protocol_report import format_protocol
@@ -20,6 +21,7 @@ from wing_tf.metrics import (
     nmde,
     nme,
     normalizing_distance,
+    recall_at_precision,
     summarize_errors,
 )
 from wing_tf.utils.atomic import write_json
@@ -67,6 +69,7 @@ def make_report(
     """Returns the scores over all faces, by region, by landmark subset and by prefix of the keys.
 
     ``mean_shape_nme`` is a baseline: the mean shape of the faces, placed in each box.
+    ``occlusion`` is that of `occlusion_scores`, of networks that emit the visibility.
     ``nmde_by_subset`` is the NMDE of some landmarks, and ``nmde_gap_by_subset`` how much smaller it
     is than that of all landmarks, as in SMT-Net's table 3. None means that nothing is annotated.
 
@@ -103,12 +106,35 @@ def make_report(
             k: report["nmde"] - v if np.isfinite(v) else None for k, v in subsets.items()
         },
     }
+    if occlusion := occlusion_scores(predictions):
+        report["occlusion"] = occlusion
     prefixes = np.array([key.rpartition("/")[0] or "-" for key in predictions.key])[scored]
     report["by_prefix"] = {
         str(prefix): summarize_errors(errors[scored][prefixes == prefix])
         for prefix in np.unique(prefixes)
     }
     return report
+
+
+def occlusion_scores(predictions: Predictions) -> dict[str, Any]:
+    """Returns how well occluded landmarks are detected.
+
+    Returns:
+        ``num_landmarks`` that are annotated and evaluated, ``num_occluded`` of them, and
+        ``recall_at_80_precision`` of the detection of these, None if there are none. Empty if the
+        network does not emit the visibility.
+    """
+    true, visible = predictions.true_visibility, predictions.visibility
+    if true is None or visible is None:
+        return {}
+    counts = (true != NOT_ANNOTATED) & np.isfinite(visible)
+    is_occluded = true[counts] == OCCLUDED
+    recall = recall_at_precision(is_occluded, 1 - visible[counts]) if is_occluded.any() else None
+    return {
+        "num_landmarks": int(counts.sum()),
+        "num_occluded": int(is_occluded.sum()),
+        "recall_at_80_precision": recall,
+    }
 
 
 def _finite_mean(values: np.ndarray) -> float | None:
@@ -134,6 +160,13 @@ def format_report(report: Mapping[str, Any]) -> str:
     for name, value in report["nmde_by_subset"].items():
         gap = format_percent(report["nmde_gap_by_subset"][name])
         lines.append(f"NMDE {name:<28}{format_percent(value):>8}   smaller by {gap}")
+    if "occlusion" in report:
+        scores = report["occlusion"]
+        lines += [
+            "",
+            f"Occlusion recall at 80 % precision {format_percent(scores['recall_at_80_precision'])}"
+            f"   ({scores['num_occluded']} of {scores['num_landmarks']} landmarks are occluded)",
+        ]
     if "named_protocol" in report:
         lines += ["", format_protocol(report["named_protocol"]).rstrip()]
     return "\n".join(lines) + "\n"

@@ -19,7 +19,7 @@ def deployed_network(network: keras.Model, spec: ModelSpec) -> keras.Model:
     Returns:
         A functional model from ``image`` uint8 RGB [B, side, side, 3] to a dictionary of
         ``landmarks`` float32 [B, K, 2] in its pixels and, if the network has them, ``scores``
-        [B, K].
+        and ``visibility`` [B, K].
     """
     side = spec.input_size
     image = keras.Input((side, side, 3), dtype="uint8", name="image")

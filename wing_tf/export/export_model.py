@@ -153,7 +153,7 @@ def export_model(
                 "compared_on": faces_name,
                 "data": data,
                 "faces": None if faces is None else files,
-                "parity": vars(parity) | {"nme_cost": parity.nme_cost},
+                "parity": parity.to_dict(),
                 "max_nme_cost": max_nme_cost,
                 "calibration_faces": 0 if calibration is None else len(calibration),
                 "size_bytes": _size(path),

@@ -48,7 +48,7 @@ def _signatures(outputs: dict[str, dict], format: str) -> dict[str, Any]:
                 "jpeg": {"shape": [None], "dtype": "string"},
                 "boxes_xyxy_px": {"shape": [None, 4], "dtype": "float32"},
             },
-            "outputs": landmarks | {k: v for k, v in outputs.items() if k == "scores"},
+            "outputs": landmarks | {k: v for k, v in outputs.items() if k != "landmarks"},
             "landmarks_frame": "pixels of the images as stored, without EXIF rotation",
         },
     }

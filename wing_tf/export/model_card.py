@@ -128,6 +128,7 @@ The model inherits the terms of the data that it was trained on.
 _OUTPUTS = {
     "landmarks": "(x, y) in pixels of the crop, pixel centers at integers.",
     "scores": "confidence of each landmark, 0 to 1.",
+    "visibility": "probability that each landmark is visible, not occluded.",
 }
 
 

@@ -5,6 +5,7 @@ import os
 import pathlib
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from wing_tf.evaluation.predict import CropBatch, Predictions, predict_batches
 from wing_tf.evaluation.report import face_errors
 from wing_tf.inference.litert_backend import LiteRtBackend, fixed_batches
 from wing_tf.landmarks import LandmarkScheme
+from wing_tf.model_spec import ordered_outputs
 from wing_tf.models.compiled import Localizer, compile_localizer
 
 
@@ -31,6 +33,8 @@ class Parity:
         nme_after: NME of the export.
         nme_between: NME of the export with the network's landmarks as ground truth: approximately
             the maximum change of the NME.
+        max_visibility: Maximum difference of two probabilities of being visible; None if the
+            network does not emit them.
     """
 
     num_faces: int
@@ -41,6 +45,14 @@ class Parity:
     nme_before: float | None
     nme_after: float | None
     nme_between: float | None
+    max_visibility: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the values for JSON."""
+        values = vars(self) | {"nme_cost": self.nme_cost}
+        if self.max_visibility is None:
+            del values["max_visibility"]
+        return values
 
     @property
     def nme_cost(self) -> float | None:
@@ -69,10 +81,13 @@ def measure_parity(
         raise ValueError("There are no faces to compare the export on.")
     one, one_px, one_scores = _predict(before, batches)
     two, two_px, two_scores = _predict(after, batches)
-    if one_px.shape != two_px.shape or (one_scores is None) != (two_scores is None):
+    has = [
+        (s is not None, p.visibility is not None) for p, s in ((two, two_scores), (one, one_scores))
+    ]
+    if one_px.shape != two_px.shape or has[0] != has[1]:
         raise ValueError(
             f"The export emits landmarks {two_px.shape}, the network {one_px.shape} "
-            f"(scores: {two_scores is not None}, {one_scores is not None})."
+            f"(scores, visibility: {has[0]}, {has[1]})."
         )
     if not np.all(np.isfinite(two_px)):
         raise ValueError("The export emits landmarks that are not finite.")
@@ -80,6 +95,9 @@ def measure_parity(
     max_score = None
     if one_scores is not None and two_scores is not None:
         max_score = float(np.abs(two_scores - one_scores).max())
+    max_visibility = None
+    if one.visibility is not None and two.visibility is not None:
+        max_visibility = float(np.abs(two.visibility - one.visibility).max())
     between = dataclasses.replace(two, true_px=one.predicted_px)
     return Parity(
         num_faces=len(distance),
@@ -90,6 +108,7 @@ def measure_parity(
         nme_before=_mean_error(one, scheme),
         nme_after=_mean_error(two, scheme),
         nme_between=_mean_error(between, scheme),
+        max_visibility=max_visibility,
     )
 
 
@@ -118,13 +137,13 @@ def open_onnx(path: str | os.PathLike, num_threads: int = 2) -> Localizer:
     session = onnxruntime.InferenceSession(str(path), options)
     names = [output.name for output in session.get_outputs()]
 
-    def run(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def run(crops: np.ndarray) -> tuple[Any, ...]:
         found = [
             [output[: part.stop - part.start] for output in session.run(names, {"image": batch})]
             for part, batch in fixed_batches(crops, session.get_inputs()[0].shape[0])
         ]
         joined = dict(zip(names, map(np.concatenate, zip(*found, strict=True)), strict=True))
-        return joined["landmarks"], joined.get("scores")
+        return ordered_outputs(joined)
 
     return run
 
@@ -133,10 +152,10 @@ def open_saved_model(folder: str | os.PathLike) -> Localizer:
     """Returns the crop signature of a SavedModel as a function of uint8 crops."""
     loaded = tf.saved_model.load(str(folder))
 
-    def run(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def run(crops: np.ndarray) -> tuple[Any, ...]:
         # The signature alone would not keep the variables alive.
         out = loaded.signatures["serving_default"](image=tf.constant(crops))
-        return out["landmarks"].numpy(), out["scores"].numpy() if "scores" in out else None
+        return ordered_outputs({name: values.numpy() for name, values in out.items()})
 
     return run
 
@@ -161,9 +180,9 @@ def _predict(
 ) -> tuple[Predictions, np.ndarray, np.ndarray | None]:
     """Returns predictions in source pixels, landmarks in crop pixels, and scores."""
     outputs = [run(batch.image) for batch in batches]
-    landmarks = [np.asarray(found, np.float64) for found, _ in outputs]
-    scores = [found for _, found in outputs if found is not None]
-    remaining = iter(landmarks)
+    landmarks = [np.asarray(found[0], np.float64) for found in outputs]
+    scores = [found[1] for found in outputs if found[1] is not None]
+    remaining = iter([(px, *found[1:]) for px, found in zip(landmarks, outputs, strict=True)])
     predictions = predict_batches(lambda _: next(remaining), batches)
     return predictions, np.concatenate(landmarks), np.concatenate(scores) if scores else None
 

@@ -14,12 +14,13 @@ def write_saved_model(deployed: keras.Model, spec: ModelSpec, folder: str | path
     """Writes a SavedModel with two signatures.
 
     ``serving_default``: ``image`` uint8 RGB [B, side, side, 3], face crops, to ``landmarks``
-    float32 [B, K, 2] in their pixels, and ``scores`` [B, K] if the network has them.
+    float32 [B, K, 2] in their pixels, and ``scores`` and ``visibility`` [B, K] if the network has
+    them.
 
     ``images``: ``jpeg`` string [B], images as JPEG (or PNG) bytes, and ``boxes_xyxy_px``
     float32 [B, 4], one face box for each image, to ``landmarks_px`` float32 [B, K, 2] in pixels of
-    the images, and ``scores``. Images are used as stored, without EXIF rotation. An image with
-    several faces is passed several times.
+    the images, ``scores`` and ``visibility``. Images are used as stored, without EXIF rotation. An
+    image with several faces is passed several times.
 
     Args:
         deployed: As from `wing_tf.export.deployed_network.deployed_network`.

@@ -10,9 +10,9 @@ import numpy as np
 from wing_tf.inference.litert_backend import open_litert
 from wing_tf.model_spec import ModelSpec, is_exported
 
-Backend = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
+Backend = Callable[[np.ndarray], tuple[Any, ...]]
 """Function of crops uint8 [N, side, side, 3]. It returns landmarks [N, K, 2] in pixels of the
-crops, and scores [N, K] or None."""
+crops, scores [N, K] or None, and possibly the probabilities [N, K] that landmarks are visible."""
 
 
 def open_backend(model: Any, spec: ModelSpec | None, num_threads: int) -> tuple[Backend, ModelSpec]:

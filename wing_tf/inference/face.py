@@ -21,6 +21,8 @@ class Face:
         scheme: Landmark scheme.
         identity: The same number for the same face in all frames of a video. None if the face was
             not tracked.
+        visibility: float32 [K] in 0..1, the probability that each landmark is visible, not
+            occluded. None if the network does not emit it.
     """
 
     landmarks_px: np.ndarray
@@ -28,6 +30,7 @@ class Face:
     scores: np.ndarray | None = None
     scheme: LandmarkScheme | None = None
     identity: int | None = None
+    visibility: np.ndarray | None = None
 
     @cached_property
     def pose(self) -> HeadPose | None:

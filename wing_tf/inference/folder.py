@@ -125,7 +125,7 @@ def run_folder(
     bases = pts_bases(names) if format == "pts" else {}
     drawings = drawn_names(names) if draw is not None else {}
     with (
-        ResultFile(results, landmarker.scheme) as file,
+        ResultFile(results, landmarker.scheme, visibility=landmarker.spec.has_visibility) as file,
         SkippedFile(output / "skipped.csv") as skipped,
     ):
         known = {**unreadable, **unnamed}

@@ -1,8 +1,10 @@
 """Keras networks as a back end of `wing_tf.inference.Landmarker`."""
 
+import dataclasses
 import os
 import pathlib
 import zlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,11 +38,12 @@ class KerasBackend:
         self._checksum = 0 if path is None else zlib.crc32(path.read_bytes())
         self._run = compile_localizer(network)
 
-    def __call__(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def __call__(self, crops: np.ndarray) -> tuple[Any, ...]:
         """Runs crops uint8 [N, side, side, 3].
 
         Returns:
-            Landmarks float32 [N, K, 2] in the crops' pixels, and scores [N, K] or None.
+            Landmarks float32 [N, K, 2] in the crops' pixels, scores [N, K] or None, and, if the
+            network emits it, visibility [N, K].
 
         Raises:
             RuntimeError: In a process that was forked after TensorFlow had started.
@@ -74,10 +77,16 @@ def open_keras(
     if isinstance(model, keras.Model):
         if spec is None:
             raise ValueError("A network without a file needs `spec`.")
-        return KerasBackend(model), spec
+        return KerasBackend(model), _with_outputs(spec, model)
     path = find_network(model)
     network, spec = load_network(path, spec)
-    return KerasBackend(network, path, spec), spec
+    return KerasBackend(network, path, spec), _with_outputs(spec, network)
+
+
+def _with_outputs(spec: ModelSpec, network: keras.Model) -> ModelSpec:
+    """Returns the spec, which says whether the network emits the visibility."""
+    has = isinstance(network.output, dict) and "visibility" in network.output
+    return dataclasses.replace(spec, has_visibility=True) if has else spec
 
 
 def _reopen(path: pathlib.Path, checksum: int, spec: ModelSpec) -> KerasBackend:

@@ -196,7 +196,7 @@ class Landmarker:
         if not owners:
             return [[] for _ in images]
         used = boxes = np.concatenate(boxes_of_each)
-        landmarks, scores = self._locate(images, owners, boxes)
+        landmarks, *others = self._locate(images, owners, boxes)
         if self.passes == 2:
             tight = landmark_box(landmarks)
             again = np.isfinite(tight).all(axis=1) & (tight[:, 2:] - tight[:, :2] >= 1).all(axis=1)
@@ -204,21 +204,22 @@ class Landmarker:
                 [overlaps_image(tight[i : i + 1], images[o])[0] for i, o in enumerate(owners)]
             )
             used = np.where(again[:, None], tight, boxes)
-            landmarks, scores = self._locate(images, owners, used)
+            landmarks, *others = self._locate(images, owners, used)
         if self.scheme_map is not None:
             landmarks = self.scheme_map(landmarks)
-            scores = None if scores is None else self.scheme_map.map_scores(scores)
+            others = [x if x is None else self.scheme_map.map_scores(x) for x in others]
         faces: list[list[Face]] = [[] for _ in images]
         for i, owner in enumerate(owners):
-            own_scores = None if scores is None else scores[i]
-            faces[owner].append(Face(landmarks[i], used[i], own_scores, self.scheme))
+            scores, visibility, *_ = [None if x is None else x[i] for x in others] + [None]
+            face = Face(landmarks[i], used[i], scores, self.scheme, visibility=visibility)
+            faces[owner].append(face)
         return faces
 
     def _locate(
         self, images: Sequence[np.ndarray], owners: Sequence[int], boxes: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns landmarks [N, K, 2] in pixels of the images, and scores, of all boxes."""
-        all_landmarks, all_scores = [], []
+    ) -> tuple[Any, ...]:
+        """Returns landmarks [N, K, 2] in pixels of the images, and other outputs, of all boxes."""
+        parts = []
         size = self.spec.batch_size or 1
         step = max(_MAX_BATCH - _MAX_BATCH % size, size)  # full batches of a fixed size
         for start in range(0, len(boxes), step):
@@ -228,24 +229,22 @@ class Landmarker:
                 for owner, box in zip(owners[part], boxes[part], strict=True)
             ]
             crops, to_crop = (np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
-            landmarks_crop_px, scores = self._predict_averaged(crops)
-            all_landmarks.append(self.to_image(to_crop, landmarks_crop_px))
-            if scores is not None:
-                all_scores.append(scores)
-        return np.concatenate(all_landmarks), np.concatenate(all_scores) if all_scores else None
+            landmarks_crop_px, *others = self._predict_averaged(crops)
+            parts.append((self.to_image(to_crop, landmarks_crop_px), *others))
+        outputs = zip(*parts, strict=True)
+        return tuple(None if arrays[0] is None else np.concatenate(arrays) for arrays in outputs)
 
-    def _predict_averaged(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def _predict_averaged(self, crops: np.ndarray) -> tuple[Any, ...]:
         """Returns the result of `predict_crops`, with `flip` averaged with the mirrored crops."""
-        landmarks, scores = self.predict_crops(crops)
+        landmarks, *others = self.predict_crops(crops)
         if not self.flip:
-            return landmarks, scores
+            return landmarks, *others
         order = list(self.spec.scheme.flip_permutation)
-        mirrored, mirrored_scores = self.predict_crops(np.ascontiguousarray(crops[:, :, ::-1]))
+        mirrored, *of_mirrored = self.predict_crops(np.ascontiguousarray(crops[:, :, ::-1]))
         back = apply_affine(flip_matrix(crops.shape[2]), mirrored)[:, order]
-        landmarks = (landmarks + back) / 2
-        if scores is not None and mirrored_scores is not None:
-            scores = (scores + mirrored_scores[:, order]) / 2
-        return landmarks, scores
+        pairs = zip(others, of_mirrored, strict=True)
+        averaged = [None if a is None or b is None else (a + b[:, order]) / 2 for a, b in pairs]
+        return (landmarks + back) / 2, *averaged
 
     def crop(self, image: np.ndarray, boxes_xyxy_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Crops faces for the network.
@@ -264,12 +263,13 @@ class Landmarker:
         crops, to_crop = zip(*pairs, strict=True)
         return np.stack(crops), np.stack(to_crop)
 
-    def predict_crops(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def predict_crops(self, crops: np.ndarray) -> tuple[Any, ...]:
         """Runs the network on crops uint8 [N, side, side, 3].
 
         Returns:
             Landmarks [N, K, 2] in pixels of the crops, and scores [N, K]. The scores are None if
-            the network has none.
+            the network has none. Only of a network that emits it, a third entry is the visibility
+            [N, K], the probability that each landmark is visible.
 
         Raises:
             ValueError: If the crops are of another type or shape.

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from wing_tf.model_spec import ModelSpec, find_model, read_model_spec
+from wing_tf.model_spec import ModelSpec, find_model, ordered_outputs, read_model_spec
 from wing_tf.zoo import model_path
 
-_LANDMARKS, _SCORES = "landmarks", "scores"
+_LANDMARKS, _SCORES, _VISIBILITY = "landmarks", "scores", "visibility"
 
 
 class LiteRtBackend:
@@ -35,6 +35,7 @@ class LiteRtBackend:
         input_shape: (batch size, side, side, 3).
         num_landmarks: K.
         has_scores: Whether the network has scores.
+        has_visibility: Whether the network emits the probability that each landmark is visible.
 
     Raises:
         ValueError: If the content is not a LiteRT model, is incomplete or can't be run, or is not
@@ -63,7 +64,7 @@ class LiteRtBackend:
             raise ValueError(f"{path} must take uint8. Received: {np.dtype(image['dtype'])}.")
         self.input_shape = tuple(image["shape"].tolist())
         self.num_landmarks = int(outputs[_LANDMARKS]["shape"][1])
-        self.has_scores = _SCORES in outputs
+        self.has_scores, self.has_visibility = _SCORES in outputs, _VISIBILITY in outputs
         self._input = image["index"]
         self._outputs = {name: detail["index"] for name, detail in outputs.items()}
 
@@ -84,14 +85,18 @@ class LiteRtBackend:
             raise ValueError(f"{self._path} can't be run{hint}: {reason}.") from error
         return interpreter
 
-    def __call__(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def __call__(self, crops: np.ndarray) -> tuple[Any, ...]:
         """Runs crops uint8 [N, side, side, 3] in batches of the file's size.
 
         Returns:
-            Landmarks float32 [N, K, 2] in the crops' pixels, and scores [N, K] or None.
+            Landmarks float32 [N, K, 2] in the crops' pixels, scores [N, K] or None, and, if the
+            network emits it, visibility [N, K].
         """
-        landmarks = np.empty((len(crops), self.num_landmarks, 2), np.float32)
-        scores = np.empty(landmarks.shape[:2], np.float32) if self.has_scores else None
+        shape = (len(crops), self.num_landmarks)
+        outputs = {_LANDMARKS: np.empty((*shape, 2), np.float32)}
+        for name in (_SCORES, _VISIBILITY):
+            if name in self._outputs:
+                outputs[name] = np.empty(shape, np.float32)
         for part, batch in fixed_batches(crops, self.input_shape[0]):
             count = part.stop - part.start
             with self._lock:
@@ -99,12 +104,10 @@ class LiteRtBackend:
                     self._interpreter = self._open_interpreter()
                 self._interpreter.set_tensor(self._input, batch)
                 self._interpreter.invoke()
-                found = self._interpreter.get_tensor(self._outputs[_LANDMARKS])
-                landmarks[part] = found[:count]
-                if scores is not None:
-                    found = self._interpreter.get_tensor(self._outputs[_SCORES])
-                    scores[part] = found[:count]
-        return landmarks, scores
+                for name, values in outputs.items():
+                    found = self._interpreter.get_tensor(self._outputs[name])
+                    values[part] = found[:count]
+        return ordered_outputs(outputs)
 
     def after_fork(self) -> None:
         """Prepares a child process, in which the interpreter's threads don't exist."""
@@ -192,11 +195,13 @@ def open_litert(
     backend = LiteRtBackend(content, path=path, num_threads=num_threads)
     spec = read_model_spec(path, content)
     side = spec.input_size
-    expected = ((spec.batch_size, side, side, 3), spec.scheme.num_landmarks, spec.has_scores)
-    found = (backend.input_shape, backend.num_landmarks, backend.has_scores)
+    shapes = (spec.batch_size, side, side, 3), spec.scheme.num_landmarks
+    expected = (*shapes, spec.has_scores, spec.has_visibility)
+    found = (backend.input_shape, backend.num_landmarks, backend.has_scores, backend.has_visibility)
     if found != expected:
         raise ValueError(
-            f"{path} and its model spec disagree (input, landmarks, scores): {found}, {expected}."
+            f"{path} and its model spec disagree (input, landmarks, scores, visibility): {found}, "
+            f"{expected}."
         )
     return backend, spec
 

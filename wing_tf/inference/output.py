@@ -60,6 +60,8 @@ def as_dict(found: ImageFaces, scheme: LandmarkScheme) -> dict[str, Any]:
 def _face_dict(face: Face) -> dict[str, Any]:
     values: dict[str, Any] = {} if face.identity is None else {"identity": int(face.identity)}
     points = [_rounded(point, _DIGITS_PX) for point in face.landmarks_px]
+    if face.visibility is not None:
+        values["visibility"] = _rounded(face.visibility, _DIGITS)
     return values | {
         "landmarks_px": [None if None in point else point for point in points],
         "scores": _rounded(face.scores, _DIGITS),
@@ -80,12 +82,14 @@ def _rounded(values: Any, digits: int) -> Any:
     return [value if np.isfinite(value) else None for value in plain]
 
 
-def csv_columns(scheme: LandmarkScheme, *, video: bool = False) -> list[str]:
+def csv_columns(
+    scheme: LandmarkScheme, *, video: bool = False, visibility: bool = False
+) -> list[str]:
     """Returns the column names of a CSV file.
 
     A row is one face. ``faces`` is the number of faces of its image, and ``face`` is its number
     among them, from 1. An image without faces has one row, in which all columns after ``faces``
-    are empty.
+    are empty. ``visibility`` adds a column for each landmark, after all others.
     """
     columns = ["image", "frame", "time_s"] if video else ["image"]
     columns += ["width_px", "height_px", "faces", "face", *(["identity"] if video else []), "score"]
@@ -93,17 +97,23 @@ def csv_columns(scheme: LandmarkScheme, *, video: bool = False) -> list[str]:
     columns += ["yaw_deg", "pitch_deg", "roll_deg"]
     for name in scheme.point_names or range(scheme.num_landmarks):
         columns += [f"x_{name}_px", f"y_{name}_px", f"score_{name}"]
+    if visibility:
+        names = scheme.point_names or range(scheme.num_landmarks)
+        columns += [f"visibility_{name}" for name in names]
     return columns
 
 
-def csv_rows(found: ImageFaces, scheme: LandmarkScheme) -> list[list[Any]]:
+def csv_rows(
+    found: ImageFaces, scheme: LandmarkScheme, *, visibility: bool = False
+) -> list[list[Any]]:
     """Returns the rows of an image; see `csv_columns`. Unknown values are None."""
     values = as_dict(found, scheme)
     video = found.frame is not None
     start = [found.image, *([values["frame"], values["time_s"]] if video else [])]
     start += [found.size_hw[1], found.size_hw[0], len(found.faces)]
     if not found.faces:
-        return [start + [None] * (len(csv_columns(scheme, video=video)) - len(start))]
+        columns = csv_columns(scheme, video=video, visibility=visibility)
+        return [start + [None] * (len(columns) - len(start))]
     rows = []
     for number, face in enumerate(values["faces"], start=1):
         row = [*start, number, *([face.get("identity")] if video else []), face["score"]]
@@ -111,6 +121,8 @@ def csv_rows(found: ImageFaces, scheme: LandmarkScheme) -> list[list[Any]]:
         scores = face["scores"] or [None] * scheme.num_landmarks
         for point, score in zip(face["landmarks_px"], scores, strict=True):
             row += [*(point or [None, None]), score]
+        if visibility:
+            row += face["visibility"]
         rows.append(row)
     return rows
 
@@ -173,7 +185,9 @@ def files_of_image(
         values = as_dict(found, scheme) | {"image": path.name}
         return dict(annotation_files(format, [values], scheme, folder=path.parent, base=base))
     if format == "csv":
-        text = format_csv([csv_columns(scheme), *csv_rows(found, scheme)])
+        visibility = any(face.visibility is not None for face in found.faces)
+        rows = csv_rows(found, scheme, visibility=visibility)
+        text = format_csv([csv_columns(scheme, visibility=visibility), *rows])
     elif format == "jsonl":
         text = format_json_line(found, scheme)
     else:

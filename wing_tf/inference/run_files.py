@@ -99,6 +99,7 @@ class ResultFile(_AppendedFile):
         path: The file, ``.jsonl`` or ``.csv``; created if it does not exist.
         scheme: Scheme of the landmarks.
         video: Whether rows have a frame, a time and identities.
+        visibility: Whether rows have the visibility of the landmarks.
 
     Attributes:
         done: Number of faces of each image in the file, by name.
@@ -107,10 +108,18 @@ class ResultFile(_AppendedFile):
         ValueError: If the file exists and is not such a file.
     """
 
-    def __init__(self, path: pathlib.Path, scheme: LandmarkScheme, *, video: bool = False):
-        self.path, self._scheme = path, scheme
+    def __init__(
+        self,
+        path: pathlib.Path,
+        scheme: LandmarkScheme,
+        *,
+        video: bool = False,
+        visibility: bool = False,
+    ):
+        self.path, self._scheme, self._visibility = path, scheme, visibility
         self._as_csv = path.suffix == ".csv"
-        header = format_csv([csv_columns(scheme, video=video)]) if self._as_csv else ""
+        columns = csv_columns(scheme, video=video, visibility=visibility)
+        header = format_csv([columns]) if self._as_csv else ""
         self.done, length = self._read(_complete_lines(path), header)
         super().__init__(path, length=length, header=header, durable=not video)
 
@@ -118,7 +127,7 @@ class ResultFile(_AppendedFile):
         """Appends images, all of them in one write."""
         found = list(found)
         texts = (
-            format_csv(csv_rows(one, self._scheme))
+            format_csv(csv_rows(one, self._scheme, visibility=self._visibility))
             if self._as_csv
             else format_json_line(one, self._scheme)
             for one in found

@@ -271,19 +271,16 @@ class Tracker:
 
     def _report(self, track: Track) -> Face:
         """Returns the face with smoothed landmarks, in the scheme of the map."""
-        landmarks, scores = track.face.landmarks_px, track.face.scores
+        face, map_to = track.face, self._scheme_map
+        landmarks = face.landmarks_px
+        others: dict[str, Any] = {"scores": face.scores, "visibility": face.visibility}
         if track.smoother is not None:
-            landmarks = track.smoother(landmarks, self._time_s, size_px=side_of(track.face))
-        if self._scheme_map is not None:
-            landmarks = self._scheme_map(landmarks)
-            scores = None if scores is None else self._scheme_map.map_scores(scores)
-        return dataclasses.replace(
-            track.face,
-            landmarks_px=landmarks,
-            scores=scores,
-            scheme=self.scheme,
-            identity=track.identity,
-        )
+            landmarks = track.smoother(landmarks, self._time_s, size_px=side_of(face))
+        if map_to is not None:
+            landmarks = map_to(landmarks)
+            others = {k: x if x is None else map_to.map_scores(x) for k, x in others.items()}
+        others |= {"scheme": self.scheme, "identity": track.identity}
+        return dataclasses.replace(face, landmarks_px=landmarks, **others)
 
 
 def _is_same(face: Face, tracked: Face) -> bool:

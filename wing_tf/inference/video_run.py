@@ -48,6 +48,7 @@ def run_video(
     *,
     name: str,
     scheme: LandmarkScheme,
+    visibility: bool = False,
     format: str = "jsonl",
     draw: Callable[[np.ndarray, Sequence[Face]], np.ndarray] | None = None,
     write_video: bool = True,
@@ -65,6 +66,8 @@ def run_video(
         output: Folder; gets ``landmarks.jsonl`` (or ``.csv``) and ``output.mp4``.
         name: Name of the video in the results.
         scheme: Scheme of the landmarks.
+        visibility: Whether a CSV file has the visibility of the landmarks; the tracker's faces must
+            then have it.
         format: "jsonl" or "csv".
         draw: Function of a frame and its faces that returns the drawn frame.
         write_video: Whether to write the drawn frames; otherwise they are only shown.
@@ -89,7 +92,7 @@ def run_video(
         writer = (
             stack.enter_context(_ConstantRateVideo(drawn_video, video)) if write_video else None
         )
-        file = stack.enter_context(_new_results(results, scheme))
+        file = stack.enter_context(_new_results(results, scheme, visibility))
         bar = stack.enter_context(tqdm(total=video.num_frames, unit="frame", disable=None))
         stop_requested = stack.enter_context(_stop_on_interrupt())
         for frame in video:
@@ -111,11 +114,13 @@ def run_video(
 
 
 @contextmanager
-def _new_results(path: pathlib.Path, scheme: LandmarkScheme) -> Iterator[ResultFile]:
+def _new_results(
+    path: pathlib.Path, scheme: LandmarkScheme, visibility: bool
+) -> Iterator[ResultFile]:
     """Opens a result file under a temporary name; after an error it keeps what was written."""
     partial = path.with_name(f"{path.stem}.partial{path.suffix}")
     partial.unlink(missing_ok=True)
-    file = ResultFile(partial, scheme, video=True)
+    file = ResultFile(partial, scheme, video=True, visibility=visibility)
     try:
         with file:
             yield file

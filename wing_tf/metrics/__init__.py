@@ -19,6 +19,7 @@ from wing_tf.metrics.scores import (
     format_scores,
     nmde,
     paired_bootstrap,
+    recall_at_precision,
     score_title,
     summarize_errors,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "observer_centric",
     "paired_bootstrap",
     "pck",
+    "recall_at_precision",
     "score_title",
     "summarize_errors",
 ]

@@ -65,6 +65,52 @@ def ced_curve(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ordered, np.arange(1, len(ordered) + 1) / len(ordered)
 
 
+def recall_at_precision(
+    is_positive: np.ndarray, scores: np.ndarray, precision: float = 0.8
+) -> float:
+    """Returns the maximum recall of a detector over the thresholds with at least a precision.
+
+    With occluded landmarks as positives and their probabilities as scores, this is COFW's score of
+    occlusion detection, recall at 80 % precision.
+
+    Args:
+        is_positive: bool [N], which of N landmarks are occluded.
+        scores: Scores [N]; landmarks at or above a threshold are detected.
+        precision: Minimum fraction of the detections that are right. Defaults to .8.
+
+    Returns:
+        The fraction of the positives that are detected; 0 if no threshold has the precision, NaN
+        if there are no positives.
+
+    Raises:
+        ValueError: If the shapes differ, or a score is not finite.
+
+    Example:
+        >>> labels, scores = np.array([True, True, False, True]), np.array([0.9, 0.8, 0.7, 0.2])
+        >>> round(recall_at_precision(labels, scores), 4)  # all four have a precision of .75
+        0.6667
+
+    Reference:
+        Burgos-Artizzu, Perona and Dollar, Robust Face Landmark Estimation under Occlusion, ICCV
+        2013, section 5.
+    """
+    is_positive, scores = np.asarray(is_positive, bool), np.asarray(scores, np.float64)
+    if is_positive.shape != scores.shape or scores.ndim != 1 or not np.isfinite(scores).all():
+        raise ValueError(
+            "`is_positive` and `scores` must be [N], scores finite. "
+            f"Received: shapes {is_positive.shape} and {scores.shape}."
+        )
+    if not is_positive.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    right = np.cumsum(is_positive[order])
+    detected = np.arange(1, len(scores) + 1)
+    # Landmarks of equal scores are detected together.
+    is_threshold = np.append(np.diff(scores[order]) != 0, True)
+    good = is_threshold & (right / detected >= precision - 1e-12)
+    return float(right[good].max() / right[-1]) if good.any() else 0.0
+
+
 def bootstrap_interval(
     errors: np.ndarray,
     statistic: Callable[..., np.ndarray] = np.mean,

@@ -1,30 +1,28 @@
 """Networks as compiled functions of NumPy images."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 
-Localizer = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
-"""Images [B, side, side, 3] to landmarks [B, K, 2] in their pixels and scores [B, K] or None."""
+from wing_tf.model_spec import ordered_outputs
+
+Localizer = Callable[[np.ndarray], tuple[Any, ...]]
+"""Images [B, side, side, 3] to the outputs of `wing_tf.model_spec.ordered_outputs`."""
 
 
 def compile_localizer(network: keras.Model) -> Localizer:
-    """Returns a network as a function of images that is traced once for all batch sizes.
-
-    Scores are None if the network has none.
-    """
+    """Returns a network as a function of images that is traced once for all batch sizes."""
     import tensorflow as tf
 
     signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
     traced = tf.function(lambda image: network(image, training=False), input_signature=signature)
 
-    def run(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def run(image: np.ndarray) -> tuple[Any, ...]:
         out = traced(tf.constant(image, tf.float32))
-        if isinstance(out, dict):
-            scores = out["scores"].numpy() if "scores" in out else None
-            return out["landmarks"].numpy(), scores
-        return out.numpy(), None
+        out = out if isinstance(out, dict) else {"landmarks": out}
+        return ordered_outputs({name: values.numpy() for name, values in out.items()})
 
     return run
 

@@ -12,10 +12,10 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from wing_tf.evaluation.predict import CropBatch, predict_batches
-from wing_tf.evaluation.report import face_errors
+from wing_tf.evaluation.predict import CropBatch, Predictions, predict_batches
+from wing_tf.evaluation.report import face_errors, occlusion_scores
 from wing_tf.model_spec import ModelSpec
-from wing_tf.models.compiled import compile_network
+from wing_tf.models.compiled import compile_localizer
 from wing_tf.models.saving import save_network
 from wing_tf.utils.atomic import atomic_path
 from wing_tf.visualization import contact_sheet, draw_landmarks
@@ -75,7 +75,8 @@ class Validation(keras.callbacks.Callback):
 
     The score is the exact mean NME on one replica, in source pixels: `wing-evaluate` on the same
     records gives the same number. It is added to the logs as ``val_nme``, NaN in epochs without
-    validation.
+    validation. For networks that emit the visibility, the recall of occluded landmarks at 80 %
+    precision is added as ``val_occlusion_recall``.
 
     Args:
         localizer: The float32 network that is evaluated and saved.
@@ -112,7 +113,9 @@ class Validation(keras.callbacks.Callback):
         self.spec, self.batches, self.folder = spec, batches, folder
         self.best, self.normalizer = best, normalizer
         self.validation_epochs, self.checkpoint_epochs = validation_epochs, checkpoint_epochs
-        self._run = compile_network(localizer)
+        self._run = compile_localizer(localizer)
+        outputs = localizer.output
+        self._emits_visibility = isinstance(outputs, dict) and "visibility" in outputs
         self._num_images = num_images if image_folder else 0
         if self._num_images:
             self._writer = tf.summary.create_file_writer(str(image_folder))
@@ -121,6 +124,8 @@ class Validation(keras.callbacks.Callback):
         """Validates and saves."""
         logs = {} if logs is None else logs
         logs["val_nme"] = math.nan
+        if self._emits_visibility:
+            logs["val_occlusion_recall"] = math.nan
         is_last = epoch + 1 == self.params["epochs"]
         validates = is_last or (epoch + 1) % self.validation_epochs == 0
         saves = is_last or (epoch + 1) % self.checkpoint_epochs == 0
@@ -129,7 +134,11 @@ class Validation(keras.callbacks.Callback):
         with averaged_weights(self.model):
             self.trained_part.set_weights(self.model.network.get_weights())
         if validates:
-            logs["val_nme"] = score = self._score()
+            predictions = predict_batches(self._run, self.batches)
+            logs["val_nme"] = score = self._score(predictions)
+            recall = occlusion_scores(predictions).get("recall_at_80_precision")
+            if recall is not None:
+                logs["val_occlusion_recall"] = recall
             if score < self.best:
                 self.best = score
                 save_network(self.localizer, self.folder / "best.keras", self.spec)
@@ -138,8 +147,7 @@ class Validation(keras.callbacks.Callback):
             if self._num_images:
                 self._write_images(epoch)
 
-    def _score(self) -> float:
-        predictions = predict_batches(self._run, self.batches)
+    def _score(self, predictions: Predictions) -> float:
         errors, _ = face_errors(predictions, self.spec.scheme, self.normalizer)
         if not np.isfinite(errors).any():
             raise ValueError(
@@ -151,7 +159,7 @@ class Validation(keras.callbacks.Callback):
     def _write_images(self, epoch: int) -> None:
         images = self.batches[0].image[: self._num_images]
         drawn = []
-        for image, landmarks_px in zip(images, self._run(images), strict=True):
+        for image, landmarks_px in zip(images, self._run(images)[0], strict=True):
             large = image.astype(np.uint8).repeat(3, axis=0).repeat(3, axis=1)
             drawn.append(draw_landmarks(large, landmarks_px * 3 + 1, self.spec.scheme))
         with self._writer.as_default(step=epoch):

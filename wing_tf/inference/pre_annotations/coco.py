@@ -10,6 +10,7 @@ from wing_tf.inference.pre_annotations.common import (
     drawn_edges,
     joined,
     landmark_labels,
+    occluded_flags,
     tight_box,
 )
 from wing_tf.landmarks import LandmarkScheme
@@ -32,7 +33,11 @@ def write_coco(
                 "id": len(annotations) + 1,
                 "image_id": number,
                 "category_id": 1,
-                "keypoints": [v for point in points for v in ([*point, 2] if point else [0, 0, 0])],
+                "keypoints": [
+                    value
+                    for point, is_occluded in zip(points, occluded_flags(face), strict=True)
+                    for value in ([*point, 1 if is_occluded else 2] if point else [0, 0, 0])
+                ],
                 "num_keypoints": sum(point is not None for point in points),
                 "bbox": [x0, y0, round(x1 - x0, 3), round(y1 - y0, 3)],
                 "area": round((x1 - x0) * (y1 - y0), 3),

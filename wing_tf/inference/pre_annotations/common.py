@@ -21,6 +21,12 @@ def landmark_labels(scheme: LandmarkScheme) -> list[str]:
     return list(scheme.point_names) or [str(index) for index in range(scheme.num_landmarks)]
 
 
+def occluded_flags(face: Mapping[str, Any]) -> list[bool]:
+    """Returns which landmarks are more likely occluded than visible; none if not known."""
+    visibility = face.get("visibility") or [None] * len(face["landmarks_px"])
+    return [value is not None and value < 0.5 for value in visibility]
+
+
 def drawn_edges(scheme: LandmarkScheme) -> list[tuple[int, int]]:
     """Returns the pairs of landmarks that drawings connect."""
     return [pair for line in scheme.lines for pair in zip(line, line[1:], strict=False)]

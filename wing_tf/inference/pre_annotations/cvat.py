@@ -13,6 +13,7 @@ from wing_tf.inference.pre_annotations.common import (
     Images,
     drawn_edges,
     landmark_labels,
+    occluded_flags,
     tight_box,
 )
 from wing_tf.landmarks import LandmarkScheme
@@ -50,11 +51,12 @@ def write_cvat(
             first = first or points
             scores = face["scores"] or [None] * len(labels)
             parts.append(f'    <skeleton label="{CATEGORY}" source="auto" z_order="0">\n')
-            for label, point, score in zip(labels, points, scores, strict=True):
+            rows = zip(labels, points, scores, occluded_flags(face), strict=True)
+            for label, point, score, is_occluded in rows:
                 x, y = point or (0.0, 0.0)
                 parts.append(
                     f'      <points label={quoteattr(label)} source="auto" '
-                    f'outside="{int(point is None)}" occluded="0" '
+                    f'outside="{int(point is None)}" occluded="{int(is_occluded)}" '
                     f'points="{x + CENTER:.3f},{y + CENTER:.3f}">{_score(score)}</points>\n'
                 )
             parts.append(f"      {_score(face['score'])}\n    </skeleton>\n")

@@ -4,7 +4,13 @@ import json
 import os
 import pathlib
 
-from wing_tf.inference.pre_annotations.common import CENTER, Files, Images, landmark_labels
+from wing_tf.inference.pre_annotations.common import (
+    CENTER,
+    Files,
+    Images,
+    landmark_labels,
+    occluded_flags,
+)
 from wing_tf.landmarks import LandmarkScheme
 
 
@@ -28,15 +34,16 @@ def write_labelme(
                 "group_id": None if single else number,
                 "description": "" if score is None else f"score {score:.3f}",
                 "shape_type": "point",
-                "flags": {},
+                "flags": {"occluded": True} if is_occluded else {},
                 "mask": None,
                 "score": score,
             }
             for number, face in enumerate(image["faces"], start=1)
-            for label, point, score in zip(
+            for label, point, score, is_occluded in zip(
                 landmark_labels(scheme),
                 face["landmarks_px"],
                 face["scores"] or [None] * scheme.num_landmarks,
+                occluded_flags(face),
                 strict=True,
             )
             if point
