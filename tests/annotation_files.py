@@ -1,6 +1,12 @@
 """Annotation files as labelme, CVAT, Label Studio and dlib's imglab write them."""
 
 import json
+import pickle
+
+import pytest
+from official_files import spread_points
+
+from tfrecords_tools.sources import SOURCES
 
 LABELS = ["left_eye", "right_eye", "nose", "mouth_l", "mouth_r"]
 SCHEME = {
@@ -9,6 +15,24 @@ SCHEME = {
     "pairs": [["left_eye", "right_eye"], ["mouth_l", "mouth_r"]],
     "normalizer": ["left_eye", "right_eye"],
 }
+POINTS = spread_points(5)
+OTHERS = spread_points(5, seed=1)
+HALF = 0.5  # these tools draw on a plane in which the first pixel's center is at .5
+
+
+def read_annotations(name, path, scheme, **options):
+    """The faces by key, through pickles as in the writer's processes, and the skipped ones."""
+    source = pickle.loads(pickle.dumps(SOURCES[name](path, scheme=scheme, **options)))
+    items = pickle.loads(pickle.dumps(source.items()))
+    return {item.key: source.load(item) for item in items}, source.skipped
+
+
+def skipped_faces(name, path, scheme):
+    """The skipped faces of annotations that hold no usable face."""
+    source = SOURCES[name](path, scheme=scheme)
+    with pytest.raises(ValueError, match="No usable face"):
+        source.items()
+    return source.skipped
 
 
 def labelme_shape(label, points, group=None, kind="point", **fields):
@@ -178,3 +202,22 @@ def imglab_box(points, box=(4, 6, 40, 30), labels=LABELS, more=""):
 def pts_text(points):
     rows = "\n".join(f"{x:.3f} {y:.3f}" for x, y in points)
     return f"version: 1\nn_points: {len(points)}\n{{\n{rows}\n}}\n"
+
+
+def one_face_files(folder, points):
+    """The same face as each tool writes it, by source."""
+    shifted = points + HALF
+    (folder / "labelme").mkdir()
+    (folder / "pts").mkdir()
+    write_labelme(folder / "labelme/a.json", labelme_points(shifted), image="../a.png")
+    (folder / "pts/a.pts").write_text(pts_text(points + 1))
+    (folder / "studio.json").write_text(
+        json.dumps([studio_task(1, "/data/local-files/?d=photos/a.png", studio_points(shifted))])
+    )
+    return {
+        "labelme": folder / "labelme",
+        "cvat": write_cvat(folder / "cvat.xml", {"a.png": cvat_skeleton(shifted)}),
+        "labelstudio": folder / "studio.json",
+        "imglab": write_imglab(folder / "imglab.xml", {"a.png": imglab_box(points)}),
+        "pts": folder / "pts",
+    }

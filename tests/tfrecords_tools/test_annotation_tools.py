@@ -1,90 +1,37 @@
-"""Readers of the files of labelme, CVAT, Label Studio, imglab, and of .pts folders."""
+"""Readers of the files of annotation tools: labelme, CVAT, and what all tools share."""
 
 import json
-import os
-import pickle
 
 import numpy as np
 import pytest
 from annotation_files import (
+    HALF,
     LABELS,
-    SCHEME,
+    OTHERS,
+    POINTS,
     cvat_points,
     cvat_skeleton,
-    imglab_box,
     labelme_points,
     labelme_shape,
+    one_face_files,
     pts_text,
-    studio_point,
+    read_annotations,
+    skipped_faces,
     studio_points,
-    studio_rectangle,
     studio_task,
     write_cvat,
-    write_imglab,
     write_labelme,
 )
-from fuzzed import fuzzed_text
-from official_files import assert_dots, dotted, spread_points, write_image
+from official_files import assert_dots, dotted, write_image
 
-from tfrecords_tools.first_scheme import write_first_scheme
 from tfrecords_tools.sources import SOURCES, BadRecordError
-from wing_tf.landmarks import get_scheme, load_scheme, register_scheme
-from wing_tf.landmarks.scheme_file import scheme_from_dict
-
-POINTS = spread_points(5)
-OTHERS = spread_points(5, seed=1)
-HALF = 0.5  # these tools draw on a plane in which the first pixel's center is at .5
-
-
-@pytest.fixture
-def scheme():
-    return register_scheme(scheme_from_dict(SCHEME))
-
-
-def _read(name, path, scheme, **options):
-    """The faces by key, through pickles as in the writer's processes, and the skipped ones."""
-    source = pickle.loads(pickle.dumps(SOURCES[name](path, scheme=scheme, **options)))
-    items = pickle.loads(pickle.dumps(source.items()))
-    return {item.key: source.load(item) for item in items}, source.skipped
-
-
-def _reasons(name, path, scheme):
-    """The skipped faces of annotations that hold no usable face."""
-    source = SOURCES[name](path, scheme=scheme)
-    with pytest.raises(ValueError, match="No usable face"):
-        source.items()
-    return source.skipped
-
-
-@pytest.fixture
-def image(tmp_path):
-    path = tmp_path / "a.png"
-    write_image(path, dotted(POINTS))
-    return path
-
-
-def _one_face_files(folder, points):
-    """The same face as each tool writes it, by source."""
-    shifted = points + HALF
-    (folder / "labelme").mkdir()
-    (folder / "pts").mkdir()
-    write_labelme(folder / "labelme/a.json", labelme_points(shifted), image="../a.png")
-    (folder / "pts/a.pts").write_text(pts_text(points + 1))
-    (folder / "studio.json").write_text(
-        json.dumps([studio_task(1, "/data/local-files/?d=photos/a.png", studio_points(shifted))])
-    )
-    return {
-        "labelme": folder / "labelme",
-        "cvat": write_cvat(folder / "cvat.xml", {"a.png": cvat_skeleton(shifted)}),
-        "labelstudio": folder / "studio.json",
-        "imglab": write_imglab(folder / "imglab.xml", {"a.png": imglab_box(points)}),
-        "pts": folder / "pts",
-    }
 
 
 def test_each_tool_puts_the_points_on_the_same_pixels(tmp_path, image, scheme):
-    for name, path in _one_face_files(tmp_path, POINTS).items():
-        faces, skipped = _read(name, path, scheme, root=tmp_path if name != "labelme" else None)
+    for name, path in one_face_files(tmp_path, POINTS).items():
+        faces, skipped = read_annotations(
+            name, path, scheme, root=tmp_path if name != "labelme" else None
+        )
         (face,) = faces.values()
         assert_dots(face, POINTS)
         assert (face.visibility == 2).all(), name
@@ -92,13 +39,13 @@ def test_each_tool_puts_the_points_on_the_same_pixels(tmp_path, image, scheme):
 
 
 def test_images_are_found_in_the_folder_that_root_names(tmp_path, image, scheme):
-    files = _one_face_files(tmp_path, POINTS)
+    files = one_face_files(tmp_path, POINTS)
     write_image(tmp_path / "elsewhere/a.png", dotted(POINTS))
     image.unlink()
     for name, path in files.items():
-        faces, _ = _read(name, path, scheme, root=tmp_path / "elsewhere")
+        faces, _ = read_annotations(name, path, scheme, root=tmp_path / "elsewhere")
         assert_dots(next(iter(faces.values())), POINTS)
-        assert "no image" in next(iter(_reasons(name, path, scheme).values())), name
+        assert "no image" in next(iter(skipped_faces(name, path, scheme).values())), name
 
 
 def test_labelme_groups_boxes_flags_and_other_shapes(tmp_path, image, scheme):
@@ -111,7 +58,7 @@ def test_labelme_groups_boxes_flags_and_other_shapes(tmp_path, image, scheme):
     ]
     write_labelme(tmp_path / "a.json", shapes)
     write_labelme(tmp_path / "nobody.json", [])
-    faces, skipped = _read("labelme", tmp_path, scheme)
+    faces, skipped = read_annotations("labelme", tmp_path, scheme)
     first, second = faces.values()
     assert list(faces) == ["a.json#group 1", "a.json#group 2"]
     assert_dots(first, POINTS)
@@ -128,7 +75,7 @@ def test_labelme_paths_of_windows_and_of_subfolders(tmp_path, scheme):
     write_labelme(
         tmp_path / "json/b/a.json", labelme_points(POINTS + HALF), r"..\..\images\b\a.png"
     )
-    faces, _ = _read("labelme", tmp_path / "json", scheme)
+    faces, _ = read_annotations("labelme", tmp_path / "json", scheme)
     assert_dots(faces["b/a.json#0"], POINTS)
 
 
@@ -144,7 +91,7 @@ def test_ambiguous_labelme_files_are_skipped_and_named(tmp_path, image, scheme):
     (tmp_path / "group.json").write_text(
         json.dumps({"imagePath": "a.png", "shapes": [labelme_shape("nose", [[1, 2]], [1])]})
     )
-    faces, skipped = _read("labelme", tmp_path, scheme)
+    faces, skipped = read_annotations("labelme", tmp_path, scheme)
     assert list(faces) == ["mixed.json#group 7"]
     assert "is not valid JSON" in skipped.pop("broken.json")
     assert skipped == {
@@ -164,7 +111,7 @@ def test_ambiguous_labelme_files_are_skipped_and_named(tmp_path, image, scheme):
 def test_several_annotations_of_one_image_file_are_skipped(tmp_path, image, scheme):
     for name in ("a", "b"):
         write_labelme(tmp_path / f"{name}.json", labelme_points(POINTS + HALF))
-    reasons = _reasons("labelme", tmp_path, scheme)
+    reasons = skipped_faces("labelme", tmp_path, scheme)
     text = "annotations of several images (a.json, b.json) lead to the one file a.png"
     assert reasons == {"a.json#0": text, "b.json#0": text}
 
@@ -184,7 +131,7 @@ def test_cvat_skeletons_groups_and_ordered_points(tmp_path, image, scheme):
     skeletons = cvat_skeleton(shifted, outside=["nose"], occluded=["mouth_l"])
     skeletons += cvat_skeleton(OTHERS + HALF)
     path = write_cvat(tmp_path / "annotations.xml", {"a.png": skeletons, "d.png": ""})
-    faces, skipped = _read("cvat", path, scheme)
+    faces, skipped = read_annotations("cvat", path, scheme)
     assert list(faces) == ["a.png#skeleton 1", "a.png#skeleton 2"]
     first = faces["a.png#skeleton 1"]
     assert first.visibility.tolist() == [2, 2, 0, 1, 2]
@@ -192,7 +139,7 @@ def test_cvat_skeletons_groups_and_ordered_points(tmp_path, image, scheme):
     assert skipped == {"d.png": "no points"}
 
     path = write_cvat(tmp_path / "annotations.xml", {"b.png": grouped + box})
-    faces, _ = _read("cvat", path, scheme)
+    faces, _ = read_annotations("cvat", path, scheme)
     assert list(faces) == ["b.png#group 1", "b.png#group 2"]
     assert_dots(faces["b.png#group 1"], POINTS)
     np.testing.assert_allclose(faces["b.png#group 2"].box_xyxy_px, [3, 4, 50, 40])
@@ -200,7 +147,7 @@ def test_cvat_skeletons_groups_and_ordered_points(tmp_path, image, scheme):
     shapes = cvat_points("face", shifted) + cvat_points("face", OTHERS[:4])
     shapes += '<polygon label="hair" points="1,2;3,4;5,6"></polygon>'
     path = write_cvat(tmp_path / "annotations.xml", {"c.png": shapes})
-    faces, skipped = _read("cvat", path, scheme)
+    faces, skipped = read_annotations("cvat", path, scheme)
     assert_dots(faces["c.png#points 1"], POINTS)
     assert skipped == {
         "c.png#points 2": "expected 5 points, found 4",
@@ -215,7 +162,7 @@ def test_cvat_kind_of_skeleton_must_be_unique_or_given(tmp_path, image, scheme):
         SOURCES["cvat"](path, scheme=scheme).items()
     with pytest.raises(ValueError, match="must be one of doll, face"):
         SOURCES["cvat"](path, scheme=scheme, category="hand").items()
-    faces, skipped = _read("cvat", path, scheme, category="face")
+    faces, skipped = read_annotations("cvat", path, scheme, category="face")
     assert_dots(faces["a.png#skeleton 1"], POINTS)
     assert skipped == {"a.png#skeleton 2": "is a doll, not a face"}
 
@@ -223,7 +170,7 @@ def test_cvat_kind_of_skeleton_must_be_unique_or_given(tmp_path, image, scheme):
 def test_face_that_is_annotated_twice_is_read_once(tmp_path, image, scheme):
     skeleton = cvat_skeleton(POINTS + HALF)
     path = write_cvat(tmp_path / "annotations.xml", {"a.png": skeleton + skeleton})
-    faces, skipped = _read("cvat", path, scheme)
+    faces, skipped = read_annotations("cvat", path, scheme)
     assert list(faces) == ["a.png#skeleton 1"]
     assert skipped == {"a.png#skeleton 2": "equals a.png#skeleton 1"}
 
@@ -231,13 +178,13 @@ def test_face_that_is_annotated_twice_is_read_once(tmp_path, image, scheme):
 def test_faces_of_one_name_are_numbered(tmp_path, image, scheme):
     """Files that were joined list an image twice; a group may be a number and a text."""
     shapes = labelme_points(POINTS + HALF, 1) + labelme_points(OTHERS + HALF, "1")
-    faces, skipped = _read("labelme", write_labelme(tmp_path / "a.json", shapes), scheme)
+    faces, skipped = read_annotations("labelme", write_labelme(tmp_path / "a.json", shapes), scheme)
     assert_dots(faces["a.json#group 1"], POINTS)
     assert list(faces) == ["a.json#group 1", "a.json#group 1, occurrence 2"]
     assert skipped == {}
     path = write_cvat(tmp_path / "a.xml", {n: cvat_skeleton(POINTS + HALF) for n in ("a.png", "b")})
     path.write_text(path.read_text().replace('"b"', '"a.png"'))
-    faces, skipped = _read("cvat", path, scheme)
+    faces, skipped = read_annotations("cvat", path, scheme)
     assert list(faces) == ["a.png#skeleton 1"]
     assert skipped == {"a.png#skeleton 1, occurrence 2": "equals a.png#skeleton 1"}
 
@@ -248,7 +195,7 @@ def test_case_of_suffixes_does_not_matter(tmp_path, image, scheme, name):
         (tmp_path / "a.PTS").write_text(pts_text(POINTS + 1))
     else:
         write_labelme(tmp_path / "a.JSON", labelme_points(POINTS + HALF))
-    faces, skipped = _read(name, tmp_path, scheme)
+    faces, skipped = read_annotations(name, tmp_path, scheme)
     (face,) = faces.values()
     assert_dots(face, POINTS)
     assert skipped == {}
@@ -275,206 +222,3 @@ def test_cvat_subsets_are_splits(tmp_path, image, scheme):
     path.write_text(path.read_text().replace('name="a.png"', 'name="a.png" subset="Validation"'))
     (item,) = SOURCES["cvat"](path, scheme=scheme).items()
     assert item.split == "validation"
-
-
-def test_label_studio_parents_occlusion_and_other_tasks(tmp_path, image, scheme):
-    write_image(tmp_path / "b.png", dotted(POINTS))
-    hidden = studio_point("nose", OTHERS[2] + HALF, parent="r2", identifier="q")
-    choice = hidden | {
-        "type": "choices",
-        "from_name": "visibility",
-        "value": hidden["value"] | {"choices": ["Occluded"]},
-    }
-    grouped = [
-        studio_rectangle("r1", 3.5, 4.5, 50.5, 40.5),
-        studio_rectangle("r2", 0, 0, 70, 60),
-        *studio_points(POINTS + HALF, parent="r1"),
-        hidden,
-        choice,
-    ]
-    tasks = [
-        studio_task(1, "/data/upload/83/0a1b2c3d-a.png", grouped),
-        studio_task(2, "s3://bucket/b.png", studio_points(POINTS + HALF), []),
-        studio_task(3, "b.png"),
-    ]
-    tasks[1]["annotations"][1]["was_cancelled"] = True
-    tasks[1]["annotations"][0]["result"].append({"type": "relation", "from_id": "a", "to_id": "b"})
-    tasks[1]["data"] = {"photo": "s3://bucket/b.png", "text": "Which face? The left one."}
-    path = tmp_path / "export.json"
-    path.write_text(json.dumps(tasks))
-    faces, skipped = _read("labelstudio", path, scheme)
-    first, second, third = faces.values()
-    assert_dots(first, POINTS)
-    np.testing.assert_allclose(first.box_xyxy_px, [3, 4, 50, 40])
-    assert second.visibility.tolist() == [0, 0, 1, 0, 0]
-    assert_dots(third, POINTS)
-    assert skipped == {
-        "tasks without annotations": "1 of them",
-        "results of the type relation": "1 of them",
-    }
-
-
-def test_ambiguous_label_studio_tasks_are_skipped_and_named(tmp_path, image, scheme):
-    points = studio_points(POINTS + HALF)
-    turned = studio_points(POINTS + HALF, image_rotation=90)
-    two_labels = studio_point("nose", POINTS[0])
-    two_labels["value"]["keypointlabels"] = ["nose", "chin"]
-    larger = studio_point("nose", POINTS[2] + HALF, size_wh=(160, 120))
-    tasks = [
-        studio_task(1, "a.png", points, points),
-        studio_task(2, "a.png", [*points, points[0]]),
-        studio_task(3, "a.png", turned),
-        studio_task(4, "a.png", [two_labels]),
-        studio_task(5, "a.png", [*points[:2], larger]),
-        studio_task(6, "a.png", []),
-        studio_task(7, "https://x/?", points),
-        studio_task(8, "a.png", points, data={"text": "hello"}),
-    ]
-    path = tmp_path / "export.json"
-    path.write_text(json.dumps(tasks))
-    assert _reasons("labelstudio", path, scheme) == {
-        "task 1": "has 2 annotations: mark one as ground truth",
-        "a.png#task 2": "the label 'left_eye' appears twice in one face: faces of one image must "
-        "differ in their parent regions",
-        "task 3": "the image was rotated in Label Studio",
-        "task 4": "a key point must have one label, found ['nose', 'chin']",
-        "task 5": "its key points have different image sizes",
-        "task 6": "no key points",
-        "task 7": "'https://x/?' does not name an image",
-        "task 8": "its data must have one image, found text",
-    }
-    tasks[0]["annotations"][1]["ground_truth"] = True
-    path.write_text(json.dumps(tasks[:1]))
-    assert len(_read("labelstudio", path, scheme)[0]) == 1
-    path.write_text(json.dumps([{"id": 1, "image": "a.png", "label": []}]))
-    with pytest.raises(ValueError, match="Export JSON, not JSON-MIN"):
-        SOURCES["labelstudio"](path, scheme=scheme).items()
-
-
-def test_imglab_boxes_parts_and_names_of_files(tmp_path, scheme):
-    write_image(tmp_path / "gesicht_ä.png", dotted(POINTS))
-    boxes = imglab_box(POINTS, (3, 4, 48, 37))
-    boxes += imglab_box(OTHERS[:3], (4, 2, 60, 50), labels=LABELS[:3])
-    boxes += imglab_box(POINTS, more=" ignore='1'") + imglab_box([], labels=[])
-    boxes += imglab_box([*POINTS, POINTS[0]], labels=[*LABELS, "nose"])
-    path = write_imglab(tmp_path / "faces.xml", {"gesicht_ä.png": boxes})
-    faces, skipped = _read("imglab", path, scheme)
-    first, second = faces.values()
-    assert_dots(first, POINTS)
-    np.testing.assert_array_equal(first.box_xyxy_px, [3, 4, 50, 40])
-    assert second.visibility.tolist() == [2, 2, 2, 0, 0]
-    assert skipped == {
-        "boxes to ignore": "1 of them",
-        "boxes without parts": "1 of them",
-        "gesicht_ä.png#box 5": "the label 'nose' appears twice in one face: faces of one image "
-        "must differ in their boxes",
-    }
-
-
-def test_imglab_numbers_are_the_indices_of_a_scheme_without_names(tmp_path):
-    points = spread_points(68)
-    write_image(tmp_path / "a.png", dotted(points))
-    labels = [f"{index:02d}" for index in range(68)]  # as in dlib's example
-    path = write_imglab(tmp_path / "faces.xml", {"a.png": imglab_box(points, labels=labels)})
-    faces, _ = _read("imglab", path, get_scheme("ibug_68"))
-    assert_dots(faces["a.png#box 1"], points)
-    path = write_imglab(tmp_path / "faces.xml", {"a.png": imglab_box(points[:1], labels=["99"])})
-    assert _reasons("imglab", path, get_scheme("ibug_68")) == {
-        "a.png#box 1": "unknown label '99': labels of ibug_68 are the numbers 0 to 67"
-    }
-
-
-def test_numbers_from_one_are_not_taken_for_indices(tmp_path):
-    """A face without its last point would be shifted by one landmark in silence."""
-    points = spread_points(68)
-    write_image(tmp_path / "a.png", dotted(points))
-    labels = [f"{index + 1}" for index in range(68)]
-    boxes = imglab_box(points[:67], labels=labels[:67]) + imglab_box(points, labels=labels)
-    path = write_imglab(tmp_path / "faces.xml", {"a.png": boxes})
-    with pytest.raises(ValueError, match="box 2: the label 68 is not in 0 to 67"):
-        SOURCES["imglab"](path, scheme="ibug_68").items()
-    report = write_first_scheme(SOURCES["imglab"], path, tmp_path / "from_one.json")
-    assert "68 landmarks of 2 face(s)" in report
-    faces, _ = _read("imglab", path, load_scheme(tmp_path / "from_one.json"))
-    assert_dots(faces["a.png#box 2"], points)
-
-
-def test_pts_folder_has_any_number_of_points_and_numbered_faces(tmp_path, scheme):
-    write_image(tmp_path / "sub/a.JPG", dotted(POINTS))
-    write_image(tmp_path / "b.png", dotted(OTHERS))
-    for name, points in (("sub/a_1", POINTS), ("sub/a_2", OTHERS), ("b", OTHERS)):
-        (tmp_path / f"{name}.pts").write_text(pts_text(points + 1))
-    (tmp_path / "c.pts").write_text(pts_text(POINTS).replace("n_points: 5", "n_points: 6"))
-    (tmp_path / "d.pts").write_text(pts_text(POINTS[:4]))
-    faces, skipped = _read("pts", tmp_path, scheme)
-    assert list(faces) == ["b#pts", "sub/a_1#pts", "sub/a_2#pts"]
-    assert_dots(faces["sub/a_1#pts"], POINTS)
-    np.testing.assert_allclose(faces["sub/a_2#pts"].landmarks_px, OTHERS)
-    assert "expected 6 rows of two numbers" in skipped.pop("c.pts")
-    assert skipped == {"d#pts": "expected 5 points, found 4"}
-
-    write_image(tmp_path / "b.jpg", dotted(POINTS))
-    _, skipped = _read("pts", tmp_path, scheme)
-    assert skipped["b#pts"] == "there are several images: b.jpg, b.png"
-
-
-@pytest.mark.parametrize(("name", "file"), [("labelme", "a.json"), ("pts", "a.pts")])
-def test_pipe_among_the_annotations_does_not_block(tmp_path, scheme, name, file):
-    os.mkfifo(tmp_path / file)
-    assert _reasons(name, tmp_path, scheme) == {}
-    with pytest.raises(ValueError, match="no face has points"):
-        write_first_scheme(SOURCES[name], tmp_path, tmp_path / "scheme.txt")
-    with pytest.raises(ValueError, match="annotations at"):
-        write_first_scheme(SOURCES[name], tmp_path / file, tmp_path / "scheme.txt")
-
-
-@pytest.mark.parametrize("name", ["cvat", "imglab"])
-def test_damaged_and_dangerous_xml_is_refused_in_one_line(tmp_path, name, scheme):
-    path = tmp_path / "file.xml"
-    tag = {"cvat": "annotations", "imglab": "dataset"}[name]
-    bomb = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>'
-    for text, message in (
-        ("", "not a valid XML file: no element found"),
-        (f"<{tag}><image", "not a valid XML file: unclosed token: line 1"),
-        (f'<?xml version="1.0"?>{bomb}<{tag}>&b;</{tag}>', "it declares entities"),
-        (f'<?xml version="1.0" encoding="nothing"?><{tag}/>', "No usable face"),
-        ("<svg/>", "its root is <svg>"),
-    ):
-        path.write_text(text)
-        with pytest.raises(ValueError, match=message) as error:
-            SOURCES[name](path, scheme=scheme).items()
-        assert "\n" not in str(error.value)
-    path.write_bytes(b'<?xml version="1.0" encoding="utf-9"?><x>\xff</x>')
-    with pytest.raises(ValueError, match="not a valid XML file"):
-        SOURCES[name](path, scheme=scheme).items()
-
-
-def test_cvat_video_export_names_the_right_one(tmp_path, scheme):
-    path = write_cvat(tmp_path / "a.xml", {})
-    path.write_text(path.read_text().replace("</annotations>", "<track id='0'/></annotations>"))
-    with pytest.raises(ValueError, match='"CVAT for video". Export "CVAT for images 1.1"'):
-        SOURCES["cvat"](path, scheme=scheme).items()
-
-
-@pytest.mark.parametrize("name", ["labelme", "cvat", "labelstudio", "imglab", "pts"])
-def test_fuzzed_files_give_faces_or_a_reason(tmp_path, image, scheme, name):
-    """300 damaged files of each tool: no other error, and no coordinate that is not a number."""
-    path = _one_face_files(tmp_path, POINTS)[name]
-    file = next(path.iterdir()) if path.is_dir() else path
-    data = file.read_bytes()
-    generator = np.random.default_rng(0)
-    read = 0
-    for _ in range(300):
-        file.write_bytes(fuzzed_text(data, generator))
-        source = SOURCES[name](path, scheme=scheme, root=tmp_path)
-        try:
-            items = source.items()
-        except ValueError:
-            continue
-        for item in items:
-            points = item.source_data[1]
-            assert points.shape == (5, 2)
-            assert not np.isinf(points).any()
-            assert np.isfinite(points).any()
-            read += 1
-    assert read > 10
