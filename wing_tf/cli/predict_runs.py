@@ -5,7 +5,6 @@ import hashlib
 import pathlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -139,6 +138,8 @@ def predict_image(
     format: str,
 ) -> None:
     """Writes the landmarks of one image, and the image with the landmarks drawn."""
+    from wing_tf.visualization.window import open_window
+
     path = pathlib.Path(image)
     rgb = load_image(path)
     landmarker = options.open(model, with_detector=box is None)
@@ -163,7 +164,7 @@ def predict_image(
         for file in drawn_files:
             save_image(file, drawn)
     print(f"{len(faces)} face(s): {', '.join(str(file) for file in [*drawn_files, *files])}")
-    with _window(path.name, wanted=drawing.show) as show:
+    with open_window(path.name, wanted=drawing.show) as show:
         if show is not None and drawn is not None:
             show(drawn, wait_ms=0)
 
@@ -222,11 +223,12 @@ def predict_video(
     from wing_tf.inference.tracker import Tracker
     from wing_tf.inference.video import open_video
     from wing_tf.inference.video_run import run_video
+    from wing_tf.visualization.window import open_window
 
     name = f"camera_{source}" if isinstance(source, int) else pathlib.Path(source).stem
     video = open_video(source)
     landmarker = options.open(model)
-    with _window(name, wanted=drawing.show) as show:
+    with open_window(name, wanted=drawing.show) as show:
         summary = run_video(
             video,
             Tracker(landmarker, smooth=smooth),
@@ -277,23 +279,6 @@ def calibrate_detector(options: LandmarkerOptions, *, data: str, output: str) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     calibration.save(path)
     print(f"{path}: use it with --detector={options.detector} --correction={path}")
-
-
-@contextmanager
-def _window(title: str, *, wanted: bool) -> Iterator[Callable[..., bool] | None]:
-    """Yields a function that shows images. None without a screen, which a note reports."""
-    from wing_tf.visualization.window import Window
-
-    window = None
-    try:
-        window = Window(title) if wanted else None
-    except OSError as error:
-        print(f"note: {error}", file=sys.stderr)
-    try:
-        yield window.show if window else None
-    finally:
-        if window:
-            window.close()
 
 
 def _model_file(model: str | None) -> pathlib.Path:

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -70,3 +72,21 @@ class Window:
 
     def _is_open(self) -> bool:
         return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
+
+
+@contextmanager
+def open_window(title: str, *, wanted: bool = True) -> Iterator[Callable[..., bool] | None]:
+    """Yields `Window.show` of a window; None if it is not wanted, or without a screen.
+
+    A note on the standard error stream says why there is no window.
+    """
+    window = None
+    try:
+        window = Window(title) if wanted else None
+    except OSError as error:
+        print(f"note: {error}", file=sys.stderr)
+    try:
+        yield window.show if window else None
+    finally:
+        if window:
+            window.close()
