@@ -184,7 +184,8 @@ def test_loss_weights_have_a_mean_of_one(records, balance, faces):
     np.testing.assert_allclose(weights, np.broadcast_to(expected, weights.shape), rtol=1e-6)
 
 
-@pytest.mark.parametrize("use", ["duplicate", pytest.param("weight", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("use", ["duplicate", "weight"])
 def test_balance_changes_training(use, balance, synthetic_records, tmp_path):
     balance.save(tmp_path / "balance.json")
     changes = {"balance.path": str(tmp_path), "balance.use": use, "epochs": 1}
@@ -194,6 +195,7 @@ def test_balance_changes_training(use, balance, synthetic_records, tmp_path):
     assert losses[0] != losses[1]
 
 
+@pytest.mark.slow
 def test_resuming_with_another_balance_raises(balance, synthetic_records, tmp_path):
     balance.save(tmp_path / "balance.json")
     config = smoke_config(synthetic_records, **{"balance.path": str(tmp_path), "epochs": 1})

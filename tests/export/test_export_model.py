@@ -1,8 +1,6 @@
 """Export of models into folders."""
 
 import json
-import subprocess
-import sys
 import zipfile
 
 import keras
@@ -17,7 +15,6 @@ from wing_tf.export.deployed_network import deployed_network
 from wing_tf.export.export_model import export_model
 from wing_tf.export.exported_spec import exported_spec
 from wing_tf.export.faces import comparison_faces
-from wing_tf.export.formats import FORMATS, PRECISIONS
 from wing_tf.export.litert import write_litert
 from wing_tf.export.model_card import LICENSES, find_origin, model_card
 from wing_tf.export.parity import Parity
@@ -165,16 +162,7 @@ def test_an_exported_file_is_not_exported_again(tmp_path):
         export_model(model_path(), tmp_path, faces=_noise(68))
 
 
-def test_command_line_choices_are_the_registries():
-    code = """
-from wing_tf.cli.export import flags
-print(*(flags.FLAGS[name].parser.enum_values for name in ("format", "precision")), sep=", ")
-"""
-    # In a process of its own: commands define flags of the same names.
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == f"{list(FORMATS)}, {list(PRECISIONS)}"
-
-
+@pytest.mark.slow
 def test_without_ground_truth_landmarks_must_not_move(model, synthetic_records, tmp_path):
     # The untrained network's landmarks are close together: its eye distance is small.
     options = {"precision": "int8", "data": str(synthetic_records), "faces": _noise(68)}

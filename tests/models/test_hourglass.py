@@ -79,10 +79,8 @@ def test_saved_localizer_emits_landmarks_and_scores(decoder, tmp_path):
     np.testing.assert_allclose(again["landmarks"], out["landmarks"], atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "decoder",
-    [pytest.param(d, marks=[] if d == "dark" else [pytest.mark.slow]) for d in DECODERS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("decoder", DECODERS)
 def test_litert_equals_keras_with_builtin_operations(decoder, tmp_path):
     pytest.importorskip("ai_edge_litert")
     keras.utils.set_random_seed(0)

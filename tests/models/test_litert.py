@@ -41,7 +41,7 @@ def test_affine_crop_equals_keras():
 
 
 @pytest.mark.parametrize("broken", [False, True])
-@pytest.mark.parametrize("correct", [False, True])
+@pytest.mark.parametrize("correct", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_two_stage_network_equals_keras(correct, broken, tmp_path):
     keras.utils.set_random_seed(0)
     reference = reference_in_crop(np.random.default_rng(0).uniform(0, 1, (5, 2)), 128, 1.2)

@@ -20,7 +20,8 @@ def train_records(synthetic_records):
     return open_records(str(synthetic_records), split="train")
 
 
-@pytest.mark.parametrize("jit_compile", ["auto", pytest.param("off", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("jit_compile", ["auto", "off"])
 def test_step_is_traced_once(jit_compile, synthetic_records, tmp_path, monkeypatch):
     traces = []
     learn = LandmarkTrainer.learn
@@ -31,6 +32,7 @@ def test_step_is_traced_once(jit_compile, synthetic_records, tmp_path, monkeypat
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 def test_compiled_parts_train_as_plain_ones(train_records):
     """Some float32 steps from the same weights, at 64 px, where small maps are multiplied."""
     config = complete_config({"precision": "float32", "batch_size": 8})

@@ -7,7 +7,7 @@ from wing_tf.models import stacked_hourglass
 from wing_tf.training.gradient_checkpointing import CheckpointedStacks
 
 
-@pytest.fixture(params=["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
+@pytest.fixture(params=["float32", "mixed_bfloat16"])
 def policy(request):
     former = keras.config.dtype_policy()
     keras.config.set_dtype_policy(request.param)
@@ -15,6 +15,7 @@ def policy(request):
     keras.config.set_dtype_policy(former)
 
 
+@pytest.mark.slow
 def test_checkpointed_stacks_equal_plain_stacks(policy):
     """Outputs, gradients and moving averages, in a graph; and outputs at inference."""
     ratio = 1e-3 if policy == "float32" else 0.05

@@ -106,6 +106,7 @@ def test_each_stack_has_maps_of_its_own_sigma(records):
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_next_sigma_starts_from_the_best_weights(synthetic_records, records, tmp_path):
     """Scripted scores: patience ends the first sigma, length the second, no gain the training."""
     config = complete_config(smoke_smt(synthetic_records))

@@ -159,7 +159,9 @@ def test_log_is_truncated_after_the_backup(tmp_path):
     [
         pytest.param({"precision": "float16"}, marks=pytest.mark.slow),
         {"precision": "bfloat16"},
-        {"optimizer.name": "sgd", "schedule.name": "constant"},
+        pytest.param(
+            {"optimizer.name": "sgd", "schedule.name": "constant"}, marks=pytest.mark.slow
+        ),
         {"data.cache": False, "loss.name": "l1"},
     ],
     ids=["float16", "bfloat16", "sgd", "streamed"],
@@ -245,7 +247,7 @@ def test_nan_stops_with_advice_and_saves_nothing(synthetic_records, tmp_path):
         StopOnNaN().on_epoch_end(0, {"loss": float("inf")})
 
 
-@pytest.mark.parametrize("precision", ["float32", "float16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("float16", marks=pytest.mark.slow)])
 def test_averaged_weights_are_restored(precision, train_records):
     config = complete_config(
         ml_collections.ConfigDict(
