@@ -179,3 +179,14 @@ def test_scale_of_an_array_of_targets():
     assert not warn_if_normalized(shapes * 64)
     assert not warn_if_normalized(shapes[:1])
     assert not warn_if_normalized(shapes[:, :1])  # One landmark has no extent.
+
+
+@pytest.mark.parametrize("name", {**COORDINATE_LOSSES, **HEATMAP_LOSSES})
+def test_trace_may_capture_concrete_targets(name):
+    """A constant that a `tf.function` captures has values, but operations on it are symbolic."""
+    loss = {**COORDINATE_LOSSES, **HEATMAP_LOSSES}[name]()
+    shape = (4, 5, 2) if name in COORDINATE_LOSSES else (4, 8, 8, 5)
+    true = tf.constant(np.random.default_rng(0).uniform(0, 1, shape), tf.float32)
+    predicted = true * 0.5 + 0.25
+    step = tf.function(lambda: loss(true, predicted, sample_weight=tf.ones((4, 5))))
+    np.testing.assert_allclose(step(), tf.function(loss)(true, predicted), rtol=1e-6)

@@ -72,7 +72,7 @@ class LandmarkLoss(keras.losses.Loss, abc.ABC):
         y_true = ops.convert_to_tensor(y_true, dtype="float32")
         known_shape(y_true, "y_true")
         annotated = self.annotated(y_true)
-        if is_concrete(y_true):
+        if is_concrete(annotated):  # A trace may have captured concrete targets.
             self.check_targets(y_true)
         if sample_weight is not None:
             annotated = annotated * _fit_weights(sample_weight, annotated, y_true)
