@@ -84,7 +84,7 @@ def load_image(path: str | pathlib.Path, *, exif: str = "apply") -> np.ndarray:
 def _decode_jpeg(path: pathlib.Path, data: bytes, exif: str) -> np.ndarray:
     """Returns BGR pixels. Raises ValueError with the reason.
 
-    libjpeg goes on after damaged data with a warning, which OpenCV does not report. simplejpeg
+    libjpeg continues after damaged data with a warning, which OpenCV does not report. simplejpeg
     uses the same library and returns equal pixels.
     """
     try:
