@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from wing_tf.data.augment import _DRAWS, Augmentation, Augmenter, crop_faces
+from wing_tf.data.augment import _DRAWS, Augmentation, Augmenter
+from wing_tf.data.crop import crop_faces
 from wing_tf.data.pixel_noise import pixel_noise
 from wing_tf.geometry import apply_affine, invert
 from wing_tf.landmarks import get_scheme

@@ -8,8 +8,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wing_tf.data.augment import Augmentation, Augmenter, crop_faces
+    from wing_tf.data.augment import Augmentation, Augmenter
     from wing_tf.data.batches import dataset_from_records, training_batches
+    from wing_tf.data.crop import crop_faces
     from wing_tf.data.heatmap_targets import HeatmapAugmenter
     from wing_tf.data.pose_balance import PoseBalance, fit_balance
     from wing_tf.data.read import parse_face, read_faces, read_landmarks
@@ -21,7 +22,7 @@ _MODULES = {
     "HeatmapAugmenter": "wing_tf.data.heatmap_targets",
     "PoseBalance": "wing_tf.data.pose_balance",
     "RecordSet": "wing_tf.data.records",
-    "crop_faces": "wing_tf.data.augment",
+    "crop_faces": "wing_tf.data.crop",
     "dataset_from_records": "wing_tf.data.batches",
     "fit_balance": "wing_tf.data.pose_balance",
     "open_records": "wing_tf.data.records",

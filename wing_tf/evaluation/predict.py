@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from wing_tf.data.augment import crop_faces
+from wing_tf.data.crop import crop_faces
 from wing_tf.data.read import decode_ratio, read_faces
 from wing_tf.data.record_checks import read_named
 from wing_tf.data.records import RecordSet
