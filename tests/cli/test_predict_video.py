@@ -11,7 +11,8 @@ import pytest
 from predict_command import ENVIRONMENT, error_line, predict, read_rows
 
 from wing_tf.cli import predict_runs
-from wing_tf.inference.video import VideoWriter, open_video
+from wing_tf.inference.video import open_video
+from wing_tf.inference.video_writer import VideoWriter
 
 
 @pytest.fixture

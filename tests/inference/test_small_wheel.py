@@ -25,7 +25,7 @@ import numpy as np
 import wing_tf
 import wing_tf.inference
 from wing_tf.inference import Landmarker
-for name in set(wing_tf.inference.__all__) - {"VideoWriter", "open_video"}:
+for name in set(wing_tf.inference.__all__) - {"VideoWriter"}:
     getattr(wing_tf.inference, name)
 image = np.zeros((50, 50, 3), np.uint8)
 for need in (lambda: Landmarker()(image), lambda: Landmarker()("face.jpg"),

@@ -6,8 +6,9 @@ import pytest
 
 from wing_tf.inference import Face
 from wing_tf.inference.drawing import draw_faces
-from wing_tf.inference.video import VideoWriter, open_video
+from wing_tf.inference.video import open_video
 from wing_tf.inference.video_run import run_video
+from wing_tf.inference.video_writer import VideoWriter
 from wing_tf.landmarks import get_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from wing_tf.inference.landmarker import Landmarker
     from wing_tf.inference.smoothing import OneEuroFilter
     from wing_tf.inference.tracker import Tracker
-    from wing_tf.inference.video import VideoWriter, open_video
+    from wing_tf.inference.video import open_video
+    from wing_tf.inference.video_writer import VideoWriter
 
 _MODULES = {
     "Face": "wing_tf.inference.face",
@@ -23,7 +24,7 @@ _MODULES = {
     "Landmarker": "wing_tf.inference.landmarker",
     "OneEuroFilter": "wing_tf.inference.smoothing",
     "Tracker": "wing_tf.inference.tracker",
-    "VideoWriter": "wing_tf.inference.video",
+    "VideoWriter": "wing_tf.inference.video_writer",
     "as_rgb": "wing_tf.inference.images",
     "make_detector": "wing_tf.detection",
     "open_video": "wing_tf.inference.video",

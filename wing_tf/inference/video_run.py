@@ -14,7 +14,8 @@ from tqdm import tqdm
 from wing_tf.inference.face import Face
 from wing_tf.inference.output import ImageFaces
 from wing_tf.inference.run_files import ResultFile
-from wing_tf.inference.video import VideoReader, VideoWriter
+from wing_tf.inference.video import VideoReader
+from wing_tf.inference.video_writer import VideoWriter
 from wing_tf.landmarks import LandmarkScheme
 
 _MAX_GAP_S = 5.0
