@@ -47,7 +47,7 @@ def _detect(face: Face) -> np.ndarray:
     box = matching_box(_local.detector(face.image), face.landmarks_px)
     if box is None:
         raise BadRecordError("the detector does not find the face")
-    return box
+    return box[:4]
 
 
 def awing_box(box_xyxy_px: np.ndarray, landmarks_px: np.ndarray | None = None) -> np.ndarray:

@@ -69,6 +69,25 @@ def test_csv_files_of_spreadsheets(tmp_path, delimiter):
     assert boxes.raw_boxes(None, "a.jpg").tolist() == [[1.5, 2, 30, 40]]  # the copy counts once
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,score,detection_score,x0,y0,x1,y1\na.jpg,.1,0.9,0,0,4,4\na.jpg,.1,,0,0,8,8\nb.jpg"
+        + ",,,,,,",
+        "path,x0,y0,x1,y1,score\na.jpg,0,0,4,4,.9\na.jpg,0,0,8,8,\na.jpg,0,0,4,4,.3\nb.jpg,,,,,",
+        '{"path": "a.jpg", "boxes_xyxy_px": [[0, 0, 4, 4, 0.9], [0, 0, 8, 8]]}',
+        '{"path": "a.jpg", "box_xyxy_px": [0, 0, 4, 4], "detection_score": 0.9, "score": 0.2}\n'
+        '{"path": "a.jpg", "box_xyxy_px": [0, 0, 8, 8], "detection_score": null, "score": 0.2}',
+        '{"path": "a.jpg", "faces": [{"box_xyxy_px": [0, 0, 4, 4], "score": 0.9}, '
+        '{"box_xyxy_px": [0, 0, 8, 8]}]}',
+    ],
+)
+def test_box_file_reads_detection_scores(tmp_path, text):
+    boxes = BoxFile(write(tmp_path / "boxes", text))
+    np.testing.assert_array_equal(boxes(IMAGE, "a.jpg"), [[0, 0, 8, 8, np.nan], [0, 0, 4, 4, 0.9]])
+    assert boxes(IMAGE, "b.jpg").shape == (0, 5)
+
+
 def test_json_lines_of_one_image_are_merged(tmp_path):
     path = write(
         tmp_path / "boxes.jsonl",
@@ -136,6 +155,7 @@ def test_box_file_reads_output_of_wing_predict(tmp_path, form):
         ("path,x0,y0,x1\n", "boxes:1: expected a CSV header"),
         ("path,x0,y0,x1,y1\na.jpg,0,0,1,1\na.jpg,0,0,1\n", "boxes:3: expected 5 fields"),
         ("path,x0,y0,x1,y1\na.jpg\n", "boxes:2: expected 5 fields"),
+        ("path,x0,y0,x1,y1,score\na.jpg,0,0,1,1,97\n", "boxes:2: a detection score must be 0 to 1"),
         ("path,x0,y0,x1,y1\na,b.jpg,0,0,1,1\n", "boxes:2: expected 5 fields"),
         ('path,x0,y0,x1,y1\na.jpg,,,,\n"b.jpg,0,0,1,1\nc.jpg,0,0,1,1\n', "boxes:3: not valid CSV"),
         ('path,x0,y0,x1,y1\n"b.jpg,0,0,1,1\n"c.jpg",0,0,1,1\n', "boxes:2: not valid CSV"),

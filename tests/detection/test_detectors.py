@@ -46,6 +46,9 @@ def test_boxes_are_corrected_and_sorted_by_size():
     np.testing.assert_allclose(Fixed()(image), expected)
     none = Fixed(correction=Correction())
     np.testing.assert_array_equal(none(image), none.raw_boxes(image)[[1, 0, 2]])
+    scores = np.array([[0.25], [0.5], [0.75]])
+    scored = Fixed().corrected(np.hstack([none.raw_boxes(image), scores]))
+    np.testing.assert_allclose(scored, np.hstack([expected, scores[[1, 0, 2]]]))
 
 
 def test_saved_correction_loads_equal(tmp_path):
@@ -258,6 +261,8 @@ def test_matching_box_prefers_the_face():
     landmarks = np.array([[40.0, 40], [60, 40], [50, 60], [np.nan, np.nan]])
     boxes = np.array([[0.0, 0, 30, 30], [38, 36, 62, 64], [0, 0, 100, 100], [40, 40, 50, 50]])
     np.testing.assert_array_equal(matching_box(boxes, landmarks), boxes[1])
+    scored = np.hstack([boxes, [[0.9], [0.8], [0.7], [0.6]]])
+    np.testing.assert_array_equal(matching_box(scored, landmarks), scored[1])
     assert matching_box(boxes[[0, 3]], landmarks) is None
     assert matching_box(np.array([[-500.0, -500, 600, 600]]), landmarks) is None
 

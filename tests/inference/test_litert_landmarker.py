@@ -55,6 +55,21 @@ def test_detector_provides_the_boxes(exported, frame):
     assert Landmarker(path)(image, []) == []
 
 
+def test_faces_carry_the_detection_scores(exported, frame):
+    path = exported("plain")[2]
+    image, boxes = frame
+    scored = np.concatenate([boxes[:2], [[0.75], [np.nan]]], axis=1)
+    plain = Landmarker(path)(image, boxes[:2])
+    assert [face.detection_score for face in plain] == [None, None]
+    for landmarker in (Landmarker(path, passes=2), Landmarker(path, detector=lambda image: scored)):
+        found = landmarker([image, image], [scored, boxes[:1]])
+        assert [face.detection_score for face in found[0] + found[1]] == [0.75, None, None]
+        assert all(face.box_xyxy_px.shape == (4,) for face in found[0])
+    outside = np.vstack([scored, [-20, -20, -10, -10, 0.5]])
+    detect = Landmarker(path, detector=lambda image: outside).detect
+    np.testing.assert_array_equal(detect(image), scored)
+
+
 def test_scheme_map_returns_mapped_landmarks(exported, frame):
     path = exported("plain")[2]
     mapping = find_scheme_map("ibug_68", "cofw_29")
@@ -158,9 +173,12 @@ def test_invalid_calls_raise(exported):
             ValueError, match=rf"must be uint8 RGB \[H, W, 3\]. Received: {received}"
         ):
             landmarker.detect(bad)
-    for bad in (box[0], np.zeros((2, 5)), np.zeros((1, 1, 4)), np.float64(3)):
-        with pytest.raises(ValueError, match=r"`boxes_xyxy_px` must be \[N, 4\]. Received: shape="):
+    for bad in (box[0], np.zeros((2, 6)), np.zeros((1, 1, 4)), np.float64(3)):
+        with pytest.raises(ValueError, match=r"must be \[N, 4\], or \[N, 5\] .*Received: shape="):
             landmarker(image, bad)
+    for score in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="the detection score, must be 0 to 1. Received"):
+            landmarker(image, [[0, 0, 9, 9, score]])
     for bad in ([[1, 2, 3, "wide"]], [[1, 2, 3], [1, 2, 3, 4]], [[None, 0, 1, 1]]):
         with pytest.raises(ValueError, match=r"`boxes_xyxy_px` must be"):
             landmarker(image, bad)

@@ -15,6 +15,7 @@ from wing_tf.utils.text_files import csv_delimiter, parse_json, read_text
 
 _COLUMNS = (("x0", "y0", "x1", "y1"), ("box_x0_px", "box_y0_px", "box_x1_px", "box_y1_px"))
 _NAMES = ("path", "image")
+_SCORES = ("detection_score", "score")  # wing-predict writes both, and the second is another score
 
 
 class BoxFile(Detector):
@@ -29,6 +30,10 @@ class BoxFile(Detector):
     * JSON lines, or one JSON object: ``{"path": ..., "boxes_xyxy_px": [[x0, y0, x1, y1], ...]}``,
       ``"box_xyxy_px": [...]`` for one face, or ``"faces": [{"box_xyxy_px": [...]}, ...]``. A line
       without any of these keys is ignored.
+
+    Detection scores in 0..1 are optional: a CSV column, or a JSON key beside ``box_xyxy_px``, that
+    is called ``detection_score`` or else ``score``, and a fifth number in ``boxes_xyxy_px``. Empty
+    fields and null are unknown scores.
 
     The name may also be called ``image``. It is looked up as given, then relative to the folder of
     the file, then without its leading folders: ``/data/s1/1.jpg`` matches ``s1/1.jpg``, else
@@ -57,8 +62,13 @@ class BoxFile(Detector):
         for number, name, found in lines(self.path, text):
             known = boxes.setdefault(_normalized(name), [])
             new = [_box(f"{self.path}:{number}", values) for values in found]
-            known.extend(box for box in new if box not in known)
-        self._boxes = {name: np.array(rows).reshape(-1, 4) for name, rows in boxes.items()}
+            known.extend(box for box in new if box[:4] not in [other[:4] for other in known])
+        scored = any(not np.isnan(row[4]) for rows in boxes.values() for row in rows)
+        self._num_columns = 5 if scored else 4
+        self._boxes = {
+            name: np.array(rows).reshape(-1, 5)[:, : self._num_columns]
+            for name, rows in boxes.items()
+        }
         self._indices = [_Index(fold, boxes, self.path.parent) for fold in (str, str.casefold)]
 
     @property
@@ -71,14 +81,17 @@ class BoxFile(Detector):
         return next(filter(None, (index.find(_normalized(name)) for index in self._indices)), None)
 
     def raw_boxes(self, image: np.ndarray, name: str | os.PathLike | None = None) -> np.ndarray:
-        """Returns the boxes [N, 4] of an image; N is 0 if the file does not contain it."""
+        """Returns the boxes of an image; none if the file does not contain it.
+
+        They are [N, 4], or [N, 5] if the file has scores, NaN where one is unknown.
+        """
         if name is None:
             raise ValueError("A box file needs the name of the image. Received: name=None.")
         found = self.find(name)
-        return np.zeros((0, 4)) if found is None else self._boxes[found]
+        return np.zeros((0, self._num_columns)) if found is None else self._boxes[found]
 
     def __call__(self, image: np.ndarray, name: str | os.PathLike | None = None) -> np.ndarray:
-        """Returns the corrected boxes [N, 4] of an image, largest first; see `find`.
+        """Returns the corrected boxes of an image, largest first; see `find` and `raw_boxes`.
 
         Raises:
             ValueError: If no name is given.
@@ -110,15 +123,20 @@ def _normalized(name: str | os.PathLike) -> str:
 
 
 def _box(where: str, values: Any) -> list[float]:
+    """Returns four coordinates and a score, NaN if it is unknown."""
+    corners, scores = (values[:4], values[4:]) if isinstance(values, list) else ([], [])
     try:
-        box = [float(value) for value in values] if isinstance(values, list) else []
+        box = [float(value) for value in corners]
+        score = [float("nan") if value in (None, "") else float(value) for value in scores]
     except (TypeError, ValueError, OverflowError):
-        box = []
+        box, score = [], []
     if len(box) != 4 or not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:
         raise ValueError(
             f"{where}: a box must be four numbers with x0 < x1 and y0 < y1. Received: {values}."
         )
-    return box
+    if len(score) > 1 or any(value < 0 or value > 1 for value in score):
+        raise ValueError(f"{where}: a detection score must be 0 to 1. Received: {scores}.")
+    return [*box, *(score or [float("nan")])]
 
 
 def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]:
@@ -130,6 +148,7 @@ def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]
         rows.fieldnames = columns
         named = [name for name in _NAMES if name in columns]
         corners = next((four for four in _COLUMNS if set(four) <= set(columns)), None)
+        scores = [column for column in _SCORES if column in columns][:1]
         if not named or corners is None:
             raise ValueError(
                 f"{path}:1: expected a CSV header path,x0,y0,x1,y1 or JSON lines. "
@@ -144,7 +163,7 @@ def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]
             name, box = row[named[0]].strip(), [row[column] for column in corners]
             if not name:
                 raise ValueError(f"{where}: the name of the image is empty.")
-            yield rows.line_num, name, [box] if any(box) else []
+            yield rows.line_num, name, [box + [row[s] for s in scores]] if any(box) else []
             start = rows.line_num + 1
     except csv.Error as error:
         raise ValueError(f"{path}:{start}: not valid CSV ({error}).") from None
@@ -194,8 +213,14 @@ def _boxes_of(content: dict) -> Any:
     if "boxes_xyxy_px" in content:
         return content["boxes_xyxy_px"]
     if "box_xyxy_px" in content:
-        return [content["box_xyxy_px"]]
+        return [_with_score(content)]
     faces = content.get("faces")
     if not isinstance(faces, list):
         return faces
-    return [face.get("box_xyxy_px") if isinstance(face, dict) else face for face in faces]
+    return [_with_score(face) if isinstance(face, dict) else face for face in faces]
+
+
+def _with_score(face: dict) -> Any:
+    """Returns the unchecked box of a face, with its score if it has one."""
+    box, scores = face.get("box_xyxy_px"), [face[key] for key in _SCORES if key in face]
+    return box + scores[:1] if isinstance(box, list) and len(box) == 4 else box

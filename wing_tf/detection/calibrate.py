@@ -62,7 +62,7 @@ def calibrate(
 
     Args:
         detector: A `Detector`, whose present correction is not applied, or any callable from
-            images to boxes [N, 4].
+            images to boxes [N, 4] or [N, 5].
         faces: For each face the image (uint8 RGB [H, W, 3]), its landmarks [K, 2] in pixels, NaN
             if not annotated, and the name of the image if the detector needs it. Faces with fewer
             than two different landmarks are ignored.
@@ -83,8 +83,8 @@ def calibrate(
         if box is None:
             continue
         true = crop_square(landmark_box(landmarks_px), 1.0)
-        raw_side = np.max(box[2:] - box[:2])
-        shifts.append(((true[:2] + true[2:]) - (box[:2] + box[2:])) / 2 / raw_side)
+        raw_side = np.max(box[2:4] - box[:2])
+        shifts.append(((true[:2] + true[2:]) - (box[:2] + box[2:4])) / 2 / raw_side)
         ratios.append((true[2] - true[0]) / raw_side)
     if not ratios:
         raise ValueError(

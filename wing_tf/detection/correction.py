@@ -55,12 +55,12 @@ class Correction:
         object.__setattr__(self, "side_ratio", ratio)
 
     def __call__(self, raw_boxes_xyxy_px: np.ndarray) -> np.ndarray:
-        """Returns corrected boxes [N, 4]. Their aspect ratios are kept."""
-        low, high = raw_boxes_xyxy_px[:, :2], raw_boxes_xyxy_px[:, 2:]
+        """Returns corrected boxes [N, 4]. Their aspect ratios and further columns are kept."""
+        low, high, others = np.split(raw_boxes_xyxy_px, [2, 4], axis=1)
         side = np.max(high - low, axis=1, keepdims=True)
         center = (low + high) / 2 + np.array(self.center_shift_xy) * side
         half = (high - low) * (self.side_ratio / 2)
-        return np.concatenate([center - half, center + half], axis=1)
+        return np.concatenate([center - half, center + half, others], axis=1)
 
     def save(self, path: str | os.PathLike, *, notes: Mapping[str, Any] | None = None) -> None:
         """Writes a JSON file atomically, with notes on the origin of the numbers.

@@ -12,8 +12,9 @@ from wing_tf.utils.opencv import require_opencv
 class Detector(abc.ABC):
     """A function from an image to boxes like tight landmark squares, largest first.
 
-    Subclasses implement `raw_boxes`. Any other callable from an image to boxes [N, 4] can be used
-    in place of a detector.
+    Subclasses implement `raw_boxes`. Any other callable from an image to boxes [N, 4] or [N, 5] can
+    be used in place of a detector. The fifth column is the detection score of each box in 0..1, NaN
+    where it is unknown.
 
     Args:
         correction: Correction from raw boxes to landmark squares. Defaults to
@@ -44,7 +45,7 @@ class Detector(abc.ABC):
 
     @abc.abstractmethod
     def raw_boxes(self, image: np.ndarray) -> np.ndarray:
-        """Returns uncorrected boxes float64 [N, 4] in any order; see `__call__`."""
+        """Returns uncorrected boxes float64 [N, 4] or [N, 5] in any order; see `__call__`."""
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Detects the faces of an image.
@@ -53,13 +54,14 @@ class Detector(abc.ABC):
             image: uint8 RGB [H, W, 3].
 
         Returns:
-            Corrected boxes float64 [N, 4] in pixels of the image, largest first.
+            Corrected boxes float64 [N, 4] in pixels of the image, largest first; [N, 5] with
+            detection scores if the detector has scores.
         """
         return self.corrected(self.raw_boxes(image))
 
     def corrected(self, raw_boxes_xyxy_px: np.ndarray) -> np.ndarray:
-        """Returns raw boxes [N, 4] corrected and sorted by their longer side; see `__call__`."""
-        sides = np.max(raw_boxes_xyxy_px[:, 2:] - raw_boxes_xyxy_px[:, :2], axis=1)
+        """Returns raw boxes corrected and sorted by their longer side; see `__call__`."""
+        sides = np.max(raw_boxes_xyxy_px[:, 2:4] - raw_boxes_xyxy_px[:, :2], axis=1)
         return self.correction(raw_boxes_xyxy_px[np.argsort(-sides, kind="stable")])
 
 

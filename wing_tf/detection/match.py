@@ -9,7 +9,7 @@ _MAX_SIDE_RATIO = 6.0  # side of the box over the longer side of the landmarks' 
 
 
 def matching_box(boxes_xyxy_px: np.ndarray, landmarks_px: np.ndarray) -> np.ndarray | None:
-    """Returns the box [4] that detects an annotated face. None if there is none.
+    """Returns the box that detects an annotated face, as it was given. None if there is none.
 
     A box matches if it contains the center of the landmarks and at least half of them; overlap
     would not do, because a scheme may cover the whole face or the eyes only. Of several, the box
@@ -17,7 +17,7 @@ def matching_box(boxes_xyxy_px: np.ndarray, landmarks_px: np.ndarray) -> np.ndar
     the landmark square.
 
     Args:
-        boxes_xyxy_px: Detected boxes [N, 4].
+        boxes_xyxy_px: Detected boxes [N, 4], or [N, 5] with detection scores.
         landmarks_px: Ground truth landmarks [K, 2], NaN if not annotated.
     """
     known = landmarks_px[np.isfinite(landmarks_px).all(axis=1)]
@@ -25,7 +25,7 @@ def matching_box(boxes_xyxy_px: np.ndarray, landmarks_px: np.ndarray) -> np.ndar
         return None
     tight = landmark_box(known)
     middle = (tight[:2] + tight[2:]) / 2
-    low, high = boxes_xyxy_px[:, :2], boxes_xyxy_px[:, 2:]
+    low, high = boxes_xyxy_px[:, :2], boxes_xyxy_px[:, 2:4]
     inside = ((known >= low[:, None]) & (known <= high[:, None])).all(axis=-1)
     fractions = inside.mean(axis=1)
     holds = ((middle >= low) & (middle <= high)).all(axis=1)

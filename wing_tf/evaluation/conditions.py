@@ -36,7 +36,7 @@ def detect_in_squares(
 
     Args:
         records: The faces.
-        detector: A function from an image to boxes [N, 4].
+        detector: A function from an image to boxes [N, 4] or [N, 5].
 
     Returns:
         Boxes [N, 4] in pixels of the squares at full resolution, and whether each face was detected
@@ -50,7 +50,7 @@ def detect_in_squares(
         landmarks = np.where(missing, np.nan, face["landmarks_square_px"].astype(np.float64))
         box = matching_box(detector(face["image"]), landmarks)
         found.append(box is not None)
-        boxes.append(face["box_square_px"].astype(np.float64) if box is None else box)
+        boxes.append(face["box_square_px"].astype(np.float64) if box is None else box[:4])
     return np.stack(boxes), np.array(found)
 
 

@@ -76,11 +76,14 @@ def perturb_box(
 
 
 def box_iou(box_xyxy_px: np.ndarray, other_xyxy_px: np.ndarray) -> np.ndarray:
-    """Returns the intersection over union [...] of boxes [..., 4], which broadcast."""
+    """Returns the intersection over union [...] of boxes [..., 4], which broadcast.
+
+    Columns after the fourth, such as scores, are ignored.
+    """
     low = np.maximum(box_xyxy_px[..., :2], other_xyxy_px[..., :2])
-    high = np.minimum(box_xyxy_px[..., 2:], other_xyxy_px[..., 2:])
+    high = np.minimum(box_xyxy_px[..., 2:4], other_xyxy_px[..., 2:4])
     intersection = np.prod(np.maximum(high - low, 0.0), axis=-1)
-    areas = [np.prod(b[..., 2:] - b[..., :2], axis=-1) for b in (box_xyxy_px, other_xyxy_px)]
+    areas = [np.prod(b[..., 2:4] - b[..., :2], axis=-1) for b in (box_xyxy_px, other_xyxy_px)]
     return intersection / (areas[0] + areas[1] - intersection)
 
 

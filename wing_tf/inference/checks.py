@@ -29,29 +29,48 @@ def check_crops(crops: Any, side: int) -> None:
 
 
 def check_boxes(boxes_xyxy_px: Any) -> np.ndarray:
-    """Returns boxes as float64 [N, 4]; raises ValueError if they are not valid."""
+    """Returns boxes as float64 [N, 4] or [N, 5]; raises ValueError if they are not valid.
+
+    The fifth column is the detection score in 0..1, NaN where it is unknown.
+    """
     try:
         boxes = np.asarray(boxes_xyxy_px, np.float64)
     except (TypeError, ValueError):
         raise ValueError(
-            f"`boxes_xyxy_px` must be [N, 4] numbers. Received: {boxes_xyxy_px!r}."
+            f"`boxes_xyxy_px` must be [N, 4] or [N, 5] numbers. Received: {boxes_xyxy_px!r}."
         ) from None
     if boxes.shape == (0,):  # an empty list
         boxes = boxes.reshape(0, 4)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"`boxes_xyxy_px` must be [N, 4]. Received: shape={boxes.shape}.")
+    if boxes.ndim != 2 or boxes.shape[1] not in (4, 5):
+        raise ValueError(
+            "`boxes_xyxy_px` must be [N, 4], or [N, 5] with detection scores. "
+            f"Received: shape={boxes.shape}."
+        )
     # NaN must fail this comparison, too.
-    finite = np.all(np.abs(boxes) <= _MAX_COORDINATE_PX)
-    if not finite or np.any(boxes[:, 2:] <= boxes[:, :2]):
+    finite = np.all(np.abs(boxes[:, :4]) <= _MAX_COORDINATE_PX)
+    if not finite or np.any(boxes[:, 2:4] <= boxes[:, :2]):
         raise ValueError(
             "`boxes_xyxy_px` must be finite (at most 1e7 from 0), with x0 < x1 and y0 < y1. "
             f"Received: {boxes.tolist()}."
         )
+    scores = boxes[:, 4:]
+    if np.any((scores < 0) | (scores > 1)):
+        raise ValueError(
+            "The fifth column of `boxes_xyxy_px`, the detection score, must be 0 to 1. "
+            f"Received: {scores[:, 0].tolist()}."
+        )
     return boxes
 
 
+def detection_scores(boxes_xyxy_px: np.ndarray) -> list[float | None]:
+    """Returns the detection score of each box; None for boxes [N, 4], and for NaN in [N, 5]."""
+    if boxes_xyxy_px.shape[1] == 4:
+        return [None] * len(boxes_xyxy_px)
+    return [None if np.isnan(score) else float(score) for score in boxes_xyxy_px[:, 4]]
+
+
 def overlaps_image(boxes_xyxy_px: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Returns whether each box [N, 4] overlaps the image [H, W, 3]; bool [N]."""
+    """Returns whether each box [N, 4] or [N, 5] overlaps the image [H, W, 3]; bool [N]."""
     height, width = image.shape[:2]
     starts = boxes_xyxy_px[:, :2] < [width - 0.5, height - 0.5]
-    return np.all((boxes_xyxy_px[:, 2:] > -0.5) & starts, axis=1)
+    return np.all((boxes_xyxy_px[:, 2:4] > -0.5) & starts, axis=1)

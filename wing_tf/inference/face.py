@@ -23,6 +23,8 @@ class Face:
             not tracked.
         visibility: float32 [K] in 0..1, the probability that each landmark is visible, not
             occluded. None if the network does not emit it.
+        detection_score: Score of the detector in 0..1. None if the detector has no scores, or the
+            box was given without one.
     """
 
     landmarks_px: np.ndarray
@@ -31,6 +33,7 @@ class Face:
     scheme: LandmarkScheme | None = None
     identity: int | None = None
     visibility: np.ndarray | None = None
+    detection_score: float | None = None
 
     @cached_property
     def pose(self) -> HeadPose | None:

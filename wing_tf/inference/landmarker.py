@@ -13,7 +13,13 @@ from wing_tf.detection import check_detector_name, make_detector
 from wing_tf.geometry import apply_affine, crop_region, flip_matrix, invert, landmark_box
 from wing_tf.geometry.resample import crop_and_resize
 from wing_tf.inference.backend import Backend, open_backend
-from wing_tf.inference.checks import check_boxes, check_crops, check_image, overlaps_image
+from wing_tf.inference.checks import (
+    check_boxes,
+    check_crops,
+    check_image,
+    detection_scores,
+    overlaps_image,
+)
 from wing_tf.inference.face import Face
 from wing_tf.inference.images import are_several, as_rgb
 from wing_tf.landmarks import SchemeMap
@@ -44,9 +50,9 @@ class Landmarker:
         model: A ``.tflite`` file or an export folder, a ``.keras`` file or a run folder, a Keras
             model, or a function as described at `Backend`. The last two require `spec`. Defaults to
             the model of 68 landmarks that comes with the package.
-        detector: Function of an image that returns boxes [N, 4], largest first, or a name for
-            `wing_tf.detection.make_detector`. None if boxes are always given. Defaults to "haar",
-            which is loaded when `detect` is first called.
+        detector: Function of an image that returns boxes [N, 4], or [N, 5] with detection scores,
+            largest first, or a name for `wing_tf.detection.make_detector`. None if boxes are
+            always given. Defaults to "haar", which is loaded when `detect` is first called.
         spec: Model spec of the network. Defaults to the one in the model file.
         scheme: Name of the required landmark scheme; a model of another scheme is an error.
         scheme_map: Map from the network's scheme to another one. Landmarks that have no
@@ -123,9 +129,9 @@ class Landmarker:
             image: A file, a uint8 array or tensor on the host [H, W], [H, W, 1], [H, W, 3] or
                 [H, W, 4], or a PIL image; see `wing_tf.inference.as_rgb`. Or a list or tuple of
                 these, of any sizes, or an array of rank 4; their faces run in common batches.
-            boxes_xyxy_px: Face boxes [N, 4], of the same kind as in training (tight landmark boxes
-                unless the model spec says otherwise); for several images, a list of the boxes of
-                each. Where it is None, the detector is used.
+            boxes_xyxy_px: Face boxes [N, 4], or [N, 5] with detection scores, of the same kind as
+                in training (tight landmark boxes unless the model spec says otherwise); for
+                several images, a list of the boxes of each. Where it is None, the detector is used.
             channels: Channel order of arrays and tensors: "rgb", or "bgr" as ``cv2.imread`` and
                 ``cv2.VideoCapture`` return them.
 
@@ -170,7 +176,7 @@ class Landmarker:
         return rgb, boxes
 
     def detect(self, image: np.ndarray, name: str | None = None) -> np.ndarray:
-        """Returns the detector's boxes [N, 4] that overlap the image.
+        """Returns the detector's boxes [N, 4] or [N, 5] that overlap the image.
 
         Args:
             image: uint8 RGB [H, W, 3].
@@ -191,11 +197,12 @@ class Landmarker:
     def _locate_faces(
         self, images: Sequence[np.ndarray], boxes_of_each: Sequence[np.ndarray]
     ) -> list[list[Face]]:
-        """Returns the faces in the boxes [N, 4] of each RGB image; N may be 0."""
+        """Returns the faces in the boxes [N, 4] or [N, 5] of each RGB image; N may be 0."""
         owners = [number for number, boxes in enumerate(boxes_of_each) for _ in boxes]
         if not owners:
             return [[] for _ in images]
-        used = boxes = np.concatenate(boxes_of_each)
+        used = boxes = np.concatenate([some[:, :4] for some in boxes_of_each])
+        detection = [score for some in boxes_of_each for score in detection_scores(some)]
         landmarks, *others = self._locate(images, owners, boxes)
         if self.passes == 2:
             tight = landmark_box(landmarks)
@@ -211,7 +218,14 @@ class Landmarker:
         faces: list[list[Face]] = [[] for _ in images]
         for i, owner in enumerate(owners):
             scores, visibility, *_ = [None if x is None else x[i] for x in others] + [None]
-            face = Face(landmarks[i], used[i], scores, self.scheme, visibility=visibility)
+            face = Face(
+                landmarks[i],
+                used[i],
+                scores,
+                self.scheme,
+                visibility=visibility,
+                detection_score=detection[i],
+            )
             faces[owner].append(face)
         return faces
 
