@@ -87,6 +87,8 @@ def test_window_shows_landmarks_with_and_without_drawing(
 
 
 def test_unreadable_video_and_camera_raise_one_line_errors(model, images, tmp_path):
-    assert "Camera 63 can't be opened" in error_line(predict(f"--model={model}", "--camera=63"))
+    assert "Camera 63: there is no such camera" in error_line(
+        predict(f"--model={model}", "--camera=63")
+    )
     for name in ("absent.mp4", "text.jpg"):
         assert name in error_line(predict(f"--model={model}", f"--video={images / name}"))

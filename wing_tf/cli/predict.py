@@ -2,7 +2,7 @@
 
   wing-predict --image=face.jpg                         [--box=x0,y0,x1,y1]
   wing-predict --folder=images --output=OUT           the same command resumes a stopped run
-  wing-predict --video=video.mp4 | --camera=0            [--show]
+  wing-predict --video=video.mp4 | --video=rtsp://user:password@host/path | --camera=0   [--show]
   wing-predict calibrate --detector=yunet --data=RECORDS --output=correction.json
 
 Without --model, the model of 68 landmarks that comes with the package is used. Without --box, faces
@@ -34,7 +34,11 @@ _MODEL = flags.DEFINE_string(
 )
 _IMAGE = flags.DEFINE_string("image", None, "An image file.")
 _FOLDER = flags.DEFINE_string("folder", None, "A folder of images, with its subfolders.")
-_VIDEO = flags.DEFINE_string("video", None, "A video file.")
+_VIDEO = flags.DEFINE_string(
+    "video",
+    None,
+    "A video file, or the URL of a stream: rtsp://, http://, rtmp://, udp:// and others.",
+)
 _CAMERA = flags.DEFINE_integer("camera", None, "Number of a camera, from 0.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string(
     "output",

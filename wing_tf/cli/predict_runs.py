@@ -220,12 +220,16 @@ def predict_video(
     smooth: bool,
 ) -> None:
     """Writes the landmarks of the frames of a video or a camera."""
+    from wing_tf.inference.live_source import source_name, without_password
     from wing_tf.inference.tracker import Tracker
     from wing_tf.inference.video import open_video
     from wing_tf.inference.video_run import run_video
     from wing_tf.visualization.window import open_window
 
-    name = f"camera_{source}" if isinstance(source, int) else pathlib.Path(source).stem
+    if isinstance(source, int) or "://" in source:
+        name = source_name(source)
+    else:
+        name = pathlib.Path(source).stem
     video = open_video(source)
     landmarker = options.open(model)
     with open_window(name, wanted=drawing.show) as show:
@@ -233,7 +237,7 @@ def predict_video(
             video,
             Tracker(landmarker, smooth=smooth),
             pathlib.Path(output) if output else _DEFAULT_OUTPUT / name,
-            name=name if isinstance(source, int) else source,
+            name=name if isinstance(source, int) else without_password(source),
             scheme=landmarker.scheme,
             visibility=landmarker.spec.has_visibility,
             format=format,

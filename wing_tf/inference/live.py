@@ -1,90 +1,192 @@
-"""Frames of live sources: cameras."""
+"""Frames of live sources: network streams and cameras."""
 
 import contextlib
-import os
+import logging
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-import numpy as np
+import av
 
+from wing_tf.inference.live_source import connect, reason_of, shown_source
 from wing_tf.inference.video import VideoFrame, VideoReader
-from wing_tf.utils.opencv import require_opencv
-
-cv2 = require_opencv()
 
 _DEFAULT_RATE, _MAX_RATE = 30.0, 1000.0
-_MAX_FAILURES = 30
+_FIRST_DELAY_S, _MAX_DELAY_S = 0.5, 8.0  # between two attempts to connect again
+_STABLE_S = 5.0  # a connection that lasts longer starts with the first delay again
+_AGAIN_S = 0.005  # wait for a device that has no frame yet
+
+_log = logging.getLogger(__name__)
 
 
 class LiveVideo(VideoReader):
-    """Iterator over the frames of a camera; see `open_video`.
+    """Iterator over the newest frames of a network stream or a camera; see `open_video`.
+
+    A thread reads and decodes all frames and keeps only the newest one, so that whoever is slower
+    than the source gets fewer frames instead of late ones. `VideoFrame.number` counts all decoded
+    frames, and `VideoFrame.time_s` is the time of the monotonic clock at which a frame was decoded,
+    from the first one.
+
+    A lost connection is opened again, after .5 s and up to 8 s later each time. Each success is one
+    warning of Python's `logging`. The iteration ends if there was no frame for `give_up_s`, with a
+    warning, too. Frames after that have the size of the first one.
 
     Args:
-        source: Number of the camera.
+        source: URL, or number of a camera.
+        open_timeout_s: Maximum time to open the source.
+        read_timeout_s: A source that sends nothing for longer is lost.
+        give_up_s: Maximum time without a frame.
+        options: Options of FFmpeg, for example ``{"rtsp_transport": "udp"}``.
+
+    Attributes:
+        num_dropped: Number of frames that were decoded and not returned, because newer ones came.
 
     Raises:
-        ValueError: If there is no such camera, or if no frame can be read.
+        ValueError: If the source can't be opened, has no video or sends no frame.
+
+    Example:
+        >>> with LiveVideo("rtsp://user:password@camera/live") as video:  # doctest: +SKIP
+        ...     for frame in video:
+        ...         print(frame.time_s, frame.image.shape)
     """
 
     num_frames = None
 
-    def __init__(self, source: int):
-        with _quiet():
-            self._capture = cv2.VideoCapture(source)
-        self._start_s = time.monotonic()
-        self.num_broken = 0
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.frames_per_s = float(rate) if 0 < rate <= _MAX_RATE else _DEFAULT_RATE
-        self._last = -1, -1.0 / self.frames_per_s  # number and time of the last frame
-        first = self._read() if self._capture.isOpened() else None
+    def __init__(
+        self,
+        source: str | int,
+        *,
+        open_timeout_s: float = 10.0,
+        read_timeout_s: float = 10.0,
+        give_up_s: float = 60.0,
+        options: Mapping[str, str] | None = None,
+    ):
+        self._source, self._name, self._give_up_s = source, shown_source(source), give_up_s
+        self._open = lambda: connect(
+            source,
+            open_timeout_s=open_timeout_s,
+            read_timeout_s=read_timeout_s,
+            options=options,
+        )
+        container = self._open()
+        rate = container.streams.video[0].guessed_rate
+        self.frames_per_s = float(rate) if rate and 0 < rate <= _MAX_RATE else _DEFAULT_RATE
+        self.num_broken = self.num_dropped = 0
+        self._newest: tuple[int, float, av.VideoFrame] | None = None
+        self._number = -1
+        self._start_s: float | None = None  # time of the first frame
+        self._last_s: float | None = None  # time of the last frame
+        self._changed, self._stop, self._is_over = threading.Condition(), threading.Event(), False
+        self._error: BaseException | None = None  # of the thread
+        self._thread = threading.Thread(
+            target=self._read_all, args=(container,), name=self._name, daemon=True
+        )
+        self._thread.start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest or self._is_over, read_timeout_s)
+            first = self._newest
         if first is None:
             self.close()
-            raise ValueError(f"Camera {source} can't be opened.")
-        self._first: VideoFrame | None = first
-        self.size_hw = (first.image.shape[0], first.image.shape[1])
+            raise self._error or ValueError(f"{self._name}: it sends no frame.")
+        self.size_hw = (first[2].height, first[2].width)
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
-        while (frame := self._read()) is not None:
-            yield frame
+        while (newest := self._take()) is not None:
+            number, time_s, frame = newest
+            height, width = self.size_hw
+            yield VideoFrame(
+                number, time_s, frame.to_ndarray(format="rgb24", width=width, height=height)
+            )
+
+    def interrupt(self) -> None:
+        """Ends the iteration, also from another thread or a signal handler."""
+        self._stop.set()
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
 
     def close(self) -> None:
-        """Releases the camera; there are no more frames."""
-        self._first = None
-        self._capture.release()
+        """Releases the source; there are no more frames."""
+        self.interrupt()
+        # A read that waits for the network ends by its own time-out.
+        self._thread.join(timeout=1.0)
 
-    def _read(self) -> VideoFrame | None:
-        """Returns the next frame; None if the camera returns no more."""
-        if not self._capture.isOpened():
-            return None
-        for failures in range(_MAX_FAILURES):
-            with contextlib.suppress(cv2.error):
-                done, image = self._capture.read()
-                if done:
-                    self.num_broken += failures
-                    return self._frame(image, failures)
-            time.sleep(1 / self.frames_per_s)
+    def _take(self) -> "tuple[int, float, av.VideoFrame] | None":
+        """Waits for a frame that was not returned yet; None if there are no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not None or self._is_over)
+            newest, self._newest = self._newest, None
+        if newest is None and self._error is not None:
+            raise self._error
+        return None if self._stop.is_set() else newest
+
+    def _put(self, frame: av.VideoFrame) -> None:
+        """Replaces the newest frame."""
+        now_s = time.monotonic()
+        with self._changed:
+            self._start_s = now_s if self._start_s is None else self._start_s
+            self._last_s = now_s
+            self._number += 1
+            self.num_dropped += self._newest is not None
+            self._newest = self._number, now_s - self._start_s, frame
+            self._changed.notify_all()
+
+    def _read_all(self, container: "av.container.InputContainer | None") -> None:
+        """Reads frames, and connects again, until there are no more."""
+        delay_s = _FIRST_DELAY_S
+        try:
+            while container is not None:
+                start_s, is_recording = time.monotonic(), container.duration is not None
+                with container:
+                    error = self._read_connection(container)
+                if is_recording and error is None:
+                    break
+                if time.monotonic() - start_s > _STABLE_S:
+                    delay_s = _FIRST_DELAY_S
+                reason = reason_of(error, self._source) if error else "the stream ended"
+                container, delay_s = self._connect_again(reason, delay_s)
+        except BaseException as error:
+            self._error = error
+        finally:
+            with self._changed:
+                self._is_over = True
+                self._changed.notify_all()
+
+    def _read_connection(self, container: "av.container.InputContainer") -> av.FFmpegError | None:
+        """Reads frames until the connection is lost; returns the error, None at an end."""
+        stream = container.streams.video[0]
+        while not self._stop.is_set():
+            try:
+                for packet in container.demux(stream):
+                    if self._stop.is_set():
+                        break
+                    try:
+                        for frame in packet.decode():
+                            self._put(frame)
+                    except av.error.InvalidDataError:
+                        self.num_broken += 1
+                return None
+            except av.error.BlockingIOError:  # a device without a new frame
+                time.sleep(_AGAIN_S)
+            except av.FFmpegError as error:
+                return error
         return None
 
-    def _frame(self, image: np.ndarray, num_skipped: int) -> VideoFrame:
-        """Returns a decoded BGR image as a frame with its number and time."""
-        number, last_s = self._last
-        time_s = time.monotonic() - self._start_s
-        if not time_s > last_s:
-            time_s = last_s + (num_skipped + 1) / self.frames_per_s
-        self._last = number + num_skipped + 1, time_s
-        return VideoFrame(*self._last, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences OpenCV and FFmpeg, which print to stderr about files that can't be opened."""
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read once, when FFmpeg is first used
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+    def _connect_again(
+        self, reason: str, delay_s: float
+    ) -> "tuple[av.container.InputContainer | None, float]":
+        """Opens a lost source again; returns it and the next delay, or None if it is given up."""
+        if self._last_s is None:
+            raise ValueError(f"{self._name}: {reason}.")
+        while not self._stop.wait(delay_s):
+            lost_s = time.monotonic() - self._last_s
+            if lost_s > self._give_up_s:
+                _log.warning("%s: %s; no frame for %.0f s.", self._name, reason, lost_s)
+                break
+            delay_s = min(2 * delay_s, _MAX_DELAY_S)
+            with contextlib.suppress(ValueError):
+                container = self._open()
+                lost_s = time.monotonic() - self._last_s
+                _log.warning("%s: %s; connected again after %.1f s.", self._name, reason, lost_s)
+                return container, delay_s
+        return None, delay_s

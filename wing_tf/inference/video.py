@@ -47,6 +47,9 @@ class VideoReader(abc.ABC):
     def __iter__(self) -> Iterator[VideoFrame]:
         """Yields the frames that have not been read yet."""
 
+    def interrupt(self) -> None:  # noqa: B027
+        """Ends the iteration while it waits for a live source; files are not waited for."""
+
     @abc.abstractmethod
     def close(self) -> None:
         """Releases the source; there are no more frames."""
@@ -62,11 +65,11 @@ def open_video(source: str | os.PathLike | int) -> VideoReader:
     """Opens a video file or a live source.
 
     Args:
-        source: File name, or number of a camera. A string of digits is a camera, too, unless there
-            is a file of that name.
+        source: File name, URL of a network stream (``rtsp://``, ``http://`` and others), or number
+            of a camera. A string of digits is a camera, too, unless there is a file of that name.
 
     Raises:
-        ValueError: If there is no such file or camera, or if no frame can be read.
+        ValueError: If there is no such file, stream or camera, or if no frame can be read.
 
     Example:
         >>> with open_video("video.mp4") as video:  # doctest: +SKIP
@@ -76,7 +79,7 @@ def open_video(source: str | os.PathLike | int) -> VideoReader:
     # Imported when needed, because each of them needs other libraries.
     if isinstance(source, str) and source.isdecimal() and not pathlib.Path(source).exists():
         source = int(source)
-    if isinstance(source, int):
+    if isinstance(source, int) or (isinstance(source, str) and "://" in source):
         from wing_tf.inference.live import LiveVideo
 
         return LiveVideo(source)

@@ -95,7 +95,7 @@ def run_video(
         )
         file = stack.enter_context(_new_results(results, scheme, visibility))
         bar = stack.enter_context(tqdm(total=video.num_frames, unit="frame", disable=None))
-        stop_requested = stack.enter_context(_stop_on_interrupt())
+        stop_requested = stack.enter_context(_stop_on_interrupt(video))
         for frame in video:
             faces = tracker(frame.image, frame.time_s)
             size_hw = (frame.image.shape[0], frame.image.shape[1])
@@ -111,6 +111,7 @@ def run_video(
             stopped = stop_requested.is_set() or (show is not None and not show(image))
             if stopped:
                 break
+        stopped = stopped or stop_requested.is_set()
     return VideoSummary(num_frames, video.num_broken, len(identities), stopped, files)
 
 
@@ -170,7 +171,7 @@ class _ConstantRateVideo:
 
 
 @contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
+def _stop_on_interrupt(video: VideoReader) -> Iterator[threading.Event]:
     """Yields an event that the first Ctrl-C sets; the second one interrupts as usual."""
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -180,6 +181,7 @@ def _stop_on_interrupt() -> Iterator[threading.Event]:
 
     def request(*_: object) -> None:
         requested.set()
+        video.interrupt()
         signal.signal(signal.SIGINT, previous)
 
     signal.signal(signal.SIGINT, request)
