@@ -70,6 +70,28 @@ def test_every_model_emits_landmarks_and_is_saved_with_its_spec(name, tmp_path):
     np.testing.assert_array_equal(plain(image), out)
 
 
+def test_float16_files_hold_rounded_weights_that_are_restored_as_float32(tmp_path):
+    keras.utils.set_random_seed(0)
+    network = cnn6(68, width=0.1)
+    kernel, bias = network.get_layer("output").get_weights()
+    bias[0] = 1e5  # float16 ends at 65504
+    network.get_layer("output").set_weights([kernel, bias])
+    whole, half = tmp_path / "whole.keras", tmp_path / "half.keras"
+    save_network(network, whole, MODEL_SPEC)
+    save_network(network, half, MODEL_SPEC, float16=True)
+    assert half.stat().st_size < 0.65 * whole.stat().st_size
+    again, spec = load_network(half)
+    assert spec == MODEL_SPEC
+    plain = keras.saving.load_model(half)  # without wing_tf's loader
+    for variable, same, true in zip(again.weights, plain.weights, network.weights, strict=True):
+        expected = true.numpy()
+        if np.abs(expected).max() < 65504:
+            expected = expected.astype(np.float16).astype(np.float32)
+        assert variable.dtype == "float32"
+        np.testing.assert_array_equal(variable, expected)
+        np.testing.assert_array_equal(same, expected)
+
+
 def test_pooling_before_relu_equals_the_papers_order():
     network = cnn6(4, width=0.1, input_size=32)
     image = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)

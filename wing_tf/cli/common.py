@@ -11,6 +11,7 @@ from collections.abc import Callable
 from absl import app, flags
 
 from wing_tf.cli.native_logs import filter_native_logs
+from wing_tf.zoo import all_models, help_table
 
 
 def run(
@@ -119,11 +120,15 @@ def _one_line(error: BaseException) -> str:
 
 
 def help_text(module_name: str) -> str:
-    """Returns a command's docstring and its own flags with their defaults."""
+    """Returns a command's docstring, its own flags with their defaults, and the named models."""
     lines = [(sys.modules[module_name].__doc__ or "").strip(), "", "Flags:"]
+    names_model = False
     for flag in flags.FLAGS.get_key_flags_for_module(module_name):
         default = "" if flag.default in (None, "", False) else f" [{flag.default}]"
         lines.append(f"  --{flag.name}: {flag.help}{default}")
+        names_model = names_model or flag.name in ("model", "init_from")
+    if names_model:
+        lines += ["", "Models by name:", help_table(all_models().values())]
     return "\n".join(lines)
 
 

@@ -30,8 +30,8 @@ from wing_tf.evaluation.protocols import PROTOCOLS
 _MODEL = flags.DEFINE_list(
     "model",
     None,
-    "A .keras file or a run folder (its best model), or several separated by commas, each "
-    "optionally as NAME=PATH.",
+    "A .keras file, a run folder (its best model) or the name of a model, or several separated by "
+    "commas, each optionally as NAME=PATH.",
     required=True,
 )
 _DATA = flags.DEFINE_string(
@@ -108,6 +108,7 @@ def main() -> None:
     from wing_tf.evaluation.report import format_report
     from wing_tf.landmarks import load_scheme_map
     from wing_tf.model_spec import read_model_spec
+    from wing_tf.models.saving import find_network
 
     scheme_map = load_scheme_map(_SCHEME_MAP.value) if _SCHEME_MAP.value else None
     detectors = {_DETECTOR.value: make_detector(_DETECTOR.value)} if _DETECTOR.value else None
@@ -115,7 +116,8 @@ def main() -> None:
     for name, path in models.items():  # all models are checked before the first is evaluated
         # Of several models, the map applies to those of its source scheme.
         fits = len(models) == 1 or (
-            scheme_map is not None and read_model_spec(path).scheme_name == scheme_map.source.name
+            scheme_map is not None
+            and read_model_spec(find_network(path)).scheme_name == scheme_map.source.name
         )
         evaluators[name] = Evaluator(
             path,

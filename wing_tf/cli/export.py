@@ -16,8 +16,9 @@ from wing_tf.cli import common
 from wing_tf.export.formats import FORMATS, PRECISIONS
 
 _MODEL = flags.DEFINE_string(
-    "model", None, "A .keras file or a run folder (its best model).", required=True
-)
+    "model", None, "A .keras file, a run folder (its best model) or the name of a model.",
+    required=True,
+)  # fmt: skip
 _OUTPUT = flags.DEFINE_string("output", None, "A new or empty folder.", required=True)
 _FORMAT = flags.DEFINE_enum(
     "format", "litert", list(FORMATS), "File format; onnx needs pip install -e '.[onnx]'."

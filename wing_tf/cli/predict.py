@@ -23,14 +23,15 @@ from absl import app, flags
 from wing_tf.cli import common
 from wing_tf.detection import DETECTORS
 from wing_tf.inference.output import FORMATS
+from wing_tf.zoo import DEFAULT_MODEL
 
 COMMANDS = ("calibrate",)
 
 _MODEL = flags.DEFINE_string(
     "model",
     None,
-    "A .tflite file or an export folder, a .keras file or a run folder (its best model). Defaults "
-    "to the model of 68 landmarks that comes with the package.",
+    "A .tflite file or an export folder, a .keras file or a run folder (its best model), or the "
+    f"name of a model. Defaults to {DEFAULT_MODEL}, which comes with the package.",
 )
 _IMAGE = flags.DEFINE_string("image", None, "An image file.")
 _FOLDER = flags.DEFINE_string("folder", None, "A folder of images, with its subfolders.")

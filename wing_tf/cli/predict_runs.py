@@ -19,7 +19,7 @@ from wing_tf.landmarks import LandmarkScheme, find_scheme_map, load_scheme_map
 from wing_tf.model_spec import find_model, read_model_spec
 from wing_tf.utils.atomic import write_text
 from wing_tf.utils.image_files import load_image, save_image
-from wing_tf.zoo import model_path
+from wing_tf.zoo import resolve_model
 
 if TYPE_CHECKING:
     from wing_tf.data.records import RecordSet
@@ -286,7 +286,7 @@ def calibrate_detector(options: LandmarkerOptions, *, data: str, output: str) ->
 
 
 def _model_file(model: str | None) -> pathlib.Path:
-    return model_path() if model is None else find_model(model)
+    return find_model(resolve_model(model))
 
 
 def _digest(file: pathlib.Path) -> str:

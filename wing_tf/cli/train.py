@@ -5,7 +5,7 @@
 The config is a Python file with get_config(); --config=FILE.py:VARIANT passes it a variant. Any of
 its keys can be set from the command line, such as --config.batch_size=64. The run folder gets the
 resolved config, metrics.csv, TensorBoard logs and checkpoints/{best,last}.keras. The same command
-on the same folder resumes.
+on the same folder resumes. --init_from starts from another model, also one of another scheme.
 """
 
 import difflib
@@ -22,11 +22,19 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "The config file.", lo
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "The run folder: new, empty, or of a training to resume."
 )
+_INIT_FROM = flags.DEFINE_string(
+    "init_from",
+    None,
+    "A .keras file, a run folder (its best model) or the name of a model, whose layers are copied: "
+    "--config.init_from.",
+)
 
 
 def main() -> None:
     """Trains by the flags."""
     config = _read_config()
+    if _INIT_FROM.value is not None:
+        config.init_from = _INIT_FROM.value
     if _WORKDIR.value is None:
         raise app.UsageError("Name the run folder by --workdir=RUN.")
 

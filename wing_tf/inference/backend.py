@@ -9,6 +9,7 @@ import numpy as np
 
 from wing_tf.inference.litert_backend import open_litert
 from wing_tf.model_spec import ModelSpec, is_exported
+from wing_tf.zoo import resolve_model
 
 Backend = Callable[[np.ndarray], tuple[Any, ...]]
 """Function of crops uint8 [N, side, side, 3]. It returns landmarks [N, K, 2] in pixels of the
@@ -22,10 +23,10 @@ def open_backend(model: Any, spec: ModelSpec | None, num_threads: int) -> tuple[
         ValueError: If the model can't be used.
         ImportError: If LiteRT or Keras is needed but not installed.
     """
-    is_path = isinstance(model, (str, os.PathLike))
+    is_path = model is None or isinstance(model, (str, os.PathLike))
     if is_path:
-        model = os.path.expanduser(os.fsdecode(model))
-    if model is None or (is_path and is_exported(model)):
+        model = resolve_model(model)
+    if is_path and is_exported(model):
         if spec is not None:
             raise ValueError("An exported file contains its own model spec: don't pass `spec`.")
         return open_litert(model, num_threads=num_threads)

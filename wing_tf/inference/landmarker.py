@@ -47,9 +47,10 @@ class Landmarker:
     A call is `crop`, `predict_crops` and `to_image`; with two passes, twice.
 
     Args:
-        model: A ``.tflite`` file or an export folder, a ``.keras`` file or a run folder, a Keras
-            model, or a function as described at `Backend`. The last two require `spec`. Defaults to
-            the model of 68 landmarks that comes with the package.
+        model: A ``.tflite`` file or an export folder, a ``.keras`` file or a run folder, the name
+            of a model (`wing_tf.zoo.resolve_model`), a Keras model, or a function as described at
+            `Backend`. The last two require `spec`. Defaults to "face_68", which comes with the
+            package.
         detector: Function of an image that returns boxes [N, 4], or [N, 5] with detection scores,
             largest first, or a name for `wing_tf.detection.make_detector`. None if boxes are
             always given. Defaults to "haar", which is loaded when `detect` is first called.

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from wing_tf.model_spec import ModelSpec, find_model, ordered_outputs, read_model_spec
-from wing_tf.zoo import model_path
 
 _LANDMARKS, _SCORES, _VISIBILITY = "landmarks", "scores", "visibility"
 
@@ -177,20 +176,18 @@ def fixed_batches(crops: np.ndarray, size: int) -> Iterator[tuple[slice, np.ndar
         yield part, batch
 
 
-def open_litert(
-    model: str | os.PathLike | None, *, num_threads: int
-) -> tuple[LiteRtBackend, ModelSpec]:
+def open_litert(model: str | os.PathLike, *, num_threads: int) -> tuple[LiteRtBackend, ModelSpec]:
     """Opens an exported file and checks that it agrees with its model spec.
 
     Args:
-        model: A ``.tflite`` file or an export folder. Defaults to the model of the zoo.
+        model: A ``.tflite`` file or an export folder.
         num_threads: Threads of the interpreter.
 
     Raises:
         ValueError: If the file or its model spec can't be used.
         ImportError: If ai-edge-litert is not installed.
     """
-    path = model_path() if model is None else find_model(model)
+    path = find_model(model)
     content = path.read_bytes()
     backend = LiteRtBackend(content, path=path, num_threads=num_threads)
     spec = read_model_spec(path, content)

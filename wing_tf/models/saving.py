@@ -1,12 +1,15 @@
 """Saving and loading of networks with their model specs."""
 
+import io
 import json
 import os
 import pathlib
 import zipfile
 import zlib
 
+import h5py
 import keras
+import numpy as np
 
 from wing_tf.landmarks.schemes import is_built_in, register_scheme
 from wing_tf.model_spec import (
@@ -18,13 +21,56 @@ from wing_tf.model_spec import (
     read_model_spec,
 )
 from wing_tf.utils.atomic import atomic_path
+from wing_tf.zoo import KERAS, resolve_model
+
+_WEIGHTS = "model.weights.h5"  # a .keras file's member
 
 
-def save_network(network: keras.Model, path: str | os.PathLike, spec: ModelSpec) -> None:
-    """Writes a network and its model spec as one ``.keras`` file atomically."""
+def save_network(
+    network: keras.Model, path: str | os.PathLike, spec: ModelSpec, *, float16: bool = False
+) -> None:
+    """Writes a network and its model spec as one ``.keras`` file atomically.
+
+    Args:
+        network: The network.
+        path: The file.
+        spec: Its model spec.
+        float16: Whether to store the weights in half the size. Keras restores them in the network's
+            own precision, rounded to float16. Weights that are too large for it stay as they are.
+    """
     with atomic_path(path) as temporary:
         network.save(temporary)
+        if float16:
+            _store_float16(temporary)
         attach_files(temporary, {MODEL_SPEC_FILE: json.dumps(spec.to_dict(), indent=1)})
+
+
+def _store_float16(path: pathlib.Path) -> None:
+    """Rewrites a ``.keras`` file with weights in float16."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    weights = io.BytesIO()
+    with (
+        h5py.File(io.BytesIO(members[_WEIGHTS])) as source,
+        h5py.File(weights, "w") as target,
+    ):
+        _copy_float16(source, target)
+    members[_WEIGHTS] = weights.getvalue()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def _copy_float16(source: h5py.Group, target: h5py.Group) -> None:
+    target.attrs.update(source.attrs)
+    for name, item in source.items():
+        if isinstance(item, h5py.Group):
+            _copy_float16(item, target.create_group(name))
+            continue
+        values = item[()]
+        if values.dtype == np.float32 and np.abs(values).max(initial=0) < np.finfo("float16").max:
+            values = values.astype(np.float16)
+        target.create_dataset(name, data=values).attrs.update(item.attrs)
 
 
 def load_network(
@@ -33,8 +79,8 @@ def load_network(
     """Reads a network and its model spec, and registers the scheme if it is not known yet.
 
     Args:
-        path: A ``.keras`` file, or a run folder, whose best model is loaded (the last one if there
-            is no best one).
+        path: A ``.keras`` file, a run folder, whose best model is loaded (the last one if there is
+            no best one), or the name of a model, see `wing_tf.zoo.resolve_model`.
         spec: Used instead of the file's own, which is then not needed.
 
     Raises:
@@ -63,9 +109,12 @@ def load_network(
 def find_network(path: str | os.PathLike) -> pathlib.Path:
     """Returns the ``.keras`` file that a path names: itself, or a run folder's best or last model.
 
+    A string may also be the name of a model, see `wing_tf.zoo.resolve_model`.
+
     Raises:
         ValueError: If there is no such file; the message tells if it is an exported one.
     """
+    path = resolve_model(path, KERAS)
     for name in NETWORK_FILES:  # a run folder may also hold an export
         if (file := pathlib.Path(path) / name).is_file():
             return file

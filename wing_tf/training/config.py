@@ -143,7 +143,8 @@ def default_config() -> ml_collections.ConfigDict:
             "batch_size": 32,
             "epochs": 100,
             "output_init": 0.02,  # scale of the shape-based output kernel; 0: Keras' default
-            "init_from": "",  # a model whose layers are copied, also one of another scheme
+            # A model whose layers are copied, also one of another scheme: a path or a name.
+            "init_from": "",
             # Keep only the activations between hourglasses and recompute the others for the
             # gradients: less memory, 25 % more time.
             "gradient_checkpointing": False,

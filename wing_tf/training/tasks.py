@@ -35,7 +35,7 @@ def _faces_of(model: str) -> Mapping[str, int]:
     if not model:
         return {}
     try:
-        return read_model_spec(model).known_faces or {_UNKNOWN: 0}
+        return read_model_spec(find_network(model)).known_faces or {_UNKNOWN: 0}
     except ValueError:  # a resumed training does not need the file
         return {_UNKNOWN: 0}
 

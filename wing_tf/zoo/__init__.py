@@ -1,23 +1,28 @@
-"""Models that come with the package, by name."""
+"""Models by name: those that come with the package, and those of other installed distributions."""
 
-import pathlib
+from wing_tf.zoo.registry import (
+    ENTRY_POINT_GROUP,
+    all_models,
+    get_model,
+    model_path,
+    resolve_model,
+)
+from wing_tf.zoo.shipped import DEFAULT_MODEL, SHIPPED
+from wing_tf.zoo.tables import help_table, markdown_table
+from wing_tf.zoo.zoo_model import KERAS, LITERT, Score, ZooModel
 
-from wing_tf.utils.did_you_mean import did_you_mean
-
-MODELS = {"face_68": "face_68.tflite"}
-"""File of each model. ``face_68``: the 68 landmarks of ``ibug_68``, trained on rendered faces."""
-
-DEFAULT_MODEL = "face_68"
-
-
-def model_path(name: str = DEFAULT_MODEL) -> pathlib.Path:
-    """Returns the file of a model of `MODELS`.
-
-    Raises:
-        ValueError: If there is no model of that name.
-    """
-    if name not in MODELS:
-        raise ValueError(
-            f"No model {name!r}.{did_you_mean(name, MODELS)} There are {', '.join(MODELS)}."
-        )
-    return pathlib.Path(__file__).with_name(MODELS[name])
+__all__ = [
+    "DEFAULT_MODEL",
+    "ENTRY_POINT_GROUP",
+    "KERAS",
+    "LITERT",
+    "SHIPPED",
+    "Score",
+    "ZooModel",
+    "all_models",
+    "get_model",
+    "help_table",
+    "markdown_table",
+    "model_path",
+    "resolve_model",
+]
