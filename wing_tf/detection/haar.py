@@ -24,7 +24,7 @@ class HaarDetector(Detector):
     detections the strongest is kept. A detection that is both much weaker and much smaller than
     another one is dropped, because it is usually texture. Faces of similar size are all kept.
 
-    The default correction was measured by ``benchmarks/landmarker.py --calibrate --split=train`` on
+    The default correction was measured by ``benchmarks/landmarker.py --calibrate --sets=train`` on
     the images of 2012 training faces of 300-W: recall 94 %, 0.11 other boxes per image, center
     error after the correction .09 of the side (95 %: .19), scale .86 to 1.15 (5 to 95 %).
 
