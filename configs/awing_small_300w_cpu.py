@@ -4,7 +4,8 @@ Not the paper's recipe, which is awing_4hg.py: one hourglass of 128 channels at 
 32 px; AdamW, a cosine schedule, averaged weights; the heatmaps are decoded by DARK.
 
 Measured: Helen test, inter-ocular NME 2.90 % (2.80 to 3.00), median 2.75 %, FR8 0 %, after 98.6
-minutes on one core beside other jobs (2026-11-25, AMD EPYC, bfloat16; 57 minutes of both cores).
+minutes on one core beside other jobs (2026-11-25, AMD EPYC, bfloat16; 57 minutes of both cores),
+with --config.heatmap.boundary_sigma=1, twice the width of the boundary map in the paper.
 Command:
   wing-train --config=configs/awing_small_300w_cpu.py --workdir=RUN --config.data.path=RECORDS
 

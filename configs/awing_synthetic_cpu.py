@@ -7,6 +7,7 @@ Measured: on the 330 Helen test faces (trained on no real face), as exported, gr
 inter-ocular NME 5.38 %, median 5.08 %, FR8 7.0 %, after 63.9 minutes beside other jobs (2026-11-26,
 two cores of an AMD EPYC without AVX-512, float32; 107,900 faces seen). The faces were rendered at
 commit 0e43bae; since then the outline of faces with large yaw and pitch has changed slightly.
+It was trained with --config.heatmap.boundary_sigma=1.
 Commands:
   wing-tfrecords write --source=synthetic --num_train=10000 --num_test=300 --seed=2026
     --wide_yaw_fraction=0.15 --image_size=240 --side=208 --context=1.8 --output=RECORDS

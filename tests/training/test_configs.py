@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from experiments import CONFIGS, load_config, untrained_model
 
+from wing_tf.codecs import boundary_map, sample_curves
 from wing_tf.data.augment import Augmentation
 from wing_tf.data.batches import training_batches
+from wing_tf.data.read import read_landmarks
 from wing_tf.data.records import open_records
+from wing_tf.landmarks import get_scheme
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.training.config import default_config
 from wing_tf.training.initialization import initialize
@@ -109,6 +112,32 @@ _DECREASING = {**_SMT, "sigma_schedule": {"temporal_step": 0.5, "final_sigma": 0
 _HOURGLASS = {"model": {"name": "hourglass"}, "loss": {"name": "adaptive_wing"}}
 
 
+@pytest.mark.parametrize(("input_size", "sigma"), [(256, 1.0), (192, 0.75), (128, 0.5)])
+def test_boundary_map_is_as_wide_in_small_maps(train_records, input_size, sigma):
+    complete = complete_config(
+        {**_HOURGLASS, "model": {**_HOURGLASS["model"], "input_size": input_size}}
+    )
+    assert complete.heatmap.boundary_sigma == sigma
+    assert complete_config(complete) == complete
+    landmarks, _, boxes = read_landmarks(train_records)
+    (x, y, *_), side = boxes[0], np.ptp(boxes[0][[1, 3]])
+    curves = get_scheme("ibug_68").boundary_curves
+    fractions = []
+    for size, width in ((64, 1.0), (input_size // 4, sigma)):
+        face = (landmarks[0] - [x, y]) * 0.8 * size / side + 0.1 * size
+        samples = sample_curves(face, np.ones(68), curves)[None]
+        boundary, _ = boundary_map(samples, heatmap_size=size, sigma=width)
+        fractions.append(np.mean(np.asarray(boundary)))
+    np.testing.assert_allclose(fractions[1], fractions[0], rtol=0.1)
+
+
+def test_boundary_sigma_is_kept_if_given():
+    given = {**_HOURGLASS, "heatmap": {"boundary_sigma": 0.8}}
+    assert complete_config(given).heatmap.boundary_sigma == 0.8
+    without = {**_HOURGLASS, "model": {"name": "hourglass", "boundary": False}}
+    assert complete_config(without).heatmap.boundary_sigma == 0.0
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -133,7 +162,7 @@ _HOURGLASS = {"model": {"name": "hourglass"}, "loss": {"name": "adaptive_wing"}}
         ({"model": {"name": "hourglass"}}, "'wing' is not for hourglass, which emits heatmaps"),
         ({"loss": {"name": "adaptive_wing"}}, "'adaptive_wing' is not for cnn6"),
         ({**_HOURGLASS, "heatmap": {"decoder": "drk"}}, "Did you mean 'dark'"),
-        ({**_HOURGLASS, "heatmap": {"boundary_sigma": 0.0}}, "boundary_sigma must be positive"),
+        ({**_HOURGLASS, "heatmap": {"boundary_sigma": -1.0}}, "boundary_sigma must be at least 0"),
         ({**_SMT, "sigma_schedule": {"spatial_step": 1.5}}, "the last hourglass a sigma of -3"),
         ({**_DECREASING, "sigma_schedule": {"temporal_step": 0.5, "spatial_step": 0.2}}, "both"),
         ({**_DECREASING, "sigma_schedule": {"temporal_step": 0.5, "final_sigma": 2.0}}, "0, 1.5]"),

@@ -67,7 +67,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "sigma": 1.5,
                 "decoder": "dark",
                 "legacy": False,
-                "boundary_sigma": 1.0,
+                "boundary_sigma": 0.0,  # 0: a 64th of the map's side, as in the paper
                 "log_error": False,  # log the squared error of the training heatmaps
             },
             # How heatmap.sigma decreases, in heatmap pixels.

@@ -36,6 +36,8 @@ CHOICES: dict[str, Iterable[str]] = {
 }
 """The values that keys may have, by the keys' dotted names."""
 
+_PAPER_MAP_PX = 64  # side of the heatmaps of Adaptive Wing's paper, whose boundary sigma is 1
+
 
 def complete_config(config: Mapping) -> ml_collections.ConfigDict:
     """Returns a config with defaults for the keys that it leaves out, after checking it.
@@ -52,6 +54,9 @@ def complete_config(config: Mapping) -> ml_collections.ConfigDict:
     _check_values(complete)
     _check_combinations(complete)
     _check_applicable(complete)
+    if has_boundary(complete) and not complete.heatmap.boundary_sigma:
+        # A constant number of pixels would cover a larger fraction of the face in smaller maps.
+        complete.heatmap.boundary_sigma = complete.model.input_size / 4 / _PAPER_MAP_PX
     return complete
 
 
@@ -147,11 +152,11 @@ _VALUE_RULES: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = (
         "optimizer.weight_decay", "optimizer.clip_norm", "optimizer.backbone_rate",
         "optimizer.frozen_epochs", "two_stage.simulated_error", "sigma_schedule.spatial_step",
         "sigma_schedule.temporal_step", "sigma_schedule.max_epochs_per_sigma", "residual.theta",
-        "residual.weight", "visibility.weight",
+        "residual.weight", "visibility.weight", "heatmap.boundary_sigma",
     )),
     ("at least 16", lambda value: value >= 16, ("two_stage.input_size",)),
     ("positive", lambda value: value > 0, (
-        "optimizer.learning_rate", "heatmap.sigma", "heatmap.boundary_sigma",
+        "optimizer.learning_rate", "heatmap.sigma",
     )),
     ("in [0, 1)", lambda value: 0 <= value < 1, ("optimizer.ema", "optimizer.momentum")),
     ("in [0, 1]", lambda value: 0 <= value <= 1, ("label_noise.fraction", "label_noise.distance")),
