@@ -74,15 +74,16 @@ def test_given_up_stream_ends_the_iteration(caplog):
     assert "no frame for" in record.getMessage()
 
 
-def test_interrupt_ends_a_wait_for_the_next_frame():
+def test_wait_for_the_next_frame_can_be_ended():
     camera = Mjpeg(10)
     camera.allowed = 3
+    answers = [True, True, False]
     with serve(camera) as host, LiveVideo(f"http://{host}/live", read_timeout_s=1.0) as video:
-        timer = threading.Timer(0.2, video.interrupt)
-        timer.start()
+        video.on_wait = lambda: answers.pop(0)
         assert all(f.number < 4 for f in video)
-        timer.join()
+        assert not answers
         camera.allowed = None
+    assert list(video) == []
 
 
 def test_rtsp_stream_with_a_password(caplog):

@@ -94,7 +94,9 @@ _SCHEME_MAP = flags.DEFINE_string(
 _THREADS = flags.DEFINE_integer("threads", 2, "Number of CPU threads.", 1)
 _SMOOTH = flags.DEFINE_bool("smooth", True, "Smooth the landmarks of a video over time.")
 _DRAW = flags.DEFINE_bool("draw", True, "Write images, or a video, with the landmarks drawn.")
-_SHOW = flags.DEFINE_bool("show", False, "Show the drawn images in a window; q closes it.")
+_SHOW = flags.DEFINE_bool(
+    "show", False, "Show the drawn images in a window: q or Escape ends, the space key pauses."
+)
 _LINES = flags.DEFINE_bool("lines", True, "Draw lines between landmarks.")
 _BOXES = flags.DEFINE_bool("boxes", True, "Draw the face boxes.")
 _NUMBERS = flags.DEFINE_bool("numbers", False, "Draw the landmarks' indices, on larger images.")

@@ -230,9 +230,8 @@ def predict_video(
         name = source_name(source)
     else:
         name = pathlib.Path(source).stem
-    video = open_video(source)
-    landmarker = options.open(model)
-    with open_window(name, wanted=drawing.show) as show:
+    with open_window(name, wanted=drawing.show) as show, open_video(source) as video:
+        landmarker = options.open(model)
         summary = run_video(
             video,
             Tracker(landmarker, smooth=smooth),

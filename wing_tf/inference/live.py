@@ -14,6 +14,7 @@ from wing_tf.inference.video import VideoFrame, VideoReader
 _DEFAULT_RATE, _MAX_RATE = 30.0, 1000.0
 _FIRST_DELAY_S, _MAX_DELAY_S = 0.5, 8.0  # between two attempts to connect again
 _STABLE_S = 5.0  # a connection that lasts longer starts with the first delay again
+_WAIT_S = 0.05  # interval of `on_wait`
 _AGAIN_S = 0.005  # wait for a device that has no frame yet
 
 _log = logging.getLogger(__name__)
@@ -98,27 +99,28 @@ class LiveVideo(VideoReader):
                 number, time_s, frame.to_ndarray(format="rgb24", width=width, height=height)
             )
 
-    def interrupt(self) -> None:
-        """Ends the iteration, also from another thread or a signal handler."""
-        self._stop.set()
-        with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
-
     def close(self) -> None:
         """Releases the source; there are no more frames."""
-        self.interrupt()
+        self._stop.set()
+        with self._changed:
+            self._newest = None
         # A read that waits for the network ends by its own time-out.
         self._thread.join(timeout=1.0)
 
     def _take(self) -> "tuple[int, float, av.VideoFrame] | None":
         """Waits for a frame that was not returned yet; None if there are no more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._newest is not None or self._is_over)
-            newest, self._newest = self._newest, None
-        if newest is None and self._error is not None:
-            raise self._error
-        return None if self._stop.is_set() else newest
+        while not self._stop.is_set():
+            with self._changed:
+                self._changed.wait_for(lambda: self._newest or self._is_over, _WAIT_S)
+                newest, self._newest = self._newest, None
+                is_over = self._is_over
+            if newest is not None:
+                return newest
+            if self._error is not None:
+                raise self._error
+            if is_over or (self.on_wait is not None and not self.on_wait()):
+                break
+        return None
 
     def _put(self, frame: av.VideoFrame) -> None:
         """Replaces the newest frame."""

@@ -3,7 +3,7 @@
 import abc
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -36,19 +36,19 @@ class VideoReader(abc.ABC):
         num_frames: Number of frames that a file states, an estimate for some containers. None for a
             live source, and if no number is stated.
         num_broken: Number of frames that could not be read so far.
+        on_wait: Function that is called again and again while the iteration waits for the next
+            frame of a live source, and that ends it by returning False.
     """
 
     size_hw: tuple[int, int]
     frames_per_s: float
     num_frames: int | None
     num_broken: int
+    on_wait: Callable[[], bool] | None = None
 
     @abc.abstractmethod
     def __iter__(self) -> Iterator[VideoFrame]:
         """Yields the frames that have not been read yet."""
-
-    def interrupt(self) -> None:  # noqa: B027
-        """Ends the iteration while it waits for a live source; files are not waited for."""
 
     @abc.abstractmethod
     def close(self) -> None:

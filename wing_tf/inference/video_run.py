@@ -53,7 +53,7 @@ def run_video(
     format: str = "jsonl",
     draw: Callable[[np.ndarray, Sequence[Face]], np.ndarray] | None = None,
     write_video: bool = True,
-    show: Callable[[np.ndarray], bool] | None = None,
+    show: Callable[[np.ndarray | None], bool] | None = None,
 ) -> VideoSummary:
     """Locates the faces of all frames.
 
@@ -72,8 +72,8 @@ def run_video(
         format: "jsonl" or "csv".
         draw: Function of a frame and its faces that returns the drawn frame.
         write_video: Whether to write the drawn frames; otherwise they are only shown.
-        show: Function of a drawn frame, or of the frame without `draw`. The run ends when it
-            returns False.
+        show: Function of a drawn frame, or of the frame without `draw`, or of None while there is
+            no new frame of a live source. The run ends when it returns False.
 
     Raises:
         ValueError: If an output file exists already.
@@ -95,7 +95,14 @@ def run_video(
         )
         file = stack.enter_context(_new_results(results, scheme, visibility))
         bar = stack.enter_context(tqdm(total=video.num_frames, unit="frame", disable=None))
-        stop_requested = stack.enter_context(_stop_on_interrupt(video))
+        stop_requested = stack.enter_context(_stop_on_interrupt())
+
+        def waits() -> bool:
+            if show is not None and not show(None):
+                stop_requested.set()
+            return not stop_requested.is_set()
+
+        video.on_wait = waits
         for frame in video:
             faces = tracker(frame.image, frame.time_s)
             size_hw = (frame.image.shape[0], frame.image.shape[1])
@@ -171,7 +178,7 @@ class _ConstantRateVideo:
 
 
 @contextmanager
-def _stop_on_interrupt(video: VideoReader) -> Iterator[threading.Event]:
+def _stop_on_interrupt() -> Iterator[threading.Event]:
     """Yields an event that the first Ctrl-C sets; the second one interrupts as usual."""
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -181,7 +188,6 @@ def _stop_on_interrupt(video: VideoReader) -> Iterator[threading.Event]:
 
     def request(*_: object) -> None:
         requested.set()
-        video.interrupt()
         signal.signal(signal.SIGINT, previous)
 
     signal.signal(signal.SIGINT, request)

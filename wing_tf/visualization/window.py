@@ -1,8 +1,10 @@
 """A window that shows images on the screen."""
 
+import collections
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,6 +12,8 @@ import cv2
 import numpy as np
 
 _MAX_SIDE_PX = 1280  # longer side of a window
+_MAX_TIMES = 30  # images of which the rate is the mean
+_POLL_MS = 50
 _PROBE = "import cv2; cv2.namedWindow('probe'); cv2.waitKey(1); cv2.destroyAllWindows()"
 
 
@@ -32,7 +36,7 @@ def why_no_window() -> str | None:
 
 
 class Window:
-    """A window that shows images.
+    """A window that shows images, and from the second image on how many it shows per second.
 
     Args:
         title: Title of the window.
@@ -43,50 +47,72 @@ class Window:
 
     def __init__(self, title: str):
         if reason := why_no_window():
-            raise OSError(f"No window: {reason}.")
+            raise OSError(f"No window: {reason}. Leave out --show.")
         self._title = title
-        cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE)
+        self._times_s: collections.deque[float] = collections.deque(maxlen=_MAX_TIMES)
+        # Without the tools of OpenCV's own windows.
+        cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
 
-    def show(self, image: np.ndarray, *, wait_ms: int = 1) -> bool:
+    def show(self, image: np.ndarray | None, *, wait_ms: int = 1) -> bool:
         """Shows an image, scaled down to the screen if it is large.
 
+        The space key pauses until the next key.
+
         Args:
-            image: uint8 RGB [H, W, 3].
+            image: uint8 RGB [H, W, 3]. None to handle keys only, while there is no new image.
             wait_ms: Time to wait for a key. 0 waits until one is pressed or the window is closed.
 
         Returns:
             False if q or Escape was pressed or the window was closed, else True.
         """
-        scale = min(1.0, _MAX_SIDE_PX / max(image.shape[:2]))
-        if scale < 1:
-            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        cv2.imshow(self._title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-        key = cv2.waitKey(wait_ms or 50)
-        while wait_ms == 0 and key < 0 and self._is_open():
-            key = cv2.waitKey(50)
+        if image is not None:
+            scale = min(1.0, _MAX_SIDE_PX / max(image.shape[:2]))
+            if scale < 1:
+                image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+            self._times_s.append(time.monotonic())
+            if len(self._times_s) > 1:
+                draw_rate(image, (len(self._times_s) - 1) / np.ptp(self._times_s))
+            cv2.imshow(self._title, image)
+        key = cv2.waitKey(wait_ms) if wait_ms else self._wait_for_key()
+        if key & 0xFF == ord(" ") and wait_ms:
+            key = self._wait_for_key()
+            self._times_s.clear()
         return key & 0xFF not in (27, ord("q")) if key >= 0 else self._is_open()
 
     def close(self) -> None:
         """Closes the window."""
         cv2.destroyAllWindows()
 
+    def _wait_for_key(self) -> int:
+        """Returns the next key; -1 if the window was closed."""
+        while (key := cv2.waitKey(_POLL_MS)) < 0 and self._is_open():
+            pass
+        return key
+
     def _is_open(self) -> bool:
         return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
 
 
+def draw_rate(image: np.ndarray, images_per_s: float) -> None:
+    """Writes the rate into the upper left corner of an image [H, W, 3]."""
+    text, origin, font = f"{images_per_s:.0f} frames/s", (8, 20), cv2.FONT_HERSHEY_SIMPLEX
+    for thickness, color in ((3, (0, 0, 0)), (1, (255, 255, 255))):
+        cv2.putText(image, text, origin, font, 0.5, color, thickness, cv2.LINE_AA)
+
+
 @contextmanager
 def open_window(title: str, *, wanted: bool = True) -> Iterator[Callable[..., bool] | None]:
-    """Yields `Window.show` of a window; None if it is not wanted, or without a screen.
+    """Yields `Window.show` of a window; None if it is not wanted.
 
-    A note on the standard error stream says why there is no window.
+    Raises:
+        OSError: If no window can be opened.
     """
-    window = None
+    if not wanted:
+        yield None
+        return
+    window = Window(title)
     try:
-        window = Window(title) if wanted else None
-    except OSError as error:
-        print(f"note: {error}", file=sys.stderr)
-    try:
-        yield window.show if window else None
+        yield window.show
     finally:
-        if window:
-            window.close()
+        window.close()
