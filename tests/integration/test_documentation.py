@@ -22,7 +22,7 @@ PAGES = [
     README,
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
-    ROOT / "packaging/runtime/README.md",
+    *sorted(ROOT.glob("packaging/*/README.md")),
 ]
 PAGES = [page for page in dict.fromkeys(PAGES) if "node_modules" not in page.parts]
 MODULES = {

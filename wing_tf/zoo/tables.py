@@ -9,9 +9,10 @@ def help_table(models: Iterable[ZooModel]) -> str:
     """Returns a few lines for each model."""
     lines = []
     for model in models:
+        latency = f", {model.latency_ms:g} ms per face" if model.latency_ms else ""
         lines.append(
-            f"  {model.name}: {model.scheme}, {model.input_size} px, "
-            f"{model.latency_ms:g} ms per face; trained on {model.trained_on}; {model.license}"
+            f"  {model.name}: {model.scheme}, {model.input_size} px{latency}; "
+            f"trained on {model.trained_on}; {model.license}"
         )
         lines += [
             f"    {score.data}, {score.boxes} boxes: {_score(score)}" for score in model.scores
@@ -34,7 +35,7 @@ def markdown_table(models: Iterable[ZooModel]) -> str:
     for model in models:
         lines.append(
             f"| `{model.name}` | `{model.scheme}` | {model.input_size} px | {model.trained_on} | "
-            f"{model.latency_ms:g} | {model.license} |"
+            f"{f'{model.latency_ms:g}' if model.latency_ms else ''} | {model.license} |"
         )
         for score in model.scores:
             fr8 = "" if score.fr8 is None else f"{score.fr8:.1f}"

@@ -39,10 +39,10 @@ class ZooModel:
         input_size: Side of the square input in pixels.
         trained_on: Training faces, in words.
         license: License of the weights.
-        scores: Measured scores.
-        latency_ms: Milliseconds per face of the LiteRT file, two threads.
         sha256: SHA-256 of the files, in hexadecimal digits, by suffix.
         folder: Folder of the files.
+        scores: Measured scores.
+        latency_ms: Milliseconds per face of the LiteRT file, two threads; None if not measured.
         notice: Terms of use that are logged once when the model is loaded; empty for none.
     """
 
@@ -51,10 +51,10 @@ class ZooModel:
     input_size: int
     trained_on: str
     license: str
-    scores: tuple[Score, ...]
-    latency_ms: float
     sha256: Mapping[str, str]
     folder: pathlib.Path
+    scores: tuple[Score, ...] = ()
+    latency_ms: float | None = None
     notice: str = ""
 
     def file(self, suffix: str = LITERT) -> pathlib.Path:
