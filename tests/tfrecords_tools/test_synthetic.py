@@ -29,6 +29,9 @@ def clean_faces() -> list[SyntheticFace]:
         patch.setattr(face_module, "degrade", lambda image, rng: image)
         patch.setattr(face_module, "cast_shadow", lambda image, rng: image)
         patch.setattr(face_module, "glasses", lambda *_: False)
+        patch.setattr(
+            face_module, "hair_locks", lambda image, *_: np.zeros(image.shape[:2], np.uint8)
+        )
         patch.setattr(face_module, "occlude", lambda image, *_: np.zeros(image.shape[:2]))
         return [render_face(SEED, index, size=256) for index in range(40)]
 
@@ -97,8 +100,8 @@ def test_landmark_box_is_tight_and_half_the_image(faces):
         np.testing.assert_array_equal(face.box_xyxy_px, [*low, *high])
         assert low.min() > 0
         assert high.max() < 191
-        assert 0.44 * 192 < (high - low).max() < 0.57 * 192
-        assert np.abs((low + high) / 2 - 95.5).max() < 0.05 * 192
+        assert 0.44 * 192 < (high - low).max() < 0.62 * 192
+        assert np.abs((low + high) / 2 - 95.5).max() < 0.08 * 192
 
 
 def test_positive_yaw_occludes_the_right_half(faces):
@@ -127,6 +130,17 @@ def test_frontal_faces_occlude_few_landmarks(clean_faces):
     visible = np.mean([face.visibility for face in clean_faces], 0)
     assert visible[17:].mean() > 0.95
     assert visible[:17].mean() > 0.8
+
+
+def test_locks_of_hair_occlude_landmarks(monkeypatch):
+    bare = [render_face(SEED + 6, index) for index in range(40)]
+    monkeypatch.setattr(
+        face_module, "hair_locks", lambda image, *_: np.full(image.shape[:2], 255, np.uint8)
+    )
+    covered = [render_face(SEED + 6, index) for index in range(40)]
+    fewer = [after.visibility.sum() == 0 < before.visibility.sum()
+             for before, after in zip(bare, covered, strict=True)]  # fmt: skip
+    assert 2 <= sum(fewer) <= 20  # 25 % of those with hair and without a hat are 8
 
 
 def test_drawn_eyes_are_inside_the_eye_landmarks(clean_faces):
@@ -171,7 +185,7 @@ def test_open_mouths_are_darker_than_their_lips(clean_faces):
         lips = _inside(face.landmarks_px[48:60], gray.shape) & ~cave
         contrast.append(gray[cave].min() < 0.75 * np.median(gray[lips]))
     assert len(contrast) > 3
-    assert np.mean(contrast) > 0.9
+    assert np.mean(contrast) > 0.8  # teeth may fill the mouth
 
 
 def test_a_fraction_of_faces_is_occluded(monkeypatch):
@@ -185,5 +199,5 @@ def test_a_fraction_of_faces_is_occluded(monkeypatch):
     monkeypatch.setattr(face_module, "occlude", count)
     faces = [render_face(SEED + 5, index) for index in range(60)]
     assert 3 <= len(covers) <= 22  # 18 % of 60 are 11
-    assert all(cover.max() == 1 for cover in covers)
+    assert np.mean([cover.max() == 1 for cover in covers]) > 0.8
     assert np.mean([face.visibility.mean() for face in faces]) < 0.99

@@ -144,7 +144,7 @@ def _skin(head: Head, style: Style, rng: np.random.Generator) -> tuple[np.ndarra
         "nose_side": rng.uniform(0.05, 0.25),
         "wing": rng.uniform(0.15, 0.45),
         "nose_under": rng.uniform(0.1, 0.4),
-        "under_lip": rng.uniform(0.05, 0.3),
+        "under_lip": rng.uniform(0.05, 0.5),
         "philtrum": rng.uniform(0.05, 0.2),
         "fold": 0.45 * fold,
         "corner": rng.uniform(0.2, 0.5),
@@ -177,7 +177,7 @@ def _skin(head: Head, style: Style, rng: np.random.Generator) -> tuple[np.ndarra
 
 def _brows(color: np.ndarray, style: Style, rng: np.random.Generator) -> None:
     along, away = brow_chart()
-    thick, drop = rng.uniform(2.2, 5.2), rng.uniform(0.5, 2.6)
+    thick, lift = rng.uniform(1.6, 5.2), rng.normal(0.2, 0.7)
     slot = slice(36, 76)
     along, away = along[slot], away[slot]
     inner = np.clip((along + rng.uniform(-0.02, 0.08)) / 0.10, 0, 1)
@@ -185,12 +185,14 @@ def _brows(color: np.ndarray, style: Style, rng: np.random.Generator) -> None:
     half = thick * (0.25 + 0.75 * outer) * (0.55 + 0.45 * inner)
     hair = crop_noise("stubble", rng, away.shape[1], away.shape[0]).T
     strokes = cv2.GaussianBlur(hair, (3, 3), 0) * 0.45
-    weight = np.clip((half - np.abs(away - drop)) / 1.3 + strokes, 0, 1) * inner * (outer > 0)
-    weight = np.clip(weight * rng.uniform(0.6, 1.05), 0, 1).astype(np.float32)
+    covered = (half - np.abs(away - half - lift)) / 1.3 + strokes
+    weight = np.clip(covered, 0, 1) * inner * (outer > 0)
+    weight = np.clip(weight * rng.uniform(0.4, 1.05), 0, 1).astype(np.float32)
     tint = 0.8 * style.hair + 0.05 * style.skin
     if style.hat or rng.random() < 0.5:
         tint = 0.25 * style.skin * np.array([0.8, 0.65, 0.6])
-    paint_over(color[slot], np.minimum(tint, 0.45 * style.skin), weight)
+    lightest = rng.uniform(0.35, 0.75) * style.skin
+    paint_over(color[slot], np.minimum(tint, lightest), weight)
 
 
 def _beard(color: np.ndarray, relief: np.ndarray, style: Style, rng: np.random.Generator) -> None:

@@ -7,8 +7,14 @@ it.
 import cv2
 import numpy as np
 
-from tfrecords_tools.synthetic.head import Head, mean_controls
-from tfrecords_tools.synthetic.texture_maps import crop_noise, mean_surface, paint_over, regions
+from tfrecords_tools.synthetic.head import Head
+from tfrecords_tools.synthetic.texture_maps import (
+    crop_noise,
+    mean_surface,
+    paint_over,
+    painted_points,
+    regions,
+)
 
 _IRIS = np.array(
     [[0.022, 0.012, 0.009], [0.065, 0.03, 0.014], [0.12, 0.07, 0.027], [0.09, 0.17, 0.27]]
@@ -66,7 +72,7 @@ def paint_eyes(
         patch = _EYE_PATCHES[eye]
         view, place = color[patch], mean_surface()[patch]
         numbers = [36, 37, 38, 39, 40, 41] if eye == 0 else [42, 43, 44, 45, 46, 47]
-        center = mean_controls()[numbers].mean(0)
+        center = painted_points()[numbers].mean(0)
         # Undoes the compression of the texture by the lids: the iris stays round, and the lids
         # cover parts of it.
         squeeze = min(head.eye_gaps[eye] / _CANONICAL_LID_GAP, 1.6)
@@ -113,7 +119,7 @@ def paint_mouth(
     mask = {name: regions()[name][patch] for name in ("lips", "mouth", "seam")}
     x, y = place[..., 0], place[..., 1]
     tint = skin * np.array([0.86, 0.55, 0.56]) * np.exp(rng.normal(0, 0.12, 3))
-    strength = rng.uniform(0.35, 0.95)
+    strength = rng.uniform(0.25, 0.95)
     if rng.random() < 0.2:
         tint = rng.uniform([0.25, 0.01, 0.02], [0.6, 0.12, 0.18])
         strength = rng.uniform(0.7, 1)
@@ -124,7 +130,7 @@ def paint_mouth(
     gloss[patch] += rng.uniform(0, 0.45) * mask["lips"]
 
     gap = head.mouth_gap
-    mean = mean_controls()
+    mean = painted_points()
     top = np.interp(x, mean[60:65, 0], mean[60:65, 1])
     bottom = np.interp(x, mean[[60, 67, 66, 65, 64], 0], mean[[60, 67, 66, 65, 64], 1])
     scale = gap / _CANONICAL_MOUTH_GAP
@@ -132,11 +138,11 @@ def paint_mouth(
     cave = np.zeros_like(view) + np.array([0.050, 0.012, 0.012], np.float32)
     tongue = _edge(above_bottom - 0.33 * gap, 3.0) * float(gap > 7 and rng.random() < 0.7)
     paint_over(cave, skin[0] * np.array([0.55, 0.18, 0.17]), tongue * 0.8)
-    tooth = rng.uniform(0.45, 0.75) * np.array([1.0, 0.93, 0.80])
-    lateral = np.exp(-((x / rng.uniform(13, 19)) ** 4))
+    tooth = rng.uniform(0.45, 0.9) * np.array([1.0, 0.93, 0.80])
+    lateral = np.exp(-((x / rng.uniform(15, 25)) ** 4))
     rows_of_teeth = 1 - 0.3 * np.exp(-((((x / 7.5) % 1.0 - 0.5) / 0.08) ** 2))
     if rng.random() < 0.85:
-        height = rng.uniform(4, 9.5)
+        height = rng.uniform(5, 11)
         upper = _edge(below_top - height, 1.0)
         paint_over(cave, tooth, upper * lateral * rows_of_teeth)
     if rng.random() < 0.45:

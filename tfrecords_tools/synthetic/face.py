@@ -21,7 +21,7 @@ from tfrecords_tools.synthetic.mesh_parts import (
 )
 from tfrecords_tools.synthetic.random_head import random_head
 from tfrecords_tools.synthetic.rasterizer import Camera, Frame, rasterize
-from tfrecords_tools.synthetic.scene import background, glasses, occlude
+from tfrecords_tools.synthetic.scene import background, glasses, hair_locks, occlude, other_face
 from tfrecords_tools.synthetic.shading import atlas_normals, shade
 from wing_tf.geometry.pose import rotation_matrix
 
@@ -37,8 +37,8 @@ class SyntheticFace:
         image: uint8 RGB `[size, size, 3]`.
         landmarks_px: float32 `[68, 2]`, (x, y) in iBUG-68 order, pixel centers at integers.
             Occluded landmarks are at their projected position. Those of the outline (0 to 16) are
-            on the visible outline, as in annotated photographs: if the cheek occludes their
-            position on the jaw, they are moved to where the face ends at the same level.
+            where annotators put them: on the far side of a rotated face on the visible outline, on
+            the near side along the edge of the jaw and in front of the ear.
         visibility: float32 `[68]`, 1 visible, 0 occluded by the head, its hair or an occluder.
         angles_deg: float32 `[3]`, yaw, pitch and roll. At positive yaw, the nose points to the
             right of the image; at positive pitch, up; at positive roll, the head is rotated
@@ -74,7 +74,7 @@ def _frame_camera(
     landmarks: np.ndarray, rotation: np.ndarray, size: int, rng: np.random.Generator
 ) -> Camera:
     """Returns a camera with the landmark box near the center, about half as large as the image."""
-    camera = Camera(rotation, rng.uniform(550, 1600), 1.0, np.zeros(2))
+    camera = Camera(rotation, np.exp(rng.uniform(*np.log([650, 3000]))), 1.0, np.zeros(2))
     xy, _ = camera.project(landmarks)
     low, high = xy.min(0), xy.max(0)
     scale = size * rng.uniform(0.45, 0.56) / (high - low).max()
@@ -102,17 +102,28 @@ def _landmark_vertices() -> np.ndarray:
     return np.rint(t * (rows - 1)).astype(int) * columns + np.rint(s * (columns - 1)).astype(int)
 
 
-@cache
-def _outline_paths() -> tuple[np.ndarray, np.ndarray]:
-    """Returns grid rows `[17, 1]` and columns `[17, S]` from the outline across the cheeks."""
+# Where annotators put the outline: on the edge of the jaw and in front of the ear of a cheek that
+# is turned to the camera, by depths in millimeters behind the widest part of a frontal face.
+_BEHIND = np.array([11, 11, 11, 11, 8, 3, 0, 0, 0, 0, 0, 3, 8, 11, 11, 11, 11])
+# Shifts downwards of the left half of the outline at a yaw of 90 degrees, in millimeters; of the
+# right half at -90 degrees. Landmarks stay evenly spaced along the visible outline.
+_NEAR_SHIFT = np.array([3, 6, 12, 17, 17, 12, 7, 2, 0])
+_FAR_SHIFT = np.array([8, 2, -5, -15, -25, -25, -15, -6, 0])
+
+
+def _grid_points(head: Head, chart: np.ndarray) -> np.ndarray:
+    """Returns positions on the head, in the head frame, at chart coordinates (s, t) `[..., 2]`."""
     rows, columns = GRID_SHAPE
-    s, t = chart_of_points(mean_controls()[_OUTLINE]).T
-    path = np.linspace(s, 0.5 + 0.3 * (s - 0.5), _OUTLINE_STEPS, axis=1)
-    return t[:, None] * (rows - 1), path * (columns - 1)
+    at = (chart * [columns - 1, rows - 1]).astype(np.float32)
+    grid = head.vertices.astype(np.float32)
+    return cv2.remap(grid, at[..., 0], at[..., 1], cv2.INTER_LINEAR).astype(np.float64)
 
 
 def _visible_outline(head: Head, camera: Camera) -> np.ndarray:
-    """Moves outline landmarks that the cheek occludes to the visible outline at the same level.
+    """Moves outline landmarks to where annotators see them on a rotated head.
+
+    On the far side of the face, they are on the visible outline, which is the cheek's; on the near
+    side, on the edge of the jaw.
 
     Returns:
         `[17, 3]`, in the head frame.
@@ -120,11 +131,19 @@ def _visible_outline(head: Head, camera: Camera) -> np.ndarray:
     Reference:
         Zhu et al., High-fidelity pose and expression normalization, CVPR 2015: landmark marching.
     """
-    rows, columns = np.broadcast_arrays(*_outline_paths())
-    grid = head.vertices.astype(np.float32)
-    paths = cv2.remap(grid, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_LINEAR)
+    turn = camera.rotation[0, 2]  # sine of the yaw
+    near, far = max(turn, 0), max(-turn, 0)
+    left = near * _NEAR_SHIFT + far * _FAR_SHIFT
+    right = far * _NEAR_SHIFT + near * _FAR_SHIFT
+    start = mean_controls()[_OUTLINE].copy()
+    own = chart_of_points(start)
+    start[:, 1] += np.concatenate([left, right[-2::-1]])
+    start[:, 2] -= _BEHIND
+    s, t = chart_of_points(start).T
+    path = np.linspace(s, 0.5 + 0.3 * (own[:, 0] - 0.5), _OUTLINE_STEPS, axis=1)
+    paths = _grid_points(head, np.stack([path, np.broadcast_to(t[:, None], path.shape)], -1))
     # The grid is close to the landmarks, but does not contain them.
-    paths = paths.astype(np.float64) + (head.landmarks[_OUTLINE] - paths[:, 0])[:, None]
+    paths += (head.landmarks[_OUTLINE] - _grid_points(head, own[:, None])[:, 0])[:, None]
     xy, _ = camera.project(paths.reshape(-1, 3))
     # Perpendicular to the projected vertical axis; the horizontal one may point at the camera.
     sideways = np.array([camera.rotation[1, 1], -camera.rotation[0, 1]])
@@ -197,7 +216,10 @@ def render_face(
     scene = cv2.resize(scene, None, fx=_SUPERSAMPLING, fy=_SUPERSAMPLING)
     atlas_x, atlas_y = frame.atlas_xy()
     foreground = cv2.remap(atlas, atlas_x, atlas_y, cv2.INTER_LINEAR)
-    cv2.copyTo(foreground, (frame.numbers > 0).astype(np.uint8), scene)
+    silhouette = (frame.numbers > 0).astype(np.uint8)
+    if rng.random() < 0.15:
+        other_face(scene, foreground, silhouette, rng)
+    cv2.copyTo(foreground, silhouette, scene)
 
     points = head.landmarks.copy()
     points[_OUTLINE] = _visible_outline(head, camera)
@@ -206,13 +228,17 @@ def render_face(
     visible = _visible(frame, fine, points, landmark_normals, 2.0 * size / 192)
     if rng.random() < 0.17 and glasses(scene, head.landmarks, fine, frame, rng):
         visible[36:48] = False
+    landmarks = camera.project(points)[0].astype(np.float32)
+    at = np.clip(np.rint(landmarks).astype(int), 0, size - 1)
+    if not style.bald and not style.hat and rng.random() < 0.25:
+        hair_rgb = 255 * np.sqrt(style.hair) * rng.uniform(0.4, 1.2)
+        locks = cv2.resize(hair_locks(scene, hair_rgb, fine, rng), (size, size))
+        visible &= locks[at[:, 1], at[:, 0]] < 128
     image = cv2.resize(scene, (size, size), interpolation=cv2.INTER_AREA)
 
-    landmarks = camera.project(points)[0].astype(np.float32)
     box = np.concatenate([landmarks.min(0), landmarks.max(0)])
     if rng.random() < 0.18:
         cover = occlude(image, box, 255 * np.sqrt(style.skin), rng)
-        at = np.clip(np.rint(landmarks).astype(int), 0, size - 1)
         visible &= cover[at[:, 1], at[:, 0]] < 0.5
     if rng.random() < 0.25:
         image = cast_shadow(image, rng)

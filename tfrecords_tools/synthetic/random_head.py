@@ -81,16 +81,16 @@ def _identity(rng: np.random.Generator) -> np.ndarray:
     draw = iter(np.clip(1.15 * rng.standard_normal(64), -2.6, 2.6))
     x, y, z = points.T  # Views of `points`, which the statements below change.
     x *= 1 + 0.050 * next(draw)
-    x *= 1 + 0.075 * next(draw) * field["lower"]
+    x *= 1 + 0.085 * next(draw) * field["lower"]
     y *= np.where(y > 0, 1 + 0.045 * next(draw), 1 + 0.06 * next(draw))
     z *= 1 + 0.07 * next(draw)
     y += 3.5 * next(draw) * field["lower"]
     amount = next(draw)
-    x += side * 3.5 * amount * field["gonion"]
+    x += side * 4.5 * amount * field["gonion"]
     y += 3.5 * amount * field["gonion"]
     y += 4.0 * next(draw) * field["chin"]
     z += 4.0 * next(draw) * field["chin"]
-    x *= 1 + 0.16 * next(draw) * field["chin"]
+    x *= 1 + 0.2 * next(draw) * field["chin"]
     amount = next(draw)
     x += side * 3.0 * amount * field["cheek"]
     z += 3.0 * amount * field["cheek"]
@@ -188,13 +188,16 @@ def random_head(rng: np.random.Generator) -> Head:
         z += 5.0 * pucker * field["mouth"]
     elif mood < 0.60:
         y += rng.uniform(1, 4) * field["corner"]
+    # The average of annotated faces smiles a little.
+    x -= side * 1.5 * field["corner"]
+    y += 1.2 * field["corner"]
     y += rng.normal(0, 0.8) * side * field["corner"]
 
     parting = rng.random()
     if parting < 0.42:
         gap, angle = rng.uniform(0.2, 1.0), 0.0
     elif parting < 0.80:
-        gap, angle = rng.uniform(1.5, 6) + 4.0 * smile, rng.uniform(0, 0.07)
+        gap, angle = rng.uniform(1.5, 6) + 5.5 * smile, rng.uniform(0, 0.07)
     else:
         gap, angle = rng.uniform(3, 6), rng.uniform(0.08, 0.40)
     _part_lips(points, gap)

@@ -80,6 +80,30 @@ def background(size: int, rng: np.random.Generator) -> np.ndarray:
     return image
 
 
+def other_face(
+    scene: np.ndarray, face: np.ndarray, mask: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Puts a recolored copy of a rendered face into the background, as in crowds.
+
+    Args:
+        scene: uint8 RGB `[H, W, 3]`; changed.
+        face: uint8 RGB `[H, W, 3]`.
+        mask: uint8 `[H, W]`, 1 on the face.
+        rng: Generator.
+    """
+    size = scene.shape[0]
+    angle, zoom = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.2)
+    center = np.array([np.cos(angle), 0.6 * np.sin(angle)]) * rng.uniform(0.4, 0.75) + 0.5
+    turn = cv2.getRotationMatrix2D((size / 2, size / 2), rng.normal(0, 12), zoom)
+    turn[:, 2] += size * (center - 0.5)
+    if rng.random() < 0.5:
+        turn[:, 2] += turn[:, 0] * (size - 1)
+        turn[:, 0] *= -1
+    tint = np.diag(np.exp(rng.normal(0, 0.25, 3)) * rng.uniform(0.5, 1.1))
+    other = cv2.transform(cv2.warpAffine(face, turn, (size, size)), tint)
+    cv2.copyTo(other, cv2.warpAffine(mask, turn, (size, size), flags=cv2.INTER_NEAREST), scene)
+
+
 def glasses(
     image: np.ndarray,
     landmarks: np.ndarray,
@@ -139,6 +163,43 @@ def glasses(
     level = landmarks[36:48, 1].mean() + shift - 2 - 3 * np.cos(np.linspace(-1.5, 1.5, 7))
     clear_line(np.stack([across, level, np.full(7, front)], -1))
     return sun
+
+
+def hair_locks(
+    image: np.ndarray, hair_rgb: np.ndarray, camera: Camera, rng: np.random.Generator
+) -> np.ndarray:
+    """Draws locks that hang over the forehead and down the sides of the face.
+
+    Args:
+        image: uint8 RGB `[H, W, 3]`; changed.
+        hair_rgb: Gamma-encoded color, 0 to 255.
+        camera: Camera of `image`.
+        rng: Generator.
+
+    Returns:
+        uint8 `[H, W]`, 255 where a lock covers the image.
+    """
+    cover = np.zeros(image.shape[:2], np.uint8)
+    per_mm = camera.scale / camera.distance
+    t = np.linspace(0, 1, 9)
+    for _ in range(rng.integers(1, 4)):
+        side = rng.choice([-1, 1])
+        root, tip = rng.uniform(-25, 35), rng.uniform(35, 84)
+        length = rng.uniform(35, 75) if rng.random() < 0.5 else rng.uniform(75, 200)
+        spread, wave = rng.uniform(4, 28), rng.uniform(0, 7)
+        phase, bow = rng.uniform(0, 6), rng.uniform(0.4, 1)
+        for strand in rng.standard_normal((int(rng.integers(8, 34)), 3)):
+            x = root + (tip - root) * t**bow + 0.7 * spread * strand[0] * (0.3 + 0.7 * t)
+            x = side * (x + wave * np.sin(5 * t + phase + 0.4 * strand[1]))
+            y = -74 + length * (1 + 0.12 * strand[1]) * t
+            # In front of the surface of the average head.
+            z = 12 - 0.0125 * x**2 - 16 * np.clip((-y - 30) / 44, 0, 1) ** 2 + 2 * strand[2]
+            xy, _ = camera.project(np.stack([x, y, z], -1))
+            width = max(1, int(round(per_mm * rng.uniform(1, 4))))
+            color = np.clip(hair_rgb * np.exp(0.3 * strand[2]), 0, 255).tolist()
+            cv2.polylines(image, [_fixed(xy)], False, color, width, 16, _BITS)
+            cv2.polylines(cover, [_fixed(xy)], False, [255], width, 16, _BITS)
+    return cover
 
 
 def occlude(

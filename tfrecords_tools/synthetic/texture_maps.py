@@ -17,9 +17,17 @@ from tfrecords_tools.synthetic.head import (
     mean_controls,
     surface,
 )
+from wing_tf.landmarks import get_scheme
 
 SIDE = 256
 _FINE = 4
+# Where eyes and lips are painted relative to the landmarks on the left half of the average head, in
+# millimeters to the right and down: networks then put the landmarks where annotators do.
+_PAINT_SHIFT_MM = {
+    **{36: (-3.6, 1.0), 37: (-2.4, 0.6), 38: (-1, 0.1), 40: (-0.6, -0.4), 41: (-2.1, -0.1)},
+    **{48: (-3.8, -0.5), 49: (-2.2, -1), 50: (-0.5, 0), 58: (-0.5, -0.2), 59: (-2.3, -0.7)},
+    **{60: (-3.8, -0.5), 61: (-0.8, 0.3), 62: (0, 0.5), 67: (-0.9, -0.1)},
+}
 UPPER_LIDS = ([36, 37, 38, 39], [45, 44, 43, 42])
 LOWER_LIDS = ([36, 41, 40, 39], [45, 46, 47, 42])
 
@@ -60,9 +68,21 @@ def texel_angles() -> tuple[np.ndarray, np.ndarray]:
     return rows.astype(np.float32), columns.astype(np.float32)
 
 
+@cache
+def painted_points() -> np.ndarray:
+    """Returns `[68, 3]`, in millimeters: where each landmark of the average head is painted."""
+    points = mean_controls()[:68].copy()
+    flip = get_scheme("ibug_68").flip_permutation
+    for number, shift in _PAINT_SHIFT_MM.items():
+        points[number, :2] += shift
+        if flip[number] != number:
+            points[flip[number], :2] += np.multiply(shift, [-1, 1])
+    return points
+
+
 def curve(numbers: list[int], samples: int = 12) -> np.ndarray:
     """Returns a Catmull-Rom curve `[M, 2]` through landmarks in texels."""
-    points = chart_of_points(mean_controls()[numbers]) * (SIDE - 1)
+    points = chart_of_points(painted_points()[numbers]) * (SIDE - 1)
     padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
     t = np.linspace(0, 1, samples, endpoint=False)[:, None]
     pieces = []
@@ -119,16 +139,16 @@ def regions() -> dict[str, np.ndarray]:
         "seam": np.clip(2.2 * cv2.GaussianBlur(mouth, (0, 0), 1.2), 0, 1),
         "cheek": spot(42, 34, 16, 13),
         "nose_tip": spot(0, 39, 11, 9),
-        "nostril": spot(7.6, 46.2, 3.2, 1.7) * (place[..., 2] > 0),
+        "nostril": spot(8.2, 44.9, 3.2, 1.7) * (place[..., 2] > 0),
         "nose_side": spot(17, 24, 6, 16),
-        "wing": _both([(16.5, 33), (20.5, 38), (20, 44), (15, 47)], 1.3),
-        "nose_under": spot(0, 49.5, 12, 2.5),
+        "wing": _both([(17.2, 32), (21.4, 37), (21, 42.5), (16, 45.5)], 1.3),
+        "nose_under": spot(0, 48.6, 12, 2.5),
         "socket": spot(24, -5, 11, 5),
         "bag": _both([(20, 8), (27, 13), (36, 13), (43, 9)], 1.8),
         "under_lip": spot(0, 90, 13, 3.5),
         "philtrum": stroke(np.array([(0, 53), (0, 61)]), 2.0),
         "fold": _both([(21, 40), (28, 50), (34, 60), (37, 70), (36, 79)], 1.5),
-        "corner": _both([(27, 68.5), (31.5, 70)], 1.3),
+        "corner": _both([(29.5, 68.5), (33.5, 69.5)], 1.2),
         "crow": np.maximum.reduce(
             [_both([(49, 2 + d), (58, 1 + 2.4 * d)], 0.8) for d in (-3.5, 0.0, 3.5)]
         ),
@@ -150,10 +170,10 @@ def regions() -> dict[str, np.ndarray]:
     for eye, name in enumerate(("left", "right")):
         upper, lower = curve(UPPER_LIDS[eye]), curve(LOWER_LIDS[eye])
         found[f"eye_{name}"] = _fill(upper, lower[::-1])
-        place_of = mean_controls()[UPPER_LIDS[eye]][:, :2]
+        place_of = painted_points()[UPPER_LIDS[eye]][:, :2]
         lash = stroke(_smooth(place_of) - [0, 0.3], 0.75)
         found[f"lash_{name}"] = lash
-        found[f"lower_lash_{name}"] = stroke(_smooth(mean_controls()[LOWER_LIDS[eye]][:, :2]), 0.6)
+        found[f"lower_lash_{name}"] = stroke(_smooth(painted_points()[LOWER_LIDS[eye]][:, :2]), 0.6)
         found[f"crease_{name}"] = stroke(_smooth(place_of) - [0, 4.0], 0.9)
         found[f"lid_{name}"] = stroke(_smooth(place_of) - [0, 2.5], 2.6)
     return {name: np.ascontiguousarray(mask, np.float32) for name, mask in found.items()}
@@ -180,11 +200,11 @@ def _smooth(points: np.ndarray) -> np.ndarray:
 
 @cache
 def brow_chart() -> tuple[np.ndarray, np.ndarray]:
-    """Returns the position along a brow, 0 (nose) to 1, and the offset from its landmarks in mm."""
+    """Returns the position along a brow, 0 (nose) to 1, and millimeters below its upper edge."""
     place = mean_surface()
     brow = mean_controls()[17:22][::-1]
-    along = (np.abs(place[..., 0]) - 12.5) / 47.5
-    line = np.interp(np.abs(place[..., 0]), -brow[:, 0], brow[:, 1])
+    along = (np.abs(place[..., 0]) - 13.5) / 48.5
+    line = np.interp(np.abs(place[..., 0]) - 1.8, -brow[:, 0], brow[:, 1])
     away = place[..., 1] - cv2.GaussianBlur(line.astype(np.float32), (0, 0), 2)
     return along, np.where(place[..., 2] > -60, away, 99).astype(np.float32)
 
