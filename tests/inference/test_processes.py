@@ -50,7 +50,7 @@ def test_forked_processes_can_use_the_landmarker(exported, frame):
 def test_fork_while_a_thread_runs_the_network(exported, frame):
     landmarker = Landmarker(exported("heatmaps")[2])
     expected = _points(landmarker(*frame))
-    with landmarker._backend._lock:  # as another thread would hold it
+    with landmarker._backend._model._lock:  # as another thread would hold it
         np.testing.assert_array_equal(_in_fork(lambda: _points(landmarker(*frame))), expected)
 
 

@@ -1,10 +1,7 @@
 """LiteRT files as a back end of `wing_tf.inference.Landmarker`."""
 
-import ctypes
 import os
 import pathlib
-import threading
-import weakref
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from wing_tf.model_spec import ModelSpec, find_model, ordered_outputs, read_model_spec
+from wing_tf.utils.litert import LiteRtModel
 
 _LANDMARKS, _SCORES, _VISIBILITY = "landmarks", "scores", "visibility"
 
@@ -19,14 +17,11 @@ _LANDMARKS, _SCORES, _VISIBILITY = "landmarks", "scores", "visibility"
 class LiteRtBackend:
     """A ``.tflite`` file as a function of crops.
 
-    It can be called from several threads. A lock lets one call run at a time, because an
-    interpreter holds one set of tensors; ``num_threads`` makes use of several cores. After a fork
-    the child process makes an interpreter of its own at the first call. Pickles and deep copies
-    hold the path and open the file again.
+    Threads and forked processes may share it; see `LiteRtModel`. Pickles and deep copies hold the
+    path and open the file again.
 
     Args:
-        content: Content of the file. Every version of LiteRT verifies a model that is passed as
-            bytes; a damaged file that is passed as a path can end the process.
+        content: Content of the file.
         path: Path of the file, for messages and to open it again.
         num_threads: Number of threads of the interpreter.
 
@@ -43,16 +38,10 @@ class LiteRtBackend:
     """
 
     def __init__(self, content: bytes, *, path: pathlib.Path, num_threads: int):
-        if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
-            raise ValueError(
-                f"`num_threads` must be positive. Received: num_threads={num_threads}."
-            )
-        if content[4:8] != b"TFL3":
-            raise ValueError(f"{path} is not a LiteRT model.")
-        self._content, self._path, self._num_threads = content, path.absolute(), num_threads
-        self._lock = threading.Lock()
-        interpreter = self._interpreter = self._open_interpreter()
-        inputs, outputs = _signature_details(interpreter)
+        self._path, self._num_threads = path.absolute(), num_threads
+        self._checksum = zlib.crc32(content)
+        self._model = LiteRtModel(content, path=path, num_threads=num_threads)
+        inputs, outputs = _signature_details(self._model.interpreter)
         if len(inputs) != 1 or _LANDMARKS not in outputs:
             raise ValueError(
                 f"{path} is not an exported landmark network: expected one input and the output "
@@ -67,23 +56,6 @@ class LiteRtBackend:
         self._input = image["index"]
         self._outputs = {name: detail["index"] for name, detail in outputs.items()}
 
-        _BACKENDS.add(self)
-
-    def _open_interpreter(self) -> Any:
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ModuleNotFoundError as error:
-            raise ImportError("LiteRT files need `pip install ai-edge-litert`.") from error
-        try:
-            interpreter = Interpreter(model_content=self._content, num_threads=self._num_threads)
-            interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            # This is all that the interpreter says about incomplete files.
-            reason = " ".join(str(error).split()).rstrip(".")
-            hint = " (is the file incomplete?)" if "Flatbuffer" in reason else ""
-            raise ValueError(f"{self._path} can't be run{hint}: {reason}.") from error
-        return interpreter
-
     def __call__(self, crops: np.ndarray) -> tuple[Any, ...]:
         """Runs crops uint8 [N, side, side, 3] in batches of the file's size.
 
@@ -97,39 +69,13 @@ class LiteRtBackend:
             if name in self._outputs:
                 outputs[name] = np.empty(shape, np.float32)
         for part, batch in fixed_batches(crops, self.input_shape[0]):
-            count = part.stop - part.start
-            with self._lock:
-                if self._interpreter is None:
-                    self._interpreter = self._open_interpreter()
-                self._interpreter.set_tensor(self._input, batch)
-                self._interpreter.invoke()
-                for name, values in outputs.items():
-                    found = self._interpreter.get_tensor(self._outputs[name])
-                    values[part] = found[:count]
+            found = self._model.run(self._input, batch, [self._outputs[name] for name in outputs])
+            for values, some in zip(outputs.values(), found, strict=True):
+                values[part] = some[: part.stop - part.start]
         return ordered_outputs(outputs)
 
-    def after_fork(self) -> None:
-        """Prepares a child process, in which the interpreter's threads don't exist."""
-        if self._interpreter is not None:
-            # Its destructor would wait for those threads, also at the end of the process.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._interpreter))
-            self._interpreter = None
-        self._lock = threading.Lock()  # another thread may have held the parent's
-
     def __reduce__(self) -> tuple:
-        return _reopen, (self._path, self._num_threads, zlib.crc32(self._content))
-
-
-_BACKENDS: weakref.WeakSet[LiteRtBackend] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for backend in _BACKENDS:
-        backend.after_fork()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_after_fork)
+        return _reopen, (self._path, self._num_threads, self._checksum)
 
 
 def _reopen(path: pathlib.Path, num_threads: int, checksum: int) -> LiteRtBackend:
