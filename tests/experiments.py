@@ -7,6 +7,7 @@ import numpy as np
 
 _FOLDER = pathlib.Path(__file__).parents[1] / "configs"
 _VARIANTS = {
+    "awing_300w_cpu": ("first",),
     "awing_4hg": ("300w_1hg", "wflw", "cofw", "aflw", "lsp", "lsp_mse"),
     "awing_small_300w_cpu": ("label_noise",),
     "wing_cnn6": ("aflw",),

@@ -35,8 +35,8 @@ def _keys(config, prefix=""):
     return keys
 
 
-# These take half a minute each: hundreds of layers.
-_DEEP = ("awing_4hg", "wing_resnet50", "wing_mobilenet")
+# These take half a minute each (hundreds of layers), or are another size of awing_small_300w_cpu.
+_DEEP = ("awing_4hg", "awing_300w", "wing_resnet50", "wing_mobilenet")
 
 
 @pytest.mark.parametrize(
