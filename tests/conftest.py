@@ -4,11 +4,15 @@ import pathlib
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as the commands do
 
+import hypothesis
 import pytest
 
 from tfrecords_tools.sources import SyntheticSource
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
+
+hypothesis.settings.register_profile("any_machine", deadline=None)
+hypothesis.settings.load_profile("any_machine")
 
 REAL_FACES = pathlib.Path(__file__).parents[2] / "shared" / "data" / "300w"
 
