@@ -80,31 +80,35 @@ class _Band:
         self.size = size
         # Output pixels per block: measured. Longer blocks multiply more zeros beside the band.
         self.group = 16 if step * factor < 1.5 else 8
-        places = low + step * (np.arange(size * factor).reshape(size, factor) + 0.5)
-        first = np.floor(places[:: self.group, 0])
-        last = np.floor(places[np.append(np.arange(self.group, size, self.group), size) - 1, -1])
+        num_blocks = -(-size // self.group)
+        places = low + step * (np.arange(num_blocks * self.group * factor) + 0.5)
+        places = places.reshape(num_blocks, -1)
         # Pixels outside of the image are black, so the matrix has no columns for them.
-        self._first = np.clip(first, 0, length).astype(np.intp)
-        self._stop = np.clip(last + 2, 0, length).astype(np.intp)
-        self.start, self.stop = int(self._first[0]), int(self._stop[-1])
+        self._ranges = [
+            (min(max(math.floor(first), 0), length), min(max(math.floor(last) + 2, 0), length))
+            for first, last in places[:, [0, -1]].tolist()
+        ]
+        self.start, self.stop = self._ranges[0][0], self._ranges[-1][1]
         # The weight of the pixel at x in a linear sample at p is max(0, 1 - |p - x|).
-        band = np.arange(max(int(np.max(self._stop - self._first)), 0), dtype=np.float32)
-        places -= np.repeat(self._first, self.group)[:size, None]
-        weights = np.abs(places.astype(np.float32)[:, :, None] - band)
+        band = np.arange(max(stop - first for first, stop in self._ranges), dtype=np.float32)
+        places -= np.array(self._ranges)[:, :1]
+        weights = places.astype(np.float32)[:, :, None] - band
+        np.abs(weights, out=weights)
         np.subtract(1, weights, out=weights)
         np.maximum(weights, 0, out=weights)
-        self._weights = np.sum(weights, axis=1) / np.float32(factor)
+        self._weights = weights.reshape(num_blocks, self.group, factor, -1).sum(axis=2)
+        self._weights /= np.float32(factor)
 
     def apply(self, source: np.ndarray) -> np.ndarray:
         """Resamples pixels [stop - start, N] to float32 [N, size]."""
         count = source.shape[1]
         result = np.empty((count, self.size), np.float32)
-        width = max(1, _MAX_MULTIPLICATIONS // (self.group * max(1, self._weights.shape[1])))
-        ranges = np.stack([self._first, self._stop], axis=1) - self.start
-        for block, (first, stop) in enumerate(ranges.tolist()):
-            results = slice(block * self.group, (block + 1) * self.group)
-            weights = self._weights[results, : stop - first].T
+        width = max(1, _MAX_MULTIPLICATIONS // (self.group * max(1, self._weights.shape[2])))
+        for block, (first, stop) in enumerate(self._ranges):
+            results = result[:, block * self.group : (block + 1) * self.group]
+            weights = self._weights[block, : results.shape[1], : stop - first].T
+            pixels = source[first - self.start : stop - self.start]
             for begin in range(0, count, width):
-                part = source[first:stop, begin : begin + width].astype(np.float32, copy=False)
-                np.matmul(part.T, weights, out=result[begin : begin + width, results])
+                part = pixels[:, begin : begin + width].astype(np.float32, copy=False)
+                np.matmul(part.T, weights, out=results[begin : begin + width])
         return result

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from wing_tf.detection import check_detector_name, make_detector
-from wing_tf.geometry import apply_affine, crop_region, flip_matrix, invert, landmark_box
+from wing_tf.geometry import apply_affine, crop_region, flip_matrix, landmark_box
 from wing_tf.geometry.resample import crop_and_resize
 from wing_tf.inference.backend import Backend, open_backend
 from wing_tf.inference.checks import (
@@ -294,4 +294,5 @@ class Landmarker:
 
     def to_image(self, to_crop: np.ndarray, landmarks_crop_px: np.ndarray) -> np.ndarray:
         """Returns landmarks float64 [N, K, 2] in pixels of the image, by the matrices of `crop`."""
-        return apply_affine(invert(to_crop), landmarks_crop_px.astype(np.float64))
+        scales, shifts = to_crop[:, None, [0, 1], [0, 1]], to_crop[:, None, :, 2]
+        return (landmarks_crop_px - shifts) / scales
