@@ -1,4 +1,4 @@
-"""MediaPipe FaceMesh for `landmarker.py`: its process, and the map to the 68 landmarks."""
+"""MediaPipe FaceMesh for other benchmarks: its process, and the map to the 68 landmarks."""
 
 import json
 import pathlib
@@ -48,6 +48,14 @@ class MediaPipe:
         times = {"detection": detection, "network": float("nan"), "path": path}
         boxes = landmark_box(meshes) if len(meshes) else np.zeros((0, 4))
         return times, boxes, meshes
+
+    def track(self, image: np.ndarray, *, is_start: bool) -> tuple[float, np.ndarray]:
+        """Runs FaceMesh on the next frame of a video.
+
+        Returns:
+            Milliseconds of processor time, and the meshes [F, 468, 2] in pixels.
+        """
+        return self._run("start" if is_start else "track", image)
 
     def _run(self, task: str, image: np.ndarray) -> tuple[float, np.ndarray]:
         """Runs a task on an image.

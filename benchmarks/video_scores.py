@@ -1,38 +1,12 @@
-"""Motions of the synthetic videos of `video.py`, and scores of tracked landmarks."""
+"""Scores of tracked landmarks, for `video.py`."""
 
 import itertools
 
 import numpy as np
+from video_clips import RATE
 
-from tfrecords_tools.synthetic.clip import Motion
 from wing_tf.geometry import crop_square, landmark_box
 from wing_tf.inference import OneEuroFilter
-
-RATE = 30.0
-# Seconds of the video; between two parts the faces come to rest.
-PARTS = {"rest": (0.5, 5.0), "sine": (6.0, 12.0), "constant": (13.0, 19.0), "end": (28.5, 30.0)}
-CROSSINGS = ((20.0, 22.5), (25.0, 27.5))
-SIDE_PX, GROWTH = (130.0, 145.0), 0.1
-
-
-def motions() -> list[Motion]:
-    """Returns the motions of the two faces over 30 seconds."""
-    t = np.arange(round(30 * RATE)) / RATE
-    moves = []
-    for number, (home, away) in enumerate(((170.0, 470.0), (470.0, 170.0))):
-        x, y = np.full_like(t, home), np.full_like(t, 250.0 - 20 * number)
-        side, roll = np.full_like(t, SIDE_PX[number]), np.zeros_like(t)
-        wave = np.sin(2 * np.pi * (t - 6) / 2) * ((t >= 6) & (t < 12))  # .5 Hz
-        (x if number else y)[:] += 50 * wave
-        side *= 1 + GROWTH * wave
-        roll += 8 * wave
-        # Back and forth at 100 px/s, 2 s per cycle.
-        saw = np.interp(t, 13 + np.arange(7), [0, 1, 0, 1, 0, 1, 0], left=0, right=0)
-        (y if number else x)[:] += 100 * (saw if number else -saw)
-        for (start, stop), (a, b) in zip(CROSSINGS, ((home, away), (away, home)), strict=True):
-            x += np.interp(t, (start, stop), (0, b - a))
-        moves.append(Motion(np.stack([x, y], axis=1), side, roll))
-    return moves
 
 
 def matched(faces, clip):
@@ -81,12 +55,6 @@ def matched(faces, clip):
     }
 
 
-def part(name):
-    """Returns the frames of a part of the video as a slice."""
-    start, stop = PARTS[name]
-    return slice(round(start * RATE), round(stop * RATE))
-
-
 def inter_ocular(landmarks):
     """Returns the mean distance of the outer eye corners in pixels."""
     left, right = ((36,), (45,))
@@ -104,6 +72,8 @@ def lag_frames(found, ground_truth):
     """Returns the delay in frames of landmarks [T, K, 2] that best fits the ground truth."""
     times = np.arange(len(ground_truth))
     known = np.isfinite(found).all(axis=(1, 2)) & (times >= 8) & (times < len(times) - 4)
+    if not known.any():
+        return float("nan")
     flat = ground_truth.reshape(len(ground_truth), -1)
     errors = {}
     for shift in np.arange(-2, 8.01, 0.05):
@@ -121,9 +91,9 @@ def error_percent(found, ground_truth):
     return 100 * float(np.nanmean(distance)) / inter_ocular(ground_truth)
 
 
-def tracking_scores(found, ground_truth):
+def tracking_scores(found, ground_truth, timeline):
     """Returns jitter, lag and NME of tracked landmarks [T, N, K, 2]."""
-    rest = part("rest")
+    part, rest = timeline.part, timeline.part("rest")
     lags = {
         name: float(np.mean([lag_frames(found[part(name), n], ground_truth[part(name), n])
                              for n in range(ground_truth.shape[1])]))
