@@ -1,9 +1,19 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from wing_tf.landmarks import SCHEME_MAPS, SchemeMap, find_scheme_map, get_scheme, load_scheme_map
+from wing_tf.landmarks import (
+    SCHEME_MAPS,
+    SchemeMap,
+    find_scheme_map,
+    get_scheme,
+    load_scheme_map,
+    scheme_from_dict,
+    shared_points,
+)
+from wing_tf.landmarks.shared_points import IBUG_68_POINTS
 
 IBUG = get_scheme("ibug_68")
 # Written out, independently of the compact notation of the source.
@@ -106,3 +116,23 @@ def test_custom_map_is_read_from_json(tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match="map.json is not a valid scheme map"):
             load_scheme_map(path)
+
+
+def test_shared_points_by_map_and_by_name():
+    own = scheme_from_dict(
+        {"name": "own_4", "points": ["chin", "left_eye_outer", "right_eye_outer", "left_ear"],
+         "pairs": [["left_eye_outer", "right_eye_outer"]]}
+    )  # fmt: skip
+    assert shared_points(IBUG, own) == {0: 8, 1: 36, 2: 45}
+    assert shared_points(own, IBUG) == {8: 0, 36: 1, 45: 2}
+    renamed = dataclasses.replace(own, name="other_4")
+    assert shared_points(own, renamed) == {0: 0, 1: 1, 2: 2, 3: 3}
+    assert shared_points(IBUG, get_scheme("celeba_5")) == {2: 30, 3: 48, 4: 54}
+    assert shared_points(get_scheme("lsp_14"), own) == {}
+
+
+def test_named_points_of_ibug_68_are_mirror_images():
+    flip = IBUG.flip_permutation
+    for name, index in IBUG_68_POINTS.items():
+        other = name.replace("left", "right") if "left" in name else name.replace("right", "left")
+        assert IBUG_68_POINTS[other] == flip[index], name

@@ -219,7 +219,7 @@ def test_invalid_values_are_named(changes, message):
             "two_stage.first does not apply to the model",
         ),
         (
-            {**_HOURGLASS, "optimizer": {"frozen_epochs": 1.0}},
+            {**_SMT, "optimizer": {"frozen_epochs": 1.0}},
             "frozen_epochs does not apply to the",
         ),
         ({**_HOURGLASS, "heatmap": {"legacy": True, "sigma": 1.0}}, "heatmap.sigma does not apply"),

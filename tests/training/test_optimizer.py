@@ -118,14 +118,15 @@ def test_biases_do_not_decay():
     assert np.all(np.asarray(layer.kernel) < 1)
 
 
+@pytest.mark.parametrize("output", ["output", "stack1_maps"])
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
-def test_backbone_is_frozen_and_then_learns_slowly(name):
+def test_backbone_is_frozen_and_then_learns_slowly(name, output):
     settings = {"name": name, "learning_rate": 0.1, "weight_decay": 0.01}
     settings |= {"backbone_rate": 0.1, "frozen_epochs": 2.0}
     if name == "sgd":
         settings["momentum"] = 0.0
     config = complete_config({"optimizer": settings, "schedule": {"name": "constant"}})
-    backbone, head = keras.layers.Dense(1, name="features"), keras.layers.Dense(1, name="output")
+    backbone, head = keras.layers.Dense(1, name="features"), keras.layers.Dense(1, name=output)
     network = keras.Sequential([keras.Input((1,)), backbone, head])
     backbone.set_weights([np.ones((1, 1)), np.ones(1)])
     optimizer = make_optimizer(config, 3)

@@ -10,6 +10,7 @@ from wing_tf.landmarks.scheme_file import (
     scheme_to_dict,
 )
 from wing_tf.landmarks.schemes import SCHEMES, get_scheme, register_scheme
+from wing_tf.landmarks.shared_points import shared_points
 
 __all__ = [
     "BOX_NORMALIZERS",
@@ -26,4 +27,5 @@ __all__ = [
     "scheme_from_dict",
     "scheme_from_json",
     "scheme_to_dict",
+    "shared_points",
 ]

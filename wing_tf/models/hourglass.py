@@ -7,6 +7,9 @@ from wing_tf.layers import CoordinateChannels
 from wing_tf.models.keras_settings import default_keras_settings
 from wing_tf.models.visibility import HEAD, visibility_head
 
+MAPS = "_maps"
+"""The end of the names of the layers that emit heatmaps."""
+
 
 @default_keras_settings()
 def stacked_hourglass(
@@ -77,7 +80,7 @@ def stacked_hourglass(
             y = convolution(features, 1, name=f"{prefix}_coord_conv")(y)
         y, center = hourglass(y, depth, features, name=prefix)
         y = top(y, features, prefix)
-        outputs.append(heatmap_head(y, num_landmarks + int(boundary), name=f"{prefix}_maps"))
+        outputs.append(heatmap_head(y, num_landmarks + int(boundary), name=f"{prefix}{MAPS}"))
         if stack < num_stacks:
             x = merge(x, y, outputs[-1], features, prefix)
     if visibility:

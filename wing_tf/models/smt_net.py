@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from wing_tf.models.hourglass import (
+    MAPS,
     check_sizes,
     heatmap_head,
     hourglass,
@@ -76,7 +77,7 @@ def smt_net(
         prefix = f"stack{stack}"
         y, center = hourglass(x, depth, features, inner=inner_features, name=prefix)
         y = top(y, features, prefix)
-        maps = heatmap_head(y, num_landmarks, name=f"{prefix}_maps")
+        maps = heatmap_head(y, num_landmarks, name=f"{prefix}{MAPS}")
         if residuals:
             found = _residuals(center, num_landmarks, residual_features, prefix)
             outputs.append({"maps": maps, "residuals": found})

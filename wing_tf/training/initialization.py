@@ -1,5 +1,7 @@
 """Initial weights: an output layer that emits plausible shapes, and layers of other models."""
 
+from collections.abc import Mapping
+
 import keras
 import ml_collections
 import numpy as np
@@ -8,8 +10,10 @@ import tensorflow as tf
 from wing_tf.data.read import read_landmarks
 from wing_tf.data.records import RecordSet
 from wing_tf.geometry import mean_shape, place_shape_in_boxes
+from wing_tf.landmarks import shared_points
 from wing_tf.losses import warn_if_normalized
 from wing_tf.models import HEATMAP_MODELS
+from wing_tf.models.hourglass import MAPS
 from wing_tf.models.saving import load_network
 from wing_tf.models.visibility import HEAD
 from wing_tf.training.tasks import BatchAugmenter
@@ -32,10 +36,14 @@ def initialize(
         last = network.output[-1] if isinstance(network.output, list) else network.output
         # Saved networks hold what the last hourglass needs, and no more.
         target = keras.Model(network.inputs, last)
-        copied, new = copy_layers(target, load_network(config.init_from)[0])
+        other, spec = load_network(config.init_from)
+        copied, new = copy_layers(target, other)
         if not copied:
             raise ValueError(f"config.init_from: no layer of {config.init_from} fits.")
         print(f"From {config.init_from}: {_count(copied)}. New: {_count(new)}.")
+        shared = shared_points(spec.scheme, records.scheme)
+        if copy_shared_maps(target, other, new, shared):
+            print(f"Output channels of {len(shared)} of {records.scheme.num_landmarks} landmarks.")
 
 
 def _count(layers: list[str]) -> str:
@@ -123,3 +131,30 @@ def copy_layers(network: keras.Model, other: keras.Model) -> tuple[list[str], li
             new.append(layer.name)
             fits = fits and layer.name.startswith(HEAD)
     return copied, new
+
+
+def copy_shared_maps(
+    network: keras.Model, other: keras.Model, new: list[str], shared: Mapping[int, int]
+) -> bool:
+    """Copies the output channels of landmarks that two schemes share, if all that is new is output.
+
+    Args:
+        network: Changed in place.
+        other: The network that its other layers were copied from.
+        new: The names of the layers that were not copied.
+        shared: The landmarks of ``other`` by those of ``network``, see
+            `wing_tf.landmarks.shared_points`.
+
+    Returns:
+        Whether channels were copied: not for networks that emit coordinates, whose output layer
+        starts from the training shapes.
+    """
+    names = [name for name in new if not name.startswith(HEAD)]
+    if not shared or len(names) != 1 or not names[0].endswith(MAPS):
+        return False
+    (kernel, bias), theirs = (m.get_layer(names[0]).get_weights() for m in (network, other))
+    ours = list(shared)
+    kernel[..., ours] = theirs[0][..., list(shared.values())]
+    bias[ours] = theirs[1][list(shared.values())]
+    network.get_layer(names[0]).set_weights([kernel, bias])
+    return True

@@ -8,10 +8,12 @@ import ml_collections
 import tensorflow as tf
 from keras import ops
 
+from wing_tf.models.hourglass import MAPS
 from wing_tf.models.visibility import HEAD
 from wing_tf.training.warm_up import WarmUp
 
 _NO_DECAY = ["bias", "beta", "gamma"]
+_HEADS = ("output", MAPS, HEAD)
 
 
 def _cosine(rate, total_steps, config, steps_per_epoch, warmup_steps):
@@ -188,8 +190,8 @@ def scale_backbone_rate(
 ) -> None:
     """Gives the backbone its own learning rate for fine-tuning.
 
-    The backbone is all but the output layers. Its rate is multiplied by
-    ``config.optimizer.backbone_rate``, and it is frozen for the first
+    The backbone is all but the layers that emit landmarks, heatmaps or visibility. Its rate is
+    multiplied by ``config.optimizer.backbone_rate``, and it is frozen for the first
     ``config.optimizer.frozen_epochs``. It has no decoupled weight decay then, which knows one rate
     only.
 
@@ -204,7 +206,7 @@ def scale_backbone_rate(
     ratio = config.optimizer.backbone_rate
     frozen_steps = round(config.optimizer.frozen_epochs * steps_per_epoch)
     variables = network.trainable_variables
-    heads = [layer for layer in network.layers if layer.name in ("output", HEAD)]
+    heads = [layer for layer in network.layers if layer.name.endswith(_HEADS)]
     head = {id(variable) for layer in heads for variable in layer.trainable_variables}
     backbone = [i for i, variable in enumerate(variables) if id(variable) not in head]
     if optimizer.weight_decay:

@@ -36,8 +36,6 @@ CHOICES: dict[str, Iterable[str]] = {
 }
 """The values that keys may have, by the keys' dotted names."""
 
-_PAPER_MAP_PX = 64  # side of the heatmaps of Adaptive Wing's paper, whose boundary sigma is 1
-
 
 def complete_config(config: Mapping) -> ml_collections.ConfigDict:
     """Returns a config with defaults for the keys that it leaves out, after checking it.
@@ -55,8 +53,8 @@ def complete_config(config: Mapping) -> ml_collections.ConfigDict:
     _check_combinations(complete)
     _check_applicable(complete)
     if has_boundary(complete) and not complete.heatmap.boundary_sigma:
-        # A constant number of pixels would cover a larger fraction of the face in smaller maps.
-        complete.heatmap.boundary_sigma = complete.model.input_size / 4 / _PAPER_MAP_PX
+        # One pixel of the paper's maps of 64 px, the same fraction of the face in all maps.
+        complete.heatmap.boundary_sigma = complete.model.input_size / 256
     return complete
 
 
@@ -155,9 +153,7 @@ _VALUE_RULES: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = (
         "residual.weight", "visibility.weight", "heatmap.boundary_sigma",
     )),
     ("at least 16", lambda value: value >= 16, ("two_stage.input_size",)),
-    ("positive", lambda value: value > 0, (
-        "optimizer.learning_rate", "heatmap.sigma",
-    )),
+    ("positive", lambda value: value > 0, ("optimizer.learning_rate", "heatmap.sigma")),
     ("in [0, 1)", lambda value: 0 <= value < 1, ("optimizer.ema", "optimizer.momentum")),
     ("in [0, 1]", lambda value: 0 <= value <= 1, ("label_noise.fraction", "label_noise.distance")),
     ("in [1, 4]", lambda value: 1 <= value <= 4, ("two_stage.margin",)),
@@ -275,8 +271,8 @@ def _applicability(
     other_losses = [f"loss.{key}" for key in loss if key not in chosen]
     return [
         (other_models, False, to_model),
-        (["two_stage", "output_init", "optimizer.backbone_rate", "optimizer.frozen_epochs"],
-         not heatmaps, f"{to_model}, which emits heatmaps"),
+        (["two_stage", "output_init"], not heatmaps, f"{to_model}, which emits heatmaps"),
+        (["optimizer.backbone_rate", "optimizer.frozen_epochs"], model.name != "smt_net", to_model),
         (["heatmap", "sigma_schedule", "residual", "gradient_checkpointing", "loss.map"],
          heatmaps, f"{to_model}, which emits landmarks"),
         (other_losses, False, to_loss),
