@@ -102,8 +102,12 @@ def _landmark_vertices() -> np.ndarray:
     return np.rint(t * (rows - 1)).astype(int) * columns + np.rint(s * (columns - 1)).astype(int)
 
 
-# Where annotators put the outline: on the edge of the jaw and in front of the ear of a cheek that
-# is turned to the camera, by depths in millimeters behind the widest part of a frontal face.
+# Where annotators put the outline: a few millimeters below the jaw of the average head, and above
+# its temples.
+_BELOW = np.array([-2.5, -1.5, -1.4, -0.3, 1.2, 1.8, 1.8, 1.6, 1.2])
+_BELOW = np.concatenate([_BELOW, _BELOW[-2::-1]])
+# On the edge of the jaw and in front of the ear of a cheek that is turned to the camera, by depths
+# in millimeters behind the widest part of a frontal face.
 _BEHIND = np.array([11, 11, 11, 11, 8, 3, 0, 0, 0, 0, 0, 3, 8, 11, 11, 11, 11])
 # Shifts downwards of the left half of the outline at a yaw of 90 degrees, in millimeters; of the
 # right half at -90 degrees. Landmarks stay evenly spaced along the visible outline.
@@ -144,6 +148,7 @@ def _visible_outline(head: Head, camera: Camera) -> np.ndarray:
     paths = _grid_points(head, np.stack([path, np.broadcast_to(t[:, None], path.shape)], -1))
     # The grid is close to the landmarks, but does not contain them.
     paths += (head.landmarks[_OUTLINE] - _grid_points(head, own[:, None])[:, 0])[:, None]
+    paths[..., 1] += _BELOW[:, None]
     xy, _ = camera.project(paths.reshape(-1, 3))
     # Perpendicular to the projected vertical axis; the horizontal one may point at the camera.
     sideways = np.array([camera.rotation[1, 1], -camera.rotation[0, 1]])

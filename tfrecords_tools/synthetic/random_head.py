@@ -194,7 +194,7 @@ def random_head(rng: np.random.Generator) -> Head:
     y += rng.normal(0, 0.8) * side * field["corner"]
 
     parting = rng.random()
-    if parting < 0.42:
+    if parting < 0.48:
         gap, angle = rng.uniform(0.2, 1.0), 0.0
     elif parting < 0.80:
         gap, angle = rng.uniform(1.5, 6) + 5.5 * smile, rng.uniform(0, 0.07)

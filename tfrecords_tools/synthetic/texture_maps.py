@@ -24,9 +24,9 @@ _FINE = 4
 # Where eyes and lips are painted relative to the landmarks on the left half of the average head, in
 # millimeters to the right and down: networks then put the landmarks where annotators do.
 _PAINT_SHIFT_MM = {
-    **{36: (-3.6, 1.0), 37: (-2.4, 0.6), 38: (-1, 0.1), 40: (-0.6, -0.4), 41: (-2.1, -0.1)},
-    **{48: (-3.8, -0.5), 49: (-2.2, -1), 50: (-0.5, 0), 58: (-0.5, -0.2), 59: (-2.3, -0.7)},
-    **{60: (-3.8, -0.5), 61: (-0.8, 0.3), 62: (0, 0.5), 67: (-0.9, -0.1)},
+    **{36: (-4.2, 1.4), 37: (-2.7, 0.9), 38: (-0.9, 0.1), 39: (0.5, -0.6), 40: (0, -1.2)},
+    **{41: (-1.9, -0.6), 48: (-5.8, -0.2), 49: (-3.5, -1), 50: (-0.8, 0), 58: (-0.8, -0.5)},
+    **{59: (-3.6, -0.9), 60: (-6, 0.2), 61: (-1.4, 0.4), 62: (0, 0.5), 67: (-1.8, 0)},
 }
 UPPER_LIDS = ([36, 37, 38, 39], [45, 44, 43, 42])
 LOWER_LIDS = ([36, 41, 40, 39], [45, 46, 47, 42])
@@ -139,16 +139,16 @@ def regions() -> dict[str, np.ndarray]:
         "seam": np.clip(2.2 * cv2.GaussianBlur(mouth, (0, 0), 1.2), 0, 1),
         "cheek": spot(42, 34, 16, 13),
         "nose_tip": spot(0, 39, 11, 9),
-        "nostril": spot(8.2, 44.9, 3.2, 1.7) * (place[..., 2] > 0),
+        "nostril": spot(8.8, 44.1, 3.2, 1.7) * (place[..., 2] > 0),
         "nose_side": spot(17, 24, 6, 16),
-        "wing": _both([(17.2, 32), (21.4, 37), (21, 42.5), (16, 45.5)], 1.3),
-        "nose_under": spot(0, 48.6, 12, 2.5),
+        "wing": _both([(17.8, 31), (22, 36), (21.6, 41.5), (16.6, 44.5)], 1.3),
+        "nose_under": spot(0, 47.9, 12, 2.5),
         "socket": spot(24, -5, 11, 5),
         "bag": _both([(20, 8), (27, 13), (36, 13), (43, 9)], 1.8),
         "under_lip": spot(0, 90, 13, 3.5),
         "philtrum": stroke(np.array([(0, 53), (0, 61)]), 2.0),
         "fold": _both([(21, 40), (28, 50), (34, 60), (37, 70), (36, 79)], 1.5),
-        "corner": _both([(29.5, 68.5), (33.5, 69.5)], 1.2),
+        "corner": _both([(31.5, 68.8), (35, 69.8)], 1.2),
         "crow": np.maximum.reduce(
             [_both([(49, 2 + d), (58, 1 + 2.4 * d)], 0.8) for d in (-3.5, 0.0, 3.5)]
         ),
@@ -204,7 +204,8 @@ def brow_chart() -> tuple[np.ndarray, np.ndarray]:
     place = mean_surface()
     brow = mean_controls()[17:22][::-1]
     along = (np.abs(place[..., 0]) - 13.5) / 48.5
-    line = np.interp(np.abs(place[..., 0]) - 1.8, -brow[:, 0], brow[:, 1])
+    outside = np.abs(place[..., 0])
+    line = np.interp(outside - 1.8, -brow[:, 0], brow[:, 1]) + np.clip((outside - 40) / 18, 0, 1)
     away = place[..., 1] - cv2.GaussianBlur(line.astype(np.float32), (0, 0), 2)
     return along, np.where(place[..., 2] > -60, away, 99).astype(np.float32)
 
