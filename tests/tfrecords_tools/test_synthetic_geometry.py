@@ -124,7 +124,7 @@ def test_surface_contains_the_landmarks():
     # A fine grid, below 2 mm in the face, has a vertex close to each landmark.
     fine = surface(mean_controls(), 180, 220).reshape(-1, 3)
     for landmark in mean_controls()[:68]:
-        assert np.linalg.norm(fine - landmark, axis=1).min() < 1.6
+        assert np.linalg.norm(fine - landmark, axis=1).min() < 1.9
     assert surface(mean_controls(), *GRID_SHAPE).shape == (*GRID_SHAPE, 3)
 
 
