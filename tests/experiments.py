@@ -10,6 +10,7 @@ _VARIANTS = {
     "awing_300w_cpu": ("first",),
     "awing_4hg": ("300w_1hg", "wflw", "cofw", "aflw", "lsp", "lsp_mse"),
     "awing_small_300w_cpu": ("label_noise",),
+    "finetune_cpu": ("head",),
     "wing_cnn6": ("aflw",),
     "wing_two_stage": ("aflw", "300w_cnn7"),
 }
