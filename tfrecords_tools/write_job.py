@@ -8,11 +8,9 @@ import collections
 import contextlib
 import copy
 import dataclasses
-import fcntl
 import functools
 import hashlib
 import itertools
-import os
 import pathlib
 import shutil
 from collections.abc import Iterator, Mapping
@@ -29,6 +27,7 @@ from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import DATASET_BOX_KINDS, CropRule, get_crop_rule
 from wing_tf.landmarks import custom_scheme_json, scheme_to_dict
 from wing_tf.utils.atomic import write_json
+from wing_tf.utils.file_lock import locked
 
 FORMAT_VERSION = 2
 _MAX_SHARDS = 256  # per split, because all of them are open at once
@@ -133,7 +132,7 @@ class WriteJob:
         """Creates `partial`, which is removed if the block fails."""
         partial = self.partial
         self.output.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(self.output.with_name(self.output.name + ".lock")):
+        with locked(self.output.with_name(self.output.name + ".lock")):
             _require_empty(self.output)  # again: another run may have finished since
             if partial.exists():  # left by a run that was killed
                 others = {p.name for p in partial.iterdir()} - {schema.MANIFEST}
@@ -219,24 +218,6 @@ class WriteJob:
 def _require_empty(output: pathlib.Path) -> None:
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"`output` must be a new or an empty folder. Received: {output}.")
-
-
-@contextlib.contextmanager
-def _locked(path: pathlib.Path) -> Iterator[None]:
-    """Holds a lock that ends with the process. Raises ValueError if another process holds it."""
-    with path.open("w") as file:
-        message = f"Another process is writing to this folder: it holds {path}."
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(message) from None
-        # The holder may have removed the file after it was opened here; others lock a new file.
-        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            raise ValueError(message)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def make_job(

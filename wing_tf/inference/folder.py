@@ -18,9 +18,10 @@ from wing_tf.inference.face import Face
 from wing_tf.inference.landmarker import Landmarker
 from wing_tf.inference.output import ImageFaces, drawn_names, pts_bases, write_pts
 from wing_tf.inference.pre_annotations import WRITERS, annotation_files
-from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
+from wing_tf.inference.run_files import LOCK_NAME, ResultFile, SkippedFile, claim_output
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.atomic import write_text
+from wing_tf.utils.file_lock import locked
 from wing_tf.utils.image_files import IMAGE_SUFFIXES, load_image, save_image
 
 _IMAGE_ERRORS = (ValueError, OSError, MemoryError, cv2.error)  # an image that raises is skipped
@@ -113,7 +114,8 @@ def run_folder(
         draw: Function of an image and its faces that returns the image for ``drawn``.
 
     Raises:
-        ValueError: If the folder does not exist, or if the output belongs to another run.
+        ValueError: If the folder does not exist, or if the output belongs to another run or is
+            being written to by another process.
         OSError: If the output can't be written, such as on a full disk.
     """
     names, unreadable, others = find_images(folder, exclude=output)
@@ -125,6 +127,7 @@ def run_folder(
     bases = pts_bases(names) if format == "pts" else {}
     drawings = drawn_names(names) if draw is not None else {}
     with (
+        locked(output / LOCK_NAME),
         ResultFile(results, landmarker.scheme, visibility=landmarker.spec.has_visibility) as file,
         SkippedFile(output / "skipped.csv") as skipped,
     ):

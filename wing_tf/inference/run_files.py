@@ -1,5 +1,6 @@
 """Output files of a run over many images, to which a resumed run appends."""
 
+import contextlib
 import csv
 import json
 import os
@@ -21,6 +22,7 @@ from wing_tf.utils.atomic import write_json
 from wing_tf.utils.text_files import encode_text, read_json
 
 _SETTINGS = "run.json"
+LOCK_NAME = ".lock"  # of the file that is locked while a process writes to an output folder
 
 
 def claim_output(output: pathlib.Path, settings: Mapping[str, Any]) -> None:
@@ -54,7 +56,7 @@ def claim_output(output: pathlib.Path, settings: Mapping[str, Any]) -> None:
 
 
 class _AppendedFile:
-    """Text file to which text is appended.
+    """Text file to which text is appended, all of it or nothing.
 
     Args:
         path: The file; created if it does not exist.
@@ -64,18 +66,30 @@ class _AppendedFile:
     """
 
     def __init__(self, path: pathlib.Path, *, length: int, header: str = "", durable: bool = True):
-        self._durable = durable
-        self._file = path.open("ab")
+        self.path, self._durable, self._length = path, durable, length
+        self._file = path.open("ab", buffering=0)
         self._file.truncate(length)
         if not length:
             self.append(header)
 
     def append(self, text: str) -> None:
-        """Appends a text."""
-        self._file.write(encode_text(text))
-        self._file.flush()
-        if self._durable:
-            os.fsync(self._file.fileno())
+        """Appends a text.
+
+        Raises:
+            OSError: If it can't be written, such as on a full disk; then the file is as before.
+        """
+        data = memoryview(encode_text(text))
+        try:
+            left = data
+            while left:
+                left = left[self._file.write(left) :]
+            if self._durable:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._length)
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
+        self._length += len(data)
 
     def close(self) -> None:
         """Closes the file."""
@@ -116,11 +130,11 @@ class ResultFile(_AppendedFile):
         video: bool = False,
         visibility: bool = False,
     ):
-        self.path, self._scheme, self._visibility = path, scheme, visibility
+        self._scheme, self._visibility = scheme, visibility
         self._as_csv = path.suffix == ".csv"
         columns = csv_columns(scheme, video=video, visibility=visibility)
         header = format_csv([columns]) if self._as_csv else ""
-        self.done, length = self._read(_complete_lines(path), header)
+        self.done, length = self._read(path, header)
         super().__init__(path, length=length, header=header, durable=not video)
 
     def write(self, found: Iterable[ImageFaces]) -> None:
@@ -135,19 +149,20 @@ class ResultFile(_AppendedFile):
         self.append("".join(texts))
         self.done |= {one.image: len(one.faces) for one in found}
 
-    def _read(self, text: str, header: str) -> tuple[dict[str, int], int]:
-        """Returns the complete images of the text, and their number of bytes."""
+    def _read(self, path: pathlib.Path, header: str) -> tuple[dict[str, int], int]:
+        """Returns the complete images of a file, and their number of bytes."""
+        text = _complete_lines(path)
         if not text:
             return {}, 0
         if not text.startswith(header):
-            raise ValueError(f"{self.path} is of another run: its columns differ.")
+            raise ValueError(f"{path} is of another run: its columns differ.")
         try:
             if self._as_csv:
                 return _complete_images(text)
             entries = [json.loads(line) for line in _lines(text)]
             done = {entry["image"]: len(entry["faces"]) for entry in entries}
         except (ValueError, KeyError, TypeError, csv.Error):
-            raise ValueError(f"{self.path} is damaged: a line is not an image of a run.") from None
+            raise ValueError(f"{path} is damaged: a line is not an image of a run.") from None
         return done, len(encode_text(text))
 
 
