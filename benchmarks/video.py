@@ -127,7 +127,7 @@ def follow_by_mediapipe(path, mediapipe):
 
 def still(arguments, folder):
     """Prints the jitter on a static image with noise, with and without smoothing."""
-    path = pathlib.Path(folder) / "still.avi"
+    path = pathlib.Path(folder) / "still.mp4"
     write_still_video(arguments.still, path)
     detector, result = make_detector(arguments.detectors[0]), {}
     for name, smooth in (("unsmoothed", False), ("smoothed", True)):

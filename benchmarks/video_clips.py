@@ -62,7 +62,7 @@ def make_video(seed, folder, detectors, timeline):
     """Returns a synthetic clip and its video file, which is written if it does not exist."""
     own = motions(timeline)
     clip = SyntheticClip(own, seed=seed, portraits=_found_portraits(seed, detectors, own))
-    path = pathlib.Path(folder) / f"{seed}_{len(clip)}.avi"
+    path = pathlib.Path(folder) / f"{seed}_{len(clip)}.mp4"
     if not path.exists():
         with VideoWriter(path, frames_per_s=RATE, size_hw=clip.size_hw) as writer:
             for index in range(len(clip)):

@@ -80,7 +80,7 @@ def shown(environment, *arguments):
 @pytest.mark.slow
 def test_window_shows_pauses_and_ends(screen, face, tmp_path):
     environment, memory = screen
-    path, out, image = tmp_path / "video.avi", tmp_path / "out", load_image(face[0])
+    path, out, image = tmp_path / "video.mp4", tmp_path / "out", load_image(face[0])
     with VideoWriter(path, frames_per_s=25, size_hw=image.shape[:2]) as writer:
         for _ in range(500):
             writer.write(image)
@@ -132,10 +132,10 @@ def test_window_of_a_silent_stream_ends(screen, tmp_path):
 
 
 def test_missing_screen_is_an_error_before_the_first_frame(tmp_path):
-    with VideoWriter(tmp_path / "video.avi", frames_per_s=25, size_hw=(48, 64)) as writer:
+    with VideoWriter(tmp_path / "video.mp4", frames_per_s=25, size_hw=(48, 64)) as writer:
         writer.write(np.zeros((48, 64, 3), np.uint8))
     out = tmp_path / "out"
-    done = predict("--show", f"--video={tmp_path / 'video.avi'}", f"--output={out}")
+    done = predict("--show", f"--video={tmp_path / 'video.mp4'}", f"--output={out}")
     assert "No window: there is no screen (DISPLAY is not set)" in error_line(done)
     assert not out.exists()
 

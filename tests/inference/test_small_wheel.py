@@ -28,13 +28,17 @@ from wing_tf.inference import Landmarker
 for name in set(wing_tf.inference.__all__) - {"VideoWriter"}:
     getattr(wing_tf.inference, name)
 image = np.zeros((50, 50, 3), np.uint8)
-for need in (lambda: Landmarker()(image), lambda: Landmarker()("face.jpg"),
-             lambda: wing_tf.inference.open_video("video.mp4")):
+for need, package in (
+    (lambda: Landmarker()(image), "opencv-python"),
+    (lambda: Landmarker()("face.jpg"), "opencv-python"),
+    (lambda: wing_tf.inference.open_video("video.mp4"), "av"),
+    (lambda: wing_tf.inference.VideoWriter, "av"),
+):
     try:
         need()
-        sys.exit("OpenCV is there")
+        sys.exit(f"{package} is there")
     except ImportError as error:
-        assert "pip install opencv-python" in str(error), error
+        assert f"pip install {package}" in str(error), error
 data = np.load(sys.argv[1])
 for path in sys.argv[3:]:
     faces = Landmarker(path)(data["image"], data["boxes"])

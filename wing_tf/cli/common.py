@@ -105,7 +105,7 @@ def _place(error: Exception, argv: list[str]) -> str:
 
 
 def _one_line(error: BaseException) -> str:
-    text = str(error)
+    text = " ".join([str(error), *getattr(error, "__notes__", ())])
     if "Traceback (most recent call last)" in text:  # of a config file
         text = text.strip().splitlines()[-1].partition(": ")[2]
     text = re.sub(

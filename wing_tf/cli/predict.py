@@ -162,7 +162,6 @@ def main(command: str | None = None) -> None:
     box = parse_box(_BOX.value) if _BOX.value else None
     # Errors are reported in one line of this command instead.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
     from wing_tf.cli import predict_runs as runs
 

@@ -4,6 +4,7 @@ import abc
 import os
 import pathlib
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -36,6 +37,7 @@ class VideoReader(abc.ABC):
         num_frames: Number of frames that a file states, an estimate for some containers. None for a
             live source, and if no number is stated.
         num_broken: Number of frames that could not be read so far.
+        pixel_aspect: Width of a pixel divided by its height.
         on_wait: Function that is called again and again while the iteration waits for the next
             frame of a live source, and that ends it by returning False.
     """
@@ -44,6 +46,7 @@ class VideoReader(abc.ABC):
     frames_per_s: float
     num_frames: int | None
     num_broken: int
+    pixel_aspect: Fraction = Fraction(1)
     on_wait: Callable[[], bool] | None = None
 
     @abc.abstractmethod

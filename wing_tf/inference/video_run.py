@@ -13,14 +13,12 @@ from tqdm import tqdm
 
 from wing_tf.inference.face import Face
 from wing_tf.inference.output import ImageFaces
-from wing_tf.inference.run_files import ResultFile
+from wing_tf.inference.run_files import LOCK_NAME, ResultFile
 from wing_tf.inference.video import VideoReader
+from wing_tf.inference.video_file import VideoFile
 from wing_tf.inference.video_writer import VideoWriter
 from wing_tf.landmarks import LandmarkScheme
-
-_MAX_GAP_S = 5.0
-# Videos of browsers state 1000 frames per second, the unit of their time stamps.
-_MAX_PLAUSIBLE_RATE, _DEFAULT_RATE = 240.0, 60.0
+from wing_tf.utils.file_lock import locked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,9 +55,11 @@ def run_video(
 ) -> VideoSummary:
     """Locates the faces of all frames.
 
-    Ctrl-C ends the run after the current frame, with complete files. An error leaves the landmarks
-    up to it. Until the end the landmarks are in ``landmarks.partial.jsonl``, which is what a killed
-    run leaves; the next run in the same folder overwrites it.
+    Ctrl-C ends the run after the current frame, with complete files. Until the end the landmarks
+    are in ``landmarks.partial.jsonl``. After an error they stay there, up to the last complete
+    frame, and the error says so; the next run in the same folder overwrites them.
+
+    The drawn video has the times of the frames and the audio of a video file.
 
     Args:
         video: The video; it is closed at the end.
@@ -76,24 +76,23 @@ def run_video(
             no new frame of a live source. The run ends when it returns False.
 
     Raises:
-        ValueError: If an output file exists already.
+        ValueError: If an output file exists already, or if another process writes to the folder.
         OSError: If an output file can't be written.
     """
     results, drawn_video = output / f"landmarks.{format}", output / "output.mp4"
     write_video = write_video and draw is not None
     files = (results, drawn_video) if write_video else (results,)
-    for path in files:
-        if path.exists():
-            raise ValueError(f"{path} exists already. Name another --output.")
     output.mkdir(parents=True, exist_ok=True)
     num_frames, identities, stopped = 0, set(), False
     with ExitStack() as stack:
         stack.enter_context(video)
-        # Opened before the results, because it may fail.
-        writer = (
-            stack.enter_context(_ConstantRateVideo(drawn_video, video)) if write_video else None
-        )
+        stack.enter_context(locked(output / LOCK_NAME))
+        for path in files:
+            if path.exists():
+                raise ValueError(f"{path} exists already. Name another --output.")
         file = stack.enter_context(_new_results(results, scheme, visibility))
+        # Closed before the results, because it may fail.
+        writer = stack.enter_context(_open_writer(drawn_video, video)) if write_video else None
         bar = stack.enter_context(tqdm(total=video.num_frames, unit="frame", disable=None))
         stop_requested = stack.enter_context(_stop_on_interrupt())
 
@@ -126,55 +125,30 @@ def run_video(
 def _new_results(
     path: pathlib.Path, scheme: LandmarkScheme, visibility: bool
 ) -> Iterator[ResultFile]:
-    """Opens a result file under a temporary name; after an error it keeps what was written."""
+    """Opens a result file under a temporary name; after an error it keeps that name."""
     partial = path.with_name(f"{path.stem}.partial{path.suffix}")
     partial.unlink(missing_ok=True)
     file = ResultFile(partial, scheme, video=True, visibility=visibility)
     try:
         with file:
             yield file
-    finally:
+        os.replace(partial, path)
+    except BaseException as error:
         if file.done:
-            os.replace(partial, path)
-        else:  # an empty file would only be in the way of the next run
-            partial.unlink()
+            error.add_note(f"The landmarks of the frames before it are in {partial}.")
+        else:  # an empty file would only be in the way
+            partial.unlink(missing_ok=True)
+        raise
 
 
-class _ConstantRateVideo:
-    """Video with a constant frame rate, written from frames at any times.
-
-    Frames that are absent, because they are broken or the camera is slow, are filled with the
-    previous frame, so that the video keeps its duration. The rate is the stated one; a stated rate
-    above 240 is not plausible, and 60 is used instead.
-    """
-
-    def __init__(self, path: pathlib.Path, video: VideoReader):
-        rate = video.frames_per_s if video.frames_per_s <= _MAX_PLAUSIBLE_RATE else _DEFAULT_RATE
-        self._writer = VideoWriter(path, frames_per_s=rate, size_hw=video.size_hw)
-        self._start_s: float | None = None
-        self._num_written = 0
-        self._last: np.ndarray | None = None
-
-    def write(self, image: np.ndarray, time_s: float) -> None:
-        """Writes a frame, and before it the last one again for each absent frame."""
-        if self._start_s is None:
-            self._start_s = time_s
-        rate = self._writer.frames_per_s
-        number = round((time_s - self._start_s) * rate)
-        if self._last is not None:
-            for _ in range(min(number - self._num_written, round(_MAX_GAP_S * rate))):
-                self._writer.write(self._last)
-        if number >= self._num_written:
-            self._writer.write(image)
-            self._num_written = number + 1
-        self._last = image
-
-    def __enter__(self) -> "_ConstantRateVideo":
-        self._writer.__enter__()
-        return self
-
-    def __exit__(self, *details) -> None:
-        self._writer.__exit__(*details)
+def _open_writer(path: pathlib.Path, video: VideoReader) -> VideoWriter:
+    return VideoWriter(
+        path,
+        frames_per_s=video.frames_per_s,
+        size_hw=video.size_hw,
+        pixel_aspect=video.pixel_aspect,
+        audio_from=video if isinstance(video, VideoFile) else None,
+    )
 
 
 @contextmanager
