@@ -71,6 +71,11 @@ PRIVATE_NAMES = {
         "resets the weights' moving average. Look for what `Optimizer.finalize_variable_values` "
         "reads.",
     ),
+    "_learning_rate": PrivateName(
+        _optimizer, None, False,
+        "holds the learning-rate schedule, whose pace a limit of time sets. Look for what "
+        "`Optimizer.learning_rate` evaluates.",
+    ),
     "_all_reduce_sum_gradients": PrivateName(
         _optimizer, ["grads_and_vars"], True,
         "sums the gradients of all replicas before they are clipped. Look for where "

@@ -85,8 +85,13 @@ def main():
         "decreasing": {"precision": "float32", "epochs": 3},
         "mirrored_decreasing": {"precision": "float32", "epochs": 3, "batch_size": 16},
         "visible": {"precision": "float32", "epochs": 3, "model.visibility": True},
+        # Two sigmas: two epochs follow the first, after which the number of epochs is decided.
+        "limited_decreasing": {
+            "precision": "float32", "epochs": 9, "time_limit_minutes": 1e-4, "heatmap.sigma": 1.0,
+            "sigma_schedule.max_epochs_per_sigma": 0, "schedule.name": "cosine",
+        },
         "stacks": {"precision": "float32", "epochs": 3, "model.features": 8},
-    }
+    }  # fmt: skip
     if name.startswith("stacked"):
         small = {"model.features": 8, "optimizer.learning_rate": 1e-5}
         sgd_steps(folder, records, devices=int(name[-1]), make=smoke_hourglass, **small)

@@ -50,6 +50,7 @@ def _result(folder):
         ("stacks", 1e-6),
         ("visible", 1e-6),
         ("decreasing", 1e-6),
+        ("limited_decreasing", 1e-6),
         pytest.param("mirrored", 1e-6, marks=pytest.mark.multi_device),
     ],
 )

@@ -49,6 +49,10 @@ def test_run_folder_holds_all_files(run, synthetic_records):
     assert rows[0].split(",") == ["epoch", "loss", "val_nme"]
     assert [path.name for path in (run / "backup").iterdir()] == ["epoch-000002.weights.h5"]
     assert any((run / "tensorboard" / "images").iterdir())
+    assert {path.name for path in (run / "validation_images").iterdir()} == {
+        "first.jpg",
+        "best.jpg",
+    }
 
 
 def test_saved_model_is_the_plain_network(run):
@@ -296,8 +300,8 @@ def test_time_left_does_not_count_compilation(monkeypatch, capsys):
     """A first epoch of 60 s and others of 2 s, of 100 faces each."""
     clock = iter([0.0, 60.0, 62.0, 62.0, 64.0])
     monkeypatch.setattr("wing_tf.training.callbacks.time.monotonic", lambda: next(clock))
-    progress = Progress(num_epochs=33, faces_per_epoch=100)
-    progress.set_params({"steps": 4})
+    progress = Progress(faces_per_epoch=100)
+    progress.set_params({"steps": 4, "epochs": 33})
     for epoch in range(3):
         progress.on_epoch_begin(epoch)
         progress.on_train_batch_end(0)

@@ -4,8 +4,10 @@
 
 The config is a Python file with get_config(); --config=FILE.py:VARIANT passes it a variant. Any of
 its keys can be set from the command line, such as --config.batch_size=64. The run folder gets the
-resolved config, metrics.csv, TensorBoard logs and checkpoints/{best,last}.keras. The same command
+resolved config, metrics.csv, TensorBoard logs, checkpoints/{best,last}.keras and, after the first
+validation, validation_images/first.jpg: faces with ground truth and predictions. The same command
 on the same folder resumes. --init_from starts from another model, also one of another scheme.
+--config.time_limit_minutes=30 trains for as many epochs as fit, with the schedules completed.
 """
 
 import difflib

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import keras
 import numpy as np
-import tensorflow as tf
 import tqdm
 
 from wing_tf.evaluation.predict import CropBatch, Predictions, predict_batches
@@ -17,8 +16,8 @@ from wing_tf.evaluation.report import face_errors, occlusion_scores
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models.compiled import compile_localizer
 from wing_tf.models.saving import save_network
+from wing_tf.training.validation_images import ValidationImages
 from wing_tf.utils.atomic import atomic_path
-from wing_tf.visualization import contact_sheet, draw_landmarks
 
 
 @contextlib.contextmanager
@@ -87,9 +86,8 @@ class Validation(keras.callbacks.Callback):
         best: Best score of the epochs before.
         normalizer: Normalizer of the score. Defaults to the scheme's.
         validation_epochs: Epochs between validations; the last epoch is always validated.
-        checkpoint_epochs: Epochs between writes of ``last.keras`` and of images.
-        image_folder: Folder of TensorBoard images. Defaults to no images.
-        num_images: Number of faces that they show.
+        checkpoint_epochs: Epochs between writes of ``last.keras`` and of TensorBoard's images.
+        images: Draws validation faces. Defaults to no images.
     """
 
     def __init__(
@@ -104,8 +102,7 @@ class Validation(keras.callbacks.Callback):
         normalizer: str | None = None,
         validation_epochs: int = 1,
         checkpoint_epochs: int = 1,
-        image_folder: pathlib.Path | None = None,
-        num_images: int = 8,
+        images: ValidationImages | None = None,
     ):
         super().__init__()
         self.localizer = localizer
@@ -116,9 +113,7 @@ class Validation(keras.callbacks.Callback):
         self._run = compile_localizer(localizer)
         outputs = localizer.output
         self._emits_visibility = isinstance(outputs, dict) and "visibility" in outputs
-        self._num_images = num_images if image_folder else 0
-        if self._num_images:
-            self._writer = tf.summary.create_file_writer(str(image_folder))
+        self._images = images
 
     def on_epoch_end(self, epoch, logs=None):
         """Validates and saves."""
@@ -135,36 +130,27 @@ class Validation(keras.callbacks.Callback):
             self.trained_part.set_weights(self.model.network.get_weights())
         if validates:
             predictions = predict_batches(self._run, self.batches)
-            logs["val_nme"] = score = self._score(predictions)
+            errors = self._errors(predictions)
+            logs["val_nme"] = score = float(np.nanmean(errors))
             recall = occlusion_scores(predictions).get("recall_at_80_precision")
             if recall is not None:
                 logs["val_occlusion_recall"] = recall
-            if score < self.best:
+            if is_best := score < self.best:
                 self.best = score
                 save_network(self.localizer, self.folder / "best.keras", self.spec)
+            if self._images is not None:
+                self._images.write(predictions, errors, epoch, is_best=is_best, log=saves)
         if saves:
             save_network(self.localizer, self.folder / "last.keras", self.spec)
-            if self._num_images:
-                self._write_images(epoch)
 
-    def _score(self, predictions: Predictions) -> float:
+    def _errors(self, predictions: Predictions) -> np.ndarray:
         errors, _ = face_errors(predictions, self.spec.scheme, self.normalizer)
         if not np.isfinite(errors).any():
             raise ValueError(
                 "No validation face can be evaluated: the landmarks of config.normalizer are "
                 "annotated in none of them."
             )
-        return float(np.nanmean(errors))
-
-    def _write_images(self, epoch: int) -> None:
-        images = self.batches[0].image[: self._num_images]
-        drawn = []
-        for image, landmarks_px in zip(images, self._run(images)[0], strict=True):
-            large = image.astype(np.uint8).repeat(3, axis=0).repeat(3, axis=1)
-            drawn.append(draw_landmarks(large, landmarks_px * 3 + 1, self.spec.scheme))
-        with self._writer.as_default(step=epoch):
-            tf.summary.image("validation", contact_sheet(drawn, columns=4)[None])
-        self._writer.flush()
+        return errors
 
 
 class Backup(keras.callbacks.Callback):
@@ -222,9 +208,9 @@ class Progress(keras.callbacks.Callback):
     compiled; the first epoch's bar leaves out its first step.
     """
 
-    def __init__(self, num_epochs: int, faces_per_epoch: int):
+    def __init__(self, faces_per_epoch: int):
         super().__init__()
-        self.num_epochs, self.faces_per_epoch = num_epochs, faces_per_epoch
+        self.faces_per_epoch = faces_per_epoch
         self._compiled = False
         self._durations: list[float] = []
 
@@ -233,7 +219,7 @@ class Progress(keras.callbacks.Callback):
         self._start = time.monotonic()
         self._bar = tqdm.tqdm(
             total=self.params["steps"], unit="step", leave=False, disable=None,
-            desc=f"epoch {epoch + 1}/{self.num_epochs}",
+            desc=f"epoch {epoch + 1}/{self.params['epochs']}",
         )  # fmt: skip
 
     def on_train_batch_end(self, batch, logs=None):
@@ -246,13 +232,14 @@ class Progress(keras.callbacks.Callback):
         """Prints the epoch's line."""
         self._bar.close()
         score = logs["val_nme"]
-        line = f"epoch {epoch + 1}/{self.num_epochs}  loss {logs['loss']:.3f}"
+        num_epochs = self.params["epochs"]
+        line = f"epoch {epoch + 1}/{num_epochs}  loss {logs['loss']:.3f}"
         if not math.isnan(score):
             line += f"  validation NME {100 * score:.2f} %"
         if self._compiled:
             self._durations.append(time.monotonic() - self._start)
             # The mean, not the median: only some epochs include validation and saving.
-            left = float(np.mean(self._durations[-20:])) * (self.num_epochs - epoch - 1) / 60
+            left = float(np.mean(self._durations[-20:])) * (num_epochs - epoch - 1) / 60
             line += f"  {self.faces_per_epoch / self._durations[-1]:.0f} faces/s"
             line += f"  {left:.1f} min left"
         print(line, flush=True)

@@ -142,6 +142,9 @@ def default_config() -> ml_collections.ConfigDict:
             },
             "batch_size": 32,
             "epochs": 100,
+            # Train for as many epochs as fit into this time, at most `epochs`, with the schedules
+            # completed: see `wing_tf.training.time_limit.TimeLimit`. 0: no limit.
+            "time_limit_minutes": 0.0,
             "output_init": 0.02,  # scale of the shape-based output kernel; 0: Keras' default
             # A model whose layers are copied, also one of another scheme: a path or a name.
             "init_from": "",
@@ -154,7 +157,7 @@ def default_config() -> ml_collections.ConfigDict:
             "jit_compile": "auto",  # "auto", "on" or "off"
             "validation_epochs": 1,  # epochs between validations; the best network is saved
             "checkpoint_epochs": 1,  # epochs between backups for a resume
-            "num_images": 8,  # validation faces drawn for TensorBoard
+            "num_images": 8,  # validation faces that are drawn; 0: none
         }
     )
 

@@ -10,6 +10,7 @@ from keras import ops
 
 from wing_tf.models.hourglass import MAPS
 from wing_tf.models.visibility import HEAD
+from wing_tf.training.paced_schedule import PacedSchedule
 from wing_tf.training.warm_up import WarmUp
 
 _NO_DECAY = ["bias", "beta", "gamma"]
@@ -65,6 +66,8 @@ def make_schedule(
     make = SCHEDULES[config.schedule.name]
     rate = config.optimizer.learning_rate
     schedule = make(rate, total_steps, config, steps_per_epoch, warmup_steps)
+    if config.time_limit_minutes:
+        schedule = PacedSchedule(schedule)
     return WarmUp(schedule, warmup_steps) if warmup_steps else schedule
 
 

@@ -21,9 +21,11 @@ from wing_tf.training.accelerator import make_strategy
 from wing_tf.training.initialization import initialize
 from wing_tf.training.resolve import complete_config, resolve_config
 from wing_tf.training.run_folder import RunFolder
-from wing_tf.training.sigma_schedule import SigmaSchedule, sigma_state
+from wing_tf.training.sigma_schedule import SigmaSchedule, sigma_state, sigma_values
 from wing_tf.training.tasks import CoordinateTask, make_task
+from wing_tf.training.time_limit import TimeLimit
 from wing_tf.training.trainer import LandmarkTrainer, make_trainer
+from wing_tf.training.validation_images import ValidationImages
 from wing_tf.training.visibility import check_occlusion
 
 
@@ -47,12 +49,13 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
             another process trains.
         FloatingPointError: If the loss becomes NaN.
     """
+    started = time.monotonic()
     with contextlib.closing(RunFolder(workdir)) as run_folder:
-        _train(config, run_folder)
+        _train(config, run_folder, started)
     return run_folder.path
 
 
-def _train(config: ml_collections.ConfigDict, run_folder: RunFolder) -> None:
+def _train(config: ml_collections.ConfigDict, run_folder: RunFolder, started: float) -> None:
     # Data, and the config that everything below follows.
     records, validation = _open_data(complete_config(config))
     strategy = make_strategy()
@@ -80,24 +83,32 @@ def _train(config: ml_collections.ConfigDict, run_folder: RunFolder) -> None:
         run_folder.open(config, _input_files(config, task))
         epoch = callbacks.Backup.restore(trainer, run_folder.backup)
     best_score = callbacks.truncate_log(run_folder.metrics, epoch)
-    if epoch >= config.epochs or _schedule_has_ended(trainer):
+    sigma_schedule = _sigma_schedule(config, run_folder)
+    limit = _time_limit(config, run_folder, steps_per_epoch, started, sigma_schedule)
+    num_epochs = limit.epochs if limit else config.epochs
+    if epoch >= num_epochs or _schedule_has_ended(trainer):
         print(f"{run_folder.path} holds a finished training of {epoch} epochs.")
         return
     print(
         f"{trainer.network.name}: {trainer.network.count_params():,} parameters, "
         f"{records.num_faces} training and {validation.num_faces} validation faces "
         f"({records.scheme.name}), {num_replicas} device(s), {config.precision}, "
-        f"epochs {epoch + 1} to {config.epochs}.",
+        f"epochs {epoch + 1} to {num_epochs}{_minutes(config)}.",
         flush=True,
     )
 
     # Fit.
-    started = time.monotonic()
+    images = None
+    if config.num_images:
+        images = ValidationImages(
+            validation_batches[0], records.scheme, num_images=config.num_images,
+            folder=run_folder.validation_images, tensorboard=run_folder.tensorboard / "images",
+        )  # fmt: skip
     log = keras.callbacks.CSVLogger(str(run_folder.metrics), append=True)
     try:
         trainer.fit(
             _make_batches(config, task, trainer.augmenter.num_draws, balance, epoch),
-            epochs=config.epochs,
+            epochs=num_epochs,
             initial_epoch=epoch,
             steps_per_epoch=steps_per_epoch,
             verbose=0,
@@ -114,11 +125,10 @@ def _train(config: ml_collections.ConfigDict, run_folder: RunFolder) -> None:
                     normalizer=config.normalizer or None,
                     validation_epochs=config.validation_epochs,
                     checkpoint_epochs=config.checkpoint_epochs,
-                    image_folder=run_folder.tensorboard / "images",
-                    num_images=config.num_images,
+                    images=images,
                 ),
-                *_sigma_schedules(config, run_folder),
-                callbacks.Progress(config.epochs, steps_per_epoch * config.batch_size),
+                *filter(None, (sigma_schedule, limit)),
+                callbacks.Progress(steps_per_epoch * config.batch_size),
                 log,
                 callbacks.TensorBoard(str(run_folder.tensorboard), write_graph=False),
                 callbacks.Backup(run_folder.backup, config.checkpoint_epochs),
@@ -201,22 +211,50 @@ def _make_batches(
     )
 
 
-def _sigma_schedules(
+def _sigma_schedule(
     config: ml_collections.ConfigDict, run_folder: RunFolder
-) -> list[SigmaSchedule]:
+) -> SigmaSchedule | None:
     """Returns the config's schedule of sigma, if there is one."""
     settings = config.sigma_schedule
     if not settings.temporal_step:
-        return []
-    return [
-        SigmaSchedule(
-            run_folder.checkpoints,
-            step=settings.temporal_step,
-            final_sigma=settings.final_sigma,
-            patience=settings.patience,
-            max_epochs_per_sigma=settings.max_epochs_per_sigma,
-        )
-    ]
+        return None
+    return SigmaSchedule(
+        run_folder.checkpoints,
+        step=settings.temporal_step,
+        final_sigma=settings.final_sigma,
+        patience=settings.patience,
+        max_epochs_per_sigma=settings.max_epochs_per_sigma,
+    )
+
+
+def _time_limit(
+    config: ml_collections.ConfigDict,
+    run_folder: RunFolder,
+    steps_per_epoch: int,
+    started: float,
+    sigma_schedule: SigmaSchedule | None,
+) -> TimeLimit | None:
+    """Returns the config's limit of time, if there is one."""
+    if not config.time_limit_minutes:
+        return None
+    sigmas = config.sigma_schedule
+    return TimeLimit(
+        run_folder.time_limit,
+        minutes=config.time_limit_minutes,
+        max_epochs=config.epochs,
+        steps_per_epoch=steps_per_epoch,
+        warmup_epochs=config.schedule.warmup_epochs,
+        started=started,
+        sigma_schedule=sigma_schedule,
+        num_sigmas=len(
+            sigma_values(config.heatmap.sigma, sigmas.temporal_step, sigmas.final_sigma)
+        ) if sigma_schedule else 1,
+    )  # fmt: skip
+
+
+def _minutes(config: ml_collections.ConfigDict) -> str:
+    minutes = config.time_limit_minutes
+    return f", as many as fit into {minutes:g} minutes" if minutes else ""
 
 
 def _schedule_has_ended(trainer: LandmarkTrainer) -> bool:

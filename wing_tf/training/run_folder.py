@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import ml_collections
 
+from wing_tf.training.config import default_config
 from wing_tf.utils.atomic import write_json
 from wing_tf.utils.text_files import read_json
 
@@ -23,8 +24,9 @@ class RunFolder:
     """The files of one training.
 
     ``config.json`` (the resolved config), ``inputs.json`` (hashes of other files that the training
-    reads), ``environment.txt``, ``metrics.csv``, ``tensorboard/``,
-    ``checkpoints/{best,last}.keras`` and ``backup/`` (the state to resume from).
+    reads), ``environment.txt``, ``metrics.csv``, ``tensorboard/``, ``validation_images/``,
+    ``checkpoints/{best,last}.keras``, ``backup/`` (the state to resume from) and, with a limit of
+    time, ``time_limit.json`` (the number of epochs that it allows).
 
     One process at a time has it open. The lock is on ``environment.txt`` and ends with the process.
 
@@ -39,6 +41,8 @@ class RunFolder:
         self.environment = self.path / "environment.txt"
         self.metrics = self.path / "metrics.csv"
         self.tensorboard = self.path / "tensorboard"
+        self.validation_images = self.path / "validation_images"
+        self.time_limit = self.path / "time_limit.json"
         self.checkpoints = self.path / "checkpoints"
         self.backup = self.path / "backup"
         self._lock: IO[str] | None = None
@@ -113,7 +117,10 @@ class RunFolder:
                 )
 
     def _check_same(self, values: dict[str, Any]) -> None:
-        found, wanted = dict(_flatten(read_json(self.config))), dict(_flatten(values))
+        # Keys that an earlier version did not have are at their defaults, which change nothing.
+        default = json.loads(default_config().to_json_best_effort())
+        found = dict(_flatten(default)) | dict(_flatten(read_json(self.config)))
+        wanted = dict(_flatten(values))
         keys = sorted(wanted.keys() | found.keys())
         changed = [key for key in keys if wanted.get(key) != found.get(key)]
         if changed:
