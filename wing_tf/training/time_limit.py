@@ -11,9 +11,9 @@ from wing_tf.training.sigma_schedule import SigmaSchedule
 from wing_tf.utils.atomic import write_json
 from wing_tf.utils.text_files import read_json
 
-# Fractions of the limit after which the number of epochs is decided: with two epochs or more, and
-# with a single one, whose time includes that of compiling the step.
-_SHORT, _LONG = 0.05, 0.25
+# Fractions of the limit: the number of epochs is decided when the first has passed after two epochs
+# or more, or when the second would pass within a second epoch.
+_SOON, _LATE = 0.05, 0.5
 
 
 class TimeLimit(keras.callbacks.Callback):
@@ -79,12 +79,22 @@ class TimeLimit(keras.callbacks.Callback):
         if epoch + 1 >= self.epochs:
             self.model.stop_training = True
 
+    def on_train_batch_end(self, batch, logs=None):
+        """Leaves out the first step of this process, in which it is compiled."""
+        if batch == 0 and len(self._begins) == 1 and self.steps_per_epoch > 1:
+            self._begins[0] = time.monotonic()
+
     def _decide(self, finished: int) -> None:
         durations = np.diff(self._begins)
         elapsed, limit = self._begins[-1] - self._started, 60 * self.minutes
-        if not len(durations) or elapsed < (_SHORT if len(durations) > 1 else _LONG) * limit:
+        if not len(durations):
             return
         seconds = float(np.mean(durations[1:] if len(durations) > 1 else durations))
+        is_early = (
+            elapsed < _SOON * limit if len(durations) > 1 else elapsed + seconds < _LATE * limit
+        )
+        if is_early:
+            return
         before = seconds * (finished - len(durations))  # in a process that was interrupted
         self.epochs = epochs_within(
             limit - elapsed - before, seconds, finished=finished, max_epochs=self.max_epochs,
