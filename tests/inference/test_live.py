@@ -132,6 +132,54 @@ def test_udp_stream_is_read():
         thread.join()
 
 
+def recording(path, codec, *, format=None, count=90, **options):
+    """Writes a video of numbered frames at 25 frames per second."""
+    with av.open(str(path), "w", format=format, options=options) as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = *SIZE_HW, "yuv420p"
+        stream.gop_size = 5
+        for number in range(count):
+            image = av.VideoFrame.from_ndarray(frame(number), format="rgb24")
+            image.pts = number
+            output.mux(stream.encode(image))
+        output.mux(stream.encode())
+
+
+def test_recording_over_http_is_read_completely(tmp_path):
+    recording(tmp_path / "video.mp4", "mpeg4", movflags="faststart")
+    content = (tmp_path / "video.mp4").read_bytes()
+    server = FileServer({"video.mp4": content}, breaks=[len(content) // 2])
+    with serve(server) as host, open_video(f"http://{host}/video.mp4") as video:
+        assert (video.num_frames, video.frames_per_s) == (90, 25.0)
+        frames = []
+        for one in video:
+            frames.append(one)
+            time.sleep(0.002)  # slower than the network
+        assert video.num_dropped == video.num_broken == 0
+    assert server.num_connections > 1  # the rest was asked for
+    assert [f.number for f in frames] == list(range(90))
+    np.testing.assert_allclose([f.time_s for f in frames], np.arange(90) / 25, atol=1e-3)
+    for one in frames:
+        assert abs(number_of(one.image) - one.number % 40) <= 1
+
+
+def test_playlist_of_a_recording_is_read_completely(tmp_path):
+    recording(
+        tmp_path / "live.m3u8", "mpeg2video", format="hls", hls_time="1", hls_playlist_type="vod"
+    )
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with serve(FileServer(files)) as host, open_video(f"http://{host}/live.m3u8") as video:
+        assert len(list(video)) == 90
+
+
+def test_playlist_of_a_server_opens_no_local_file(tmp_path):
+    recording(tmp_path / "own.ts", "mpeg2video", format="mpegts")
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:3.6,\nfile://{tmp_path}/own.ts\n"
+    files = {"live.m3u8": f"{playlist}#EXT-X-ENDLIST\n".encode()}
+    with serve(FileServer(files)) as host, pytest.raises(ValueError, match="127.0.0.1"):
+        open_video(f"http://{host}/live.m3u8")
+
+
 def answer_nothing(request):
     time.sleep(0.6)
 

@@ -1,15 +1,22 @@
-"""Frames of live sources: network streams and cameras."""
+"""Frames of network streams and cameras."""
 
 import contextlib
 import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-import av
-
+from wing_tf.inference.frame_clock import FrameClock
+from wing_tf.inference.frame_conversion import FrameConverter
 from wing_tf.inference.live_source import connect, reason_of, shown_source
 from wing_tf.inference.video import VideoFrame, VideoReader
+from wing_tf.utils.pyav import require_pyav
+
+if TYPE_CHECKING:
+    import av
+else:
+    av = require_pyav()
 
 _DEFAULT_RATE, _MAX_RATE = 30.0, 1000.0
 _FIRST_DELAY_S, _MAX_DELAY_S = 0.5, 8.0  # between two attempts to connect again
@@ -30,7 +37,11 @@ class LiveVideo(VideoReader):
 
     A lost connection is opened again, after .5 s and up to 8 s later each time. Each success is one
     warning of Python's `logging`. The iteration ends if there was no frame for `give_up_s`, with a
-    warning, too. Frames after that have the size of the first one.
+    warning, too.
+
+    A stream that states its duration is a recording: it is read completely, with the times of its
+    time stamps, and a connection that is lost for good is an error. `FrameConverter` describes the
+    images.
 
     Args:
         source: URL, or number of a camera.
@@ -43,15 +54,14 @@ class LiveVideo(VideoReader):
         num_dropped: Number of frames that were decoded and not returned, because newer ones came.
 
     Raises:
-        ValueError: If the source can't be opened, has no video or sends no frame.
+        ValueError: If the source can't be opened, has no video or sends no frame; in the iteration,
+            if a recording can't be read to its end.
 
     Example:
         >>> with LiveVideo("rtsp://user:password@camera/live") as video:  # doctest: +SKIP
         ...     for frame in video:
         ...         print(frame.time_s, frame.image.shape)
     """
-
-    num_frames = None
 
     def __init__(
         self,
@@ -72,6 +82,13 @@ class LiveVideo(VideoReader):
         container = self._open()
         rate = container.streams.video[0].guessed_rate
         self.frames_per_s = float(rate) if rate and 0 < rate <= _MAX_RATE else _DEFAULT_RATE
+        self._is_recording = container.duration is not None
+        self.num_frames = (
+            round(container.duration / av.time_base * self.frames_per_s)
+            if container.duration is not None
+            else None
+        )
+        self._clock, self._convert = FrameClock(self.frames_per_s), FrameConverter()
         self.num_broken = self.num_dropped = 0
         self._newest: tuple[int, float, av.VideoFrame] | None = None
         self._number = -1
@@ -89,21 +106,20 @@ class LiveVideo(VideoReader):
         if first is None:
             self.close()
             raise self._error or ValueError(f"{self._name}: it sends no frame.")
-        self.size_hw = (first[2].height, first[2].width)
+        image = self._convert(first[2])
+        self.size_hw = (image.shape[0], image.shape[1])
 
     def __iter__(self) -> Iterator[VideoFrame]:
         while (newest := self._take()) is not None:
             number, time_s, frame = newest
-            height, width = self.size_hw
-            yield VideoFrame(
-                number, time_s, frame.to_ndarray(format="rgb24", width=width, height=height)
-            )
+            yield VideoFrame(number, time_s, self._convert(frame))
 
     def close(self) -> None:
         """Releases the source; there are no more frames."""
         self._stop.set()
         with self._changed:
             self._newest = None
+            self._changed.notify_all()
         # A read that waits for the network ends by its own time-out.
         self._thread.join(timeout=1.0)
 
@@ -114,6 +130,7 @@ class LiveVideo(VideoReader):
                 self._changed.wait_for(lambda: self._newest or self._is_over, _WAIT_S)
                 newest, self._newest = self._newest, None
                 is_over = self._is_over
+                self._changed.notify_all()
             if newest is not None:
                 return newest
             if self._error is not None:
@@ -123,11 +140,13 @@ class LiveVideo(VideoReader):
         return None
 
     def _put(self, frame: av.VideoFrame) -> None:
-        """Replaces the newest frame."""
-        now_s = time.monotonic()
+        """Replaces the newest frame; the next frame of a recording waits until it was taken."""
+        now_s = self._last_s = time.monotonic()
         with self._changed:
+            if self._is_recording:
+                self._changed.wait_for(lambda: self._newest is None or self._stop.is_set())
+                now_s = self._clock(frame.time)
             self._start_s = now_s if self._start_s is None else self._start_s
-            self._last_s = now_s
             self._number += 1
             self.num_dropped += self._newest is not None
             self._newest = self._number, now_s - self._start_s, frame
@@ -138,10 +157,10 @@ class LiveVideo(VideoReader):
         delay_s = _FIRST_DELAY_S
         try:
             while container is not None:
-                start_s, is_recording = time.monotonic(), container.duration is not None
+                start_s = time.monotonic()
                 with container:
                     error = self._read_connection(container)
-                if is_recording and error is None:
+                if self._is_recording and error is None:
                     break
                 if time.monotonic() - start_s > _STABLE_S:
                     delay_s = _FIRST_DELAY_S
@@ -165,7 +184,7 @@ class LiveVideo(VideoReader):
                     try:
                         for frame in packet.decode():
                             self._put(frame)
-                    except av.error.InvalidDataError:
+                    except av.FFmpegError:
                         self.num_broken += 1
                 return None
             except av.error.BlockingIOError:  # a device without a new frame
@@ -178,7 +197,7 @@ class LiveVideo(VideoReader):
         self, reason: str, delay_s: float
     ) -> "tuple[av.container.InputContainer | None, float]":
         """Opens a lost source again; returns it and the next delay, or None if it is given up."""
-        if self._last_s is None:
+        if self._last_s is None or self._is_recording:
             raise ValueError(f"{self._name}: {reason}.")
         while not self._stop.wait(delay_s):
             lost_s = time.monotonic() - self._last_s

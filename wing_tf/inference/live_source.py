@@ -5,9 +5,15 @@ import re
 import socket
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import av
+from wing_tf.utils.pyav import require_pyav
+
+if TYPE_CHECKING:
+    import av
+else:
+    av = require_pyav()
 
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "tcp", "udp")
 # A playlist of a server must not make FFmpeg open files of this machine.
@@ -79,6 +85,9 @@ def connect(
             file, format, defaults = f"/dev/video{source}", "v4l2", {}
     elif _scheme_of(source).startswith("rtsp"):
         defaults["rtsp_flags"] = "prefer_tcp"  # UDP loses packets
+    elif _scheme_of(source) in ("http", "https"):
+        # Of recordings: FFmpeg asks for the rest.
+        defaults |= {"reconnect": "1", "reconnect_delay_max": "8"}
     elif _scheme_of(source) not in SCHEMES:
         raise ValueError(
             f"The URL of a video must start with one of {', '.join(f'{s}://' for s in SCHEMES)}. "
