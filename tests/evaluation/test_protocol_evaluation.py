@@ -45,7 +45,7 @@ def test_wflw_report_has_every_group(tmp_path):
     assert rows["full"][:3] == ["4", "of", "2500"]
     assert rows["full"][3] == f"{100 * groups['full']['nme']:.2f}"
     assert rows["expression"][3:5] == ["-", "-"]
-    awing, true_boxes, _ = report["named_protocol"]["published"]
+    awing, true_boxes, *_ = report["named_protocol"]["published"]
     assert (awing["boxes_match"], true_boxes["boxes_match"]) == (True, False)
     assert awing["training_data_match"]  # all of WFLW's, some of them held out
     assert not awing["faces_match"]
@@ -68,7 +68,7 @@ def test_published_systems_report_differing_conditions(tmp_path):
         groups = {"full": {"num_faces": number}}
         return compare_with_published(protocol, groups, data, changed, landmarks)
 
-    awing, smt, hrnet = beside()
+    awing, smt, hrnet, *_ = beside()
     assert [e["boxes_match"] for e in (awing, smt, hrnet)] == [False, True, True]
     assert not any(e["training_data_match"] for e in (awing, smt, hrnet))
     assert awing["training_data"] == "theirs ibug_300w 3148; here ibug_300w 1816"
@@ -79,7 +79,7 @@ def test_published_systems_report_differing_conditions(tmp_path):
     other = dataclasses.replace(records, sources={"synthetic": 689})
     assert not beside(data=other)[0]["faces_match"]
     whole = dataclasses.replace(spec, trained_on={"ibug_300w": 2833}, held_out={"ibug_300w": 315})
-    awing, _, hrnet = beside(whole)
+    awing, _, hrnet, *_ = beside(whole)
     assert awing["training_data_match"]
     assert not hrnet["training_data_match"]  # began with ImageNet's weights
     more = dataclasses.replace(whole, trained_on={"ibug_300w": 2833, "wflw": 7500})

@@ -98,16 +98,3 @@ def test_limited_training_completes_its_schedule(synthetic_records, tmp_path, ca
     assert rates[1] == pytest.approx(0.25 * peak, rel=1e-3)
     train(config, run)
     assert "holds a finished training of 2 epochs" in capsys.readouterr().out
-
-
-def test_config_without_a_newer_key_is_resumed(synthetic_records, tmp_path, capsys):
-    config = smoke_config(synthetic_records, epochs=1)
-    run = train(config, tmp_path / "run")
-    saved = json.loads((run / "config.json").read_text())
-    del saved["time_limit_minutes"], saved["schedule"]["factor"]
-    (run / "config.json").write_text(json.dumps(saved))
-    train(config, run)
-    assert "holds a finished training of 1 epochs" in capsys.readouterr().out
-    config.time_limit_minutes = 5.0
-    with pytest.raises(ValueError, match="time_limit_minutes is 0.0 there, 5.0 here"):
-        train(config, run)

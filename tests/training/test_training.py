@@ -1,6 +1,7 @@
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 
@@ -53,6 +54,20 @@ def test_run_folder_holds_all_files(run, synthetic_records):
         "first.jpg",
         "best.jpg",
     }
+
+
+def test_config_without_a_newer_key_is_resumed(run, synthetic_records, tmp_path, capsys):
+    """As of a training that an earlier version started."""
+    again = shutil.copytree(run, tmp_path / "again")
+    saved = json.loads((again / "config.json").read_text())
+    del saved["time_limit_minutes"], saved["schedule"]["factor"]
+    (again / "config.json").write_text(json.dumps(saved))
+    config = smoke_config(synthetic_records)
+    train(config, again)
+    assert "holds a finished training of 2 epochs" in capsys.readouterr().out
+    config.time_limit_minutes = 5.0
+    with pytest.raises(ValueError, match="time_limit_minutes is 0.0 there, 5.0 here"):
+        train(config, again)
 
 
 def test_saved_model_is_the_plain_network(run):
