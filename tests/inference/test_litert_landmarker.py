@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from exported import noise_image
 
+from wing_tf.geometry import apply_affine, invert
 from wing_tf.inference import Face, Landmarker
 from wing_tf.landmarks import find_scheme_map
 
@@ -111,6 +112,7 @@ def test_steps_of_a_call_can_be_called_separately(exported, frame):
     assert crops.dtype == np.uint8
     landmarks, scores = landmarker.predict_crops(crops)
     placed = landmarker.to_image(to_crop, landmarks)
+    np.testing.assert_allclose(placed, apply_affine(invert(to_crop), landmarks), atol=1e-4)
     for number, face in enumerate(landmarker(image, boxes)):
         np.testing.assert_array_equal(face.landmarks_px, placed[number])
         np.testing.assert_array_equal(face.scores, scores[number])
