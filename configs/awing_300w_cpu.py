@@ -19,7 +19,7 @@ _VARIANTS = {
     "": {},
     "first": {
         "model.input_size": 128,
-        "optimizer.learning_rate": 1.5e-3, "schedule.warmup_epochs": 0.5,
+        "optimizer.learning_rate": 1.5e-3, "optimizer.ema": 0.999,
         "schedule.final_ratio": 0.2,  # the second step goes on from there
         "epochs": 30,
     },
@@ -38,7 +38,7 @@ def get_config(variant=""):
         brightness=0.1, contrast=0.2, color=0.1, noise=0.02, occlusion=0.4,
     )  # fmt: skip
     config.loss.update(name="adaptive_wing", map="dilated")
-    config.optimizer.update(name="adamw", learning_rate=1e-3, weight_decay=0.01, ema=0.999)
+    config.optimizer.update(name="adamw", learning_rate=1e-3, weight_decay=0.01, ema=0.998)
     config.schedule.update(name="cosine", warmup_epochs=0.5)
     config.batch_size = 16
     config.epochs = 30
