@@ -2,6 +2,8 @@
 
 import logging
 import socket
+import subprocess
+import sys
 import threading
 import time
 import wave
@@ -9,6 +11,7 @@ import wave
 import av
 import numpy as np
 import pytest
+from predict_command import ENVIRONMENT
 from streams import SIZE_HW, FileServer, Mjpeg, Rtsp, RtspHandler, frame, number_of, serve
 
 from wing_tf.inference.live import LiveVideo
@@ -84,6 +87,21 @@ def test_wait_for_the_next_frame_can_be_ended():
         assert not answers
         camera.allowed = None
     assert list(video) == []
+
+
+def test_interpreter_ends_while_a_stream_is_silent():
+    camera = Mjpeg(10)
+    camera.allowed = 3
+    script = (
+        "import sys; from wing_tf.inference.live import LiveVideo\n"
+        "video = LiveVideo(sys.argv[1], read_timeout_s=0.5); print(next(iter(video)).number)"
+    )
+    with serve(camera) as host:
+        command = [sys.executable, "-c", script, f"http://{host}/live"]
+        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+        camera.allowed = None
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 3
 
 
 def test_rtsp_stream_with_a_password(caplog):

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,8 @@ class LiveVideo(VideoReader):
         self._thread = threading.Thread(
             target=self._read_all, args=(container,), name=self._name, daemon=True
         )
+        # A thread inside of FFmpeg would crash the end of the interpreter, which waits for it here.
+        weakref.finalize(self, _finish, self._thread, self._stop, open_timeout_s + read_timeout_s)
         self._thread.start()
         with self._changed:
             self._changed.wait_for(lambda: self._newest or self._is_over, read_timeout_s)
@@ -120,7 +123,7 @@ class LiveVideo(VideoReader):
         with self._changed:
             self._newest = None
             self._changed.notify_all()
-        # A read that waits for the network ends by its own time-out.
+        # A read that waits for the network ends by its own timeout.
         self._thread.join(timeout=1.0)
 
     def _take(self) -> "tuple[int, float, av.VideoFrame] | None":
@@ -211,3 +214,10 @@ class LiveVideo(VideoReader):
                 _log.warning("%s: %s; connected again after %.1f s.", self._name, reason, lost_s)
                 return container, delay_s
         return None, delay_s
+
+
+def _finish(thread: threading.Thread, stop: threading.Event, timeout_s: float) -> None:
+    """Waits until a thread has ended, as it does after the timeout of its current read."""
+    stop.set()
+    if thread.is_alive():
+        thread.join(timeout_s)
