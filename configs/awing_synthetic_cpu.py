@@ -36,5 +36,5 @@ def get_config():
     config.optimizer.update(name="adamw", learning_rate=1.5e-3, weight_decay=0.01, ema=0.998)
     config.schedule.update(name="cosine", warmup_epochs=0.2)
     config.batch_size = 16
-    config.epochs = 4
+    config.epochs = 3
     return config
