@@ -1,5 +1,6 @@
 """Tests of wing-predict with videos, cameras and windows."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -91,3 +92,27 @@ def test_unreadable_video_and_camera_raise_one_line_errors(model, images, tmp_pa
     )
     for name in ("absent.mp4", "text.jpg"):
         assert name in error_line(predict(f"--model={model}", f"--video={images / name}"))
+
+
+def test_full_disk_ends_the_command_with_one_line(model, video_file, tmp_path):
+    """A limit of the file size fails as a full disk does, while the video is written."""
+    out = tmp_path / "out"
+    code = (
+        "import resource, sys\n"
+        "from wing_tf.cli import predict\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+        "predict.entry()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"--model={model}", f"--video={video_file}",
+         f"--output={out}", "--detector=whole"],
+        capture_output=True, text=True, env=ENVIRONMENT,
+    )  # fmt: skip
+    partial = out / "landmarks.partial.jsonl"
+    assert error_line(done).endswith(f"The landmarks of the frames before it are in {partial}.")
+    assert list(out.iterdir()) == [partial]
+    lines = partial.read_text()
+    assert lines.endswith("\n")
+    assert [json.loads(line)["frame"] for line in lines.splitlines()] == list(
+        range(lines.count("\n"))
+    )

@@ -57,12 +57,6 @@ class VideoFile(VideoReader):
         if not self.path.stat().st_size:
             raise ValueError(f"{path} is empty.")
         self.num_broken = 0
-        with self._open("AUTO") as (container, stream):
-            rate = stream.average_rate or stream.guessed_rate or 0
-            self.frames_per_s = float(rate) if _MIN_RATE <= rate <= _MAX_RATE else _DEFAULT_RATE
-            count = stream.frames or (container.duration or 0) / 1e6 * self.frames_per_s
-            self.num_frames = round(count) if count >= 1 else None
-            self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
         self.start_s: float | None = None
         self.is_complete = False
         self._frames = self._read()
@@ -84,8 +78,9 @@ class VideoFile(VideoReader):
 
     def _read(self) -> Generator[VideoFrame]:
         """Yields the frames as images, with their numbers and times."""
-        clock, convert = FrameClock(self.frames_per_s), FrameConverter()
+        clock, convert = None, FrameConverter()
         for number, (frame, time_base) in enumerate(self._decode()):
+            clock = clock or FrameClock(self.frames_per_s)
             stamp_s, decoding_s = (
                 None if stamp is None else float(stamp * time_base)
                 for stamp in (frame.pts, frame.dts)
@@ -98,6 +93,14 @@ class VideoFile(VideoReader):
             yield VideoFrame(number + self.num_broken, time_s, image)
         self.is_complete = True
 
+    def _describe(self, container: "av.container.InputContainer", stream: Any) -> None:
+        """Sets the attributes that the container states."""
+        rate = stream.average_rate or stream.guessed_rate or 0
+        self.frames_per_s = float(rate) if _MIN_RATE <= rate <= _MAX_RATE else _DEFAULT_RATE
+        count = stream.frames or (container.duration or 0) / 1e6 * self.frames_per_s
+        self.num_frames = round(count) if count >= 1 else None
+        self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+
     def _decode(self) -> "Iterator[tuple[av.VideoFrame, Fraction]]":
         """Yields the frames in the order in which they are shown, with the unit of their stamps.
 
@@ -107,6 +110,7 @@ class VideoFile(VideoReader):
         """
         last: int | None = None  # stamp of the last frame that was yielded
         with self._open("AUTO") as (container, stream):
+            self._describe(container, stream)
             num_pending = 0
             for packet, frames in _decoded_packets(container, stream):
                 if frames is None or not _in_order(frames, last):
