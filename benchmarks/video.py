@@ -219,7 +219,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", help="model of ibug_68; the shipped one by default")
     parser.add_argument(
-        "--detectors", default="haar", type=lambda text: text.split(","),
+        "--detectors", default="blazeface", type=lambda text: text.split(","),
         help=f"of {', '.join(DETECTORS)}; the first one also runs without smoothing",
     )  # fmt: skip
     parser.add_argument("--mediapipe_python", help="interpreter that has mediapipe 0.10.21")

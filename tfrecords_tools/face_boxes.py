@@ -6,11 +6,11 @@ import numpy as np
 
 from tfrecords_tools.sources.base import BadRecordError, Face
 from wing_tf.data.crop_rules import CropRule
-from wing_tf.detection import HaarDetector, matching_box
+from wing_tf.detection import BlazeFaceDetector, matching_box
 from wing_tf.geometry import landmark_box
 
 _MIN_SIDE_PX = 2.0
-_local = threading.local()  # one detector per thread, because cascades can't be shared
+_local = threading.local()  # one detector per thread, because a shared one runs one at a time
 
 
 def face_box(face: Face, rule: CropRule) -> np.ndarray:
@@ -43,7 +43,7 @@ def face_box(face: Face, rule: CropRule) -> np.ndarray:
 
 def _detect(face: Face) -> np.ndarray:
     if not hasattr(_local, "detector"):
-        _local.detector = HaarDetector()
+        _local.detector = BlazeFaceDetector()
     box = matching_box(_local.detector(face.image), face.landmarks_px)
     if box is None:
         raise BadRecordError("the detector does not find the face")

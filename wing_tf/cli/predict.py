@@ -63,7 +63,7 @@ _BOX = flags.DEFINE_list(
 )
 _DETECTOR = flags.DEFINE_enum(
     "detector",
-    "haar",
+    "blazeface",
     list(DETECTORS),
     "Face detector. yunet requires --detector_model, boxes requires --box_file, whole takes the "
     "whole image as the face.",

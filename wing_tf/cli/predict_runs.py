@@ -72,7 +72,7 @@ class LandmarkerOptions:
             num_threads=self.threads,
         )
         boxes = landmarker.spec.trained_boxes
-        if with_detector and self.detector in ("haar", "yunet"):
+        if with_detector and self.detector in ("blazeface", "haar", "yunet"):
             if not set(boxes) <= _BOXES_LIKE_DETECTED:
                 print(
                     f"note: {model} was trained with other boxes ({', '.join(boxes)}) than the "

@@ -13,7 +13,7 @@ BOX_KINDS = (
     "landmark",  # the tight box of the landmarks
     "dataset",  # the data set's own box
     "dataset_or_landmark",  # the data set's own box; the landmark box if there is none
-    "detector",  # the Haar cascade detection that fits the landmarks best
+    "detector",  # the detection (BlazeFace) that fits the landmarks best
     "awing_code",  # from the data set's own box, as in the published code of Adaptive Wing
     "awing_code_widened",  # the same, widened until it contains all ground truth landmarks
 )

@@ -1,5 +1,6 @@
-"""Face detectors: images to boxes. OpenCV only, so that record writers start fast."""
+"""Face detectors: images to boxes. They run without TensorFlow, so that commands start fast."""
 
+from wing_tf.detection.blazeface import BlazeFaceDetector
 from wing_tf.detection.box_file import BoxFile
 from wing_tf.detection.calibrate import Calibration, calibrate
 from wing_tf.detection.correction import Correction
@@ -12,6 +13,7 @@ from wing_tf.detection.yunet import YuNetDetector
 
 __all__ = [
     "DETECTORS",
+    "BlazeFaceDetector",
     "BoxFile",
     "Calibration",
     "Correction",

@@ -20,9 +20,10 @@ _WEAK, _SMALL = 0.2, 0.5
 class HaarDetector(Detector):
     """OpenCV's Haar cascade for frontal faces, with additional rejection of false detections.
 
-    The strength of a detection is the number of raw hits that were grouped into it. Of overlapping
-    detections the strongest is kept. A detection that is both much weaker and much smaller than
-    another one is dropped, because it is usually texture. Faces of similar size are all kept.
+    The strength of a detection is the number of raw hits that were grouped into it. It is no score
+    in 0..1, so the boxes have none. Of overlapping detections the strongest is kept. A detection
+    that is both much weaker and much smaller than another one is dropped, because it is usually
+    texture. Faces of similar size are all kept.
 
     The default correction was measured by ``benchmarks/landmarker.py --calibrate --sets=train`` on
     the images of 2012 training faces of 300-W: recall 94 %, 0.11 other boxes per image, center
@@ -35,6 +36,9 @@ class HaarDetector(Detector):
         max_side_px: Images with a longer side are scaled down to it, so that the time is bounded.
             Faces below about 50 pixels are detected less often.
         correction: Correction from raw boxes to landmark squares. Defaults to the measured one.
+
+    Raises:
+        ImportError: If OpenCV is not installed, or is version 5, which has no cascades.
     """
 
     default_correction = Correction((0.0, 0.149), 0.872)
@@ -55,6 +59,11 @@ class HaarDetector(Detector):
 
     def _load(self) -> None:
         cv2 = require_opencv()
+        if not hasattr(cv2, "CascadeClassifier"):
+            raise ImportError(
+                f"OpenCV {cv2.__version__} lacks CascadeClassifier. Use the detector 'blazeface', "
+                "or pip install 'opencv-python<5'."
+            )
         self._cascade = cv2.CascadeClassifier(
             cv2.data.haarcascades + "haarcascade_frontalface_default.xml"
         )

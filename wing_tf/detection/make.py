@@ -2,14 +2,22 @@
 
 import os
 
+from wing_tf.detection.blazeface import BlazeFaceDetector
 from wing_tf.detection.box_file import BoxFile
 from wing_tf.detection.correction import Correction
+from wing_tf.detection.detector import Detector
 from wing_tf.detection.haar import HaarDetector
 from wing_tf.detection.whole_image import WholeImage
 from wing_tf.detection.yunet import YuNetDetector
 from wing_tf.utils.did_you_mean import did_you_mean
 
-DETECTORS = {"haar": None, "yunet": "model_path", "boxes": "box_file", "whole": None}
+DETECTORS = {
+    "blazeface": None,
+    "haar": None,
+    "yunet": "model_path",
+    "boxes": "box_file",
+    "whole": None,
+}
 """Names of the detectors, and the argument of `make_detector` that is the file each one needs."""
 
 
@@ -28,11 +36,12 @@ def make_detector(
     model_path: str | os.PathLike | None = None,
     box_file: str | os.PathLike | None = None,
     correction: Correction | str | os.PathLike | None = None,
-) -> HaarDetector | YuNetDetector | BoxFile | WholeImage:
+) -> Detector:
     """Returns a detector by name.
 
     Args:
-        name: "haar", "yunet", "boxes" (boxes of a file) or "whole" (the whole image is one face).
+        name: "blazeface", "haar", "yunet", "boxes" (boxes of a file) or "whole" (the whole image is
+            one face).
         model_path: The ``.onnx`` file of YuNet.
         box_file: See `BoxFile`.
         correction: A `Correction` or the file of one. Defaults to that of the detector.
@@ -40,6 +49,7 @@ def make_detector(
     Raises:
         ValueError: If the name is not known, the detector's file is missing or not valid, or a file
             is given that the detector does not use.
+        ImportError: If a package that the detector needs is not installed.
     """
     check_detector_name(name)
     if correction is not None and not isinstance(correction, Correction):
@@ -57,4 +67,6 @@ def make_detector(
         if not box_file:
             raise ValueError("Detector 'boxes' needs `box_file`.")
         return BoxFile(box_file, correction=correction)
+    if name == "blazeface":
+        return BlazeFaceDetector(correction=correction)
     return (HaarDetector if name == "haar" else WholeImage)(correction=correction)

@@ -17,20 +17,23 @@ _TRIAL_SIZE = (320, 320)
 class YuNetDetector(Detector):
     """YuNet through ``cv2.FaceDetectorYN``, which also detects rotated and occluded faces.
 
-    The model file is ``face_detection_yunet_2023mar.onnx`` of OpenCV's model zoo. There is no
-    default correction; measure one with `calibrate`.
+    The model file is ``face_detection_yunet_2023mar.onnx`` of OpenCV's model zoo. The default
+    correction was measured like that of `BlazeFaceDetector`: recall 100 %, 0.08 other boxes per
+    image, center error after it .04 of the side (95 %: .09), scale .88 to 1.12 (5 to 95 %).
 
     Args:
         model_path: The ``.onnx`` file.
         score_threshold: Minimum score of a face, 0 to 1.
         max_side_px: Images with a longer side are scaled down to it: the network was trained on
             faces of about 10 to 300 pixels.
-        correction: Correction from raw boxes to landmark squares. Defaults to no correction.
+        correction: Correction from raw boxes to landmark squares. Defaults to the measured one.
 
     Raises:
         ValueError: If the file can't be read or is not a YuNet model, or the threshold is out of
             range.
     """
+
+    default_correction = Correction((0.0, 0.125), 0.789)
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class YuNetDetector(Detector):
         self._network = _open(self._model_path, self._score_threshold)
 
     def raw_boxes(self, image: np.ndarray) -> np.ndarray:
-        """Returns the boxes of the network [N, 4]; see `__call__`."""
+        """Returns the boxes of the network with their scores [N, 5]; see `__call__`."""
         small = shrink_to(image, self.max_side_px)
         cv2 = require_opencv()
         bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
@@ -62,7 +65,8 @@ class YuNetDetector(Detector):
         # Columns: left, top, width, height, 5 points, score.
         rows = np.zeros((0, 15)) if rows is None else rows
         boxes = from_corners(rows[:, :4], small, image)
-        return boxes[np.all(boxes[:, 2:] > boxes[:, :2], axis=1)]
+        scored = np.concatenate([boxes, np.clip(rows[:, 14:], 0, 1)], axis=1)
+        return scored[np.all(boxes[:, 2:] > boxes[:, :2], axis=1)]
 
 
 def _open(path: pathlib.Path, score_threshold: float) -> Any:

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wing_tf.detection import HaarDetector, make_detector
+    from wing_tf.detection import BlazeFaceDetector, HaarDetector, make_detector
     from wing_tf.inference.face import Face
     from wing_tf.inference.images import as_rgb
     from wing_tf.inference.landmarker import Landmarker
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wing_tf.inference.video_writer import VideoWriter
 
 _MODULES = {
+    "BlazeFaceDetector": "wing_tf.detection",
     "Face": "wing_tf.inference.face",
     "HaarDetector": "wing_tf.detection",
     "Landmarker": "wing_tf.inference.landmarker",
@@ -31,6 +32,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "BlazeFaceDetector",
     "Face",
     "HaarDetector",
     "Landmarker",

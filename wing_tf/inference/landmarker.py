@@ -37,9 +37,9 @@ class Landmarker:
     """Facial landmark localizer: crop rule, network and face detector.
 
     Exported models run with NumPy and LiteRT alone. Keras is imported only for a Keras model, and
-    OpenCV only to read image files and to detect faces. Several threads may share one landmarker:
-    crops are resampled in parallel, and a LiteRT network runs in one thread at a time. For many
-    faces on many cores, use one landmarker per thread or process with ``num_threads=1``.
+    OpenCV only to read image files and for some detectors. Several threads may share one
+    landmarker: crops are resampled in parallel, and a LiteRT network runs in one thread at a time.
+    For many faces on many cores, use one landmarker per thread or process with ``num_threads=1``.
 
     A landmarker of a model file can be pickled and deep-copied; the result opens the file again.
     It can be used after a fork, but a Keras model can't: TensorFlow does not survive one.
@@ -53,7 +53,7 @@ class Landmarker:
             package.
         detector: Function of an image that returns boxes [N, 4], or [N, 5] with detection scores,
             largest first, or a name for `wing_tf.detection.make_detector`. None if boxes are
-            always given. Defaults to "haar", which is loaded when `detect` is first called.
+            always given. Defaults to "blazeface", which is loaded when `detect` is first called.
         spec: Model spec of the network. Defaults to the one in the model file.
         scheme: Name of the required landmark scheme; a model of another scheme is an error.
         scheme_map: Map from the network's scheme to another one. Landmarks that have no
@@ -81,7 +81,7 @@ class Landmarker:
         self,
         model: str | os.PathLike | keras.Model | Backend | None = None,
         *,
-        detector: Callable[..., np.ndarray] | str | None = "haar",
+        detector: Callable[..., np.ndarray] | str | None = "blazeface",
         spec: ModelSpec | None = None,
         scheme: str | None = None,
         scheme_map: SchemeMap | None = None,
@@ -185,7 +185,7 @@ class Landmarker:
 
         Raises:
             ValueError: If the image is not uint8 RGB, or if there is no detector.
-            ImportError: If the detector needs OpenCV and it is not installed.
+            ImportError: If a package that the detector needs is not installed.
         """
         check_image(image)
         detector = self.detector
