@@ -244,6 +244,7 @@ def _time_limit(
         max_epochs=config.epochs,
         steps_per_epoch=steps_per_epoch,
         warmup_epochs=config.schedule.warmup_epochs,
+        validation_epochs=config.validation_epochs,
         started=started,
         sigma_schedule=sigma_schedule,
         num_sigmas=len(

@@ -11,9 +11,9 @@ from wing_tf.training.sigma_schedule import SigmaSchedule
 from wing_tf.utils.atomic import write_json
 from wing_tf.utils.text_files import read_json
 
-# Fractions of the limit: the number of epochs is decided when the first has passed after two epochs
-# or more, or when the second would pass within a second epoch.
-_SOON, _LATE = 0.05, 0.5
+# Fractions of the limit. The number of epochs is decided when the first has passed in epochs that
+# show the speed, a validation included, or before the second passes.
+_MEASURED, _LATEST = 0.1, 0.5
 
 
 class TimeLimit(keras.callbacks.Callback):
@@ -33,6 +33,7 @@ class TimeLimit(keras.callbacks.Callback):
         max_epochs: Maximum number of epochs.
         steps_per_epoch: Number of steps per epoch.
         warmup_epochs: Epochs of warm-up before the learning-rate schedule.
+        validation_epochs: Epochs between validations.
         started: When the training was started, from `time.monotonic`.
         sigma_schedule: The schedule of sigma, if there is one.
         num_sigmas: Number of its sigmas.
@@ -49,6 +50,7 @@ class TimeLimit(keras.callbacks.Callback):
         max_epochs: int,
         steps_per_epoch: int,
         warmup_epochs: float,
+        validation_epochs: int,
         started: float,
         sigma_schedule: SigmaSchedule | None = None,
         num_sigmas: int = 1,
@@ -56,7 +58,7 @@ class TimeLimit(keras.callbacks.Callback):
         super().__init__()
         self.path, self.minutes, self.max_epochs = path, minutes, max_epochs
         self.steps_per_epoch, self.warmup_epochs = steps_per_epoch, warmup_epochs
-        self._started = started
+        self.validation_epochs, self._started = validation_epochs, started
         self._begins: list[float] = []  # of the epochs in this process
         self.sigma_schedule, self.num_sigmas = sigma_schedule, num_sigmas
         self._decided_after: int | None = None
@@ -89,11 +91,12 @@ class TimeLimit(keras.callbacks.Callback):
         elapsed, limit = self._begins[-1] - self._started, 60 * self.minutes
         if not len(durations):
             return
-        seconds = float(np.mean(durations[1:] if len(durations) > 1 else durations))
-        is_early = (
-            elapsed < _SOON * limit if len(durations) > 1 else elapsed + seconds < _LATE * limit
+        measured = durations[1:] if len(durations) > 1 else durations
+        seconds = float(np.mean(measured))
+        is_measured = len(durations) > max(self.validation_epochs, 1) and (
+            float(np.sum(measured)) >= _MEASURED * limit
         )
-        if is_early:
+        if not is_measured and elapsed + seconds < _LATEST * limit:
             return
         before = seconds * (finished - len(durations))  # in a process that was interrupted
         self.epochs = epochs_within(
