@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_dict, scheme_to_dict
+from wing_tf.score_calibration import ScoreCalibration
+from wing_tf.utils.atomic import atomic_path
 
 VERSION = 1
 """The version of the JSON form that this package reads and writes."""
@@ -59,6 +61,7 @@ class ModelSpec:
         precision: Precision of an exported file's weights, such as "float32" or "int8"; None if
             the network is not exported.
         batch_size: Number of crops that an exported file takes at a time; None for any number.
+        score_calibration: Function from landmarks to the score of a face; None if not calibrated.
     """
 
     scheme: LandmarkScheme
@@ -73,6 +76,7 @@ class ModelSpec:
     has_visibility: bool = False
     precision: str | None = None
     batch_size: int | None = None
+    score_calibration: ScoreCalibration | None = None
 
     def __post_init__(self) -> None:
         """Looks the scheme up if it is a name, and makes tuples of sequences."""
@@ -92,7 +96,7 @@ class ModelSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the spec as JSON types; `wing_tf.export` adds the keys of exported files."""
-        side = self.input_size
+        side, calibration = self.input_size, self.score_calibration
         return {
             "version": VERSION,
             "input": {"name": "image", "shape": [None, side, side, 3], **_INPUT},
@@ -110,6 +114,7 @@ class ModelSpec:
                 "held_out": dict(self.held_out),
                 "trained_crops": list(self.trained_crops),
             },
+            "score_calibration": None if calibration is None else calibration.to_dict(),
         }
 
     @classmethod
@@ -137,6 +142,7 @@ class ModelSpec:
             raise ValueError(f"the input is not uint8 [N, S, S, 3] in RGB: {values['input']}")
         _check_crop(crop)
         training, exported = values.get("training", {}), "format" in values
+        calibration = values.get("score_calibration")
         return cls(
             scheme=scheme_from_dict(values["scheme"]),
             input_size=int(side),
@@ -150,6 +156,7 @@ class ModelSpec:
             has_visibility=exported and "visibility" in values["outputs"],
             precision=str(values["precision"]) if exported else None,
             batch_size=None if batch is None else int(batch),
+            score_calibration=calibration and ScoreCalibration.from_dict(calibration),
         )
 
 
@@ -259,6 +266,25 @@ def attach_files(path: str | os.PathLike, files: Mapping[str, str]) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in files.items():
             archive.writestr(name, text)
+
+
+def replace_model_spec(path: str | os.PathLike, spec: ModelSpec) -> None:
+    """Replaces the model spec in a ``.keras`` or ``.tflite`` file atomically.
+
+    The network, the other members of the archive and an exported file's own keys stay the same.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = [(info, archive.read(info)) for info in archive.infolist()]
+    start = min(info.header_offset for info, _ in members)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(pathlib.Path(path).read_bytes()[:start])
+        with zipfile.ZipFile(temporary, "a") as archive:
+            for info, content in members:
+                if info.filename == MODEL_SPEC_FILE:
+                    old, new = json.loads(content), spec.to_dict()
+                    new |= {key: old[key] for key in old if key not in new or key == "input"}
+                    content = json.dumps(new, indent=1).encode()
+                archive.writestr(info, content)
 
 
 def _file_beside(path: pathlib.Path, content: bytes) -> pathlib.Path:

@@ -17,7 +17,6 @@ def test_pose_of_the_rotated_average_head():
         pose = head_pose(seen, IBUG_68)
         np.testing.assert_allclose(pose.angles_deg, angles, atol=0.05)
         assert pose.residual < 1e-3
-        assert pose.score > 0.99
 
 
 def test_pose_of_rendered_faces():
@@ -27,7 +26,6 @@ def test_pose_of_rendered_faces():
         face = render_face(5, number, size=32)
         pose = head_pose(face.landmarks_px, IBUG_68)
         assert pose.residual < 0.25
-        assert pose.score > 0.05
         errors.append(np.abs(pose.angles_deg - face.angles_deg))
     assert np.all(np.mean(errors, axis=0) < [5, 6, 3])
 
@@ -51,12 +49,12 @@ def test_pose_from_other_schemes(name):
     np.testing.assert_allclose(pose.angles_deg, [25, -10, 15], atol=0.1)
 
 
-def test_landmarks_that_are_not_a_face_have_no_pose_or_a_low_score():
+def test_landmarks_that_are_not_a_face_have_no_pose_or_a_large_residual():
     assert head_pose(np.full((68, 2), 7.0), IBUG_68) is None
     assert head_pose(np.full((68, 2), np.nan), IBUG_68) is None
     assert head_pose(np.zeros((14, 2)), get_scheme("lsp_14")) is None
     noise = np.random.default_rng(0).normal(size=(68, 2))
-    assert head_pose(noise, IBUG_68).score < 1e-6
+    assert head_pose(noise, IBUG_68).residual > 0.5
     line = np.linspace(0, 1, 68)[:, None] * [1.0, 2.0]
     assert np.isfinite(head_pose(line, IBUG_68).angles_deg).all()
 

@@ -37,7 +37,7 @@ def _found(name="a.jpg", count=1, **more):
 
 def test_json_holds_all_facts_of_a_face():
     scores = np.linspace(0, 1, 68, dtype=np.float32)
-    face = _face(scores=scores, identity=4)
+    face = _face(scores=scores, identity=4, score=0.5, detection_score=0.75)
     face.landmarks_px[3] = np.nan
     found = ImageFaces("v.mp4", (300, 200), [face], frame=7, time_s=0.28)
     values = json.loads(format_json_line(found, SCHEME))
@@ -48,7 +48,7 @@ def test_json_holds_all_facts_of_a_face():
     assert one["landmarks_px"][3] is None
     assert one["landmarks_px"][27] == [100, 100]
     assert one["box_xyxy_px"] == [30, 80, 170.25, 220]
-    assert one["score"] == pytest.approx(0.5)
+    assert (one["score"], one["detection_score"]) == (0.5, 0.75)
     np.testing.assert_allclose(one["scores"], scores, atol=1e-4)
     np.testing.assert_allclose(one["angles_deg"], [0, 0, 0], atol=1)
     plain = as_dict(ImageFaces("a", (1, 1), []), SCHEME)

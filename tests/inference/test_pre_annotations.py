@@ -192,7 +192,7 @@ def _faces(scheme, count=2):
     points[2] = np.nan
     scores = np.linspace(0.5, 1, scheme.num_landmarks, dtype=np.float32)
     box = np.array([1.0, 2, 30, 40])
-    return [Face(points + 10 * n, box, scores, scheme) for n in range(count)]
+    return [Face(points + 10 * n, box, scores, scheme, score=0.75) for n in range(count)]
 
 
 @pytest.fixture

@@ -49,3 +49,24 @@ def test_shipped_model_locates_unseen_real_faces(real_faces):
         errors.append(_nme(located.landmarks_px, face.landmarks_px))
     assert len(errors) >= 19
     assert np.mean(errors) < 0.08
+
+
+def test_default_threshold_keeps_rendered_faces_and_drops_background():
+    source = SyntheticSource(
+        num_train=0, num_test=12, seed=77, image_size=240, test_wide_yaw_fraction=0.0
+    )
+    landmarker = Landmarker()
+    assert landmarker.min_score == landmarker.spec.score_calibration.min_score > 0
+    faces, background = [], []
+    for item in source.items():
+        face = source.load(item)
+        (box,) = landmark_box(face.landmarks_px)[None]
+        side = max(box[2:] - box[:2])
+        corners = np.array([[0, 0], [240 - side / 3, 0]])  # beside the head, at its top
+        boxes = np.concatenate([box[None], np.concatenate([corners, corners + side / 3], axis=1)])
+        one, *others = landmarker(face.image, boxes)
+        faces.append(one.score)
+        background += [other.score for other in others]
+    assert np.mean(np.array(faces) >= landmarker.min_score) == 1
+    assert np.median(faces) > 0.8
+    assert np.mean(np.array(background) < landmarker.min_score) > 0.95

@@ -3,8 +3,9 @@
   wing-evaluate --model=RUN --data='RECORDS/test_helen-*' --output=REPORT
 
 Writes report.json, report.txt, nme.csv, ced.png, worst.png and, for heatmap networks, heatmaps.png,
-and prints the report. A protocol of the literature selects the test faces, the normalizer and the
-groups, and lists the published scores with their conditions:
+for models with calibrated scores of faces also reliability.png, and prints the report. A protocol
+of the literature selects the test faces, the normalizer and the groups, and lists the published
+scores with their conditions:
 
   wing-evaluate --model=RUN --data=RECORDS --protocol=300w_interocular --output=REPORT
 

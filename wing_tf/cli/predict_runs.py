@@ -39,6 +39,7 @@ class LandmarkerOptions:
     correction: str | None
     passes: int
     flip: bool
+    min_score: float | None
     scheme: str | None
     scheme_map: str | None
     threads: int
@@ -69,6 +70,7 @@ class LandmarkerOptions:
             scheme_map=scheme_map,
             passes=self.passes,
             flip=self.flip,
+            min_score=self.min_score,
             num_threads=self.threads,
         )
         boxes = landmarker.spec.trained_boxes
@@ -145,6 +147,14 @@ def predict_image(
     landmarker = options.open(model, with_detector=box is None)
     boxes = landmarker.detect(rgb, image) if box is None else np.array([box])
     faces = landmarker(rgb, boxes)
+    if box is None:
+        scores = [face.score or 0.0 for face in faces]
+        faces = landmarker.without_false_faces(faces)
+        if scores and not faces:
+            raise ValueError(
+                f"No face in {path} has a score of --min_score={landmarker.min_score:g}: the best "
+                f"has {max(scores):.3f}."
+            )
     if not faces:
         raise ValueError(f"No face found in {path}. Give one with --box=x0,y0,x1,y1.")
     folder = pathlib.Path(output) if output else _DEFAULT_OUTPUT

@@ -66,7 +66,7 @@ def detected_boxes(
 def select_faces(predictions: Predictions, chosen: np.ndarray) -> Predictions:
     """Returns the predictions of some faces, given as a boolean mask [N]."""
     names = ("true_px", "predicted_px", "box_xyxy_px", "dataset_box_xyxy_px", "index",
-             "true_visibility", "visibility")  # fmt: skip
+             "true_visibility", "visibility", "score")  # fmt: skip
     arrays = {name: getattr(predictions, name) for name in names}
     parts: dict[str, Any] = {k: None if v is None else v[chosen] for k, v in arrays.items()}
     return dataclasses.replace(

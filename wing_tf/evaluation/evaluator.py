@@ -185,9 +185,8 @@ class Evaluator:
         """Returns the predictions of all faces; options are those of `crop_batches`."""
         batches = crop_batches(self.records, self.spec, batch_size=self.batch_size, **options)
         count = -(-self.records.num_faces // self.batch_size)
-        return predict_batches(
-            self._run, tqdm.tqdm(batches, what, count, unit="batch"), self.scheme_map
-        )
+        batches = tqdm.tqdm(batches, what, count, unit="batch")
+        return predict_batches(self._run, batches, self.scheme_map, self.spec.score_calibration)
 
     def _select_evaluated(self, predictions: Predictions) -> Predictions:
         """Returns the predictions of the protocol's faces; all without a protocol."""

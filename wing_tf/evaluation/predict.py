@@ -14,6 +14,7 @@ from wing_tf.data.records import RecordSet
 from wing_tf.geometry import apply_affine, compose
 from wing_tf.landmarks import SchemeMap
 from wing_tf.model_spec import ModelSpec
+from wing_tf.score_calibration import ScoreCalibration
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Predictions:
             None if it is not known.
         visibility: Predicted probabilities [N, K] of being visible, NaN for landmarks that are not
             evaluated. None if the network has no such output.
+        score: Calibrated score [N] of each face. None if the model has no calibration.
     """
 
     true_px: np.ndarray
@@ -72,6 +74,7 @@ class Predictions:
     evaluated: np.ndarray | None = None
     true_visibility: np.ndarray | None = None
     visibility: np.ndarray | None = None
+    score: np.ndarray | None = None
 
     @property
     def evaluated_true_px(self) -> np.ndarray:
@@ -186,6 +189,7 @@ def predict_batches(
     run: Callable[[np.ndarray], np.ndarray | tuple[Any, ...]],
     batches: Iterable[CropBatch],
     scheme_map: SchemeMap | None = None,
+    calibration: ScoreCalibration | None = None,
 ) -> Predictions:
     """Returns the predictions of all faces.
 
@@ -193,15 +197,18 @@ def predict_batches(
         run: A function of `compile_localizer`; or of `compile_network`, without visibility.
         batches: Batches of `crop_batches`.
         scheme_map: Map from the network's scheme to the batches'. Defaults to no map.
+        calibration: Calibration of the scores of faces. Defaults to none.
     """
     true, predicted, boxes, dataset_boxes = [], [], [], []
-    true_visibility, visibility = [], []
+    true_visibility, visibility, face_scores = [], [], []
     keys: list[str] = []
     groups: list[frozenset[str]] = []
     for batch in batches:
         outputs = run(batch.image)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         found = apply_affine(batch.crop_to_source, outputs[0].astype(np.float64))
+        if calibration is not None:
+            face_scores.append(calibration(found, outputs[1]))
         if len(outputs) > 2:
             visible = outputs[2].astype(np.float64)
             visibility.append(visible if scheme_map is None else scheme_map.map_scores(visible))
@@ -224,4 +231,5 @@ def predict_batches(
         evaluated=None if scheme_map is None else np.array(list(map(bool, scheme_map.groups))),
         true_visibility=np.concatenate(true_visibility) if true_visibility else None,
         visibility=np.concatenate(visibility) if visibility else None,
+        score=np.concatenate(face_scores) if face_scores else None,
     )

@@ -17,17 +17,20 @@ from wing_tf.landmarks import LandmarkScheme
 from wing_tf.metrics import (
     format_interval,
     format_percent,
+    format_reliability,
     format_scores,
     nmde,
     nme,
     normalizing_distance,
     recall_at_precision,
+    reliability,
     summarize_errors,
 )
+from wing_tf.score_calibration import ACCURATE_NME
 from wing_tf.utils.atomic import write_json
 from wing_tf.utils.image_files import save_image
 from wing_tf.visualization import contact_sheet, draw_landmarks
-from wing_tf.visualization.plots import plot_ced
+from wing_tf.visualization.plots import plot_ced, plot_reliability
 
 
 def face_errors(
@@ -69,6 +72,8 @@ def make_report(
     """Returns the scores over all faces, by region, by landmark subset and by prefix of the keys.
 
     ``mean_shape_nme`` is a baseline: the mean shape of the faces, placed in each box.
+    ``reliability`` is that of the calibrated scores of faces, if the model has them
+    (`wing_tf.metrics.reliability`).
     ``occlusion`` is that of `occlusion_scores`, of networks that emit the visibility.
     ``nmde_by_subset`` is the NMDE of some landmarks, and ``nmde_gap_by_subset`` how much smaller it
     is than that of all landmarks, as in SMT-Net's table 3. None means that nothing is annotated.
@@ -108,6 +113,11 @@ def make_report(
     }
     if occlusion := occlusion_scores(predictions):
         report["occlusion"] = occlusion
+    # The calibration is for the errors of the network's own landmarks by the default normalizer.
+    is_default = normalizer in (None, scheme.default_normalizer) and predictions.evaluated is None
+    if predictions.score is not None and is_default:
+        is_accurate = errors[scored] < ACCURATE_NME
+        report["reliability"] = reliability(predictions.score[scored], is_accurate)
     prefixes = np.array([key.rpartition("/")[0] or "-" for key in predictions.key])[scored]
     report["by_prefix"] = {
         str(prefix): summarize_errors(errors[scored][prefixes == prefix])
@@ -167,6 +177,8 @@ def format_report(report: Mapping[str, Any]) -> str:
             f"Occlusion recall at 80 % precision {format_percent(scores['recall_at_80_precision'])}"
             f"   ({scores['num_occluded']} of {scores['num_landmarks']} landmarks are occluded)",
         ]
+    if "reliability" in report:
+        lines += ["", "Scores of faces:", *format_reliability(report["reliability"])]
     if "named_protocol" in report:
         lines += ["", format_protocol(report["named_protocol"]).rstrip()]
     return "\n".join(lines) + "\n"
@@ -184,6 +196,8 @@ def write_report(
     max_worst: int = 16,
 ) -> None:
     """Writes report.json, report.txt, nme.csv, ced.png and worst.png into a folder.
+
+    For a model with calibrated scores of faces also reliability.png.
 
     Args:
         folder: An existing folder.
@@ -205,6 +219,8 @@ def write_report(
         writer.writerows(zip(predictions.key, errors.tolist(), groups, *columns, strict=True))
     scored = np.isfinite(errors)
     plot_ced(folder / "ced.png", {name: errors[scored]}, title=report["protocol"])
+    if "reliability" in report:
+        plot_reliability(folder / "reliability.png", report["reliability"], title=name)
     worst = np.argsort(np.where(scored, -errors, np.inf))[: min(max_worst, scored.sum())]
     image = draw_predictions(records, predictions, worst.tolist(), errors=errors)
     save_image(folder / "worst.png", image)

@@ -11,10 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from wing_tf.data.records import open_records
 from wing_tf.evaluation.predict import CropBatch
 from wing_tf.export.deployed_network import deployed_network
 from wing_tf.export.exported_spec import exported_spec
-from wing_tf.export.faces import comparison_faces, training_crops
+from wing_tf.export.faces import VALIDATION, comparison_faces, training_crops
 from wing_tf.export.formats import FORMATS, PRECISIONS
 from wing_tf.export.litert import write_litert
 from wing_tf.export.model_card import find_origin, model_card
@@ -29,6 +30,7 @@ from wing_tf.export.parity import (
     open_saved_model,
 )
 from wing_tf.export.saved_model import write_saved_model
+from wing_tf.inference.calibrate_scores import calibrate_on_records
 from wing_tf.model_spec import MODEL_SPEC_FILE, attach_files
 from wing_tf.models.compiled import Localizer
 from wing_tf.models.saving import find_network, load_network
@@ -67,7 +69,8 @@ def export_model(
         precision: One of `wing_tf.export.formats.PRECISIONS`; a SavedModel is float32.
         batch_size: Number of crops that a LiteRT or ONNX file takes at a time. Files for devices
             take 1; a SavedModel takes any number.
-        data: Record files; int8 is calibrated on their training faces.
+        data: Record files; int8 is calibrated on their training faces. If the model has no
+            calibrated scores, they are calibrated on the validation faces of ``faces`` or ``data``.
         faces: Faces for the comparison: record files, or batches of uint8 images. Defaults to
             ``data``. Of records the validation faces are used; without any, those that are not
             training faces; without any, all.
@@ -119,6 +122,7 @@ def export_model(
     if isinstance(records, (str, os.PathLike)):
         files = os.fspath(records)
         batches, faces_name = comparison_faces(files, spec)
+        spec = calibrate_on_records(network, spec, open_records(files), split=VALIDATION)
     else:
         batches = records
 

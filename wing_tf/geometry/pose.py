@@ -1,4 +1,4 @@
-"""Head pose from landmarks, and how plausible the landmarks are as a face."""
+"""Head pose from landmarks."""
 
 import dataclasses
 from functools import lru_cache
@@ -11,7 +11,6 @@ from wing_tf.landmarks.head import AVERAGE_HEAD_MM
 _MIN_LANDMARKS = 5
 _OUTLINE = slice(0, 17)  # Its points are not fixed on the head: they depend on the view.
 _MAX_STEPS, _TOLERANCE_RAD = 20, 1e-4
-_TYPICAL_RESIDUAL = 0.12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,11 +28,6 @@ class HeadPose:
 
     angles_deg: np.ndarray
     residual: float
-
-    @property
-    def score(self) -> float:
-        """Plausibility of the landmarks as a face, from 0 to 1; .5 at a residual of .12."""
-        return float(0.5 ** ((self.residual / _TYPICAL_RESIDUAL) ** 2))
 
 
 def head_pose(landmarks_px: np.ndarray, scheme: LandmarkScheme) -> HeadPose | None:

@@ -1,8 +1,10 @@
-"""Validation of images and face boxes."""
+"""Validation of images, face boxes and thresholds."""
 
 from typing import Any
 
 import numpy as np
+
+from wing_tf.model_spec import ModelSpec
 
 # Far beyond any image, and small enough for exact crop arithmetic.
 _MAX_COORDINATE_PX = 1e7
@@ -60,6 +62,22 @@ def check_boxes(boxes_xyxy_px: Any) -> np.ndarray:
             f"Received: {scores[:, 0].tolist()}."
         )
     return boxes
+
+
+def check_min_score(min_score: float | None, spec: ModelSpec) -> float:
+    """Returns the threshold of scores; None is that of the calibration, or 0 without one."""
+    calibration = spec.score_calibration
+    if min_score is None:
+        return 0.0 if calibration is None else calibration.min_score
+    if not isinstance(min_score, (int, float)) or not 0 <= min_score <= 1:
+        raise ValueError(f"`min_score` must be 0 to 1. Received: min_score={min_score!r}.")
+    if calibration is None and min_score > 0:
+        raise ValueError(
+            "`min_score` needs a model with calibrated scores: train it with at least 50 "
+            "validation faces, or export it with their records (wing-export --data). Received: "
+            f"min_score={min_score!r}."
+        )
+    return float(min_score)
 
 
 def detection_scores(boxes_xyxy_px: np.ndarray) -> list[float | None]:

@@ -1,12 +1,14 @@
 """Landmarks, scores and head pose of one face of an image."""
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
 from wing_tf.geometry.pose import HeadPose, head_pose
-from wing_tf.landmarks import LandmarkScheme
+from wing_tf.landmarks import LandmarkScheme, SchemeMap
+from wing_tf.model_spec import ModelSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Face:
             occluded. None if the network does not emit it.
         detection_score: Score of the detector in 0..1. None if the detector has no scores, or the
             box was given without one.
+        score: Probability in 0..1 that the NME of the landmarks is below 8 %, near 0 where there is
+            no face; see `wing_tf.score_calibration`. None if the model spec has no calibration.
     """
 
     landmarks_px: np.ndarray
@@ -34,6 +38,7 @@ class Face:
     identity: int | None = None
     visibility: np.ndarray | None = None
     detection_score: float | None = None
+    score: float | None = None
 
     @cached_property
     def pose(self) -> HeadPose | None:
@@ -45,14 +50,44 @@ class Face:
         """Yaw, pitch and roll [3] of `pose`."""
         return None if self.pose is None else self.pose.angles_deg
 
-    @property
-    def score(self) -> float | None:
-        """Confidence of the whole face in 0..1.
 
-        The mean of `scores`. For a network without scores, the similarity of the landmarks to a
-        face (`wing_tf.geometry.pose.HeadPose.score`). None if neither is known. Scores of different
-        networks are not comparable.
-        """
-        if self.scores is not None and np.isfinite(self.scores).any():
-            return float(np.nanmean(self.scores))
-        return None if self.pose is None else self.pose.score
+def make_faces(
+    spec: ModelSpec,
+    scheme_map: SchemeMap | None,
+    landmarks_px: np.ndarray,
+    boxes_xyxy_px: np.ndarray,
+    others: Sequence[np.ndarray | None],
+    detection_scores: Sequence[float | None],
+) -> list[Face]:
+    """Returns faces with their scores, in the scheme of the map.
+
+    Args:
+        spec: Model spec of the network.
+        scheme_map: Map from the network's scheme to another one, or None.
+        landmarks_px: Landmarks [N, K, 2] of the network in pixels of the images.
+        boxes_xyxy_px: The boxes [N, 4] that were cropped.
+        others: The network's scores [N, K], or None, and possibly the visibility [N, K].
+        detection_scores: Scores of the detector.
+    """
+    calibration, count = spec.score_calibration, len(landmarks_px)
+    face_scores: Sequence[float | None] = [None] * count
+    if calibration is not None:
+        face_scores = calibration(landmarks_px, others[0]).tolist()
+    scheme = spec.scheme
+    if scheme_map is not None:
+        landmarks_px, scheme = scheme_map(landmarks_px), scheme_map.target
+        others = [x if x is None else scheme_map.map_scores(x) for x in others]
+    faces = []
+    for i in range(count):
+        scores, visibility, *_ = [None if x is None else x[i] for x in others] + [None]
+        face = Face(
+            landmarks_px[i],
+            boxes_xyxy_px[i],
+            scores,
+            scheme,
+            visibility=visibility,
+            detection_score=detection_scores[i],
+            score=face_scores[i],
+        )
+        faces.append(face)
+    return faces

@@ -233,12 +233,13 @@ def _locate(
             errors[name] = _reason(error)
     try:
         located = landmarker([images[name] for name in boxes], list(boxes.values()))
-        return dict(zip(boxes, located, strict=True))
+        kept = map(landmarker.without_false_faces, located)
+        return dict(zip(boxes, kept, strict=True))
     except _IMAGE_ERRORS:
         found = {}
     for name, own in boxes.items():  # one by one, to find the image that raised
         try:
-            found[name] = landmarker(images[name], own)
+            found[name] = landmarker.without_false_faces(landmarker(images[name], own))
         except _IMAGE_ERRORS as error:
             errors[name] = _reason(error)
     return found

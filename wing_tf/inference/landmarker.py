@@ -17,10 +17,11 @@ from wing_tf.inference.checks import (
     check_boxes,
     check_crops,
     check_image,
+    check_min_score,
     detection_scores,
     overlaps_image,
 )
-from wing_tf.inference.face import Face
+from wing_tf.inference.face import Face, make_faces
 from wing_tf.inference.images import are_several, as_rgb
 from wing_tf.landmarks import SchemeMap
 from wing_tf.model_spec import ModelSpec
@@ -61,11 +62,15 @@ class Landmarker:
         passes: 2 to crop each face a second time around the landmarks of the first pass, which
             makes up for inaccurate boxes.
         flip: Whether to average with the prediction on the mirrored crop.
+        min_score: Score (`Face.score`) below which a face that the detector found is dropped.
+            Defaults to that of the model's calibration; 0 keeps all. Faces in given boxes, and
+            those without a score, are always kept.
         num_threads: Threads of the LiteRT interpreter.
 
     Attributes:
         spec: Model spec of the network.
         scheme: Landmark scheme of the result.
+        min_score: See above; 0 for a model without a calibration.
 
     Raises:
         ValueError: If the model can't be used, or if the schemes don't match.
@@ -87,6 +92,7 @@ class Landmarker:
         scheme_map: SchemeMap | None = None,
         passes: int = 1,
         flip: bool = False,
+        min_score: float | None = None,
         num_threads: int = 2,
     ):
         if passes not in (1, 2):
@@ -106,7 +112,7 @@ class Landmarker:
             raise ValueError(
                 f"The scheme {scheme} is required, but the model gives {self.scheme.name}."
             )
-        self.passes, self.flip = passes, flip
+        self.passes, self.flip, self.min_score = passes, flip, check_min_score(min_score, self.spec)
 
     @cached_property
     def detector(self) -> Callable[..., np.ndarray] | None:
@@ -137,8 +143,8 @@ class Landmarker:
                 ``cv2.VideoCapture`` return them.
 
         Returns:
-            One face per box, in the order of the boxes; for several images, a list of the faces of
-            each image.
+            One face per given box, in the order of the boxes, or the detected faces with a score of
+            at least `min_score`; for several images, a list of the faces of each image.
 
         Raises:
             ValueError: If an image can't be read or is of another type, if a box is not valid or
@@ -146,7 +152,8 @@ class Landmarker:
         """
         if not are_several(image):
             rgb, boxes = self._prepare(image, boxes_xyxy_px, channels)
-            return self._locate_faces([rgb], [boxes])[0]
+            faces = self._locate_faces([rgb], [boxes])[0]
+            return self.without_false_faces(faces) if boxes_xyxy_px is None else faces
         images = list(image)
         each = [None] * len(images) if boxes_xyxy_px is None else list(boxes_xyxy_px)
         if len(each) != len(images):
@@ -160,7 +167,13 @@ class Landmarker:
                 pairs.append(self._prepare(one, own, channels))
             except ValueError as error:
                 raise ValueError(f"Image {number} of {len(images)}: {error}") from None
-        return self._locate_faces([rgb for rgb, _ in pairs], [boxes for _, boxes in pairs])
+        found = self._locate_faces([rgb for rgb, _ in pairs], [boxes for _, boxes in pairs])
+        results = zip(found, each, strict=True)
+        return [self.without_false_faces(faces) if own is None else faces for faces, own in results]
+
+    def without_false_faces(self, faces: Sequence[Face]) -> list[Face]:
+        """Returns the faces whose score is at least `min_score`, and those without a score."""
+        return [face for face in faces if face.score is None or face.score >= self.min_score]
 
     def _prepare(self, image: Any, boxes: Any, channels: str) -> tuple[np.ndarray, np.ndarray]:
         """Returns an image as uint8 RGB and its boxes."""
@@ -213,20 +226,9 @@ class Landmarker:
             )
             used = np.where(again[:, None], tight, boxes)
             landmarks, *others = self._locate(images, owners, used)
-        if self.scheme_map is not None:
-            landmarks = self.scheme_map(landmarks)
-            others = [x if x is None else self.scheme_map.map_scores(x) for x in others]
+        made = make_faces(self.spec, self.scheme_map, landmarks, used, others, detection)
         faces: list[list[Face]] = [[] for _ in images]
-        for i, owner in enumerate(owners):
-            scores, visibility, *_ = [None if x is None else x[i] for x in others] + [None]
-            face = Face(
-                landmarks[i],
-                used[i],
-                scores,
-                self.scheme,
-                visibility=visibility,
-                detection_score=detection[i],
-            )
+        for owner, face in zip(owners, made, strict=True):
             faces[owner].append(face)
         return faces
 

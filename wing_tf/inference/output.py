@@ -66,6 +66,7 @@ def _face_dict(face: Face) -> dict[str, Any]:
         "landmarks_px": [None if None in point else point for point in points],
         "scores": _rounded(face.scores, _DIGITS),
         "score": _rounded(face.score, _DIGITS),
+        "detection_score": _rounded(face.detection_score, _DIGITS),
         "box_xyxy_px": _rounded(face.box_xyxy_px, _DIGITS_PX),
         "angles_deg": _rounded(face.angles_deg, _DIGITS_DEG),
     }
@@ -92,7 +93,8 @@ def csv_columns(
     are empty. ``visibility`` adds a column for each landmark, after all others.
     """
     columns = ["image", "frame", "time_s"] if video else ["image"]
-    columns += ["width_px", "height_px", "faces", "face", *(["identity"] if video else []), "score"]
+    columns += ["width_px", "height_px", "faces", "face", *(["identity"] if video else [])]
+    columns += ["score", "detection_score"]
     columns += [f"box_{end}_px" for end in ("x0", "y0", "x1", "y1")]
     columns += ["yaw_deg", "pitch_deg", "roll_deg"]
     for name in scheme.point_names or range(scheme.num_landmarks):
@@ -116,7 +118,8 @@ def csv_rows(
         return [start + [None] * (len(columns) - len(start))]
     rows = []
     for number, face in enumerate(values["faces"], start=1):
-        row = [*start, number, *([face.get("identity")] if video else []), face["score"]]
+        row = [*start, number, *([face.get("identity")] if video else [])]
+        row += [face["score"], face["detection_score"]]
         row += [*face["box_xyxy_px"], *(face["angles_deg"] or [None] * 3)]
         scores = face["scores"] or [None] * scheme.num_landmarks
         for point, score in zip(face["landmarks_px"], scores, strict=True):

@@ -7,6 +7,7 @@ from wing_tf.metrics.errors import (
     observer_centric,
     pck,
 )
+from wing_tf.metrics.reliability import format_reliability, reliability
 from wing_tf.metrics.scores import (
     THRESHOLDS,
     bootstrap_interval,
@@ -33,6 +34,7 @@ __all__ = [
     "format_difference",
     "format_interval",
     "format_percent",
+    "format_reliability",
     "format_scores",
     "landmark_errors",
     "nmde",
@@ -42,6 +44,7 @@ __all__ = [
     "paired_bootstrap",
     "pck",
     "recall_at_precision",
+    "reliability",
     "score_title",
     "summarize_errors",
 ]

@@ -14,8 +14,11 @@ from wing_tf.data.pose_balance import PoseBalance
 from wing_tf.data.record_checks import raise_undecodable
 from wing_tf.data.records import RecordSet, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
+from wing_tf.inference.calibrate_scores import MIN_FACES, calibrate_on_records
 from wing_tf.landmarks import BOX_NORMALIZERS
+from wing_tf.model_spec import read_model_spec, replace_model_spec
 from wing_tf.models.keras_settings import default_keras_settings
+from wing_tf.models.saving import find_network, load_network
 from wing_tf.training import callbacks
 from wing_tf.training.accelerator import make_strategy
 from wing_tf.training.initialization import initialize
@@ -87,6 +90,7 @@ def _train(config: ml_collections.ConfigDict, run_folder: RunFolder, started: fl
     limit = _time_limit(config, run_folder, steps_per_epoch, started, sigma_schedule)
     num_epochs = limit.epochs if limit else config.epochs
     if epoch >= num_epochs or _schedule_has_ended(trainer):
+        _calibrate_scores(run_folder, validation)
         print(f"{run_folder.path} holds a finished training of {epoch} epochs.")
         return
     print(
@@ -140,7 +144,17 @@ def _train(config: ml_collections.ConfigDict, run_folder: RunFolder, started: fl
     finally:
         if log.csv_file:
             log.csv_file.close()  # fit leaves it open when it is interrupted
+    _calibrate_scores(run_folder, validation)
     print(f"Trained in {(time.monotonic() - started) / 60:.1f} minutes: {run_folder.path}")
+
+
+def _calibrate_scores(run_folder: RunFolder, validation: RecordSet) -> None:
+    """Adds the calibration of `Face.score` to the saved model, unless it has one."""
+    path = find_network(run_folder.path)
+    if validation.num_faces < MIN_FACES or read_model_spec(path).score_calibration is not None:
+        return
+    network, spec = load_network(path)
+    replace_model_spec(path, calibrate_on_records(network, spec, validation))
 
 
 def _open_data(config: ml_collections.ConfigDict) -> tuple[RecordSet, RecordSet]:

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -40,6 +41,32 @@ def plot_ced(
     axes.set_title(title, fontsize=9, wrap=True)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=8)
+    figure.savefig(path, dpi=130)
+
+
+def plot_reliability(
+    path: str | pathlib.Path, table: Mapping[str, Any], *, title: str = ""
+) -> None:
+    """Writes a reliability diagram: the fraction that came true over the mean probability.
+
+    Args:
+        path: The file; its suffix selects the format.
+        table: The table of `wing_tf.metrics.reliability`.
+        title: Title of the plot.
+    """
+    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    scores, fractions, counts = (
+        [row[name] for row in table["bins"]] for name in ("mean_score", "fraction_true", "count")
+    )
+    axes.plot([0, 1], [0, 1], color="gray", linewidth=1)
+    axes.plot(scores, fractions, marker="o")
+    for score, fraction, count in zip(scores, fractions, counts, strict=True):
+        axes.annotate(str(count), (score, fraction), fontsize=7, textcoords="offset points",
+                      xytext=(4, -9))  # fmt: skip
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mean score", ylabel="accurate faces, fraction")
+    axes.set_title(f"{title} (ECE {100 * table['ece']:.1f} %)", fontsize=9, wrap=True)
+    axes.grid(alpha=0.3)
     figure.savefig(path, dpi=130)
 
 

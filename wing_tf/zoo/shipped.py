@@ -23,8 +23,8 @@ SHIPPED = (
         ),
         latency_ms=7.0,
         sha256={
-            LITERT: "c1353b2b698dea9de5e3b649f3e0c11a27770f1f7b003383899629d0926bb4c2",
-            KERAS: "16d2a83511ad0ef9eb703e22fcd052cca72f66337b705839ff348a0d02f70283",
+            LITERT: "988e6761fb903ac4bc51b92e66d2a728cf3e56edf2a37dc2d3afa0583ae37ae7",
+            KERAS: "9f139b80c5f9dc4caf308012ec77ba90670d1ea68fde9d6ec6c72cef2bf60c11",
         },
         folder=_FOLDER,
     ),

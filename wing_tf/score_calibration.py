@@ -1,0 +1,300 @@
+"""Calibrated scores of faces: the probability that the landmarks of a face are accurate.
+
+A score is a logistic function of how well the landmarks fit a statistical shape model and, for
+networks with a score per landmark, of the mean of these scores. Its parameters are fitted to
+predictions whose errors are known, and are stored in the model spec. NumPy only.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from wing_tf.geometry import fit_similarity, procrustes
+
+ACCURATE_NME = 0.08
+"""NME below which the landmarks of a face count as accurate, as for FR8."""
+
+MAX_MIN_SCORE, MAX_DROPPED = 0.03, 0.005
+"""The default threshold of a network is `MAX_MIN_SCORE`, or less if it would drop more than the
+fraction `MAX_DROPPED` of the faces of the calibration."""
+
+_MAX_MODES, _MIN_SHAPES_PER_MODE, _NUM_FOLDS = 24, 10, 5
+_MIN_DEVIATION = _MIN_DISTANCE = 1e-3
+_RIDGE, _MAX_STEPS, _DIGITS = 1e-3, 100, 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoreCalibration:
+    """The function from the landmarks of a face, and their scores, to the score of the face.
+
+    The landmarks are shifted, scaled and rotated to the mean shape of accurate predictions, and
+    their difference from it is projected on the modes of a principal component analysis. The
+    features are the logarithms of the root mean square residual and of the distances of the
+    coefficients from those of accurate and of inaccurate predictions, in standard deviations, and
+    the mean of the landmarks' scores. A network of coordinates predicts smooth shapes where there
+    is no face: their distribution tells them from faces, not their residual.
+
+    Attributes:
+        mean_shape: Mean shape [K, 2] of accurate predictions, root mean square distance 1 from its
+            center 0.
+        modes: Orthonormal modes [M, 2 K] of the shapes; M may be 0.
+        deviations: Standard deviations [M] of the coefficients of accurate predictions, whose means
+            are 0.
+        inaccurate_means: Means [M] of the coefficients of inaccurate predictions.
+        inaccurate_deviations: Standard deviations [M] of these.
+        max_inaccurate_distance: Limit of the distance from inaccurate predictions, which no
+            accurate one exceeds: what is far from both is not a face.
+        weights: Weights of the features: three, or four for a network with scores of landmarks.
+        bias: Constant of the logistic function.
+        min_score: Score below which `wing_tf.inference.Landmarker` drops a detected face by
+            default.
+        num_faces: Number of annotated faces that the calibration was fitted to.
+
+    Reference:
+        Cootes et al., Active shape models, 1995; Platt, Probabilistic outputs for support vector
+        machines, 1999.
+    """
+
+    mean_shape: tuple[tuple[float, float], ...]
+    modes: tuple[tuple[float, ...], ...]
+    deviations: tuple[float, ...]
+    inaccurate_means: tuple[float, ...]
+    inaccurate_deviations: tuple[float, ...]
+    max_inaccurate_distance: float
+    weights: tuple[float, ...]
+    bias: float
+    min_score: float
+    num_faces: int
+
+    def __post_init__(self) -> None:
+        """Makes tuples of floats of arrays and of JSON lists, and checks their shapes."""
+        count, size = len(self.modes), 2 * len(self.mean_shape)
+        shapes: dict[str, tuple[int, ...]] = {
+            "mean_shape": (size // 2, 2),
+            "modes": (count, size),
+            **dict.fromkeys(("deviations", "inaccurate_means", "inaccurate_deviations"), (count,)),
+            "weights": (4 if len(self.weights) == 4 else 3,),
+            **dict.fromkeys(("max_inaccurate_distance", "bias"), ()),
+            "min_score": (),
+        }
+        for name, shape in shapes.items():
+            array = np.asarray(getattr(self, name), np.float64)
+            array = array.reshape(shape) if array.size == 0 else array
+            if array.shape != shape or not np.isfinite(array).all():
+                raise ValueError(
+                    f"the score calibration's `{name}` must be finite and {list(shape)}. Received: "
+                    f"shape {list(array.shape)}"
+                )
+            rows = array.tolist()
+            value = tuple(map(tuple, rows)) if array.ndim == 2 else rows
+            object.__setattr__(self, name, tuple(value) if array.ndim == 1 else value)
+
+    def __call__(self, landmarks_px: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
+        """Returns the score of each face: the probability that its NME is below `ACCURATE_NME`.
+
+        Args:
+            landmarks_px: Landmarks [N, K, 2] of the network, in any frame.
+            scores: Scores [N, K] of the landmarks.
+
+        Returns:
+            float64 [N] in 0..1; 0 for landmarks that are not finite.
+        """
+        features = self._shape_model.features(landmarks_px)
+        if len(self.weights) > features.shape[1]:
+            if scores is None:
+                raise ValueError("The calibration needs the scores of the landmarks.")
+            features = np.column_stack([features, np.mean(scores, axis=1)])
+        finite = np.isfinite(features).all(axis=1)
+        return np.where(finite, _logistic(features @ self.weights + self.bias), 0.0)
+
+    @cached_property
+    def _shape_model(self) -> "_ShapeModel":
+        size = 2 * len(self.mean_shape)
+        return _ShapeModel(
+            np.array(self.mean_shape),
+            np.reshape(self.modes, (-1, size)),
+            np.array(self.deviations),
+            np.array(self.inaccurate_means),
+            np.array(self.inaccurate_deviations),
+            self.max_inaccurate_distance,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the calibration as JSON types."""
+        return dataclasses.asdict(self) | {"accurate_nme": ACCURATE_NME}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ScoreCalibration":
+        """Returns the calibration of `to_dict`.
+
+        Raises:
+            ValueError, TypeError, KeyError: If it is not valid.
+        """
+        if values["accurate_nme"] != ACCURATE_NME:
+            raise ValueError(
+                f"the score calibration is for an NME of {values['accurate_nme']}, not "
+                f"{ACCURATE_NME}"
+            )
+        return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})
+
+
+def fit_calibration(
+    landmarks_px: np.ndarray,
+    scores: np.ndarray | None,
+    is_accurate: np.ndarray,
+    *,
+    face: np.ndarray,
+    weights: np.ndarray,
+    is_typical: np.ndarray,
+    flip_permutation: Sequence[int],
+) -> ScoreCalibration:
+    """Fits the calibration of a network to predictions whose errors are known.
+
+    The logistic function is fitted to the features of faces that the shape model was not fitted to,
+    by cross-validation, because shapes are closer to a model that knows them.
+
+    Args:
+        landmarks_px: Predicted landmarks [N, K, 2].
+        scores: Scores [N, K] of the landmarks; None if the network has none.
+        is_accurate: bool [N], whether the NME is below `ACCURATE_NME`; False for boxes that do not
+            show a face.
+        face: Number of the annotated face of each prediction, int [N].
+        weights: How often each prediction counts [N].
+        is_typical: bool [N], whether the box is like a detector's box of a face. The shape model is
+            fitted to the accurate ones among these, and the threshold to all of them.
+        flip_permutation: Flip permutation of the scheme.
+
+    Raises:
+        ValueError: If nearly all predictions are accurate or inaccurate.
+    """
+
+    def fit_model(chosen: np.ndarray) -> _ShapeModel:
+        accurate, inaccurate = chosen & is_accurate & is_typical, chosen & ~is_accurate
+        if not accurate.any() or not inaccurate.any():
+            raise ValueError("The calibration needs predictions that are accurate, and others.")
+        return _fit_shape_model(landmarks_px[accurate], landmarks_px[inaccurate], flip_permutation)
+
+    features = np.zeros((len(landmarks_px), 3))
+    for fold in range(_NUM_FOLDS):
+        chosen = face % _NUM_FOLDS == fold
+        features[chosen] = fit_model(~chosen).features(landmarks_px[chosen])
+    if scores is not None:
+        features = np.column_stack([features, np.mean(scores, axis=1)])
+    finite = np.isfinite(features).all(axis=1)
+    bias, *slopes = _fit_logistic(features[finite], is_accurate[finite], weights[finite])
+    typical = _logistic(features[is_typical & finite] @ slopes + bias)
+    threshold = min(float(np.quantile(typical, MAX_DROPPED)), MAX_MIN_SCORE)
+    arrays: dict[str, Any] = dict(vars(fit_model(np.ones(len(landmarks_px), bool))))
+    return ScoreCalibration(
+        **arrays,
+        weights=tuple(slopes),
+        bias=bias,
+        min_score=float(np.floor(threshold * 1e4) / 1e4),
+        num_faces=len(np.unique(face)),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _ShapeModel:
+    """The arrays of a `ScoreCalibration` that describe shapes."""
+
+    mean_shape: np.ndarray
+    modes: np.ndarray
+    deviations: np.ndarray
+    inaccurate_means: np.ndarray
+    inaccurate_deviations: np.ndarray
+    max_inaccurate_distance: float
+
+    def features(self, landmarks_px: np.ndarray) -> np.ndarray:
+        """Returns the features [N, 3] of shapes [N, K, 2]."""
+        offsets = _offsets(landmarks_px, self.mean_shape)
+        coefficients = offsets @ self.modes.T
+        residuals = offsets - coefficients @ self.modes
+        inaccurate = _norm((coefficients - self.inaccurate_means) / self.inaccurate_deviations)
+        distances = (
+            np.sqrt(2 * np.mean(residuals**2, axis=1)),
+            _norm(coefficients / self.deviations),
+            np.minimum(inaccurate, self.max_inaccurate_distance),
+        )
+        return np.log(np.maximum(np.column_stack(distances), _MIN_DISTANCE))
+
+
+def _fit_shape_model(
+    accurate_px: np.ndarray, inaccurate_px: np.ndarray, flip_permutation: Sequence[int]
+) -> _ShapeModel:
+    """Fits a shape model to predictions [N, K, 2], which are used with their mirror images."""
+    num_landmarks = accurate_px.shape[1]
+    if num_landmarks < 3:  # any two points can be aligned with any other two
+        mean = np.linspace([-1.0, 0.0], [1.0, 0.0], num_landmarks)
+        none = np.zeros(0)
+        return _ShapeModel(mean, np.zeros((0, mean.size)), none, none, none, 0.0)
+    mean, _ = procrustes(_with_mirrored(accurate_px, flip_permutation), flip_permutation)
+    accurate, inaccurate = (
+        _offsets(_with_mirrored(landmarks_px, flip_permutation), mean)
+        for landmarks_px in (accurate_px, inaccurate_px)
+    )
+    _, singular, modes = np.linalg.svd(accurate, full_matrices=False)
+    deviations = singular / np.sqrt(len(accurate))
+    # A shape of K points has 2 K - 4 degrees of freedom.
+    limits = (_MAX_MODES, 2 * num_landmarks - 4, len(accurate_px) // _MIN_SHAPES_PER_MODE)
+    count = min(*limits, int(np.sum(deviations > _MIN_DEVIATION)))
+    mean, modes, deviations = (
+        array.round(_DIGITS) for array in (mean, modes[:count], deviations[:count])
+    )
+    others = inaccurate @ modes.T
+    means = others.mean(axis=0).round(_DIGITS)
+    spreads = np.maximum(others.std(axis=0), _MIN_DEVIATION).round(_DIGITS)
+    farthest = float(_norm((accurate @ modes.T - means) / spreads).max(initial=0.0))
+    return _ShapeModel(mean, modes, deviations, means, spreads, round(farthest, _DIGITS))
+
+
+def _with_mirrored(landmarks_px: np.ndarray, flip_permutation: Sequence[int]) -> np.ndarray:
+    """Returns the finite shapes of [N, K, 2], followed by their mirror images."""
+    shapes = landmarks_px[np.isfinite(landmarks_px).all(axis=(1, 2))].astype(np.float64)
+    return np.concatenate([shapes, shapes[:, list(flip_permutation)] * [-1.0, 1.0]])
+
+
+def _offsets(landmarks_px: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Returns the differences [N, 2 K] of shapes [N, K, 2] from the mean.
+
+    The shapes are shifted, scaled to the size of the mean and rotated: a fitted scale would shrink
+    shapes that are unlike the mean.
+    """
+    points = np.asarray(landmarks_px, np.float64)
+    points = points - points.mean(axis=1, keepdims=True)
+    points = points / np.maximum(_norm(points.reshape(len(points), -1)), 1e-12)[:, None, None]
+    linear = fit_similarity(points, mean)[:, :, :2]
+    linear = linear / np.maximum(_norm(linear[:, 0]), 1e-12)[:, None, None]
+    aligned = np.sqrt(len(mean)) * points @ linear.swapaxes(1, 2)
+    return (aligned - mean).reshape(len(points), -1)
+
+
+def _norm(values: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.sum(values**2, axis=1))
+
+
+def _fit_logistic(features: np.ndarray, is_true: np.ndarray, weights: np.ndarray) -> list[float]:
+    """Returns the bias and the slopes of a logistic regression with a small ridge penalty."""
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    deviation = np.where(deviation > 1e-9, deviation, 1.0)
+    inputs = np.column_stack([np.ones(len(features)), (features - mean) / deviation])
+    weights = weights / weights.sum()
+    ridge = _RIDGE * np.diag([0.0] + [1.0] * features.shape[1])
+    found = np.zeros(inputs.shape[1])
+    for _ in range(_MAX_STEPS):
+        probability = _logistic(inputs @ found)
+        gradient = inputs.T @ (weights * (probability - is_true)) + ridge @ found
+        curvature = weights * np.maximum(probability * (1 - probability), 1e-9)
+        step = np.linalg.solve((inputs * curvature[:, None]).T @ inputs + ridge, gradient)
+        found = found - step * min(1.0, 2.0 / np.abs(step).max(initial=1e-12))
+        if np.abs(step).max() < 1e-8:
+            break
+    slopes = found[1:] / deviation
+    return [float(found[0] - slopes @ mean), *map(float, slopes)]
+
+
+def _logistic(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(values, -500, 500)))
