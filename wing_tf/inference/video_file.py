@@ -132,12 +132,12 @@ class VideoFile(VideoReader):
         """Yields the frames after one that is known by its stamp, without frame threads.
 
         Returns:
-            Whether that frame was found. Time stamps that jump may mislead a seek.
+            Whether that frame was found. Damage and time stamps that jump may mislead a seek.
         """
         num_broken = 0
         with self._open("SLICE") as (container, stream):
-            if seek and last is not None:
-                _seek_before(container, stream, last)
+            if seek and last is not None and not _seek_before(container, stream, last):
+                return False
             for packet, frames in _decoded_packets(container, stream):
                 if frames is None and _is_after(packet, last):
                     num_broken += 1
@@ -200,6 +200,8 @@ def read_packets(
             break
         except av.FFmpegError:
             continue
+        except IndexError:  # PyAV at the end, if streams have appeared that it does not know
+            break
     yield None
 
 
@@ -227,13 +229,17 @@ def _is_after(packet: "av.Packet | None", stamp: int | None) -> bool:
     return packet is None or packet.pts is None or stamp is None or packet.pts > stamp
 
 
-def _seek_before(container: "av.container.InputContainer", stream: Any, stamp: int) -> None:
-    """Seeks to a key frame that is stored before the frame with a time stamp."""
+def _seek_before(container: "av.container.InputContainer", stream: Any, stamp: int) -> bool:
+    """Seeks to a key frame that is stored before a frame; returns whether that succeeded."""
     rate = stream.average_rate or _DEFAULT_RATE
     margin_s = max(_SEEK_MARGIN_S, _SEEK_MARGIN_FRAMES / rate)
     target = stamp - int(margin_s / stream.time_base)
-    if target > (stream.start_time or 0):  # FFmpeg fails before the start and leaves it
-        container.seek(target, stream=stream)
+    if target > (stream.start_time or 0):
+        try:
+            container.seek(target, stream=stream)
+        except av.FFmpegError:
+            return False
+    return True
 
 
 def _num_absent(container: "av.container.InputContainer", stream: Any, num_bytes: int) -> int:
