@@ -7,6 +7,7 @@ from wing_tf.geometry import apply_affine, box_iou, crop_matrix, crop_square, la
 from wing_tf.geometry.shapes import mean_shape, place_shape_in_boxes
 from wing_tf.inference import Landmarker
 from wing_tf.model_spec import ModelSpec
+from wing_tf.score_calibration import ScoreCalibration
 
 RATE = 30.0
 
@@ -31,6 +32,20 @@ def crossing_clip(*, seed=0, turn_back=False, frames=50):
     return small_clip([motion(left), motion(320 - left, y_px=112, side_px=80)], seed=seed)
 
 
+def calibration_of_scores(landmarks_px):
+    """Returns a calibration by which a face with scores of .3 has a score of .12, .5 of .5."""
+    centered = landmarks_px - landmarks_px.mean(axis=0)
+    return ScoreCalibration(
+        mean_shape=centered / np.sqrt(np.square(centered).sum(axis=1).mean()),
+        modes=(), deviations=(), inaccurate_means=(), inaccurate_deviations=(),
+        max_inaccurate_distance=1.0,
+        weights=(0.0, 0.0, 0.0, 10.0),
+        bias=-5.0,
+        min_score=0.1,
+        num_faces=100,
+    )  # fmt: skip
+
+
 class TrueLandmarker(Landmarker):
     """Landmarker that returns the ground truth with noise for the face in each box.
 
@@ -42,15 +57,19 @@ class TrueLandmarker(Landmarker):
         detected: bool [N], faces that the detector finds unless they are occluded.
         wrong: bool [N], faces for which the network returns permuted landmarks.
         false_boxes: Boxes [M, 4] of false detections.
-        score: Score of all landmarks. None for a network without scores.
+        score: Mean score of the landmarks, of which a calibrated one makes the score of the face.
+            None for a network without scores.
         num_detections: Number of calls of the detector.
         batches: Number of faces in each run of the network.
     """
 
-    def __init__(self, clip, *, noise_px=0.3, **options):
+    def __init__(self, clip, *, noise_px=0.3, calibrated=False, **options):
+        calibration = calibration_of_scores(clip.landmarks_px[0, 0]) if calibrated else None
         super().__init__(
             self.predict_crops,
-            spec=ModelSpec(scheme="ibug_68", input_size=64, margin=1.2),
+            spec=ModelSpec(
+                scheme="ibug_68", input_size=64, margin=1.2, score_calibration=calibration
+            ),
             detector=self.find,
             **options,
         )

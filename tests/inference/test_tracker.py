@@ -76,18 +76,21 @@ def test_implausible_landmarks_are_lost_and_found_again_with_their_identity():
 
 
 def test_faces_with_low_scores_are_lost():
-    landmarker = TrueLandmarker(still_clip(20))
-    landmarker.score = 0.5
-    tracker = Tracker(landmarker, min_score=0.3)
-    assert len(show(tracker, landmarker, frames=range(5))[-1]) == 2
-    landmarker.score = 0.2
-    assert show(tracker, landmarker, frames=range(5, 10)) == [[]] * 5
+    for min_score, scores in ((None, (0.3, 0.25)), (0.6, (0.6, 0.5))):
+        landmarker = TrueLandmarker(still_clip(20), calibrated=True)
+        tracker = Tracker(landmarker, min_score=min_score)  # of the calibration: .1
+        landmarker.score = scores[0]
+        faces = show(tracker, landmarker, frames=range(5))
+        assert len(faces[-1]) == 2
+        assert faces[-1][0].score == pytest.approx(1 / (1 + np.exp(5 - 10 * scores[0])))
+        landmarker.score = scores[1]
+        assert show(tracker, landmarker, frames=range(5, 10)) == [[]] * 5
 
 
 def test_faces_without_scores_are_dropped_if_no_detection_confirms_them():
-    for score, left in ((None, 0), (0.9, 2)):
-        landmarker = TrueLandmarker(still_clip(40))
-        landmarker.score = score
+    for calibrated, left in ((False, 0), (True, 2)):
+        landmarker = TrueLandmarker(still_clip(40), calibrated=calibrated)
+        landmarker.score = 0.9
         tracker = Tracker(landmarker, detect_every_s=0.2, unconfirmed_s=0.6)
         show(tracker, landmarker, frames=range(5))
         landmarker.detected[:] = False
@@ -174,12 +177,6 @@ def test_lost_faces_do_not_count_for_max_faces():
     landmarker.detected[:] = True
     faces = show(tracker, landmarker, frames=range(15, 40))
     assert [[face.identity for face in found] for found in faces] == [[1]] * 25
-
-
-def test_nan_scores_are_ignored():
-    landmarker = TrueLandmarker(still_clip(5))
-    landmarker.score = np.nan
-    assert [len(found) for found in show(Tracker(landmarker), landmarker)] == [2] * 5
 
 
 def flattened(face, scale):

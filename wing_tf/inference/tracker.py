@@ -43,17 +43,19 @@ class Tracker:
     is reported when the detector has found it in two consecutive frames, in the first frame at
     once.
 
-    A network without scores can't tell a face from background by the shape alone. A face that the
-    detector has not found for `unconfirmed_s` is then dropped.
+    A network without a score calibration can't tell a face from background by the shape alone. A
+    face that the detector has not found for `unconfirmed_s` is then dropped.
 
     Args:
         landmarker: Landmarker with a detector.
         smooth: Whether to filter the landmarks with `OneEuroFilter`.
-        detect_every_s: Interval of the detector.
+        detect_every_s: Interval of the detector, and so the delay of a new face. Detection in every
+            frame keeps no more identities and costs a quarter of the frame rate.
         search_every_s: Interval of the detector while a face is lost or none is known.
         remember_s: How long a lost face is remembered. A longer gap between frames is a new start.
         unconfirmed_s: See above.
-        min_score: Mean score of the network below which a face is lost.
+        min_score: Score (`Face.score`) below which a face is lost, and a detected one is not
+            reported. Defaults to that of the landmarker. Faces without a score are kept.
         max_residual: Residual of `wing_tf.geometry.pose.HeadPose` above which a face is lost.
         max_faces: Maximum number of tracked faces; the largest are kept. Defaults to no maximum.
         filter_options: Arguments of `OneEuroFilter`.
@@ -73,11 +75,11 @@ class Tracker:
         landmarker: Landmarker,
         *,
         smooth: bool = True,
-        detect_every_s: float = 0.5,
+        detect_every_s: float = 0.2,
         search_every_s: float = 0.1,
         remember_s: float = 1.5,
         unconfirmed_s: float = 2.0,
-        min_score: float = 0.2,
+        min_score: float | None = None,
         max_residual: float = 0.3,
         max_faces: int | None = None,
         filter_options: dict[str, Any] | None = None,
@@ -109,7 +111,8 @@ class Tracker:
         self.scheme, self.max_faces = landmarker.scheme, max_faces
         self._detect_every_s, self._search_every_s = detect_every_s, search_every_s
         self._remember_s, self._unconfirmed_s = remember_s, unconfirmed_s
-        self._min_score, self._max_residual = min_score, max_residual
+        self._min_score = landmarker.min_score if min_score is None else min_score
+        self._max_residual = max_residual
         self._identities = itertools.count()
         self.reset()
 
@@ -190,9 +193,7 @@ class Tracker:
         inside = ((points > -0.5) & (points < [width - 0.5, height - 0.5])).all(axis=1)
         if len(points) < 2 or inside.mean() < _MIN_INSIDE or not side_of(face) >= 1:
             return False
-        if face.scores is None or not np.isfinite(face.scores).any():
-            return True
-        return bool(np.nanmean(face.scores) >= self._min_score)
+        return face.score is None or face.score >= self._min_score
 
     def _is_face_shape(self, face: Face) -> bool:
         return face.pose is None or face.pose.residual <= self._max_residual
@@ -258,8 +259,8 @@ class Tracker:
     def _is_over(self, track: Track) -> bool:
         if not track.visible:
             return track.identity is None or self._time_s - track.time_s > self._remember_s
-        unscored = track.face.scores is None
-        return unscored and self._detected_s - track.detected_s > self._unconfirmed_s
+        is_unscored = track.face.score is None
+        return is_unscored and self._detected_s - track.detected_s > self._unconfirmed_s
 
     def _update_velocities(self) -> None:
         """Updates the velocity of the faces that no other face is near to."""
