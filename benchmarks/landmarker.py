@@ -253,7 +253,7 @@ def main():
     parser.add_argument("--flip", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--mediapipe_python")
-    parser.add_argument("--mediapipe_faces", type=int, default=800, help="of the ridge regression")
+    parser.add_argument("--mediapipe_faces", type=int, default=2000, help="of the ridge regression")
     options = parser.parse_args()
     if len(cores := os.sched_getaffinity(0)) > 1:
         # Again from the start, because NumPy's libraries start their threads when imported.
