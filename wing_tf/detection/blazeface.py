@@ -16,6 +16,7 @@ _SIDE = 128  # of the network's input
 _FEATURE_MAPS = ((16, 2), (8, 6))  # cells per side, and anchors per cell
 _MAX_LOGIT = 80.0  # the exponential of more is infinite in float32
 _MAX_IOU = 0.3  # of two different faces, as in MediaPipe
+_MIN_HINT_SCORE = 0.2  # of a small face at the first level
 # A window beyond the first level leaves larger faces (as a fraction of its side), and faces closer
 # to its inner edges (in pixels), to the windows that show all of them.
 _MAX_FACE, _MIN_DISTANCE_PX = 0.6, 2.5
@@ -29,6 +30,10 @@ class BlazeFaceDetector(Detector):
     image, so that half as large faces are found; see `wing_tf.detection.windows.search_windows`.
     Overlapping detections of all windows are merged by `weighted_nms`.
 
+    The further levels take several times as long as the first one. They are searched only if the
+    first level finds no face, or hints of others: detections of a lower score, from .2 on, that
+    do not overlap the faces that it finds. Faces that are too small for it leave such hints.
+
     The default correction was measured by ``benchmarks/landmarker.py --calibrate --sets=train`` on
     the images of 2012 training faces of 300-W: recall 99.9 %, 0.04 other boxes per image, center
     error after the correction .04 of the side (95 %: .09), scale .89 to 1.11 (5 to 95 %).
@@ -40,7 +45,7 @@ class BlazeFaceDetector(Detector):
         min_score: Minimum score of a face, 0 to 1.
         levels: Number of resolutions. With one, faces from a fifth of the longer side of the image
             on are found; with two, from a tenth; with three, from a twentieth. For a square image
-            these are 1, 5 and 21 runs of the network.
+            these are at most 1, 6 and 22 runs of the network.
         correction: Correction from raw boxes to landmark squares. Defaults to the measured one.
 
     Raises:
@@ -79,13 +84,24 @@ class BlazeFaceDetector(Detector):
 
     def raw_boxes(self, image: np.ndarray) -> np.ndarray:
         """Returns the boxes of the network with their scores [N, 5], highest score first."""
+        boxes, may_miss = self._search(image, levels=1)
+        if may_miss and self.levels > 1:
+            boxes, _ = self._search(image, self.levels)
+        return boxes
+
+    def _search(self, image: np.ndarray, levels: int) -> tuple[np.ndarray, bool]:
+        """Returns boxes with scores [N, 5], and whether finer levels may find other faces."""
         found = [np.zeros((0, 5))]
-        for window in search_windows(image, side=_SIDE, levels=self.levels):
+        for window in search_windows(image, side=_SIDE, levels=levels):
             rows = self.detect_in_window(window.pixels)
             rows = rows[_is_own(rows, window)]
             rows[:, :4] = rows[:, :4] * window.scale + np.tile(window.corner_xy, 2)
             found.append(rows)
-        return weighted_nms(np.concatenate(found), max_iou=_MAX_IOU)
+        rows = np.concatenate(found)
+        is_face = rows[:, 4] >= self.min_score
+        boxes = weighted_nms(rows[is_face], max_iou=_MAX_IOU)
+        overlaps = box_iou(rows[~is_face, None], boxes) > 0
+        return boxes, not len(boxes) or bool((~overlaps.any(axis=1)).any())
 
     def detect_in_window(self, pixels: np.ndarray) -> np.ndarray:
         """Runs the network.
@@ -94,12 +110,12 @@ class BlazeFaceDetector(Detector):
             pixels: float32 RGB [128, 128, 3], 0 to 255.
 
         Returns:
-            Boxes and scores [N, 5] of all anchors of at least the minimum score. The left edge of
-            the window is 0 and its right edge 128.
+            Boxes and scores [N, 5] of all anchors with at least the minimum score or that of a
+            hint. The left edge of the window is 0 and its right edge 128.
         """
         raw, logits = self._network.run(self._input, pixels[None] / 127.5 - 1, self._outputs)
         scores = 1 / (1 + np.exp(-np.clip(logits[0, :, 0], -_MAX_LOGIT, _MAX_LOGIT)))
-        kept = scores >= self.min_score
+        kept = scores >= min(self.min_score, _MIN_HINT_SCORE)
         center = raw[0, kept, :2] + _ANCHORS[kept]
         half = raw[0, kept, 2:4] / 2
         rows = np.concatenate([center - half, center + half, scores[kept, None]], axis=1)

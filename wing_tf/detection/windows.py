@@ -13,7 +13,7 @@ _MAX_ASPECT = 2.0  # of the part of an image that one window shows at the first 
 _MAX_PARTS = 16  # of an even longer image
 _MAX_ENLARGEMENT = 1.5  # of an image at a level beyond the first
 _MIN_OVERLAP = 0.2  # of neighboring windows, in sides
-_MIN_SAMPLES = 3  # pixels of the image per side of a pixel of a window
+_MIN_SAMPLES = 2  # pixels of the image per side of a pixel of a window
 
 
 @dataclasses.dataclass(frozen=True)
