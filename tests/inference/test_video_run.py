@@ -237,3 +237,21 @@ def test_failed_start_leaves_no_files(video_file, tmp_path):
                 draw=_draw,
             )  # fmt: skip
         assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_length(tmp_path):
+    images = [video_files.image(index, size_hw=(240, 320)) for index in range(40)] * 75
+    source = make(
+        tmp_path / "a.mp4", images=images, audio="aac", options={"preset": "ultrafast"}
+    )  # fmt: skip
+    pages = []
+
+    def track(image, time_s):
+        pages.append(int(pathlib.Path("/proc/self/statm").read_text().split()[1]))
+        return _track(image, time_s)
+
+    run_video(open_video(source), track, tmp_path / "out", name="a", scheme=SCHEME, draw=_draw)
+    assert len(pages) == len(images) == 3000
+    frame_pages = 240 * 320 * 3 / 4096
+    assert max(pages[1000:]) - max(pages[:1000]) < 200 * frame_pages  # of 2000 frames
