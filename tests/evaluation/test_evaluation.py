@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 
 import keras
@@ -49,6 +50,15 @@ def test_perfect_predictions_have_no_error(records):
     assert report["nme"] < 1e-9
     assert (report["fr_08"], report["auc_08"]) == (0, pytest.approx(1))
     assert 0.05 < report["mean_shape_nme"] < 0.5
+
+
+def test_report_has_the_reliability_of_calibrated_scores(records):
+    predictions = _perfect(records)
+    assert "reliability" not in make_report(predictions, records.scheme)
+    scores = np.repeat([0.75, 0.95], [8, 16])
+    report = make_report(dataclasses.replace(predictions, score=scores), records.scheme)
+    assert [row["count"] for row in report["reliability"]["bins"]] == [8, 16]
+    assert report["reliability"]["ece"] == pytest.approx((8 * 0.25 + 16 * 0.05) / 24)
 
 
 def test_moved_boxes_change_the_crop_but_not_the_ground_truth(records):

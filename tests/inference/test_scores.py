@@ -10,6 +10,7 @@ import pytest
 from wing_tf.geometry import apply_affine, similarity_matrix
 from wing_tf.geometry.pose import rotation_matrix
 from wing_tf.inference import Landmarker
+from wing_tf.inference.calibrate_scores import MIN_FACES, calibrate_scores
 from wing_tf.landmarks import find_scheme_map, get_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
 from wing_tf.metrics import reliability
@@ -176,6 +177,30 @@ def test_detected_faces_are_filtered_and_given_boxes_are_not():
     assert given[0].score < landmarker.min_score < given[1].score
     assert len(_landmarker(0.0, lambda image: boxes)(image)) == 2
     assert _landmarker(1.0, lambda image: boxes)(image) == []
+
+
+def test_calibration_on_faces_tells_faces_from_background():
+    """Faces are bright squares; the network finds one at the center of any bright crop."""
+    generator = np.random.default_rng(10)
+    landmarker = _landmarker()
+    landmarker.spec = dataclasses.replace(landmarker.spec, score_calibration=None)
+    crop = (landmarker.predict_crops(np.full((1, 64, 64, 3), 255, np.uint8))[0][0] + 0.5) / 64
+    faces = []
+    for _ in range(4 * MIN_FACES):
+        side = generator.uniform(40, 50)
+        corner = generator.uniform(50, 90, 2)
+        image = np.zeros((200, 200, 3), np.uint8)
+        x, y = corner.astype(int)
+        image[y : y + int(side), x : x + int(side)] = 255
+        box = np.concatenate([corner, corner + side])
+        faces.append((image, corner - 0.1 * side + 1.2 * side * crop, box))
+    assert calibrate_scores(landmarker, faces[: MIN_FACES - 1]) is None
+    calibration = calibrate_scores(landmarker, faces)
+    assert calibration.num_faces == len(faces)
+    image, true_px, _ = faces[0]
+    noise = generator.permutation(true_px)
+    face, background = calibration(np.stack([true_px, noise]))
+    assert background < 0.02 < 0.1 < face
 
 
 def test_invalid_min_score_raises():

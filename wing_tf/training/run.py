@@ -150,11 +150,12 @@ def _train(config: ml_collections.ConfigDict, run_folder: RunFolder, started: fl
 
 def _calibrate_scores(run_folder: RunFolder, validation: RecordSet) -> None:
     """Adds the calibration of `Face.score` to the saved model, unless it has one."""
-    path = find_network(run_folder.path)
-    if validation.num_faces < MIN_FACES or read_model_spec(path).score_calibration is not None:
+    if validation.num_faces < MIN_FACES:
         return
-    network, spec = load_network(path)
-    replace_model_spec(path, calibrate_on_records(network, spec, validation))
+    path = find_network(run_folder.path)
+    if read_model_spec(path).score_calibration is None:
+        network, spec = load_network(path)
+        replace_model_spec(path, calibrate_on_records(network, spec, validation))
 
 
 def _open_data(config: ml_collections.ConfigDict) -> tuple[RecordSet, RecordSet]:
