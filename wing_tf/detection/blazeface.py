@@ -16,7 +16,7 @@ _SIDE = 128  # of the network's input
 _FEATURE_MAPS = ((16, 2), (8, 6))  # cells per side, and anchors per cell
 _MAX_LOGIT = 80.0  # the exponential of more is infinite in float32
 _MAX_IOU = 0.3  # of two different faces, as in MediaPipe
-_MIN_HINT_SCORE = 0.2  # of a small face at the first level
+_MIN_HINT_SCORE = 0.25  # of a small face at the first level
 # A window beyond the first level leaves larger faces (as a fraction of its side), and faces closer
 # to its inner edges (in pixels), to the windows that show all of them.
 _MAX_FACE, _MIN_DISTANCE_PX = 0.6, 2.5
@@ -31,7 +31,7 @@ class BlazeFaceDetector(Detector):
     Overlapping detections of all windows are merged by `weighted_nms`.
 
     The further levels take several times as long as the first one. They are searched only if the
-    first level finds no face, or hints of others: detections of a lower score, from .2 on, that
+    first level finds no face, or hints of others: detections of a lower score, from .25 on, that
     do not overlap the faces that it finds. Faces that are too small for it leave such hints.
 
     The default correction was measured by ``benchmarks/landmarker.py --calibrate --sets=train`` on
