@@ -33,7 +33,7 @@ class FailsOnBright(Landmarker):
 
 
 def _run(folder, output, *, draw=None, format="jsonl"):
-    landmarker = Landmarker(detector="whole")
+    landmarker = Landmarker(detector="whole", min_score=0)
     return run_folder(landmarker, folder, output, format=format, settings={}, draw=draw)
 
 
@@ -118,11 +118,13 @@ def test_images_that_the_box_file_does_not_name_are_skipped(folder, tmp_path):
     out = tmp_path / "out"
     path.write_text("path,x0,y0,x1,y1\nimages\\A.PNG,5,5,30,30\n")
     detector = make_detector("boxes", box_file=path)
-    summary = run_folder(Landmarker(detector=detector), folder, out, settings={})
+    summary = run_folder(Landmarker(detector=detector, min_score=0), folder, out, settings={})
     assert (summary.num_images, summary.num_faces) == (1, 1)
     assert _skipped(out) == {"b.png": "not in the box file boxes.csv"}
     path.write_text("path,x0,y0,x1,y1\nC:\\other\\z.png,5,5,30,30\n")
     detector = make_detector("boxes", box_file=path)
     with pytest.raises(ValueError, match=r"none of the 2 images of .*names: C:/other/z\.png\."):
-        run_folder(Landmarker(detector=detector), folder, tmp_path / "new", settings={})
+        run_folder(
+            Landmarker(detector=detector, min_score=0), folder, tmp_path / "new", settings={}
+        )
     assert not (tmp_path / "new").exists()
