@@ -102,7 +102,7 @@ def test_several_images_give_the_faces_of_each(landmarker, image, tmp_path):
 
 
 def test_boxes_that_are_not_given_are_detected(image):
-    landmarker = Landmarker(detector=lambda image: np.array(BOX))
+    landmarker = Landmarker(detector=lambda image: np.array(BOX), min_score=0)
     found = landmarker([image, image], [None, [[1.0, 2, 30, 40]]])
     boxes = [faces[0].box_xyxy_px for faces in found]
     np.testing.assert_array_equal(boxes, [BOX[0], [1, 2, 30, 40]])
