@@ -91,6 +91,20 @@ def test_further_levels_are_searched_only_where_a_face_may_be_missed(detector, f
     assert len(detector(both)) == 2
 
 
+def test_lower_minimum_score_loses_no_small_faces(faces):
+    """Small faces beside a large one, which the first level only hints at."""
+    image, _ = faces[0]
+    small = cv2.resize(faces[1][0], (72, 72), interpolation=cv2.INTER_AREA)
+    group = np.full((192, 384, 3), 128, np.uint8)
+    group[:, :192], group[20:92, 250:322], group[110:182, 290:362] = image, small, small
+    for min_score in (0.6, 0.25, 0.1):
+        centers = (
+            BlazeFaceDetector(min_score=min_score)(group)[:, :4].reshape(-1, 2, 2).mean(axis=1)
+        )
+        for center in ((286, 56), (326, 146)):
+            assert np.abs(centers - center).max(axis=1).min() < 15, min_score
+
+
 def test_faces_at_all_places_of_a_group_are_found_once(detector, faces):
     """Three by two, so that seams of windows cut faces."""
     tiles = [cv2.resize(image, (160, 160), interpolation=cv2.INTER_AREA) for image, _ in faces[:6]]
@@ -245,8 +259,9 @@ def test_forked_processes_detect_without_tensorflow_and_opencv(detector, faces, 
 def test_invalid_options_raise(monkeypatch, tmp_path):
     with pytest.raises(ValueError, match="`min_score` must be 0 to 1. Received: min_score=2"):
         BlazeFaceDetector(min_score=2)
-    with pytest.raises(ValueError, match="`levels` must be at least 1. Received: levels=0"):
-        BlazeFaceDetector(levels=0)
+    for levels in (0, 1.5, "2"):
+        with pytest.raises(ValueError, match=f"`levels` must be an integer .*levels={levels!r}"):
+            BlazeFaceDetector(levels=levels)
     with pytest.raises(ValueError, match="Detector 'blazeface' does not use `model_path`"):
         make_detector("blazeface", model_path="m.onnx")
 

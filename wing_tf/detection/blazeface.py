@@ -16,6 +16,7 @@ _SIDE = 128  # of the network's input
 _FEATURE_MAPS = ((16, 2), (8, 6))  # cells per side, and anchors per cell
 _MAX_LOGIT = 80.0  # the exponential of more is infinite in float32
 _MAX_IOU = 0.3  # of two different faces, as in MediaPipe
+_MIN_SURE_SCORE = 0.6  # of a face; at the first level, less than that is a hint
 _MIN_HINT_SCORE = 0.25  # of a small face at the first level
 # A window beyond the first level leaves larger faces (as a fraction of its side), and faces closer
 # to its inner edges (in pixels), to the windows that show all of them.
@@ -31,8 +32,9 @@ class BlazeFaceDetector(Detector):
     Overlapping detections of all windows are merged by `weighted_nms`.
 
     The further levels take several times as long as the first one. They are searched only if the
-    first level finds no face, or hints of others: detections of a lower score, from .25 on, that
-    do not overlap the faces that it finds. Faces that are too small for it leave such hints.
+    first level finds no face with a score of .6 (or `min_score`, if that is higher), or hints of
+    others: detections of lower scores, from .25 (or `min_score`, if that is lower) on, that do not
+    overlap the faces that it finds. Faces that are too small for it leave such hints.
 
     The default correction was measured by ``benchmarks/landmarker.py --calibrate --sets=train`` on
     the images of 2012 training faces of 300-W: recall 99.9 %, 0.04 other boxes per image, center
@@ -59,13 +61,19 @@ class BlazeFaceDetector(Detector):
     default_correction = Correction((0.0, 0.055), 0.96)
 
     def __init__(
-        self, *, min_score: float = 0.6, levels: int = 2, correction: Correction | None = None
+        self,
+        *,
+        min_score: float = _MIN_SURE_SCORE,
+        levels: int = 2,
+        correction: Correction | None = None,
     ):
         super().__init__(correction=correction)
         if not 0 <= min_score <= 1:
             raise ValueError(f"`min_score` must be 0 to 1. Received: min_score={min_score}.")
-        if levels < 1:
-            raise ValueError(f"`levels` must be at least 1. Received: levels={levels}.")
+        if not isinstance(levels, int) or levels < 1:
+            raise ValueError(
+                f"`levels` must be an integer of at least 1. Received: levels={levels!r}."
+            )
         self.min_score, self.levels = min_score, levels
         self._load()
 
@@ -98,10 +106,11 @@ class BlazeFaceDetector(Detector):
             rows[:, :4] = rows[:, :4] * window.scale + np.tile(window.corner_xy, 2)
             found.append(rows)
         rows = np.concatenate(found)
-        is_face = rows[:, 4] >= self.min_score
-        boxes = weighted_nms(rows[is_face], max_iou=_MAX_IOU)
-        overlaps = box_iou(rows[~is_face, None], boxes) > 0
-        return boxes, not len(boxes) or bool((~overlaps.any(axis=1)).any())
+        boxes = weighted_nms(rows[rows[:, 4] >= self.min_score], max_iou=_MAX_IOU)
+        sure_score = max(self.min_score, _MIN_SURE_SCORE)
+        sure, hints = boxes[boxes[:, 4] >= sure_score], rows[rows[:, 4] < sure_score]
+        overlaps = box_iou(hints[:, None], sure) > 0
+        return boxes, not len(sure) or not overlaps.any(axis=1).all()
 
     def detect_in_window(self, pixels: np.ndarray) -> np.ndarray:
         """Runs the network.
