@@ -83,6 +83,12 @@ class ModelSpec:
         object.__setattr__(self, "scheme", get_scheme(self.scheme))
         object.__setattr__(self, "trained_crops", tuple(self.trained_crops))
         object.__setattr__(self, "trained_boxes", tuple(self.trained_boxes))
+        calibration, count = self.score_calibration, self.scheme.num_landmarks
+        if calibration is not None and len(calibration.mean_shape) != count:
+            raise ValueError(
+                f"the score calibration is of {len(calibration.mean_shape)} landmarks, the scheme "
+                f"{self.scheme.name} has {count}"
+            )
 
     @property
     def scheme_name(self) -> str:

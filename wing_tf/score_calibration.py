@@ -91,6 +91,12 @@ class ScoreCalibration:
             rows = array.tolist()
             value = tuple(map(tuple, rows)) if array.ndim == 2 else rows
             object.__setattr__(self, name, tuple(value) if array.ndim == 1 else value)
+        if min((*self.deviations, *self.inaccurate_deviations), default=1.0) <= 0:
+            raise ValueError("the score calibration's deviations must be positive")
+        if not 0 <= self.min_score <= 1:
+            raise ValueError(
+                f"the score calibration's `min_score` must be 0 to 1. Received: {self.min_score}"
+            )
 
     def __call__(self, landmarks_px: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
         """Returns the score of each face: the probability that its NME is below `ACCURATE_NME`.
@@ -100,15 +106,19 @@ class ScoreCalibration:
             scores: Scores [N, K] of the landmarks.
 
         Returns:
-            float64 [N] in 0..1; 0 for landmarks that are not finite.
+            float64 [N] in 0..1; 0 where landmarks or scores that are used are not finite.
         """
-        features = self._shape_model.features(landmarks_px)
+        is_finite = np.isfinite(landmarks_px).all(axis=(1, 2))
+        features = self._shape_model.features(
+            np.where(np.isfinite(landmarks_px), landmarks_px, 0.0)
+        )
         if len(self.weights) > features.shape[1]:
             if scores is None:
                 raise ValueError("The calibration needs the scores of the landmarks.")
-            features = np.column_stack([features, np.mean(scores, axis=1)])
-        finite = np.isfinite(features).all(axis=1)
-        return np.where(finite, _logistic(features @ self.weights + self.bias), 0.0)
+            is_finite &= np.isfinite(scores).all(axis=1)
+            known = np.where(np.isfinite(scores), scores, 0.0)
+            features = np.column_stack([features, np.mean(known, axis=1)])
+        return np.where(is_finite, _logistic(features @ self.weights + self.bias), 0.0)
 
     @cached_property
     def _shape_model(self) -> "_ShapeModel":

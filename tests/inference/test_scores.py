@@ -9,7 +9,7 @@ import pytest
 
 from wing_tf.geometry import apply_affine, similarity_matrix
 from wing_tf.geometry.pose import rotation_matrix
-from wing_tf.inference import Landmarker
+from wing_tf.inference import Landmarker, Tracker
 from wing_tf.inference.calibrate_scores import MIN_FACES, calibrate_scores
 from wing_tf.landmarks import find_scheme_map, get_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
@@ -112,10 +112,11 @@ def test_few_landmarks_are_calibrated_by_their_scores(count):
 
 def test_landmarks_that_are_not_finite_score_zero():
     shapes = make_shapes(2, np.random.default_rng(5))
-    shapes[1, 7] = np.nan
-    scores = calibrate_shapes()(shapes)
-    assert scores[0] > 0
-    assert scores[1] == 0
+    for value in (np.nan, np.inf, -np.inf):
+        shapes[1, 7] = value
+        scores = calibrate_shapes()(shapes)
+        assert scores[0] > 0
+        assert scores[1] == 0
 
 
 def test_default_threshold_is_low_and_keeps_the_faces_of_an_inaccurate_network():
@@ -141,6 +142,18 @@ def test_model_spec_keeps_the_calibration():
     values["score_calibration"]["deviations"] = [1.0]
     with pytest.raises(ValueError, match="`deviations` must be finite"):
         ModelSpec.from_dict(values)
+
+
+def test_calibration_that_is_not_of_the_network_raises():
+    calibration = calibrate_shapes()
+    spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2, score_calibration=calibration)
+    with pytest.raises(ValueError, match="is of 68 landmarks, the scheme wflw_98 has 98"):
+        dataclasses.replace(spec, scheme="wflw_98")
+    with pytest.raises(ValueError, match="deviations must be positive"):
+        dataclasses.replace(calibration, deviations=np.zeros(len(calibration.deviations)))
+    for min_score in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="`min_score` must be 0 to 1"):
+            dataclasses.replace(calibration, min_score=min_score)
 
 
 def _landmarker(min_score=None, detector=None):
@@ -204,8 +217,12 @@ def test_calibration_on_faces_tells_faces_from_background():
 
 
 def test_invalid_min_score_raises():
-    with pytest.raises(ValueError, match="`min_score` must be 0 to 1. Received: min_score=2"):
-        _landmarker(2)
+    for min_score in (2, float("nan"), "0.5"):
+        with pytest.raises(ValueError, match="`min_score` must be 0 to 1. Received: min_score="):
+            _landmarker(min_score)
+        with pytest.raises(ValueError, match="`min_score` must be 0 to 1. Received: min_score="):
+            Tracker(_landmarker(detector=lambda image: None), min_score=min_score)
+    assert _landmarker(np.float32(0.5)).min_score == 0.5
     spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2)
     with pytest.raises(ValueError, match="needs a model with calibrated scores"):
         Landmarker(lambda crops: None, spec=spec, min_score=0.5)

@@ -152,8 +152,8 @@ def predict_image(
         faces = landmarker.without_false_faces(faces)
         if scores and not faces:
             raise ValueError(
-                f"No face in {path} has a score of --min_score={landmarker.min_score:g}: the best "
-                f"has {max(scores):.3f}."
+                f"No face in {path} has a score of at least {landmarker.min_score:g}: the best of "
+                f"{len(scores)} has {max(scores):.3f}. --min_score=0 keeps all."
             )
     if not faces:
         raise ValueError(f"No face found in {path}. Give one with --box=x0,y0,x1,y1.")

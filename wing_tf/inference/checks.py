@@ -1,5 +1,6 @@
 """Validation of images, face boxes and thresholds."""
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def check_min_score(min_score: float | None, spec: ModelSpec) -> float:
     calibration = spec.score_calibration
     if min_score is None:
         return 0.0 if calibration is None else calibration.min_score
-    if not isinstance(min_score, (int, float)) or not 0 <= min_score <= 1:
+    if not isinstance(min_score, numbers.Real) or not 0 <= min_score <= 1:
         raise ValueError(f"`min_score` must be 0 to 1. Received: min_score={min_score!r}.")
     if calibration is None and min_score > 0:
         raise ValueError(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wing_tf.geometry import box_iou, landmark_box
-from wing_tf.inference.checks import check_image, overlaps_image
+from wing_tf.inference.checks import check_image, check_min_score, overlaps_image
 from wing_tf.inference.face import Face
 from wing_tf.inference.landmarker import Landmarker
 from wing_tf.inference.smoothing import OneEuroFilter
@@ -111,7 +111,9 @@ class Tracker:
         self.scheme, self.max_faces = landmarker.scheme, max_faces
         self._detect_every_s, self._search_every_s = detect_every_s, search_every_s
         self._remember_s, self._unconfirmed_s = remember_s, unconfirmed_s
-        self._min_score = landmarker.min_score if min_score is None else min_score
+        if min_score is None:
+            min_score = landmarker.min_score
+        self._min_score = check_min_score(min_score, landmarker.spec)
         self._max_residual = max_residual
         self._identities = itertools.count()
         self.reset()
