@@ -39,7 +39,7 @@ class LandmarkerOptions:
     correction: str | None
     passes: int
     flip: bool
-    min_score: float | None
+    min_score: float | None = None
     scheme: str | None
     scheme_map: str | None
     threads: int
