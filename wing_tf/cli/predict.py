@@ -176,9 +176,6 @@ def main(command: str | None = None) -> None:
     from wing_tf.cli import predict_runs as runs
 
     is_detected = box is None and _DETECTOR.value != "boxes" and kind in ("image", "folder")
-    min_score = _MIN_SCORE.value
-    if min_score is None and _DETECTOR.value in ("boxes", "whole"):
-        min_score = 0.0  # the user says where the faces are
     options = runs.LandmarkerOptions(
         detector=_DETECTOR.value,
         detector_model=_DETECTOR_MODEL.value,
@@ -186,7 +183,7 @@ def main(command: str | None = None) -> None:
         correction=_CORRECTION.value,
         passes=_PASSES.value or (2 if is_detected else 1),
         flip=_FLIP_AVERAGE.value,
-        min_score=min_score,
+        min_score=_MIN_SCORE.value,
         scheme=_SCHEME.value,
         scheme_map=_SCHEME_MAP.value,
         threads=_THREADS.value,
