@@ -4,9 +4,11 @@ import dataclasses
 import functools
 import json
 
+import cv2
 import numpy as np
 import pytest
 
+from wing_tf.detection import BoxFile, WholeImage
 from wing_tf.geometry import apply_affine, similarity_matrix
 from wing_tf.geometry.pose import rotation_matrix
 from wing_tf.inference import Landmarker, Tracker
@@ -214,6 +216,17 @@ def test_calibration_on_faces_tells_faces_from_background():
     noise = generator.permutation(true_px)
     face, background = calibration(np.stack([true_px, noise]))
     assert background < 0.02 < 0.1 < face
+
+
+def test_faces_where_the_user_says_are_kept_by_default(tmp_path):
+    file = tmp_path / "boxes.csv"
+    file.write_text("path,x0,y0,x1,y1\nface.png,20,20,80,80\n")
+    image_file = tmp_path / "face.png"
+    cv2.imwrite(str(image_file), np.zeros((100, 100, 3), np.uint8))
+    for detector in (BoxFile(file), "whole", WholeImage()):
+        (face,) = _landmarker(detector=detector)(image_file)
+        assert face.score < calibrate_shapes().min_score
+        assert _landmarker(0.5, detector)(image_file) == []
 
 
 def test_invalid_min_score_raises():

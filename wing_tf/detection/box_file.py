@@ -48,7 +48,7 @@ class BoxFile(Detector):
         ValueError: If the file can't be read or a line is not valid; the message names the line.
     """
 
-    needs_name = True
+    needs_name = is_given = True
 
     def __init__(self, path: str | os.PathLike, *, correction: Correction | None = None):
         super().__init__(correction=correction)

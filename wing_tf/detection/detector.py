@@ -23,10 +23,12 @@ class Detector(abc.ABC):
     Attributes:
         needs_name: Whether the detector is called as ``detector(image, name)``, with the path of
             the image.
+        is_given: Whether the user says where the faces are, so that faces of a low score are kept.
         default_correction: Correction that was measured or is assumed for this kind of detector.
     """
 
     needs_name: ClassVar[bool] = False
+    is_given: ClassVar[bool] = False
     default_correction: ClassVar[Correction] = Correction()
 
     def __init__(self, *, correction: Correction | None = None):

@@ -1,6 +1,7 @@
 """Registry of the detectors that commands offer."""
 
 import os
+from typing import Any
 
 from wing_tf.detection.blazeface import BlazeFaceDetector
 from wing_tf.detection.box_file import BoxFile
@@ -19,6 +20,23 @@ DETECTORS = {
     "whole": None,
 }
 """Names of the detectors, and the argument of `make_detector` that is the file each one needs."""
+
+
+_CLASSES: dict[str, type[Detector]] = {
+    "blazeface": BlazeFaceDetector,
+    "haar": HaarDetector,
+    "yunet": YuNetDetector,
+    "boxes": BoxFile,
+    "whole": WholeImage,
+}
+
+
+def gives_boxes(detector: Any) -> bool:
+    """Returns whether a detector or the one of a name gives boxes of the user.
+
+    See `Detector.is_given`.
+    """
+    return getattr(_CLASSES[detector] if isinstance(detector, str) else detector, "is_given", False)
 
 
 def check_detector_name(name: str) -> None:
@@ -67,6 +85,4 @@ def make_detector(
         if not box_file:
             raise ValueError("Detector 'boxes' needs `box_file`.")
         return BoxFile(box_file, correction=correction)
-    if name == "blazeface":
-        return BlazeFaceDetector(correction=correction)
-    return (HaarDetector if name == "haar" else WholeImage)(correction=correction)
+    return _CLASSES[name](correction=correction)

@@ -16,6 +16,7 @@ class WholeImage(Detector):
             all cropped alike, measure it with `calibrate`.
     """
 
+    is_given = True
     default_correction = Correction((0.0, 0.1), 0.6)
 
     def raw_boxes(self, image: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from wing_tf.detection import gives_boxes
 from wing_tf.model_spec import ModelSpec
 
 # Far beyond any image, and small enough for exact crop arithmetic.
@@ -65,11 +66,14 @@ def check_boxes(boxes_xyxy_px: Any) -> np.ndarray:
     return boxes
 
 
-def check_min_score(min_score: float | None, spec: ModelSpec) -> float:
-    """Returns the threshold of scores; None is that of the calibration, or 0 without one."""
+def check_min_score(min_score: float | None, spec: ModelSpec, detector: Any = None) -> float:
+    """Returns the threshold of scores.
+
+    None is that of the calibration, or 0 without one or for a detector of given boxes.
+    """
     calibration = spec.score_calibration
     if min_score is None:
-        return 0.0 if calibration is None else calibration.min_score
+        return 0.0 if calibration is None or gives_boxes(detector) else calibration.min_score
     if not isinstance(min_score, numbers.Real) or not 0 <= min_score <= 1:
         raise ValueError(f"`min_score` must be 0 to 1. Received: min_score={min_score!r}.")
     if calibration is None and min_score > 0:

@@ -63,8 +63,8 @@ class Landmarker:
             makes up for inaccurate boxes.
         flip: Whether to average with the prediction on the mirrored crop.
         min_score: Score (`Face.score`) below which a face that the detector found is dropped.
-            Defaults to that of the model's calibration; 0 keeps all. Faces in given boxes, and
-            those without a score, are always kept.
+            Defaults to that of the calibration; 0 keeps all, the default of `BoxFile` and "whole".
+            Faces in given boxes, and those without a score, are always kept.
         num_threads: Threads of the LiteRT interpreter.
 
     Attributes:
@@ -99,7 +99,7 @@ class Landmarker:
             raise ValueError(f"`passes` must be 1 or 2. Received: passes={passes}.")
         if isinstance(detector, str):
             check_detector_name(detector)
-        self._detector = detector
+        self._detector, self.passes, self.flip = detector, passes, flip
         self._backend, self.spec = open_backend(model, spec, num_threads)
         own = self.spec.scheme
         if scheme_map is not None and scheme_map.source.name != own.name:
@@ -112,7 +112,7 @@ class Landmarker:
             raise ValueError(
                 f"The scheme {scheme} is required, but the model gives {self.scheme.name}."
             )
-        self.passes, self.flip, self.min_score = passes, flip, check_min_score(min_score, self.spec)
+        self.min_score = check_min_score(min_score, self.spec, detector)
 
     @cached_property
     def detector(self) -> Callable[..., np.ndarray] | None:

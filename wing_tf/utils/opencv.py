@@ -13,7 +13,7 @@ def require_opencv() -> ModuleType:
         import cv2
     except ModuleNotFoundError as error:
         raise ImportError(
-            "OpenCV is needed for image files, videos and face detection: "
+            "OpenCV is needed for image files and for the detectors 'haar' and 'yunet': "
             "pip install opencv-python."
         ) from error
     return cv2
