@@ -1,6 +1,6 @@
 """RGB images of decoded video frames."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class FrameConverter:
     """
 
     def __init__(self) -> None:
-        self._reformatter = av.video.reformatter.VideoReformatter()
+        self._scaler: _Scaler | None = None
         self.size_hw: tuple[int, int] | None = None
         self.is_transposed = False
 
@@ -51,15 +51,65 @@ class FrameConverter:
         scale = min(self.size_hw[0] / height, self.size_hw[1] / width)
         fitted_hw = max(round(height * scale), 1), max(round(width * scale), 1)
         height, width = fitted_hw[::order]
-        converted = self._reformatter.reformat(frame, width, height, "rgb24")
-        image = _oriented(converted.to_ndarray(), matrix)
+        image = _oriented(self._scaled(frame, width, height), matrix)
         if fitted_hw != self.size_hw:
             padded = np.zeros((*self.size_hw, 3), np.uint8)
             top, left = (self.size_hw[0] - fitted_hw[0]) // 2, (self.size_hw[1] - fitted_hw[1]) // 2
             padded[top : top + fitted_hw[0], left : left + fitted_hw[1]] = image
             return padded
         # A frame that is RGB already may share its memory with the decoder.
-        return np.array(image) if converted is frame else np.ascontiguousarray(image)
+        is_shared = frame.format.name == "rgb24"
+        return np.array(image) if is_shared else np.ascontiguousarray(image)
+
+    def _scaled(self, frame: "av.VideoFrame", width: int, height: int) -> np.ndarray:
+        kind = _kind(frame), width, height
+        if self._scaler is None or self._scaler.kind != kind:
+            self._scaler = _Scaler(*kind)
+        return self._scaler(frame)
+
+
+class _Scaler:
+    """Function from frames of one kind to RGB [height, width, 3], as they are stored.
+
+    A filter graph reuses the memory of images that have been released. PyAV's `VideoReformatter`
+    allocates each one, and the page faults of that take as long as the conversion.
+    """
+
+    def __init__(self, kind: "_Kind", width: int, height: int):
+        self.kind = kind, width, height
+        graph = av.filter.Graph()
+        nodes = [
+            graph.add(
+                "buffer",
+                f"video_size={kind.width}x{kind.height}:pix_fmt={kind.format}:time_base=1/1000:"
+                f"colorspace={kind.colorspace}:range={kind.range}",
+            ),
+            graph.add("scale", f"{width}:{height}:flags=bilinear"),
+            graph.add("format", "rgb24"),
+            graph.add("buffersink"),
+        ]
+        graph.link_nodes(*nodes).configure()
+        self._graph = graph
+
+    def __call__(self, frame: "av.VideoFrame") -> np.ndarray:
+        self._graph.vpush(frame)
+        return self._graph.vpull().to_ndarray()
+
+
+class _Kind(NamedTuple):
+    """Properties of a frame on which its conversion depends."""
+
+    width: int
+    height: int
+    format: str
+    colorspace: int
+    range: int
+
+
+def _kind(frame: "av.VideoFrame") -> _Kind:
+    return _Kind(
+        frame.width, frame.height, frame.format.name, int(frame.colorspace), int(frame.color_range)
+    )
 
 
 def _display_matrix(frame: "av.VideoFrame") -> np.ndarray:
