@@ -47,6 +47,15 @@ def test_interrupted_video_leaves_complete_files(model, video_file, tmp_path):
     assert "exists already" in error_line(predict(*arguments, "--format=csv"))
 
 
+def test_missing_library_is_one_line():
+    code = "import sys; sys.modules['av'] = None; from wing_tf.cli import predict; predict.entry()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--camera=0"], capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: PyAV is needed for videos: pip install av.\n"
+
+
 class Screen:
     """Stands for a window, as there need not be a screen: keeps what it is shown."""
 

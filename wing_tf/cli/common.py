@@ -62,6 +62,10 @@ def run(
             sys.exit("stopped")
         except (ValueError, OSError, FloatingPointError) as error:
             sys.exit(f"error: {_one_line(error)}")
+        except ImportError as error:
+            if "pip install" not in str(error):
+                raise
+            sys.exit(f"error: {_one_line(error)}")
         except MemoryError as error:
             sys.exit(f"error: more memory is needed than there is. {_one_line(error)}".strip())
         except Exception as error:

@@ -18,6 +18,7 @@ from wing_tf.inference.video import VideoReader
 from wing_tf.inference.video_file import VideoFile
 from wing_tf.inference.video_writer import VideoWriter
 from wing_tf.landmarks import LandmarkScheme
+from wing_tf.utils.atomic import remove_unfinished
 from wing_tf.utils.file_lock import locked
 
 
@@ -57,7 +58,8 @@ def run_video(
 
     Ctrl-C ends the run after the current frame, with complete files. Until the end the landmarks
     are in ``landmarks.partial.jsonl``. After an error they stay there, up to the last complete
-    frame, and the error says so; the next run in the same folder overwrites them.
+    frame, and the error says so; the next run in the same folder overwrites them, and removes the
+    unfinished video of a process that was killed.
 
     The drawn video has the times of the frames and the audio of a video file.
 
@@ -90,6 +92,7 @@ def run_video(
         for path in files:
             if path.exists():
                 raise ValueError(f"{path} exists already. Name another --output.")
+        remove_unfinished(drawn_video)
         file = stack.enter_context(_new_results(results, scheme, visibility))
         # Closed before the results, because it may fail.
         writer = stack.enter_context(_open_writer(drawn_video, video)) if write_video else None

@@ -39,6 +39,19 @@ def atomic_path(path: str | os.PathLike, *, suffix: str | None = None) -> Iterat
         raise
 
 
+def remove_unfinished(path: str | os.PathLike) -> None:
+    """Removes what killed processes left in the folder of a file, of its kind.
+
+    No other process may be writing such files there meanwhile.
+
+    Args:
+        path: Path of a file that is written atomically, with its suffix.
+    """
+    path = pathlib.Path(path)
+    for left in path.parent.glob(f".{'[0-9a-f]' * 12}.writing{path.suffix}"):
+        left.unlink(missing_ok=True)
+
+
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
     """Writes a binary file atomically.
 
