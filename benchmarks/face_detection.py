@@ -3,9 +3,11 @@
     python benchmarks/face_detection.py --data=300W_TREE
 
 Groups are mosaics of n x n training images of Helen and LFPW, 1280 pixels wide, in which a face
-takes about 1 / 2n of the side. Faces that fill the image are cut out of the training images as
-squares around the landmarks. Rotated images (Helen test and AFW) keep their size, with black
-corners. A face is found if `wing_tf.detection.matching_box` accepts a box.
+takes about 1 / 2n of the side. Small faces beside large ones are mosaics of 2 x 2 images whose
+lower right quarter is a mosaic of n x n; the faces in that quarter count. Faces that fill the image
+are cut out of the training images as squares around the landmarks. Rotated images (Helen test and
+AFW) keep their size, with black corners. A face is found if `wing_tf.detection.matching_box`
+accepts a box.
 """
 
 import argparse
@@ -35,6 +37,14 @@ def make_mosaic(faces, count, rng):
         mosaic[y : y + small[1], x : x + small[0]] = resized
         landmarks.append((points + 0.5) * small / size - 0.5 + [x, y])
     return mosaic, landmarks
+
+
+def add_mosaic(faces, count, rng):
+    """Returns a mosaic of 2 x 2 with one of count x count in a quarter, and its landmarks."""
+    (image, _), (small, landmarks) = (make_mosaic(faces, n, rng) for n in (2, count))
+    half = _SIDE // 2
+    image[half:, half:] = cv2.resize(small, (half, half), interpolation=cv2.INTER_AREA)
+    return image, [(points + 0.5) / 2 - 0.5 + half for points in landmarks]
 
 
 def rotate(image, landmarks, degrees):
@@ -70,13 +80,18 @@ def main():
         face, name = source.load(item), item.key.partition("/")[0]
         name += " test" if item.split.startswith("test") else ""
         sets[name].append((face.image, face.landmarks_px))
-    detector, rng = BlazeFaceDetector(), np.random.default_rng(0)
+    detector, rng = BlazeFaceDetector(levels=2), np.random.default_rng(0)
     for count in (2, 3, 4, 5, 6, 8, 10):
         faces = sets["helen"] + sets["lfpw"]
         mosaics = [make_mosaic(faces, count, rng) for _ in range(max(3, 60 // count))]
         for levels in (1, 2, 3):
             found = recall(BlazeFaceDetector(levels=levels), mosaics)
             print(f"{count} x {count} faces, {levels} level(s): {found}", flush=True)
+    for count in (1, 2, 3):
+        mixed = [add_mosaic(faces, count, rng) for _ in range(60 // count**2)]
+        for levels in (None, 2, 3):
+            found = recall(BlazeFaceDetector(levels=levels), mixed)
+            print(f"{count} x {count} beside large faces, levels={levels}: {found}", flush=True)
     for side in (1.2, 1.0, 0.9, 0.8):
         faces = sets["helen"][::4] + sets["lfpw"][::4]
         cut = [cut_square(image, points, side) for image, points in faces]

@@ -91,6 +91,17 @@ def test_further_levels_are_searched_only_where_a_face_may_be_missed(detector, f
     assert len(detector(both)) == 2
 
 
+@pytest.mark.parametrize("levels", [2, 3])
+def test_levels_that_are_given_are_all_searched(detector, faces, levels):
+    """The small face leaves no hint at the first level."""
+    image, _ = faces[0]
+    both = np.full((768, 768, 3), 128, np.uint8)
+    both[:576, :576] = cv2.resize(image, (576, 576))
+    both[-144:, -144:] = cv2.resize(image, (144, 144), interpolation=cv2.INTER_AREA)
+    assert len(detector(both)) == 1
+    assert len(BlazeFaceDetector(levels=levels)(both)) == 2
+
+
 def test_lower_minimum_score_loses_no_small_faces(faces):
     """Small faces beside a large one, which the first level only hints at."""
     image, _ = faces[0]

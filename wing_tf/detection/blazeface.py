@@ -16,6 +16,7 @@ _SIDE = 128  # of the network's input
 _FEATURE_MAPS = ((16, 2), (8, 6))  # cells per side, and anchors per cell
 _MAX_LOGIT = 80.0  # the exponential of more is infinite in float32
 _MAX_IOU = 0.3  # of two different faces, as in MediaPipe
+_MAX_DEFAULT_LEVELS = 2
 _MIN_SURE_SCORE = 0.6  # of a face; at the first level, less than that is a hint
 _MIN_HINT_SCORE = 0.25  # of a small face at the first level
 # A window beyond the first level leaves larger faces (as a fraction of its side), and faces closer
@@ -31,10 +32,12 @@ class BlazeFaceDetector(Detector):
     image, so that half as large faces are found; see `wing_tf.detection.windows.search_windows`.
     Overlapping detections of all windows are merged by `weighted_nms`.
 
-    The further levels take several times as long as the first one. They are searched only if the
-    first level finds no face with a score of .6 (or `min_score`, if that is higher), or hints of
-    others: detections of lower scores, from .25 (or `min_score`, if that is lower) on, that do not
-    overlap the faces that it finds. Faces that are too small for it leave such hints.
+    The further levels take several times as long as the first one. By default there are two, of
+    which the second is searched only if the first level finds no face with a score of .6 (or
+    `min_score`, if that is higher), or hints of others: detections of lower scores, from .25 (or
+    `min_score`, if that is lower) on, that do not overlap the faces that it finds. Small faces
+    leave such hints, but often not beside a face of more than twice their size: `levels` finds
+    these, too.
 
     The default correction was measured by ``benchmarks/landmarker.py --calibrate --sets=train`` on
     the images of 2012 training faces of 300-W: recall 99.9 %, 0.04 other boxes per image, center
@@ -45,9 +48,10 @@ class BlazeFaceDetector(Detector):
 
     Args:
         min_score: Minimum score of a face, 0 to 1.
-        levels: Number of resolutions. With one, faces from a fifth of the longer side of the image
-            on are found; with two, from a tenth; with three, from a twentieth. For a square image
-            these are at most 1, 6 and 22 runs of the network.
+        levels: Number of resolutions, all of which are searched in every image. With one, faces
+            from a fifth of the longer side of the image on are found; with two, from a tenth; with
+            three, from a twentieth. For a square image these are 1, 5 and 21 runs of the network.
+            Defaults to one, and two where that seems to be needed.
         correction: Correction from raw boxes to landmark squares. Defaults to the measured one.
 
     Raises:
@@ -64,13 +68,13 @@ class BlazeFaceDetector(Detector):
         self,
         *,
         min_score: float = _MIN_SURE_SCORE,
-        levels: int = 2,
+        levels: int | None = None,
         correction: Correction | None = None,
     ):
         super().__init__(correction=correction)
         if not 0 <= min_score <= 1:
             raise ValueError(f"`min_score` must be 0 to 1. Received: min_score={min_score}.")
-        if not isinstance(levels, int) or levels < 1:
+        if levels is not None and (not isinstance(levels, int) or levels < 1):
             raise ValueError(
                 f"`levels` must be an integer of at least 1. Received: levels={levels!r}."
             )
@@ -92,9 +96,9 @@ class BlazeFaceDetector(Detector):
 
     def raw_boxes(self, image: np.ndarray) -> np.ndarray:
         """Returns the boxes of the network with their scores [N, 5], highest score first."""
-        boxes, may_miss = self._search(image, levels=1)
-        if may_miss and self.levels > 1:
-            boxes, _ = self._search(image, self.levels)
+        boxes, may_miss = self._search(image, self.levels or 1)
+        if may_miss and self.levels is None:
+            boxes, _ = self._search(image, _MAX_DEFAULT_LEVELS)
         return boxes
 
     def _search(self, image: np.ndarray, levels: int) -> tuple[np.ndarray, bool]:
