@@ -64,14 +64,13 @@ class LandmarkerOptions:
             own = read_model_spec(_model_file(model)).scheme
             if self.scheme != own.name:
                 scheme_map = find_scheme_map(own, self.scheme)
-        is_given = self.detector in ("boxes", "whole")  # the user says where the faces are
         landmarker = Landmarker(
             model,
             detector=detector,
             scheme_map=scheme_map,
             passes=self.passes,
             flip=self.flip,
-            min_score=0.0 if is_given and self.min_score is None else self.min_score,
+            min_score=self.min_score,
             num_threads=self.threads,
         )
         boxes = landmarker.spec.trained_boxes
