@@ -132,6 +132,39 @@ def test_audio_that_the_container_lacks_is_encoded(tmp_path):
     assert crossings == pytest.approx(2 * 440 * len(middle) / 44100, rel=0.02)
 
 
+def test_damaged_audio_does_not_end_the_video(tmp_path):
+    content = bytearray(make(tmp_path / "a.ts", audio="aac").read_bytes())
+    start, count = 0, 0
+    while (start := content.find(b"\xff\xf1\x50\x80", start + 1)) >= 0:
+        count += 1
+        if count % 3 == 0:  # the header of three frames with checksums, which MP4 can't hold
+            content[start + 1] ^= 1
+            content[start + 6] |= 2
+    (tmp_path / "b.ts").write_bytes(content)
+    source = VideoFile(tmp_path / "b.ts")
+    with VideoWriter(tmp_path / "b.mp4", **OPTIONS, audio_from=source) as writer:
+        for frame in source:
+            writer.write(frame.image, frame.time_s)
+    assert len(read(tmp_path / "b.mp4")[0]) == NUM_FRAMES
+    kept = len(audio_packets(tmp_path / "b.mp4"))
+    assert 0 < kept < len(audio_packets(tmp_path / "a.ts"))
+
+
+def test_audio_whose_header_is_lost_is_encoded(tmp_path):
+    content = make(tmp_path / "a.mkv", audio="libopus").read_bytes()
+    (tmp_path / "b.mkv").write_bytes(
+        content.replace(b"\x63\xa2\x93OpusHead", b"\xec\0\x93OpusHead")
+    )
+    source = VideoFile(tmp_path / "b.mkv")
+    with VideoWriter(tmp_path / "b.mp4", **OPTIONS, audio_from=source) as writer:
+        for frame in source:
+            writer.write(frame.image, frame.time_s)
+    with av.open(str(tmp_path / "b.mp4")) as file:
+        stream = file.streams.audio[0]
+        assert stream.codec_context.name == "aac"
+        assert float(stream.duration * stream.time_base) == pytest.approx(1.6, abs=0.05)
+
+
 def test_audio_ends_with_a_video_that_was_stopped(tmp_path):
     source = make(tmp_path / "a.mp4", audio="aac")
     with VideoFile(source) as video:

@@ -1,5 +1,6 @@
 """The audio of a video file in another video."""
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,6 +16,8 @@ else:
     av = require_pyav()
 
 _DEFAULT_PACKETS_PER_S = 50.0
+# Of codecs that a container holds only with their header, which a damaged file may lack.
+_MIN_HEADER_BYTES = {"alac": 36, "flac": 34, "libopus": 19, "opus": 19}
 _MAX_LEAD_S = 0.1  # audio before the first frame that is kept, for a decoder to start with
 
 _log = logging.getLogger(__name__)
@@ -24,8 +27,8 @@ class AudioTrack:
     """The audio of a video file, muxed into the container of another video.
 
     Packets are copied as they are if the container can hold their codec, and are encoded to AAC
-    otherwise. Packets that can't be read are skipped. Of several tracks the one that FFmpeg
-    considers best is taken. A file without audio gives no packets.
+    otherwise, also if its header is lost. Packets that are damaged are skipped. Of several tracks
+    the one that FFmpeg considers best is taken. A file without audio gives no packets.
 
     Args:
         source: The video file.
@@ -50,7 +53,10 @@ class AudioTrack:
     def mux_until(self, time_s: float) -> None:
         """Muxes the packets that start before a time of the video in seconds."""
         while self._next is not None and self._next[0] < time_s:
-            self._output.mux(self._next[1])
+            for packet in self._next[1]:
+                # Of a damaged packet. Errors of the file itself are kept by the file.
+                with contextlib.suppress(av.FFmpegError):
+                    self._output.mux(packet)
             self._next = next(self._packets, None)
 
     def close(self) -> None:
@@ -60,10 +66,14 @@ class AudioTrack:
         self._input.close()
 
     def _add_stream(self) -> None:
-        try:
-            self._target = self._output.add_stream_from_template(self._stream)
-        except ValueError:
-            self._is_copy = False
+        context = self._stream.codec_context
+        self._is_copy = len(context.extradata or b"") >= _MIN_HEADER_BYTES.get(context.name, 0)
+        if self._is_copy:
+            try:
+                self._target = self._output.add_stream_from_template(self._stream)
+            except ValueError:
+                self._is_copy = False
+        if not self._is_copy:
             self._target = self._output.add_stream("aac", rate=self._stream.rate)
             # Some containers state only the number of channels.
             layout = self._stream.layout
