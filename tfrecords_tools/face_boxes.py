@@ -10,6 +10,7 @@ from wing_tf.detection import BlazeFaceDetector, matching_box
 from wing_tf.geometry import landmark_box
 
 _MIN_SIDE_PX = 2.0
+_LEVELS = 3  # of BlazeFace: annotated faces may be small, beside large ones
 _local = threading.local()  # one detector per thread, because a shared one runs one at a time
 
 
@@ -43,7 +44,7 @@ def face_box(face: Face, rule: CropRule) -> np.ndarray:
 
 def _detect(face: Face) -> np.ndarray:
     if not hasattr(_local, "detector"):
-        _local.detector = BlazeFaceDetector()
+        _local.detector = BlazeFaceDetector(levels=_LEVELS)
     box = matching_box(_local.detector(face.image), face.landmarks_px)
     if box is None:
         raise BadRecordError("the detector does not find the face")

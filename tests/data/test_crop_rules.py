@@ -77,6 +77,12 @@ def test_detector_box_fits_the_face_or_raises():
     rule = get_crop_rule("detector_box")
     box = face_box(face, rule)
     assert box_iou(box, crop_square(landmark_box(rendered.landmarks_px), 1.0)) > 0.5
+    # A small face beside a large one.
+    both = np.full((1280, 1280, 3), 128, np.uint8)
+    both[:1024, :1024] = rendered.image.repeat(4, axis=0).repeat(4, axis=1)
+    both[-256:, -256:] = rendered.image
+    small = face_box(_face(None, rendered.landmarks_px + 1024, both), rule)
+    np.testing.assert_allclose(small, box + 1024, atol=0.1 * (box[2] - box[0]))
     with pytest.raises(BadRecordError, match="does not find the face"):
         face_box(_face(), rule)
 
