@@ -46,20 +46,17 @@ class ModelSpec:
             pixels.
         margin: Side of the input crop over the longer side of the face box. The crop is centered
             on the box and black outside of the image.
-        square: False for crops that are the box itself, each side times ``margin``, stretched to
-            a square.
+        square: False for crops that are the box, each side times ``margin``, stretched to a square.
         trained_on: Number of training faces by data set, including those of the models that
             training was initialized from (`IMAGENET` for such weights).
         held_out: Number of validation faces by data set.
         trained_crops: Crop rules of the training boxes, as text for reports.
         trained_boxes: Kinds of the training boxes (`wing_tf.data.crop_rules.BOX_KINDS`); empty if
             not known.
-        has_scores: Whether the network emits a score for each landmark; None if the spec does not
-            say, as in ``.keras`` files.
+        has_scores: Whether the network emits a score for each landmark; None in ``.keras`` files.
         has_visibility: Whether an exported file or an opened Keras network emits the probability
             that each landmark is visible.
-        precision: Precision of an exported file's weights, such as "float32" or "int8"; None if
-            the network is not exported.
+        precision: Precision of an exported file's weights, such as "int8"; None if not exported.
         batch_size: Number of crops that an exported file takes at a time; None for any number.
         score_calibration: Function from landmarks to the score of a face; None if not calibrated.
     """
@@ -85,10 +82,7 @@ class ModelSpec:
         object.__setattr__(self, "trained_boxes", tuple(self.trained_boxes))
         calibration, count = self.score_calibration, self.scheme.num_landmarks
         if calibration is not None and len(calibration.mean_shape) != count:
-            raise ValueError(
-                f"the score calibration is of {len(calibration.mean_shape)} landmarks, the scheme "
-                f"{self.scheme.name} has {count}"
-            )
+            raise ValueError(f"the score calibration is not of the {count} landmarks of the scheme")
 
     @property
     def scheme_name(self) -> str:

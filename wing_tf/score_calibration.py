@@ -94,9 +94,7 @@ class ScoreCalibration:
         if min((*self.deviations, *self.inaccurate_deviations), default=1.0) <= 0:
             raise ValueError("the score calibration's deviations must be positive")
         if not 0 <= self.min_score <= 1:
-            raise ValueError(
-                f"the score calibration's `min_score` must be 0 to 1. Received: {self.min_score}"
-            )
+            raise ValueError(f"its `min_score` must be 0 to 1. Received: {self.min_score}")
 
     def __call__(self, landmarks_px: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
         """Returns the score of each face: the probability that its NME is below `ACCURATE_NME`.
@@ -108,17 +106,15 @@ class ScoreCalibration:
         Returns:
             float64 [N] in 0..1; 0 where landmarks or scores that are used are not finite.
         """
-        is_finite = np.isfinite(landmarks_px).all(axis=(1, 2))
-        features = self._shape_model.features(
-            np.where(np.isfinite(landmarks_px), landmarks_px, 0.0)
-        )
-        if len(self.weights) > features.shape[1]:
-            if scores is None:
-                raise ValueError("The calibration needs the scores of the landmarks.")
-            is_finite &= np.isfinite(scores).all(axis=1)
-            known = np.where(np.isfinite(scores), scores, 0.0)
-            features = np.column_stack([features, np.mean(known, axis=1)])
-        return np.where(is_finite, _logistic(features @ self.weights + self.bias), 0.0)
+        used = scores if len(self.weights) == 4 else landmarks_px[:, :, 0]
+        if used is None:
+            raise ValueError("The calibration needs the scores of the landmarks.")
+        found, is_finite = np.zeros(len(landmarks_px)), _are_finite(landmarks_px, used)
+        features = self._shape_model.features(landmarks_px[is_finite])
+        features = np.column_stack([features, np.mean(used[is_finite], axis=1)])
+        logits = features[:, : len(self.weights)] @ self.weights + self.bias
+        found[is_finite] = _logistic(logits)
+        return found
 
     @cached_property
     def _shape_model(self) -> "_ShapeModel":
@@ -180,6 +176,9 @@ def fit_calibration(
     Raises:
         ValueError: If nearly all predictions are accurate or inaccurate.
     """
+    is_finite = _are_finite(landmarks_px, landmarks_px[:, :, 0] if scores is None else scores)
+    arrays = (landmarks_px, is_accurate, face, weights, is_typical)
+    landmarks_px, is_accurate, face, weights, is_typical = (array[is_finite] for array in arrays)
 
     def fit_model(chosen: np.ndarray) -> _ShapeModel:
         accurate, inaccurate = chosen & is_accurate & is_typical, chosen & ~is_accurate
@@ -192,14 +191,13 @@ def fit_calibration(
         chosen = face % _NUM_FOLDS == fold
         features[chosen] = fit_model(~chosen).features(landmarks_px[chosen])
     if scores is not None:
-        features = np.column_stack([features, np.mean(scores, axis=1)])
-    finite = np.isfinite(features).all(axis=1)
-    bias, *slopes = _fit_logistic(features[finite], is_accurate[finite], weights[finite])
-    typical = _logistic(features[is_typical & finite] @ slopes + bias)
+        features = np.column_stack([features, np.mean(scores[is_finite], axis=1)])
+    bias, *slopes = _fit_logistic(features, is_accurate, weights)
+    typical = _logistic(features[is_typical] @ slopes + bias)
     threshold = min(float(np.quantile(typical, MAX_DROPPED)), MAX_MIN_SCORE)
-    arrays: dict[str, Any] = dict(vars(fit_model(np.ones(len(landmarks_px), bool))))
+    shapes: dict[str, Any] = dict(vars(fit_model(np.ones(len(landmarks_px), bool))))
     return ScoreCalibration(
-        **arrays,
+        **shapes,
         weights=tuple(slopes),
         bias=bias,
         min_score=float(np.floor(threshold * 1e4) / 1e4),
@@ -262,8 +260,8 @@ def _fit_shape_model(
 
 
 def _with_mirrored(landmarks_px: np.ndarray, flip_permutation: Sequence[int]) -> np.ndarray:
-    """Returns the finite shapes of [N, K, 2], followed by their mirror images."""
-    shapes = landmarks_px[np.isfinite(landmarks_px).all(axis=(1, 2))].astype(np.float64)
+    """Returns shapes [N, K, 2], followed by their mirror images."""
+    shapes = landmarks_px.astype(np.float64)
     return np.concatenate([shapes, shapes[:, list(flip_permutation)] * [-1.0, 1.0]])
 
 
@@ -275,11 +273,17 @@ def _offsets(landmarks_px: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """
     points = np.asarray(landmarks_px, np.float64)
     points = points - points.mean(axis=1, keepdims=True)
-    points = points / np.maximum(_norm(points.reshape(len(points), -1)), 1e-12)[:, None, None]
+    points = (
+        points / np.maximum(_norm(points.reshape(len(points), mean.size)), 1e-12)[:, None, None]
+    )
     linear = fit_similarity(points, mean)[:, :, :2]
     linear = linear / np.maximum(_norm(linear[:, 0]), 1e-12)[:, None, None]
     aligned = np.sqrt(len(mean)) * points @ linear.swapaxes(1, 2)
-    return (aligned - mean).reshape(len(points), -1)
+    return (aligned - mean).reshape(len(points), mean.size)
+
+
+def _are_finite(landmarks_px: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    return np.isfinite(landmarks_px).all(axis=(1, 2)) & np.isfinite(scores).all(axis=1)
 
 
 def _norm(values: np.ndarray) -> np.ndarray:

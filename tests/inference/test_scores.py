@@ -114,11 +114,21 @@ def test_few_landmarks_are_calibrated_by_their_scores(count):
 
 def test_landmarks_that_are_not_finite_score_zero():
     shapes = make_shapes(2, np.random.default_rng(5))
+    (expected,) = calibrate_shapes()(shapes[:1])
     for value in (np.nan, np.inf, -np.inf):
         shapes[1, 7] = value
-        scores = calibrate_shapes()(shapes)
-        assert scores[0] > 0
-        assert scores[1] == 0
+        np.testing.assert_array_equal(calibrate_shapes()(shapes), [expected, 0])
+    assert calibrate_shapes()(shapes[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_predictions_that_are_not_finite_do_not_count_in_the_calibration(value):
+    generator = np.random.default_rng(10)
+    shapes, is_accurate = make_shapes(120, generator), np.arange(120) % 2 == 0
+    scores = generator.uniform(0, 1, (120, 68))
+    expected = fit(shapes[:100], scores[:100], is_accurate[:100])
+    shapes[100:110, 5], scores[110:, 3] = value, value
+    assert fit(shapes, scores, is_accurate) == expected
 
 
 def test_default_threshold_is_low_and_keeps_the_faces_of_an_inaccurate_network():
@@ -149,7 +159,7 @@ def test_model_spec_keeps_the_calibration():
 def test_calibration_that_is_not_of_the_network_raises():
     calibration = calibrate_shapes()
     spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2, score_calibration=calibration)
-    with pytest.raises(ValueError, match="is of 68 landmarks, the scheme wflw_98 has 98"):
+    with pytest.raises(ValueError, match="is not of the 98 landmarks of the scheme"):
         dataclasses.replace(spec, scheme="wflw_98")
     with pytest.raises(ValueError, match="deviations must be positive"):
         dataclasses.replace(calibration, deviations=np.zeros(len(calibration.deviations)))
