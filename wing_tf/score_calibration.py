@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from wing_tf.geometry import fit_similarity, procrustes
+from wing_tf.utils.logistic import fit_logistic, logistic
 
 ACCURATE_NME = 0.08
 """NME below which the landmarks of a face count as accurate, as for FR8."""
@@ -23,7 +24,7 @@ fraction `MAX_DROPPED` of the faces of the calibration."""
 
 _MAX_MODES, _MIN_SHAPES_PER_MODE, _NUM_FOLDS = 24, 10, 5
 _MIN_DEVIATION = _MIN_DISTANCE = 1e-3
-_RIDGE, _MAX_STEPS, _DIGITS = 1e-3, 100, 5
+_DIGITS = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,7 +114,7 @@ class ScoreCalibration:
         features = self._shape_model.features(landmarks_px[is_finite])
         features = np.column_stack([features, np.mean(used[is_finite], axis=1)])
         logits = features[:, : len(self.weights)] @ self.weights + self.bias
-        found[is_finite] = _logistic(logits)
+        found[is_finite] = logistic(logits)
         return found
 
     @cached_property
@@ -192,8 +193,8 @@ def fit_calibration(
         features[chosen] = fit_model(~chosen).features(landmarks_px[chosen])
     if scores is not None:
         features = np.column_stack([features, np.mean(scores[is_finite], axis=1)])
-    bias, *slopes = _fit_logistic(features, is_accurate, weights)
-    typical = _logistic(features[is_typical] @ slopes + bias)
+    bias, *slopes = fit_logistic(features, is_accurate, weights)
+    typical = logistic(features[is_typical] @ slopes + bias)
     threshold = min(float(np.quantile(typical, MAX_DROPPED)), MAX_MIN_SCORE)
     shapes: dict[str, Any] = dict(vars(fit_model(np.ones(len(landmarks_px), bool))))
     return ScoreCalibration(
@@ -288,27 +289,3 @@ def _are_finite(landmarks_px: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 def _norm(values: np.ndarray) -> np.ndarray:
     return np.sqrt(np.sum(values**2, axis=1))
-
-
-def _fit_logistic(features: np.ndarray, is_true: np.ndarray, weights: np.ndarray) -> list[float]:
-    """Returns the bias and the slopes of a logistic regression with a small ridge penalty."""
-    mean, deviation = features.mean(axis=0), features.std(axis=0)
-    deviation = np.where(deviation > 1e-9, deviation, 1.0)
-    inputs = np.column_stack([np.ones(len(features)), (features - mean) / deviation])
-    weights = weights / weights.sum()
-    ridge = _RIDGE * np.diag([0.0] + [1.0] * features.shape[1])
-    found = np.zeros(inputs.shape[1])
-    for _ in range(_MAX_STEPS):
-        probability = _logistic(inputs @ found)
-        gradient = inputs.T @ (weights * (probability - is_true)) + ridge @ found
-        curvature = weights * np.maximum(probability * (1 - probability), 1e-9)
-        step = np.linalg.solve((inputs * curvature[:, None]).T @ inputs + ridge, gradient)
-        found = found - step * min(1.0, 2.0 / np.abs(step).max(initial=1e-12))
-        if np.abs(step).max() < 1e-8:
-            break
-    slopes = found[1:] / deviation
-    return [float(found[0] - slopes @ mean), *map(float, slopes)]
-
-
-def _logistic(values: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.clip(values, -500, 500)))
