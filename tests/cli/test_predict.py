@@ -12,6 +12,7 @@ from experiments import untrained_model
 from predict_command import ENVIRONMENT, error_line, predict, read_rows
 
 from wing_tf.cli.predict import parse_box
+from wing_tf.detection import BlazeFaceDetector
 from wing_tf.inference import Landmarker
 
 
@@ -37,6 +38,7 @@ def test_box_flag_is_checked(text):
         (["calibrate", "--data=a"], "calibrate needs --data and --output"),
         (["compose"], "Name one of: calibrate"),
         (["--image=a", "--passes=3"], "--passes"),
+        (["--image=a", "--detector=haar", "--levels=2"], "--levels goes with --detector=blazeface"),
         (["--camera=-1"], "--camera"),
     ],
 )
@@ -72,24 +74,28 @@ def test_image_flag_alone_is_sufficient(face, tmp_path):
     (found,) = json.loads((tmp_path / "wing_predict/face_landmarks.json").read_text())["faces"]
     errors = np.linalg.norm(np.array(found["landmarks_px"]) - truth, axis=1)
     assert errors.mean() < 0.05 * np.ptp(truth, axis=0).max()
-    once, twice = (Landmarker(passes=passes)(path)[0].landmarks_px for passes in (1, 2))
+    detector = BlazeFaceDetector(levels=2)
+    once, twice = (
+        Landmarker(detector=detector, passes=passes)(path)[0].landmarks_px for passes in (1, 2)
+    )
     np.testing.assert_allclose(found["landmarks_px"], twice, atol=1e-3)
     assert np.abs(once - twice).max() > 0.1
     assert (tmp_path / "wing_predict/face_landmarks.png").is_file()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "passes"),
-    [(["--detector=haar"], 2), (["--detector=boxes", "--box_file={boxes}"], 1)],
+    ("arguments", "passes", "levels"),
+    [([], 2, 2), (["--levels=3"], 2, 3), (["--detector=boxes", "--box_file={boxes}"], 1, None)],
 )
-def test_default_passes_depend_on_the_source_of_boxes(images, tmp_path, arguments, passes):
+def test_default_passes_and_levels_follow_the_detector(images, tmp_path, arguments, passes, levels):
     boxes = tmp_path / "boxes.csv"
     boxes.write_text("path,x0,y0,x1,y1\nc.jpg,5,5,50,38\n")
     out = tmp_path / "out"
     done = predict(f"--folder={images / 'below'}", f"--output={out}", "--nodraw",
                     *(one.format(boxes=boxes) for one in arguments))  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert json.loads((out / "run.json").read_text())["passes"] == passes
+    settings = json.loads((out / "run.json").read_text())
+    assert (settings["passes"], settings["levels"]) == (passes, levels)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names are text elsewhere")

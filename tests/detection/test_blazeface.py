@@ -99,7 +99,7 @@ def test_levels_that_are_given_are_all_searched(detector, faces, levels):
     both[:576, :576] = cv2.resize(image, (576, 576))
     both[-144:, -144:] = cv2.resize(image, (144, 144), interpolation=cv2.INTER_AREA)
     assert len(detector(both)) == 1
-    assert len(BlazeFaceDetector(levels=levels)(both)) == 2
+    assert len(make_detector("blazeface", levels=levels)(both)) == 2
 
 
 def test_lower_minimum_score_loses_no_small_faces(faces):

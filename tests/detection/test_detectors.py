@@ -258,6 +258,7 @@ def test_invalid_yunet_file_raises(tmp_path):
         ("yunet", {}, "needs `model_path`"),
         ("boxes", {}, "needs `box_file`"),
         ("haar", {"model_path": "m.onnx"}, "does not use `model_path`"),
+        ("haar", {"levels": 2}, "does not use `levels`"),
         ("whole", {"box_file": "b.csv"}, "does not use `box_file`"),
     ],
 )

@@ -75,6 +75,14 @@ _BOX_FILE = flags.DEFINE_string(
 _CORRECTION = flags.DEFINE_string(
     "correction", None, "Correction file of the detector, written by `wing-predict calibrate`."
 )
+_LEVELS = flags.DEFINE_integer(
+    "levels",
+    None,
+    "Resolutions at which --detector=blazeface searches: 1 finds faces from about a fifth of the "
+    "longer side of the image on, 2 from a tenth, 3 from a twentieth, at four times the cost each. "
+    "Defaults to 2 for images, and for videos to 1, or 2 where that seems to be needed.",
+    1,
+)
 _PASSES = flags.DEFINE_integer(
     "passes",
     None,
@@ -152,6 +160,8 @@ def _check_flags(command: str | None) -> str | None:
     for name, file in (("yunet", "detector_model"), ("boxes", "box_file")):
         if _DETECTOR.value == name and not flags.FLAGS[file].value:
             raise app.UsageError(f"--detector={name} needs --{file}.")
+    if _LEVELS.value and _DETECTOR.value != "blazeface":
+        raise app.UsageError(f"--levels goes with --detector=blazeface, not {_DETECTOR.value}.")
     if command:
         if not (_DATA.value and _OUTPUT.value):
             raise app.UsageError("calibrate needs --data and --output.")
@@ -176,11 +186,13 @@ def main(command: str | None = None) -> None:
     from wing_tf.cli import predict_runs as runs
 
     is_detected = box is None and _DETECTOR.value != "boxes" and kind in ("image", "folder")
+    default_levels = 2 if is_detected and _DETECTOR.value == "blazeface" else None
     options = runs.LandmarkerOptions(
         detector=_DETECTOR.value,
         detector_model=_DETECTOR_MODEL.value,
         box_file=_BOX_FILE.value,
         correction=_CORRECTION.value,
+        levels=_LEVELS.value or default_levels,
         passes=_PASSES.value or (2 if is_detected else 1),
         flip=_FLIP_AVERAGE.value,
         min_score=_MIN_SCORE.value,

@@ -37,6 +37,7 @@ class LandmarkerOptions:
     detector_model: str | None
     box_file: str | None
     correction: str | None
+    levels: int | None = None
     passes: int
     flip: bool
     min_score: float | None = None
@@ -51,6 +52,7 @@ class LandmarkerOptions:
             model_path=self.detector_model,
             box_file=self.box_file,
             correction=self.correction,
+            levels=self.levels,
         )
 
     def open(self, model: str | None, *, with_detector: bool = True) -> Landmarker:
@@ -193,8 +195,7 @@ def predict_folder(
     landmarker = options.open(model)
     source = pathlib.Path(folder)
     target = pathlib.Path(output) if output else _DEFAULT_OUTPUT / source.resolve().name
-    settings = dataclasses.asdict(drawing) if drawing.draw else {"draw": False}
-    settings.pop("show", None)
+    settings = dataclasses.asdict(drawing) | {"show": False} if drawing.draw else {"draw": False}
     summary = run_folder(
         landmarker,
         source,
@@ -236,10 +237,8 @@ def predict_video(
     from wing_tf.inference.video_run import run_video
     from wing_tf.visualization.window import open_window
 
-    if isinstance(source, int) or "://" in source:
-        name = source_name(source)
-    else:
-        name = pathlib.Path(source).stem
+    is_live = isinstance(source, int) or "://" in source
+    name = source_name(source) if is_live else pathlib.Path(str(source)).stem
     with open_window(name, wanted=drawing.show) as show, open_video(source) as video:
         landmarker = options.open(model)
         summary = run_video(
@@ -255,8 +254,8 @@ def predict_video(
             show=show,
         )
     files = ", ".join(map(str, summary.files))
-    stopped = "stopped; " if summary.stopped else ""
-    print(f"{stopped}{summary.num_frames} frame(s), {summary.num_faces} face(s): {files}")
+    counts = f"{summary.num_frames} frame(s), {summary.num_faces} face(s)"
+    print(f"{'stopped; ' if summary.stopped else ''}{counts}: {files}")
     if summary.num_broken:
         print(f"{summary.num_broken} frame(s) could not be read.", file=sys.stderr)
 
@@ -278,8 +277,7 @@ def calibrate_detector(options: LandmarkerOptions, *, data: str, output: str) ->
         raise ValueError(f"{path} exists already. Name another --output.")
     detector = options.open_detector()
     if detector.needs_name:
-        raise app.UsageError("calibrate needs a detector of images: records have no file names "
-                             "for a box file.")  # fmt: skip
+        raise app.UsageError("calibrate needs a detector of images; records have no file names.")
 
     from tqdm import tqdm
 

@@ -54,6 +54,7 @@ def make_detector(
     model_path: str | os.PathLike | None = None,
     box_file: str | os.PathLike | None = None,
     correction: Correction | str | os.PathLike | None = None,
+    levels: int | None = None,
 ) -> Detector:
     """Returns a detector by name.
 
@@ -63,10 +64,11 @@ def make_detector(
         model_path: The ``.onnx`` file of YuNet.
         box_file: See `BoxFile`.
         correction: A `Correction` or the file of one. Defaults to that of the detector.
+        levels: Number of resolutions that "blazeface" searches; see `BlazeFaceDetector`.
 
     Raises:
         ValueError: If the name is not known, the detector's file is missing or not valid, or a file
-            is given that the detector does not use.
+            or `levels` is given that the detector does not use.
         ImportError: If a package that the detector needs is not installed.
     """
     check_detector_name(name)
@@ -77,6 +79,10 @@ def make_detector(
             raise ValueError(
                 f"Detector {name!r} does not use `{argument}`. Received: {argument}={path}."
             )
+    if name == "blazeface":
+        return BlazeFaceDetector(levels=levels, correction=correction)
+    if levels is not None:
+        raise ValueError(f"Detector {name!r} does not use `levels`. Received: levels={levels}.")
     if name == "yunet":
         if not model_path:
             raise ValueError("Detector 'yunet' needs `model_path`, its .onnx file.")
