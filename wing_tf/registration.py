@@ -16,6 +16,7 @@ MODULES = (
     "wing_tf.layers",
     "wing_tf.losses",
     "wing_tf.metrics.heatmap_error",
+    "wing_tf.training.paced_schedule",
     "wing_tf.training.warm_up",
 )
 """Modules with ``@keras.saving.register_keras_serializable(package="wing_tf")``. None of them needs

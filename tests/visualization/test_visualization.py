@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import struct
 import subprocess
@@ -95,7 +96,8 @@ def test_each_drawing_option_draws_its_part():
     rows, columns = np.nonzero(np.abs(boxed - plain).sum(axis=-1))
     reach = [columns.min(), rows.min(), columns.max(), rows.max()]
     np.testing.assert_allclose(reach, face.box_xyxy_px, atol=1.5)
-    assert caption_of(face).startswith("#3 ")
+    assert caption_of(face) == "#3"
+    assert caption_of(dataclasses.replace(face, score=0.5)) == "#3 0.50"
 
 
 def test_scaled_drawing_equals_drawing_of_scaled_face():
