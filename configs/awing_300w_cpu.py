@@ -7,9 +7,10 @@ size, and a face at 128 px costs less than half of one at 192 px. AdamW, average
 
 Measured (2026-11-29, one core of an AMD EPYC beside other jobs, bfloat16): "first", 26.9 minutes of
 processor time, 54,240 faces seen: validation NME 3.34 %; Helen test, inter-ocular NME 3.09 % (2.99
-to 3.20), median 2.91, FR8 .3 %, averaged with mirrored faces 3.02. Then 12 of 16 epochs at 192 px
+to 3.20), median 2.91, FR8 .3 %, averaged with mirrored faces 3.02. Then 16 epochs at 192 px
 (--config.epochs=16 --config.optimizer.ema=0.998), 105 seconds of processor time each: validation
-NME 3.30 %. The target of 2.75 is not met; the 100 epochs of this recipe were not run.
+NME 3.30 %; Helen test 3.01 % (2.91 to 3.13), with mirrored faces 2.94. The target of 2.75 is not
+met; the 100 epochs of this recipe were not run.
 
 Commands (the stored squares must be large enough for 192 px):
   wing-tfrecords write --source=ibug_300w --root=300W --side=384 --output=RECORDS
