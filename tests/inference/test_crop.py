@@ -41,8 +41,8 @@ def test_crop_equals_the_crop_of_the_record(export, tmp_path):
         image = source.load(items[key]).image
         own, _ = landmarker.crop(image, box[None])
         differences.append(own[0].astype(float) - crop)
-        rounded = np.rint(crop).astype(np.uint8)
-        landmarks_crop_px, _ = landmarker.predict_crops(rounded[None])
+        # The same crop for both maps: an untrained network follows the grain of the pixels.
+        landmarks_crop_px, _ = landmarker.predict_crops(own)
         expected = apply_affine(to_source, landmarks_crop_px[0].astype(float))
         moved = landmarker(image, box[None])[0].landmarks_px - expected
         moves.append(np.abs(moved).max() * 64 / (1.2 * np.ptp(box.reshape(2, 2), axis=0).max()))
