@@ -27,7 +27,7 @@ _VARIANTS = {
     "first": {
         "model.input_size": 128,
         "optimizer.learning_rate": 1.5e-3,
-        "schedule.final_ratio": 0.2,  # the second step goes on from there
+        "schedule.final_ratio": 0.2,  # the second step continues from it
         "epochs": 30,
     },
 }  # fmt: skip

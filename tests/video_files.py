@@ -14,15 +14,15 @@ NUM_FRAMES = 40
 def image(index, *, size_hw=SIZE_HW):
     """A bright square that moves 2 pixels a frame over a gradient."""
     rows, columns = np.mgrid[: size_hw[0], : size_hw[1]]
-    picture = np.stack([rows, columns // 2, (rows + columns) // 3], axis=-1).astype(np.uint8)
+    rgb = np.stack([rows, columns // 2, (rows + columns) // 3], axis=-1).astype(np.uint8)
     left = 10 + 2 * index % 80
-    picture[30:60, left : left + 20] = (250, 120, 10)
-    return picture
+    rgb[30:60, left : left + 20] = (250, 120, 10)
+    return rgb
 
 
-def index_of(picture):
+def index_of(rgb):
     """Returns the number of the frame that shows the square at this place, from 0 to 39."""
-    row = picture[45].astype(int)
+    row = rgb[45].astype(int)
     return round((np.flatnonzero(row[:, 0] - row[:, 2] > 100)[0] - 10) / 2)
 
 
@@ -51,8 +51,8 @@ def make(
         if audio is not None:
             rate = 48000 if audio == "libopus" else SAMPLE_RATE
             sound = file.add_stream(audio, rate=rate, bit_rate=64_000)
-        for index, picture in enumerate(images):
-            frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(format=pix_fmt)
+        for index, rgb in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(format=pix_fmt)
             frame.pts = index if stamps is None else stamps[index]
             frame.time_base = Fraction(1, RATE)
             file.mux(stream.encode(frame))

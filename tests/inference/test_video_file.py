@@ -155,8 +155,8 @@ def test_colors_follow_matrix_range_and_depth(
 def test_gray_and_rgb_pixels_are_kept(tmp_path, pix_fmt, codec):
     images = [np.full((20, 30, 3), value, np.uint8) for value in (0, 16, 100, 235, 255)]
     frames, _ = read(make(tmp_path / "a.avi", images=images, codec=codec, pix_fmt=pix_fmt))
-    for frame, picture in zip(frames, images, strict=True):
-        assert np.abs(frame.image.astype(int) - picture).max() <= 1
+    for frame, expected in zip(frames, images, strict=True):
+        assert np.abs(frame.image.astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mjpeg"])
@@ -253,13 +253,13 @@ def test_animations_and_still_images_are_videos(tmp_path):
 def _sound(path, *, cover=False):
     with av.open(str(path), "w") as file:
         sound = file.add_stream("libmp3lame" if path.suffix == ".mp3" else "aac", rate=44100)
-        picture = None
+        cover = None
         if cover:
-            picture = file.add_stream("png", rate=1)
-            picture.height, picture.width, picture.pix_fmt = 20, 30, "rgb24"
-            picture.disposition = 1 << 10
+            cover = file.add_stream("png", rate=1)
+            cover.height, cover.width, cover.pix_fmt = 20, 30, "rgb24"
+            cover.disposition = 1 << 10
             file.mux(
-                picture.encode(av.VideoFrame.from_ndarray(np.zeros((20, 30, 3), np.uint8), "rgb24"))
+                cover.encode(av.VideoFrame.from_ndarray(np.zeros((20, 30, 3), np.uint8), "rgb24"))
             )
         for index in range(20):
             file.mux(sound.encode(video_files.tone(index)))

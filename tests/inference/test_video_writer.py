@@ -257,9 +257,9 @@ def test_invalid_writer_arguments_raise(tmp_path):
             VideoWriter(tmp_path / path, **OPTIONS | change)
     with VideoWriter(tmp_path / "video.mp4", **OPTIONS) as writer:
         writer.write(image(0), 1.0)
-        for picture in (image(0)[1:], image(0).astype(float), image(0)[..., 0]):
+        for pixels in (image(0)[1:], image(0).astype(float), image(0)[..., 0]):
             with pytest.raises(ValueError, match="A frame must be uint8"):
-                writer.write(picture)
+                writer.write(pixels)
         with pytest.raises(ValueError, match="`time_s` must be later than .* 1.0"):
             writer.write(image(1), 1.0)
     assert len(read(tmp_path / "video.mp4")[0]) == 1

@@ -142,8 +142,7 @@ def _get(config: ml_collections.ConfigDict, key: str) -> Any:
 
 _VALUE_RULES: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = (
     ("at least 1", lambda value: value >= 1, (
-        "batch_size", "epochs", "validation_epochs", "checkpoint_epochs",
-        "sigma_schedule.patience",
+        "batch_size", "epochs", "validation_epochs", "checkpoint_epochs", "sigma_schedule.patience",
     )),
     ("at least 0", lambda value: value >= 0, (
         "seed", "output_init", "num_images", "time_limit_minutes", "schedule.warmup_epochs",
