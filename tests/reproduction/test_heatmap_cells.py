@@ -3,8 +3,9 @@ import json
 import pytest
 
 from wing_tf.reproduction import TABLES
-from wing_tf.reproduction.cells import CellRunner, Settings
+from wing_tf.reproduction.cells import CellRunner
 from wing_tf.reproduction.recipes import cell_config, parse_overrides, set_epochs
+from wing_tf.reproduction.settings import Settings
 from wing_tf.reproduction.write import write_table
 
 

@@ -8,8 +8,9 @@ from wing_tf.data.pose_balance import fit_balance
 from wing_tf.data.read import read_landmarks
 from wing_tf.data.records import open_records
 from wing_tf.reproduction import TABLES
-from wing_tf.reproduction.cells import CellRunner, Settings
+from wing_tf.reproduction.cells import CellRunner
 from wing_tf.reproduction.recipes import RECIPES, cell_config
+from wing_tf.reproduction.settings import Settings
 from wing_tf.reproduction.table import RECIPE_NAMES, Cell, Table
 from wing_tf.reproduction.write import write_table
 

@@ -5,8 +5,9 @@ import pytest
 
 from wing_tf.reproduction import TABLES
 from wing_tf.reproduction.cell_setup import setup_differences
-from wing_tf.reproduction.cells import CellRunner, Settings
+from wing_tf.reproduction.cells import CellRunner
 from wing_tf.reproduction.recipes import cell_config, set_epochs
+from wing_tf.reproduction.settings import Settings
 from wing_tf.reproduction.write import write_table
 
 

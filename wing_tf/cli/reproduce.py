@@ -8,6 +8,13 @@ the scores beside the paper's, with paired bootstrap intervals of the difference
 plot the error distributions. wing_speed is measured without data; all other tables are trained.
 
   wing-reproduce --table=awing_stacks --data=RECORDS --output=OUT --set=model.features=128
+
+The same command may run any number of times at once, on one machine or on several that share
+OUTPUT: each process trains the next cell that no other process trains, also one whose process was
+killed. Give each process a GPU of its own, and all the same number of epochs by --epochs, or the
+first process that needs a number measures it while the others run:
+
+  for GPU in 0 1 2 3; do CUDA_VISIBLE_DEVICES=$GPU wing-reproduce --epochs=60 ... & done; wait
 """
 
 import pathlib
@@ -91,12 +98,17 @@ def main() -> None:
     tests = _tests(_DATA.value)
     folder.mkdir(parents=True, exist_ok=True)
 
-    from wing_tf.reproduction.cells import CellRunner, Settings
+    from wing_tf.reproduction.cells import CellRunner
     from wing_tf.reproduction.recipes import parse_overrides
+    from wing_tf.reproduction.settings import Settings
     from wing_tf.reproduction.write import write_table
+    from wing_tf.utils.file_lock import locked
 
     table = TABLES[_TABLE.value]
-    balance = _balance(folder) if table.pose_thirds or any(c.balanced for c in table.cells) else ""
+    balance = ""
+    if table.pose_thirds or any(cell.balanced for cell in table.cells):
+        with locked(folder / "balance.lock", wait=True):
+            balance = _balance(folder)
     settings = Settings(
         folder=folder,
         data=_DATA.value,
@@ -112,8 +124,11 @@ def main() -> None:
         reuse=tuple(pathlib.Path(folder) for folder in _REUSE.value),
         resnet_weights=_RESNET_WEIGHTS.value,
     )
-    cells = CellRunner(settings).run(table, tuple(_CELLS.value))
-    print(write_table(folder, _TABLE.value or "", table, cells))
+    runner = CellRunner(settings)
+    runner.run(table, tuple(_CELLS.value))
+    # The last of several processes writes a table of the cells of all.
+    with locked(folder / "table.lock", wait=True):
+        print(write_table(folder, _TABLE.value or "", table, runner.finished(table)))
     print(f"Table: {folder / 'table.md'}")
 
 

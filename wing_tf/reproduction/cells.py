@@ -1,13 +1,11 @@
 """Training and evaluation of a table's cells; each finished cell is one JSON file."""
 
 import csv
-import dataclasses
 import json
 import pathlib
 import re
 import shutil
 import time
-from typing import Any
 
 import keras
 import ml_collections
@@ -35,47 +33,13 @@ from wing_tf.reproduction.cell_setup import (
     sha256,
 )
 from wing_tf.reproduction.recipes import cell_config, set_epochs
+from wing_tf.reproduction.settings import Settings
+from wing_tf.reproduction.sweep import finish_cells
 from wing_tf.reproduction.table import Cell, Table
 from wing_tf.training.run import train
 from wing_tf.utils.atomic import write_text
+from wing_tf.utils.file_lock import locked
 from wing_tf.utils.text_files import read_json
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Settings that all cells of a run share.
-
-    Attributes:
-        folder: Output folder of cells, trainings and the table.
-        data: Folder of the training records.
-        tests: Record globs by the name of the test set.
-        seeds: Each cell is trained once with each seed.
-        minutes: Budget: minutes of training per cell. The number of epochs is measured once and
-            stored.
-        epochs: Number of epochs instead of the budget, if not 0.
-        recipe: "tuned" or "paper"; see `wing_tf.reproduction.recipes`.
-        normalizer: Normalizer of the errors. Defaults to the scheme's.
-        balance: A balance.json of `wing-tfrecords balance`, if not empty.
-        resnet_weights: Initial weights of ResNet-50, if not empty.
-        overrides: Flattened config keys of all cells.
-        second_stage_overrides: Flattened config keys of second stages.
-        reuse: Output folders of other runs. A finished cell there with the same setup, whatever its
-            name, is copied instead of trained.
-    """
-
-    folder: pathlib.Path
-    data: str
-    tests: dict[str, str]
-    seeds: tuple[int, ...]
-    minutes: float
-    epochs: int = 0
-    recipe: str = "tuned"
-    normalizer: str = ""
-    balance: str = ""
-    resnet_weights: str = ""
-    overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
-    second_stage_overrides: dict[str, Any] = dataclasses.field(default_factory=dict)
-    reuse: tuple[pathlib.Path, ...] = ()
 
 
 class CellRunner:
@@ -119,6 +83,8 @@ class CellRunner:
     def run(self, table: Table, only: tuple[str, ...] = ()) -> list[dict]:
         """Trains and evaluates the cells that are not finished; returns all finished cells.
 
+        Any number of processes may run the same table in one output folder.
+
         Args:
             table: The table.
             only: Names of the cells to train, with the first stages that they need. Defaults to
@@ -139,7 +105,30 @@ class CellRunner:
             wanted = set(only or names)
             wanted |= {name for name in names if self._path(name, seed).is_file()}
             wanted |= {first for name, first in first_stages.items() if name in wanted}
-            cells += [self._cell(cell, seed) for cell in table.cells if cell.name in wanted]
+            cells += [(cell, seed) for cell in table.cells if cell.name in wanted]
+
+        def finish(cell: Cell, seed: int) -> None:
+            self.finished(table)  # raises if another process has other settings
+            self._finish(cell, seed)
+
+        finish_cells(cells, path=self._path, finish=finish)
+        return self.finished(table)
+
+    def finished(self, table: Table) -> list[dict]:
+        """Returns all finished cells of a table, whichever process finished them.
+
+        Raises:
+            ValueError: If a finished cell has another setup.
+        """
+        cells = []
+        for seed in self.settings.seeds:
+            files = {cell.name: self._path(cell.name, seed) for cell in table.cells}
+            done = {name for name, file in files.items() if file.is_file()} | {None}
+            cells += [
+                self._read(cell, seed)
+                for cell in table.cells
+                if {cell.name, cell.first_stage} <= done
+            ]
         return cells
 
     def _path(self, cell: str, seed: int) -> pathlib.Path:
@@ -148,22 +137,26 @@ class CellRunner:
     def _run_folder(self, cell: str, seed: int) -> pathlib.Path:
         return self.settings.folder / "runs" / file_name(cell, seed)
 
-    def _cell(self, cell: Cell, seed: int) -> dict:
-        """Returns a cell; copies or trains it if it is not finished."""
+    def _read(self, cell: Cell, seed: int) -> dict:
+        """Returns a finished cell."""
+        path = self._path(cell.name, seed)
+        found = read_json(path)
+        if different := setup_differences(found, self._setup(cell, seed, self._config(cell, seed))):
+            raise ValueError(
+                f"{path} was made with another setup ({', '.join(different)}). Choose another "
+                "output folder."
+            )
+        return found
+
+    def _finish(self, cell: Cell, seed: int) -> None:
+        """Copies or trains a cell that is not finished."""
         path = self._path(cell.name, seed)
         config = self._config(cell, seed)
         setup = self._setup(cell, seed, config)
         if not path.is_file() and cell.name not in self._not_copied:
             self._copy(cell, seed, setup, path)
-        if path.is_file():
-            found = read_json(path)
-            if different := setup_differences(found, setup):
-                raise ValueError(
-                    f"{path} was made with another setup ({', '.join(different)}). Choose another "
-                    "output folder."
-                )
-            return found
-        return self._train(cell, seed, config, setup, path)
+        if not path.is_file():
+            self._train(cell, seed, config, setup, path)
 
     def _copy(self, cell: Cell, seed: int, setup: dict, path: pathlib.Path) -> None:
         """Copies a finished cell with the same setup, if there is one to reuse."""
@@ -185,13 +178,15 @@ class CellRunner:
         config: ml_collections.ConfigDict,
         setup: dict,
         path: pathlib.Path,
-    ) -> dict:
+    ) -> None:
         keras.utils.clear_session()
         settings, records = self.settings, self.records
         self._check_context(config)
-        epochs = settings.epochs or planned_epochs(
-            config, records, settings.minutes, settings.folder / "plan.json"
-        )
+        epochs = settings.epochs
+        if not epochs:
+            plan = settings.folder / "plan.json"
+            with locked(plan.with_suffix(".lock"), wait=True):
+                epochs = planned_epochs(config, records, settings.minutes, plan)
         set_epochs(config, epochs)
         run = self._run_folder(cell.name, seed)
         print(f"\n{cell.name}, seed {seed}: {config.epochs} epochs.", flush=True)
@@ -229,7 +224,6 @@ class CellRunner:
         write_text(path, json.dumps(result) + "\n")
         for folder in ("backup", "tensorboard"):
             shutil.rmtree(run / folder, ignore_errors=True)
-        return result
 
     def _check_context(self, config: ml_collections.ConfigDict) -> None:
         """Raises ValueError, before the training, if test records are too small for its crops."""

@@ -1,0 +1,52 @@
+"""Division of a table's cells between processes that share an output folder."""
+
+import contextlib
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+
+from wing_tf.reproduction.table import Cell
+from wing_tf.utils.file_lock import LockedError, locked
+
+_POLL_SECONDS = 2.0
+
+
+def finish_cells(
+    cells: Sequence[tuple[Cell, int]],
+    *,
+    path: Callable[[str, int], pathlib.Path],
+    finish: Callable[[Cell, int], None],
+) -> None:
+    """Finishes the cells that no other process finishes, and waits until all are finished.
+
+    Each cell has a lock beside its file, which ends with the process that holds it: when a process
+    is killed, another one takes its cell. A second stage is taken once its first stage is finished.
+
+    Args:
+        cells: Cells and seeds, with the first stages of all second stages.
+        path: Returns the file of a finished cell from its name and seed.
+        finish: Finishes a cell. It is called with the lock held, and possibly for a cell that was
+            finished just before.
+    """
+    reported = set()
+    waits = False
+    while left := [(cell, seed) for cell, seed in cells if not path(cell.name, seed).is_file()]:
+        idle = True
+        for cell, seed in left:
+            if cell.first_stage and not path(cell.first_stage, seed).is_file():
+                continue
+            with contextlib.ExitStack() as stack:
+                try:
+                    stack.enter_context(locked(path(cell.name, seed).with_suffix(".lock")))
+                except LockedError:
+                    if (cell.name, seed) not in reported:
+                        reported.add((cell.name, seed))
+                        print(f"{cell.name}, seed {seed}: another process trains it.", flush=True)
+                    continue
+                finish(cell, seed)
+                idle = False
+        if idle:
+            if not waits:
+                print(f"Waiting for {len(left)} cells of other processes.", flush=True)
+            waits = True
+            time.sleep(_POLL_SECONDS)
