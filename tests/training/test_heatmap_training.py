@@ -15,7 +15,7 @@ from wing_tf.inference import Landmarker
 from wing_tf.losses import AdaptiveWingLoss, HeatmapSquaredError, WeightedLossMap
 from wing_tf.models import heatmap_localizer, stacked_hourglass
 from wing_tf.models.saving import load_network
-from wing_tf.training.accelerator import fuse_batch_norm
+from wing_tf.training.batch_norm import fuse_batch_norm
 from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
 from wing_tf.training.tasks import make_task
@@ -84,7 +84,8 @@ def test_scheme_without_curves_has_no_boundary_map(synthetic_records):
     assert make_task(config, bare).boundary_curves == ()
 
 
-def test_fused_batch_norm_equals_keras(tmp_path):
+@pytest.mark.parametrize("features", [8, 64], ids=["grouped_pixels", "multiples_of_16"])
+def test_fused_batch_norm_equals_keras(tmp_path, features):
     """Output, gradients and moving averages, against Keras' own."""
     import tensorflow as tf
 
@@ -92,8 +93,8 @@ def test_fused_batch_norm_equals_keras(tmp_path):
     results = []
     for fused in (False, True):
         keras.utils.set_random_seed(0)
-        network = stacked_hourglass(3, num_stacks=1, features=8, depth=1, input_size=32,
-                                    boundary_coordinates=False)  # fmt: skip
+        network = stacked_hourglass(3, num_stacks=1, features=features, depth=1,
+                                    input_size=32, boundary_coordinates=False)  # fmt: skip
         if fused:
             norms = [n for n in network.layers if isinstance(n, keras.layers.BatchNormalization)]
             assert fuse_batch_norm(network) == [layer.name for layer in norms]

@@ -201,57 +201,6 @@ def _convolve_by_matmul(x, kernel):
     return tf.reshape(patches @ matrix, (-1, height, width, matrix.shape[1])), gradient
 
 
-def fuse_batch_norm(network: keras.Model) -> list[str]:
-    """Computes batch normalization in training as one operation, which oneDNN provides.
-
-    Keras computes it as means, differences and products, with one pass over the maps for each.
-
-    Args:
-        network: Changed in place.
-
-    Returns:
-        The names of the layers that were changed.
-    """
-    changed = []
-    for layer in network.layers:
-        if type(layer) is keras.layers.BatchNormalization and _is_fusible(layer):
-            layer.call = functools.partial(_batch_norm, layer, layer.call)
-            changed.append(layer.name)
-    return changed
-
-
-def _is_fusible(layer: keras.layers.BatchNormalization) -> bool:
-    return (
-        layer.trainable
-        and layer.scale
-        and layer.center
-        and not layer.synchronized
-        and len(layer.input.shape) == 4
-        and layer.axis in (-1, 3)
-    )
-
-
-def _batch_norm(layer, plain, inputs, training=None, mask=None):
-    if not training:
-        return plain(inputs, training=training, mask=mask)
-    out, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-        inputs,
-        tf.convert_to_tensor(layer.gamma),
-        tf.convert_to_tensor(layer.beta),
-        mean=tf.convert_to_tensor(layer.moving_mean),
-        variance=tf.convert_to_tensor(layer.moving_variance),
-        epsilon=layer.epsilon,
-        is_training=True,
-        exponential_avg_factor=1.0 - layer.momentum,
-    )
-    # The unbiased variance, n / (n - 1) times Keras', for n values in each channel.
-    count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), tf.float32)
-    kept = layer.momentum * layer.moving_variance
-    layer.moving_mean.assign(mean)
-    layer.moving_variance.assign(kept + (variance - kept) * (count - 1.0) / count)
-    return out
-
-
 def fuse_update(optimizer: keras.optimizers.Optimizer, variables: list) -> None:
     """Compiles an optimizer's update with XLA: one pass over the weights instead of ten.
 

@@ -12,11 +12,11 @@ from wing_tf.losses import SubpixelResidualLoss, WeightedLossMap
 from wing_tf.metrics.heatmap_error import HeatmapMeanSquaredError
 from wing_tf.training.accelerator import (
     ExecutionPlan,
-    fuse_batch_norm,
     fuse_update,
     multiply_small_maps,
     plan_execution,
 )
+from wing_tf.training.batch_norm import fuse_batch_norm
 from wing_tf.training.gradient_checkpointing import CheckpointedStacks
 from wing_tf.training.optimizer import (
     add_weight_decay,
