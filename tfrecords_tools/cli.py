@@ -86,7 +86,9 @@ _NORMALIZER = flags.DEFINE_string(
     "normalizer", None, "residual: normalizer of distances; default the scheme's own."
 )
 _BINS = flags.DEFINE_integer(
-    "num_bins", 9, "balance: bins of the pose histogram (in the paper, 9 for 300-W, 17 for AFLW)."
+    "num_bins",
+    9,
+    "balance: bins of the pose histogram (in the paper, 9 for 300-W, 17 for AFLW: signed ones).",
 )
 _MAX_WEIGHT = flags.DEFINE_float("max_weight", 10.0, "balance: maximum weight of a face.")
 _SIGNED = flags.DEFINE_bool("signed", False, "balance: separate bins for left and right poses.")

@@ -76,19 +76,39 @@ def test_landmarks_not_annotated_or_outside_have_no_map_and_no_weight():
     np.testing.assert_array_equal(drawn, [False, True, False, False, True, False])
 
 
-def test_legacy_encoding_costs_1_6_px():
-    codec = HeatmapCodec(input_size=256, heatmap_size=64, legacy=True, decoder="quarter")
-    maps, _ = codec.encode(np.array([[[103.9, 52.0]]]), np.ones((1, 1)))
+def test_legacy_encoding_costs_1_5_px():
+    codec = HeatmapCodec(input_size=256, heatmap_size=64, legacy=True, decoder="argmax")
+    maps, _ = codec.encode(np.array([[[103.4, 52.0], [103.6, 255.5]]]), np.ones((1, 2)))
     patch = np.asarray(maps)[0, :, :, 0]
     rows, columns = np.nonzero(patch)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (10, 16, 22, 28)
-    assert patch[13, 25] == 1
+    assert patch[13, 25] == 1  # the pixel from 99.5 to 103.5
     assert patch[13, 26] == pytest.approx(np.exp(-1 / (2 * 1.75**2)))
+    assert np.asarray(maps)[0, 63, 26, 1] == 1
     landmarks = np.random.default_rng(0).uniform(20, 236, (50, 68, 2)).astype(np.float32)
-    maps, _ = codec.encode(landmarks, np.ones((50, 68)))
-    found, _ = codec.decode(maps)
-    distance = np.linalg.norm(np.asarray(found) - landmarks, axis=-1)
-    assert distance.mean() == pytest.approx(1.63, abs=0.03)
+
+    def error(landmarks):
+        found, _ = codec.decode(codec.encode(landmarks, np.ones((50, 68)))[0])
+        return np.asarray(found) - landmarks
+
+    # Uniform in a square of side 4: .3826 * 4 on average, and no bias.
+    assert np.linalg.norm(error(landmarks), axis=-1).mean() == pytest.approx(1.53, abs=0.03)
+    np.testing.assert_allclose(error(landmarks).mean(axis=(0, 1)), 0, atol=0.06)
+    flipped = landmarks * [-1, 1] + [255, 0]
+    np.testing.assert_allclose(error(flipped)[..., 0], -error(landmarks)[..., 0], atol=1e-4)
+
+
+@pytest.mark.parametrize(("sigma", "mean", "lowest"), [(1.0, 0.921, 0.779), (0.5, 0.732, 0.368)])
+def test_highest_pixel_of_a_subpixel_heatmap(sigma, mean, lowest):
+    """exp(-(x^2 + y^2) / (2 sigma^2)) for x and y uniform in half a pixel around the center."""
+    codec = HeatmapCodec(input_size=64, heatmap_size=64, sigma=sigma)
+    steps = np.linspace(-0.5, 0.5, 21)[:-1] + 0.025
+    grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(1, -1, 2) + 32
+    grid = np.concatenate([grid, [[[32.5, 32.5]]]], axis=1)
+    maps, _ = codec.encode(grid, np.ones(grid.shape[:2]))
+    peaks = np.asarray(maps).max(axis=(1, 2))[0]
+    assert peaks[:-1].mean() == pytest.approx(mean, abs=2e-3)
+    assert peaks[-1] == pytest.approx(lowest, abs=1e-3)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

@@ -134,6 +134,14 @@ def test_balance_round_trips_through_a_file_and_invalid_files_raise(balance, fac
             PoseBalance.load(tmp_path / name)
 
 
+def test_17_signed_bins_are_as_wide_as_9_absolute_ones(faces):
+    signed = fit_balance(*faces, SCHEME, num_bins=17, absolute=False)
+    absolute = fit_balance(*faces, SCHEME, num_bins=9)
+    widths = [np.diff(balance.bin_edges)[0] for balance in (signed, absolute)]
+    assert widths[0] / widths[1] == pytest.approx(18 / 17)
+    assert -signed.bin_edges[0] == signed.bin_edges[-1] == pytest.approx(absolute.bin_edges[-1])
+
+
 def test_invalid_arguments_raise(faces):
     with pytest.raises(ValueError, match="`component` must be in"):
         fit_balance(*faces, SCHEME, component=99)

@@ -26,6 +26,15 @@ def test_boundary_channels_are_zero_off_the_boundary():
     np.testing.assert_allclose(stricter[0, :, :, 4], [[0, 0, 0], [0, 0, 1]])
 
 
+def test_zeroed_channels_keep_the_shape_through_a_config():
+    maps, boundary = np.ones((1, 4, 4, 2)), np.ones((1, 4, 4, 1))
+    layer = CoordinateChannels.from_config(CoordinateChannels(zeroed=True).get_config())
+    out = np.asarray(layer(maps, boundary))
+    assert out.shape == (1, 4, 4, 7)
+    np.testing.assert_array_equal(out[..., :2], maps)
+    np.testing.assert_array_equal(out[..., 2:], 0)
+
+
 @pytest.mark.parametrize("with_boundary", [False, True])
 def test_output_shape_of_symbolic_inputs(with_boundary):
     maps = keras.Input((8, 8, 6))

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from wing_tf.codecs import HeatmapCodec
 from wing_tf.losses import (
     BilateralInhibitionCrossEntropy,
     SubpixelResidualLoss,
@@ -159,3 +160,20 @@ def test_subpixel_residual_loss_values_and_slopes():
     np.testing.assert_allclose(values, [[0.125**2, 1 + 1 + 1.5 + 0.5]])
     slopes = [[[0.0, -0.25], [-2.0 + 1.0, -2.0 - 1.0]]]
     np.testing.assert_allclose(tape.gradient(total, predicted), slopes)
+
+
+@pytest.mark.parametrize(("trained", "cosine"), [(False, 1.0), (True, 0.995)])
+def test_gradients_of_both_losses_over_a_softmax_are_nearly_parallel(trained, cosine):
+    rng = np.random.default_rng(0)
+    codec = HeatmapCodec(input_size=128, heatmap_size=32, sigma=1.0)
+    true, _ = codec.encode(rng.uniform(10, 118, (2, 5, 2)), np.ones((2, 5)))
+    true = np.asarray(true)
+    logits = rng.normal(0, 0.5, true.shape) + np.log(np.maximum(true, 1e-6)) * trained
+    variable = tf.Variable(logits, dtype=tf.float32)
+    gradients = []
+    for loss in (BICE(), UCE()):
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(loss(true, variable))
+        gradients.append(tape.gradient(total, variable).numpy().astype(np.float64).ravel())
+    first, second = (values / np.linalg.norm(values) for values in gradients)
+    assert first @ second == pytest.approx(cosine, abs=1e-3)

@@ -29,6 +29,18 @@ def test_smt_tables_golden():
     }
 
 
+@pytest.mark.parametrize(("input_size", "depth"), [(128, 3), (256, 4)])
+def test_cells_fit_the_size_of_the_network(input_size, depth):
+    cells = {cell.name: cell for cell in TABLES["smt_radius"].cells}
+    overrides = {"model.input_size": input_size}
+    for name, sigma in (("sigma 4", 4.0), ("temporal 1", 4.0), ("sigma 2", 2.0)):
+        config = cell_config(cells[name], recipe="tuned", num_landmarks=68, overrides=overrides)
+        assert config.heatmap.sigma == sigma * input_size / 256
+        assert config.model.depth == depth
+        assert input_size / 4 / 2**config.model.depth == 4  # the center, as in the paper
+        assert config.model.inner_features == 2 * config.model.features
+
+
 def test_sigmas_are_scaled_to_the_heatmap_size():
     configs = _configs("smt_radius")
     sigmas = {name: config.heatmap.sigma for name, config in configs.items()}
@@ -40,6 +52,8 @@ def test_sigmas_are_scaled_to_the_heatmap_size():
         == configs["temporal 1"].sigma_schedule.final_sigma
     )
     assert all(c.heatmap.sigma == 1.0 for c in _configs("smt_losses").values())
+    # The paper's sigma in its recipe.
+    assert all(c.heatmap.sigma == 2.0 for c in _configs("smt_losses", "paper").values())
 
 
 @pytest.mark.parametrize(("name", "length"), [("temporal 1", 3), ("temporal .5", 1)])
@@ -59,6 +73,15 @@ def test_paper_recipe():
     assert config.optimizer.name == "adam"
     assert config.schedule.boundaries == (12, 20)
     assert (config.residual.theta, config.loss.name) == (0.5, "bice")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_paper_recipe_has_nothing_of_this_packages_own(table):
+    for name, config in _configs(table, "paper").items():
+        assert config.precision == "float32", name
+        assert config.output_init == 0, name
+        assert config.optimizer.ema == 0, name
+        assert config.optimizer.name != "adamw", name  # whose decay is not the papers'
 
 
 @pytest.mark.slow

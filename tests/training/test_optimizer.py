@@ -71,6 +71,24 @@ def test_sgd_weight_decay_passes_through_momentum():
     np.testing.assert_allclose(float(layer.kernel.numpy()[0, 0]), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["adamw", "adam"])
+def test_steps_with_a_small_epsilon_do_not_depend_on_the_scale_of_the_loss(name):
+    """A gradient of 1e-8 is that of most kernels under the squared error of heatmaps."""
+
+    def step(gradient, epsilon):
+        config = complete_config(
+            {"optimizer": {"name": name, "epsilon": epsilon}, "schedule": {"name": "constant"}}
+        )
+        variable = keras.Variable([2.0])
+        optimizer = make_optimizer(config, 10)
+        optimizer.apply([tf.constant([gradient])], [variable])
+        return float(variable.numpy()[0]) - 2
+
+    assert step(1e-8, 1e-12) == pytest.approx(step(1e-3, 1e-12), rel=1e-3)
+    assert step(1e-8, 1e-12) == pytest.approx(-1e-3, rel=1e-3)
+    assert step(1e-8, 0.0) > 0.6 * step(1e-3, 0.0)  # the optimizer's own: a smaller step
+
+
 def test_rmsprop_equals_pytorchs():
     """A constant gradient of 4e-5: epsilon inside of the root would make the step smaller."""
     config = complete_config(

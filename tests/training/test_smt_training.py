@@ -10,6 +10,7 @@ from wing_tf.data.batches import training_batches
 from wing_tf.data.heatmap_targets import HeatmapAugmenter
 from wing_tf.data.records import open_records
 from wing_tf.losses import BilateralInhibitionCrossEntropy, SubpixelResidualLoss
+from wing_tf.models import heatmap_network
 from wing_tf.models.saving import load_network, save_network
 from wing_tf.training.initialization import initialize
 from wing_tf.training.resolve import complete_config
@@ -41,7 +42,12 @@ def test_sigma_decreases_in_steps(synthetic_records, tmp_path):
     run = train(smoke_smt(synthetic_records), tmp_path / "run")
     sigmas = _sigmas(run)
     assert sigmas == [1.5, 1.0, 0.5]  # one epoch each
-    network, _ = load_network(run)
+    with (run / "metrics.csv").open() as file:
+        scores = [float(row["val_nme"]) for row in csv.DictReader(file)]
+    network, _ = load_network(run / "checkpoints" / "best.keras")
+    assert heatmap_network(network)[1].sigma == sigmas[int(np.argmin(scores))]
+    network, _ = load_network(run / "checkpoints" / "last.keras")
+    assert heatmap_network(network)[1].sigma == 0.5
     assert network.output["landmarks"].shape == (None, 68, 2)
 
 
@@ -59,6 +65,23 @@ def test_ended_sigma_schedule_is_not_resumed(synthetic_records, tmp_path, capsys
     train(config, tmp_path / "run")
     assert "holds a finished training" in capsys.readouterr().out
     assert len(_sigmas(run)) == length
+
+
+def test_maps_with_a_sigmoid_start_at_the_mean_of_their_targets(synthetic_records, records):
+    changes = {"loss.activation": "sigmoid", "output_init": 0.0}
+    config = complete_config(smoke_smt(synthetic_records, **changes))
+    config.precision, config.jit_compile = "float32", "off"
+    trainer = make_trainer(config, make_task(config, records), 10)
+    initialize(config, trainer, records)
+    faces = _faces(records, trainer.augmenter) | {"sigma": config.heatmap.sigma}
+    _, targets, _ = trainer.augmenter(faces)
+    for layer in trainer.network.layers:
+        if layer.name.endswith("_maps"):
+            start = 1 / (1 + np.exp(-layer.bias.numpy()))
+            assert start == pytest.approx(np.mean(targets["maps"]), rel=0.1)
+            # Keras' own kernel: uniform up to sqrt(6 / (inputs + outputs)).
+            limit = np.sqrt(6 / sum(layer.kernel.shape[-2:]))
+            assert np.abs(layer.kernel.numpy()).max() == pytest.approx(limit, rel=0.05)
 
 
 def test_loss_sums_maps_and_residuals_of_all_stacks(synthetic_records, records):

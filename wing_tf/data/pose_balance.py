@@ -174,14 +174,15 @@ def fit_balance(
         landmarks_px: [N, K, 2], in any pixel frame.
         visibility: [N, K]; landmarks with 0 are ignored.
         scheme: Landmark scheme.
-        num_bins: Number of bins; the paper has 17 for AFLW and 9 for 300-W.
+        num_bins: Number of bins; the paper has 17 for AFLW and 9 for 300-W. 17 signed bins are as
+            wide as 9 absolute ones, which the authors' code has.
         absolute: Whether to use the absolute value of the coefficient, as the authors' code does.
             Otherwise the range of the histogram is symmetric about 0.
         component: Index of the pose component. Defaults to the one of the leading ten that
             correlates best with the horizontal asymmetry of the shapes. The asymmetry is the first
             principal component of the x coordinates of the midpoints of symmetric landmarks: a yaw
             shifts them according to their depths.
-        max_weight: Upper limit of the weights. # The paper is silent: without a limit, a single
+        max_weight: Upper limit of the weights. # Deviates from the paper, which has none: a single
             extreme face could make up a hundredth of all samples.
 
     Raises:

@@ -18,6 +18,8 @@ class CoordinateChannels(keras.layers.Layer):
 
     Args:
         threshold: Threshold of the boundary map. Defaults to .05.
+        zeroed: Whether all coordinate channels are 0, which leaves a control network with the same
+            convolutions and no coordinates. Defaults to False.
         **kwargs: Arguments of `keras.layers.Layer`.
 
     Call arguments:
@@ -33,13 +35,15 @@ class CoordinateChannels(keras.layers.Layer):
         Solution, NeurIPS 2018; Wang, Bo and Li, Adaptive Wing Loss, ICCV 2019, equation 6.
     """
 
-    def __init__(self, *, threshold: float = 0.05, **kwargs):
+    def __init__(self, *, threshold: float = 0.05, zeroed: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.threshold = threshold
+        self.zeroed = zeroed
 
     def call(self, maps, boundary=None):
         """Returns the feature maps with the coordinate channels."""
-        coordinates = ops.convert_to_tensor(_coordinates(*maps.shape[1:3]), dtype=maps.dtype)
+        values = _coordinates(*maps.shape[1:3]) * (not self.zeroed)
+        coordinates = ops.convert_to_tensor(values, dtype=maps.dtype)
         # Zeros [B, 1, 1, 1] broadcast the constant to a batch of unknown size.
         zeros = ops.zeros_like(maps[:, :1, :1, :1])
         channels = [maps, zeros + coordinates[None]]
@@ -54,7 +58,8 @@ class CoordinateChannels(keras.layers.Layer):
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return super().get_config() | {"threshold": self.threshold}
+        own = {"threshold": self.threshold, "zeroed": self.zeroed}
+        return super().get_config() | own
 
 
 def _coordinates(height: int, width: int) -> np.ndarray:

@@ -143,7 +143,7 @@ class HalfSquaredError(CoordinateLoss):
         2.5
 
     Reference:
-        Feng et al., Wing Loss, CVPR 2018, equation 3.
+        Feng et al., Wing Loss, CVPR 2018, section 4.1: L2 of equation 3.
     """
 
     def coordinate_losses(self, y_true, y_pred):
@@ -160,7 +160,7 @@ class AbsoluteError(CoordinateLoss):
         2.0
 
     Reference:
-        Feng et al., Wing Loss, CVPR 2018, section 4.2.
+        Feng et al., Wing Loss, CVPR 2018, section 4.1: L1 of equation 3.
     """
 
     def coordinate_losses(self, y_true, y_pred):

@@ -11,7 +11,12 @@ from collections.abc import Callable
 import keras
 
 from wing_tf.models.cnn import cnn6, cnn7
-from wing_tf.models.heatmap_localizer import heatmap_localizer, heatmap_network, residual_network
+from wing_tf.models.heatmap_localizer import (
+    change_decoder,
+    heatmap_localizer,
+    heatmap_network,
+    residual_network,
+)
 from wing_tf.models.hourglass import stacked_hourglass
 from wing_tf.models.pretrained import mobilenet, resnet50
 from wing_tf.models.smt_net import smt_net
@@ -27,6 +32,7 @@ HEATMAP_MODELS: dict[str, Callable[..., keras.Model]] = {
 __all__ = [
     "HEATMAP_MODELS",
     "MODELS",
+    "change_decoder",
     "cnn6",
     "cnn7",
     "correction",

@@ -35,7 +35,7 @@ def cnn6(
         ValueError: If the input is too small for the number of pooling layers.
 
     Reference:
-        Feng et al., Wing Loss, CVPR 2018, section 4.1 and figure 3.
+        Feng et al., Wing Loss, CVPR 2018, section 3 and figure 2.
     """
     return _cnn(num_landmarks, (32, 64, 128, 256, 512), input_size, width, visibility, name)
 

@@ -56,6 +56,30 @@ def heatmap_localizer(network: keras.Model, num_landmarks: int, codec: HeatmapCo
     return keras.Model(image, outputs, name=network.name)
 
 
+def change_decoder(
+    localizer: keras.Model, *, residuals: bool = True, **codec_options
+) -> keras.Model:
+    """Returns a `heatmap_localizer` whose heatmaps are decoded in another way; layers are shared.
+
+    Args:
+        localizer: A network of `heatmap_localizer`.
+        residuals: Whether residuals, if it emits some, are added to the landmarks.
+        **codec_options: Arguments of `HeatmapCodec` that replace those of its codec.
+
+    Raises:
+        ValueError: If the network does not decode heatmaps, or on an invalid argument.
+    """
+    found = _decoder(localizer)
+    if found is None:
+        raise ValueError(f"{localizer.name} does not decode heatmaps.")
+    layer, inputs = found
+    codec = HeatmapCodec(**(layer.codec.get_config() | codec_options))
+    decode = DecodeHeatmaps(layer.num_landmarks, codec.get_config(), name=_DECODE)
+    landmarks, scores = decode(*(inputs if residuals else inputs[:1]))
+    outputs = dict(localizer.output) | {"landmarks": landmarks, "scores": scores}
+    return keras.Model(localizer.input, outputs, name=localizer.name)
+
+
 def heatmap_network(localizer: keras.Model) -> tuple[keras.Model, HeatmapCodec] | None:
     """Returns the network inside a `heatmap_localizer`, and the codec.
 

@@ -22,6 +22,7 @@ def stacked_hourglass(
     boundary: bool = True,
     coordinates: bool = True,
     boundary_coordinates: bool = True,
+    zero_coordinates: bool = False,
     visibility: bool = False,
     name: str = "hourglass",
 ) -> keras.Model:
@@ -41,6 +42,7 @@ def stacked_hourglass(
         boundary_coordinates: From the second hourglass on, CoordConv has further x and y channels
             that are masked by the boundary heatmap of the hourglass before. Needs ``boundary`` and
             ``coordinates``.
+        zero_coordinates: Whether all channels of CoordConv are 0, for a control network.
         visibility: Whether the last hourglass emits the visibility of the landmarks, too, from its
             center.
         name: Name of the model.
@@ -69,14 +71,15 @@ def stacked_hourglass(
     if boundary_coordinates and not (boundary and coordinates):
         raise ValueError("`boundary_coordinates` needs `boundary` and `coordinates`.")
     image = keras.Input((input_size, input_size, 3), name="image")
-    x = stem(image, features, 3, coordinates=coordinates)
+    zeroed = {"zeroed": zero_coordinates}
+    x = stem(image, features, 3, coordinates=zeroed if coordinates else None)
     outputs: list = []
     for stack in range(1, num_stacks + 1):
         prefix = f"stack{stack}"
         y = x
         if coordinates:
             maps = outputs[-1] if boundary_coordinates and outputs else None
-            y = CoordinateChannels(name=f"{prefix}_coordinates")(y, maps)
+            y = CoordinateChannels(name=f"{prefix}_coordinates", **zeroed)(y, maps)
             y = convolution(features, 1, name=f"{prefix}_coord_conv")(y)
         y, center = hourglass(y, depth, features, name=prefix)
         y = top(y, features, prefix)
@@ -103,11 +106,14 @@ def check_sizes(input_size: int, depth: int, **sizes: int) -> None:
         )
 
 
-def stem(image, features: int, num_blocks: int, *, coordinates: bool = False):
-    """Maps images [B, s, s, 3], 0..255, to feature maps [B, s / 4, s / 4, features]."""
+def stem(image, features: int, num_blocks: int, *, coordinates: dict | None = None):
+    """Maps images [B, s, s, 3], 0..255, to feature maps [B, s / 4, s / 4, features].
+
+    ``coordinates`` are the arguments of the CoordConv of the first convolution; None: none.
+    """
     x = layers.Rescaling(1 / 255, name="to_unit_range")(image)
-    if coordinates:
-        x = CoordinateChannels(name="stem_coordinates")(x)
+    if coordinates is not None:
+        x = CoordinateChannels(name="stem_coordinates", **coordinates)(x)
     x = convolution(features // 4, 7, strides=2, name="stem_conv")(x)
     x = norm_relu(x, "stem")
     x = block(x, features // 2, name="stem_block1")

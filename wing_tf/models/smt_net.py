@@ -16,6 +16,9 @@ from wing_tf.models.hourglass import (
 from wing_tf.models.keras_settings import default_keras_settings
 from wing_tf.models.visibility import HEAD, visibility_head
 
+RESIDUALS = "_residual_fc2"
+"""The end of the names of the layers that emit residuals."""
+
 
 @default_keras_settings()
 def smt_net(
@@ -103,6 +106,6 @@ def _residuals(center, num_landmarks: int, width: int, prefix: str):
         2 * num_landmarks,
         dtype="float32",
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
-        name=f"{prefix}_residual_fc2",
+        name=f"{prefix}{RESIDUALS}",
     )(y)
     return layers.Reshape((num_landmarks, 2), dtype="float32", name=f"{prefix}_residuals")(y)

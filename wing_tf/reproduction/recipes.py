@@ -4,6 +4,7 @@ A cell's task selects what is trained, and the run's recipe how: "tuned" for sho
 AdamW, or "paper" for the paper's optimizer and schedule.
 """
 
+import math
 import operator
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -24,53 +25,56 @@ from wing_tf.training.sigma_schedule import sigma_values
 
 # The Wing paper's augmentation, also of the first stage's crops while the second stage is trained.
 _AUGMENT = {"flip": 0.5, "rotation_deg": 30.0, "box_jitter": 0.05, "blur": 0.5}
-_COORDINATES = {f"two_stage.augment.{key}": value for key, value in _AUGMENT.items()}
-# Two small hourglasses, the minimum for boundary coordinates.
-_HEATMAPS = {
-    "model.input_size": 128,
-    "model.num_stacks": 2,
-    "model.features": 64,
-    "heatmap.sigma": 1.0,
-}
-# Without the paper's modules and its loss map.
-_HOURGLASS = _HEATMAPS | {
+_PAPER_AUGMENT = _AUGMENT | {"box_jitter": 0.043}  # 5 % of the face box
+# Sizes of small networks. Sigmas are in pixels of the papers' heatmaps of 64 px, see `cell_config`.
+_SMALL = {"model.input_size": 128, "model.num_stacks": 2, "model.features": 64}
+# Two hourglasses, the minimum for boundary coordinates, without the paper's modules and loss map.
+_HOURGLASS = _SMALL | {
     "model.boundary": False,
     "model.coordinates": False,
     "model.boundary_coordinates": False,
     "loss.map": "",
 }
-# Without residuals and with a constant sigma.
-_SMT = _HEATMAPS | {
-    "model.inner_features": 64,
+# Without residuals and with a constant sigma. The center of an hourglass has twice the channels of
+# the way up, as in the paper, and as many pixels, see `cell_config`.
+_SMT = _SMALL | {
+    "model.inner_features": 128,
     "model.residuals": False,
     **{f"sigma_schedule.{key}": value for key, value in default_config().sigma_schedule.items()},
 }
-_SHORT = {"optimizer.ema": 0.99}  # a weight average that fits a short training
-_HEATMAP_LENGTH = {"epochs": 240, "batch_size": 8}
+# A weight average that fits a short training, and steps that do not depend on the loss's scale:
+# Keras' epsilon of 1e-7 is above the gradients of most kernels under a mean squared error.
+_SHORT = {"optimizer.ema": 0.99, "optimizer.epsilon": 1e-12, "heatmap.sigma": 2.0}
+# Nothing of this package's own: float32, and Keras' initial output layers.
+_PAPER = {"precision": "float32", "output_init": 0.0}
+_PAPER_HEATMAPS = _PAPER | {"epochs": 240, "batch_size": 8}
 
 # A function that returns a config, and the flattened keys that a cell's recipe changes in it.
 Recipe = tuple[Callable[[], ml_collections.ConfigDict], dict[str, Any]]
 RECIPES: dict[str, dict[str, Recipe]] = {
     "coordinates": {
-        # AdamW divides by the gradient's scale, so one rate is fair to losses of different scales.
-        "tuned": (default_config, _COORDINATES | {
+        "tuned": (default_config, {
             **{f"augment.{key}": value for key, value in _AUGMENT.items()},
+            **{f"two_stage.augment.{key}": value for key, value in _AUGMENT.items()},
             "model.input_size": 64,
             "optimizer.learning_rate": 1e-3,
             "optimizer.weight_decay": 0.01,
+            "optimizer.epsilon": 1e-12,
             "optimizer.ema": 0.995,
             "schedule.warmup_epochs": 1.0,
             "batch_size": 32,
         }),
-        "paper": (wing_cnn6.get_config, _COORDINATES),
+        "paper": (wing_cnn6.get_config, _PAPER | {
+            f"two_stage.augment.{key}": value for key, value in _PAPER_AUGMENT.items()
+        }),
     },
     "heatmaps": {
         "tuned": (awing_small_300w_cpu.get_config, _HOURGLASS | _SHORT),
-        "paper": (awing_4hg.get_config, _HOURGLASS | _HEATMAP_LENGTH),
+        "paper": (awing_4hg.get_config, _HOURGLASS | _PAPER_HEATMAPS),
     },
     "smt": {
         "tuned": (smt_small_300w_cpu.get_config, _SMT | _SHORT),
-        "paper": (smt_300w.get_config, _SMT | _HEATMAP_LENGTH),
+        "paper": (smt_300w.get_config, _SMT | _PAPER_HEATMAPS),
     },
 }  # fmt: skip
 # For a loss that is summed over coordinates. # The paper is silent on ResNet-50: as for CNN-7.
@@ -86,6 +90,10 @@ def cell_config(
 ) -> ml_collections.ConfigDict:
     """Returns the complete config of a cell, with the default number of epochs.
 
+    Sigmas of the recipe and of the cell are in pixels of the papers' heatmaps of 64 px and are
+    scaled to those of the network; those in ``overrides`` are in its own pixels. The hourglasses of
+    SMT-Net are as deep as the paper's center of 4 x 4 pixels needs.
+
     Args:
         cell: A cell of a table.
         recipe: "tuned" or "paper".
@@ -98,13 +106,29 @@ def cell_config(
     # The name of the first stage's cell, until the overrides contain its file.
     common = changes | {"two_stage.first": cell.first_stage or ""}
     config.update_from_flattened_dict(_applicable(cell, common | dict(cell.overrides)))
+    overrides = overrides or {}
+    if cell.task != "coordinates":
+        size = overrides.get("model.input_size", config.model.input_size)
+        _fit_to_size(config, size)
     if (cell.task, recipe) == ("coordinates", "paper"):
         # The paper's rate for L2 is a tenth.
         rate = _PAPER_RATES[config.model.name] * (0.1 if config.loss.name == "l2" else 1.0)
         config.optimizer.learning_rate = rate * 2 * num_landmarks
         config.optimizer.weight_decay = 5e-4 / (2 * num_landmarks)
-    config.update_from_flattened_dict(_applicable(cell, overrides or {}))
+    config.update_from_flattened_dict(_applicable(cell, overrides))
     return complete_config(config)
+
+
+def _fit_to_size(config: ml_collections.ConfigDict, input_size: int) -> None:
+    """Scales sigmas from the papers' heatmaps to a network's own, and sets SMT-Net's center."""
+    groups, scale = (config.heatmap, config.sigma_schedule), input_size / 256
+    for group, names in zip(groups, (("sigma",), ("spatial_step", "temporal_step")), strict=True):
+        for name in names:
+            group[name] *= scale
+    if config.sigma_schedule.temporal_step:
+        config.sigma_schedule.final_sigma *= scale
+    if config.model.name == "smt_net":
+        config.model.depth = max(round(math.log2(input_size / 16)), 1)  # to 4 x 4 pixels
 
 
 def _applicable(cell: Cell, overrides: dict[str, Any]) -> dict[str, Any]:
@@ -149,16 +173,19 @@ _PARSERS: dict[type, Callable[[str], Any]] = {bool: _to_bool, int: int, float: f
 
 def set_epochs(config: ml_collections.ConfigDict, epochs: int) -> None:
     """Sets the number of epochs of a cell and scales its schedules to it."""
-    boundaries = [round(b * epochs / config.epochs) for b in config.schedule.boundaries]
+    scale = epochs / config.epochs
+    boundaries = [round(b * scale) for b in config.schedule.boundaries]
     # Boundaries of a very short training may coincide.
     config.schedule.boundaries = tuple(sorted({b for b in boundaries if 0 < b < epochs}))
     config.epochs = epochs
     config.validation_epochs = config.checkpoint_epochs = max(1, epochs // 20)
     schedule = config.sigma_schedule
     if schedule.temporal_step:
-        # Every sigma has the same number of epochs, the last one also the remainder.
+        # Every sigma has the same number of epochs unless the cell has a number, the last one also
+        # the remainder.
         sigmas = sigma_values(config.heatmap.sigma, schedule.temporal_step, schedule.final_sigma)
         if epochs < len(sigmas):
             raise ValueError(f"{epochs} epochs are too few for the {len(sigmas)} sigmas.")
-        schedule.max_epochs_per_sigma, schedule.patience = epochs // len(sigmas), epochs
+        each = round(schedule.max_epochs_per_sigma * scale) or epochs // len(sigmas)
+        schedule.max_epochs_per_sigma, schedule.patience = each, epochs
         config.validation_epochs = config.checkpoint_epochs = 1

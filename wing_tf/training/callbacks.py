@@ -14,6 +14,7 @@ import tqdm
 from wing_tf.evaluation.predict import CropBatch, Predictions, predict_batches
 from wing_tf.evaluation.report import face_errors, occlusion_scores
 from wing_tf.model_spec import ModelSpec
+from wing_tf.models import change_decoder, heatmap_network
 from wing_tf.models.compiled import compile_localizer
 from wing_tf.models.saving import save_network
 from wing_tf.training.validation_images import ValidationImages
@@ -115,6 +116,15 @@ class Validation(keras.callbacks.Callback):
         self._emits_visibility = isinstance(outputs, dict) and "visibility" in outputs
         self._images = images
 
+    def _follow_sigma(self):
+        """Decodes and saves with the sigma that the weights are trained with."""
+        if self.model.sigma_state is None:
+            return
+        sigma, found = float(self.model.sigma_state[0]), heatmap_network(self.localizer)
+        if found and found[1].sigma != sigma:
+            self.localizer = change_decoder(self.localizer, sigma=sigma)
+            self._run = compile_localizer(self.localizer)
+
     def on_epoch_end(self, epoch, logs=None):
         """Validates and saves."""
         logs = {} if logs is None else logs
@@ -126,6 +136,7 @@ class Validation(keras.callbacks.Callback):
         saves = is_last or (epoch + 1) % self.checkpoint_epochs == 0
         if not (validates or saves):
             return
+        self._follow_sigma()
         with averaged_weights(self.model):
             self.trained_part.set_weights(self.model.network.get_weights())
         if validates:

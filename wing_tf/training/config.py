@@ -54,6 +54,7 @@ def default_config() -> ml_collections.ConfigDict:
                 "boundary": True,
                 "coordinates": True,
                 "boundary_coordinates": True,
+                "zero_coordinates": False,
                 # Of smt_net: see `wing_tf.models.smt_net`.
                 "inner_features": 512,
                 "residuals": True,
@@ -124,6 +125,9 @@ def default_config() -> ml_collections.ConfigDict:
                 "name": "adamw",
                 "learning_rate": 1e-3,
                 "momentum": 0.9,  # of sgd and rmsprop
+                # Of adamw and adam: added to the root of the mean squared gradient, which must be
+                # far larger for steps that do not depend on the loss's scale. 0: 1e-7 and 1e-8.
+                "epsilon": 0.0,
                 # adamw: decoupled, times the rate. Others: an L2 term of the gradient, as in the
                 # papers.
                 "weight_decay": 0.0,
@@ -145,7 +149,9 @@ def default_config() -> ml_collections.ConfigDict:
             # Train for as many epochs as fit into this time, at most `epochs`, with the schedules
             # completed: see `wing_tf.training.time_limit.TimeLimit`. 0: no limit.
             "time_limit_minutes": 0.0,
-            "output_init": 0.02,  # scale of the shape-based output kernel; 0: Keras' default
+            # Scale of the output kernel: shape-based for landmarks, small for heatmaps and
+            # residuals. 0: Keras' default.
+            "output_init": 0.02,
             # A model whose layers are copied, also one of another scheme: a path or a name.
             "init_from": "",
             # Keep only the activations between hourglasses and recompute the others for the

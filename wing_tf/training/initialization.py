@@ -1,5 +1,6 @@
 """Initial weights: an output layer that emits plausible shapes, and layers of other models."""
 
+import math
 from collections.abc import Mapping
 
 import keras
@@ -11,10 +12,11 @@ from wing_tf.data.read import read_landmarks
 from wing_tf.data.records import RecordSet
 from wing_tf.geometry import mean_shape, place_shape_in_boxes
 from wing_tf.landmarks import shared_points
-from wing_tf.losses import warn_if_normalized
+from wing_tf.losses import CROSS_ENTROPY_LOSSES, warn_if_normalized
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.models.hourglass import MAPS
 from wing_tf.models.saving import load_network
+from wing_tf.models.smt_net import RESIDUALS
 from wing_tf.models.visibility import HEAD
 from wing_tf.training.tasks import BatchAugmenter
 from wing_tf.training.trainer import LandmarkTrainer
@@ -32,6 +34,8 @@ def initialize(
             initialize_output(
                 network.get_layer("output"), shapes, scale=config.output_init, seed=config.seed
             )
+    else:
+        _initialize_maps(config, network, records.scheme.num_landmarks)
     if config.init_from:
         last = network.output[-1] if isinstance(network.output, list) else network.output
         # Saved networks hold what the last hourglass needs, and no more.
@@ -44,6 +48,29 @@ def initialize(
         shared = shared_points(spec.scheme, records.scheme)
         if copy_shared_maps(target, other, new, shared):
             print(f"Output channels of {len(shared)} of {records.scheme.num_landmarks} landmarks.")
+
+
+def _initialize_maps(
+    config: ml_collections.ConfigDict, network: keras.Model, num_landmarks: int
+) -> None:
+    """Sets the bias of maps with a sigmoid, and Keras' initial kernels if the config wants these.
+
+    The bias is that of the mean target, 2 pi sigma^2 of all pixels: with 0, all maps would start at
+    .5, and the background would dominate the first steps (Lin et al., Focal Loss for Dense Object
+    Detection, ICCV 2017, section 3.3).
+    """
+    loss = config.loss
+    sigmoid = loss.name in CROSS_ENTROPY_LOSSES and loss.activation == "sigmoid"
+    for layer in network.layers:
+        if not config.output_init and layer.name.endswith((MAPS, RESIDUALS)):
+            draw = keras.initializers.GlorotUniform(seed=config.seed)
+            layer.kernel.assign(draw(layer.kernel.shape))
+        if layer.name.endswith(MAPS) and sigmoid:
+            pixels = (config.model.input_size // 4) ** 2
+            mean = min(2 * math.pi * config.heatmap.sigma**2 / pixels, 0.5)
+            bias = layer.bias.numpy()
+            bias[:num_landmarks] = math.log(mean / (1 - mean))
+            layer.bias.assign(bias)
 
 
 def _count(layers: list[str]) -> str:

@@ -72,7 +72,9 @@ def make_schedule(
 
 
 def _adamw(settings: ml_collections.ConfigDict, common: dict[str, Any]):
-    optimizer = keras.optimizers.AdamW(weight_decay=settings.weight_decay, **common)
+    optimizer = keras.optimizers.AdamW(
+        weight_decay=settings.weight_decay, epsilon=settings.epsilon or 1e-7, **common
+    )
     # Kernels only, as with SGD. The output layer's bias is the mean shape in pixels and must not
     # decay.
     optimizer.exclude_from_weight_decay(var_names=_NO_DECAY)
@@ -80,7 +82,7 @@ def _adamw(settings: ml_collections.ConfigDict, common: dict[str, Any]):
 
 
 def _adam(settings: ml_collections.ConfigDict, common: dict[str, Any]):
-    return keras.optimizers.Adam(epsilon=1e-8, **common)  # PyTorch's epsilon
+    return keras.optimizers.Adam(epsilon=settings.epsilon or 1e-8, **common)  # PyTorch's epsilon
 
 
 def _sgd(settings: ml_collections.ConfigDict, common: dict[str, Any]):

@@ -147,8 +147,8 @@ _VALUE_RULES: tuple[tuple[str, Callable[[Any], bool], tuple[str, ...]], ...] = (
     ("at least 0", lambda value: value >= 0, (
         "seed", "output_init", "num_images", "time_limit_minutes", "schedule.warmup_epochs",
         "schedule.final_ratio", "optimizer.weight_decay", "optimizer.clip_norm",
-        "optimizer.backbone_rate", "optimizer.frozen_epochs", "two_stage.simulated_error",
-        "sigma_schedule.spatial_step", "sigma_schedule.temporal_step",
+        "optimizer.epsilon", "optimizer.backbone_rate", "optimizer.frozen_epochs",
+        "two_stage.simulated_error", "sigma_schedule.spatial_step", "sigma_schedule.temporal_step",
         "sigma_schedule.max_epochs_per_sigma", "residual.theta", "residual.weight",
         "visibility.weight", "heatmap.boundary_sigma",
     )),
@@ -257,25 +257,30 @@ def _leaves(config: ml_collections.ConfigDict, keys: Iterable[str]) -> Iterator[
             yield key
 
 
-def _applicability(
-    config: ml_collections.ConfigDict,
-) -> list[tuple[Iterable[str], object, str]]:
+def _applicability(config: ml_collections.ConfigDict) -> list[tuple[Iterable[str], object, str]]:
     """Returns keys or groups of keys, whether they apply, and the reason if they don't."""
     model, loss, optimizer, schedule = config.model, config.loss, config.optimizer, config.schedule
-    sigmas, noise = config.sigma_schedule, config.label_noise
-    heatmaps = model.name in HEATMAP_MODELS
+    sigmas, noise, heatmaps = (
+        config.sigma_schedule,
+        config.label_noise,
+        model.name in HEATMAP_MODELS,
+    )
     to_model, to_loss = f"to the model {model.name}", f"to the loss {loss.name}"
+    to_optimizer = f"to the optimizer {optimizer.name}"
+    to_schedule = f"to the schedule {schedule.name}"
     chosen = {"name", *model_options(config)}
     other_models = [f"model.{key}" for key in model if key not in chosen]
     chosen = {"name", "map", "map_weight", "map_threshold", *loss_options(config)}
     other_losses = [f"loss.{key}" for key in loss if key not in chosen]
     return [
         (other_models, False, to_model),
-        (["two_stage", "output_init"], not heatmaps, f"{to_model}, which emits heatmaps"),
+        (["two_stage"], not heatmaps, to_model),
+        (["output_init"], not heatmaps or not config.output_init, f"{to_model} unless it is 0"),
         (["optimizer.backbone_rate", "optimizer.frozen_epochs"], model.name != "smt_net", to_model),
         (["heatmap", "sigma_schedule", "residual", "gradient_checkpointing", "loss.map"],
          heatmaps, f"{to_model}, which emits landmarks"),
         (other_losses, False, to_loss),
+        (["model.zero_coordinates"], model.coordinates, "without config.model.coordinates"),
         (["loss.map_weight"], loss.map, "without config.loss.map"),
         (["loss.map_threshold"], loss.map == "dilated", "without config.loss.map='dilated'"),
         (["heatmap.log_error"], loss.name not in CROSS_ENTROPY_LOSSES, to_loss),
@@ -290,12 +295,10 @@ def _applicability(
         (["gradient_checkpointing"], model.name == "hourglass" and model.num_stacks > 1,
          "to networks other than several hourglasses"),
         (["two_stage"], config.two_stage.first, "without config.two_stage.first"),
-        (["optimizer.momentum"], optimizer.name in ("sgd", "rmsprop"),
-         f"to the optimizer {optimizer.name}"),
-        (["schedule.final_ratio"], schedule.name in ("cosine", "exponential"),
-         f"to the schedule {schedule.name}"),
-        (["schedule.boundaries", "schedule.factor"], schedule.name == "piecewise",
-         f"to the schedule {schedule.name}"),
+        (["optimizer.momentum"], optimizer.name in ("sgd", "rmsprop"), to_optimizer),
+        (["optimizer.epsilon"], optimizer.name in ("adamw", "adam"), to_optimizer),
+        (["schedule.final_ratio"], schedule.name in ("cosine", "exponential"), to_schedule),
+        (["schedule.boundaries", "schedule.factor"], schedule.name == "piecewise", to_schedule),
         (["label_noise.distance"], noise.fraction, "without config.label_noise.fraction"),
         (["label_noise.fraction"], noise.distance, "without config.label_noise.distance"),
     ]  # fmt: skip
