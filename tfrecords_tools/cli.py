@@ -15,7 +15,7 @@ after) and extremes.png (faces at both ends and in the middle of the pose axis).
 """
 
 import dataclasses
-import pathlib
+import os
 import shlex
 from typing import Any
 
@@ -29,13 +29,14 @@ from wing_tf.cli import common
 from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import CROP_RULES, CropRule, get_crop_rule
 from wing_tf.landmarks import load_scheme_map
-from wing_tf.utils.text_files import read_json
+from wing_tf.utils.local_path import is_remote
 
 flags.adopt_module_key_flags(source_flags)
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "A new or empty folder. inspect: any folder; default RECORDS_inspection. scheme: a JSON file.",
+    "A new or empty folder. inspect: any folder; default RECORDS_inspection, in the working folder "
+    "if RECORDS is remote. scheme: a JSON file.",
 )
 _CROP = flags.DEFINE_enum(
     "crop", None, list(CROP_RULES), "write: crop rule; default the data set's own box, if any."
@@ -70,7 +71,10 @@ _BEAM_OPTIONS = flags.DEFINE_string(
     "beam_options", "", "write: options of Beam, such as '--runner=FlinkRunner'."
 )
 _DATA = flags.DEFINE_string(
-    "data", None, "A record folder. balance: or a glob pattern; of a folder, the split train."
+    "data",
+    None,
+    "A record folder, local or remote (gs://...). balance: or a glob pattern; of a folder, the "
+    "split train.",
 )
 _OTHER = flags.DEFINE_string(
     "other_data",
@@ -159,16 +163,19 @@ def _write() -> None:
 def _inspect() -> None:
     """Prints the summary and writes images, statistics and warnings about the records."""
     _require(data=_DATA.value)
-    folder = pathlib.Path(_DATA.value or "")
-    path = folder / schema.MANIFEST
-    if not path.is_file():
+    from wing_tf.data.record_files import is_file, read_json, record_path
+
+    folder = record_path(_DATA.value or "")
+    path = os.path.join(folder, schema.MANIFEST)
+    if not is_file(path):
         raise ValueError(f"No manifest at {path}: {folder} was not written by `wing-tfrecords`.")
     print(format_summary(read_json(path), folder).rpartition("\n")[0])
 
     from tfrecords_tools.inspection.report import format_report, inspect_records
 
-    default = folder.with_name(f"{folder.resolve().name}_inspection")
-    output = pathlib.Path(_OUTPUT.value or default)
+    beside = "" if is_remote(folder) else os.path.dirname(folder)
+    name = os.path.basename(folder if is_remote(folder) else os.path.realpath(folder))
+    output = _OUTPUT.value or os.path.join(beside, f"{name}_inspection")
     report = inspect_records(folder, output, num_images=_NUM_IMAGES.value, other=_OTHER.value)
     print(f"\n{format_report(report)}\n\nImages and inspection.json: {output}")
 

@@ -25,6 +25,7 @@ from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import SCHEMES, LandmarkScheme
 from wing_tf.landmarks.scheme_file import scheme_from_dict
 from wing_tf.utils.atomic import write_text
+from wing_tf.utils.local_path import local_path
 
 _MAX_FACES = 2000
 _MAX_VOTES = 300  # faces that vote for pairs
@@ -192,7 +193,7 @@ def write_first_scheme(
     if not issubclass(source, LabeledPointsSource):
         known = [n for n, s in SOURCES.items() if issubclass(s, LabeledPointsSource)]
         raise ValueError(f"A scheme is made of {', '.join(known)}. Received: {source.name}.")
-    path, output = pathlib.Path(path), pathlib.Path(output)
+    path, output = local_path(path), local_path(output)
     if not path.is_file() and not path.is_dir():
         raise ValueError(f"No {source.name.upper()} annotations at {path}.")
     if output.exists():

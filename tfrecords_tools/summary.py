@@ -2,7 +2,6 @@
 
 import collections
 import os
-import pathlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -28,12 +27,12 @@ def format_summary(manifest: Mapping[str, Any], folder: str | os.PathLike) -> st
     counts = manifest["counts"]
     splits = ", ".join(f"{split} {count}" for split, count in counts.items())
     lines.append(f"{sum(counts.values())} faces of {manifest['scheme']} in {folder}: {splits}")
-    lines.append(_skipped(manifest["skipped"], pathlib.Path(folder) / schema.MANIFEST))
+    lines.append(_skipped(manifest["skipped"], os.path.join(folder, schema.MANIFEST)))
     lines.append(f"Next: wing-tfrecords inspect --data={folder}")
     return "\n".join(lines)
 
 
-def _skipped(skipped: Mapping[str, str], file: pathlib.Path) -> str:
+def _skipped(skipped: Mapping[str, str], file: str) -> str:
     if not skipped:
         return "No face skipped."
     kinds: dict[str, list[str]] = collections.defaultdict(list)

@@ -28,6 +28,7 @@ from wing_tf.data.crop_rules import DATASET_BOX_KINDS, CropRule, get_crop_rule
 from wing_tf.landmarks import custom_scheme_json, scheme_to_dict
 from wing_tf.utils.atomic import write_json
 from wing_tf.utils.file_lock import locked
+from wing_tf.utils.local_path import local_path
 
 FORMAT_VERSION = 2
 _MAX_SHARDS = 256  # per split, because all of them are open at once
@@ -251,7 +252,7 @@ def make_job(
         )
     if faces_per_shard < 1:
         raise ValueError(f"`faces_per_shard` must be positive. Received: {faces_per_shard}.")
-    output = pathlib.Path(output)
+    output = local_path(output)
     _require_empty(output)
     items = source.items()
     if strict and source.skipped:

@@ -19,6 +19,7 @@ from typing import Any
 from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_dict, scheme_to_dict
 from wing_tf.score_calibration import ScoreCalibration
 from wing_tf.utils.atomic import atomic_path
+from wing_tf.utils.local_path import local_path
 
 VERSION = 1
 """The version of the JSON form that this package reads and writes."""
@@ -207,7 +208,7 @@ def find_model(path: str | os.PathLike) -> pathlib.Path:
     Raises:
         ValueError: If there is no such file.
     """
-    path = pathlib.Path(path)
+    path = local_path(path)
     for file in (path, *(path / name for name in (_EXPORTED_FILE, *NETWORK_FILES))):
         if file.is_file():
             return file

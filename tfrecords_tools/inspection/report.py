@@ -31,6 +31,7 @@ from wing_tf.data.pose_balance import fit_balance
 from wing_tf.geometry import procrustes
 from wing_tf.utils.atomic import write_json, write_text
 from wing_tf.utils.image_files import save_image
+from wing_tf.utils.local_path import local_path
 
 _MAX_FITTED_FACES = 20_000  # for the mean shape and the pose axis
 _MAX_DRAWN_FACES = 300  # over the mean shape
@@ -49,8 +50,8 @@ def inspect_records(
     and inspection.txt to ``output``; existing files of these names are overwritten.
 
     Args:
-        folder: Record folder.
-        output: Output folder, which is created if it does not exist.
+        folder: Record folder, local or remote.
+        output: Local output folder, which is created if it does not exist.
         num_images: Number of faces on the contact sheet.
         other: Records of the same faces from another source, to find an offset between them.
 
@@ -60,13 +61,13 @@ def inspect_records(
     Raises:
         ValueError: If there are no records, or ``other`` has no face in common with them.
     """
+    output = local_path(output)
     table = read_face_table(folder)
     findings: list[Finding] = []
     offset = None
     if other is not None:  # First, because it may raise an error.
         offset_table = read_face_table(other, images=False)
         findings, offset = check_annotation_offset(table, offset_table, str(other))
-    output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
     save_image(output / "contact_sheet.png", draw_contact_sheet(folder, num_images))
     records = table.records

@@ -12,6 +12,7 @@ from tfrecords_tools.sources.missing_points import parse_missing
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.did_you_mean import did_you_mean
 from wing_tf.utils.image_files import EXIF_CHOICES
+from wing_tf.utils.local_path import local_path
 
 _SPLITS = ("train", "validation", "test")
 _OTHER_NAMES = {  # of splits, in other packages
@@ -60,7 +61,7 @@ class AnnotationFileSource(FolderSource):
         exif: str = "refuse",
         missing: str | None = None,
     ):
-        path = pathlib.Path(path)
+        path = local_path(path)
         is_folder = self.takes_folder and path.is_dir()
         super().__init__(scheme, root or (path if is_folder else path.parent), origin)
         self.path = path

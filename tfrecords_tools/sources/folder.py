@@ -14,6 +14,7 @@ from tfrecords_tools.sources.missing_points import Marks, find_missing
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 from wing_tf.utils.image_files import IMAGE_SUFFIXES, load_image
+from wing_tf.utils.local_path import local_path
 
 
 class FolderSource(Source):
@@ -46,7 +47,7 @@ class FolderSource(Source):
 
     def __init__(self, scheme: str | LandmarkScheme, root: str | pathlib.Path, origin: float):
         self.scheme = get_scheme(scheme)
-        self.root = self.path = pathlib.Path(root)
+        self.root = self.path = local_path(root)
         self.origin = origin
         self.skipped, self.warnings = {}, []
 

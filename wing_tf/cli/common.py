@@ -11,6 +11,7 @@ from collections.abc import Callable
 from absl import app, flags
 
 from wing_tf.cli.native_logs import filter_native_logs
+from wing_tf.utils.local_path import local_path
 from wing_tf.zoo import all_models, help_table
 
 
@@ -55,6 +56,7 @@ def run(
             sys.exit(f"error: Unexpected argument: {words[0]}. See --help.")
         filter_native_logs()
         try:
+            _require_local_outputs()
             main(*words)
         except app.UsageError as error:
             sys.exit(f"error: {_one_line(error)} See --help.")
@@ -75,6 +77,16 @@ def run(
             sys.exit(f"error: {_one_line(error)}")
 
     app.run(guarded, flags_parser=_parse_flags)
+
+
+def _require_local_outputs() -> None:
+    """Raises ValueError if a flag names a remote output."""
+    for name in ("output", "workdir"):
+        path = flags.FLAGS[name].value if name in flags.FLAGS else None
+        try:
+            local_path(path or "")
+        except ValueError as error:
+            raise ValueError(f"--{name}: {error}") from None
 
 
 def _with_home(argument: str) -> str:

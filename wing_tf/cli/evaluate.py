@@ -36,7 +36,11 @@ _MODEL = flags.DEFINE_list(
     required=True,
 )
 _DATA = flags.DEFINE_string(
-    "data", None, "Record files: a glob, or a folder for all its splits.", required=True
+    "data",
+    None,
+    "Record files: a glob, or a folder for all its splits, local or remote (gs://...); or several "
+    "separated by commas.",
+    required=True,
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Report folder: new or empty.", required=True)
 _PROTOCOL = flags.DEFINE_enum("protocol", None, list(PROTOCOLS), "Evaluation protocol.")

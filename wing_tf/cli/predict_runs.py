@@ -19,6 +19,7 @@ from wing_tf.landmarks import LandmarkScheme, find_scheme_map, load_scheme_map
 from wing_tf.model_spec import find_model, read_model_spec
 from wing_tf.utils.atomic import write_text
 from wing_tf.utils.image_files import load_image, save_image
+from wing_tf.utils.local_path import local_path
 from wing_tf.zoo import resolve_model
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def predict_image(
     """Writes the landmarks of one image, and the image with the landmarks drawn."""
     from wing_tf.visualization.window import open_window
 
-    path = pathlib.Path(image)
+    path = local_path(image)
     rgb = load_image(path)
     landmarker = options.open(model, with_detector=box is None)
     boxes = landmarker.detect(rgb, image) if box is None else np.array([box])
@@ -193,7 +194,7 @@ def predict_folder(
     from wing_tf.inference.folder import run_folder
 
     landmarker = options.open(model)
-    source = pathlib.Path(folder)
+    source = local_path(folder)
     target = pathlib.Path(output) if output else _DEFAULT_OUTPUT / source.resolve().name
     settings = dataclasses.asdict(drawing) | {"show": False} if drawing.draw else {"draw": False}
     summary = run_folder(

@@ -17,6 +17,7 @@ first process that needs a number measures it while the others run:
   for GPU in 0 1 2 3; do CUDA_VISIBLE_DEVICES=$GPU wing-reproduce --epochs=60 ... & done; wait
 """
 
+import os
 import pathlib
 
 from absl import app, flags
@@ -77,11 +78,16 @@ def _tests(data: str) -> dict[str, str]:
         if not all(name and glob for name, _, glob in pairs):
             raise app.UsageError(f"--test takes NAME=GLOB. Received: {_TESTS.value}.")
         return {name: glob for name, _, glob in pairs}
-    files = pathlib.Path(data).glob("*-of-*.tfrecord")
-    splits = {file.name.partition("-")[0] for file in files} - {"train", "validation"}
+    from wing_tf.data.record_files import is_folder, list_folder, record_path
+    from wing_tf.data.record_schema import split_of
+
+    folder = record_path(data)
+    names = list_folder(folder) if is_folder(folder) else []
+    splits = {split_of(name) for name in names if name.endswith(".tfrecord")}
+    splits -= {"train", "validation", ""}
     if not splits:
         raise ValueError(f"No test split in {data}. Name test sets by --test=NAME=GLOB.")
-    return {split: str(pathlib.Path(data) / f"{split}-*") for split in sorted(splits)}
+    return {split: os.path.join(folder, f"{split}-*") for split in sorted(splits)}
 
 
 def main() -> None:

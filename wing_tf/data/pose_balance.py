@@ -6,16 +6,16 @@ coefficient falls in a sparse bin of the histogram get a larger weight.
 """
 
 import dataclasses
-import pathlib
+import os
 from typing import Any
 
 import numpy as np
 from keras import ops
 
+from wing_tf.data.record_files import is_folder, read_json, record_path
 from wing_tf.geometry import apply_affine, fit_similarity, procrustes
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.atomic import write_json
-from wing_tf.utils.text_files import read_json
 
 NUM_COMPONENTS = 10
 
@@ -119,7 +119,7 @@ class PoseBalance:
         """The mean weight of the training faces."""
         return float(np.sum(self.bin_counts * self.bin_weights) / np.sum(self.bin_counts))
 
-    def save(self, path: pathlib.Path, **remarks) -> None:
+    def save(self, path: str | os.PathLike, **remarks) -> None:
         """Writes the balance as JSON, with remarks such as the name of the data."""
         values = {
             key: value.tolist() if isinstance(value, np.ndarray) else value
@@ -128,20 +128,25 @@ class PoseBalance:
         write_json(path, remarks | values)
 
     @staticmethod
-    def resolve_path(path: str | pathlib.Path) -> pathlib.Path:
-        """Returns the path of the file: ``balance.json`` if `path` is a folder, else `path`."""
-        path = pathlib.Path(path)
-        return path / "balance.json" if path.is_dir() else path
+    def resolve_path(path: str | os.PathLike) -> str:
+        """Returns the path of the file: ``balance.json`` if `path` is a folder, else `path`.
+
+        Raises:
+            OSError: If the file system can't be read.
+        """
+        path = record_path(path)
+        return os.path.join(path, "balance.json") if is_folder(path) else path
 
     @classmethod
-    def load(cls, path: str | pathlib.Path) -> "PoseBalance":
+    def load(cls, path: str | os.PathLike) -> "PoseBalance":
         """Reads a file of `save`.
 
         Args:
-            path: The file, or a folder that contains ``balance.json``.
+            path: The file, or a folder that contains ``balance.json``, local or remote.
 
         Raises:
             ValueError: If the file does not exist or is not a pose balance.
+            OSError: If the file system can't be read.
         """
         path = cls.resolve_path(path)
         try:

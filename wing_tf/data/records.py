@@ -2,9 +2,7 @@
 
 import collections
 import dataclasses
-import glob
 import os
-import pathlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -12,16 +10,18 @@ from typing import NamedTuple
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
+from wing_tf.data import record_files
 from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import CropRule
 from wing_tf.data.record_checks import check_records
 from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_json
+from wing_tf.utils.local_path import is_remote
 
 UNKNOWN_CROP_RULE = CropRule(name="not recorded", box="dataset_or_landmark")
 """Crop rule of records that do not name theirs."""
 
 DataPath = str | os.PathLike | Sequence[str | os.PathLike]
-"""Folders, files or globs of records."""
+"""Folders, files or globs of records, local or remote such as ``gs://bucket/records``."""
 
 _REQUIRED = (schema.IMAGE, schema.LANDMARKS, schema.SQUARE_TO_SOURCE, schema.KEY,
              schema.SOURCE_IMAGE, schema.SPLIT)  # fmt: skip
@@ -76,7 +76,8 @@ def find_shards(data: DataPath, split: str | None = None) -> list[str]:
 
     Args:
         data: Files, folders or globs; one string may contain several, separated by commas. Brackets
-            and commas in the name of an existing file or folder mean themselves.
+            and commas in the name of an existing file or folder mean themselves. Each may be on any
+            file system that `tf.io.gfile` knows, such as ``gs://bucket/records``.
         split: Split of which a folder's shards are returned; all splits if None.
 
     Returns:
@@ -84,17 +85,19 @@ def find_shards(data: DataPath, split: str | None = None) -> list[str]:
 
     Raises:
         ValueError: If a pattern matches no file, or if a folder lacks a shard of a split.
+        OSError: If a file system can't be read.
     """
     if isinstance(data, str | os.PathLike):
         data = _separated(os.fspath(data))
     files: set[str] = set()
     for pattern in data:
-        path = pathlib.Path(pattern).expanduser()
-        if path.is_file():
-            found = [str(path)]  # its name may contain the characters of a glob
+        path = record_files.record_path(pattern)
+        if record_files.is_file(path):
+            found = [path]  # its name may contain the characters of a glob
+        elif record_files.is_folder(path):
+            found = _in_folder(path, split)
         else:
-            found = _in_folder(path, split) if path.is_dir() else _matches(path)
-        found = [f for f in found if os.path.isfile(f)]
+            found = record_files.matching_files(path)
         if not found:
             raise ValueError(f"No record file matches {path}. {_hint(path)}")
         files.update(found)
@@ -108,8 +111,9 @@ def _separated(text: str) -> list[str]:
     parts = text.split(",")
     found = []
     while parts:
-        lengths = range(len(parts), 1, -1)
-        names = ((length, ",".join(parts[:length]).strip()) for length in lengths)
+        # A part that names a file system is the beginning of a path.
+        end = next((i for i in range(1, len(parts)) if is_remote(parts[i].strip())), len(parts))
+        names = ((length, ",".join(parts[:length]).strip()) for length in range(end, 1, -1))
         length, name = next(filter(lambda pair: _exists(pair[1]), names), (1, parts[0].strip()))
         found += [name] if name else []
         parts = parts[length:]
@@ -117,33 +121,30 @@ def _separated(text: str) -> list[str]:
 
 
 def _exists(name: str) -> bool:
-    path = pathlib.Path(name).expanduser()
-    return path.exists() or ("," in name and bool(_matches(path)))
+    path = record_files.record_path(name)
+    exists = record_files.is_file(path) or record_files.is_folder(path)
+    return exists or ("," in name and bool(record_files.matching_files(path)))
 
 
-def _matches(path: pathlib.Path) -> list[str]:
-    """Returns the files that a glob matches, in an existing folder whatever its name."""
-    if path.parent.is_dir():
-        return glob.glob(glob.escape(str(path.parent)) + os.sep + path.name)
-    return glob.glob(str(path))
-
-
-def _hint(path: pathlib.Path) -> str:
+def _hint(path: str) -> str:
     """Returns what may have been meant by a path that matches nothing."""
-    folder = path if path.is_dir() else path.parent
-    names = [found.name for found in folder.iterdir()] if folder.is_dir() else []
+    if re.match(r"[a-z][a-z0-9+.-]+:/[^/]", path):
+        return "Name a remote path in a string; pathlib.Path removes the second slash."
+    folder = path if record_files.is_folder(path) else os.path.dirname(path) or os.curdir
+    names = record_files.list_folder(folder) if record_files.is_folder(folder) else []
     splits = sorted({match["split"] for name in names if (match := _SHARD.fullmatch(name))})
     if not splits:
         return "Write records with `wing-tfrecords write`."
-    return f"{folder} has the splits {', '.join(splits)}, such as {folder / splits[0]}-*."
+    example = os.path.join(folder, splits[0])
+    return f"{folder} has the splits {', '.join(splits)}, such as {example}-*."
 
 
-def _in_folder(folder: pathlib.Path, split: str | None) -> list[str]:
+def _in_folder(folder: str, split: str | None) -> list[str]:
     """Returns a folder's shards of one split, or of all. Raises ValueError if one is missing."""
     splits: dict[str, dict[str, int]] = {}
-    for path in folder.iterdir():
-        if match := _SHARD.fullmatch(path.name):
-            splits.setdefault(match["split"], {})[str(path)] = int(match["count"])
+    for name in record_files.list_folder(folder):
+        if match := _SHARD.fullmatch(name):
+            splits.setdefault(match["split"], {})[os.path.join(folder, name)] = int(match["count"])
     if split is not None and split not in splits:
         raise ValueError(
             f"No record file of the split {split!r} in {folder} (it has: "
@@ -174,8 +175,8 @@ def open_records(data: DataPath, *, split: str | None = None) -> RecordSet:
     """Finds record files, reads them completely to check them, and describes their content.
 
     Args:
-        data: Folders, files or globs of records; one string may contain several, separated by
-            commas.
+        data: Folders, files or globs of records, local or remote; see `find_shards`. One string may
+            contain several, separated by commas.
         split: Split that is read of each folder, such as `"train"`. Defaults to all splits.
 
     Raises:
@@ -183,28 +184,30 @@ def open_records(data: DataPath, *, split: str | None = None) -> RecordSet:
             written by this package; if a record is not valid (see
             `wing_tf.data.record_checks.check_records`); or if the files differ in scheme, in the
             side of the squares or in whether crops are square.
+        OSError: If a file system can't be read.
     """
     files = find_shards(data, split)
     headers: dict[str, _Header] = {}
     sources: collections.Counter[str] = collections.Counter()
     for file in files:
         dataset = tf.data.TFRecordDataset(file, buffer_size=1 << 20)
-        try:
-            first = next(dataset.take(1).as_numpy_iterator(), None)
-            if first is None:
-                continue
-            header = headers[file] = _read_header(file, first)
-            sources[header.source] += check_records(
-                file,
-                scheme=header.scheme,
-                num_landmarks=get_scheme(header.scheme).num_landmarks,
-                side=header.side,
-            )
-        except tf.errors.DataLossError as error:
-            raise ValueError(
-                f"{file} is truncated, damaged or not a TFRecord file: {error.message}. "
-                "Write it again with `wing-tfrecords write`."
-            ) from None
+        with record_files.readable(file):
+            try:
+                first = next(dataset.take(1).as_numpy_iterator(), None)
+                if first is None:
+                    continue
+                header = headers[file] = _read_header(file, first)
+                sources[header.source] += check_records(
+                    file,
+                    scheme=header.scheme,
+                    num_landmarks=get_scheme(header.scheme).num_landmarks,
+                    side=header.side,
+                )
+            except tf.errors.DataLossError as error:
+                raise ValueError(
+                    f"{file} is truncated, damaged or not a TFRecord file: {error.message}. "
+                    "Write it again with `wing-tfrecords write`."
+                ) from None
     if not headers:
         raise ValueError(f"The record files contain no face: {', '.join(files[:3])}.")
     kinds: dict[tuple[str, int, bool], str] = {}

@@ -11,6 +11,7 @@ import numpy as np
 
 from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector
+from wing_tf.utils.local_path import local_path
 from wing_tf.utils.text_files import csv_delimiter, parse_json, read_text
 
 _COLUMNS = (("x0", "y0", "x1", "y1"), ("box_x0_px", "box_y0_px", "box_x1_px", "box_y1_px"))
@@ -52,7 +53,7 @@ class BoxFile(Detector):
 
     def __init__(self, path: str | os.PathLike, *, correction: Correction | None = None):
         super().__init__(correction=correction)
-        self.path = pathlib.Path(path)
+        self.path = local_path(path)
         try:
             text = read_text(self.path)
         except OSError as error:

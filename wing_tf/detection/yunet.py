@@ -9,6 +9,7 @@ import numpy as np
 
 from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector, from_corners, shrink_to
+from wing_tf.utils.local_path import local_path
 from wing_tf.utils.opencv import require_opencv
 
 _TRIAL_SIZE = (320, 320)
@@ -47,7 +48,7 @@ class YuNetDetector(Detector):
         if not 0 <= score_threshold <= 1:
             raise ValueError(f"`score_threshold` must be 0 to 1. Received: {score_threshold}.")
         self.max_side_px = max_side_px
-        self._model_path, self._score_threshold = pathlib.Path(model_path), score_threshold
+        self._model_path, self._score_threshold = local_path(model_path), score_threshold
         self._load()
 
     def _load(self) -> None:

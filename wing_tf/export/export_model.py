@@ -34,6 +34,7 @@ from wing_tf.inference.calibrate_scores import calibrate_on_records
 from wing_tf.model_spec import MODEL_SPEC_FILE, attach_files
 from wing_tf.models.compiled import Localizer
 from wing_tf.models.saving import find_network, load_network
+from wing_tf.utils.local_path import local_path
 
 _TEXTS = (MODEL_SPEC_FILE, "model_card.md", "export.json")
 MAX_NME_COST = 0.0015
@@ -107,7 +108,7 @@ def export_model(
         raise ValueError("int8 is calibrated on training faces: `data` must name records.")
     if records is None:
         raise ValueError("`faces` or `data` must say what the export is compared on.")
-    output = pathlib.Path(output)
+    output = local_path(output)
     for name in (*FORMATS.values(), *_TEXTS):
         if (output / name).exists():
             raise ValueError(f"{output} holds {name} already. Name another folder.")

@@ -13,6 +13,7 @@ import numpy as np
 from wing_tf.inference.audio_track import AudioTrack
 from wing_tf.inference.video_file import VideoFile
 from wing_tf.utils.atomic import atomic_path
+from wing_tf.utils.local_path import local_path
 from wing_tf.utils.pyav import require_pyav
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class VideoWriter:
         audio_from: VideoFile | None = None,
         codec: str | None = None,
     ):
-        self.path = pathlib.Path(path)
+        self.path = local_path(path)
         format = _FORMATS.get(self.path.suffix.lower())
         if format is None:
             raise ValueError(

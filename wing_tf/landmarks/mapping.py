@@ -1,7 +1,6 @@
 """Maps between landmark schemes, to evaluate a model on data of another scheme."""
 
 import os
-import pathlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +21,7 @@ from wing_tf.landmarks.schemes import (
     parse_indices,
     register_scheme,
 )
+from wing_tf.utils.local_path import local_path
 from wing_tf.utils.text_files import read_json
 
 
@@ -158,7 +158,7 @@ def load_scheme_map(path: str | os.PathLike) -> SchemeMap:
     Raises:
         ValueError: If the file is not valid JSON or does not describe a valid map.
     """
-    path = pathlib.Path(path)
+    path = local_path(path)
 
     def scheme_of(value: Any) -> LandmarkScheme:
         if isinstance(value, dict):

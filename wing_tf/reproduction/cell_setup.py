@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-import pathlib
+import os
 
 import ml_collections
 
+from wing_tf.data.record_files import file_size
 from wing_tf.data.records import RecordSet
 from wing_tf.training.config import default_config
 
@@ -58,6 +59,5 @@ def sha256(content: bytes) -> str:
 
 def fingerprint(records: RecordSet) -> dict:
     """Returns the number of faces, and a hash of the names and sizes of the record files."""
-    files = [pathlib.Path(file) for file in records.files]
-    listing = "\n".join(f"{file.name} {file.stat().st_size}" for file in files)
+    listing = "\n".join(f"{os.path.basename(file)} {file_size(file)}" for file in records.files)
     return {"faces": records.num_faces, "files_sha256": sha256(listing.encode())}

@@ -1,8 +1,10 @@
 """Training of a network, from a config to a run folder."""
 
 import contextlib
+import os
 import pathlib
 import time
+from collections.abc import Mapping
 
 import keras
 import ml_collections
@@ -42,7 +44,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
 
     Args:
         config: Keys of `wing_tf.training.config.default_config`; others take their defaults.
-        workdir: The run folder.
+        workdir: The run folder, which must be local. (Records may be remote.)
 
     Returns:
         The run folder's path.
@@ -192,12 +194,12 @@ def _open_balance(config: ml_collections.ConfigDict, records: RecordSet) -> Pose
 
 def _input_files(
     config: ml_collections.ConfigDict, task: CoordinateTask
-) -> dict[str, pathlib.Path]:
+) -> Mapping[str, str | os.PathLike]:
     """Returns the files besides the records that every start reads, by their config keys."""
     if not config.balance.path:
         return task.input_files
     balance_file = PoseBalance.resolve_path(config.balance.path)
-    return task.input_files | {"config.balance.path": balance_file}
+    return {**task.input_files, "config.balance.path": balance_file}
 
 
 def _make_batches(

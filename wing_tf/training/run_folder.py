@@ -5,7 +5,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import pathlib
 import platform
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,8 +12,10 @@ from typing import IO, Any
 
 import ml_collections
 
+from wing_tf.data.record_files import read_bytes
 from wing_tf.training.config import default_config
 from wing_tf.utils.atomic import write_json
+from wing_tf.utils.local_path import local_path
 from wing_tf.utils.text_files import read_json
 
 _PACKAGES = ("wing-tf", "tensorflow", "keras", "numpy", "opencv-python")
@@ -31,11 +32,11 @@ class RunFolder:
     One process at a time has it open. The lock is on ``environment.txt`` and ends with the process.
 
     Args:
-        path: A new or an empty folder, or one in which the same training was started before.
+        path: A new or an empty local folder, or one in which the same training was started before.
     """
 
     def __init__(self, path: str | os.PathLike):
-        self.path = pathlib.Path(path)
+        self.path = local_path(path)
         self.config = self.path / "config.json"
         self.inputs = self.path / "inputs.json"
         self.environment = self.path / "environment.txt"
@@ -50,7 +51,7 @@ class RunFolder:
     def open(
         self,
         config: ml_collections.ConfigDict,
-        inputs: Mapping[str, pathlib.Path] | None = None,
+        inputs: Mapping[str, str | os.PathLike] | None = None,
     ) -> None:
         """Creates the folder, or checks that the same training was started in it, and locks it.
 
@@ -67,7 +68,7 @@ class RunFolder:
             raise ValueError(f"`workdir` must be a folder. Received: {self.path}.")
         values = json.loads(config.to_json_best_effort())
         hashes = {
-            key: hashlib.sha256(path.read_bytes()).hexdigest()
+            key: hashlib.sha256(read_bytes(path)).hexdigest()
             for key, path in (inputs or {}).items()
         }
         if not self.config.is_file() and self.path.is_dir() and any(self.path.iterdir()):

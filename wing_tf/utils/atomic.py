@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+from wing_tf.utils.local_path import local_path
 from wing_tf.utils.text_files import encode_text
 
 
@@ -19,7 +20,7 @@ def atomic_path(path: str | os.PathLike, *, suffix: str | None = None) -> Iterat
     unchanged.
 
     Args:
-        path: The final path. Its folder must exist.
+        path: The final path, which must be local. Its folder must exist.
         suffix: Suffix of the temporary name, for writers that require one (such as
             ``.weights.h5``). Defaults to the suffix of `path`.
 
@@ -27,7 +28,7 @@ def atomic_path(path: str | os.PathLike, *, suffix: str | None = None) -> Iterat
         >>> with atomic_path("scores.json") as temporary:  # doctest: +SKIP
         ...     temporary.write_text("{}")
     """
-    path = pathlib.Path(path)
+    path = local_path(path)
     # Short, because the longest file name that the system allows leaves no room for more.
     name = f".{uuid.uuid4().hex[:12]}.writing{path.suffix if suffix is None else suffix}"
     temporary = path.with_name(name)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from wing_tf.utils.atomic import write_bytes
+from wing_tf.utils.local_path import local_path
 
 try:
     import simplejpeg
@@ -35,7 +36,7 @@ def save_image(path: str | pathlib.Path, image: np.ndarray) -> None:
     Raises:
         OSError: if it can't be written.
     """
-    path = pathlib.Path(path)
+    path = local_path(path)
     ok, data = cv2.imencode(path.suffix or ".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not ok:
         raise OSError(f"OpenCV could not compress the image for {path}.")
@@ -62,7 +63,7 @@ def load_image(path: str | pathlib.Path, *, exif: str = "apply") -> np.ndarray:
             refused, has 16-bit pixels that would become nearly black, or needs more memory than
             there is.
     """
-    path = pathlib.Path(path)
+    path = local_path(path)
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise ValueError(f"Cannot read image {path}: not a file.")  # a pipe would block

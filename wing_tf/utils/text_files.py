@@ -3,8 +3,9 @@
 import codecs
 import json
 import os
-import pathlib
 from typing import Any
+
+from wing_tf.utils.local_path import local_path
 
 # UTF-32 first: its little-endian mark starts with that of UTF-16.
 _MARKS = {
@@ -30,7 +31,15 @@ def read_text(path: str | os.PathLike, *, errors: str = "strict") -> str:
         ValueError: If the file has another encoding.
         OSError: If it can't be read.
     """
-    data = pathlib.Path(path).read_bytes()
+    return _decode_text(local_path(path).read_bytes(), path, errors=errors)
+
+
+def _decode_text(data: bytes, path: str | os.PathLike, *, errors: str = "strict") -> str:
+    """Returns the text of the content of a file; see `read_text`.
+
+    Raises:
+        ValueError: If it has another encoding; the message names the file.
+    """
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8-sig")
     try:
         text = data.decode(encoding, errors)
@@ -59,7 +68,16 @@ def read_json(path: str | os.PathLike) -> Any:
         ValueError: If the file is not valid JSON; the message names the file and the line.
         OSError: If it can't be read.
     """
-    text = read_text(path)
+    return decode_json(local_path(path).read_bytes(), path)
+
+
+def decode_json(data: bytes, path: str | os.PathLike) -> Any:
+    """Returns the values of the content of a JSON file; see `read_json`.
+
+    Raises:
+        ValueError: If it is not valid JSON; the message names the file and the line.
+    """
+    text = _decode_text(data, path)
     try:
         return parse_json(text)
     except ValueError as error:

@@ -8,6 +8,7 @@ import re
 
 from wing_tf.model_spec import find_model
 from wing_tf.utils.did_you_mean import did_you_mean
+from wing_tf.utils.local_path import local_path
 from wing_tf.zoo.shipped import DEFAULT_MODEL, SHIPPED
 from wing_tf.zoo.zoo_model import LITERT, ZooModel
 
@@ -32,7 +33,7 @@ def resolve_model(model: str | os.PathLike | None = None, suffix: str = LITERT) 
         suffix: The file of a named model: ".tflite" or ".keras".
 
     Raises:
-        ValueError: If a string is neither a path nor a name, or if the named model's file is
+        ValueError: If a string is neither a local path nor a name, or if the named model's file is
             missing or has changed.
     """
     if model is None:
@@ -42,7 +43,7 @@ def resolve_model(model: str | os.PathLike | None = None, suffix: str = LITERT) 
             find_model(model)
         except ValueError:
             return model_path(model, suffix)
-    return pathlib.Path(os.path.expanduser(os.fsdecode(model)))
+    return local_path(os.path.expanduser(os.fsdecode(model)))
 
 
 def model_path(name: str = DEFAULT_MODEL, suffix: str = LITERT) -> pathlib.Path:
