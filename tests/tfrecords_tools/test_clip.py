@@ -20,7 +20,7 @@ def clip_of(*motions, **options):
 def inner(landmarks_px):
     """Returns x and y of the pixels well inside of a face."""
     low, high = landmark_box(landmarks_px).reshape(2, 2)
-    x, y = np.meshgrid(*(np.arange(*np.rint([a + 15, b - 15]).astype(int)) for a, b in
+    x, y = np.meshgrid(*(np.arange(*np.rint([a + 18, b - 18]).astype(int)) for a, b in
                          zip(low, high, strict=True)))  # fmt: skip
     return x.ravel(), y.ravel()
 

@@ -143,6 +143,21 @@ def test_locks_of_hair_occlude_landmarks(monkeypatch):
     assert 2 <= sum(fewer) <= 20  # 25 % of those with hair and without a hat are 8
 
 
+def test_long_beards_occlude_the_chin(monkeypatch):
+    original, visible = face_module.random_style, {}
+    monkeypatch.setattr(face_module, "occlude", lambda image, *_: np.zeros(image.shape[:2]))
+    for length in (0.0, 50.0):
+        monkeypatch.setattr(
+            face_module,
+            "random_style",
+            lambda rng, length=length: original(rng)._replace(beard="beard", beard_length=length),
+        )
+        faces = [render_face(SEED, index, wide_yaw_fraction=0.0) for index in range(12)]
+        visible[length] = np.mean([face.visibility[7:10].mean() for face in faces])
+    assert visible[0.0] > 0.8
+    assert visible[50.0] < 0.4
+
+
 def test_drawn_eyes_are_inside_the_eye_landmarks(clean_faces):
     """White and iris give open eyes a higher contrast than the cheek below."""
     is_higher = []

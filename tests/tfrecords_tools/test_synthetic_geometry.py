@@ -5,6 +5,7 @@ import pytest
 
 from tfrecords_tools.synthetic import face as face_module
 from tfrecords_tools.synthetic.head import GRID_SHAPE, mean_controls, surface
+from tfrecords_tools.synthetic.outline import visible_outline
 from tfrecords_tools.synthetic.random_head import random_head
 from tfrecords_tools.synthetic.rasterizer import Camera
 from wing_tf.geometry.pose import rotation_matrix
@@ -48,11 +49,33 @@ def test_outline_moves_only_outwards_at_any_pitch(yaw):
     """In profile, the projected horizontal axis of the head depends on the pitch only."""
     head = random_head(np.random.default_rng(0))
     camera = Camera(rotation_matrix(yaw, 25, 0), 1000.0, 1000.0, np.zeros(2))
-    visible, _ = camera.project(face_module._visible_outline(head, camera))
+    visible, _ = camera.project(visible_outline(head, camera))
     own, _ = camera.project(head.landmarks[:17])
     assert np.isfinite(visible).all()
     assert (visible[:8, 0] <= own[:8, 0] + 1e-6).all()
     assert (visible[9:, 0] >= own[9:, 0] - 1e-6).all()
+
+
+@pytest.mark.parametrize("angles", [(0, 0, 0), (30, 10, 5), (-45, -15, 0)])
+def test_outline_landmarks_are_evenly_spaced(angles):
+    for index in range(8):
+        head = random_head(np.random.default_rng([3, index]))
+        camera = Camera(rotation_matrix(*angles), 1000.0, 1000.0, np.zeros(2))
+        outline, _ = camera.project(visible_outline(head, camera))
+        steps = np.linalg.norm(np.diff(outline, axis=0), axis=1)
+        for half in (steps[:8], steps[8:]):
+            np.testing.assert_allclose(half / half.mean(), 1, atol=0.3)
+
+
+def test_chin_of_a_face_that_looks_up_is_its_lowest_edge():
+    lower = []
+    for index in range(20):
+        head = random_head(np.random.default_rng([4, index]))
+        camera = Camera(rotation_matrix(0, 25, 0), 1000.0, 1000.0, np.zeros(2))
+        chin = camera.project(visible_outline(head, camera)[8:9])[0][0, 1]
+        lower.append(chin - camera.project(head.landmarks[8:9])[0][0, 1])
+    assert np.min(lower) > -0.1  # 1 pixel is 1 mm
+    assert np.median(lower) > 0.5
 
 
 def test_angle_signs():
@@ -116,6 +139,8 @@ def test_heads_vary_in_identity_and_expression():
     assert (lids < 3).mean() > 0.02
     assert (lids > 6).mean() > 0.4
     shapes = np.stack([head.landmarks[:, :2] for head in heads]).reshape(200, -1)
+    smiles = np.array([head.smile for head in heads])
+    assert np.median(gaps[smiles > 0.9]) > 3 * np.median(gaps[smiles == 0])  # teeth are shown
     spread = np.linalg.svd(shapes - shapes.mean(0), compute_uv=False) ** 2
     assert spread[:3].sum() / spread.sum() < 0.8  # more than three modes of variation
 

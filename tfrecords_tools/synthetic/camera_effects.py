@@ -32,7 +32,7 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     unit = size / 192
     kind = rng.random()
     if kind < 0.3:
-        image = cv2.GaussianBlur(image, (0, 0), unit * rng.uniform(0.4, 1.7))
+        image = cv2.GaussianBlur(image, (0, 0), unit * rng.uniform(0.4, 1.9))
     elif kind < 0.4:
         length = int(round(unit * rng.uniform(3, 7))) // 2 * 2 + 1
         angle = rng.uniform(0, np.pi)
@@ -55,16 +55,21 @@ def degrade(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     cast = np.exp(rng.normal(0, 0.03, 3))
     table = np.clip(255 * curve[:, None] * cast, 0, 255).astype(np.uint8)
     image = cv2.LUT(image, table[None])
-    saturation = float(np.clip(rng.normal(1, 0.22), 0, 1.6)) if rng.random() > 0.08 else 0.0
+    saturation = float(np.clip(rng.normal(1, 0.22), 0, 1.6)) if rng.random() > 0.1 else 0.0
     gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     image = cv2.addWeighted(image, saturation, gray, 1 - saturation, 0)
 
     if rng.random() < 0.85:
-        level = np.abs(rng.normal(0, 3.6)) + 0.8
+        level = np.abs(rng.normal(0, 3.6 if rng.random() < 0.9 else 12)) + 0.8
         noise = rng.standard_normal((size, size, 3), dtype=np.float32)
         image = np.clip(image + level * noise, 0, 255).astype(np.uint8)
-    if rng.random() < 0.3:
-        quality = int(rng.integers(25, 85))
+    if rng.random() < 0.45:
+        quality = int(rng.integers(12, 85))
         _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
         image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+    if rng.random() < 0.06:  # the border of a photograph
+        reach = size - int(size * rng.uniform(0.02, 0.14))
+        first = (reach, 0) if rng.random() < 0.5 else (0, reach)
+        border = 255.0 if rng.random() < 0.2 else 0.0
+        cv2.rectangle(image, first, (size, size), (border, border, border), -1)
     return image

@@ -136,16 +136,18 @@ def paint_mouth(
     scale = gap / _CANONICAL_MOUTH_GAP
     below_top, above_bottom = (y - top) * scale, (bottom - y) * scale
     cave = np.zeros_like(view) + np.array([0.050, 0.012, 0.012], np.float32)
-    tongue = _edge(above_bottom - 0.33 * gap, 3.0) * float(gap > 7 and rng.random() < 0.7)
+    has_tongue = gap > 7 and rng.random() < 0.75 - 0.5 * head.smile
+    tongue = _edge(above_bottom - rng.uniform(0.2, 0.55) * gap, 3.0) * float(has_tongue)
     paint_over(cave, skin[0] * np.array([0.55, 0.18, 0.17]), tongue * 0.8)
-    tooth = rng.uniform(0.45, 0.9) * np.array([1.0, 0.93, 0.80])
-    lateral = np.exp(-((x / rng.uniform(15, 25)) ** 4))
+    tooth = rng.uniform(0.45, 0.95) * np.array([1.0, 0.93, 0.80])
+    lateral = np.exp(-((x / rng.uniform(17, 30)) ** 4))
+    lateral *= np.clip((gap - 0.8) / 1.5, 0, 1)  # lips that touch cover the teeth
     rows_of_teeth = 1 - 0.3 * np.exp(-((((x / 7.5) % 1.0 - 0.5) / 0.08) ** 2))
-    if rng.random() < 0.85:
-        height = rng.uniform(5, 11)
+    if rng.random() < 0.8 + 0.2 * head.smile:
+        height = rng.uniform(5, 11 + 2 * head.smile)
         upper = _edge(below_top - height, 1.0)
         paint_over(cave, tooth, upper * lateral * rows_of_teeth)
-    if rng.random() < 0.45:
+    if rng.random() < 0.35:
         lower = _edge(above_bottom - rng.uniform(1, 5), 1.0)
         paint_over(cave, 0.8 * tooth, lower * lateral * rows_of_teeth)
     shade = np.clip(1.6 * cv2.GaussianBlur(mask["mouth"], (0, 0), 1.0) - 0.35, 0.12, 1)

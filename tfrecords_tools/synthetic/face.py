@@ -6,10 +6,11 @@ from functools import cache
 import cv2
 import numpy as np
 
-from tfrecords_tools.synthetic.appearance import grow_hair, paint, random_style
+from tfrecords_tools.synthetic.accessories import glasses, hair_locks, visor
+from tfrecords_tools.synthetic.appearance import paint
 from tfrecords_tools.synthetic.camera_effects import cast_shadow, degrade
 from tfrecords_tools.synthetic.deterministic_linalg import matmul
-from tfrecords_tools.synthetic.head import GRID_SHAPE, Head, chart_of_points, mean_controls
+from tfrecords_tools.synthetic.head import GRID_SHAPE, chart_controls, chart_of_points
 from tfrecords_tools.synthetic.mesh_parts import (
     BLOCKS,
     ears,
@@ -19,14 +20,16 @@ from tfrecords_tools.synthetic.mesh_parts import (
     topology,
     torso,
 )
+from tfrecords_tools.synthetic.occluders import occlude
+from tfrecords_tools.synthetic.outline import visible_outline
 from tfrecords_tools.synthetic.random_head import random_head
 from tfrecords_tools.synthetic.rasterizer import Camera, Frame, rasterize
-from tfrecords_tools.synthetic.scene import background, glasses, hair_locks, occlude, other_face
+from tfrecords_tools.synthetic.scene import background, other_face
 from tfrecords_tools.synthetic.shading import atlas_normals, shade
+from tfrecords_tools.synthetic.style import grow_hair, random_style
 from wing_tf.geometry.pose import rotation_matrix
 
 _SUPERSAMPLING = 2
-_OUTLINE, _OUTLINE_STEPS = slice(0, 17), 48
 
 
 @dataclass(frozen=True)
@@ -98,63 +101,8 @@ def _visible(
 def _landmark_vertices() -> np.ndarray:
     """Returns the grid vertex next to each landmark; `[68]`."""
     rows, columns = GRID_SHAPE
-    s, t = chart_of_points(mean_controls()[:68]).T
+    s, t = chart_of_points(chart_controls()[:68]).T
     return np.rint(t * (rows - 1)).astype(int) * columns + np.rint(s * (columns - 1)).astype(int)
-
-
-# Where annotators put the outline: a few millimeters below the jaw of the average head, and above
-# its temples.
-_BELOW = np.array([-2.5, -1.5, -1.4, -0.3, 1.2, 1.8, 1.8, 1.6, 1.2])
-_BELOW = np.concatenate([_BELOW, _BELOW[-2::-1]])
-# On the edge of the jaw and in front of the ear of a cheek that is turned to the camera, by depths
-# in millimeters behind the widest part of a frontal face.
-_BEHIND = np.array([11, 11, 11, 11, 8, 3, 0, 0, 0, 0, 0, 3, 8, 11, 11, 11, 11])
-# Shifts downwards of the left half of the outline at a yaw of 90 degrees, in millimeters; of the
-# right half at -90 degrees. Landmarks stay evenly spaced along the visible outline.
-_NEAR_SHIFT = np.array([3, 6, 12, 17, 17, 12, 7, 2, 0])
-_FAR_SHIFT = np.array([8, 2, -5, -15, -25, -25, -15, -6, 0])
-
-
-def _grid_points(head: Head, chart: np.ndarray) -> np.ndarray:
-    """Returns positions on the head, in the head frame, at chart coordinates (s, t) `[..., 2]`."""
-    rows, columns = GRID_SHAPE
-    at = (chart * [columns - 1, rows - 1]).astype(np.float32)
-    grid = head.vertices.astype(np.float32)
-    return cv2.remap(grid, at[..., 0], at[..., 1], cv2.INTER_LINEAR).astype(np.float64)
-
-
-def _visible_outline(head: Head, camera: Camera) -> np.ndarray:
-    """Moves outline landmarks to where annotators see them on a rotated head.
-
-    On the far side of the face, they are on the visible outline, which is the cheek's; on the near
-    side, on the edge of the jaw.
-
-    Returns:
-        `[17, 3]`, in the head frame.
-
-    Reference:
-        Zhu et al., High-fidelity pose and expression normalization, CVPR 2015: landmark marching.
-    """
-    turn = camera.rotation[0, 2]  # sine of the yaw
-    near, far = max(turn, 0), max(-turn, 0)
-    left = near * _NEAR_SHIFT + far * _FAR_SHIFT
-    right = far * _NEAR_SHIFT + near * _FAR_SHIFT
-    start = mean_controls()[_OUTLINE].copy()
-    own = chart_of_points(start)
-    start[:, 1] += np.concatenate([left, right[-2::-1]])
-    start[:, 2] -= _BEHIND
-    s, t = chart_of_points(start).T
-    path = np.linspace(s, 0.5 + 0.3 * (own[:, 0] - 0.5), _OUTLINE_STEPS, axis=1)
-    paths = _grid_points(head, np.stack([path, np.broadcast_to(t[:, None], path.shape)], -1))
-    # The grid is close to the landmarks, but does not contain them.
-    paths += (head.landmarks[_OUTLINE] - _grid_points(head, own[:, None])[:, 0])[:, None]
-    paths[..., 1] += _BELOW[:, None]
-    xy, _ = camera.project(paths.reshape(-1, 3))
-    # Perpendicular to the projected vertical axis; the horizontal one may point at the camera.
-    sideways = np.array([camera.rotation[1, 1], -camera.rotation[0, 1]])
-    sides = np.sign(8 - np.arange(17))[:, None]  # outward is left for the left half
-    outward = -sides * (xy @ sideways).reshape(17, -1)
-    return paths[np.arange(17), outward.argmax(axis=1)]
 
 
 def render_face(
@@ -222,28 +170,32 @@ def render_face(
     atlas_x, atlas_y = frame.atlas_xy()
     foreground = cv2.remap(atlas, atlas_x, atlas_y, cv2.INTER_LINEAR)
     silhouette = (frame.numbers > 0).astype(np.uint8)
-    if rng.random() < 0.15:
+    if rng.random() < 0.2:
         other_face(scene, foreground, silhouette, rng)
     cv2.copyTo(foreground, silhouette, scene)
 
     points = head.landmarks.copy()
-    points[_OUTLINE] = _visible_outline(head, camera)
+    points[:17] = visible_outline(head, camera)
     landmark_normals = grid_normals(head.vertices).reshape(-1, 3)[_landmark_vertices()]
     landmark_normals[(points != head.landmarks).any(axis=1)] = 0  # visible edge-on
     visible = _visible(frame, fine, points, landmark_normals, 2.0 * size / 192)
-    if rng.random() < 0.17 and glasses(scene, head.landmarks, fine, frame, rng):
+    if rng.random() < 0.24 and glasses(scene, head.landmarks, fine, frame, rng):
         visible[36:48] = False
     landmarks = camera.project(points)[0].astype(np.float32)
     at = np.clip(np.rint(landmarks).astype(int), 0, size - 1)
-    if not style.bald and not style.hat and rng.random() < 0.25:
+    if style.visor and abs(angles[0]) < 60:
+        hat_rgb = 255 * np.sqrt(style.hair)
+        shade_of_hat = cv2.resize(visor(scene, hat_rgb, fine, rng), (size, size))
+        visible &= shade_of_hat[at[:, 1], at[:, 0]] < 128
+    if not style.bald and not style.hat and rng.random() < 0.3:
         hair_rgb = 255 * np.sqrt(style.hair) * rng.uniform(0.4, 1.2)
         locks = cv2.resize(hair_locks(scene, hair_rgb, fine, rng), (size, size))
         visible &= locks[at[:, 1], at[:, 0]] < 128
     image = cv2.resize(scene, (size, size), interpolation=cv2.INTER_AREA)
 
     box = np.concatenate([landmarks.min(0), landmarks.max(0)])
-    if rng.random() < 0.18:
-        cover = occlude(image, box, 255 * np.sqrt(style.skin), rng)
+    if rng.random() < 0.28:
+        cover = occlude(image, landmarks, 255 * np.sqrt(style.skin), rng)
         visible &= cover[at[:, 1], at[:, 0]] < 0.5
     if rng.random() < 0.25:
         image = cast_shadow(image, rng)

@@ -29,14 +29,14 @@ _SIDE_EXTRAS = [
     *[(-30, 22, -12.5), (-48, 24, -23), (-61, 16, -42), (-40, 42, -16), (-55, 46, -40)],
     *[(-32, 58, -12), (-46, 66, -30), (-36, 71, -17), (-26, 86, -13), (-14, 100, -6)],
     *[(-30, 97, -23), (-12, 57, 0), (-24, -36, 0), (-50, -36, -20), (-66, -22, -47)],
-    *[(-30, -62, -10), (-56, -58, -38), (-69, -6, -60), (-26, 110, -54), (-48, 92, -70)],
-    *[(-59, 55, -85), (-65, 15, -95), (-68, -40, -85), (-58, 30, -130), (-45, -85, -80)],
-    *[(-50, 80, -110)],
+    *[(-30, -62, -10), (-56, -58, -38), (-69, -6, -60), (-24, 95, -56), (-46, 83, -72)],
+    *[(-60, 52, -85), (-65, 15, -95), (-68, -40, -85), (-58, 30, -130), (-45, -85, -80)],
+    *[(-50, 74, -110)],
 ]
 _MIDDLE_EXTRAS = [
-    *[(0, 43.5, 19), (0, 57, 5), (0, 72, -5), (0, 93, -3), (0, 105, 1.5), (0, 114, -48)],
+    *[(0, 43.5, 19), (0, 57, 5), (0, 72, -5), (0, 93, -3), (0, 105, 1.5), (0, 101, -48)],
     *[(0, -9, 2), (0, -36, 4), (0, -62, -3), (0, -85, -28), (0, -98, -80), (0, -60, -155)],
-    *[(0, 10, -174), (0, 70, -150), (0, 118, -90)],
+    *[(0, 10, -174), (0, 70, -150), (0, 108, -90)],
 ]
 # Mean distance of photographed faces, in millimeters. What lies behind the nasion is larger than
 # photographs from there show it.
@@ -70,6 +70,20 @@ def mean_controls() -> np.ndarray:
     middle = np.array(_MIDDLE_EXTRAS, float)
     points = np.concatenate([AVERAGE_HEAD_MM, side, side * [-1, 1, 1], middle])
     points[:, :2] *= 1 - points[:, 2:] / _MEAN_DISTANCE
+    return points
+
+
+@cache
+def chart_controls() -> np.ndarray:
+    """Returns the points `[N, 3]` whose directions are the chart positions of the control points.
+
+    These are the control points of the average head, with the lips apart: open mouths are
+    stretched from the texture of the average one, which would otherwise be too coarse.
+    """
+    points = mean_controls().copy()
+    points[[61, 62, 63], 1] -= 1.5
+    points[[65, 66, 67], 1] += 6.5
+    points[[55, 56, 57, 58, 59], 1] += [3.0, 4.5, 4.5, 4.5, 3.0]
     return points
 
 
@@ -119,7 +133,7 @@ def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 @cache
 def _control_bases() -> np.ndarray:
-    x, y, z = (mean_controls() - CENTER).T
+    x, y, z = (chart_controls() - CENTER).T
     return _ellipsoid(np.degrees(np.arctan2(x, z)), np.degrees(np.arctan2(y, np.hypot(x, z))))
 
 

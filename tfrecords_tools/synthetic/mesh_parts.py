@@ -115,7 +115,7 @@ def ears(head: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
 def torso(rng: np.random.Generator, jaw_width: float) -> np.ndarray:
     """Returns upright neck and shoulders; see `follow_head`."""
     block = BLOCKS["torso"]
-    neck = jaw_width * rng.uniform(0.82, 1.04)
+    neck = jaw_width * rng.uniform(0.70, 1.06)
     slope = rng.uniform(0, 14)
     low = rng.uniform(-22, 10)
     levels = np.array([55, 85, 110, 130, 148, 162, 174, 186, 205, 235, 280, 340.0])
@@ -147,13 +147,14 @@ def long_hair(rng: np.random.Generator, head: np.ndarray) -> np.ndarray:
     block = BLOCKS["long_hair"]
     wide = np.abs(head[..., 0]).max()
     t = np.linspace(0, 1, block.rows)[:, None]
-    opening = np.radians(rng.uniform(62, 95)) + 0.18 * np.sin(
+    low = 36 if rng.random() < 0.35 else 62
+    opening = np.radians(rng.uniform(low, 95)) + 0.18 * np.sin(
         np.pi * t * rng.uniform(0.6, 2) + rng.uniform(0, 6)
     )
     length = rng.uniform(110, 240)
     angle = opening + np.linspace(0, 1, block.columns)[None] * (2 * np.pi - 2 * opening)
     swell = rng.uniform(0, 5) + rng.uniform(0, 16) * t
-    wave = rng.uniform(0, 4) * np.sin(angle * rng.integers(5, 14) + 4 * t)
+    wave = rng.uniform(0, 6) * np.sin(angle * rng.integers(5, 14) + 4 * t)
     top = -42 - 12 * np.cos(angle)
     x = (wide + swell + wave) * np.sin(angle) * (0.93 + 0.07 * np.minimum(1, 4 * t))
     z = -84 + (92 + swell + wave) * np.cos(angle)

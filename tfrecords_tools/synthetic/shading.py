@@ -94,10 +94,10 @@ def shade(
         uint8 RGB `[h, w, 3]`, gamma encoded.
     """
     view = np.array([0, 0, 1.0])
-    warmth = rng.normal(0.03, 0.10)
+    warmth = rng.normal(0.03, 0.10) + (rng.uniform(0, 0.45) if rng.random() < 0.2 else 0)
     tint = np.array([1 + warmth, 1 + 0.15 * rng.normal(0, 0.2), 1 - warmth])
-    hard = rng.beta(1.6, 2.2)  # fraction of the key lamp in all light
-    lamps = [(_direction(rng.normal(0, 45), rng.normal(28, 24)), 1.7 * hard * tint)]
+    hard = rng.beta(1.6, 1.9)  # fraction of the key lamp in all light
+    lamps = [(_direction(rng.normal(0, 52), rng.normal(28, 26)), 1.7 * hard * tint)]
     if rng.random() < 0.35:
         side = rng.choice([-1, 1]) * rng.uniform(60, 140)
         other = np.exp(rng.normal(0, 0.2, 3)) * rng.uniform(0.15, 0.7)
@@ -123,7 +123,8 @@ def shade(
         total += lit
         sparkle += spark
     face = total[60:220, 70:186].mean()
-    exposure = rng.uniform(0.5, 1.12) / max(float(face), 0.05)
+    exposure = rng.uniform(*((0.5, 1.12) if rng.random() < 0.8 else (0.22, 1.6)))
+    exposure /= max(float(face), 0.05)
     linear = paint.color * total
     sparkle *= triple(paint.gloss)
     linear += sparkle

@@ -13,6 +13,7 @@ from tfrecords_tools.synthetic.deterministic_linalg import matmul
 from tfrecords_tools.synthetic.head import (
     GRID_SHAPE,
     angles_of_grid,
+    chart_controls,
     chart_of_points,
     mean_controls,
     surface,
@@ -80,9 +81,8 @@ def painted_points() -> np.ndarray:
     return points
 
 
-def curve(numbers: list[int], samples: int = 12) -> np.ndarray:
-    """Returns a Catmull-Rom curve `[M, 2]` through landmarks in texels."""
-    points = chart_of_points(painted_points()[numbers]) * (SIDE - 1)
+def spline(points: np.ndarray, samples: int) -> np.ndarray:
+    """Returns a Catmull-Rom curve through points `[N, D]`, with `samples` a segment."""
     padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
     t = np.linspace(0, 1, samples, endpoint=False)[:, None]
     pieces = []
@@ -90,6 +90,12 @@ def curve(numbers: list[int], samples: int = 12) -> np.ndarray:
         cubic = -p0 + 3 * p1 - 3 * p2 + p3
         pieces.append(p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * cubic)))
     return np.concatenate([*pieces, points[-1:]])
+
+
+def curve(numbers: list[int]) -> np.ndarray:
+    """Returns a smooth curve `[M, 2]` through landmarks in texels."""
+    points = painted_points() + chart_controls()[:68] - mean_controls()[:68]
+    return spline(chart_of_points(points[numbers]) * (SIDE - 1), 12)
 
 
 def _fill(*curves: np.ndarray) -> np.ndarray:
@@ -165,6 +171,8 @@ def regions() -> dict[str, np.ndarray]:
     moustache = spot(11, 57.5, 12, 4.5) * (y > 50)
     found["beard"] = np.clip(beard - lips, 0, 1)
     found["moustache"] = np.clip(1.4 * moustache - lips, 0, 1)
+    jaw_edge = mean_controls()[4:13, :2] - [0, 2.0]
+    found["double_chin"] = stroke(jaw_edge, 1.6)
     goatee = np.maximum(spot(0, 98, 17, 11), spot(24, 80, 5, 14))
     found["goatee"] = np.clip(1.3 * goatee - lips, 0, 1)
     for eye, name in enumerate(("left", "right")):
