@@ -47,10 +47,11 @@ def _layer() -> keras.layers.Layer:
 
 
 PRIVATE_NAMES = {
-    "_symbolic_build": PrivateName(
+    "_maybe_symbolic_build": PrivateName(
         _compiled_model, ["iterator", "data_batch"], True,
-        "keeps `fit` under a tf.distribute strategy from calling the network on raw record "
-        "batches. Look for what `keras.Model.fit` calls before its first step.",
+        "keeps `fit` under a tf.distribute strategy from averaging record batches over replicas "
+        "and calling the network on them. Look for what `keras.Model.fit` calls before its first "
+        "step.",
     ),
     "_compile_loss": PrivateName(
         _compiled_model, ["y_true", "y_pred", "sample_weight"], False,

@@ -150,14 +150,14 @@ def test_two_processes_do_not_train_in_one_folder(synthetic_records, tmp_path):
     ) as other:  # fmt: skip
         assert other.stdout.readline() == "open\n"
         before = {path: path.stat().st_size for path in folder.rglob("*")}
-        message = f"Another process is training in {folder}. Wait until it has finished"
+        message = f"Another process is writing to this folder: it holds {folder / '.lock'}."
         with pytest.raises(ValueError, match=re.escape(message)):
             train(smoke_config(synthetic_records), folder)
         assert {path: path.stat().st_size for path in folder.rglob("*")} == before
         other.kill()
     again = RunFolder(folder)  # a killed process holds no lock
     again.open(default_config())
-    with pytest.raises(ValueError, match="Another process is training"):
+    with pytest.raises(ValueError, match="Another process is writing"):
         RunFolder(folder).open(default_config())
     again.close()
 

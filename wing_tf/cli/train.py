@@ -8,6 +8,8 @@ resolved config, metrics.csv, TensorBoard logs, checkpoints/{best,last}.keras an
 validation, validation_images/first.jpg: faces with ground truth and predictions. The same command
 on the same folder resumes. --init_from starts from another model, also one of another scheme.
 --config.time_limit_minutes=30 trains for as many epochs as fit, with the schedules completed.
+
+On several machines: start the command on each, with TF_CONFIG or by Slurm's srun (docs/scale.md).
 """
 
 import difflib
@@ -31,6 +33,14 @@ _INIT_FROM = flags.DEFINE_string(
     "--config.init_from.",
 )
 
+_WORKER_TIMEOUT = flags.DEFINE_float(
+    "worker_timeout",
+    600.0,
+    "With several workers: seconds without progress after which each ends; longer than a "
+    "validation.",
+    lower_bound=1.0,
+)
+
 
 def main() -> None:
     """Trains by the flags."""
@@ -40,9 +50,11 @@ def main() -> None:
     if _WORKDIR.value is None:
         raise app.UsageError("Name the run folder by --workdir=RUN.")
 
+    from wing_tf.training.cluster import join_workers
     from wing_tf.training.run import train
 
-    train(config, _WORKDIR.value)
+    with join_workers(_WORKER_TIMEOUT.value) as workers:
+        train(config, _WORKDIR.value, workers=workers)
 
 
 def _read_config() -> ml_collections.ConfigDict:

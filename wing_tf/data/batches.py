@@ -147,6 +147,7 @@ def training_batches(
     loss_weights: FaceWeights | None = None,
     curves: Curves = (),
     label_noise: Callable[[dict], dict] | None = None,
+    worker: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Returns a dataset of shuffled batches in which each face has its random numbers.
 
@@ -177,6 +178,9 @@ def training_batches(
         curves: Boundary curves of a scheme, on which points are sampled once per face, or once per
             epoch without ``cache``.
         label_noise: Changes each face before all else; see `wing_tf.data.label_noise.LabelNoise`.
+        worker: Index and number of the workers (`wing_tf.training.workers.Workers`), of which each
+            gets an equal slice of each batch, and, without ``cache``, decodes no other faces. The
+            slices together are the batch of a single worker. Defaults to a single one.
 
     Returns:
         Batches of the dictionaries of `parse_face`, without ``key`` and with ``draws`` float32
@@ -191,6 +195,13 @@ def training_batches(
             f"`batch_size` must be in [1, {records.num_faces}], the number of faces. "
             f"Received: batch_size={batch_size}."
         )
+    index, num_workers = worker
+    if batch_size % num_workers:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {num_workers} workers. "
+            f"Received: batch_size={batch_size}."
+        )
+    own = slice(index * batch_size // num_workers, (index + 1) * batch_size // num_workers)
     order_seed, draw_seed = np.random.SeedSequence(seed).generate_state(2).astype(np.int64) // 2
     steps = records.num_faces // batch_size
 
@@ -213,7 +224,7 @@ def training_batches(
 
     def with_draws(number, batch):
         draws = tf.random.stateless_uniform([batch_size, num_draws], [draw_seed, number])
-        return {**_with_loss_weights(load(batch), loss_weights), "draws": draws}
+        return {**_with_loss_weights(load(batch[own]), loss_weights), "draws": draws[own]}
 
     dataset = (tf.data.Dataset.counter() if epochs is None else epochs).flat_map(epoch)
     dataset = dataset.map(with_draws, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

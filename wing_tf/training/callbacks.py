@@ -18,6 +18,7 @@ from wing_tf.models import change_decoder, heatmap_network
 from wing_tf.models.compiled import compile_localizer
 from wing_tf.models.saving import save_network
 from wing_tf.training.validation_images import ValidationImages
+from wing_tf.training.workers import Workers
 from wing_tf.utils.atomic import atomic_path
 
 
@@ -89,6 +90,7 @@ class Validation(keras.callbacks.Callback):
         validation_epochs: Epochs between validations; the last epoch is always validated.
         checkpoint_epochs: Epochs between writes of ``last.keras`` and of TensorBoard's images.
         images: Draws validation faces. Defaults to no images.
+        workers: The chief validates and saves, and shares the scores. Defaults to this process.
     """
 
     def __init__(
@@ -104,8 +106,10 @@ class Validation(keras.callbacks.Callback):
         validation_epochs: int = 1,
         checkpoint_epochs: int = 1,
         images: ValidationImages | None = None,
+        workers: Workers | None = None,
     ):
         super().__init__()
+        self.workers = workers or Workers()
         self.localizer = localizer
         self.trained_part = trained_part or localizer
         self.spec, self.batches, self.folder = spec, batches, folder
@@ -127,10 +131,15 @@ class Validation(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Validates and saves."""
-        logs = {} if logs is None else logs
-        logs["val_nme"] = math.nan
+        scores = {"val_nme": math.nan}
         if self._emits_visibility:
-            logs["val_occlusion_recall"] = math.nan
+            scores["val_occlusion_recall"] = math.nan
+        if self.workers.is_chief:
+            self._validate_and_save(epoch, scores)
+        shared = self.workers.share(list(scores.values()))
+        (logs if logs is not None else {}).update(zip(scores, map(float, shared), strict=True))
+
+    def _validate_and_save(self, epoch, logs):
         is_last = epoch + 1 == self.params["epochs"]
         validates = is_last or (epoch + 1) % self.validation_epochs == 0
         saves = is_last or (epoch + 1) % self.checkpoint_epochs == 0

@@ -1,6 +1,9 @@
 """Training of a network, from a config to a run folder."""
 
 import contextlib
+import functools
+import json
+import math
 import os
 import pathlib
 import time
@@ -25,17 +28,23 @@ from wing_tf.training import callbacks
 from wing_tf.training.accelerator import make_strategy
 from wing_tf.training.initialization import initialize
 from wing_tf.training.resolve import complete_config, resolve_config
-from wing_tf.training.run_folder import RunFolder
-from wing_tf.training.sigma_schedule import SigmaSchedule, sigma_state, sigma_values
+from wing_tf.training.run_folder import RunFolder, flatten, hash_files
+from wing_tf.training.sigma_schedule import make_sigma_schedule, sigma_state
 from wing_tf.training.tasks import CoordinateTask, make_task
-from wing_tf.training.time_limit import TimeLimit
+from wing_tf.training.time_limit import make_time_limit
 from wing_tf.training.trainer import LandmarkTrainer, make_trainer
 from wing_tf.training.validation_images import ValidationImages
 from wing_tf.training.visibility import check_occlusion
+from wing_tf.training.workers import Workers
 
 
 @default_keras_settings()
-def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pathlib.Path:
+def train(
+    config: ml_collections.ConfigDict,
+    workdir: str | pathlib.Path,
+    *,
+    workers: Workers | None = None,
+) -> pathlib.Path:
     """Trains a network, or resumes a training that was stopped.
 
     The same config, records and folder give the same result whether or not the training was
@@ -44,7 +53,11 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
 
     Args:
         config: Keys of `wing_tf.training.config.default_config`; others take their defaults.
-        workdir: The run folder, which must be local. (Records may be remote.)
+        workdir: The run folder, which must be local. (Records may be remote.) Only the first one of
+            several workers uses it.
+        workers: The processes that train together, from `wing_tf.training.cluster.join_workers`,
+            each of which needs the records and the config's other files. Defaults to this process,
+            with all its devices.
 
     Returns:
         The run folder's path.
@@ -56,16 +69,20 @@ def train(config: ml_collections.ConfigDict, workdir: str | pathlib.Path) -> pat
     """
     started = time.monotonic()
     with contextlib.closing(RunFolder(workdir)) as run_folder:
-        _train(config, run_folder, started)
+        _train(config, run_folder, started, workers)
     return run_folder.path
 
 
-def _train(config: ml_collections.ConfigDict, run_folder: RunFolder, started: float) -> None:
+def _train(
+    config: ml_collections.ConfigDict,
+    run_folder: RunFolder,
+    started: float,
+    workers: Workers | None,
+) -> None:
     # Data, and the config that everything below follows.
     records, validation = _open_data(complete_config(config))
-    strategy = make_strategy()
-    num_replicas = strategy.num_replicas_in_sync if strategy else 1
-    config = resolve_config(config, records, num_replicas)
+    workers = workers or Workers(make_strategy())
+    config = resolve_config(config, records, workers.num_replicas)
     balance = _open_balance(config, records)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -77,43 +94,65 @@ def _train(config: ml_collections.ConfigDict, run_folder: RunFolder, started: fl
     keras.utils.set_random_seed(config.seed)
     trained_part = task.build_network()
     localizer = task.localizer(trained_part)
-    validation_batches = list(crop_batches(validation, task.spec))
+    validation_batches = list(crop_batches(validation, task.spec)) if workers.is_chief else []
 
     # The trainer. Every error in the config has been raised when the run folder is opened.
+    input_files = _input_files(config, task)
+    workers.check_same(_facts(config, records, input_files))
     steps_per_epoch = records.num_faces // config.batch_size
-    with strategy.scope() if strategy else contextlib.nullcontext():
+    with workers.scope():
         trainer = make_trainer(config, task, steps_per_epoch)
+
+    def initialize_or_restore() -> int:
         if not callbacks.Backup.found(run_folder.backup):
             initialize(config, trainer, records)
-        run_folder.open(config, _input_files(config, task))
-        epoch = callbacks.Backup.restore(trainer, run_folder.backup)
-    best_score = callbacks.truncate_log(run_folder.metrics, epoch)
-    sigma_schedule = _sigma_schedule(config, run_folder)
-    limit = _time_limit(config, run_folder, steps_per_epoch, started, sigma_schedule)
-    num_epochs = limit.epochs if limit else config.epochs
-    if epoch >= num_epochs or _schedule_has_ended(trainer):
-        _calibrate_scores(run_folder, validation)
-        print(f"{run_folder.path} holds a finished training of {epoch} epochs.")
-        return
-    print(
-        f"{trainer.network.name}: {trainer.network.count_params():,} parameters, "
-        f"{records.num_faces} training and {validation.num_faces} validation faces "
-        f"({records.scheme.name}), {num_replicas} device(s), {config.precision}, "
-        f"epochs {epoch + 1} to {num_epochs}{_minutes(config)}.",
-        flush=True,
+        run_folder.open(config, input_files)
+        return callbacks.Backup.restore(trainer, run_folder.backup)
+
+    epoch = int(workers.run_on_chief(initialize_or_restore))
+    workers.share_variables([*trainer.weights, *trainer.optimizer.variables])
+    best_score = callbacks.truncate_log(run_folder.metrics, epoch) if workers.is_chief else math.inf
+    sigma_schedule = make_sigma_schedule(config, run_folder.checkpoints, workers)
+    limit = make_time_limit(
+        config, run_folder.time_limit, steps_per_epoch, started, sigma_schedule, workers
     )
+    num_epochs = limit.epochs if limit else config.epochs
+    calibrate = functools.partial(_calibrate_scores, run_folder, validation)
+    if epoch >= num_epochs or _schedule_has_ended(trainer):
+        workers.run_on_chief(calibrate)
+        if workers.is_chief:
+            print(f"{run_folder.path} holds a finished training of {epoch} epochs.")
+        return
+    if workers.is_chief:
+        print(
+            f"{trainer.network.name}: {trainer.network.count_params():,} parameters, "
+            f"{records.num_faces} training and {validation.num_faces} validation faces "
+            f"({records.scheme.name}), {_devices(workers)}, {config.precision}, "
+            f"epochs {epoch + 1} to {num_epochs}{_minutes(config)}.",
+            flush=True,
+        )
 
     # Fit.
     images = None
-    if config.num_images:
+    if config.num_images and workers.is_chief:
         images = ValidationImages(
             validation_batches[0], records.scheme, num_images=config.num_images,
             folder=run_folder.validation_images, tensorboard=run_folder.tensorboard / "images",
         )  # fmt: skip
     log = keras.callbacks.CSVLogger(str(run_folder.metrics), append=True)
+    writers = [
+        callbacks.Progress(steps_per_epoch * config.batch_size),
+        log,
+        callbacks.TensorBoard(str(run_folder.tensorboard), write_graph=False),
+        callbacks.Backup(run_folder.backup, config.checkpoint_epochs),
+    ]
     try:
         trainer.fit(
-            _make_batches(config, task, trainer.augmenter.num_draws, balance, epoch),
+            workers.distribute(
+                lambda index, count: _make_batches(
+                    config, task, trainer.augmenter.num_draws, balance, epoch, (index, count)
+                )
+            ),
             epochs=num_epochs,
             initial_epoch=epoch,
             steps_per_epoch=steps_per_epoch,
@@ -132,12 +171,11 @@ def _train(config: ml_collections.ConfigDict, run_folder: RunFolder, started: fl
                     validation_epochs=config.validation_epochs,
                     checkpoint_epochs=config.checkpoint_epochs,
                     images=images,
+                    workers=workers,
                 ),
                 *filter(None, (sigma_schedule, limit)),
-                callbacks.Progress(steps_per_epoch * config.batch_size),
-                log,
-                callbacks.TensorBoard(str(run_folder.tensorboard), write_graph=False),
-                callbacks.Backup(run_folder.backup, config.checkpoint_epochs),
+                *(writers if workers.is_chief else []),
+                *workers.callbacks(),
             ],
         )
     except tf.errors.InvalidArgumentError:
@@ -146,8 +184,9 @@ def _train(config: ml_collections.ConfigDict, run_folder: RunFolder, started: fl
     finally:
         if log.csv_file:
             log.csv_file.close()  # fit leaves it open when it is interrupted
-    _calibrate_scores(run_folder, validation)
-    print(f"Trained in {(time.monotonic() - started) / 60:.1f} minutes: {run_folder.path}")
+    workers.run_on_chief(calibrate)
+    if workers.is_chief:
+        print(f"Trained in {(time.monotonic() - started) / 60:.1f} minutes: {run_folder.path}")
 
 
 def _calibrate_scores(run_folder: RunFolder, validation: RecordSet) -> None:
@@ -202,14 +241,31 @@ def _input_files(
     return {**task.input_files, "config.balance.path": balance_file}
 
 
+def _facts(
+    config: ml_collections.ConfigDict,
+    records: RecordSet,
+    input_files: Mapping[str, str | os.PathLike],
+) -> dict[str, object]:
+    """Returns what all workers must have in common; the paths of their files may differ."""
+    files = {"config.data.path", "config.init_from", *input_files}
+    values = dict(flatten(json.loads(config.to_json_best_effort()), "config."))
+    return {
+        "versions of TensorFlow and Keras": (tf.__version__, keras.__version__),
+        "records": (list(map(os.path.basename, records.files)), records.num_faces, records.side),
+        **hash_files(input_files),
+        **{key: value for key, value in values.items() if key not in files},
+    }
+
+
 def _make_batches(
     config: ml_collections.ConfigDict,
     task: CoordinateTask,
     num_draws: int,
     balance: PoseBalance | None,
     epoch: int,
+    worker: tuple[int, int],
 ) -> tf.data.Dataset:
-    """Returns the stream of training batches from an epoch on."""
+    """Returns the stream of a worker's training batches from an epoch on."""
     noise = None
     if config.label_noise.fraction:
         noise = LabelNoise(task.records.scheme, seed=config.seed, **config.label_noise)
@@ -225,49 +281,13 @@ def _make_batches(
         label_noise=noise,
         sampling_weights=balance if config.balance.use == "duplicate" else None,
         loss_weights=balance if config.balance.use == "weight" else None,
+        worker=worker,
     )
 
 
-def _sigma_schedule(
-    config: ml_collections.ConfigDict, run_folder: RunFolder
-) -> SigmaSchedule | None:
-    """Returns the config's schedule of sigma, if there is one."""
-    settings = config.sigma_schedule
-    if not settings.temporal_step:
-        return None
-    return SigmaSchedule(
-        run_folder.checkpoints,
-        step=settings.temporal_step,
-        final_sigma=settings.final_sigma,
-        patience=settings.patience,
-        max_epochs_per_sigma=settings.max_epochs_per_sigma,
-    )
-
-
-def _time_limit(
-    config: ml_collections.ConfigDict,
-    run_folder: RunFolder,
-    steps_per_epoch: int,
-    started: float,
-    sigma_schedule: SigmaSchedule | None,
-) -> TimeLimit | None:
-    """Returns the config's limit of time, if there is one."""
-    if not config.time_limit_minutes:
-        return None
-    sigmas = config.sigma_schedule
-    return TimeLimit(
-        run_folder.time_limit,
-        minutes=config.time_limit_minutes,
-        max_epochs=config.epochs,
-        steps_per_epoch=steps_per_epoch,
-        warmup_epochs=config.schedule.warmup_epochs,
-        validation_epochs=config.validation_epochs,
-        started=started,
-        sigma_schedule=sigma_schedule,
-        num_sigmas=len(
-            sigma_values(config.heatmap.sigma, sigmas.temporal_step, sigmas.final_sigma)
-        ) if sigma_schedule else 1,
-    )  # fmt: skip
+def _devices(workers: Workers) -> str:
+    devices = f"{workers.num_replicas} device(s)"
+    return f"{devices} of {workers.count} workers" if workers.count > 1 else devices
 
 
 def _minutes(config: ml_collections.ConfigDict) -> str:

@@ -1,6 +1,6 @@
 """The run folder: all files of one training."""
 
-import fcntl
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -8,13 +8,14 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from typing import Any
 
 import ml_collections
 
 from wing_tf.data.record_files import read_bytes
 from wing_tf.training.config import default_config
 from wing_tf.utils.atomic import write_json
+from wing_tf.utils.file_lock import locked
 from wing_tf.utils.local_path import local_path
 from wing_tf.utils.text_files import read_json
 
@@ -29,7 +30,8 @@ class RunFolder:
     ``checkpoints/{best,last}.keras``, ``backup/`` (the state to resume from) and, with a limit of
     time, ``time_limit.json`` (the number of epochs that it allows).
 
-    One process at a time has it open. The lock is on ``environment.txt`` and ends with the process.
+    One process at a time has it open, the chief of several workers. The lock, on ``.lock``, ends
+    with the process.
 
     Args:
         path: A new or an empty local folder, or one in which the same training was started before.
@@ -46,7 +48,7 @@ class RunFolder:
         self.time_limit = self.path / "time_limit.json"
         self.checkpoints = self.path / "checkpoints"
         self.backup = self.path / "backup"
-        self._lock: IO[str] | None = None
+        self._lock = contextlib.ExitStack()
 
     def open(
         self,
@@ -67,10 +69,7 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"`workdir` must be a folder. Received: {self.path}.")
         values = json.loads(config.to_json_best_effort())
-        hashes = {
-            key: hashlib.sha256(read_bytes(path)).hexdigest()
-            for key, path in (inputs or {}).items()
-        }
+        hashes = hash_files(inputs or {})
         if not self.config.is_file() and self.path.is_dir() and any(self.path.iterdir()):
             raise ValueError(
                 f"{self.path} is not empty and holds no training (no config.json). "
@@ -78,35 +77,19 @@ class RunFolder:
             )
         for folder in (self.path, self.checkpoints, self.backup):
             folder.mkdir(parents=True, exist_ok=True)
-        self._lock = self._open_locked()
+        self._lock.enter_context(locked(self.path / ".lock"))
         if self.config.is_file():
             self._check_same(values)
             self._check_inputs(hashes)
         else:
             write_json(self.inputs, hashes)
             write_json(self.config, values)  # last: a folder with it is complete
-        self._lock.write(describe_environment())
-        self._lock.flush()
+        with self.environment.open("a") as file:
+            file.write(describe_environment())
 
     def close(self) -> None:
         """Ends the lock."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-
-    def _open_locked(self) -> IO[str]:
-        file = self.environment.open("a")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise ValueError(
-                f"Another process is training in {self.path}. Wait until it has finished, or name "
-                "another folder."
-            ) from None
-        except OSError:  # a file system without locks
-            pass
-        return file
+        self._lock.close()
 
     def _check_inputs(self, hashes: dict[str, str]) -> None:
         found = read_json(self.inputs) if self.inputs.is_file() else {}
@@ -120,8 +103,8 @@ class RunFolder:
     def _check_same(self, values: dict[str, Any]) -> None:
         # Keys that an earlier version did not have are at their defaults, which change nothing.
         default = json.loads(default_config().to_json_best_effort())
-        found = dict(_flatten(default)) | dict(_flatten(read_json(self.config)))
-        wanted = dict(_flatten(values))
+        found = dict(flatten(default)) | dict(flatten(read_json(self.config)))
+        wanted = dict(flatten(values))
         keys = sorted(wanted.keys() | found.keys())
         changed = [key for key in keys if wanted.get(key) != found.get(key)]
         if changed:
@@ -135,10 +118,16 @@ class RunFolder:
             )
 
 
-def _flatten(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def hash_files(files: Mapping[str, str | os.PathLike]) -> dict[str, str]:
+    """Returns the SHA-256 of each file."""
+    return {key: hashlib.sha256(read_bytes(path)).hexdigest() for key, path in files.items()}
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the values of a nested dictionary by their dotted keys."""
     for key, value in tree.items():
         if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
 

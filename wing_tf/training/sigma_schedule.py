@@ -5,8 +5,10 @@ import pathlib
 from typing import NamedTuple
 
 import keras
+import ml_collections
 
 from wing_tf.training.callbacks import averaged_weights, reset_averages
+from wing_tf.training.workers import Workers
 from wing_tf.utils.atomic import atomic_path
 
 
@@ -49,6 +51,7 @@ class SigmaSchedule(keras.callbacks.Callback):
         final_sigma: The smallest sigma.
         patience: Number of epochs without improvement before the next sigma.
         max_epochs_per_sigma: Maximum number of epochs for all sigmas but the last; 0: no limit.
+        workers: The chief writes and reads the file. Defaults to this process.
 
     Reference:
         Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localization, CVPR
@@ -64,8 +67,10 @@ class SigmaSchedule(keras.callbacks.Callback):
         final_sigma: float,
         patience: int,
         max_epochs_per_sigma: int = 0,
+        workers: Workers | None = None,
     ):
         super().__init__()
+        self.workers = workers or Workers()
         self.path = folder / "best_of_sigma.weights.h5"
         self.step, self.final_sigma = step, final_sigma
         self.patience, self.max_epochs_per_sigma = patience, max_epochs_per_sigma
@@ -79,11 +84,8 @@ class SigmaSchedule(keras.callbacks.Callback):
         state = state._replace(length=state.length + 1, wait=state.wait + 1)
         if score < state.best:
             state = state._replace(best=score, wait=0.0)
-            with (
-                atomic_path(self.path, suffix=".weights.h5") as temporary,
-                averaged_weights(self.model),
-            ):
-                self.model.network.save_weights(temporary, overwrite=True)
+            if self.workers.is_chief:
+                self._save_weights()
         is_last = state.sigma - self.step < self.final_sigma - 1e-6
         converged = state.wait >= self.patience
         too_long = self.max_epochs_per_sigma and state.length >= self.max_epochs_per_sigma
@@ -94,10 +96,36 @@ class SigmaSchedule(keras.callbacks.Callback):
             state = self._next(state)
         self.model.sigma_state.assign(list(state))
 
+    def _save_weights(self) -> None:
+        with (
+            atomic_path(self.path, suffix=".weights.h5") as temporary,
+            averaged_weights(self.model),
+        ):
+            self.model.network.save_weights(temporary, overwrite=True)
+
     def _next(self, state: SigmaState) -> SigmaState:
-        self.model.network.load_weights(self.path)
+        if self.workers.is_chief:
+            self.model.network.load_weights(self.path)
+        self.workers.share_variables(self.model.network.weights)
         reset_averages(self.model)
         return SigmaState(state.sigma - self.step, former=min(state.best, state.former))
+
+
+def make_sigma_schedule(
+    config: ml_collections.ConfigDict, folder: pathlib.Path, workers: Workers
+) -> SigmaSchedule | None:
+    """Returns a config's schedule of sigma, if there is one."""
+    settings = config.sigma_schedule
+    if not settings.temporal_step:
+        return None
+    return SigmaSchedule(
+        folder,
+        step=settings.temporal_step,
+        final_sigma=settings.final_sigma,
+        patience=settings.patience,
+        max_epochs_per_sigma=settings.max_epochs_per_sigma,
+        workers=workers,
+    )
 
 
 def sigma_values(first: float, step: float, final: float) -> list[float]:

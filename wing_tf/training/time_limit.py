@@ -1,13 +1,16 @@
 """Limit of a training's time, by the number of epochs."""
 
+import math
 import pathlib
 import time
 
 import keras
+import ml_collections
 import numpy as np
 
 from wing_tf.training.paced_schedule import set_pace
-from wing_tf.training.sigma_schedule import SigmaSchedule
+from wing_tf.training.sigma_schedule import SigmaSchedule, sigma_values
+from wing_tf.training.workers import Workers
 from wing_tf.utils.atomic import write_json
 from wing_tf.utils.text_files import read_json
 
@@ -37,6 +40,7 @@ class TimeLimit(keras.callbacks.Callback):
         started: When the training was started, from `time.monotonic`.
         sigma_schedule: The schedule of sigma, if there is one.
         num_sigmas: Number of its sigmas.
+        workers: The chief reads, decides and writes. Defaults to this process.
 
     Attributes:
         epochs: The number of epochs; ``max_epochs`` until it is decided.
@@ -54,8 +58,10 @@ class TimeLimit(keras.callbacks.Callback):
         started: float,
         sigma_schedule: SigmaSchedule | None = None,
         num_sigmas: int = 1,
+        workers: Workers | None = None,
     ):
         super().__init__()
+        self.workers = workers or Workers()
         self.path, self.minutes, self.max_epochs = path, minutes, max_epochs
         self.steps_per_epoch, self.warmup_epochs = steps_per_epoch, warmup_epochs
         self.validation_epochs, self._started = validation_epochs, started
@@ -63,15 +69,18 @@ class TimeLimit(keras.callbacks.Callback):
         self.sigma_schedule, self.num_sigmas = sigma_schedule, num_sigmas
         self._decided_after: int | None = None
         self.epochs = max_epochs
-        if path.is_file():
+        if self.workers.is_chief and path.is_file():
             decision = read_json(path)
             self.epochs, self._decided_after = decision["epochs"], decision["decided_after"]
+        self._share_decision()
 
     def on_epoch_begin(self, epoch, logs=None):
         """Decides, if it is time to, and follows the decision."""
         self._begins.append(time.monotonic())
         if self._decided_after is None:
-            self._decide(epoch)
+            if self.workers.is_chief:
+                self._decide(epoch)
+            self._share_decision()
         # Epochs before the decision are repeated as they were.
         if self._decided_after is not None and epoch >= self._decided_after:
             self._follow(self._decided_after)
@@ -85,6 +94,11 @@ class TimeLimit(keras.callbacks.Callback):
         """Leaves out the first step of this process, in which it is compiled."""
         if batch == 0 and len(self._begins) == 1 and self.steps_per_epoch > 1:
             self._begins[0] = time.monotonic()
+
+    def _share_decision(self) -> None:
+        after = math.inf if self._decided_after is None else self._decided_after
+        epochs, after = self.workers.share([self.epochs, after])
+        self.epochs, self._decided_after = int(epochs), None if after == math.inf else int(after)
 
     def _decide(self, finished: int) -> None:
         durations = np.diff(self._begins)
@@ -125,6 +139,34 @@ class TimeLimit(keras.callbacks.Callback):
                 self.epochs, decided_after, self.num_sigmas,
                 self.sigma_schedule.max_epochs_per_sigma,
             )  # fmt: skip
+
+
+def make_time_limit(
+    config: ml_collections.ConfigDict,
+    path: pathlib.Path,
+    steps_per_epoch: int,
+    started: float,
+    sigma_schedule: SigmaSchedule | None,
+    workers: Workers,
+) -> TimeLimit | None:
+    """Returns a config's limit of time, if there is one."""
+    if not config.time_limit_minutes:
+        return None
+    sigmas = config.sigma_schedule
+    return TimeLimit(
+        path,
+        minutes=config.time_limit_minutes,
+        max_epochs=config.epochs,
+        steps_per_epoch=steps_per_epoch,
+        warmup_epochs=config.schedule.warmup_epochs,
+        validation_epochs=config.validation_epochs,
+        started=started,
+        sigma_schedule=sigma_schedule,
+        num_sigmas=len(
+            sigma_values(config.heatmap.sigma, sigmas.temporal_step, sigmas.final_sigma)
+        ) if sigma_schedule else 1,
+        workers=workers,
+    )  # fmt: skip
 
 
 def epochs_within(

@@ -88,11 +88,11 @@ class LandmarkTrainer(keras.Model):
         """Does nothing: the network is built already."""
         self.built = True
 
-    def _symbolic_build(self, iterator=None, data_batch=None):
-        # Under a strategy, Keras calls this before the first step and would run `call` on a raw
-        # record batch, which only `train_step` understands. Everything that it builds is built
-        # already, except for the optimizer's state.
-        self.optimizer.build(self.trainable_variables)
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # Under a strategy, Keras calls this before the first step. It would average a batch over
+        # the replicas, which fails with several workers, and run `call` on raw records, which only
+        # `train_step` understands. Everything that it builds is built already.
+        pass
 
     def call(self, inputs, training=None):
         """Runs the network."""
@@ -102,7 +102,11 @@ class LandmarkTrainer(keras.Model):
         """Augments a batch of `wing_tf.data.training_batches`, and fits it."""
         if self.sigma_state is not None:
             data = {**data, "sigma": ops.convert_to_tensor(self.sigma_state)[0]}
-        return self.learn(self.augmenter(data))
+        logs = self.learn(self.augmenter(data))
+        if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            # Keras averages them over their first axis, which scalars do not have.
+            logs = {name: ops.reshape(value, (1,)) for name, value in logs.items()}
+        return logs
 
     def learn(self, batch):
         """Fits an augmented batch: forward, loss, backward, update.
