@@ -9,6 +9,7 @@ import functools
 import itertools
 import json
 import pathlib
+import shutil
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -45,11 +46,14 @@ def write_records_with_beam(
     mounted under the same paths, and the package must be installed on them. No images are sent
     between workers, and memory grows only with the list of faces.
 
+    After a run whose process was killed, the next one starts anew. The killed run's job may still
+    be running on a cluster; it fails when it writes its next shard, because its folder is gone.
+
     Args:
         source: The annotated faces.
         output: A folder that does not exist or is empty.
-        pipeline_options: Options of Beam, such as
-            ``["--runner=FlinkRunner", "--flink_master=..."]``. The default, and
+        pipeline_options: Options of Beam, of any runner, such as
+            ``["--runner=PortableRunner", "--job_endpoint=HOST:8099"]``. The default, and
             ``--runner=DirectRunner``, run on this machine; ``--direct_num_workers=2`` then means
             two processes unless ``--direct_running_mode`` says otherwise.
         strict: Write nothing if a face is not usable. All faces are tried before the first bad one
@@ -73,7 +77,9 @@ def write_records_with_beam(
         ) from error
     job = make_job(source, output, strict=strict, **options)
     with job.folder() as partial:
-        folder = partial.resolve()
+        # Under a name of its own, so that workers of a killed run don't write to it.
+        folder = partial.resolve() / f"{uuid.uuid4().hex}.writing"
+        folder.mkdir()
 
         def run(function, tasks: Sequence[FaceTask]) -> list:
             """Maps shard names to results, which the last worker writes to the manifest's file."""
@@ -173,7 +179,7 @@ def _finish(job: WriteJob, folder: pathlib.Path, strict: bool, summaries: list) 
     if strict and report.skipped:
         first = next(task.item.key for task in job.tasks if task.item.key in report.skipped)
         raise ValueError(f"{first}: {report.skipped[first]}")
-    for path in folder.iterdir():  # left by attempts that failed
-        if path.name not in finished and path.name != schema.MANIFEST:
-            path.unlink()
+    for name in finished:
+        (folder / name).rename(job.partial / name)
+    shutil.rmtree(folder)  # with what attempts that failed have left
     return job.finish(finished, report)

@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import pathlib
 import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -139,12 +140,14 @@ class WriteJob:
                 others = {p.name for p in partial.iterdir()} - {schema.MANIFEST}
                 if not all(name.endswith((".tfrecord", ".writing")) for name in others):
                     raise ValueError(f"{partial} holds something other than records. Move it away.")
-                shutil.rmtree(partial)
+                print(f"{partial}, left by a run that was stopped, is removed. Starting anew.")
+                _remove(partial)
             partial.mkdir()
             try:
                 yield partial
             except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    _remove(partial)
                 raise
 
     def finish(self, shards: dict[str, dict], report: FaceReport) -> dict:
@@ -214,6 +217,14 @@ class WriteJob:
         if counts["validation"] and not counts["train"]:
             warnings.append("the split train is empty: there is nothing to train on")
         return warnings
+
+
+def _remove(partial: pathlib.Path) -> None:
+    """Removes the folder. Workers of a Beam job may still be writing to a folder in it."""
+    for path in list(partial.iterdir()):
+        if path.is_dir():  # renamed, so that they add no file while it is removed
+            path.rename(path.with_name(f"{uuid.uuid4().hex}.writing"))
+    shutil.rmtree(partial)
 
 
 def _require_empty(output: pathlib.Path) -> None:

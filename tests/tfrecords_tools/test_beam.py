@@ -1,5 +1,14 @@
+import contextlib
 import dataclasses
+import functools
+import os
 import pathlib
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
@@ -14,6 +23,7 @@ from tfrecords_tools.writer import write_records
 
 pytest.importorskip("apache_beam", reason="Apache Beam is not installed: pip install -e '.[beam]'")
 
+ROOT = pathlib.Path(__file__).parents[2]
 SIDE = SquareFormat(side=64)
 
 
@@ -103,6 +113,78 @@ def test_two_beam_processes_write_the_same_files(tmp_path):
         pipeline_options=["--direct_num_workers=2"],
     )  # fmt: skip
     assert _bytes(tmp_path / "beam") == _bytes(tmp_path / "local")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """Options of a runner whose job server and workers are other processes, as on a cluster."""
+    ports = {"job": _free_port(), "pool": _free_port()}
+    commands = (
+        ["apache_beam.runners.portability.local_job_service_main", f"--port={ports['job']}"],
+        ["apache_beam.runners.worker.worker_pool_main", f"--service_port={ports['pool']}"],
+    )
+    # The pool starts its workers by the name "python".
+    path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context((tmp_path / "cluster.log").open("w"))
+        for command in commands:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command], stdout=log, stderr=log, start_new_session=True,
+                env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+            )  # fmt: skip
+            stack.callback(process.wait)
+            stack.callback(os.killpg, process.pid, signal.SIGKILL)  # and the workers of the pool
+        for port in ports.values():
+            _wait_until(functools.partial(_listens, port))
+        yield [
+            "--runner=PortableRunner", f"--job_endpoint=localhost:{ports['job']}",
+            "--environment_type=EXTERNAL", f"--environment_config=localhost:{ports['pool']}",
+        ]  # fmt: skip
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _wait_until(condition) -> None:
+    deadline = time.monotonic() + 600
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow  # the servers and each worker import Beam
+def test_cluster_writes_the_same_files_after_a_run_that_was_killed(tmp_path, cluster, capsys):
+    """The job of the killed run goes on, with squares of another size, and must not interfere."""
+    output = tmp_path / "beam"
+    first = subprocess.Popen(
+        [sys.executable, "-m", "tfrecords_tools.cli", "write", "--source=synthetic",
+         "--num_train=96", "--side=96", "--faces_per_shard=3", "--validation_fraction=0",
+         f"--output={output}", "--beam", f"--beam_options={shlex.join(cluster)}"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    try:
+        _wait_until(lambda: first.poll() is not None or [*tmp_path.glob("beam.partial/*/*.tfrec*")])
+    finally:
+        first.kill()
+    assert first.wait() == -signal.SIGKILL
+    assert not output.exists()
+
+    source = SyntheticSource(num_train=24, num_test=8, seed=1, image_size=128)
+    options = {"square_format": SIDE, "faces_per_shard": 3, "validation_fraction": 0.25}
+    manifest = write_records_with_beam(source, output, pipeline_options=cluster, **options)
+    assert "beam.partial, left by a run that was stopped, is removed" in capsys.readouterr().out
+    local = write_records(source, tmp_path / "local", progress=False, **options)
+    assert manifest == local
+    assert _bytes(output) == _bytes(tmp_path / "local")
+    assert not list(tmp_path.glob("beam?*"))
 
 
 def test_strict_beam_names_the_same_first_bad_face(tmp_path):
