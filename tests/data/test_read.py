@@ -55,6 +55,18 @@ def test_dataset_from_a_later_epoch_equals_continuation(train, cache):
 
 
 @pytest.mark.parametrize("cache", [True, False])
+def test_slices_of_workers_are_the_batch_of_one(train, cache):
+    slices = [_take(train, 2, cache=cache, worker=(index, 4)) for index in range(4)]
+    joined = [
+        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        for parts in zip(*slices, strict=True)
+    ]
+    _same(joined, _take(train, 2, cache=cache))
+    with pytest.raises(ValueError, match="must be a multiple of the 3 workers"):
+        _take(train, 1, cache=cache, worker=(0, 3))
+
+
+@pytest.mark.parametrize("cache", [True, False])
 def test_epoch_contains_each_face_once_in_a_new_order(train, cache):
     steps = train.num_faces // 16
     batches = _take(train, 2 * steps, cache=cache)

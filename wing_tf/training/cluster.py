@@ -11,7 +11,7 @@ from wing_tf.training.watchdog import Watchdog
 from wing_tf.training.workers import Workers
 
 
-class _Cluster(NamedTuple):
+class Cluster(NamedTuple):
     """The workers' addresses by job ("chief" and "worker"), and which one this is."""
 
     jobs: dict[str, list[str]]
@@ -40,7 +40,7 @@ def join_workers(timeout_seconds: float = 600.0) -> Workers:
         >>> with join_workers() as workers:
         ...     train(config, "RUN", workers=workers)
     """
-    cluster = _read_tf_config() or _read_slurm()
+    cluster = tf_config_cluster() or slurm_cluster()
     addresses = cluster.jobs.get("chief", []) + cluster.jobs.get("worker", []) if cluster else []
     if cluster is None or len(addresses) < 2:
         return Workers(make_strategy())
@@ -75,7 +75,7 @@ def join_workers(timeout_seconds: float = 600.0) -> Workers:
     return Workers(strategy, index=index, count=len(addresses), watchdog=watchdog)
 
 
-def _read_tf_config() -> _Cluster | None:
+def tf_config_cluster() -> Cluster | None:
     """Returns the cluster of TF_CONFIG, if it names one."""
     text = os.environ.get("TF_CONFIG", "")
     try:
@@ -83,7 +83,7 @@ def _read_tf_config() -> _Cluster | None:
         if not config.get("cluster"):
             return None
         jobs = {job: [str(a) for a in addresses] for job, addresses in config["cluster"].items()}
-        cluster = _Cluster(jobs, config["task"]["type"], int(config["task"]["index"]))
+        cluster = Cluster(jobs, config["task"]["type"], int(config["task"]["index"]))
     except (AttributeError, LookupError, TypeError, ValueError):
         raise ValueError(
             'TF_CONFIG must be JSON such as {"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, '
@@ -102,7 +102,7 @@ def _read_tf_config() -> _Cluster | None:
     return cluster
 
 
-def _read_slurm() -> _Cluster | None:
+def slurm_cluster() -> Cluster | None:
     """Returns the cluster of a Slurm job step, if this is a task of one."""
     if os.environ.get("TF_CONFIG") or int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) < 2:
         return None
@@ -114,7 +114,7 @@ def _read_slurm() -> _Cluster | None:
             port_base=12000 + 16 * int(os.environ["SLURM_JOB_ID"]) % 20000,  # the job's own
             gpus_per_node=count, gpus_per_task=1, auto_set_gpu=False,
         )  # fmt: skip
-        addresses = resolver.cluster_spec().job_tasks("worker")
+        addresses = list(resolver.cluster_spec().job_tasks("worker"))
         task = int(os.environ["SLURM_PROCID"])
     except (LookupError, RuntimeError, ValueError) as error:
         raise ValueError(
@@ -126,4 +126,4 @@ def _read_slurm() -> _Cluster | None:
     own = [i for i, address in enumerate(addresses) if address.rpartition(":")[0] == host]
     if own:
         task = own[int(os.environ.get("SLURM_LOCALID", 0))]
-    return _Cluster({"worker": addresses}, "worker", task)
+    return Cluster({"worker": addresses}, "worker", task)
