@@ -200,7 +200,7 @@ def test_open_mouths_are_darker_than_their_lips(clean_faces):
         lips = _inside(face.landmarks_px[48:60], gray.shape) & ~cave
         contrast.append(gray[cave].min() < 0.75 * np.median(gray[lips]))
     assert len(contrast) > 3
-    assert np.mean(contrast) > 0.8  # teeth may fill the mouth
+    assert np.mean(contrast) > 0.65  # teeth may fill the mouth
 
 
 def test_a_fraction_of_faces_is_occluded(monkeypatch):

@@ -143,7 +143,7 @@ def hair_locks(
             # In front of the surface of the average head.
             z = 12 - 0.0125 * x**2 - 16 * np.clip((-y - 30) / 44, 0, 1) ** 2 + 2 * strand[2]
             xy, _ = camera.project(np.stack([x, y, z], -1))
-            width = max(1, int(round(per_mm * rng.uniform(1, 4))))
+            width = max(1, int(round(per_mm * rng.uniform(0.5, 3))))
             color = np.clip(hair_rgb * np.exp(0.3 * strand[2]), 0, 255).tolist()
             cv2.polylines(image, [fixed(xy)], False, color, width, 16, BITS)
             cv2.polylines(cover, [fixed(xy)], False, [255], width, 16, BITS)

@@ -49,7 +49,7 @@ def _skin(head: Head, style: Style, rng: np.random.Generator) -> tuple[np.ndarra
         "under_lip": rng.uniform(0.05, 0.5),
         "philtrum": rng.uniform(0.05, 0.2),
         "fold": 0.65 * fold,
-        "corner": rng.uniform(0.2, 0.5),
+        "corner": rng.uniform(0, 0.4),
         "bag": (0.1 + 0.3 * style.age + 0.3 * squint) * rng.random(),
         "crow": 0.35 * lines[0] + 0.4 * squint,
         "frown": 0.35 * lines[1],
@@ -80,11 +80,11 @@ def _skin(head: Head, style: Style, rng: np.random.Generator) -> tuple[np.ndarra
 
 def _brows(color: np.ndarray, style: Style, rng: np.random.Generator) -> None:
     along, away = brow_chart()
-    thick, lift = rng.uniform(1.6, 5.2), rng.normal(0.6, 0.7)
+    thick, lift = rng.uniform(1.6, 5.2), rng.normal(0.6, 0.5)
     slot = slice(36, 76)
     along, away = along[slot], away[slot]
-    inner = np.clip((along + rng.uniform(-0.02, 0.08)) / 0.10, 0, 1)
-    outer = np.clip((rng.uniform(0.95, 1.1) - along) / 0.5, 0, 1)
+    inner = np.clip((along + rng.uniform(0.01, 0.05)) / 0.10, 0, 1)
+    outer = np.clip((rng.uniform(0.99, 1.06) - along) / 0.5, 0, 1)
     half = thick * (0.25 + 0.75 * outer) * (0.55 + 0.45 * inner)
     hair = crop_noise("stubble", rng, away.shape[1], away.shape[0]).T
     strokes = cv2.GaussianBlur(hair, (3, 3), 0) * 0.45

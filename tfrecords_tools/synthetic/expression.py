@@ -47,6 +47,7 @@ def fields() -> dict[str, np.ndarray]:
         "eye": _bump((EYE_CENTER, 1, -17), (14, 8, 14)),
         "brow": _bump((36, -18, -10), (24, 7, 18)),
         "glabella": _bump((13, -15, 0), (8, 8, 10)),
+        "brow_end": _bump((60, -12, -27), (11, 8, 16)),
         "arch": _bump((42, -21, -12), (9, 6, 12)),
         "mouth": _bump((0, 72, -8), (24, 11, 22)),
         "corner": _bump((28, 69, -22), (9, 9, 12)),

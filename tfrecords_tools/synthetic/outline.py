@@ -3,11 +3,11 @@
 import cv2
 import numpy as np
 
+from tfrecords_tools.synthetic.curves import spaced_along
 from tfrecords_tools.synthetic.head import GRID_SHAPE, Head, chart_of_points, mean_controls
 from tfrecords_tools.synthetic.rasterizer import Camera
-from tfrecords_tools.synthetic.texture_maps import spline
 
-_OUTLINE, _STEPS, _SAMPLES = slice(0, 17), 48, 6
+_OUTLINE, _STEPS = slice(0, 17), 48
 # Annotators distribute landmarks evenly, whatever the shape of the jaw. Fractions of the length of
 # one half, from the temple to the chin.
 _SPACING = np.cumsum([0, 1.03, 1.02, 1.01, 1, 1, 1.01, 1, 0.93]) / 8
@@ -84,14 +84,10 @@ def visible_outline(head: Head, camera: Camera) -> np.ndarray:
     points[_CHIN] = paths[np.arange(len(s)), lowest]
     points += from_grid[:, 0]
     points[:, 1] += _BELOW
-    return _evenly_spaced(points, camera)
 
+    def project(path: np.ndarray) -> np.ndarray:
+        return camera.project(path)[0]
 
-def _evenly_spaced(points: np.ndarray, camera: Camera) -> np.ndarray:
-    """Distributes each half of an outline `[17, 3]` evenly along itself in the image."""
-    dense = spline(points, _SAMPLES)
-    steps = np.linalg.norm(np.diff(camera.project(dense)[0], axis=0), axis=1)
-    walked = np.concatenate([[0], np.cumsum(steps)])
-    chin = walked[8 * _SAMPLES]
-    places = np.concatenate([chin * _SPACING, chin + (walked[-1] - chin) * (1 - _SPACING[-2::-1])])
-    return np.stack([np.interp(places, walked, axis) for axis in dense.T], -1)
+    left = spaced_along(points[:9], _SPACING, project)
+    right = spaced_along(points[:7:-1], _SPACING, project)
+    return np.concatenate([left, right[-2::-1]])

@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 
+from tfrecords_tools.synthetic.curves import spaced_along
 from tfrecords_tools.synthetic.deterministic_linalg import matmul
 from tfrecords_tools.synthetic.expression import (
     EYE_CENTER,
@@ -16,6 +17,13 @@ from tfrecords_tools.synthetic.expression import (
 )
 from tfrecords_tools.synthetic.head import GRID_SHAPE, Head, mean_controls, surface
 from wing_tf.landmarks import get_scheme
+
+_BROW_SPACING = np.array([0, 0.24, 0.49, 0.743, 1])
+_SPACED_LINES = (
+    ([17, 18, 19, 20, 21], _BROW_SPACING),
+    ([26, 25, 24, 23, 22], _BROW_SPACING),
+    ([27, 28, 29, 30], np.linspace(0, 1, 4)),
+)
 
 
 @cache
@@ -72,7 +80,10 @@ def _identity(rng: np.random.Generator) -> np.ndarray:
     y += 2.8 * next(draw) * field["brow"]
     y += 0.07 * next(draw) * (np.abs(mean[:, 0]) - 36) * field["brow"]
     y -= 1.6 * next(draw) * field["arch"]
-    x += side * 1.8 * next(draw) * field["glabella"]
+    amount = next(draw)
+    x += side * 2.4 * amount * field["brow_end"]
+    y += 1.2 * amount * field["brow_end"]
+    x += side * 2.5 * next(draw) * field["glabella"]
     z += 1.8 * next(draw) * field["brow"]
     y += 2.2 * next(draw) * field["mouth"]
     x *= 1 + 0.07 * next(draw) * field["mouth"]
@@ -98,9 +109,13 @@ def random_head(rng: np.random.Generator) -> Head:
     raised = move_brows(points, rng)
     smile = move_mouth(points, rng)
     gaps = move_lids(points, smile, rng)
+    landmarks = points[:68].copy()
+    # Annotators distribute landmarks evenly along the brows and the bridge of the nose.
+    for line, spacing in _SPACED_LINES:
+        landmarks[line] = spaced_along(landmarks[line], spacing, lambda path: path[:, :2])
     return Head(
         vertices=surface(points, *GRID_SHAPE),
-        landmarks=points[:68].copy(),
+        landmarks=landmarks,
         eye_gaps=gaps,
         mouth_gap=float(max(points[66, 1] - points[62, 1], 0.2)),
         smile=smile,

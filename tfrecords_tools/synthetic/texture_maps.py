@@ -9,6 +9,7 @@ from functools import cache
 import cv2
 import numpy as np
 
+from tfrecords_tools.synthetic.curves import spline
 from tfrecords_tools.synthetic.deterministic_linalg import matmul
 from tfrecords_tools.synthetic.head import (
     GRID_SHAPE,
@@ -79,17 +80,6 @@ def painted_points() -> np.ndarray:
         if flip[number] != number:
             points[flip[number], :2] += np.multiply(shift, [-1, 1])
     return points
-
-
-def spline(points: np.ndarray, samples: int) -> np.ndarray:
-    """Returns a Catmull-Rom curve through points `[N, D]`, with `samples` a segment."""
-    padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
-    t = np.linspace(0, 1, samples, endpoint=False)[:, None]
-    pieces = []
-    for p0, p1, p2, p3 in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
-        cubic = -p0 + 3 * p1 - 3 * p2 + p3
-        pieces.append(p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * cubic)))
-    return np.concatenate([*pieces, points[-1:]])
 
 
 def curve(numbers: list[int]) -> np.ndarray:
