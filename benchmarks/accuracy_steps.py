@@ -23,8 +23,7 @@ import tensorflow as tf
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.data import open_records, parse_face
 from wing_tf.inference import Landmarker
-from wing_tf.metrics import nme, normalizing_distance
-from wing_tf.metrics.scores import paired_bootstrap, summarize_errors
+from wing_tf.metrics import nme, normalizing_distance, paired_bootstrap, summarize_errors
 from wing_tf.models import heatmap_localizer
 from wing_tf.training.callbacks import Backup, averaged_weights
 from wing_tf.training.resolve import complete_config, resolve_config

@@ -31,7 +31,7 @@ from wing_tf.evaluation.predict import crop_batches, predict_batches
 from wing_tf.evaluation.report import face_errors
 from wing_tf.landmarks import custom_scheme_json, get_scheme, register_scheme, scheme_from_dict
 from wing_tf.landmarks.shared_points import IBUG_68_POINTS
-from wing_tf.metrics.scores import bootstrap_interval, paired_bootstrap
+from wing_tf.metrics import bootstrap_interval, paired_bootstrap
 from wing_tf.models.compiled import compile_localizer
 from wing_tf.models.saving import load_network
 from wing_tf.training.run import train

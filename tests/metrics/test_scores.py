@@ -179,3 +179,19 @@ def test_bootstrap_intervals():
     assert low < mean < high < 0  # told apart though the faces' spread is 60 times as large
     with pytest.raises(ValueError, match="same faces"):
         m.paired_bootstrap(errors, errors[:3])
+
+
+def test_paired_bootstrap_of_several_trainings_contains_their_variation():
+    """Differences a_s + b_n: the variance of their mean is var(a) / S + var(b) / N."""
+    rng = np.random.default_rng(0)
+    by_training, by_face = np.array([-0.01, 0.0, 0.01, 0.02]), rng.normal(0, 0.02, 200)
+    errors = 0.05 + by_training[:, None] + by_face
+    baseline = np.full(errors.shape, 0.05)
+    mean, low, high = m.paired_bootstrap(errors, baseline)
+    assert mean == pytest.approx(np.mean(by_training) + np.mean(by_face))
+    deviation = np.sqrt(np.var(by_training) / 4 + np.var(by_face) / 200)
+    assert (high - low) / (2 * 1.96 * deviation) == pytest.approx(1, abs=0.06)
+    one = m.paired_bootstrap(errors[:1], baseline[:1])
+    assert one == m.paired_bootstrap(errors[0], baseline[0])
+    alone = m.paired_bootstrap(errors.mean(axis=0), baseline[0])
+    assert alone[2] - alone[1] < 0.6 * (high - low)

@@ -23,13 +23,16 @@ import pathlib
 from absl import app, flags
 
 from wing_tf.cli import common
-from wing_tf.reproduction import TABLES
+from wing_tf.reproduction import SETTLE_TABLES, TABLES
 from wing_tf.reproduction.table import RECIPE_NAMES
 
-_TABLE = flags.DEFINE_enum("table", None, [*TABLES, "wing_speed"], "The table.", required=True)
+_TABLE = flags.DEFINE_enum("table", None, [*TABLES, "wing_speed", "settle"], "The table.")
+_REGENERATE = flags.DEFINE_string(
+    "regenerate", None, "A folder of output folders whose tables are written again, without data."
+)
 _DATA = flags.DEFINE_string("data", None, "Record folder; its train split is the training data.")
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "Output folder: new, or one of the same table to resume.", required=True
+    "output", None, "Output folder: new, or one of the same table to resume."
 )
 _TESTS = flags.DEFINE_multi_string(
     "test", [], "Test set as NAME=GLOB, repeatable. Defaults to the test splits of --data."
@@ -40,8 +43,15 @@ _BUDGET = flags.DEFINE_float(
     "Minutes of training per cell; the number of epochs is measured once and stored in plan.json.",
     lower_bound=0.01,
 )
-_EPOCHS = flags.DEFINE_integer("epochs", 0, "Epochs per cell, instead of --budget.", lower_bound=0)
-_SEEDS = flags.DEFINE_list("seeds", ["0"], "Seeds; each cell is trained once with each.")
+_EPOCHS = flags.DEFINE_integer(
+    "epochs",
+    None,
+    "Epochs per cell, instead of --budget. Defaults to the table's, if it has any.",
+    lower_bound=0,
+)
+_SEEDS = flags.DEFINE_list(
+    "seeds", None, "Seeds; each cell is trained once with each. Defaults to the table's, mostly 0."
+)
 _SET = flags.DEFINE_multi_string(
     "set", [], "Config override KEY=VALUE of all cells, repeatable; overrides the cells' own."
 )
@@ -51,9 +61,10 @@ _REUSE = flags.DEFINE_list(
 )
 _RECIPE = flags.DEFINE_enum(
     "recipe",
-    RECIPE_NAMES[0],
+    None,
     RECIPE_NAMES,
-    "AdamW for short trainings, or the paper's optimizer and schedule.",
+    "AdamW for short trainings, or the paper's optimizer and schedule. Defaults to the table's, "
+    f"mostly {RECIPE_NAMES[0]}.",
 )
 _NORMALIZER = flags.DEFINE_string(
     "normalizer", "", "Normalizer of the errors. Defaults to the scheme's."
@@ -65,8 +76,9 @@ _MAX_WEIGHT = flags.DEFINE_float(
     "max_weight", 10.0, "Maximum weight of a bin of the pose-based data balancing.", lower_bound=1.0
 )
 _NUM_BINS = flags.DEFINE_integer(
-    "num_bins", 9, "Bins of the pose histogram (paper: 9 for 300-W, 17 for AFLW)."
+    "num_bins", 9, "Bins of the pose histogram (paper: 9 for 300-W, 17 for AFLW, signed ones)."
 )
+_SIGNED = flags.DEFINE_bool("signed", False, "Separate bins for left and right poses.")
 _RESNET_WEIGHTS = flags.DEFINE_string(
     "resnet_weights", "", "Initial weights of ResNet-50: a .weights.h5 file, or imagenet."
 )
@@ -92,16 +104,32 @@ def _tests(data: str) -> dict[str, str]:
 
 def main() -> None:
     """Reproduces by the flags."""
-    folder = pathlib.Path(_OUTPUT.value or "")
+    if _REGENERATE.value:
+        from wing_tf.reproduction.write import regenerate
+
+        for folder in regenerate(pathlib.Path(_REGENERATE.value)):
+            print(f"Table: {folder / 'table.md'}")
+        return
+    if not (_TABLE.value and _OUTPUT.value):
+        raise app.UsageError("--table and --output are needed, or --regenerate.")
+    output = pathlib.Path(_OUTPUT.value)
     if _TABLE.value == "wing_speed":
         from wing_tf.reproduction.speed import measure_speed
 
-        folder.mkdir(parents=True, exist_ok=True)
-        print(measure_speed(folder))
-        return
-    if not _DATA.value:
+        output.mkdir(parents=True, exist_ok=True)
+        print(measure_speed(output))
+    elif not _DATA.value:
         raise app.UsageError("--data is required for this table.")
-    tests = _tests(_DATA.value)
+    elif _TABLE.value == "settle":
+        for name in SETTLE_TABLES:
+            _reproduce(name, output / name)
+    else:
+        _reproduce(_TABLE.value, output)
+
+
+def _reproduce(name: str, folder: pathlib.Path) -> None:
+    """Trains the cells of a table and writes it."""
+    tests = _tests(_DATA.value or "")
     folder.mkdir(parents=True, exist_ok=True)
 
     from wing_tf.reproduction.cells import CellRunner
@@ -110,19 +138,21 @@ def main() -> None:
     from wing_tf.reproduction.write import write_table
     from wing_tf.utils.file_lock import locked
 
-    table = TABLES[_TABLE.value]
+    table = TABLES[name]
     balance = ""
     if table.pose_thirds or any(cell.balanced for cell in table.cells):
         with locked(folder / "balance.lock", wait=True):
             balance = _balance(folder)
+    # A budget that is given comes before the table's number of epochs.
+    epochs = 0 if flags.FLAGS["budget"].present else table.epochs
     settings = Settings(
         folder=folder,
-        data=_DATA.value,
+        data=_DATA.value or "",
         tests=tests,
-        seeds=tuple(int(seed) for seed in _SEEDS.value),
+        seeds=tuple(map(int, _SEEDS.value)) if _SEEDS.value else table.seeds,
         minutes=_BUDGET.value,
-        epochs=_EPOCHS.value,
-        recipe=_RECIPE.value,
+        epochs=_EPOCHS.value or epochs,
+        recipe=_RECIPE.value or table.recipe,
         normalizer=_NORMALIZER.value,
         balance=balance,
         overrides=parse_overrides(_SET.value),
@@ -134,7 +164,7 @@ def main() -> None:
     runner.run(table, tuple(_CELLS.value))
     # The last of several processes writes a table of the cells of all.
     with locked(folder / "table.lock", wait=True):
-        print(write_table(folder, _TABLE.value or "", table, runner.finished(table)))
+        print(write_table(folder, name, table, runner.finished(table)))
     print(f"Table: {folder / 'table.md'}")
 
 
@@ -147,10 +177,11 @@ def _balance(folder: pathlib.Path) -> str:
     path = folder / "balance.json"
     if path.is_file():
         found = PoseBalance.load(path)
-        if (len(found.bin_counts), found.max_weight) != (_NUM_BINS.value, _MAX_WEIGHT.value):
+        kind = (len(found.bin_counts), not found.absolute, found.max_weight)
+        if kind != (_NUM_BINS.value, _SIGNED.value, _MAX_WEIGHT.value):
             raise ValueError(
-                f"{path} has {len(found.bin_counts)} bins and a maximum weight of "
-                f"{found.max_weight:g}. Choose another --output."
+                f"{path} has {len(found.bin_counts)} {'absolute' if found.absolute else 'signed'} "
+                f"bins and a maximum weight of {found.max_weight:g}. Choose another --output."
             )
         return str(path)
     records = open_records(_DATA.value or "", split="train")
@@ -160,6 +191,7 @@ def _balance(folder: pathlib.Path) -> str:
         visibility,
         records.scheme,
         num_bins=_NUM_BINS.value,
+        absolute=not _SIGNED.value,
         max_weight=_MAX_WEIGHT.value,
     )
     model.save(path, data=_DATA.value)

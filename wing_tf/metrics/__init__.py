@@ -1,5 +1,6 @@
 """Errors and scores of landmark predictions, in NumPy."""
 
+from wing_tf.metrics.bootstrap import bootstrap_interval, paired_bootstrap
 from wing_tf.metrics.errors import (
     landmark_errors,
     nme,
@@ -10,7 +11,6 @@ from wing_tf.metrics.errors import (
 from wing_tf.metrics.reliability import format_reliability, reliability
 from wing_tf.metrics.scores import (
     THRESHOLDS,
-    bootstrap_interval,
     ced_auc,
     ced_curve,
     failure_rate,
@@ -19,7 +19,6 @@ from wing_tf.metrics.scores import (
     format_percent,
     format_scores,
     nmde,
-    paired_bootstrap,
     recall_at_precision,
     score_title,
     summarize_errors,

@@ -5,11 +5,12 @@ comparisons and tables of the package use `summarize_errors` and these formattin
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from wing_tf.metrics.bootstrap import bootstrap_interval, finite_errors
 from wing_tf.metrics.errors import nme
 
 THRESHOLDS = (0.08, 0.10)
@@ -38,7 +39,7 @@ def nmde(
 
 def failure_rate(errors: np.ndarray, threshold: float) -> float:
     """Returns FR_t, the fraction of faces whose error [N] is above `threshold`."""
-    return float(np.mean(_finite(errors) > threshold))
+    return float(np.mean(finite_errors(errors) > threshold))
 
 
 def ced_auc(errors: np.ndarray, threshold: float) -> float:
@@ -56,12 +57,12 @@ def ced_auc(errors: np.ndarray, threshold: float) -> float:
     """
     if not threshold > 0:
         raise ValueError(f"`threshold` must be positive. Received: threshold={threshold}.")
-    return float(1.0 - np.mean(np.minimum(_finite(errors), threshold)) / threshold)
+    return float(1.0 - np.mean(np.minimum(finite_errors(errors), threshold)) / threshold)
 
 
 def ced_curve(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the cumulative error distribution: sorted errors [N] and fractions [N] up to each."""
-    ordered = np.sort(_finite(errors))
+    ordered = np.sort(finite_errors(errors))
     return ordered, np.arange(1, len(ordered) + 1) / len(ordered)
 
 
@@ -111,73 +112,6 @@ def recall_at_precision(
     return float(right[good].max() / right[-1]) if good.any() else 0.0
 
 
-def bootstrap_interval(
-    errors: np.ndarray,
-    statistic: Callable[..., np.ndarray] = np.mean,
-    *,
-    confidence: float = 0.95,
-    num_resamples: int = 2000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Returns the percentile bootstrap interval of a statistic over faces.
-
-    Args:
-        errors: One value per face [N].
-        statistic: A function of an array and `axis`. Defaults to the mean.
-        confidence: Coverage of the interval. Defaults to .95.
-        num_resamples: Number of resamples. Defaults to 2000.
-        seed: Random seed. Defaults to 0.
-
-    Returns:
-        The lower and the upper bound.
-    """
-    errors = _finite(errors)
-    generator = np.random.default_rng(seed)
-    values: list[float] = []
-    while len(values) < num_resamples:
-        rows = min(num_resamples - len(values), 1 + 2_000_000 // len(errors))
-        indices = generator.integers(len(errors), size=(rows, len(errors)))
-        values.extend(statistic(errors[indices], axis=1))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def paired_bootstrap(
-    errors: np.ndarray, baseline_errors: np.ndarray, **kwargs: Any
-) -> tuple[float, float, float]:
-    """Returns the mean difference of two systems on the same faces, with its interval.
-
-    Because the errors are compared face by face, the interval does not contain the variation of
-    difficulty between faces.
-
-    Args:
-        errors: Errors [N].
-        baseline_errors: Errors [N] of the same faces in the same order.
-        **kwargs: Options of `bootstrap_interval`.
-
-    Returns:
-        mean(errors - baseline_errors) and its bounds; negative if the first system is better.
-    """
-    errors, baseline_errors = np.asarray(errors), np.asarray(baseline_errors)
-    if errors.shape != baseline_errors.shape:
-        raise ValueError(
-            "Both systems must have errors of the same faces. "
-            f"Received: {errors.shape} and {baseline_errors.shape}."
-        )
-    difference = errors - baseline_errors
-    return (float(np.mean(difference)), *bootstrap_interval(difference, **kwargs))
-
-
-def _finite(errors: np.ndarray) -> np.ndarray:
-    errors = np.asarray(errors, np.float64)
-    if errors.ndim != 1 or errors.size == 0:
-        raise ValueError(f"Errors must be [N] with N >= 1. Received: shape={errors.shape}.")
-    if not np.all(np.isfinite(errors)):
-        raise ValueError("Errors contain NaN or infinity: leave out faces without a score first.")
-    return errors
-
-
 def summarize_errors(
     errors: np.ndarray, thresholds: Sequence[float] = THRESHOLDS
 ) -> dict[str, Any]:
@@ -192,7 +126,7 @@ def summarize_errors(
         ``fr_08`` and ``auc_08``, and for each of these scores its 95 % bootstrap interval, such as
         ``nme_interval``.
     """
-    errors = _finite(errors)
+    errors = finite_errors(errors)
     scores: dict[str, Any] = {
         "num_faces": len(errors),
         "nme": float(np.mean(errors)),

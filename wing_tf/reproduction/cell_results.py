@@ -12,8 +12,9 @@ from wing_tf.data.records import RecordSet
 from wing_tf.evaluation.heatmaps import face_heatmaps, peak_margins
 from wing_tf.evaluation.predict import crop_batches, predict_batches
 from wing_tf.evaluation.report import face_errors
+from wing_tf.layers import CoordinateChannels
 from wing_tf.model_spec import ModelSpec
-from wing_tf.models import residual_network
+from wing_tf.models import change_decoder, residual_network
 from wing_tf.models.compiled import compile_network
 from wing_tf.reproduction.cell_setup import sha256
 
@@ -45,6 +46,26 @@ def evaluate_cell(
             pose = balance.coefficients(predictions.true_px, annotated)
             results[name]["pose"] = [round(float(value), 4) for value in pose]
     return results
+
+
+def decode_otherwise(
+    network: keras.Model, *, zero_coordinates: bool = False, sigma: float | None = None, **options
+) -> keras.Model:
+    """Returns a trained network of heatmaps with another decoder; its layers are shared.
+
+    Args:
+        network: A network of `wing_tf.models.heatmap_localizer`.
+        zero_coordinates: Whether the channels of CoordConv are 0.
+        sigma: The decoder's sigma, in pixels of heatmaps of 64 px: half the window of the decoder
+            `"soft_argmax"` has twice its size. Defaults to that of the training.
+        **options: Arguments of `wing_tf.models.change_decoder`.
+    """
+    for layer in network.layers:
+        if isinstance(layer, CoordinateChannels):
+            layer.zeroed = layer.zeroed or zero_coordinates
+    if sigma is not None:
+        options["sigma"] = sigma * network.input_shape[1] / 256
+    return change_decoder(network, **options)
 
 
 def save_heatmaps(

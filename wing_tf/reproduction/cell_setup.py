@@ -38,7 +38,7 @@ def setup_differences(found: dict, setup: dict) -> list[str]:
         config.pop("two_stage", None)  # without effect
     theirs = theirs | {"config": config}
     # Keys of some cells only must be absent in both setups or equal.
-    keys = setup.keys() | {"balance", "first_stage"}
+    keys = setup.keys() | {"balance", "first_stage", "decoding"}
     return sorted(key for key in keys if theirs.get(key) != setup.get(key))
 
 

@@ -19,6 +19,7 @@ from wing_tf.models import HEATMAP_MODELS
 from wing_tf.models.saving import load_network
 from wing_tf.reproduction.budget import planned_epochs
 from wing_tf.reproduction.cell_results import (
+    decode_otherwise,
     evaluate_cell,
     measure_margins,
     measure_residuals,
@@ -87,8 +88,8 @@ class CellRunner:
 
         Args:
             table: The table.
-            only: Names of the cells to train, with the first stages that they need. Defaults to
-                all.
+            only: Names of the cells to train, with those whose networks they need. Defaults
+                to all.
 
         Raises:
             ValueError: On an unknown cell, or if a finished cell has another setup.
@@ -96,15 +97,15 @@ class CellRunner:
         names = [cell.name for cell in table.cells]
         if unknown := set(only) - set(names):
             raise ValueError(f"No cell {sorted(unknown)[0]!r}. There are: {', '.join(names)}.")
-        # A second stage needs the network of its first stage, which copied cells don't have.
-        first_stages = {cell.name: cell.first_stage for cell in table.cells if cell.first_stage}
-        self._not_copied = set(first_stages.values())
+        # Some cells need the network of another one, which copied cells don't have.
+        needs = {cell.name: cell.needs for cell in table.cells if cell.needs}
+        self._not_copied = set(needs.values())
         (self.settings.folder / "cells").mkdir(parents=True, exist_ok=True)
         cells = []
         for seed in self.settings.seeds:
             wanted = set(only or names)
             wanted |= {name for name in names if self._path(name, seed).is_file()}
-            wanted |= {first for name, first in first_stages.items() if name in wanted}
+            wanted |= {needed for name, needed in needs.items() if name in wanted}
             cells += [(cell, seed) for cell in table.cells if cell.name in wanted]
 
         def finish(cell: Cell, seed: int) -> None:
@@ -125,9 +126,7 @@ class CellRunner:
             files = {cell.name: self._path(cell.name, seed) for cell in table.cells}
             done = {name for name, file in files.items() if file.is_file()} | {None}
             cells += [
-                self._read(cell, seed)
-                for cell in table.cells
-                if {cell.name, cell.first_stage} <= done
+                self._read(cell, seed) for cell in table.cells if {cell.name, cell.needs} <= done
             ]
         return cells
 
@@ -181,22 +180,20 @@ class CellRunner:
     ) -> None:
         keras.utils.clear_session()
         settings, records = self.settings, self.records
-        self._check_context(config)
-        epochs = settings.epochs
-        if not epochs:
-            plan = settings.folder / "plan.json"
-            with locked(plan.with_suffix(".lock"), wait=True):
-                epochs = planned_epochs(config, records, settings.minutes, plan)
-        set_epochs(config, epochs)
-        run = self._run_folder(cell.name, seed)
-        print(f"\n{cell.name}, seed {seed}: {config.epochs} epochs.", flush=True)
+        run = self._run_folder(cell.network or cell.name, seed)
         started = time.monotonic()
-        train(config, run)
+        if not cell.network:
+            self._check_context(config)
+            set_epochs(config, self._epochs(cell, config))
+            print(f"\n{cell.name}, seed {seed}: {config.epochs} epochs.", flush=True)
+            train(config, run)
         with (run / "metrics.csv").open(newline="") as file:
             epochs = sum(1 for _ in csv.DictReader(file))  # a sigma schedule may end earlier
         seconds = time.monotonic() - started
         # The last network: a selection by validation would favor frequently validated cells.
         network, spec = load_network(run / "checkpoints" / "last.keras")
+        if cell.network:
+            network = decode_otherwise(network, **cell.decoding)
         first_test = next(iter(self.tests.values()))
         every = (records, *self.tests.values())
         result = {
@@ -215,7 +212,7 @@ class CellRunner:
             "tests": evaluate_cell(network, spec, self.tests, self.normalizer, self.balance),
             "crops": sorted({str(rule) for part in every for rule in part.crop_rules}),
         }
-        if config.model.name in HEATMAP_MODELS:
+        if config.model.name in HEATMAP_MODELS and not cell.network:
             save_heatmaps(network, spec, first_test, path.with_suffix(".npz"))
             result["margins"] = measure_margins(network, spec, first_test)
             result |= measure_residuals(network, spec, first_test)
@@ -224,6 +221,21 @@ class CellRunner:
         write_text(path, json.dumps(result) + "\n")
         for folder in ("backup", "tensorboard"):
             shutil.rmtree(run / folder, ignore_errors=True)
+
+    def _epochs(self, cell: Cell, config: ml_collections.ConfigDict) -> int:
+        """Returns the number of epochs of a cell's budget."""
+        budget = self._budget(cell)
+        if "epochs" in budget:
+            return int(budget["epochs"])
+        plan = self.settings.folder / "plan.json"
+        with locked(plan.with_suffix(".lock"), wait=True):
+            return planned_epochs(config, self.records, budget["minutes"], plan)
+
+    def _budget(self, cell: Cell) -> dict[str, float]:
+        settings = self.settings
+        if settings.epochs:
+            return {"epochs": round(settings.epochs * cell.length)}
+        return {"minutes": settings.minutes * cell.length}
 
     def _check_context(self, config: ml_collections.ConfigDict) -> None:
         """Raises ValueError, before the training, if test records are too small for its crops."""
@@ -264,15 +276,15 @@ class CellRunner:
 
     def _setup(self, cell: Cell, seed: int, config: ml_collections.ConfigDict) -> dict:
         """Returns the setup of a cell, without paths, because folders may be moved."""
-        settings = self.settings
-        setup = {
+        setup: dict = {
             "config": plain_config(config),
-            "budget": {"epochs": settings.epochs} if settings.epochs else
-            {"minutes": settings.minutes},
+            "budget": self._budget(cell),
             "normalizer": self.normalizer,
             "training_data": fingerprint(self.records),
             "test_data": {name: fingerprint(part) for name, part in self.tests.items()},
-        }  # fmt: skip
+        }
+        if cell.network:
+            setup["decoding"] = dict(cell.decoding)
         if self.balance:
             # The pose axis determines the thirds of all cells, the weights only balanced cells.
             setup["pose"] = sha256(self.balance.pose_axis.round(6).tobytes())

@@ -20,10 +20,11 @@ def finish_cells(
     """Finishes the cells that no other process finishes, and waits until all are finished.
 
     Each cell has a lock beside its file, which ends with the process that holds it: when a process
-    is killed, another one takes its cell. A second stage is taken once its first stage is finished.
+    is killed, another one takes its cell. A cell is taken once the cell whose network it needs is
+    finished.
 
     Args:
-        cells: Cells and seeds, with the first stages of all second stages.
+        cells: Cells and seeds, with those whose networks they need.
         path: Returns the file of a finished cell from its name and seed.
         finish: Finishes a cell. It is called with the lock held, and possibly for a cell that was
             finished just before.
@@ -33,7 +34,7 @@ def finish_cells(
     while left := [(cell, seed) for cell, seed in cells if not path(cell.name, seed).is_file()]:
         idle = True
         for cell, seed in left:
-            if cell.first_stage and not path(cell.first_stage, seed).is_file():
+            if cell.needs and not path(cell.needs, seed).is_file():
                 continue
             with contextlib.ExitStack() as stack:
                 try:

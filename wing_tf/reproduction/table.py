@@ -10,7 +10,7 @@ RECIPE_NAMES = ("tuned", "paper")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One training of a table.
+    """One training of a table, or another evaluation of one.
 
     Attributes:
         name: Name, unique in the table.
@@ -20,6 +20,10 @@ class Cell:
         balanced: Whether the training uses pose-based data balancing.
         baseline: Name of the cell to compare with. Defaults to the table's.
         published: Scores of the paper by data set or subset, x 1e-2.
+        length: Number of epochs over those of the table.
+        network: Name of the cell whose trained network is evaluated in another way, instead of a
+            training.
+        decoding: That way, arguments of `wing_tf.reproduction.cell_results.decode_otherwise`.
     """
 
     name: str
@@ -29,6 +33,29 @@ class Cell:
     balanced: bool = False
     baseline: str | None = None
     published: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    length: float = 1.0
+    network: str | None = None
+    decoding: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def needs(self) -> str | None:
+        """The name of the cell whose network this one needs."""
+        return self.first_stage or self.network
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A claim of a paper: a cell has a lower error than another one.
+
+    Attributes:
+        text: The claim in a few words.
+        cell: Name of the cell.
+        baseline: Name of the other one.
+    """
+
+    text: str
+    cell: str
+    baseline: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,6 +69,10 @@ class Table:
         baseline: Name of the cell that the others are compared with.
         pose_thirds: Whether thirds of the test faces by pose are also evaluated.
         notes: What can't be compared with the paper, and why.
+        claims: The claims that the table tests.
+        recipe: The recipe, unless the run has another one.
+        epochs: Number of epochs, unless the run has a budget; 0: it must have one.
+        seeds: The seeds, unless the run has others.
     """
 
     title: str
@@ -50,6 +81,10 @@ class Table:
     baseline: str
     pose_thirds: bool = False
     notes: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    recipe: str = RECIPE_NAMES[0]
+    epochs: int = 0
+    seeds: tuple[int, ...] = (0,)
 
 
 def find_baseline(cell: Cell, table: Table, present: Sequence[Cell]) -> str | None:

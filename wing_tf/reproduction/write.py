@@ -1,7 +1,7 @@
 """A reproduced table as Markdown, JSON and plots, from its finished cells."""
 
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,14 @@ from wing_tf.metrics import (
     paired_bootstrap,
     summarize_errors,
 )
+from wing_tf.reproduction import TABLES
+from wing_tf.reproduction.claims import check_claims, format_claim
+from wing_tf.reproduction.face_errors import FaceErrors
 from wing_tf.reproduction.heatmap_sections import heatmap_sections
 from wing_tf.reproduction.markdown import markdown_table
 from wing_tf.reproduction.table import Cell, Table, find_baseline
 from wing_tf.utils.atomic import write_json, write_text
+from wing_tf.utils.text_files import read_json
 from wing_tf.visualization.plots import plot_ced
 
 _POSE_THIRDS = ("frontal third", "middle third", "large-pose third")
@@ -25,61 +29,26 @@ _SCHEDULES = {
     "heatmaps": "240 epochs of WFLW's 7500 faces: 1,800,000 faces seen",
     "smt": "300-W's 3148 faces for more than 200 epochs: over 630,000 faces seen",
 }
-
-
-class _TestErrors:
-    """The errors of a test set by cell and seed, without the faces that can't be scored.
-
-    Args:
-        cells: Finished cells.
-        test: Name of the test set.
-
-    Raises:
-        ValueError: If the cells were evaluated on different faces, or no face can be scored.
-    """
-
-    def __init__(self, cells: list[dict], test: str):
-        tests = [cell["tests"][test] for cell in cells]
-        if len({part["keys_sha256"] for part in tests}) != 1:
-            raise ValueError(f"The cells were evaluated on different faces of {test}.")
-        values = np.array([part["nme"] for part in tests], np.float64)
-        scored = np.isfinite(values).all(axis=0)
-        if not scored.any():
-            raise ValueError(f"No face of {test} can be scored.")
-        pose = tests[0].get("pose")
-        self.pose = None if pose is None else np.abs(np.array(pose)[scored])
-        self.num_faces = int(scored.sum())
-        self._values = {
-            (cell["cell"], cell["seed"]): value[scored]
-            for cell, value in zip(cells, values, strict=True)
-        }
-
-    def seeds(self, *names: str) -> list[int]:
-        """Returns the seeds that all of these cells were trained with."""
-        sets = [{seed for name, seed in self._values if name == wanted} for wanted in names]
-        return sorted(set.intersection(*sets))
-
-    def by_seed(self, name: str) -> dict[int, np.ndarray]:
-        """Returns the errors [N] of a cell by seed."""
-        return {seed: self._values[name, seed] for seed in self.seeds(name)}
-
-    def mean(self, name: str, seeds: Iterable[int] | None = None) -> np.ndarray:
-        """Returns the error [N] of each face, averaged over seeds (all of the cell's if None)."""
-        seeds = self.seeds(name) if seeds is None else seeds
-        return np.mean([self._values[name, seed] for seed in seeds], axis=0)
-
-    def pair(self, name: str, baseline: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Returns the errors of two cells averaged over their common seeds; None without one."""
-        seeds = self.seeds(name, baseline)
-        return (self.mean(name, seeds), self.mean(baseline, seeds)) if seeds else None
+# What `--recipe=paper` does not have of the papers' trainings.
+_NOT_MATCHED = {
+    "coordinates": "the boxes of faces (here landmark boxes), the number of steps (here the "
+    "budget's), and bins of poses with a weight above --max_weight; the paper is silent on the "
+    "initial weights (here He normal) and on how the rate falls (here exponentially)",
+    "heatmaps": "the size of the network and its input, and the number of epochs, to which the "
+    "schedule is scaled; the paper is silent on the batch size (here 8), the initial weights (here "
+    "He normal), and the strength of blur, noise and occlusion",
+    "smt": "the size of the network and its input, and the number of epochs, to which the schedule "
+    "is scaled; translation and scale change every face, not every other one; the paper is silent "
+    "on the batch size (here 8) and the initial weights (here He normal)",
+}
 
 
 def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]) -> str:
     """Writes table.md, table.json and a CED plot for each test set; returns the Markdown.
 
     The error of each face is averaged over the seeds before the faces are resampled, so intervals
-    are over faces; the means of the seeds are listed separately. Differences use the seeds that
-    both cells were trained with.
+    of a cell are over faces; the means of the seeds are listed separately. Differences use the
+    seeds that both cells were trained with, and their intervals are over faces and seeds.
 
     Args:
         folder: The output folder.
@@ -96,13 +65,16 @@ def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]
     lines = [f"# {table.title}", "", f"Reproduction of {table.source}. {_settings(cells)}", ""]
     result: dict[str, Any] = {"table": name, "source": table.source, "tests": {}}
     for test in cells[0]["tests"]:
-        errors = _TestErrors(cells, test)
+        errors = FaceErrors(cells, test)
         rows = [_row(cell, find_baseline(cell, table, order), errors, cells) for cell in order]
         lines += [f"## {test} ({errors.num_faces} faces)", "", *_format_rows(rows), ""]
         if table.pose_thirds and errors.pose is not None:
             _add_pose_thirds(rows, errors, errors.pose)
             lines += [*_format_pose_thirds(rows), ""]
         result["tests"][test] = rows
+        if claims := check_claims(table, order, errors):
+            result.setdefault("claims", {})[test] = claims
+            lines += [f"- {format_claim(claim)}" for claim in claims] + [""]
         plot = folder / f"ced_{test}.png"
         title = f"{table.title}: {test}, {cells[0]['normalizer']}"
         plot_ced(plot, {cell.name: errors.mean(cell.name) for cell in order}, title=title)
@@ -116,7 +88,38 @@ def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]
     return text
 
 
-def _row(cell: Cell, baseline: str | None, errors: _TestErrors, cells: list[dict]) -> dict:
+def regenerate(results: pathlib.Path) -> list[pathlib.Path]:
+    """Writes all tables in a folder again from the JSON files of their cells, and claims.md.
+
+    claims.md lists the verdicts on the papers' claims, one line each; without one there is no file.
+
+    Args:
+        results: A folder of output folders, such as docs/results.
+
+    Returns:
+        The output folders.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    folders, lines = [], []
+    for file in sorted(results.glob("*/table.json")):
+        name = read_json(file)["table"]
+        order = [cell.name for cell in TABLES[name].cells]
+        cells = [read_json(path) for path in (file.parent / "cells").glob("*.json")]
+        cells.sort(key=lambda cell: (cell["seed"], order.index(cell["cell"])))
+        write_table(file.parent, name, TABLES[name], cells)
+        folders.append(file.parent)
+        for claims in read_json(file).get("claims", {}).values():
+            lines += [f"- {format_claim(c)} [Table]({file.parent.name}/table.md)" for c in claims]
+    if not folders:
+        raise ValueError(f"{results} has no folders with table.json and cells.")
+    if lines:
+        write_text(results / "claims.md", "\n".join(["# The papers' claims", "", *lines, ""]))
+    return folders
+
+
+def _row(cell: Cell, baseline: str | None, errors: FaceErrors, cells: list[dict]) -> dict:
     summary = summarize_errors(errors.mean(cell.name))
     by_seed = {seed: summarize_errors(e) for seed, e in errors.by_seed(cell.name).items()}
     run = next(c for c in cells if c["cell"] == cell.name)
@@ -162,7 +165,7 @@ def _format_rows(rows: Sequence[dict]) -> list[str]:
     )
 
 
-def _add_pose_thirds(rows: Sequence[dict], errors: _TestErrors, pose: np.ndarray) -> None:
+def _add_pose_thirds(rows: Sequence[dict], errors: FaceErrors, pose: np.ndarray) -> None:
     """Adds to the rows the scores of each third of the faces by |pose coefficient|."""
     parts = np.array_split(np.argsort(pose, kind="stable"), 3)
     thirds = dict(zip(_POSE_THIRDS, map(np.sort, parts), strict=True))
@@ -178,7 +181,7 @@ def _add_pose_thirds(rows: Sequence[dict], errors: _TestErrors, pose: np.ndarray
                 "nme_interval": summary["nme_interval"],
             }
             if "baseline" in row and (pair := errors.pair(row["cell"], row["baseline"])):
-                own, other = (values[faces] for values in pair)
+                own, other = (values[:, faces] for values in pair)
                 part["difference"] = paired_bootstrap(own, other)
                 part["relative"] = float(np.mean(own) / np.mean(other) - 1)
             row["pose_thirds"][name] = part
@@ -206,11 +209,23 @@ def _format_pose_thirds(rows: Sequence[dict]) -> list[str]:
 def _settings(cells: list[dict]) -> str:
     epochs = " or ".join(str(n) for n in sorted({cell["epochs"] for cell in cells}))
     precision = " and ".join(sorted({cell["precision"] for cell in cells}))
+    optimizers = "; ".join(sorted({_describe_optimizer(cell) for cell in cells}))
+    several = len({cell["seed"] for cell in cells}) > 1
     return (
         f"Recipe `{cells[0]['recipe']}`, {cells[0]['training_faces']} training faces, {epochs} "
-        f"epochs, {precision}. NME: {cells[0]['normalizer']}; in parentheses 95 % bootstrap "
-        "intervals over faces; differences are paired face by face."
+        f"epochs, {precision}; {optimizers}. NME: {cells[0]['normalizer']}; in parentheses 95 % "
+        "bootstrap intervals over faces; differences are paired face by face"
+        f"{', their intervals over faces and seeds' if several else ''}."
     )
+
+
+def _describe_optimizer(cell: dict) -> str:
+    """Returns a cell's optimizer, its epsilon and its weight decay, which losses depend on."""
+    settings = cell["setup"]["config"]["optimizer"]
+    name, epsilon = settings["name"], settings.get("epsilon", 0.0)
+    text = f"{name} with epsilon {epsilon:g}" if epsilon else name
+    kind = "decoupled" if name == "adamw" else "coupled"
+    return f"{text}, {kind} weight decay {settings['weight_decay']:.3g}"
 
 
 def _notes(table: Table, order: list[Cell], cells: list[dict]) -> list[str]:
@@ -224,9 +239,11 @@ def _notes(table: Table, order: list[Cell], cells: list[dict]) -> list[str]:
             f"The paper reports {', '.join(sorted(published))}; the test sets here are "
             f"{', '.join(cells[0]['tests'])}: other faces, other training data."
         )
+    tasks = sorted({cell.task for cell in order})
     if cells[0]["recipe"] != "paper":
-        tasks = sorted({cell.task for cell in order})
         notes += [f"The paper's training: {_SCHEDULES[task]}." for task in tasks]
+    else:
+        notes += [f"The paper's recipe, except for {_NOT_MATCHED[task]}." for task in tasks]
     if any(cell.first_stage for cell in order):
         notes.append("A second stage was trained in addition to its first stage.")
     if crops := sorted({crop for cell in cells for crop in cell.get("crops", ())}):

@@ -85,7 +85,6 @@ def resolve_config(
             "devices."
         )
     resolved.crop_margin = resolved.crop_margin or records.margin
-    # A training is resumed in the precision in which it was started.
     resolved.precision = plan_execution(resolved, num_replicas).precision
     return ml_collections.FrozenConfigDict(resolved)
 
@@ -260,11 +259,8 @@ def _leaves(config: ml_collections.ConfigDict, keys: Iterable[str]) -> Iterator[
 def _applicability(config: ml_collections.ConfigDict) -> list[tuple[Iterable[str], object, str]]:
     """Returns keys or groups of keys, whether they apply, and the reason if they don't."""
     model, loss, optimizer, schedule = config.model, config.loss, config.optimizer, config.schedule
-    sigmas, noise, heatmaps = (
-        config.sigma_schedule,
-        config.label_noise,
-        model.name in HEATMAP_MODELS,
-    )
+    sigmas, noise = config.sigma_schedule, config.label_noise
+    heatmaps = model.name in HEATMAP_MODELS
     to_model, to_loss = f"to the model {model.name}", f"to the loss {loss.name}"
     to_optimizer = f"to the optimizer {optimizer.name}"
     to_schedule = f"to the schedule {schedule.name}"

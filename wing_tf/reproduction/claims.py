@@ -1,0 +1,56 @@
+"""Verdicts on the papers' claims from the cells of a table."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from wing_tf.metrics import format_difference, paired_bootstrap
+from wing_tf.reproduction.face_errors import FaceErrors
+from wing_tf.reproduction.table import Cell, Table
+
+
+def check_claims(table: Table, order: Sequence[Cell], errors: FaceErrors) -> list[dict[str, Any]]:
+    """Returns the claims of a table whose cells are finished, each with a verdict.
+
+    A claim reproduces if the whole interval of the paired difference is below 0, and does not if it
+    is above; else it can't be told at this size of network, training and test set. The interval is
+    over faces and seeds.
+
+    Args:
+        table: The table.
+        order: Its finished cells.
+        errors: Their errors.
+    """
+    cells = {cell.name: cell for cell in order}
+    results = []
+    for claim in table.claims:
+        if not {claim.cell, claim.baseline} <= cells.keys():
+            continue
+        pair = errors.pair(claim.cell, claim.baseline)
+        if pair is None:
+            continue
+        mean, low, high = paired_bootstrap(*pair)
+        verdict = "reproduces" if high < 0 else "does not reproduce" if low > 0 else "can't be told"
+        own, other = (cells[name].published for name in (claim.cell, claim.baseline))
+        results.append(
+            {
+                "claim": claim.text,
+                "cell": claim.cell,
+                "baseline": claim.baseline,
+                "verdict": verdict,
+                "difference": [mean, low, high],
+                "seeds": len(pair[0]),
+                "published": {k: round(own[k] - other[k], 2) for k in own if k in other},
+            }
+        )
+    return results
+
+
+def format_claim(result: dict[str, Any]) -> str:
+    """Returns a claim and its verdict as one sentence."""
+    published = "".join(f"; {k} in the paper {v:+.2f}" for k, v in result["published"].items())
+    seeds = f"{result['seeds']} seed{'s' if result['seeds'] > 1 else ''}"
+    size = " at this size" if result["verdict"] == "can't be told" else ""
+    return (
+        f"{result['claim']}: **{result['verdict']}{size}**, "
+        f"{format_difference(result['difference'])}, {seeds}{published}."
+    )
