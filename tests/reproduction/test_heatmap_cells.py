@@ -4,6 +4,7 @@ import pytest
 
 from wing_tf.reproduction import TABLES
 from wing_tf.reproduction.cells import CellRunner
+from wing_tf.reproduction.figures import draw_figure
 from wing_tf.reproduction.recipes import cell_config, parse_overrides, set_epochs
 from wing_tf.reproduction.settings import Settings
 from wing_tf.reproduction.write import write_table
@@ -69,3 +70,6 @@ def test_heatmap_cells_store_heatmaps_and_errors(synthetic_records, tmp_path):
         assert (tmp_path / name).stat().st_size > 1000
         assert name in text
     assert json.loads((tmp_path / "cells" / "aw_seed0.json").read_text())["scheme"] == "ibug_68"
+    assert list(cells[0]["validation_nme"]) == ["1", "2", "3", "4"]
+    for name in ("nme_by_epoch", "heatmap_errors"):
+        assert draw_figure(name, tmp_path).stat().st_size > 1000

@@ -150,7 +150,7 @@ def test_table_scores_equal_those_of_the_cells(cells, settings):
         means = sum(third["faces"] * third["nme"] for third in thirds) / 24
         assert means == pytest.approx(row["nme"])
     assert f"{100 * rows['cnn6 l2']['nme']:.2f} (" in text
-    assert "aflw 2.41" in text
+    assert "2.41 (aflw)" in text
     assert "- a note" in text
 
 

@@ -15,6 +15,16 @@ killed. Give each process a GPU of its own, and all the same number of epochs by
 first process that needs a number measures it while the others run:
 
   for GPU in 0 1 2 3; do CUDA_VISIBLE_DEVICES=$GPU wing-reproduce --epochs=60 ... & done; wait
+
+--table=settle trains the tables that settle the papers' claims, with three seeds, each in its own
+folder in OUTPUT. --regenerate writes the tables of a folder again from the JSON files alone:
+
+  wing-reproduce --regenerate=docs/results
+
+--figure=NAME draws a figure of the papers into OUTPUT. heatmaps, heatmap_errors, margins and
+nme_by_epoch are those of a table: OUTPUT is then its folder.
+
+  wing-reproduce --figure=awing_loss --output=FIGURES
 """
 
 import os
@@ -24,9 +34,10 @@ from absl import app, flags
 
 from wing_tf.cli import common
 from wing_tf.reproduction import SETTLE_TABLES, TABLES
-from wing_tf.reproduction.table import RECIPE_NAMES
+from wing_tf.reproduction.table import FIGURE_NAMES, RECIPE_NAMES
 
 _TABLE = flags.DEFINE_enum("table", None, [*TABLES, "wing_speed", "settle"], "The table.")
+_FIGURE = flags.DEFINE_enum("figure", None, FIGURE_NAMES, "Draw this figure instead.")
 _REGENERATE = flags.DEFINE_string(
     "regenerate", None, "A folder of output folders whose tables are written again, without data."
 )
@@ -110,9 +121,14 @@ def main() -> None:
         for folder in regenerate(pathlib.Path(_REGENERATE.value)):
             print(f"Table: {folder / 'table.md'}")
         return
-    if not (_TABLE.value and _OUTPUT.value):
-        raise app.UsageError("--table and --output are needed, or --regenerate.")
+    if not _OUTPUT.value or not (_TABLE.value or _FIGURE.value):
+        raise app.UsageError("--output is needed with --table or --figure; or --regenerate alone.")
     output = pathlib.Path(_OUTPUT.value)
+    if _FIGURE.value:
+        from wing_tf.reproduction.figures import draw_figure
+
+        print(f"Figure: {draw_figure(_FIGURE.value, output)}")
+        return
     if _TABLE.value == "wing_speed":
         from wing_tf.reproduction.speed import measure_speed
 
@@ -124,7 +140,7 @@ def main() -> None:
         for name in SETTLE_TABLES:
             _reproduce(name, output / name)
     else:
-        _reproduce(_TABLE.value, output)
+        _reproduce(_TABLE.value or "", output)
 
 
 def _reproduce(name: str, folder: pathlib.Path) -> None:

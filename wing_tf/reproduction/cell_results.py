@@ -11,8 +11,11 @@ from wing_tf.data.pose_balance import PoseBalance
 from wing_tf.data.records import RecordSet
 from wing_tf.evaluation.heatmaps import face_heatmaps, peak_margins
 from wing_tf.evaluation.predict import crop_batches, predict_batches
+from wing_tf.evaluation.protocol_report import score_groups
+from wing_tf.evaluation.protocols import get_protocol
 from wing_tf.evaluation.report import face_errors
 from wing_tf.layers import CoordinateChannels
+from wing_tf.metrics import nme
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models import change_decoder, residual_network
 from wing_tf.models.compiled import compile_network
@@ -34,18 +37,32 @@ def evaluate_cell(
     results = {}
     for name, records in tests.items():
         predictions = predict_batches(run, crop_batches(records, spec))
-        errors, _ = face_errors(predictions, records.scheme, normalizer)
+        scheme = records.scheme
+        errors, distance = face_errors(predictions, scheme, normalizer)
         results[name] = {
             "faces": len(errors),
             # Cells are compared face by face, so the faces must be the same.
             "keys_sha256": sha256("\n".join(predictions.key).encode()),
-            "nme": [None if np.isnan(error) else round(float(error), 6) for error in errors],
+            "nme": _round(errors),
+            "nme_by_subset": {
+                subset: _round(
+                    nme(predictions.evaluated_true_px, predictions.predicted_px, distance, indices)
+                )
+                for subset, indices in scheme.subsets.items()
+            },
         }
+        if scheme.name == "lsp_14":
+            groups = score_groups(predictions, errors, distance, scheme, get_protocol("lsp_pck"))
+            results[name]["pck"] = {joint: scores["pck"] for joint, scores in groups.items()}
         if balance:
             annotated = np.isfinite(predictions.true_px).all(axis=-1)
             pose = balance.coefficients(predictions.true_px, annotated)
             results[name]["pose"] = [round(float(value), 4) for value in pose]
     return results
+
+
+def _round(errors: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(error) else round(float(error), 6) for error in errors]
 
 
 def decode_otherwise(
@@ -101,9 +118,15 @@ def measure_residuals(
     return {"mean_residual": round(float(sizes.mean()), 4)}
 
 
-def read_heatmap_errors(log: pathlib.Path) -> dict[str, list[float]]:
-    """Returns the errors of the training heatmaps by epoch, from metrics.csv."""
+def read_log(log: pathlib.Path) -> dict[str, Any]:
+    """Returns from metrics.csv the validation NME by epoch, and errors of the training heatmaps."""
     with log.open(newline="") as file:
         rows = list(csv.DictReader(file))
+    scores = {str(i): float(row["val_nme"]) for i, row in enumerate(rows, start=1)}
+    results: dict[str, Any] = {
+        "validation_nme": {k: round(v, 6) for k, v in scores.items() if np.isfinite(v)}
+    }
     names = ("heatmap_mse", "heatmap_mse_foreground")
-    return {name: [float(row[name]) for row in rows] for name in names}
+    if rows and names[0] in rows[0]:
+        results["heatmap_errors"] = {k: [float(row[k]) for row in rows] for k in names}
+    return results

@@ -23,7 +23,7 @@ from wing_tf.reproduction.cell_results import (
     evaluate_cell,
     measure_margins,
     measure_residuals,
-    read_heatmap_errors,
+    read_log,
     save_heatmaps,
 )
 from wing_tf.reproduction.cell_setup import (
@@ -35,6 +35,7 @@ from wing_tf.reproduction.cell_setup import (
 )
 from wing_tf.reproduction.recipes import cell_config, set_epochs
 from wing_tf.reproduction.settings import Settings
+from wing_tf.reproduction.speed import images_per_second
 from wing_tf.reproduction.sweep import finish_cells
 from wing_tf.reproduction.table import Cell, Table
 from wing_tf.training.run import train
@@ -155,7 +156,7 @@ class CellRunner:
         if not path.is_file() and cell.name not in self._not_copied:
             self._copy(cell, seed, setup, path)
         if not path.is_file():
-            self._train(cell, seed, config, setup, path)
+            self._train(cell, seed, config, setup)
 
     def _copy(self, cell: Cell, seed: int, setup: dict, path: pathlib.Path) -> None:
         """Copies a finished cell with the same setup, if there is one to reuse."""
@@ -170,15 +171,10 @@ class CellRunner:
                 write_text(path, json.dumps(found | {"cell": cell.name}) + "\n")
                 return
 
-    def _train(
-        self,
-        cell: Cell,
-        seed: int,
-        config: ml_collections.ConfigDict,
-        setup: dict,
-        path: pathlib.Path,
-    ) -> None:
+    def _train(self, cell: Cell, seed: int, config: ml_collections.ConfigDict, setup: dict) -> None:
+        """Trains a cell, unless it has the network of another one, and evaluates it."""
         keras.utils.clear_session()
+        path = self._path(cell.name, seed)
         settings, records = self.settings, self.records
         run = self._run_folder(cell.network or cell.name, seed)
         started = time.monotonic()
@@ -216,8 +212,10 @@ class CellRunner:
             save_heatmaps(network, spec, first_test, path.with_suffix(".npz"))
             result["margins"] = measure_margins(network, spec, first_test)
             result |= measure_residuals(network, spec, first_test)
-        if config.heatmap.log_error:
-            result["heatmap_errors"] = read_heatmap_errors(run / "metrics.csv")
+        if not cell.network:
+            result |= read_log(run / "metrics.csv")
+        if cell.timed:
+            result["images_per_second"] = images_per_second(network)
         write_text(path, json.dumps(result) + "\n")
         for folder in ("backup", "tensorboard"):
             shutil.rmtree(run / folder, ignore_errors=True)

@@ -15,6 +15,11 @@ _AW = {"loss.name": "adaptive_wing"}
 _WM = _AW | {"loss.map": "dilated"}
 _B = _WM | {"model.boundary": True}
 _C = _B | {"model.coordinates": True}
+_AS = {
+    "wflw": "WFLW, inter-ocular",
+    "challenge": "300-W challenge, inter-ocular",
+    "aflw": "AFLW-Full, box",
+}
 _WFLW = "The paper's scores are for WFLW and four hourglasses; only differences can be compared."
 # Ends of the names of cells, and the decoders that they evaluate a network with. The window of the
 # wide one is that of sigma 4 for every sigma.
@@ -74,6 +79,7 @@ def _awing() -> Table:
         source="Adaptive Wing Loss, Table 7",
         cells=_publish(cells, "wflw", **scores),
         baseline="aw+wm",
+        published_as=_AS,
         notes=(
             _WFLW,
             'In the cell "aw+wm+b+c zeroed" the convolutions of CoordConv were trained with '
@@ -110,6 +116,7 @@ def _awing_paper() -> Table:
         source="Adaptive Wing Loss, Table 7",
         cells=_publish(_cells("heatmaps", rows), "wflw", mse=5.39, aw=4.65),
         baseline="mse",
+        published_as=_AS,
         notes=(
             _WFLW,
             "The coupled decay of 1e-5 is a larger part of a small gradient: it regularizes the "
@@ -159,6 +166,7 @@ def _smt() -> Table:
         source="SMT-Net, Tables 1 and 2 and section 4",
         cells=_publish(_cells("smt", rows, **{"model.num_stacks": 1}), "challenge", **scores),
         baseline="bice",
+        published_as=_AS,
         notes=(
             "The paper's scores are for the challenging subset; only differences can be compared.",
             "Sigmas are in pixels of heatmaps of 64 px. Where the name has none, it is 2, and the "
@@ -214,6 +222,7 @@ def _wing() -> Table:
         source="Wing Loss, CVPR 2018, section 4",
         cells=tuple(cells),
         baseline="l1",
+        published_as=_AS,
         notes=("The paper's scores are for AFLW-Full, box; only differences can be compared.",),
         claims=(
             Claim("Wing is better than L1 after a short training", "wing", "l1"),

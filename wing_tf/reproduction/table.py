@@ -7,6 +7,12 @@ from typing import Any
 RECIPE_NAMES = ("tuned", "paper")
 """The recipes of every task in `wing_tf.reproduction.recipes.RECIPES`."""
 
+FIGURE_NAMES = (
+    "wing_loss", "awing_loss", "awing_shapes", "awing_loss_map", "awing_coordinates",
+    "smt_kernels", "heatmap_errors", "heatmaps", "margins", "nme_by_epoch",
+)  # fmt: skip
+"""The keys of `wing_tf.reproduction.figures.FIGURES`."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -21,6 +27,7 @@ class Cell:
         baseline: Name of the cell to compare with. Defaults to the table's.
         published: Scores of the paper by data set or subset, x 1e-2.
         length: Number of epochs over those of the table.
+        timed: Whether the speed of its network is measured.
         network: Name of the cell whose trained network is evaluated in another way, instead of a
             training.
         decoding: That way, arguments of `wing_tf.reproduction.cell_results.decode_otherwise`.
@@ -34,6 +41,7 @@ class Cell:
     baseline: str | None = None
     published: Mapping[str, float] = dataclasses.field(default_factory=dict)
     length: float = 1.0
+    timed: bool = False
     network: str | None = None
     decoding: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -70,6 +78,9 @@ class Table:
         pose_thirds: Whether thirds of the test faces by pose are also evaluated.
         notes: What can't be compared with the paper, and why.
         claims: The claims that the table tests.
+        published_as: Test set and normalizer of the paper's scores, by the keys of
+            `Cell.published`.
+        medians: Whether the median errors of all landmarks and of subsets are also listed.
         recipe: The recipe, unless the run has another one.
         epochs: Number of epochs, unless the run has a budget; 0: it must have one.
         seeds: The seeds, unless the run has others.
@@ -82,6 +93,8 @@ class Table:
     pose_thirds: bool = False
     notes: tuple[str, ...] = ()
     claims: tuple[Claim, ...] = ()
+    published_as: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    medians: bool = False
     recipe: str = RECIPE_NAMES[0]
     epochs: int = 0
     seeds: tuple[int, ...] = (0,)

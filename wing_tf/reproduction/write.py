@@ -18,6 +18,7 @@ from wing_tf.reproduction.claims import check_claims, format_claim
 from wing_tf.reproduction.face_errors import FaceErrors
 from wing_tf.reproduction.heatmap_sections import heatmap_sections
 from wing_tf.reproduction.markdown import markdown_table
+from wing_tf.reproduction.score_sections import score_sections
 from wing_tf.reproduction.table import Cell, Table, find_baseline
 from wing_tf.utils.atomic import write_json, write_text
 from wing_tf.utils.text_files import read_json
@@ -67,7 +68,7 @@ def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]
     for test in cells[0]["tests"]:
         errors = FaceErrors(cells, test)
         rows = [_row(cell, find_baseline(cell, table, order), errors, cells) for cell in order]
-        lines += [f"## {test} ({errors.num_faces} faces)", "", *_format_rows(rows), ""]
+        lines += [f"## {test} ({errors.num_faces} faces)", "", *_format_rows(rows, table), ""]
         if table.pose_thirds and errors.pose is not None:
             _add_pose_thirds(rows, errors, errors.pose)
             lines += [*_format_pose_thirds(rows), ""]
@@ -79,6 +80,7 @@ def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]
         title = f"{table.title}: {test}, {cells[0]['normalizer']}"
         plot_ced(plot, {cell.name: errors.mean(cell.name) for cell in order}, title=title)
         lines += [f"![Cumulative errors]({plot.name})", ""]
+    lines += score_sections(folder, table, order, cells)
     lines += heatmap_sections(folder, table, order, cells)
     result["notes"] = _notes(table, order, cells)
     lines += ["## Notes", "", *(f"- {note}" for note in result["notes"]), ""]
@@ -86,6 +88,14 @@ def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]
     write_text(folder / "table.md", text)
     write_json(folder / "table.json", result)
     return text
+
+
+def read_cells(folder: pathlib.Path) -> tuple[str, list[dict]]:
+    """Returns the name of the table in an output folder, and its finished cells in order."""
+    name = read_json(folder / "table.json")["table"]
+    order = [cell.name for cell in TABLES[name].cells]
+    cells = [read_json(path) for path in (folder / "cells").glob("*.json")]
+    return name, sorted(cells, key=lambda cell: (cell["seed"], order.index(cell["cell"])))
 
 
 def regenerate(results: pathlib.Path) -> list[pathlib.Path]:
@@ -104,10 +114,7 @@ def regenerate(results: pathlib.Path) -> list[pathlib.Path]:
     """
     folders, lines = [], []
     for file in sorted(results.glob("*/table.json")):
-        name = read_json(file)["table"]
-        order = [cell.name for cell in TABLES[name].cells]
-        cells = [read_json(path) for path in (file.parent / "cells").glob("*.json")]
-        cells.sort(key=lambda cell: (cell["seed"], order.index(cell["cell"])))
+        name, cells = read_cells(file.parent)
         write_table(file.parent, name, TABLES[name], cells)
         folders.append(file.parent)
         for claims in read_json(file).get("claims", {}).values():
@@ -140,7 +147,14 @@ def _row(cell: Cell, baseline: str | None, errors: FaceErrors, cells: list[dict]
     return row
 
 
-def _format_rows(rows: Sequence[dict]) -> list[str]:
+def _format_published(published: dict[str, float], table: Table) -> str:
+    """Returns the paper's scores, each with its test set and normalizer."""
+    names = table.published_as
+    scores = (f"{value:.2f} ({names.get(key, key)})" for key, value in published.items())
+    return "; ".join(scores) or "-"
+
+
+def _format_rows(rows: Sequence[dict], table: Table) -> list[str]:
     head = (
         "cell", "NME, %", "by seed", "FR8", "AUC8", "paper", "difference", "baseline", "faces seen",
         "parameters",
@@ -154,7 +168,7 @@ def _format_rows(rows: Sequence[dict]) -> list[str]:
                 ", ".join(map(format_percent, row["nme_by_seed"].values())),
                 f"{100 * row['fr_08']:.1f}",
                 f"{100 * row['auc_08']:.1f}",
-                ", ".join(f"{key} {value:.2f}" for key, value in row["published"].items()) or "-",
+                _format_published(row["published"], table),
                 format_difference(row.get("difference")),
                 row.get("baseline", "-"),
                 f"{row['faces_seen']:,}",

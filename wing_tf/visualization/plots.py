@@ -99,7 +99,7 @@ def plot_curves(
     values: Mapping[str, Mapping[str, Sequence[float]]],
     *,
     steps: str,
-    at: Sequence[float] | None = None,
+    at: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
     scale: str = "log",
 ) -> None:
     """Writes plots of several quantities over steps, one below the other.
@@ -108,7 +108,8 @@ def plot_curves(
         path: The file; its suffix selects the format.
         values: Values per step, by the names of the system and of the quantity.
         steps: Label of the x axis.
-        at: Positions of the values on the x axis. Defaults to 1, 2, 3, ...
+        at: Positions of the values on the x axis, or these by the name of the system. Defaults to
+            1, 2, 3, ...
         scale: Scale of the y axes, "log" or "linear".
     """
     quantities = list(dict.fromkeys(name for system in values.values() for name in system))
@@ -117,10 +118,27 @@ def plot_curves(
     for axes, quantity in zip(all_axes, quantities, strict=True):
         for name, system in values.items():
             series = system.get(quantity, ())
-            places = range(1, len(series) + 1) if at is None else at[: len(series)]
+            found = at.get(name, ()) if isinstance(at, Mapping) else at
+            places = range(1, len(series) + 1) if found is None else found[: len(series)]
             axes.plot(places, series, label=name)
         axes.set(yscale=scale, ylabel=quantity)
         axes.grid(alpha=0.3, which="both")
     all_axes[0].legend(fontsize=8)
     all_axes[-1].set_xlabel(steps)
+    figure.savefig(path, dpi=130)
+
+
+def plot_maps(path: str | pathlib.Path, maps: Mapping[str, np.ndarray]) -> None:
+    """Writes maps [h, w] side by side, each with its own range of colors.
+
+    Args:
+        path: The file; its suffix selects the format.
+        maps: The maps, by their titles.
+    """
+    figure = Figure(figsize=(2.4 * len(maps), 2.7), layout="constrained")
+    all_axes = figure.subplots(1, len(maps), squeeze=False)[0]
+    for axes, (title, values) in zip(all_axes, maps.items(), strict=True):
+        axes.imshow(values, interpolation="nearest")
+        axes.set_title(title, fontsize=9)
+        axes.set_axis_off()
     figure.savefig(path, dpi=130)
