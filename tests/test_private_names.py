@@ -57,6 +57,11 @@ PRIVATE_NAMES = {
         _compiled_model, ["y_true", "y_pred", "sample_weight"], False,
         "computes the compiled loss of each stack. Look for what `keras.Model.compute_loss` calls.",
     ),
+    "_loss_tracker": PrivateName(
+        _compiled_model, None, False,
+        "logs the loss of a step whose gradients are compiled. Look for what "
+        "`keras.Model.train_step` updates.",
+    ),
     "_inbound_nodes": PrivateName(
         _layer, None, False,
         "tells layers that are used once from shared ones. Look for where `keras.layers.Layer` "

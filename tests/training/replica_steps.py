@@ -1,5 +1,7 @@
 """Prints how far 20 steps on two replicas are from those on one: python replica_steps.py CASE ...
 
+Also how far they are from those on two replicas that XLA compiled.
+
 Logical devices are a property of a whole process.
 """
 
@@ -26,11 +28,15 @@ CASES = {
 }
 
 
-def fit(strategy, case, **changes):
-    """Returns the network's weights (their averages, if there are any) and the optimizer."""
+def fit(strategy, case, *, compile_step=False, augmenter=lambda batch: batch, **changes):
+    """Returns the network's weights (their averages, if there are any), the optimizer, and the
+    logged loss and metric.
+    """
     settings = {"learning_rate": 1e-2, "clip_norm": 1.0, **CASES[case], **changes}
     config = complete_config({"optimizer": settings, "schedule": {"name": "constant"}})
-    execution = ExecutionPlan("float16" if case == "overflow" else "float32", False, False)
+    execution = ExecutionPlan(
+        "float16" if case == "overflow" else "float32", compile_step, compile_parts=False
+    )
     keras.utils.set_random_seed(0)
     with strategy.scope() if strategy else contextlib.nullcontext():
         with execution.dtype_policy():
@@ -45,10 +51,11 @@ def fit(strategy, case, **changes):
         optimizer = make_optimizer(config, STEPS)
         scale_backbone_rate(optimizer, network, config, STEPS // 4)
         loss = keras.losses.MeanSquaredError()
-        trainer = compile_trainer(network, lambda batch: batch, optimizer, loss, execution)
-    trainer.fit(_batches(case), verbose=0, shuffle=False)
+        metrics = [keras.metrics.MeanAbsoluteError(name="error")]
+        trainer = compile_trainer(network, augmenter, optimizer, loss, execution, metrics)
+    logs = trainer.fit(_batches(case), verbose=0, shuffle=False).history
     weights = np.concatenate([weights.ravel() for weights in network.get_weights()])
-    return weights, trainer.optimizer
+    return weights, trainer.optimizer, np.array([logs["loss"], logs["error"]])
 
 
 def _batches(case):
@@ -61,6 +68,12 @@ def _batches(case):
         inputs[BATCH_SIZE - 1] *= 1000
     weights = random.uniform(size=count).astype(np.float32)
     return tf.data.Dataset.from_tensor_slices((inputs, targets, weights)).batch(BATCH_SIZE)
+
+
+def _by_strings(batch):
+    """An augmenter that XLA can't compile."""
+    inputs, *others = batch
+    return tf.strings.to_number(tf.strings.as_string(inputs)), *others
 
 
 def _distance(a, b):
@@ -77,11 +90,17 @@ def main():
     found = {}
     for case in sys.argv[1:]:
         one, two = fit(None, case), fit(make_strategy(), case)
+        compiled = fit(make_strategy(), case, compile_step=True)
         found[case] = {
+            "compiled": [_distance(compiled[i], two[i]) for i in (0, 2)],
             "two_replicas": _distance(two[0], one[0]),
             "unclipped": _distance(fit(None, case, clip_norm=0.0)[0], one[0]),
-            "loss_scales": [_loss_scale(one[1]), _loss_scale(two[1])],
+            "loss_scales": [_loss_scale(run[1]) for run in (one, two, compiled)],
         }
+    try:
+        fit(make_strategy(), "sgd", compile_step=True, augmenter=_by_strings)
+    except tf.errors.InvalidArgumentError as error:
+        found["error_of_strings"] = str(error)
     print(json.dumps(found))
 
 

@@ -96,11 +96,14 @@ def main():
         small = {"model.features": 8, "optimizer.learning_rate": 1e-5}
         sgd_steps(folder, records, devices=int(name[-1]), make=smoke_hourglass, **small)
         return
-    if name.startswith(("steps", "unclipped", "normed")):
+    if name.startswith(("steps", "compiled_steps", "unclipped", "normed")):
         normed = {"model.name": "mobilenet", "model.width": 0.35, "model.input_size": 32}
         normed["optimizer.learning_rate"] = 1e-5
         unclipped = {"optimizer.clip_norm": 0.0}
-        changes = {"steps": {}, "unclipped": unclipped, "normed": normed}[name[:-1]]
+        changes = {
+            "steps": {}, "compiled_steps": {"jit_compile": "on"}, "unclipped": unclipped,
+            "normed": normed,
+        }[name[:-1]]  # fmt: skip
         sgd_steps(folder, records, devices=int(name[-1]), **changes)
         return
     mode, _, killed = name.partition("-")

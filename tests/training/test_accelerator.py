@@ -19,8 +19,8 @@ def _no_gpu(monkeypatch):
     monkeypatch.setattr(accelerator.tf.config, "list_logical_devices", lambda kind: [])
 
 
-def _plan(replicas=1, **settings):
-    return plan_execution(complete_config(settings), replicas)
+def _plan(**settings):
+    return plan_execution(complete_config(settings))
 
 
 @pytest.mark.parametrize(("has_units", "precision"), [(True, "bfloat16"), (False, "float32")])
@@ -30,7 +30,6 @@ def test_auto_precision_is_bfloat16_where_it_is_fast(has_units, precision, monke
     assert _plan(deterministic=True) == ExecutionPlan(
         "float32", compile_step=False, compile_parts=False
     )
-    assert _plan(replicas=2) == ExecutionPlan(precision, compile_step=False, compile_parts=False)
 
 
 def test_explicit_precision_and_compilation_are_used():
@@ -45,11 +44,6 @@ def test_explicit_precision_and_compilation_are_used():
     assert (compiled.compile_step, compiled.compile_parts) == (True, False)
     off = _plan(jit_compile="off")
     assert (off.compile_step, off.compile_parts) == (False, False)
-
-
-def test_step_is_not_compiled_on_several_devices():
-    with pytest.raises(ValueError, match="works on one device only"):
-        _plan(replicas=2, jit_compile="on")
 
 
 def test_unknown_precision_is_refused():

@@ -28,9 +28,11 @@ class ExecutionPlan:
     Attributes:
         precision: Of activations and gradients: "float32", "bfloat16" or "float16". Weights,
             optimizer state, loss, the output layer and the saved network are always float32.
-        compile_step: Compile the whole step with XLA.
+        compile_step: Compile the whole step with XLA; on several devices all of it that each device
+            computes by itself: augmentation, forward pass, loss and gradients.
         compile_parts: Compile augmentation and weight update with XLA, each by itself, compute
-            convolutions of small maps as matrix products, and fuse batch normalization.
+            convolutions of small maps as matrix products, and fuse batch normalization; on several
+            devices without the weight update.
     """
 
     precision: str
@@ -71,35 +73,42 @@ class ExecutionPlan:
         return copy
 
 
-def plan_execution(config: ml_collections.ConfigDict, num_replicas: int = 1) -> ExecutionPlan:
+def plan_execution(config: ml_collections.ConfigDict) -> ExecutionPlan:
     """Chooses the values that `config` leaves to "auto".
 
     * ``precision``: bfloat16 where the hardware multiplies its matrices faster (CPUs with AMX,
       AMD's from Zen 4 on, GPUs from compute capability 8.0), else float32; float32 if
       ``deterministic``.
-    * ``jit_compile``: Nothing on several devices (Keras fails there) or if ``deterministic``; the
-      whole step on a GPU; augmentation and weight update on a CPU, which are many small operations
-      that XLA fuses. TensorFlow's own kernels for the network are faster than XLA's on CPUs.
+    * ``jit_compile``: Nothing if ``deterministic``; the whole step on GPUs; augmentation and weight
+      update on CPUs, which are many small operations that XLA fuses. TensorFlow's own kernels for
+      the network are faster than XLA's on CPUs.
 
     ``docs/performance.md`` has the measurements.
 
     Args:
         config: A complete config (`wing_tf.training.resolve`).
-        num_replicas: Number of devices.
-
-    Raises:
-        ValueError: If the whole step is to be compiled on several devices.
     """
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
     precision = config.precision
     if precision == "auto":
         fast = (_gpu_has_bfloat16 if on_gpu else _cpu_has_bfloat16)()
         precision = "bfloat16" if fast and not config.deterministic else "float32"
-    may_compile = config.jit_compile == "auto" and num_replicas == 1 and not config.deterministic
+    may_compile = config.jit_compile == "auto" and not config.deterministic
     compile_step = config.jit_compile == "on" or (may_compile and on_gpu)
-    if compile_step and num_replicas > 1:
-        raise ValueError("config.jit_compile='on' works on one device only. Use 'auto'.")
     return ExecutionPlan(precision, compile_step, compile_parts=may_compile and not compile_step)
+
+
+def shares_batch_statistics(network: keras.Model) -> bool:
+    """Returns whether several devices share batch statistics in the network's forward pass.
+
+    XLA can't compile it then: devices are synchronized between compiled functions only.
+    """
+    return any(
+        isinstance(layer, keras.layers.BatchNormalization)
+        and layer.trainable
+        and layer.synchronized
+        for layer in network.layers
+    )
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -85,7 +85,7 @@ def resolve_config(
             "devices."
         )
     resolved.crop_margin = resolved.crop_margin or records.margin
-    resolved.precision = plan_execution(resolved, num_replicas).precision
+    resolved.precision = plan_execution(resolved).precision
     return ml_collections.FrozenConfigDict(resolved)
 
 

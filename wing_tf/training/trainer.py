@@ -1,5 +1,6 @@
 """The Keras model that `fit` trains: augmentation, network, losses and update in one step."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from wing_tf.training.accelerator import (
     fuse_update,
     multiply_small_maps,
     plan_execution,
+    shares_batch_statistics,
 )
 from wing_tf.training.batch_norm import fuse_batch_norm
 from wing_tf.training.gradient_checkpointing import CheckpointedStacks
@@ -68,6 +70,7 @@ class LandmarkTrainer(keras.Model):
         super().__init__(name="trainer")
         self.network = network
         self.forward: Callable | None = None
+        self._compiled_gradients: Callable | None = None
         self.augmenter = augmenter
         self.residual_loss, self.residual_weight = residual_loss, residual_weight
         self.visibility_weight = visibility_weight
@@ -102,7 +105,10 @@ class LandmarkTrainer(keras.Model):
         """Augments a batch of `wing_tf.data.training_batches`, and fits it."""
         if self.sigma_state is not None:
             data = {**data, "sigma": ops.convert_to_tensor(self.sigma_state)[0]}
-        logs = self.learn(self.augmenter(data))
+        if self._compiled_gradients is not None:
+            logs = self._apply(*self._compiled_gradients(data))
+        else:
+            logs = self.learn(self.augmenter(data))
         if isinstance(self.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
             # Keras averages them over their first axis, which scalars do not have.
             logs = {name: ops.reshape(value, (1,)) for name, value in logs.items()}
@@ -115,6 +121,34 @@ class LandmarkTrainer(keras.Model):
             batch: Images, targets and weights, as the augmenter returns them.
         """
         return super().train_step(batch)
+
+    def compile_gradients(self):
+        """Compiles with XLA what each replica computes by itself, all but the update.
+
+        For several devices. The gradients are summed, clipped and applied after it, uncompiled.
+        """
+        self._compiled_gradients = tf.function(self._gradients, jit_compile=True, autograph=False)
+
+    def _gradients(self, data):
+        """Augments a batch; returns the gradients, the loss, and what metrics compare."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(self.augmenter(data))
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x, y, y_pred, sample_weight)
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self.trainable_weights)
+        # Without metrics besides the loss, XLA does not have to keep the outputs.
+        compared = (y, y_pred, sample_weight) if len(self.metrics) > 1 else None
+        return gradients, loss, compared
+
+    def _apply(self, gradients, loss, compared):
+        """Updates weights and metrics, as Keras' `train_step`; returns the metrics."""
+        # The loss is divided by the number of replicas, whose batches are equally large.
+        self._loss_tracker.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        if compared is None:
+            return self.get_metrics_result()
+        return self.compute_metrics(None, *compared)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the sum of the losses of all hourglasses, of residuals and of visibility.
@@ -164,10 +198,19 @@ def make_trainer(
 
     Call it in the strategy's scope if there is one.
     """
-    execution = plan_execution(config, tf.distribute.get_strategy().num_replicas_in_sync)
+    execution = plan_execution(config)
     with execution.dtype_policy():
         network = task.build_network()
     configure_batch_norm(config, network)
+    parts = execution
+    if execution.compile_step and shares_batch_statistics(network):
+        if config.jit_compile == "on":
+            raise ValueError(
+                f"config.jit_compile='on': on several devices, {network.name} can't be compiled, "
+                "because its batch normalization shares statistics between them. Use 'auto'."
+            )
+        execution = dataclasses.replace(execution, compile_step=False)
+        parts = dataclasses.replace(execution, compile_parts=True)  # the augmentation
     add_weight_decay(config, network)
     optimizer = make_optimizer(config, steps_per_epoch)
     scale_backbone_rate(optimizer, network, config, steps_per_epoch)
@@ -186,7 +229,7 @@ def make_trainer(
     if config.sigma_schedule.temporal_step:
         options["sigma"] = config.heatmap.sigma
     trainer = compile_trainer(
-        network, task.augmenter(execution), optimizer, make_loss(config), execution, metrics,
+        network, task.augmenter(parts), optimizer, make_loss(config), execution, metrics,
         **options,
     )  # fmt: skip
     if config.gradient_checkpointing:
@@ -204,13 +247,15 @@ def compile_trainer(
     **options: Any,
 ) -> LandmarkTrainer:
     """Returns a compiled trainer that is executed as planned; ``options`` of `LandmarkTrainer`."""
+    on_several_devices = tf.distribute.get_strategy().num_replicas_in_sync > 1
     if execution.compile_parts:
         multiply_small_maps(network)
         fuse_batch_norm(network)
-        fuse_update(optimizer, network.trainable_variables)
+        if not on_several_devices:
+            fuse_update(optimizer, network.trainable_variables)
     if execution.precision == "float16":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+    if on_several_devices:
         reduce_gradients_first(optimizer)
     optimizer.build(network.trainable_variables)  # or the step would be traced twice
     trainer = LandmarkTrainer(network, augmenter, **options)
@@ -218,8 +263,10 @@ def compile_trainer(
         optimizer=optimizer,
         loss=loss,
         weighted_metrics=list(metrics) or None,
-        jit_compile=execution.compile_step,
+        jit_compile=execution.compile_step and not on_several_devices,
     )
+    if execution.compile_step and on_several_devices:
+        trainer.compile_gradients()
     return trainer
 
 
