@@ -4,16 +4,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from wing_tf.codecs import HeatmapCodec
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.landmarks import get_scheme
-from wing_tf.losses import WingLoss
-from wing_tf.models import MODELS
+from wing_tf.losses import AdaptiveWingLoss, WeightedLossMap, WingLoss
+from wing_tf.models import HEATMAP_MODELS, MODELS
 from wing_tf.training.accelerator import ExecutionPlan, plan_execution
 from wing_tf.training.resolve import complete_config
 from wing_tf.training.trainer import compile_trainer
 
 SCHEME = get_scheme("ibug_68")
 RATE, MOMENTUM = 1e-3, 0.9
+# The hourglass of configs/awing_300w_cpu.py:first.
+HOURGLASS = {"num_stacks": 1, "features": 96, "input_size": 128, "boundary_coordinates": False}
 
 
 def default_plan(precision: str = "auto") -> ExecutionPlan:
@@ -22,31 +25,44 @@ def default_plan(precision: str = "auto") -> ExecutionPlan:
 
 
 class ReadyStep:
-    """Forward, Wing loss, backward and SGD with momentum on a random batch, at each call.
+    """Forward, loss, backward and SGD with momentum on a random batch, at each call.
+
+    The loss is Wing loss; that of hourglasses is Adaptive Wing loss with its weighted map.
 
     Args:
-        network_name: Name in the registry.
+        network_name: Name in `MODELS`, or "hourglass".
         batch_size: Number of faces.
         execution: How the step is executed; see `default_plan`.
         input_size: Input size of the network. Defaults to the network's own.
         optimizer: Defaults to SGD with momentum.
+        **options: Other arguments of the network.
     """
 
-    def __init__(self, network_name, batch_size, execution, input_size=None, optimizer=None):
+    def __init__(
+        self, network_name, batch_size, execution, input_size=None, optimizer=None, **options
+    ):
         keras.utils.set_random_seed(0)
-        options = {"input_size": input_size} if input_size else {}
+        heatmaps = network_name == "hourglass"
+        options = (HOURGLASS if heatmaps else {}) | options
+        options |= {"input_size": input_size} if input_size else {}
         with execution.dtype_policy():
-            self.network = MODELS[network_name](SCHEME.num_landmarks, **options)
+            network = (HEATMAP_MODELS | MODELS)[network_name]
+            self.network = network(SCHEME.num_landmarks, **options)
         side = self.network.input_shape[1]
         augmenter = Augmenter(SCHEME, input_size=side, margin=1.1, augmentation=Augmentation())
         optimizer = optimizer or keras.optimizers.SGD(RATE, momentum=MOMENTUM)
-        trainer = compile_trainer(self.network, augmenter, optimizer, WingLoss(), execution)
+        self.loss = WeightedLossMap(AdaptiveWingLoss()) if heatmaps else WingLoss()
+        trainer = compile_trainer(self.network, augmenter, optimizer, self.loss, execution)
         random = np.random.default_rng(0)
-        count = SCHEME.num_landmarks
         self.image = random.uniform(0, 255, (batch_size, side, side, 3)).astype(np.float32)
-        self.landmarks = random.uniform(0, side, (batch_size, count, 2)).astype(np.float32)
+        count = self.network.output_shape[-1] if heatmaps else SCHEME.num_landmarks
+        landmarks = random.uniform(0, side - 1, (batch_size, count, 2)).astype(np.float32)
         weights = np.ones((batch_size, count), np.float32)
-        batch = tuple(map(tf.constant, (self.image, self.landmarks, weights)))
+        self.targets = landmarks
+        if heatmaps:
+            codec = HeatmapCodec(input_size=side, heatmap_size=side // 4, sigma=1.0)
+            self.targets = keras.ops.convert_to_numpy(codec.encode(landmarks, weights)[0])
+        batch = tuple(map(tf.constant, (self.image, self.targets, weights)))
         self._step = tf.function(
             lambda: trainer.learn(batch), jit_compile=execution.compile_step or None
         )

@@ -6,7 +6,9 @@ import time
 import numpy as np
 
 
-def take_turns(steps: dict, batch_size: int, repeats: int, seconds: float = 1.5) -> dict:
+def take_turns(
+    steps: dict, batch_size: int, repeats: int, seconds: float = 1.5, clock=time.perf_counter
+) -> dict:
     """Measures functions alternately.
 
     Args:
@@ -14,27 +16,28 @@ def take_turns(steps: dict, batch_size: int, repeats: int, seconds: float = 1.5)
         batch_size: Number of faces per batch.
         repeats: Number of measurements of each function.
         seconds: Approximate duration of one measurement.
+        clock: Function that returns seconds. On a machine that other processes use, too,
+            `time.process_time`, the time of all threads of this process.
 
     Returns:
         Faces per second [repeats] by name.
     """
     counts = {}
     for name, step in steps.items():
-        for _ in range(5):
+        for _ in range(5 if seconds >= 1 else 1):
             step()
-        started = time.perf_counter()
-        for _ in range(3):
-            step()
-        counts[name] = max(3, round(seconds * 3 / (time.perf_counter() - started)))
+        started = clock()
+        step()
+        counts[name] = max(1, round(seconds / (clock() - started)))
     rates = {name: [] for name in steps}
     for turn in range(repeats):
         for name, step in reversed(steps.items()) if turn % 2 else steps.items():
             time.sleep(0.2)  # until idle threads of the other function sleep
             step()
-            started = time.perf_counter()
+            started = clock()
             for _ in range(counts[name]):
                 step()
-            rates[name].append(batch_size * counts[name] / (time.perf_counter() - started))
+            rates[name].append(batch_size * counts[name] / (clock() - started))
     return {name: np.array(values) for name, values in rates.items()}
 
 
