@@ -10,6 +10,7 @@ from wing_tf.training.accelerator import (
     fuse_update,
     multiply_small_maps,
     plan_execution,
+    plan_synchronized,
 )
 from wing_tf.training.resolve import complete_config
 
@@ -44,6 +45,24 @@ def test_explicit_precision_and_compilation_are_used():
     assert (compiled.compile_step, compiled.compile_parts) == (True, False)
     off = _plan(jit_compile="off")
     assert (off.compile_step, off.compile_parts) == (False, False)
+
+
+def test_network_with_synchronized_statistics_is_not_compiled():
+    image = keras.Input((8, 8, 3))
+    layer = keras.layers.BatchNormalization(synchronized=True)
+    network = keras.Model(image, layer(image), name="normed")
+    whole = ExecutionPlan("float32", compile_step=True, compile_parts=False)
+    nothing = ExecutionPlan("float32", compile_step=False, compile_parts=False)
+    parts = ExecutionPlan("float32", compile_step=False, compile_parts=True)
+    assert plan_synchronized(whole, network) == (nothing, parts)
+    for plan in (nothing, parts):
+        assert plan_synchronized(plan, network, required=True) == (plan, plan)
+    with pytest.raises(ValueError, match="normed can't be compiled, because its batch"):
+        plan_synchronized(whole, network, required=True)
+    layer.trainable = False
+    assert plan_synchronized(whole, network, required=True) == (whole, whole)
+    layer.trainable, layer.synchronized = True, False
+    assert plan_synchronized(whole, network, required=True) == (whole, whole)
 
 
 def test_unknown_precision_is_refused():

@@ -98,17 +98,40 @@ def plan_execution(config: ml_collections.ConfigDict) -> ExecutionPlan:
     return ExecutionPlan(precision, compile_step, compile_parts=may_compile and not compile_step)
 
 
-def shares_batch_statistics(network: keras.Model) -> bool:
-    """Returns whether several devices share batch statistics in the network's forward pass.
+def plan_synchronized(
+    execution: ExecutionPlan, network: keras.Model, *, required: bool = False
+) -> tuple[ExecutionPlan, ExecutionPlan]:
+    """Plans the steps of a network whose batch statistics may be those of several devices.
 
-    XLA can't compile it then: devices are synchronized between compiled functions only.
+    Such devices wait for each other in the forward pass, which XLA can't compile; it compiles the
+    augmentation by itself instead.
+
+    Args:
+        execution: The plan without regard to the network.
+        network: The network that is trained.
+        required: Whether the config asks for a compiled step.
+
+    Returns:
+        The plan of the step, and that of the augmentation.
+
+    Raises:
+        ValueError: If the step can't be compiled and ``required`` is True.
     """
-    return any(
+    synchronized = any(
         isinstance(layer, keras.layers.BatchNormalization)
         and layer.trainable
         and layer.synchronized
         for layer in network.layers
     )
+    if not (synchronized and execution.compile_step):
+        return execution, execution
+    if required:
+        raise ValueError(
+            f"config.jit_compile='on': on several devices, {network.name} can't be compiled, "
+            "because its batch normalization shares statistics between them. Use 'auto'."
+        )
+    step = dataclasses.replace(execution, compile_step=False)
+    return step, dataclasses.replace(step, compile_parts=True)
 
 
 def _cpu_has_bfloat16() -> bool:

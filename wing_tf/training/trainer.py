@@ -1,6 +1,5 @@
 """The Keras model that `fit` trains: augmentation, network, losses and update in one step."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from wing_tf.training.accelerator import (
     fuse_update,
     multiply_small_maps,
     plan_execution,
-    shares_batch_statistics,
+    plan_synchronized,
 )
 from wing_tf.training.batch_norm import fuse_batch_norm
 from wing_tf.training.gradient_checkpointing import CheckpointedStacks
@@ -202,15 +201,9 @@ def make_trainer(
     with execution.dtype_policy():
         network = task.build_network()
     configure_batch_norm(config, network)
-    parts = execution
-    if execution.compile_step and shares_batch_statistics(network):
-        if config.jit_compile == "on":
-            raise ValueError(
-                f"config.jit_compile='on': on several devices, {network.name} can't be compiled, "
-                "because its batch normalization shares statistics between them. Use 'auto'."
-            )
-        execution = dataclasses.replace(execution, compile_step=False)
-        parts = dataclasses.replace(execution, compile_parts=True)  # the augmentation
+    execution, of_augmentation = plan_synchronized(
+        execution, network, required=config.jit_compile == "on"
+    )
     add_weight_decay(config, network)
     optimizer = make_optimizer(config, steps_per_epoch)
     scale_backbone_rate(optimizer, network, config, steps_per_epoch)
@@ -229,7 +222,7 @@ def make_trainer(
     if config.sigma_schedule.temporal_step:
         options["sigma"] = config.heatmap.sigma
     trainer = compile_trainer(
-        network, task.augmenter(parts), optimizer, make_loss(config), execution, metrics,
+        network, task.augmenter(of_augmentation), optimizer, make_loss(config), execution, metrics,
         **options,
     )  # fmt: skip
     if config.gradient_checkpointing:
