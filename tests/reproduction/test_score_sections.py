@@ -1,4 +1,11 @@
+import csv
+import json
+
+import pytest
+
 from wing_tf.reproduction import TABLES
+from wing_tf.reproduction.cell_setup import sha256
+from wing_tf.reproduction.peers import add_peer, peer_errors
 from wing_tf.reproduction.score_sections import score_sections
 from wing_tf.reproduction.write import _format_published
 
@@ -40,3 +47,26 @@ def test_published_scores_say_their_test_set_and_normalizer():
     for table in TABLES.values():
         published = {key for cell in table.cells for key in cell.published}
         assert published <= set(table.published_as), table.title
+
+
+def test_peers_are_compared_on_the_same_faces_with_the_same_normalizer(tmp_path):
+    report, folder = tmp_path / "report", tmp_path / "table"
+    report.mkdir()
+    (report / "report.json").write_text(json.dumps({"normalizer": "inter_ocular"}))
+    rows = [("key", "nme", "groups"), ("b/1", 0.05, ""), ("a/2", 0.07, "")]
+
+    def write(rows):
+        with (report / "nme.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+
+    write(rows)
+    add_peer(folder, "dlib", report)
+    test = {"keys_sha256": sha256(b"b/1\na/2")}
+    cell = {"normalizer": "inter_ocular", "tests": {"helen": test}}
+    assert peer_errors(folder, cell, "helen")["dlib"].tolist() == [0.05, 0.07]
+    assert peer_errors(folder, cell | {"normalizer": "box"}, "helen") == {}
+    other = {"tests": {"helen": {"keys_sha256": sha256(b"a/2\nb/1")}}}
+    assert peer_errors(folder, cell | other, "helen") == {}
+    write([*rows, ("c/3", "nan", "")])
+    with pytest.raises(ValueError, match="NME of every face"):
+        add_peer(folder, "dlib", report)

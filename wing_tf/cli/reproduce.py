@@ -37,6 +37,12 @@ from wing_tf.reproduction import SETTLE_TABLES, TABLES
 from wing_tf.reproduction.table import FIGURE_NAMES, RECIPE_NAMES
 
 _TABLE = flags.DEFINE_enum("table", None, [*TABLES, "wing_speed", "settle"], "The table.")
+_PEERS = flags.DEFINE_multi_string(
+    "peer",
+    [],
+    "Another system as NAME=REPORT, repeatable: a report folder of wing-evaluate on the same test "
+    "faces with the same normalizer, for the plots of error distributions.",
+)
 _FIGURE = flags.DEFINE_enum("figure", None, FIGURE_NAMES, "Draw this figure instead.")
 _REGENERATE = flags.DEFINE_string(
     "regenerate", None, "A folder of output folders whose tables are written again, without data."
@@ -95,12 +101,17 @@ _RESNET_WEIGHTS = flags.DEFINE_string(
 )
 
 
+def _pairs(flag: str, texts: list[str]) -> dict[str, str]:
+    """Returns the values of a flag by their names."""
+    pairs = [text.partition("=") for text in texts]
+    if not all(name.isidentifier() and value for name, _, value in pairs):
+        raise app.UsageError(f"--{flag} takes NAME=VALUE with a word as name. Received: {texts}.")
+    return {name: value for name, _, value in pairs}
+
+
 def _tests(data: str) -> dict[str, str]:
     if _TESTS.value:
-        pairs = [text.partition("=") for text in _TESTS.value]
-        if not all(name and glob for name, _, glob in pairs):
-            raise app.UsageError(f"--test takes NAME=GLOB. Received: {_TESTS.value}.")
-        return {name: glob for name, _, glob in pairs}
+        return _pairs("test", _TESTS.value)
     from wing_tf.data.record_files import is_folder, list_folder, record_path
     from wing_tf.data.record_schema import split_of
 
@@ -149,6 +160,7 @@ def _reproduce(name: str, folder: pathlib.Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
     from wing_tf.reproduction.cells import CellRunner
+    from wing_tf.reproduction.peers import add_peer
     from wing_tf.reproduction.recipes import parse_overrides
     from wing_tf.reproduction.settings import Settings
     from wing_tf.reproduction.write import write_table
@@ -176,6 +188,8 @@ def _reproduce(name: str, folder: pathlib.Path) -> None:
         reuse=tuple(pathlib.Path(folder) for folder in _REUSE.value),
         resnet_weights=_RESNET_WEIGHTS.value,
     )
+    for peer, report in _pairs("peer", _PEERS.value).items():
+        add_peer(folder, peer, pathlib.Path(report))
     runner = CellRunner(settings)
     runner.run(table, tuple(_CELLS.value))
     # The last of several processes writes a table of the cells of all.

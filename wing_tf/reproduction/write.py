@@ -18,6 +18,7 @@ from wing_tf.reproduction.claims import check_claims, format_claim
 from wing_tf.reproduction.face_errors import FaceErrors
 from wing_tf.reproduction.heatmap_sections import heatmap_sections
 from wing_tf.reproduction.markdown import markdown_table
+from wing_tf.reproduction.peers import peer_errors
 from wing_tf.reproduction.score_sections import score_sections
 from wing_tf.reproduction.table import Cell, Table, find_baseline
 from wing_tf.utils.atomic import write_json, write_text
@@ -78,7 +79,8 @@ def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]
             lines += [f"- {format_claim(claim)}" for claim in claims] + [""]
         plot = folder / f"ced_{test}.png"
         title = f"{table.title}: {test}, {cells[0]['normalizer']}"
-        plot_ced(plot, {cell.name: errors.mean(cell.name) for cell in order}, title=title)
+        curves = {cell.name: errors.mean(cell.name) for cell in order}
+        plot_ced(plot, curves | peer_errors(folder, cells[0], test), title=title)
         lines += [f"![Cumulative errors]({plot.name})", ""]
     lines += score_sections(folder, table, order, cells)
     lines += heatmap_sections(folder, table, order, cells)
