@@ -1,7 +1,7 @@
 """Throughput of the input pipeline: reading, decoding, batching and augmentation without a network.
 
     pip install -e '.[bench]'
-    python benchmarks/input_pipeline.py --records=RECORDS [--repeats=5]
+    python benchmarks/input_pipeline.py --records=RECORDS [--repeats=5] [--quick]
 
 Measures faces per second in processes that are pinned to one core and to two, alternately:
 
@@ -15,7 +15,9 @@ Measures faces per second in processes that are pinned to one core and to two, a
 
 ``ratio_albumentations:`` is wing_tf from files over albumentations, ``ratio:`` wing_tf from files
 over CNN-6's step in float32, both on two cores, and ``ratio_bfloat16:`` that in bfloat16 if the
-trainer chooses it. Pipeline and step are measured one after the other on the same cores.
+trainer chooses it. Pipeline and step are measured one after the other on the same cores. The stages
+are measured in processor time, which other processes hardly change. ``--quick`` measures once,
+briefly, and squares of one size.
 """
 
 import argparse
@@ -29,13 +31,14 @@ import subprocess
 import sys
 import tempfile
 
-from turns import rate
+from turns import core_ms, rate
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 
 BATCH = 32
 SIDE = 64
+SIZES = ((256, 64), (128, 64), (512, 64), (256, 128), (512, 256))  # stored, network input
 CORES = (1, 2)
 _CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "wing_cnn6_300w_cpu.py"
 _RECIPE = runpy.run_path(_CONFIG)["get_config"]()
@@ -48,11 +51,15 @@ def main():
     parser.add_argument("--records", required=True, help="A record folder with a train split.")
     parser.add_argument("--repeats", type=int, default=5, help="Processes per measurement.")
     parser.add_argument("--seconds", type=float, default=3.0, help="Duration of a measurement.")
+    parser.add_argument("--quick", action="store_true", help="Measure once, in about a minute.")
     parser.add_argument("--cores", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--part", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.quick:
+        args.repeats, args.seconds = 1, 0.3
     if args.part:
-        print(json.dumps(PARTS[args.part](args.records, args.cores, args.seconds)))
+        options = {"sizes": SIZES[:1] if args.quick else SIZES} if args.part == "sizes" else {}
+        print(json.dumps(PARTS[args.part](args.records, args.cores, args.seconds, **options)))
         return
     parts = ["rates"]
     if all(importlib.util.find_spec(name) for name in ("albumentations", "torch")):
@@ -73,7 +80,7 @@ def _run(args: argparse.Namespace, part: str, cores: int) -> dict:
     allowed = sorted(os.sched_getaffinity(0))[:cores]
     done = subprocess.run(
         [sys.executable, __file__, f"--records={args.records}", f"--seconds={args.seconds}",
-         f"--cores={cores}", f"--part={part}"],
+         f"--cores={cores}", f"--part={part}", *["--quick"] * args.quick],
         stdout=subprocess.PIPE, text=True, check=True,
         preexec_fn=lambda: os.sched_setaffinity(0, allowed),
     )  # fmt: skip
@@ -85,7 +92,7 @@ def _report(rates: dict, stages: dict, sizes: dict) -> list[str]:
 
     Args:
         rates: Faces per second of each process, by (name, number of cores).
-        stages: Faces per second after each stage, by name.
+        stages: Processor time per face in milliseconds, after each stage, by name.
         sizes: Faces per second by the size of squares and network input.
     """
     repeats = len(next(iter(rates.values())))
@@ -101,8 +108,8 @@ def _report(rates: dict, stages: dict, sizes: dict) -> list[str]:
         ]
         growth = median[name, 2] / median[name, 1]
         lines.append(f"{name:<28} {cells[0]:>22} {cells[1]:>22}  {growth:.2f}")
-    lines += ["", "Core milliseconds per face after each stage (one core):"]
-    lines += [f"  {name:<44} {1000 / value:.3f}" for name, value in stages.items()]
+    lines += ["", "Core milliseconds per face after each stage (processor time):"]
+    lines += [f"  {name:<44} {value:.3f}" for name, value in stages.items()]
     lines += ["", "Squares of other sizes, rendered faces, from files, faces/s on 2 cores:"]
     lines += [f"  {name:<44} {value:.0f}" for name, value in sizes.items()]
     files, memory = median["wing_tf from files", 2], median["wing_tf from memory", 2]
@@ -173,7 +180,7 @@ def _stages(path: str, cores: int, seconds: float) -> dict:
 
     def drain(dataset):
         iterator = iter(dataset.batch(BATCH).prefetch(2))
-        return rate(lambda: next(iterator), BATCH, seconds)
+        return core_ms(lambda: next(iterator), BATCH, seconds)
 
     options = {"num_draws": Augmenter.num_draws, "seed": 0, "ratio": ratio}
     batch = next(iter(training_batches(records, batch_size=BATCH, **options)))
@@ -183,7 +190,7 @@ def _stages(path: str, cores: int, seconds: float) -> dict:
             records.scheme, input_size=SIDE, margin=MARGIN, augmentation=Augmentation(**amounts),
             jit_compile=True,
         )  # fmt: skip
-        return rate(tf.function(lambda: augmenter(batch)), BATCH, seconds)
+        return core_ms(tf.function(lambda: augmenter(batch)), BATCH, seconds)
 
     return {
         "records read": drain(raw),
@@ -194,16 +201,16 @@ def _stages(path: str, cores: int, seconds: float) -> dict:
     }
 
 
-def _sizes(path: str, cores: int, seconds: float) -> dict:
+def _sizes(path: str, cores: int, seconds: float, sizes=SIZES) -> dict:
     from tfrecords_tools.sources import SyntheticSource
     from tfrecords_tools.square_crops import SquareFormat
     from tfrecords_tools.writer import write_records
 
     rates = {}
-    for stored, side in ((128, 64), (256, 64), (512, 64), (256, 128), (512, 256)):
+    for stored, side in sizes:
         with tempfile.TemporaryDirectory() as folder:
             write_records(
-                SyntheticSource(num_train=128), f"{folder}/records",
+                SyntheticSource(num_train=2 * BATCH), f"{folder}/records",
                 square_format=SquareFormat(side=stored), progress=False, validation_fraction=0.0,
             )  # fmt: skip
             pipeline = _pipeline(_open(f"{folder}/records"), cache=False, side=side)
@@ -216,8 +223,11 @@ def _albumentations(path: str, cores: int, seconds: float) -> dict:
     import cv2
     import numpy as np
     import torch
+    from faces_in_memory import faces_in_memory
 
-    faces, permutation, ratio = _faces_in_memory(path)
+    records = _open(path)
+    faces, ratio = faces_in_memory(records, MARGIN, SIDE)
+    permutation = list(records.scheme.flip_permutation)
     cv2.setNumThreads(0)
     flags = {
         1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
@@ -277,28 +287,6 @@ def _albumentations(path: str, cores: int, seconds: float) -> dict:
         return image.float(), landmarks
 
     return {"albumentations": rate(take, BATCH, seconds)}
-
-
-def _faces_in_memory(path: str):
-    """Returns tuples of JPEG, landmarks [K, 2] and crop; the flip permutation; the decode ratio."""
-    import numpy as np
-    import tensorflow as tf
-
-    from wing_tf.data import record_schema as schema
-    from wing_tf.data.read import decode_ratio
-    from wing_tf.geometry import crop_square
-
-    records = _open(path)
-    ratio = decode_ratio(records.side, records.context, MARGIN, SIDE)
-    faces = []
-    for record in tf.data.TFRecordDataset(list(records.files)).as_numpy_iterator():
-        feature = tf.train.Example.FromString(record).features.feature
-        jpeg = np.frombuffer(feature[schema.IMAGE].bytes_list.value[0], np.uint8)
-        box = (np.float64(feature[schema.BOX].float_list.value) + 0.5) / ratio - 0.5
-        crop = np.clip(crop_square(box, MARGIN).round(), 0, records.side // ratio).astype(int)
-        landmarks = np.float32(feature[schema.LANDMARKS].float_list.value).reshape(-1, 2)
-        faces.append((jpeg, (landmarks + 0.5) / ratio - 0.5 - crop[:2], crop.tolist()))
-    return faces, list(records.scheme.flip_permutation), ratio
 
 
 PARTS = {

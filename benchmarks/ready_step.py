@@ -70,3 +70,17 @@ class ReadyStep:
     def __call__(self):
         """Takes a step."""
         self._step()
+
+
+def gflop_per_face(network: keras.Model) -> float:
+    """Returns multiplications and additions of the matrix products, forward and backward.
+
+    Each layer has the gradient of its kernel and, except for the first one, of its input.
+    """
+    total, passes = 0.0, 2
+    for layer in network.layers:
+        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)):
+            positions = np.prod(layer.output.shape[1:-1])  # 1 for a dense layer
+            total += passes * 2 * np.prod(layer.kernel.shape) * positions
+            passes = 3
+    return float(total) / 1e9

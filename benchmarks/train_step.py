@@ -31,7 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import tensorflow as tf
-from ready_step import MOMENTUM, RATE, ReadyStep, default_plan
+from ready_step import MOMENTUM, RATE, ReadyStep, default_plan, gflop_per_face
 from turns import take_turns
 
 from wing_tf.models import MODELS
@@ -74,7 +74,7 @@ def main():
     )
     precisions = dict.fromkeys(("float32", args.precision or chosen.precision))
     make = functools.partial(ReadyStep, args.network, input_size=args.input_size)
-    gflop = _gflop_per_face(make(1, default_plan("float32")).network)
+    gflop = gflop_per_face(make(1, default_plan("float32")).network)
     peak = _peak_gflops()
     print(f"{gflop:.3f} GFLOP per face and step; matrix product in float32: {peak:.0f} GFLOP/s\n")
     print(f"{'batch':>5}  {'precision':<9} {'wing_tf':>20} {'PyTorch':>20}  {'ratio':>5}  GFLOP/s")
@@ -183,20 +183,6 @@ def _check_same(ours: ReadyStep, twin: "Twin", image, loss_of, step) -> None:
                 )
     if not max(moves) > 1e-4:
         raise AssertionError(f"In two steps the weights have moved by {max(moves)} only.")
-
-
-def _gflop_per_face(network: keras.Model) -> float:
-    """Returns multiplications and additions of the matrix products, forward and backward.
-
-    Each layer has the gradient of its kernel and, except for the first one, of its input.
-    """
-    total, passes = 0.0, 2
-    for layer in network.layers:
-        if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)):
-            positions = np.prod(layer.output.shape[1:-1])  # 1 for a dense layer
-            total += passes * 2 * np.prod(layer.kernel.shape) * positions
-            passes = 3
-    return float(total) / 1e9
 
 
 def _peak_gflops(size: int = 2048) -> float:

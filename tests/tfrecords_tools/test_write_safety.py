@@ -99,7 +99,8 @@ def test_second_run_to_one_folder_is_refused_and_the_first_completes(tmp_path):
     options = {"square_format": SquareFormat(side=64), "num_processes": 0, "progress": False}
     write_records(Watched(12), tmp_path / "r", **options)
     assert said == [
-        f"ValueError: Another process is writing to this folder: it holds {tmp_path / 'r.lock'}."
+        "wing_tf.utils.file_lock.LockedError: Another process is writing to this folder: it holds "
+        f"{tmp_path / 'r.lock'}."
     ]
     write_records(DotSource(12), tmp_path / "alone", **options)
     assert _bytes(tmp_path / "r") == _bytes(tmp_path / "alone")
