@@ -17,6 +17,7 @@ from wing_tf.export.formats import FORMATS, PRECISIONS
 from wing_tf.losses import COORDINATE_LOSSES, HEATMAP_LOSSES
 from wing_tf.models import HEATMAP_MODELS, MODELS
 from wing_tf.reproduction import TABLES
+from wing_tf.reproduction.figures import FIGURES
 from wing_tf.reproduction.recipes import RECIPES
 from wing_tf.training import accelerator
 from wing_tf.training.optimizer import OPTIMIZERS, SCHEDULES
@@ -49,7 +50,8 @@ def _choices(module):
         ("wing_tf.cli.export", "format", FORMATS),
         ("wing_tf.cli.export", "precision", PRECISIONS),
         ("wing_tf.cli.predict", "detector", DETECTORS),
-        ("wing_tf.cli.reproduce", "table", {*TABLES, "wing_speed"}),
+        ("wing_tf.cli.reproduce", "table", {*TABLES, "wing_speed", "settle"}),
+        ("wing_tf.cli.reproduce", "figure", FIGURES),
         ("wing_tf.cli.reproduce", "recipe", RECIPES["coordinates"]),
     ],
 )

@@ -29,6 +29,7 @@ nme_by_epoch are those of a table: OUTPUT is then its folder.
 
 import os
 import pathlib
+import re
 
 from absl import app, flags
 
@@ -104,7 +105,7 @@ _RESNET_WEIGHTS = flags.DEFINE_string(
 def _pairs(flag: str, texts: list[str]) -> dict[str, str]:
     """Returns the values of a flag by their names."""
     pairs = [text.partition("=") for text in texts]
-    if not all(name.isidentifier() and value for name, _, value in pairs):
+    if not all(re.fullmatch(r"\w+", name) and value for name, _, value in pairs):
         raise app.UsageError(f"--{flag} takes NAME=VALUE with a word as name. Received: {texts}.")
     return {name: value for name, _, value in pairs}
 
