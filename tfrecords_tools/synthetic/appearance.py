@@ -80,7 +80,7 @@ def _skin(head: Head, style: Style, rng: np.random.Generator) -> tuple[np.ndarra
 
 def _brows(color: np.ndarray, style: Style, rng: np.random.Generator) -> None:
     along, away = brow_chart()
-    thick, lift = rng.uniform(1.6, 5.2), rng.normal(0.6, 0.5)
+    thick, lift = rng.uniform(1.6, 5.2), rng.normal(0.1, 0.5)
     slot = slice(36, 76)
     along, away = along[slot], away[slot]
     inner = np.clip((along + rng.uniform(0.01, 0.05)) / 0.10, 0, 1)

@@ -10,10 +10,10 @@ from tfrecords_tools.synthetic.rasterizer import Camera
 _OUTLINE, _STEPS = slice(0, 17), 48
 # Annotators distribute landmarks evenly, whatever the shape of the jaw. Fractions of the length of
 # one half, from the temple to the chin.
-_SPACING = np.cumsum([0, 1.03, 1.02, 1.01, 1, 1, 1.01, 1, 0.93]) / 8
+_SPACING = np.cumsum([0, 0.97, 0.98, 1, 1.02, 1.03, 1.04, 1.03, 0.93]) / 8
 # Where annotators put the outline: a few millimeters below the jaw of the average head, and above
 # its temples.
-_BELOW = np.array([-2.2, -1.3, -1.2, -0.3, 0.5, 0.3, 0.2, 0.3, 0.5])
+_BELOW = np.array([-3.5, -2.6, -2.0, -0.6, 0.1, -0.1, -0.8, -0.8, -0.3])
 _BELOW = np.concatenate([_BELOW, _BELOW[-2::-1]])
 # On the edge of the jaw and in front of the ear of a cheek that is turned to the camera, by depths
 # in millimeters behind the widest part of a frontal face.

@@ -26,9 +26,10 @@ _FINE = 4
 # Where eyes and lips are painted relative to the landmarks on the left half of the average head, in
 # millimeters to the right and down: networks then put the landmarks where annotators do.
 _PAINT_SHIFT_MM = {
-    **{36: (-4.2, 1.4), 37: (-2.7, 0.9), 38: (-0.9, 0.1), 39: (0.5, -0.6), 40: (0, -1.2)},
-    **{41: (-1.9, -0.6), 48: (-5.8, -0.2), 49: (-3.5, -1), 50: (-0.8, 0), 58: (-0.8, -0.5)},
-    **{59: (-3.6, -0.9), 60: (-6, 0.2), 61: (-1.4, 0.4), 62: (0, 0.5), 67: (-1.8, 0)},
+    **{36: (-4.5, 1.6), 37: (-2.7, 0.7), 38: (-0.4, -0.2), 39: (1.2, -0.4), 40: (0.7, -1.2)},
+    **{41: (-1.7, -0.6), 48: (-7.0, 0.1), 49: (-4.6, -1.3), 50: (-1.3, -0.4), 51: (0, -0.4)},
+    **{58: (-1.1, -0.5), 59: (-4.4, -1.3), 60: (-7, 0.8), 61: (-1.8, 0.2)},
+    **{62: (0, 0.2), 67: (-2.0, -0.2)},
 }
 UPPER_LIDS = ([36, 37, 38, 39], [45, 44, 43, 42])
 LOWER_LIDS = ([36, 41, 40, 39], [45, 46, 47, 42])
@@ -201,7 +202,7 @@ def brow_chart() -> tuple[np.ndarray, np.ndarray]:
     """Returns the position along a brow, 0 (nose) to 1, and millimeters below its upper edge."""
     place = mean_surface()
     brow = mean_controls()[17:22][::-1]
-    along = (np.abs(place[..., 0]) - 13.5) / 48.5
+    along = (np.abs(place[..., 0]) - 14.0) / 48.5
     outside = np.abs(place[..., 0])
     line = np.interp(outside - 1.8, -brow[:, 0], brow[:, 1]) + np.clip((outside - 40) / 18, 0, 1)
     away = place[..., 1] - cv2.GaussianBlur(line.astype(np.float32), (0, 0), 2)
