@@ -36,8 +36,8 @@ _INIT_FROM = flags.DEFINE_string(
 _WORKER_TIMEOUT = flags.DEFINE_float(
     "worker_timeout",
     600.0,
-    "With several workers: seconds without progress after which each ends; longer than a "
-    "validation.",
+    "With several workers: seconds without progress after which each ends; longer than the first "
+    "step and than a validation.",
     lower_bound=1.0,
 )
 

@@ -4,8 +4,10 @@ import json
 import os
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
+import wing_tf
 from wing_tf.training.accelerator import make_strategy
 from wing_tf.training.watchdog import Watchdog
 from wing_tf.training.workers import Workers
@@ -26,14 +28,16 @@ def join_workers(timeout_seconds: float = 600.0) -> Workers:
 
     Args:
         timeout_seconds: Seconds without progress (a step, or a meeting of all workers) after which
-            each worker is killed, with one line on standard error. Longer than any validation.
+            each worker is killed, with one line on standard error. Longer than reading the records,
+            the first step with its compilation, and a validation.
 
     Returns:
         The workers, a context manager; this process alone, with all its devices, if neither names
         several.
 
     Raises:
-        ValueError: If TF_CONFIG or Slurm's variables are not valid.
+        ValueError: If TF_CONFIG or Slurm's variables are not valid, or if the workers have
+            different versions of the packages.
         ConnectionError: If this worker can't listen at its address, or can't reach the others.
 
     Example:
@@ -72,7 +76,10 @@ def join_workers(timeout_seconds: float = 600.0) -> Workers:
             f"{who} can't listen at {addresses[index]} or can't reach the others: "
             f"{error.message.strip().splitlines()[0]}"
         ) from error
-    return Workers(strategy, index=index, count=len(addresses), watchdog=watchdog)
+    workers = Workers(strategy, index=index, count=len(addresses), watchdog=watchdog)
+    versions = (wing_tf.__version__, tf.__version__, keras.__version__)
+    workers.check_same({"versions of wing-tf, TensorFlow and Keras": versions})
+    return workers
 
 
 def tf_config_cluster() -> Cluster | None:

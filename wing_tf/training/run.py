@@ -247,13 +247,14 @@ def _facts(
     input_files: Mapping[str, str | os.PathLike],
 ) -> dict[str, object]:
     """Returns what all workers must have in common; the paths of their files may differ."""
-    files = {"config.data.path", "config.init_from", *input_files}
+    paths = [
+        f"config.{key}" for key in ("data.path", "init_from", "balance.path", "two_stage.first")
+    ]
     values = dict(flatten(json.loads(config.to_json_best_effort()), "config."))
     return {
-        "versions of TensorFlow and Keras": (tf.__version__, keras.__version__),
         "records": (list(map(os.path.basename, records.files)), records.num_faces, records.side),
-        **hash_files(input_files),
-        **{key: value for key, value in values.items() if key not in files},
+        "input files": hash_files(input_files),
+        **{key: value for key, value in values.items() if key not in paths},
     }
 
 

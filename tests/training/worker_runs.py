@@ -1,0 +1,71 @@
+"""Trainings of several workers, one after the other: worker_runs.py FOLDER RECORDS NAME ...
+
+The workers are those of TF_CONFIG; without it, this process trains alone.
+"""
+
+import pathlib
+import sys
+
+from experiments import smoke_config, smoke_smt
+from runs import refined
+
+from wing_tf.cli.native_logs import filter_native_logs
+
+SGD = {
+    "optimizer.name": "sgd", "optimizer.learning_rate": 1e-3, "optimizer.ema": 0.0,
+    "optimizer.clip_norm": 1.0, "schedule.warmup_epochs": 0.0, "precision": "float32",
+    "batch_size": 14, "epochs": 2, "checkpoint_epochs": 2, "num_images": 0,
+}  # fmt: skip
+NOISE = {"label_noise.fraction": 0.2, "label_noise.distance": 0.1}
+# At the config's rate, 1e-3, rounding grows: scores differ by up to 4e-3.
+ADAMW = {
+    "precision": "float32", "epochs": 3, "num_images": 0, "optimizer.learning_rate": 1e-4,
+}  # fmt: skip
+
+
+def make_config(name, folder, records):
+    """Returns the config of a name; its input files, if it has any, are beside `folder`."""
+    if name == "adamw":
+        return smoke_config(records, **ADAMW)
+    if name == "sigma":  # two sigmas, in as many epochs as a limit of time leaves them
+        return smoke_smt(
+            records,
+            **{
+                **ADAMW, "epochs": 9, "time_limit_minutes": 1e-4, "heatmap.sigma": 1.0,
+                "sigma_schedule.max_epochs_per_sigma": 0, "schedule.name": "cosine",
+            },
+        )  # fmt: skip
+    second = refined(records, folder.parent)
+    balance = {"balance.path": second["balance.path"]}
+    if name == "cached":
+        return smoke_config(records, **SGD, **NOISE, **balance)
+    if name == "files":
+        changes = {"data.cache": False, "balance.use": "weight"}
+        return smoke_config(records, **SGD, **balance, **changes)
+    assert name == "second"  # with synchronized batch normalization
+    kept = {key: value for key, value in second.items() if not key.startswith("optimizer")}
+    network = {"model.name": "mobilenet", "model.width": 0.35, "model.input_size": 32}
+    return smoke_config(
+        records, **{**kept, **SGD, **network, "optimizer.learning_rate": 1e-5, "epochs": 1}
+    )
+
+
+def main():
+    folder, records, *names = sys.argv[1:]
+    folder = pathlib.Path(folder)
+    filter_native_logs()  # before TensorFlow is imported
+
+    from wing_tf.training.cluster import join_workers
+    from wing_tf.training.run import train
+
+    with join_workers(timeout_seconds=1200.0) as workers:
+        for name in names:
+            train(make_config(name, folder, records), folder / name, workers=workers)
+        try:
+            workers.check_same({"seed": 0, "index": workers.index})
+        except ValueError as error:
+            (folder / f"differing{workers.index}.txt").write_text(str(error))
+
+
+if __name__ == "__main__":
+    main()
