@@ -49,6 +49,17 @@ def test_distances_equal_scipy_before_and_after_a_similarity(name):
         assert float(weight[0, 0]) == 1
 
 
+def test_compiled_distances_equal_plain_ones():
+    import tensorflow as tf
+
+    samples = np.random.default_rng(0).uniform(0, SIDE, (2, 300, 2)).astype(np.float32)
+    samples[1, 100:200] = np.nan
+    expected = squared_distances(samples, SIDE)
+    compiled = tf.function(squared_distances, jit_compile=True)
+    for plain, ours in zip(expected, compiled(samples, SIDE, cpu_compiled=True), strict=True):
+        np.testing.assert_array_equal(ours, plain)
+
+
 def test_anisotropic_map_moves_curves_by_less_than_a_quarter_pixel():
     """The docstring's numbers, on rendered shapes: points that are moved against new curves."""
     from tfrecords_tools.synthetic import render_face

@@ -124,6 +124,7 @@ class Augmenter:
         self.input_size = input_size
         self.margin = margin
         self.augmentation = augmentation or Augmentation()
+        self.jit_compile = jit_compile
         self._run = tf.function(self._augment, jit_compile=True) if jit_compile else self._augment
 
     def __call__(self, faces):

@@ -90,6 +90,7 @@ class HeatmapAugmenter(Augmenter):
                 self.codec.to_heatmap(samples),
                 heatmap_size=self.codec.heatmap_size,
                 sigma=self.boundary_sigma,
+                cpu_compiled=self.jit_compile,
             )
             if "face_weight" in faces:
                 present = present * faces["face_weight"][:, None]
