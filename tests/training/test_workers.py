@@ -111,7 +111,9 @@ def test_two_workers_score_as_one_process(name, runs):
     """AdamW and moving averages; sigmas under a limit of time; a second stage with batch norm."""
     (_, one), (_, two) = (_result(folder / name) for folder in runs)
     assert one["epoch"] == two["epoch"] == list(range(1 if name == "second" else 3))
-    np.testing.assert_allclose(two["val_nme"], one["val_nme"], rtol=1e-3)
+    # The maxima of untrained heatmaps jump where rounding differs, but their loss does not.
+    column = "loss" if name == "sigma" else "val_nme"
+    np.testing.assert_allclose(two[column], one[column], rtol=1e-3)
     if name == "sigma":
         assert one["sigma"] == two["sigma"] == [1.0, 1.0, 0.5]
 
