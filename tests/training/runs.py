@@ -99,6 +99,7 @@ def main():
     if name.startswith(("steps", "compiled_steps", "unclipped", "normed")):
         normed = {"model.name": "mobilenet", "model.width": 0.35, "model.input_size": 32}
         normed["optimizer.learning_rate"] = 1e-5
+        normed["jit_compile"] = "auto" if name.endswith("2") else "off"
         unclipped = {"optimizer.clip_norm": 0.0}
         changes = {
             "steps": {}, "compiled_steps": {"jit_compile": "on"}, "unclipped": unclipped,
