@@ -182,6 +182,9 @@ def test_worker_ends_if_another_is_not_started(synthetic_records, tmp_path):
     command = _train_command(synthetic_records, tmp_path / "run", "--worker_timeout=2")
     with _launched(command, tmp_path, workers=[1]) as (process,):
         assert process.wait(TIMEOUT) == -signal.SIGKILL
+    limit = time.monotonic() + 60
+    while not _lines(tmp_path, 1) and time.monotonic() < limit:
+        time.sleep(0.05)  # A process that outlives the worker copies its standard error.
     assert _lines(tmp_path, 1) == [
         "error: Worker 1 of 2 has made no progress for 2 seconds: a worker hangs, or does not run. "
         "Start all workers again to resume; --worker_timeout sets the seconds."

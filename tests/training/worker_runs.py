@@ -42,7 +42,7 @@ def make_config(name, folder, records):
         return smoke_config(records, **SGD, **NOISE, **balance)
     if name == "files":
         # XLA compiles the workers' gradients, but not the step of the process that trains alone.
-        compiled = "on" if "TF_CONFIG" in os.environ else "off"
+        compiled = "on" if os.environ.get("TF_CONFIG") else "off"
         changes = {"data.cache": False, "balance.use": "weight", "jit_compile": compiled}
         return smoke_config(records, **SGD, **balance, **changes)
     assert name == "second"  # with synchronized batch normalization
