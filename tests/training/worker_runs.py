@@ -18,9 +18,9 @@ SGD = {
     "batch_size": 14, "epochs": 2, "checkpoint_epochs": 2, "num_images": 0,
 }  # fmt: skip
 NOISE = {"label_noise.fraction": 0.2, "label_noise.distance": 0.1}
-# At the config's rate, 1e-3, rounding grows: scores differ by up to 4e-3.
+# At higher rates rounding grows: scores differ by up to 4e-3 at 1e-3, 2e-3 at 1e-4.
 ADAMW = {
-    "precision": "float32", "epochs": 3, "num_images": 0, "optimizer.learning_rate": 1e-4,
+    "precision": "float32", "epochs": 3, "num_images": 0, "optimizer.learning_rate": 2e-5,
 }  # fmt: skip
 
 
