@@ -68,7 +68,7 @@ def test_local_and_remote_paths_are_joined_by_commas(remote, synthetic_records, 
 def test_other_file_systems_are_named_in_one_line():
     with pytest.raises(OSError, match="s3://b/r can't be read: .*'s3' not implemented") as error:
         find_shards("s3://b/r")
-    assert "There are: file://, gs://, ram://." in str(error.value)
+    assert ". There are: file://, gs://, ram://." in str(error.value)
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match=r"gs:/bucket/records\. Name a remote path in a string"):
         find_shards(pathlib.Path("gs://bucket/records"))

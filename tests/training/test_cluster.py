@@ -1,6 +1,8 @@
 import json
+import subprocess
 
 import pytest
+import tensorflow as tf
 
 from wing_tf.training.cluster import Cluster, join_workers, slurm_cluster, tf_config_cluster
 
@@ -37,12 +39,33 @@ def test_tf_config_names_the_workers(monkeypatch):
         ('{"cluster": {"worker": ["a:1", "b:1"]}}', "TF_CONFIG must be JSON such as"),
         (_tf_config({"worker": TWO}, type="worker", index=2), "no address of its own task, worker"),
         (_tf_config({"worker": TWO, "ps": ["c:1"]}, type="worker", index=0), "worker, ps"),
+        (_tf_config({"worker": "a:1"}, type="worker", index=0), 'by lists of "HOST:PORT"'),
+        (_tf_config({"worker": ["a", "b"]}, type="worker", index=0), 'by lists of "HOST:PORT"'),
+        (_tf_config({"worker": ["a:1", "a:1"]}, type="worker", index=0), "the same address"),
     ],
 )
 def test_wrong_tf_config_is_refused(text, message, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(ValueError, match=message):
         join_workers()
+
+
+def test_a_process_that_used_tensorflow_is_told_and_not_killed(monkeypatch):
+    tf.constant(0)
+    started = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
+    cluster = {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}
+    monkeypatch.setenv("TF_CONFIG", _tf_config(cluster, type="worker", index=0))
+    with pytest.raises(RuntimeError, match="call `join_workers` first"):
+        join_workers()
+    (watchdog,) = started
+    assert watchdog.poll() == 0
 
 
 def test_slurm_tasks_keep_their_hosts(monkeypatch):

@@ -122,10 +122,12 @@ def test_two_workers_score_as_one_process(name, runs):
 @pytest.mark.multi_device
 def test_all_workers_say_what_differs(runs):
     one, two = runs
-    message = "All workers must have the same index. 1 of 2 differ from the first worker."
-    assert {path.name: path.read_text() for path in two.glob("differing*")} == {
-        "differing0.txt": message,
-        "differing1.txt": message,
+    message = "All workers must have the same {}. 1 of 2 differ from the first worker."
+    assert {path.name: path.read_text() for path in two.glob("differing*.txt")} == {
+        "differing0.txt": message.format("index"),
+        "differing1.txt": message.format("index"),
+        "differing_records0.txt": message.format("records"),
+        "differing_records1.txt": message.format("records"),
     }
     assert not list(one.glob("differing*"))
 

@@ -64,10 +64,31 @@ def main():
     with join_workers(timeout_seconds=1200.0) as workers:
         for name in names:
             train(make_config(name, folder, records), folder / name, workers=workers)
-        try:
-            workers.check_same({"seed": 0, "index": workers.index})
-        except ValueError as error:
-            (folder / f"differing{workers.index}.txt").write_text(str(error))
+        if workers.count > 1:
+            try:
+                workers.check_same({"seed": 0, "index": workers.index})
+            except ValueError as error:
+                (folder / f"differing{workers.index}.txt").write_text(str(error))
+            if workers.index == 1:
+                records = _reversed(records, folder / "reversed")
+            try:
+                config = make_config("adamw", folder, records)
+                train(config, folder / "differing", workers=workers)
+            except ValueError as error:
+                (folder / f"differing_records{workers.index}.txt").write_text(str(error))
+
+
+def _reversed(records, folder):
+    """Writes copies of record files, of the same names and sizes, in another order of faces."""
+    import tensorflow as tf
+
+    folder.mkdir(exist_ok=True)
+    for path in pathlib.Path(records).glob("*.tfrecord"):
+        faces = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+        with tf.io.TFRecordWriter(str(folder / path.name)) as writer:
+            for face in reversed(faces):
+                writer.write(face)
+    return folder
 
 
 if __name__ == "__main__":

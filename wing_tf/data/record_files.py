@@ -81,7 +81,8 @@ def readable(path: str) -> Iterator[None]:
         reason = " ".join(error.message.split()) or "there is no such file"
         if isinstance(error, tf.errors.UnimplementedError):
             schemes = sorted(filter(None, tf.io.gfile.get_registered_schemes()))
-            reason += f" There are: {', '.join(f'{scheme}://' for scheme in schemes)}."
+            names = ", ".join(f"{scheme}://" for scheme in schemes)
+            reason = f"{reason.removesuffix('.')}. There are: {names}."
         raise OSError(f"{path} can't be read: {reason}") from None
 
 

@@ -1,7 +1,9 @@
 """Clusters: the addresses of the workers that train together, from TF_CONFIG or Slurm."""
 
+import contextlib
 import json
 import os
+import re
 from typing import NamedTuple
 
 import keras
@@ -27,9 +29,9 @@ def join_workers(timeout_seconds: float = 600.0) -> Workers:
     Call it before anything else that uses TensorFlow. It waits until all workers have called it.
 
     Args:
-        timeout_seconds: Seconds without progress (a step, or a meeting of all workers) after which
-            each worker is killed, with one line on standard error. Longer than reading the records,
-            the first step with its compilation, and a validation.
+        timeout_seconds: Seconds without progress (a step, or a message between the workers) after
+            which each worker is killed, with one line on standard error. Longer than reading the
+            records, the first step with its compilation, and a validation.
 
     Returns:
         The workers, a context manager; this process alone, with all its devices, if neither names
@@ -39,6 +41,7 @@ def join_workers(timeout_seconds: float = 600.0) -> Workers:
         ValueError: If TF_CONFIG or Slurm's variables are not valid, or if the workers have
             different versions of the packages.
         ConnectionError: If this worker can't listen at its address, or can't reach the others.
+        RuntimeError: If this process has used TensorFlow before.
 
     Example:
         >>> with join_workers() as workers:
@@ -68,17 +71,26 @@ def join_workers(timeout_seconds: float = 600.0) -> Workers:
     options = tf.distribute.experimental.CommunicationOptions(
         implementation=kinds.NCCL if gpus else kinds.RING
     )
-    try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
-    except tf.errors.OpError as error:
-        watchdog.close()
-        raise ConnectionError(
-            f"{who} can't listen at {addresses[index]} or can't reach the others: "
-            f"{error.message.strip().splitlines()[0]}"
-        ) from error
-    workers = Workers(strategy, index=index, count=len(addresses), watchdog=watchdog)
-    versions = (wing_tf.__version__, tf.__version__, keras.__version__)
-    workers.check_same({"versions of wing-tf, TensorFlow and Keras": versions})
+    with contextlib.ExitStack() as stack:
+        # Or it would kill a process that goes on after an error, such as a notebook's.
+        stack.callback(watchdog.close)
+        try:
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
+        except tf.errors.OpError as error:
+            raise ConnectionError(
+                f"{who} can't listen at {addresses[index]} or can't reach the others: "
+                f"{error.message.strip().splitlines()[0]}"
+            ) from error
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"{who} can't join the others: this process has used TensorFlow before. Start a "
+                f"new one, and call `join_workers` first. ({error})"
+            ) from error
+        workers = Workers(strategy, index=index, count=len(addresses), watchdog=watchdog)
+        stack.enter_context(workers)  # names the reason of errors
+        versions = (wing_tf.__version__, tf.__version__, keras.__version__)
+        workers.check_same({"versions of wing-tf, TensorFlow and Keras": versions})
+        stack.pop_all()
     return workers
 
 
@@ -89,7 +101,7 @@ def tf_config_cluster() -> Cluster | None:
         config = json.loads(text or "{}")
         if not config.get("cluster"):
             return None
-        jobs = {job: [str(a) for a in addresses] for job, addresses in config["cluster"].items()}
+        jobs = {job: list(addresses) for job, addresses in config["cluster"].items()}
         cluster = Cluster(jobs, config["task"]["type"], int(config["task"]["index"]))
     except (AttributeError, LookupError, TypeError, ValueError):
         raise ValueError(
@@ -101,6 +113,13 @@ def tf_config_cluster() -> Cluster | None:
             "TF_CONFIG may name the jobs chief and worker, whose tasks all train. Received: "
             f"{', '.join(jobs)}."
         )
+    addresses = [address for tasks in jobs.values() for address in tasks]
+    if not all(re.fullmatch(r".+:\d+", str(address)) for address in addresses):
+        raise ValueError(
+            f'TF_CONFIG must name the jobs\' tasks by lists of "HOST:PORT". Received: {text}'
+        )
+    if len(set(addresses)) < len(addresses):
+        raise ValueError(f"TF_CONFIG gives two tasks the same address. Received: {text}")
     if not 0 <= cluster.task < len(jobs.get(cluster.job, [])):
         raise ValueError(
             f"TF_CONFIG has no address of its own task, {cluster.job} {cluster.task}. "

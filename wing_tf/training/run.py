@@ -98,7 +98,8 @@ def _train(
 
     # The trainer. Every error in the config has been raised when the run folder is opened.
     input_files = _input_files(config, task)
-    workers.check_same(_facts(config, records, input_files))
+    if workers.count > 1:
+        workers.check_same(_facts(config, records, input_files))
     steps_per_epoch = records.num_faces // config.batch_size
     with workers.scope():
         trainer = make_trainer(config, task, steps_per_epoch)
@@ -247,14 +248,12 @@ def _facts(
     input_files: Mapping[str, str | os.PathLike],
 ) -> dict[str, object]:
     """Returns what all workers must have in common; the paths of their files may differ."""
-    paths = [
-        f"config.{key}" for key in ("data.path", "init_from", "balance.path", "two_stage.first")
-    ]
-    values = dict(flatten(json.loads(config.to_json_best_effort()), "config."))
+    paths = ("data.path", "init_from", "balance.path", "two_stage.first")
+    values = dict(flatten(json.loads(config.to_json_best_effort())))
     return {
-        "records": (list(map(os.path.basename, records.files)), records.num_faces, records.side),
+        "records": list(hash_files({file: file for file in records.files}).values()),
         "input files": hash_files(input_files),
-        **{key: value for key, value in values.items() if key not in paths},
+        **{f"config.{key}": value for key, value in values.items() if key not in paths},
     }
 
 

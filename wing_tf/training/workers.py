@@ -23,8 +23,9 @@ _LOST = (
 class Workers:
     """This process and the others that train the same network with it.
 
-    All of them run the same program: each call of a method is also a meeting of all workers, unless
-    it says otherwise. The first worker is the chief, which validates, logs and writes.
+    All of them run the same program. Its methods are collective: each waits until all workers have
+    called it, unless it says otherwise. The first worker is the chief, which validates, logs and
+    writes.
 
     Args:
         strategy: The strategy over the devices of all workers; None for one device.
@@ -69,16 +70,16 @@ class Workers:
             ) from error
 
     def scope(self) -> contextlib.AbstractContextManager:
-        """Returns the context in which variables are created. No meeting."""
+        """Returns the context in which variables are created. Not collective."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
     def report_progress(self) -> None:
-        """Tells the watchdog that this worker does not hang. No meeting."""
+        """Tells the watchdog that this worker does not hang. Not collective."""
         if self._watchdog is not None:
             self._watchdog.report_progress()
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
-        """Returns callbacks for `fit` that report progress. No meeting."""
+        """Returns callbacks for `fit` that report progress. Not collective."""
         if self._watchdog is None:
             return []
         return [
@@ -153,7 +154,7 @@ class Workers:
             )
 
     def distribute(self, make_batches: Callable[[int, int], tf.data.Dataset]):
-        """Returns what `fit` takes. No meeting.
+        """Returns what `fit` takes. Not collective.
 
         Args:
             make_batches: Function of the index and the number of the workers to an endless dataset
