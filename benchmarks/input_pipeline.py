@@ -31,7 +31,7 @@ import subprocess
 import sys
 import tempfile
 
-from turns import core_ms, rate
+from turns import processor_ms, rate
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
@@ -180,7 +180,7 @@ def _stages(path: str, cores: int, seconds: float) -> dict:
 
     def drain(dataset):
         iterator = iter(dataset.batch(BATCH).prefetch(2))
-        return core_ms(lambda: next(iterator), BATCH, seconds)
+        return processor_ms(lambda: next(iterator), BATCH, seconds)
 
     options = {"num_draws": Augmenter.num_draws, "seed": 0, "ratio": ratio}
     batch = next(iter(training_batches(records, batch_size=BATCH, **options)))
@@ -190,7 +190,7 @@ def _stages(path: str, cores: int, seconds: float) -> dict:
             records.scheme, input_size=SIDE, margin=MARGIN, augmentation=Augmentation(**amounts),
             jit_compile=True,
         )  # fmt: skip
-        return core_ms(tf.function(lambda: augmenter(batch)), BATCH, seconds)
+        return processor_ms(tf.function(lambda: augmenter(batch)), BATCH, seconds)
 
     return {
         "records read": drain(raw),

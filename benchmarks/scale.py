@@ -25,7 +25,7 @@ import runpy
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from ready_step import gflop_per_face
-from turns import core_ms
+from turns import processor_ms
 
 from wing_tf.codecs import sample_curves
 from wing_tf.data.batches import training_batches
@@ -82,12 +82,12 @@ def measure(file: str, records: RecordSet, seconds: float) -> dict:
     prepare_ms = {}
     for cache in (False, True):
         batches = iter(training_batches(records, cache=cache, **options))
-        prepare_ms[cache] = core_ms(batches.__next__, BATCH, seconds)
+        prepare_ms[cache] = processor_ms(batches.__next__, BATCH, seconds)
     python_ms = 0.0
     if task.boundary_curves:
         landmarks, visibility, _ = (values[0] for values in read_landmarks(records))
         sample = functools.partial(sample_curves, landmarks, visibility, task.boundary_curves)
-        python_ms = core_ms(sample, 1, min(seconds, 1.0))
+        python_ms = processor_ms(sample, 1, min(seconds, 1.0))
     side = records.side // task.decode_ratio
     return {
         "gflop": gflop_per_face(network),
@@ -107,7 +107,7 @@ def format_constants(found: dict) -> list[str]:
         f"gradients {found['gradient_bytes'] / 1e6:.1f} MB",
         f"prepared from files (decoded at 1/{found['decode_ratio']}): {found['files_ms']:.3f} core "
         f"ms per face, {1e3 / found['files_ms']:.0f} faces/s per core",
-        f"prepared from memory: {found['memory_ms']:.4f} core ms per face, "
+        f"prepared from memory: {found['memory_ms']:.4f} ms of processor time per face, "
         f"{1e3 / found['memory_ms']:.0f} faces/s per core; {found['square_bytes'] / 1e3:.0f} kB",
     ]
     if found["python_ms"]:

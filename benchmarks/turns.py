@@ -41,31 +41,24 @@ def take_turns(
     return {name: np.array(values) for name, values in rates.items()}
 
 
-def core_ms(step, faces: int, seconds: float = 3.0) -> float:
-    """Returns the processor time per face of a function, of all threads, in milliseconds.
-
-    Other processes on the same cores hardly change it.
+def rate(step, faces: int, seconds: float = 3.0, clock=time.perf_counter) -> float:
+    """Returns the faces per second of a function that processes ``faces`` of them per call.
 
     Args:
         step: Processes ``faces`` faces per call.
         faces: Their number.
-        seconds: Processor time of the measurement.
+        seconds: Duration of the measurement.
+        clock: See `take_turns`.
     """
     for _ in range(10):
         step()
-    started = time.process_time()
+    started = clock()
     for count in itertools.count(1):
         step()
-        if time.process_time() - started > seconds:
-            return 1e3 * (time.process_time() - started) / (count * faces)
+        if clock() - started > seconds:
+            return count * faces / (clock() - started)
 
 
-def rate(step, faces: int, seconds: float = 3.0) -> float:
-    """Returns the faces per second of a function that processes ``faces`` of them per call."""
-    for _ in range(10):
-        step()
-    started = time.perf_counter()
-    for count in itertools.count(1):
-        step()
-        if time.perf_counter() - started > seconds:
-            return count * faces / (time.perf_counter() - started)
+def processor_ms(step, faces: int, seconds: float = 3.0) -> float:
+    """Returns the milliseconds of processor time per face, of all threads; see `rate`."""
+    return 1e3 / rate(step, faces, seconds, time.process_time)

@@ -295,7 +295,6 @@ def _file_beside(path: pathlib.Path, content: bytes) -> pathlib.Path:
         raise ValueError(f"{path} is cut off: the archive at its end is not complete.")
     if not beside.is_file():
         raise ValueError(
-            f"{path} holds no {MODEL_SPEC_FILE} and none is beside it: export it with wing-export, "
-            "or copy the whole file again."
+            f"{path} has no {MODEL_SPEC_FILE} inside or beside it: export or copy it again."
         )
     return beside

@@ -21,14 +21,12 @@ from wing_tf.detection.windows import search_windows
 from wing_tf.geometry import box_iou, crop_square, landmark_box
 from wing_tf.inference import Landmarker
 
-TIMEOUT_S = 60
-
 
 @pytest.fixture(scope="module")
 def faces():
     """Nine rendered faces, nearly frontal and hardly occluded, that take half of 192 pixels."""
     source = SyntheticSource(num_train=0, num_test=60, seed=10, test_wide_yaw_fraction=0.0)
-    loaded = (source.load(item) for item in source.items())
+    loaded = map(source.load, source.items())
     visible = (face for face in loaded if np.mean(face.visibility == VISIBLE) > 0.9)
     return [(face.image, face.landmarks_px) for face in itertools.islice(visible, 9)]
 
@@ -44,8 +42,7 @@ def square_iou(box, landmarks_px):
 
 def test_rendered_faces_are_found_with_boxes_like_landmark_squares(detector, faces):
     for image, landmarks in faces:
-        box, *others = detector(image)
-        assert not others
+        (box,) = detector(image)
         assert square_iou(box, landmarks) > 0.65
         assert 0.6 <= box[4] <= 1
     result = calibrate(detector, faces)
@@ -112,9 +109,8 @@ def test_lower_minimum_score_loses_no_small_faces(faces):
     group = np.full((192, 384, 3), 128, np.uint8)
     group[:, :192], group[20:92, 250:322], group[110:182, 290:362] = image, small, small
     for min_score in (0.6, 0.25, 0.1):
-        centers = (
-            BlazeFaceDetector(min_score=min_score)(group)[:, :4].reshape(-1, 2, 2).mean(axis=1)
-        )
+        boxes = BlazeFaceDetector(min_score=min_score)(group)[:, :4]
+        centers = boxes.reshape(-1, 2, 2).mean(axis=1)
         for center in ((286, 56), (326, 146)):
             assert np.abs(centers - center).max(axis=1).min() < 15, min_score
 
@@ -266,11 +262,11 @@ def test_forked_processes_detect_without_tensorflow_and_opencv(detector, faces, 
     np.save(tmp_path / "image.npy", faces[0][0])
     np.save(tmp_path / "boxes.npy", detector(faces[0][0]))
     command = [sys.executable, "-c", _FORK, tmp_path / "image.npy", tmp_path / "boxes.npy"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 
-def test_invalid_options_raise(monkeypatch, tmp_path):
+def test_invalid_options_raise():
     with pytest.raises(ValueError, match="`min_score` must be 0 to 1. Received: min_score=2"):
         BlazeFaceDetector(min_score=2)
     for levels in (0, 1.5, "2"):

@@ -38,7 +38,7 @@ def test_spec_beside_the_file_is_read(exported, tmp_path, frame):
     path = exported("plain")[2]
     network, facts = _network_only(path)
     (tmp_path / "model.tflite").write_bytes(network)
-    with pytest.raises(ValueError, match="holds no model_spec.json and none is beside it"):
+    with pytest.raises(ValueError, match="has no model_spec.json inside or beside it"):
         Landmarker(tmp_path / "model.tflite")
     (tmp_path / "model_spec.json").write_text(json.dumps(facts))
     landmarker = Landmarker(tmp_path)

@@ -162,7 +162,7 @@ def _wait_until(condition) -> None:
 
 @pytest.mark.slow  # the servers and each worker import Beam
 def test_cluster_writes_the_same_files_after_a_run_that_was_killed(tmp_path, cluster, capsys):
-    """The job of the killed run goes on, with squares of another size, and must not interfere."""
+    """The job of the killed run continues, with squares of another size, and must not interfere."""
     output = tmp_path / "beam"
     first = subprocess.Popen(
         [sys.executable, "-m", "tfrecords_tools.cli", "write", "--source=synthetic",

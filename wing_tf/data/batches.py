@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from wing_tf.codecs.boundary import SAMPLES_PER_CURVE, Curves, sample_curves
 from wing_tf.data.augment import Augmentation, Augmenter
-from wing_tf.data.face_weights import FaceWeights, repeat_faces, weights_of_faces
+from wing_tf.data.face_weights import FaceWeights, repeat_faces, weights_of_faces, with_loss_weights
 from wing_tf.data.read import decode_ratio, interleave_records, parse_face, read_faces
 from wing_tf.data.records import RecordSet
 
@@ -101,7 +101,7 @@ def dataset_from_records(
         if augmenter.boundary_curves:
             faces = faces.map(lambda face: face | _curve_samples(face, augmenter.boundary_curves))
         batches = (faces.cache() if cache else faces).batch(batch_size)
-        batches = batches.map(lambda batch: _with_loss_weights(batch, loss_weights))
+        batches = batches.map(lambda batch: with_loss_weights(batch, loss_weights))
 
     def augment(faces):
         images, targets, weights = augmenter(faces)
@@ -188,7 +188,7 @@ def training_batches(
         also ``curve_samples_square_px`` float32 [B, S, 2] (`wing_tf.codecs.sample_curves`).
 
     Raises:
-        ValueError: If the batches are larger than the record set.
+        ValueError: If the batches are larger than the record set, or not a multiple of the workers.
     """
     if not 1 <= batch_size <= records.num_faces:
         raise ValueError(
@@ -224,17 +224,11 @@ def training_batches(
 
     def with_draws(number, batch):
         draws = tf.random.stateless_uniform([batch_size, num_draws], [draw_seed, number])
-        return {**_with_loss_weights(load(batch[own]), loss_weights), "draws": draws[own]}
+        return {**with_loss_weights(load(batch[own]), loss_weights), "draws": draws[own]}
 
     dataset = (tf.data.Dataset.counter() if epochs is None else epochs).flat_map(epoch)
     dataset = dataset.map(with_draws, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return dataset.prefetch(tf.data.AUTOTUNE)
-
-
-def _with_loss_weights(batch: dict, loss_weights: FaceWeights | None) -> dict:
-    if loss_weights is None:
-        return batch
-    return {**batch, "face_weight": weights_of_faces("loss_weights", loss_weights, batch)}
 
 
 def _from_memory(records: RecordSet, ratio: int, batch_size: int, sampling_weights, finish):

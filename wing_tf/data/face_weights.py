@@ -32,6 +32,13 @@ def weights_of_faces(name: str, function: FaceWeights, faces: dict) -> tf.Tensor
     return weights
 
 
+def with_loss_weights(faces: dict, loss_weights: FaceWeights | None) -> dict:
+    """Returns a batch of faces with ``face_weight`` [B], or as it is without ``loss_weights``."""
+    if loss_weights is None:
+        return faces
+    return {**faces, "face_weight": weights_of_faces("loss_weights", loss_weights, faces)}
+
+
 def repeat_faces(values, times, seed):
     """Repeats [N] values ``times`` [N] each, rounding fractions at random; once each if None."""
     if times is None:

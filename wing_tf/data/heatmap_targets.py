@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import tensorflow as tf
 from keras import ops
 
 from wing_tf.codecs import HeatmapCodec, boundary_map
@@ -90,7 +91,7 @@ class HeatmapAugmenter(Augmenter):
                 self.codec.to_heatmap(samples),
                 heatmap_size=self.codec.heatmap_size,
                 sigma=self.boundary_sigma,
-                cpu_compiled=self.jit_compile,
+                cpu_compiled=self.jit_compile and not tf.config.get_visible_devices("GPU"),
             )
             if "face_weight" in faces:
                 present = present * faces["face_weight"][:, None]

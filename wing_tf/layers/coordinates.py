@@ -42,7 +42,8 @@ class CoordinateChannels(keras.layers.Layer):
 
     def call(self, maps, boundary=None):
         """Returns the feature maps with the coordinate channels."""
-        values = _coordinates(*maps.shape[1:3]) * (not self.zeroed)
+        values = _coordinates(*maps.shape[1:3])
+        values = np.zeros_like(values) if self.zeroed else values
         coordinates = ops.convert_to_tensor(values, dtype=maps.dtype)
         # Zeros [B, 1, 1, 1] broadcast the constant to a batch of unknown size.
         zeros = ops.zeros_like(maps[:, :1, :1, :1])

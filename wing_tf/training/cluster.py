@@ -72,7 +72,7 @@ def join_workers(timeout_seconds: float = 600.0) -> Workers:
         implementation=kinds.NCCL if gpus else kinds.RING
     )
     with contextlib.ExitStack() as stack:
-        # Or it would kill a process that goes on after an error, such as a notebook's.
+        # Or it would kill a process that continues after an error, such as a notebook's.
         stack.callback(watchdog.close)
         try:
             strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
