@@ -7,7 +7,6 @@ model file that is moved or renamed. Reading and writing need NumPy only.
 """
 
 import dataclasses
-import io
 import json
 import math
 import os
@@ -20,6 +19,8 @@ from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_dict, sche
 from wing_tf.score_calibration import ScoreCalibration
 from wing_tf.utils.atomic import atomic_path
 from wing_tf.utils.local_path import local_path
+from wing_tf.utils.text_files import check_object, decode_json
+from wing_tf.utils.zip_files import NotAnArchiveError, open_archive, read_member
 
 VERSION = 1
 """The version of the JSON form that this package reads and writes."""
@@ -35,6 +36,8 @@ NETWORK_FILES = ("checkpoints/best.keras", "checkpoints/last.keras")
 
 _EXPORTED_FILE = "model.tflite"
 _INPUT = {"dtype": "uint8", "color": "RGB"}
+_MAX_BYTES = 1 << 24  # of a model spec
+_MAX_SIDE, _MAX_MARGIN = 4096, 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -138,11 +141,19 @@ class ModelSpec:
         is_fixed = values.get("format") in ("litert", "onnx")
         batch = values["input"]["shape"][0] if is_fixed else None
         wanted = {"shape": [batch, side, side, 3], **_INPUT}
-        is_valid = _is_count(side) and (_is_count(batch) if is_fixed else True)
+        is_valid = (
+            _is_count(side) and side <= _MAX_SIDE and (_is_count(batch) if is_fixed else True)
+        )
         if not is_valid or values["input"] | wanted != values["input"]:
-            raise ValueError(f"the input is not uint8 [N, S, S, 3] in RGB: {values['input']}")
+            raise ValueError(
+                f"the input is not uint8 [N, S, S, 3] in RGB with S <= {_MAX_SIDE}: "
+                f"{values['input']!r:.200}"
+            )
         _check_crop(crop)
         training, exported = values.get("training", {}), "format" in values
+        for key in ("trained_on", "held_out"):
+            _check_counts(key, training.get(key, {}))
+        _check_names("trained_crops", training.get("trained_crops", []))
         calibration = values.get("score_calibration")
         return cls(
             scheme=scheme_from_dict(values["scheme"]),
@@ -164,14 +175,28 @@ class ModelSpec:
 def _check_crop(crop: Mapping[str, Any]) -> None:
     """Raises ValueError if faces can't be cropped as a model spec says."""
     margin, square, boxes, outside = (crop[k] for k in ("margin", "square", "boxes", "outside"))
-    if not _is_number(margin):
-        raise ValueError(f"the crop's margin must be a positive number. Received: {margin!r}")
+    if not _is_number(margin) or margin > _MAX_MARGIN:
+        raise ValueError(
+            f"the crop's margin must be a positive number of at most {_MAX_MARGIN}. "
+            f"Received: {margin!r}"
+        )
     if not isinstance(square, bool):
         raise ValueError(f"the crop's `square` must be true or false. Received: {square!r}")
-    if not isinstance(boxes, list) or not all(isinstance(kind, str) for kind in boxes):
-        raise ValueError(f"the crop's boxes must be a list of names. Received: {boxes!r}")
+    _check_names("boxes", boxes)
     if outside != "black":
         raise ValueError(f"the crop must be black outside of the image. Received: {outside!r}")
+
+
+def _check_names(key: str, names: Any) -> None:
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"`{key}` must be a list of names. Received: {names!r:.60}")
+
+
+def _check_counts(key: str, counts: Any) -> None:
+    if not isinstance(counts, Mapping) or not all(
+        type(n) is int and n >= 0 for n in counts.values()
+    ):
+        raise ValueError(f"`{key}` must be numbers of faces by name. Received: {counts!r:.60}")
 
 
 def _is_number(value: Any) -> bool:
@@ -234,21 +259,22 @@ def read_model_spec(path: str | os.PathLike, content: bytes | None = None) -> Mo
     path = source = find_model(path)
     exported = path.suffix != ".keras"
     try:
-        with zipfile.ZipFile(path if content is None else io.BytesIO(content)) as archive:
-            text = archive.read(MODEL_SPEC_FILE)
-    except (zipfile.BadZipFile, KeyError) as error:
-        if exported:
-            source = _file_beside(path, path.read_bytes() if content is None else content)
-            text = source.read_bytes()
-        elif isinstance(error, KeyError):
-            raise ValueError(
-                f"{path} has no wing_tf model spec (scheme, input size, crop rule). Save it with "
-                "`wing_tf.models.saving.save_network`."
-            ) from None
-        else:
+        text = read_member(path, MODEL_SPEC_FILE, content, max_bytes=_MAX_BYTES)
+    except NotAnArchiveError:
+        if not exported:
             raise ValueError(f"{path} is not a .keras file.") from None
+        text = None
+    if text is None and exported:
+        source = _file_beside(path, path.read_bytes() if content is None else content)
+        text = source.read_bytes()
+    if text is None:
+        raise ValueError(
+            f"{path} has no wing_tf model spec (scheme, input size, crop rule). Save it with "
+            "`wing_tf.models.saving.save_network`."
+        )
     try:
-        values = json.loads(text)
+        values = decode_json(text, MODEL_SPEC_FILE, max_bytes=_MAX_BYTES)
+        check_object(values, MODEL_SPEC_FILE, {})
         if exported and values["format"] != "litert":
             raise ValueError(f"the format must be 'litert'. Received: {values['format']!r}")
         return ModelSpec.from_dict(values)
@@ -274,7 +300,7 @@ def replace_model_spec(path: str | os.PathLike, spec: ModelSpec) -> None:
 
     The network, the other members of the archive and an exported file's own keys stay the same.
     """
-    with zipfile.ZipFile(path) as archive:
+    with open_archive(path) as archive:
         members = [(info, archive.read(info)) for info in archive.infolist()]
     start = min(info.header_offset for info, _ in members)
     with atomic_path(path) as temporary:

@@ -1,11 +1,12 @@
 """Saving and loading of networks with their model specs."""
 
+import contextlib
 import io
 import json
 import os
 import pathlib
 import zipfile
-import zlib
+from collections.abc import Iterator
 
 import h5py
 import keras
@@ -21,6 +22,7 @@ from wing_tf.model_spec import (
     read_model_spec,
 )
 from wing_tf.utils.atomic import atomic_path
+from wing_tf.utils.zip_files import open_archive
 from wing_tf.zoo import KERAS, resolve_model
 
 _WEIGHTS = "model.weights.h5"  # a .keras file's member
@@ -91,10 +93,8 @@ def load_network(
     spec = spec or read_model_spec(path)
     if not is_built_in(spec.scheme):
         register_scheme(spec.scheme)
-    try:
+    with open_archive(path), loading(path):
         network = keras.saving.load_model(path, compile=False)
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged ({error}). Copy it again.") from None
     expected = (None, spec.scheme.num_landmarks, 2)
     output = network.output
     landmarks = output.get("landmarks") if isinstance(output, dict) else output
@@ -103,7 +103,30 @@ def load_network(
             f"{path} must emit landmarks {expected} for {spec.scheme_name}. "
             f"Received: {network.output_shape}."
         )
+    side = spec.input_size
+    if network.input_shape != (None, side, side, 3):
+        raise ValueError(
+            f"{path} must take images {(None, side, side, 3)}. Received: {network.input_shape}."
+        )
     return network, spec
+
+
+@contextlib.contextmanager
+def loading(path: str | os.PathLike) -> Iterator[None]:
+    """Turns the errors of Keras and HDF5 about a damaged file into a ValueError of one line.
+
+    Their kinds are any: a damaged file may call any layer with any arguments.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{path} is damaged or of another version of Keras ({reason[:200].rstrip('.')}). Copy "
+            "it again."
+        ) from error
 
 
 def find_network(path: str | os.PathLike) -> pathlib.Path:

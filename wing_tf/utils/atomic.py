@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import uuid
@@ -73,9 +74,17 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 
 def write_json(path: str | os.PathLike, values: Any) -> None:
-    """Writes values as an indented JSON file atomically.
+    """Writes values as an indented JSON file atomically; NaN and infinity as null.
 
     Raises:
         OSError: If it can't be written.
     """
-    write_text(path, json.dumps(values, indent=1) + "\n")
+    write_text(path, json.dumps(_finite(values), indent=1, allow_nan=False) + "\n")
+
+
+def _finite(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {key: _finite(value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_finite(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values

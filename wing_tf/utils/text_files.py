@@ -1,8 +1,10 @@
-"""Reading of text files in UTF-8 or with a byte order mark, and of JSON files."""
+"""Reading of text files in UTF-8 or with a byte order mark, and of JSON files within limits."""
 
 import codecs
 import json
+import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from wing_tf.utils.local_path import local_path
@@ -15,6 +17,20 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _MAX_DIGITS = 300  # of an integer; more don't fit in a float
+_MAX_DEPTH = 100
+_TOO_DEEP = f"it is nested in more than {_MAX_DEPTH} levels"
+_TYPE_NAMES = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+
+MAX_JSON_BYTES = 1 << 28
+"""Size of the largest JSON file that is read by default."""
 
 
 def read_text(path: str | os.PathLike, *, errors: str = "strict") -> str:
@@ -61,22 +77,62 @@ def csv_delimiter(text: str) -> str:
     return max(",;\t", key=header.count)
 
 
-def read_json(path: str | os.PathLike) -> Any:
+def read_json(path: str | os.PathLike, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
     """Returns the values of a JSON file.
 
+    Args:
+        path: The file.
+        max_bytes: Size of the largest file that is read.
+
     Raises:
-        ValueError: If the file is not valid JSON; the message names the file and the line.
+        ValueError: If the file is larger, or is not valid JSON (see `parse_json`); the message
+            names the file and the line.
         OSError: If it can't be read.
     """
-    return decode_json(local_path(path).read_bytes(), path)
+    file = local_path(path)
+    _check_size(file.stat().st_size, path, max_bytes)
+    return decode_json(file.read_bytes(), path, max_bytes=max_bytes)
 
 
-def decode_json(data: bytes, path: str | os.PathLike) -> Any:
+def read_json_object(
+    path: str | os.PathLike, types: Mapping[str, type | tuple[type, ...]]
+) -> dict[str, Any]:
+    """Returns the object of a JSON file; see `read_json` and `check_object`."""
+    return check_object(read_json(path), path, types)
+
+
+def check_object(
+    values: Any, path: str | os.PathLike, types: Mapping[str, type | tuple[type, ...]]
+) -> dict[str, Any]:
+    """Returns the values of a JSON file that must be an object with some keys.
+
+    Args:
+        values: The values.
+        path: The file, for messages.
+        types: The type, or types, of the value of each required key. `bool` is not an `int` here.
+
+    Raises:
+        ValueError: If it is not an object, or a key is absent or not of its type; the message
+            names the file and the key.
+    """
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} must hold a JSON object. Received: {values!r:.60}.")
+    for key, kinds in types.items():
+        kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+        if key not in values or type(values[key]) not in kinds:
+            names = " or ".join(_TYPE_NAMES[kind] for kind in kinds)
+            found = f"{values[key]!r:.60}" if key in values else "no such key"
+            raise ValueError(f"{path}: `{key}` must be {names}. Received: {found}.")
+    return values
+
+
+def decode_json(data: bytes, path: str | os.PathLike, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
     """Returns the values of the content of a JSON file; see `read_json`.
 
     Raises:
-        ValueError: If it is not valid JSON; the message names the file and the line.
+        ValueError: If it is too large or not valid JSON; the message names the file and the line.
     """
+    _check_size(len(data), path, max_bytes)
     text = _decode_text(data, path)
     try:
         return parse_json(text)
@@ -88,19 +144,59 @@ def parse_json(text: str) -> Any:
     """Returns the values of a JSON text.
 
     Raises:
-        ValueError: If it is not valid JSON, is nested too deeply, or holds an integer of more than
-            300 digits.
+        ValueError: If it is not valid JSON, is nested in more than 100 levels, has a key twice in
+            an object, or holds a number that is not finite or an integer of more than 300 digits.
     """
     try:
-        return json.loads(text, parse_int=_integer)
+        values = json.loads(
+            text,
+            parse_int=_integer,
+            parse_float=_finite,
+            parse_constant=_finite,
+            object_pairs_hook=_without_copies,
+        )
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
+    level = [values] if isinstance(values, dict | list) else []
+    for _ in range(_MAX_DEPTH):
+        level = [
+            value
+            for parent in level
+            for value in (parent.values() if type(parent) is dict else parent)
+            if type(value) is dict or type(value) is list
+        ]
+        if not level:
+            return values
+    raise ValueError(_TOO_DEEP)
+
+
+def _check_size(size: int, path: str | os.PathLike, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise ValueError(
+            f"{path} is too large for its kind: {size} bytes. Expected at most {max_bytes}."
+        )
 
 
 def _integer(digits: str) -> int:
     if len(digits) > _MAX_DIGITS:
         raise ValueError(f"it holds an integer of {len(digits.lstrip('-'))} digits")
     return int(digits)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"it holds the number {text:.40}, which is not finite")
+    return number
+
+
+def _without_copies(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"it holds the key {twice!r:.60} twice in one object")
+    return values
 
 
 def encode_text(text: str) -> bytes:
