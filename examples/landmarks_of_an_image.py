@@ -20,7 +20,7 @@ else:
 
 landmarker = Landmarker()  # or Landmarker("run"), Landmarker("export/model.tflite")
 drawn = image
-for face in landmarker(image):  # each face that OpenCV's detector finds
+for face in landmarker(image):  # each face that the detector finds
     print(f"Score {face.score:.2f}; yaw, pitch and roll in degrees: {face.angles_deg}")
     nose_x, nose_y = face.landmarks_px[30]  # [68, 2] in pixels of the image
     print(f"The tip of the nose is at ({nose_x:.1f}, {nose_y:.1f}).")

@@ -18,6 +18,7 @@ from wing_tf.training.config import default_config
 
 ROOT = pathlib.Path(__file__).parents[2]
 README = ROOT / "README.md"
+GET_STARTED = ROOT / "docs/get_started.md"
 PAGES = [
     README,
     *sorted(ROOT.glob("*.md")),
@@ -164,31 +165,44 @@ def test_both_distributions_have_the_same_license():
     assert (ROOT / "packaging/runtime/LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 
-@pytest.mark.slow
-def test_readme_commands_from_images_to_a_phone_run_in_order(tmp_path):
-    """The README's five commands with fewer faces and epochs."""
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+def test_commands_of_the_readme_are_those_of_get_started():
     (block,) = [block for block in _blocks(README, "bash") if "wing-export" in block]
-    smaller = {"num_train": "120", "num_test": "16", "config.epochs": "1"}
-    lines = block.replace("\\\n", " ").splitlines()
-    commands = [words for line in lines if (words := shlex.split(line, comments=True))]
+    commands = [shlex.split(line, comments=True) for line in block.splitlines()]
     assert len(commands) == 5
-    replaced = set()
-    for words in commands:
-        arguments = []
-        for word in words[1:]:
-            flag, _, value = word.removeprefix("--").partition("=")
-            if flag in smaller:
-                value = smaller[flag]
-                replaced.add(flag)
-            arguments.append(f"--{flag}={value}" if value else word)
-        done = subprocess.run(
-            [sys.executable, "-m", MODULES[words[0]], *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
-    assert replaced == set(smaller)
-    assert list(tmp_path.rglob("model.tflite"))
+    assert [words for words in _commands(GET_STARTED) if words in commands] == commands
+
+
+@pytest.mark.slow
+def test_get_started_runs_in_order(tmp_path):
+    """All code of the page but the installation, with fewer faces and epochs."""
+    for folder in ("configs", "examples"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    smaller = {"num_train": "120", "num_test": "16", "config.epochs": "1"}
+    text, used = GET_STARTED.read_text(encoding="utf-8"), set()
+    for language, block in re.findall(
+        r"^```(bash|python)\n(.*?)^```", text, re.DOTALL | re.MULTILINE
+    ):
+        if language == "python":
+            commands = [["python", "-c", block]]
+        else:
+            commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+        for words in commands:
+            if words[0] == "pip":
+                continue
+            start = words[1:] if words[0] == "python" else ["-m", MODULES[words[0]], *words[1:]]
+            for i, word in enumerate(start):
+                flag = word.removeprefix("--").partition("=")[0]
+                if flag in smaller:
+                    start[i] = f"--{flag}={smaller[flag]}"
+                    used.add(flag)
+            done = subprocess.run(
+                [sys.executable, *start],
+                capture_output=True,
+                text=True,
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+            assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    assert used == set(smaller)
+    assert list((tmp_path / "faces/export").glob("model.tflite"))
+    assert list((tmp_path / "started/own_prediction").glob("*.json"))

@@ -9,9 +9,6 @@ class ReverseChannels(keras.layers.Layer):
     """Reverses the channels of images [B, H, W, C]: red, green, blue to blue, green, red.
 
     The operation `keras.ops.flip` does the same, but Keras does not load it from ``.h5`` files.
-
-    Args:
-        **kwargs: Arguments of `keras.layers.Layer`.
     """
 
     def call(self, images):

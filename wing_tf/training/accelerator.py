@@ -83,7 +83,7 @@ def plan_execution(config: ml_collections.ConfigDict) -> ExecutionPlan:
       update on CPUs, which are many small operations that XLA fuses. TensorFlow's own kernels for
       the network are faster than XLA's on CPUs.
 
-    ``docs/performance.md`` has the measurements.
+    ``docs/performance/training.md`` has the measurements.
 
     Args:
         config: A complete config (`wing_tf.training.resolve`).
@@ -173,7 +173,7 @@ def multiply_small_maps(network: keras.Model) -> list[str]:
 
     oneDNN's gradients of such convolutions rearrange more weights than there are pixels: for 256 to
     512 channels on 4 x 4 pixels, forward and backward take 4/5 (float32) and half (bfloat16) of
-    the time this way (``docs/performance.md``).
+    the time this way (``docs/performance/training.md``).
 
     Args:
         network: Changed in place.

@@ -15,7 +15,8 @@ def fuse_batch_norm(network: keras.Model) -> list[str]:
     Keras computes it as means, differences and products, with one pass over the maps for each.
     oneDNN has fast kernels for multiples of 16 channels only: 24 channels take 14 times as long as
     48 in bfloat16. Neighboring pixels are therefore regarded as channels of one pixel where that
-    makes the channels a multiple, and their statistics are combined (``docs/performance.md``).
+    makes the channels a multiple, and their statistics are combined
+    (``docs/performance/training.md``).
 
     Args:
         network: Changed in place.

@@ -12,7 +12,7 @@ class CheckpointedStacks:
     The stem and each hourglass run as one piece each, and only the tensors between pieces are kept.
     For the gradients each piece runs once more, so that the activations of one piece at a time are
     in memory. Outputs, gradients and batch statistics are the same, at 25 % more time
-    (``docs/performance.md``).
+    (``docs/performance/training.md``).
 
     ``keras.RematScope`` works layer by layer: most of what a layer keeps is its input, which is
     another layer's output, so that it would save nothing here.
