@@ -7,6 +7,8 @@ import hashlib
 import pathlib
 from collections.abc import Mapping
 
+from wing_tf.utils.atomic import sync
+
 Features = Mapping[str, bytes | str | list[int] | list[float]]
 """Values by the keys of `wing_tf.data.record_schema`, in plain types."""
 
@@ -35,6 +37,7 @@ class ShardWriter:
     def __init__(self, path: pathlib.Path):
         import tensorflow as tf
 
+        self._path = path
         self._writer = tf.io.TFRecordWriter(str(path))
         self._num_records = 0
         self._hash = hashlib.sha256()
@@ -49,4 +52,5 @@ class ShardWriter:
     def close(self) -> dict:
         """Closes the file and returns its entry in the manifest."""
         self._writer.close()
+        sync(self._path)
         return {"faces": self._num_records, "sha256": self._hash.hexdigest()}

@@ -27,7 +27,7 @@ from tfrecords_tools.square_crops import SquareFormat
 from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import DATASET_BOX_KINDS, CropRule, get_crop_rule
 from wing_tf.landmarks import custom_scheme_json, scheme_to_dict
-from wing_tf.utils.atomic import write_json
+from wing_tf.utils.atomic import final_names, write_json
 from wing_tf.utils.file_lock import locked
 from wing_tf.utils.local_path import local_path
 
@@ -144,7 +144,8 @@ class WriteJob:
                 _remove(partial)
             partial.mkdir()
             try:
-                yield partial
+                with final_names(partial, self.output):
+                    yield partial
             except BaseException:
                 with contextlib.suppress(OSError):
                     _remove(partial)

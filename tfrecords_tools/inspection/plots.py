@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme
+from wing_tf.visualization.plots import save_figure
 
 VISIBILITY_NAMES = {
     "visible": schema.VISIBLE,
@@ -42,7 +43,7 @@ def plot_pose(
         axes.set(xlabel=f"{name}, {unit}" if unit else name, ylabel="faces of the split, %")
         axes.grid(alpha=0.3)
     all_axes[0].legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
 
 
 def plot_boxes(path: pathlib.Path, statistics: Mapping[str, Mapping[str, np.ndarray]]) -> None:
@@ -76,7 +77,7 @@ def plot_boxes(path: pathlib.Path, statistics: Mapping[str, Mapping[str, np.ndar
     axes[5].set(xlim=(-limit, limit), ylim=(limit, -limit))
     axes[5].grid(alpha=0.3)
     axes[0].legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
 
 
 def plot_visibility(path: pathlib.Path, visibility: np.ndarray, scheme: LandmarkScheme) -> None:
@@ -96,4 +97,4 @@ def plot_visibility(path: pathlib.Path, visibility: np.ndarray, scheme: Landmark
     axes.tick_params(axis="x", labelsize=7)
     axes.set_xlabel(f"landmark of {scheme.name}")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=8)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)

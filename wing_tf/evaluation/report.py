@@ -1,6 +1,7 @@
 """The report of a model's predictions: scores, tables and figures in a folder."""
 
 import csv
+import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,7 +28,7 @@ from wing_tf.metrics import (
     summarize_errors,
 )
 from wing_tf.score_calibration import ACCURATE_NME
-from wing_tf.utils.atomic import write_json
+from wing_tf.utils.atomic import write_json, write_text
 from wing_tf.utils.image_files import save_image
 from wing_tf.visualization import contact_sheet, draw_landmarks
 from wing_tf.visualization.plots import plot_ced, plot_reliability
@@ -209,14 +210,15 @@ def write_report(
         extra_columns: Further scores of each face [N] for nme.csv, by the column's name.
         max_worst: Maximum number of faces in worst.png. Defaults to 16.
     """
-    (folder / "report.txt").write_text(format_report(report))
+    write_text(folder / "report.txt", format_report(report))
     extra_columns = extra_columns or {}
-    with (folder / "nme.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["key", "nme", "groups", *extra_columns])
-        groups = (" ".join(sorted(group)) for group in predictions.groups)
-        columns = (values.tolist() for values in extra_columns.values())
-        writer.writerows(zip(predictions.key, errors.tolist(), groups, *columns, strict=True))
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["key", "nme", "groups", *extra_columns])
+    groups = (" ".join(sorted(group)) for group in predictions.groups)
+    columns = (values.tolist() for values in extra_columns.values())
+    writer.writerows(zip(predictions.key, errors.tolist(), groups, *columns, strict=True))
+    write_text(folder / "nme.csv", table.getvalue())
     scored = np.isfinite(errors)
     plot_ced(folder / "ced.png", {name: errors[scored]}, title=report["protocol"])
     if "reliability" in report:

@@ -146,7 +146,7 @@ def run_folder(
                             path = output / "drawn" / drawings[name]
                             drawn = draw(images[name], faces)
                             path.parent.mkdir(parents=True, exist_ok=True)
-                            save_image(path, drawn)
+                            save_image(path, drawn, durable=False)
                         if format == "pts":
                             write_pts(faces, output / bases[name])
                     except _IMAGE_ERRORS as error:
@@ -191,7 +191,7 @@ def _write_annotations(
         images = map(json.loads, lines)
         for path, text in annotation_files(format, images, scheme, folder=folder, base=base):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, text)
+            write_text(path, text, durable=False)
             paths.append(path)
     if not paths:  # no face in any image
         return results

@@ -164,10 +164,13 @@ def pts_files(faces: Sequence[Face], base: pathlib.Path) -> dict[pathlib.Path, s
 
 
 def write_pts(faces: Sequence[Face], base: pathlib.Path) -> None:
-    """Writes one ``.pts`` file per face; see `pts_files`."""
+    """Writes one ``.pts`` file per face; see `pts_files`.
+
+    Of many images, so that it doesn't wait until each file is on the disk.
+    """
     base.parent.mkdir(parents=True, exist_ok=True)
     for path, text in pts_files(faces, base).items():
-        write_text(path, text)
+        write_text(path, text, durable=False)
 
 
 def files_of_image(

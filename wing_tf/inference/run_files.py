@@ -1,9 +1,7 @@
 """Output files of a run over many images, to which a resumed run appends."""
 
-import contextlib
 import csv
 import json
-import os
 import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,6 +16,7 @@ from wing_tf.inference.output import (
     format_json_line,
 )
 from wing_tf.landmarks import LandmarkScheme
+from wing_tf.utils.appended_file import AppendedFile, complete_lines
 from wing_tf.utils.atomic import write_json
 from wing_tf.utils.text_files import encode_text, read_json
 
@@ -55,54 +54,7 @@ def claim_output(output: pathlib.Path, settings: Mapping[str, Any]) -> None:
             )
 
 
-class _AppendedFile:
-    """Text file to which text is appended, all of it or nothing.
-
-    Args:
-        path: The file; created if it does not exist.
-        length: Number of bytes to keep of its content.
-        header: Text of a new file.
-        durable: Whether the text is on the disk when `append` returns.
-    """
-
-    def __init__(self, path: pathlib.Path, *, length: int, header: str = "", durable: bool = True):
-        self.path, self._durable, self._length = path, durable, length
-        self._file = path.open("ab", buffering=0)
-        self._file.truncate(length)
-        if not length:
-            self.append(header)
-
-    def append(self, text: str) -> None:
-        """Appends a text.
-
-        Raises:
-            OSError: If it can't be written, such as on a full disk; then the file is as before.
-        """
-        data = memoryview(encode_text(text))
-        try:
-            left = data
-            while left:
-                left = left[self._file.write(left) :]
-            if self._durable:
-                os.fsync(self._file.fileno())
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                self._file.truncate(self._length)
-            raise OSError(error.errno, error.strerror, str(self.path)) from None
-        self._length += len(data)
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class ResultFile(_AppendedFile):
+class ResultFile(AppendedFile):
     """File of results, to which a resumed run appends.
 
     Images are on the disk when `write` returns. Frames of a video, which come one by one, are
@@ -151,7 +103,7 @@ class ResultFile(_AppendedFile):
 
     def _read(self, path: pathlib.Path, header: str) -> tuple[dict[str, int], int]:
         """Returns the complete images of a file, and their number of bytes."""
-        text = _complete_lines(path)
+        text = complete_lines(path)
         if not text:
             return {}, 0
         if not text.startswith(header):
@@ -166,7 +118,7 @@ class ResultFile(_AppendedFile):
         return done, len(encode_text(text))
 
 
-class SkippedFile(_AppendedFile):
+class SkippedFile(AppendedFile):
     """CSV file of images that were skipped, to which a resumed run appends.
 
     Args:
@@ -180,7 +132,7 @@ class SkippedFile(_AppendedFile):
     """
 
     def __init__(self, path: pathlib.Path):
-        text, header = _complete_lines(path), "image,reason\n"
+        text, header = complete_lines(path), "image,reason\n"
         if text and not text.startswith(header):
             raise ValueError(f"{path} is of another run: its columns differ.")
         try:
@@ -209,12 +161,6 @@ def _complete_images(text: str) -> tuple[dict[str, int], int]:
             done[row["image"]] = int(row["faces"])
             length = int(ends[reader.line_num - 1])
     return done, length
-
-
-def _complete_lines(path: pathlib.Path) -> str:
-    """Returns the text of a file up to its last line end; empty if there is no file."""
-    data = path.read_bytes() if path.exists() else b""
-    return data[: data.rfind(b"\n") + 1].decode(errors="surrogateescape")
 
 
 def _lines(text: str) -> list[str]:

@@ -92,7 +92,7 @@ def run_video(
         for path in files:
             if path.exists():
                 raise ValueError(f"{path} exists already. Name another --output.")
-        remove_unfinished(drawn_video)
+        remove_unfinished(output)
         file = stack.enter_context(_new_results(results, scheme, visibility))
         # Closed before the results, because it may fail.
         writer = stack.enter_context(_open_writer(drawn_video, video)) if write_video else None

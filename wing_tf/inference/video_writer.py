@@ -12,7 +12,7 @@ import numpy as np
 
 from wing_tf.inference.audio_track import AudioTrack
 from wing_tf.inference.video_file import VideoFile
-from wing_tf.utils.atomic import atomic_path
+from wing_tf.utils.atomic import WriteError, atomic_path
 from wing_tf.utils.local_path import local_path
 from wing_tf.utils.pyav import require_pyav
 
@@ -159,7 +159,6 @@ class VideoWriter:
                 self._audio.mux_until(math.inf if is_whole else self._last_s + 1 / self._rate)
                 self._audio.close()
             self._container.close()
-            self._file.flush()
         with self._checked():
             self._closing.close()
         self._is_open = False
@@ -191,8 +190,8 @@ class VideoWriter:
             if self._file.error is not None:
                 raise self._file.error
         except (OSError, av.FFmpegError) as error:
-            reason = error.strerror or error
-            self._discard(OSError(f"{self.path} can't be written: {reason}."))
+            reason = error.strerror or str(error)
+            self._discard(WriteError(error.errno, reason, str(self.path)))
 
     def _discard(self, error: BaseException) -> NoReturn:
         """Removes what was written, and raises the error."""
@@ -232,13 +231,6 @@ class _OutputFile:
         except OSError as error:
             self.error = error
         return len(data)
-
-    def flush(self) -> None:
-        """Waits until the data are on the disk, which may report that it is full only then."""
-        try:
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            self.error = self.error or error
 
     def __enter__(self) -> "_OutputFile":
         return self

@@ -1,6 +1,7 @@
 """The results of a trained cell: errors of each test face, heatmaps, margins and residuals."""
 
 import csv
+import io
 import pathlib
 from typing import Any
 
@@ -20,6 +21,7 @@ from wing_tf.model_spec import ModelSpec
 from wing_tf.models import change_decoder, residual_network
 from wing_tf.models.compiled import compile_network
 from wing_tf.reproduction.cell_setup import sha256
+from wing_tf.utils.atomic import write_bytes
 
 MARGIN_DISTANCES = (1, 2, 3, 4, 6, 8, 12)
 """Distances from a heatmap's peak, in heatmap pixels, of the stored margins."""
@@ -92,7 +94,9 @@ def save_heatmaps(
     (face,) = face_heatmaps(network, crop_batches(records, spec), [0])
     maps = {"true": face.true, "predicted": face.predicted}
     steps = {k: np.round(255 * np.clip(v, 0, 1)).astype(np.uint8) for k, v in maps.items()}
-    np.savez_compressed(path, **steps)
+    content = io.BytesIO()
+    np.savez_compressed(content, **steps)
+    write_bytes(path, content.getvalue())
 
 
 def measure_margins(network: keras.Model, spec: ModelSpec, records: RecordSet) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from wing_tf.reproduction.speed import images_per_second
 from wing_tf.reproduction.sweep import finish_cells
 from wing_tf.reproduction.table import Cell, Table
 from wing_tf.training.run import train
-from wing_tf.utils.atomic import write_text
+from wing_tf.utils.atomic import write_bytes, write_text
 from wing_tf.utils.file_lock import locked
 from wing_tf.utils.text_files import read_json
 
@@ -167,7 +167,7 @@ class CellRunner:
                     continue
                 print(f"\n{cell.name}, seed {seed}: the same as {other}.", flush=True)
                 if (maps := other.with_suffix(".npz")).is_file():
-                    shutil.copyfile(maps, path.with_suffix(".npz"))
+                    write_bytes(path.with_suffix(".npz"), maps.read_bytes())
                 write_text(path, json.dumps(found | {"cell": cell.name}) + "\n")
                 return
 

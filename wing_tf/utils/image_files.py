@@ -30,17 +30,17 @@ _MAX_PIXELS = 2**30  # OpenCV's limit, for all formats
 _MAX_EXTRANEOUS_BYTES = 16  # between JPEG segments: fillers of cameras; after damage there are more
 
 
-def save_image(path: str | pathlib.Path, image: np.ndarray) -> None:
-    """Writes a uint8 RGB image, atomically.
+def save_image(path: str | pathlib.Path, image: np.ndarray, *, durable: bool = True) -> None:
+    """Writes a uint8 RGB image atomically; see `wing_tf.utils.atomic.atomic_path`.
 
     Raises:
-        OSError: if it can't be written.
+        OSError: If it can't be written.
     """
     path = local_path(path)
     ok, data = cv2.imencode(path.suffix or ".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not ok:
         raise OSError(f"OpenCV could not compress the image for {path}.")
-    write_bytes(path, data.tobytes())
+    write_bytes(path, data.tobytes(), durable=durable)
 
 
 def load_image(path: str | pathlib.Path, *, exif: str = "apply") -> np.ndarray:

@@ -1,5 +1,6 @@
 """Plots of scores."""
 
+import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +9,23 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from wing_tf.metrics import ced_auc, ced_curve
+from wing_tf.utils.atomic import write_bytes
+
+
+def save_figure(figure: Figure, path: str | pathlib.Path, *, dpi: int = 130) -> None:
+    """Writes a figure atomically.
+
+    Args:
+        figure: The figure.
+        path: The file; its suffix selects the format.
+        dpi: Pixels per inch.
+
+    Raises:
+        OSError: If it can't be written.
+    """
+    content = io.BytesIO()
+    figure.savefig(content, dpi=dpi, format=pathlib.Path(path).suffix.removeprefix(".") or "png")
+    write_bytes(path, content.getvalue())
 
 
 def plot_ced(
@@ -41,7 +59,7 @@ def plot_ced(
     axes.set_title(title, fontsize=9, wrap=True)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=8)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 def plot_reliability(
@@ -67,7 +85,7 @@ def plot_reliability(
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mean score", ylabel="accurate faces, fraction")
     axes.set_title(f"{title} (ECE {100 * table['ece']:.1f} %)", fontsize=9, wrap=True)
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 def plot_balance(
@@ -91,7 +109,7 @@ def plot_balance(
     axes.set_xticklabels([f"{edge:.2f}" for edge in edges], fontsize=8)
     axes.grid(alpha=0.3, axis="y")
     axes.legend(fontsize=8)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 def plot_curves(
@@ -125,7 +143,7 @@ def plot_curves(
         axes.grid(alpha=0.3, which="both")
     all_axes[0].legend(fontsize=8)
     all_axes[-1].set_xlabel(steps)
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 def plot_maps(path: str | pathlib.Path, maps: Mapping[str, np.ndarray]) -> None:
@@ -141,4 +159,4 @@ def plot_maps(path: str | pathlib.Path, maps: Mapping[str, np.ndarray]) -> None:
         axes.imshow(values, interpolation="nearest")
         axes.set_title(title, fontsize=9)
         axes.set_axis_off()
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
