@@ -49,8 +49,8 @@ def _generated_pages():
         "reference/api/index.md",
         "\n".join(["# API\n\nThe public modules, from their docstrings.\n", *table]) + "\n",
     )
-    for name, purpose in _API.items():
-        yield f"reference/api/{name}.md", f"# wing_tf.{name}\n\n{purpose}\n\n::: wing_tf.{name}\n"
+    for name in _API:
+        yield f"reference/api/{name}.md", f"# wing_tf.{name}\n\n::: wing_tf.{name}\n"
 
     parts = ["# Commands\n\nThe text that `--help` of each command prints.\n"]
     for command, module in _COMMANDS.items():
