@@ -6,10 +6,12 @@ import pathlib
 from absl import app, flags
 
 from tfrecords_tools.sources import SOURCES, Source
+from tfrecords_tools.sources.folder import FolderSource
 from tfrecords_tools.sources.lsp import OCCLUDED_CHOICES
 from wing_tf.landmarks import SCHEMES, LandmarkScheme, load_scheme
 from wing_tf.utils.did_you_mean import did_you_mean
 from wing_tf.utils.image_files import EXIF_CHOICES
+from wing_tf.utils.image_size import MAX_PIXELS
 
 SOURCE = flags.DEFINE_enum("source", None, list(SOURCES), "write, scheme: the kind of data set.")
 # The argument `path` is the flag --SOURCE.
@@ -29,6 +31,12 @@ flags.DEFINE_enum(
     list(EXIF_CHOICES),
     "Images that are rotated by their EXIF data: annotated as displayed (apply), as stored "
     "(ignore), or skipped (refuse). Default: what the tool does; csv, coco, pts: refuse.",
+)
+_MAX_PIXELS = flags.DEFINE_integer(
+    "max_pixels",
+    MAX_PIXELS,
+    "write: maximum number of pixels of an image; larger ones are skipped before decoding.",
+    1,
 )
 flags.DEFINE_string(
     "missing",
@@ -78,7 +86,10 @@ def make_source() -> Source:
             raise app.UsageError(f"--source={name} needs --{flag_name}.")
     if "scheme" in options:
         options["scheme"] = _find_scheme(options["scheme"])
-    return SOURCES[name](**options)
+    source = SOURCES[name](**options)
+    if isinstance(source, FolderSource):
+        source.max_pixels = _MAX_PIXELS.value
+    return source
 
 
 def _find_scheme(name: str) -> LandmarkScheme:

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from wing_tf.cli.predict_runs import record_faces
+from wing_tf.data.read import read_squares
 from wing_tf.data.records import open_records
 from wing_tf.detection import BoxFile, Correction, HaarDetector, WholeImage, calibrate
 
@@ -85,7 +85,7 @@ def test_no_detected_face_raises():
 def test_record_faces_are_calibrated(synthetic_records):
     """Squares are cut round the faces: the whole image is off by nothing, and scaled alike."""
     records = open_records(str(synthetic_records), split="test")
-    result = calibrate(WholeImage(), record_faces(records))
+    result = calibrate(WholeImage(), read_squares(records))
     assert result.num_found == result.num_faces == records.num_faces
     np.testing.assert_allclose(result.correction.center_shift_xy, 0, atol=0.01)
     assert result.correction.side_ratio == pytest.approx(1 / records.context, rel=0.01)

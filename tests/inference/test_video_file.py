@@ -4,6 +4,7 @@ import os
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 import video_files
@@ -293,6 +294,12 @@ def _written(path, content):
     return path
 
 
+def _still(width, height):
+    ok, data = cv2.imencode(".png", np.zeros((height, width, 3), np.uint8))
+    assert ok
+    return data.tobytes()
+
+
 def _fifo(path):
     os.mkfifo(path)
     return path
@@ -323,7 +330,10 @@ NO_VIDEOS = {
     ),
     "no frames": (lambda d: _no_frames(d / "a.mp4"), "has no video stream, only: nothing"),
     "unknown codec": (lambda d: _unknown_codec(d / "a.mp4"), "a codec that FFmpeg can't decode"),
-    "all frames damaged": (lambda d: _noise_frames(d / "a.mp4"), "no frame can be decoded"),
+    "all frames damaged": (
+        lambda d: _noise_frames(d / "a.mp4"),
+        "no frame, of at most .*, can be decoded",
+    ),
 }
 
 
@@ -337,6 +347,22 @@ def test_files_that_are_no_videos_raise_one_line(tmp_path, kind, capfd):
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith(".")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.mp4", {}), ("a.mkv", {})])
+def test_frames_with_too_many_pixels_are_not_decoded(tmp_path, name, options):
+    path = make(tmp_path / name, **options)
+    with open_video(path) as video:
+        height, width = video.size_hw
+    with open_video(path, max_pixels=height * width) as video:
+        assert video.size_hw == (height, width)
+    message = (
+        rf"has {height * width} pixels, more than max_pixels={height * width - 1}\. If .*raise"
+    )
+    with pytest.raises(ValueError, match=message):
+        open_video(path, max_pixels=height * width - 1)
+    with pytest.raises(ValueError, match="no frame, of at most max_pixels=9 pixels"):
+        open_video(_written(tmp_path / "a.png", _still(10, 1)), max_pixels=9)
 
 
 def test_nothing_is_printed_for_damaged_videos(tmp_path, capfd):

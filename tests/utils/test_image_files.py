@@ -10,6 +10,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
+from wing_tf.inference import as_rgb
 from wing_tf.utils.image_files import load_image
 
 ROWS, COLUMNS = np.mgrid[:96, :128]
@@ -141,3 +142,64 @@ def test_only_regular_files_are_read(tmp_path):
             load_image(tmp_path / name)
     with pytest.raises(ValueError, match="Cannot read image .*: File name too long"):
         load_image(tmp_path / ("n" * 400))
+
+
+def _stated(suffix, width, height):
+    """Returns a file of a few bytes whose header states a size."""
+    sides = struct.pack(">II", width, height)
+    little = struct.pack("<II", width, height)
+    boxes = struct.pack(">I4sI4s", 16, b"ftyp", 0, b"avif") + struct.pack(">I4s", 32, b"meta")
+    entries = b"".join(
+        struct.pack("<HHII", tag, 4, 1, side) for tag, side in ((256, width), (257, height))
+    )
+    return {
+        ".png": b"\x89PNG\r\n\x1a\n" + struct.pack(">I4s", 13, b"IHDR") + sides + bytes(50),
+        ".bmp": b"BM" + bytes(12) + struct.pack("<I", 40) + little + bytes(50),
+        ".ppm": b"P6 # a comment\n%d\n%d\n255\n" % (width, height),
+        ".tif": b"II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4),
+        ".avif": boxes + bytes(4) + struct.pack(">I4s4x", 20, b"ispe") + sides,
+        ".jp2": b"\xff\x4f\xff\x51" + bytes(4) + sides + bytes(50),
+        ".jpg": JPEG.replace(struct.pack(">HH", 96, 128), struct.pack(">HH", height, width), 1),
+    }[suffix]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".ppm", ".tif", ".avif", ".jp2", ".jpg"])
+def test_header_that_states_too_many_pixels_is_refused_before_decoding(tmp_path, suffix):
+    data = _stated(suffix, 50_000, 40_000)
+    with pytest.raises(ValueError, match=r"has 2000000000 pixels, more than max_pixels=67108864"):
+        _load(tmp_path, data, f"a{suffix}")
+
+
+MADE = [
+    *((suffix, {}) for suffix in (".avif", ".bmp", ".gif", ".jp2", ".png", ".tif", ".webp")),
+    (".webp", {"lossless": True}),
+    (".webp", {"save_all": True, "append_images": [Image.new("RGB", (128, 96))]}),
+    (".avif", {"save_all": True, "append_images": [Image.new("RGB", (128, 96))]}),
+    (".tif", {"big_tiff": True}),
+    (".jp2", {"no_jp2": True}),
+    (".jpg", {}),
+    (".ppm", {}),
+    (".heic", {}),
+]
+
+
+@pytest.mark.parametrize(("suffix", "options"), MADE)
+def test_limit_of_pixels_is_exact(tmp_path, suffix, options):
+    pillow_heif.register_heif_opener()
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(IMAGE).save(path, **options)
+    assert load_image(path, max_pixels=128 * 96).shape == IMAGE.shape
+    with pytest.raises(ValueError, match=r"12288 pixels, more than max_pixels=12287\. If .*raise"):
+        load_image(path, max_pixels=128 * 96 - 1)
+    if suffix == ".jpg":
+        with Image.open(path) as image:
+            with pytest.raises(ValueError, match="The PIL image has 12288 pixels"):
+                as_rgb(image, max_pixels=100)
+        with pytest.raises(ValueError, match=r"a\.jpg has 12288 pixels"):
+            as_rgb(path, max_pixels=100)
+
+
+def test_formats_that_are_not_listed_are_not_decoded(tmp_path):
+    assert cv2.imwrite(str(tmp_path / "a.hdr"), IMAGE.astype(np.float32))
+    with pytest.raises(ValueError, match="of a format that this OpenCV does not read"):
+        load_image(tmp_path / "a.hdr")

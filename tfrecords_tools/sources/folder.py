@@ -14,6 +14,7 @@ from tfrecords_tools.sources.missing_points import Marks, find_missing
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 from wing_tf.utils.image_files import IMAGE_SUFFIXES, load_image
+from wing_tf.utils.image_size import MAX_PIXELS
 from wing_tf.utils.local_path import local_path
 
 
@@ -25,6 +26,7 @@ class FolderSource(Source):
         path: The annotations, for error messages. Defaults to `root`.
         exif: As in `load_image`. Published data sets are annotated on the stored pixels ("ignore").
         ends_with_box: Whether the last element of `Item.source_data` is a box or None.
+        max_pixels: Maximum number of pixels of an image; see `load_image`.
         missing: Coordinates that mark a point as not annotated; see `find_missing`. Published data
             sets have none.
 
@@ -42,6 +44,7 @@ class FolderSource(Source):
     layout: str = ""
     exif: str = "ignore"
     ends_with_box: bool = False
+    max_pixels: int = MAX_PIXELS
     missing: Marks | None = ()
     warnings: list[str]
 
@@ -149,7 +152,7 @@ class FolderSource(Source):
         """
         if isinstance(image, pathlib.Path):
             try:
-                image = load_image(image, exif=self.exif)
+                image = load_image(image, exif=self.exif, max_pixels=self.max_pixels)
             except ValueError as error:
                 raise BadRecordError(str(error)) from None
         if size_wh is not None:

@@ -23,6 +23,7 @@ from absl import app, flags
 from wing_tf.cli import common
 from wing_tf.detection import DETECTORS
 from wing_tf.inference.output import FORMATS
+from wing_tf.utils.image_size import MAX_PIXELS
 from wing_tf.zoo import DEFAULT_MODEL
 
 COMMANDS = ("calibrate",)
@@ -110,6 +111,12 @@ _SCHEME_MAP = flags.DEFINE_string(
     "scheme_map", None, "The same with a map file: see wing-evaluate --help."
 )
 _THREADS = flags.DEFINE_integer("threads", 2, "Number of CPU threads.", 1)
+_MAX_PIXELS = flags.DEFINE_integer(
+    "max_pixels",
+    MAX_PIXELS,
+    "Maximum number of pixels of an image or a frame; larger ones are refused before decoding.",
+    1,
+)
 _SMOOTH = flags.DEFINE_bool("smooth", True, "Smooth the landmarks of a video over time.")
 _DRAW = flags.DEFINE_bool("draw", True, "Write images, or a video, with the landmarks drawn.")
 _SHOW = flags.DEFINE_bool(
@@ -199,6 +206,7 @@ def main(command: str | None = None) -> None:
         scheme=_SCHEME.value,
         scheme_map=_SCHEME_MAP.value,
         threads=_THREADS.value,
+        max_pixels=_MAX_PIXELS.value,
     )
     drawing = runs.DrawOptions(
         draw=_DRAW.value,

@@ -4,8 +4,8 @@ import dataclasses
 import hashlib
 import pathlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from absl import app
@@ -19,11 +19,9 @@ from wing_tf.landmarks import LandmarkScheme, find_scheme_map, load_scheme_map
 from wing_tf.model_spec import find_model, read_model_spec
 from wing_tf.utils.atomic import write_text
 from wing_tf.utils.image_files import load_image, save_image
+from wing_tf.utils.image_size import MAX_PIXELS
 from wing_tf.utils.local_path import local_path
 from wing_tf.zoo import resolve_model
-
-if TYPE_CHECKING:
-    from wing_tf.data.records import RecordSet
 
 # Kinds of training boxes that the corrected boxes of detectors are like.
 _BOXES_LIKE_DETECTED = {"landmark", "dataset_or_landmark", "detector"}
@@ -45,6 +43,7 @@ class LandmarkerOptions:
     scheme: str | None
     scheme_map: str | None
     threads: int
+    max_pixels: int = MAX_PIXELS
 
     def open_detector(self) -> Detector:
         """Returns the detector."""
@@ -75,6 +74,7 @@ class LandmarkerOptions:
             flip=self.flip,
             min_score=self.min_score,
             num_threads=self.threads,
+            max_pixels=self.max_pixels,
         )
         boxes = landmarker.spec.trained_boxes
         if with_detector and self.detector in ("blazeface", "haar", "yunet"):
@@ -146,7 +146,7 @@ def predict_image(
     from wing_tf.visualization.window import open_window
 
     path = local_path(image)
-    rgb = load_image(path)
+    rgb = load_image(path, max_pixels=options.max_pixels)
     landmarker = options.open(model, with_detector=box is None)
     boxes = landmarker.detect(rgb, image) if box is None else np.array([box])
     faces = landmarker(rgb, boxes)
@@ -240,7 +240,10 @@ def predict_video(
 
     is_live = isinstance(source, int) or "://" in source
     name = source_name(source) if is_live else pathlib.Path(str(source)).stem
-    with open_window(name, wanted=drawing.show) as show, open_video(source) as video:
+    with (
+        open_window(name, wanted=drawing.show) as show,
+        open_video(source, max_pixels=options.max_pixels) as video,
+    ):
         landmarker = options.open(model)
         summary = run_video(
             video,
@@ -261,16 +264,6 @@ def predict_video(
         print(f"{summary.num_broken} frame(s) could not be read.", file=sys.stderr)
 
 
-def record_faces(records: "RecordSet") -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields each face's stored square (uint8 RGB) and landmarks [K, 2], NaN if not annotated."""
-    from wing_tf.data.read import read_faces
-    from wing_tf.data.record_schema import NOT_ANNOTATED
-
-    for face in read_faces(records).as_numpy_iterator():
-        known = face["visibility"][:, None] != NOT_ANNOTATED
-        yield face["image"], np.where(known, face["landmarks_square_px"].astype(float), np.nan)
-
-
 def calibrate_detector(options: LandmarkerOptions, *, data: str, output: str) -> None:
     """Measures the correction of a detector on the faces of records, and writes it."""
     path = pathlib.Path(output)
@@ -282,10 +275,11 @@ def calibrate_detector(options: LandmarkerOptions, *, data: str, output: str) ->
 
     from tqdm import tqdm
 
+    from wing_tf.data.read import read_squares
     from wing_tf.data.records import open_records
 
     records = open_records(data)
-    bar = tqdm(record_faces(records), total=records.num_faces, unit="face", disable=None)
+    bar = tqdm(read_squares(records), total=records.num_faces, unit="face", disable=None)
     calibration = calibrate(detector, bar)
     print(calibration)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,7 @@
 """Datasets of single faces, read from records."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import tensorflow as tf
 
@@ -129,6 +131,13 @@ def read_landmarks(records: RecordSet) -> tuple[np.ndarray, np.ndarray, np.ndarr
     names = ("landmarks_square_px", "visibility", "box_square_px")
     landmarks, visibility, box = (np.stack([face[name] for face in faces]) for name in names)
     return landmarks.astype(np.float64), visibility, box
+
+
+def read_squares(records: RecordSet) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields each face's stored square (uint8 RGB) and landmarks [K, 2], NaN if not annotated."""
+    for face in read_faces(records).as_numpy_iterator():
+        known = face["visibility"][:, None] != schema.NOT_ANNOTATED
+        yield face["image"], np.where(known, face["landmarks_square_px"].astype(float), np.nan)
 
 
 def interleave_records(files: tf.data.Dataset, num_files: int) -> tf.data.Dataset:

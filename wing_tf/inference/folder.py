@@ -138,7 +138,7 @@ def run_folder(
         with tqdm(
             total=len(names), initial=len(names) - len(left), unit="image", disable=None
         ) as bar:
-            for images, errors in _batches(folder, left):
+            for images, errors in _batches(folder, left, landmarker.max_pixels):
                 found = _locate(landmarker, folder, images, errors)
                 for name, faces in list(found.items()):
                     try:
@@ -199,7 +199,7 @@ def _write_annotations(
 
 
 def _batches(
-    folder: pathlib.Path, names: Sequence[str]
+    folder: pathlib.Path, names: Sequence[str], max_pixels: int
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, str]]]:
     """Yields images by name, and the reasons of those that can't be read, of limited memory."""
     images: dict[str, np.ndarray] = {}
@@ -207,7 +207,7 @@ def _batches(
     num_pixels = 0
     for name in names:
         try:
-            images[name] = load_image(folder / name)
+            images[name] = load_image(folder / name, max_pixels=max_pixels)
             num_pixels += images[name].size // 3
         except _IMAGE_ERRORS as error:
             errors[name] = _reason(error)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
+from wing_tf.utils.image_size import MAX_PIXELS, check_num_pixels
 from wing_tf.utils.opencv import require_opencv
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class HostArray(Protocol):
         """Returns the values."""
 
 
-def as_rgb(image: Any, *, channels: str = "rgb") -> np.ndarray:
+def as_rgb(image: Any, *, channels: str = "rgb", max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Returns an image as uint8 RGB [H, W, 3].
 
     Args:
@@ -39,6 +40,7 @@ def as_rgb(image: Any, *, channels: str = "rgb") -> np.ndarray:
               so that points are in pixels of ``PIL.ImageOps.exif_transpose(image)``.
         channels: Order of the channels of an array or tensor: "rgb", or "bgr" as OpenCV reads them.
             Files and PIL images know their own.
+        max_pixels: Maximum number of pixels of a file or a PIL image, which are decoded here.
 
     Raises:
         ValueError: If a file can't be read, or the image or the order is not valid.
@@ -49,9 +51,10 @@ def as_rgb(image: Any, *, channels: str = "rgb") -> np.ndarray:
         require_opencv()
         from wing_tf.utils.image_files import load_image
 
-        return load_image(pathlib.Path(os.path.expanduser(os.fsdecode(image))))
+        path = pathlib.Path(os.path.expanduser(os.fsdecode(image)))
+        return load_image(path, max_pixels=max_pixels)
     if _is_pil(image):
-        return _rgb_of_pil(image)
+        return _rgb_of_pil(image, max_pixels)
     array = _as_array(image)
     gray = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1)
     color = array.ndim == 3 and array.shape[2] in (3, 4)
@@ -120,9 +123,10 @@ def _is_pil(image: Any) -> bool:
     return pil is not None and isinstance(image, pil.Image)
 
 
-def _rgb_of_pil(image: PIL.Image.Image) -> np.ndarray:
+def _rgb_of_pil(image: PIL.Image.Image, max_pixels: int) -> np.ndarray:
     from PIL import ImageOps
 
+    check_num_pixels("The PIL image", image.width * image.height, max_pixels)
     if image.mode.startswith(("I", "F")):
         raise ValueError(
             "A PIL image must have 8 bits per channel. Received: "

@@ -22,7 +22,7 @@ from wing_tf.inference.checks import (
     overlaps_image,
 )
 from wing_tf.inference.face import Face, make_faces
-from wing_tf.inference.images import are_several, as_rgb
+from wing_tf.inference.images import MAX_PIXELS, are_several, as_rgb
 from wing_tf.landmarks import SchemeMap
 from wing_tf.model_spec import ModelSpec
 
@@ -43,9 +43,8 @@ class Landmarker:
     For many faces on many cores, use one landmarker per thread or process with ``num_threads=1``.
 
     A landmarker of a model file can be pickled and deep-copied; the result opens the file again.
-    It can be used after a fork, but a Keras model can't: TensorFlow does not survive one.
-
-    A call is `crop`, `predict_crops` and `to_image`; with two passes, twice.
+    It can be used after a fork, but a Keras model can't. A call is `crop`, `predict_crops` and
+    `to_image`; with two passes, twice.
 
     Args:
         model: A ``.tflite`` file or an export folder, a ``.keras`` file or a run folder, the name
@@ -66,6 +65,7 @@ class Landmarker:
             Defaults to that of the calibration; 0 keeps all, the default of `BoxFile` and "whole".
             Faces in given boxes, and those without a score, are always kept.
         num_threads: Threads of the LiteRT interpreter.
+        max_pixels: Maximum number of pixels of an image file or a PIL image.
 
     Attributes:
         spec: Model spec of the network.
@@ -94,12 +94,13 @@ class Landmarker:
         flip: bool = False,
         min_score: float | None = None,
         num_threads: int = 2,
+        max_pixels: int = MAX_PIXELS,
     ):
         if passes not in (1, 2):
             raise ValueError(f"`passes` must be 1 or 2. Received: passes={passes}.")
         if isinstance(detector, str):
             check_detector_name(detector)
-        self._detector, self.passes, self.flip = detector, passes, flip
+        self._detector, self.passes, self.flip, self.max_pixels = detector, passes, flip, max_pixels
         self._backend, self.spec = open_backend(model, spec, num_threads)
         own = self.spec.scheme
         if scheme_map is not None and scheme_map.source.name != own.name:
@@ -147,8 +148,7 @@ class Landmarker:
             at least `min_score`; for several images, a list of the faces of each image.
 
         Raises:
-            ValueError: If an image can't be read or is of another type, if a box is not valid or
-                is outside of its image, or if there are neither boxes nor a detector.
+            ValueError: If an image or a box is not valid, or without boxes and a detector.
         """
         if not are_several(image):
             rgb, boxes = self._prepare(image, boxes_xyxy_px, channels)
@@ -178,7 +178,7 @@ class Landmarker:
     def _prepare(self, image: Any, boxes: Any, channels: str) -> tuple[np.ndarray, np.ndarray]:
         """Returns an image as uint8 RGB and its boxes."""
         name = os.fsdecode(image) if isinstance(image, (str, os.PathLike)) else None
-        rgb = as_rgb(image, channels=channels)
+        rgb = as_rgb(image, channels=channels, max_pixels=self.max_pixels)
         if boxes is None:
             return rgb, self.detect(rgb, name)
         boxes = check_boxes(boxes)

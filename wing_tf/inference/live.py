@@ -12,6 +12,7 @@ from wing_tf.inference.frame_clock import FrameClock
 from wing_tf.inference.frame_conversion import FrameConverter
 from wing_tf.inference.live_source import connect, reason_of, shown_source
 from wing_tf.inference.video import VideoFrame, VideoReader
+from wing_tf.utils.image_size import MAX_PIXELS
 from wing_tf.utils.pyav import require_pyav
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class LiveVideo(VideoReader):
         read_timeout_s: A source that sends nothing for longer is lost.
         give_up_s: Maximum time without a frame.
         options: Options of FFmpeg, for example ``{"rtsp_transport": "udp"}``.
+        max_pixels: Maximum number of pixels of a frame; FFmpeg decodes no larger ones.
 
     Attributes:
         num_dropped: Number of frames that were decoded and not returned, because newer ones came.
@@ -72,6 +74,7 @@ class LiveVideo(VideoReader):
         read_timeout_s: float = 10.0,
         give_up_s: float = 60.0,
         options: Mapping[str, str] | None = None,
+        max_pixels: int = MAX_PIXELS,
     ):
         self._source, self._name, self._give_up_s = source, shown_source(source), give_up_s
         self._open = lambda: connect(
@@ -79,6 +82,7 @@ class LiveVideo(VideoReader):
             open_timeout_s=open_timeout_s,
             read_timeout_s=read_timeout_s,
             options=options,
+            max_pixels=max_pixels,
         )
         container = self._open()
         rate = container.streams.video[0].guessed_rate

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from wing_tf.inference.video_file import limit_pixels
+from wing_tf.utils.image_size import MAX_PIXELS
 from wing_tf.utils.pyav import require_pyav
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def connect(
     open_timeout_s: float,
     read_timeout_s: float,
     options: Mapping[str, str] | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> "av.container.InputContainer":
     """Opens a live source.
 
@@ -70,6 +73,7 @@ def connect(
         open_timeout_s: Maximum time until the format is known.
         read_timeout_s: Maximum time of each later read.
         options: Options of FFmpeg's protocol, device or demuxer.
+        max_pixels: Maximum number of pixels of a frame; FFmpeg decodes no larger ones.
 
     Returns:
         The container; it has a video stream.
@@ -97,7 +101,7 @@ def connect(
         container = av.open(
             file,
             format=format,
-            options={**defaults, **(options or {})},
+            options={**defaults, **(options or {}), "max_pixels": str(max_pixels)},
             timeout=(open_timeout_s, read_timeout_s),
         )
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -105,6 +109,8 @@ def connect(
     if not container.streams.video:
         container.close()
         raise ValueError(f"{shown_source(source)}: it has no video stream.")
+    if (decoder := container.streams.video[0].codec_context) is not None:
+        limit_pixels(shown_source(source), decoder, max_pixels)
     return container
 
 

@@ -9,6 +9,8 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
+from wing_tf.utils.image_size import MAX_PIXELS
+
 
 class VideoFrame(NamedTuple):
     """One frame of a video.
@@ -64,15 +66,17 @@ class VideoReader(abc.ABC):
         self.close()
 
 
-def open_video(source: str | os.PathLike | int) -> VideoReader:
+def open_video(source: str | os.PathLike | int, *, max_pixels: int = MAX_PIXELS) -> VideoReader:
     """Opens a video file or a live source.
 
     Args:
         source: File name, URL of a network stream (``rtsp://``, ``http://`` and others), or number
             of a camera. A string of digits is a camera, too, unless there is a file of that name.
+        max_pixels: Maximum number of pixels of a frame. Larger frames are not decoded.
 
     Raises:
-        ValueError: If there is no such file, stream or camera, or if no frame can be read.
+        ValueError: If there is no such file, stream or camera, if its frames are too large, or if
+            no frame can be read.
 
     Example:
         >>> with open_video("video.mp4") as video:  # doctest: +SKIP
@@ -85,7 +89,7 @@ def open_video(source: str | os.PathLike | int) -> VideoReader:
     if isinstance(source, int) or (isinstance(source, str) and "://" in source):
         from wing_tf.inference.live import LiveVideo
 
-        return LiveVideo(source)
+        return LiveVideo(source, max_pixels=max_pixels)
     from wing_tf.inference.video_file import VideoFile
 
-    return VideoFile(source)
+    return VideoFile(source, max_pixels=max_pixels)

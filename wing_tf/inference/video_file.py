@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wing_tf.inference.frame_clock import FrameClock
 from wing_tf.inference.frame_conversion import FrameConverter
 from wing_tf.inference.video import VideoFrame, VideoReader
+from wing_tf.utils.image_size import MAX_PIXELS, check_num_pixels
 from wing_tf.utils.pyav import require_pyav
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class VideoFile(VideoReader):
 
     Args:
         path: File name.
+        max_pixels: Maximum number of pixels of a frame; FFmpeg decodes no larger ones.
 
     Attributes:
         path: File name.
@@ -43,11 +45,11 @@ class VideoFile(VideoReader):
             included at its end.
 
     Raises:
-        ValueError: If there is no such file, or if no frame can be read.
+        ValueError: If there is no such file, its frames are too large, or no frame can be read.
     """
 
-    def __init__(self, path: str | os.PathLike):
-        self.path = pathlib.Path(path)
+    def __init__(self, path: str | os.PathLike, *, max_pixels: int = MAX_PIXELS):
+        self.path, self._max_pixels = pathlib.Path(path), max_pixels
         if not self.path.exists():
             raise ValueError(f"No video at {path}.")
         if self.path.is_dir():
@@ -62,7 +64,10 @@ class VideoFile(VideoReader):
         self._frames = self._read()
         self._first: VideoFrame | None = next(self._frames, None)
         if self._first is None:
-            raise ValueError(f"{path} is not a video that can be read: no frame can be decoded.")
+            raise ValueError(
+                f"{path} is not a video that can be read: no frame, of at most max_pixels="
+                f"{max_pixels} pixels, can be decoded."
+            )
         self.size_hw = (self._first.image.shape[0], self._first.image.shape[1])
 
     def __iter__(self) -> Iterator[VideoFrame]:
@@ -158,7 +163,7 @@ class VideoFile(VideoReader):
     @contextlib.contextmanager
     def _open(self, thread_type: str) -> "Iterator[tuple[av.container.InputContainer, Any]]":
         """Opens the file and its video stream."""
-        with open_container(self.path) as container:
+        with open_container(self.path, max_pixels=self._max_pixels) as container:
             if container.format.name == "tty":  # shows text as terminals do
                 raise ValueError(f"{self.path} is a text, not a video.")
             shown = [s for s in container.streams.video if _ATTACHED_PICTURE not in s.disposition]
@@ -171,21 +176,34 @@ class VideoFile(VideoReader):
             stream = best if best in shown else shown[0]
             if stream.codec_context is None:
                 raise ValueError(f"{self.path} has a codec that FFmpeg can't decode here.")
+            limit_pixels(self.path, stream.codec_context, self._max_pixels)
             stream.thread_type = thread_type
             yield container, stream
 
 
-def open_container(path: pathlib.Path) -> "av.container.InputContainer":
-    """Opens a file with FFmpeg.
+def open_container(
+    path: pathlib.Path, *, max_pixels: int = MAX_PIXELS
+) -> "av.container.InputContainer":
+    """Opens a file with FFmpeg, which decodes the first frames of no more than `max_pixels`.
 
     Raises:
         ValueError: If it can't be read.
     """
     try:
         # The prefix keeps FFmpeg from taking a part of the name for a protocol.
-        return av.open(f"file:{os.fspath(path)}", metadata_errors="replace")
+        return av.open(
+            f"file:{os.fspath(path)}",
+            metadata_errors="replace",
+            options={"max_pixels": str(max_pixels)},
+        )
     except av.FFmpegError as error:
         raise ValueError(f"{path} is not a video that can be read: {error.strerror}.") from None
+
+
+def limit_pixels(name: object, decoder: Any, max_pixels: int) -> None:
+    """Makes a decoder refuse larger frames. Raises ValueError if the file states that all are."""
+    check_num_pixels(f"A frame of {name}", decoder.width * decoder.height, max_pixels)
+    decoder.options = {**decoder.options, "max_pixels": str(max_pixels)}
 
 
 def read_packets(

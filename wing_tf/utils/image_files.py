@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from wing_tf.utils.atomic import write_bytes
+from wing_tf.utils.image_size import MAX_PIXELS, check_num_pixels, num_pixels
 from wing_tf.utils.local_path import local_path
 
 try:
@@ -26,7 +27,7 @@ IMAGE_SUFFIXES = (
 _EXIF_MARKERS = (b"eXIf", b"EXIF")  # in PNG and WebP files
 _HEIF = re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
 _JPEG_END = b"\xff\xd9"
-_MAX_PIXELS = 2**30  # OpenCV's limit, for all formats
+_MAX_BYTES = 2**30  # of a file
 _MAX_EXTRANEOUS_BYTES = 16  # between JPEG segments: fillers of cameras; after damage there are more
 
 
@@ -43,7 +44,9 @@ def save_image(path: str | pathlib.Path, image: np.ndarray, *, durable: bool = T
     write_bytes(path, data.tobytes(), durable=durable)
 
 
-def load_image(path: str | pathlib.Path, *, exif: str = "apply") -> np.ndarray:
+def load_image(
+    path: str | pathlib.Path, *, exif: str = "apply", max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
     """Reads an image file as uint8 RGB [H, W, 3].
 
     Cameras store pixels as they come and note in the EXIF data how the image is to be rotated.
@@ -57,32 +60,37 @@ def load_image(path: str | pathlib.Path, *, exif: str = "apply") -> np.ndarray:
         path: The file.
         exif: "apply" rotates the image as viewers show it, "ignore" returns the stored pixels,
             "refuse" raises an error for an image that the EXIF data rotate. Defaults to "apply".
+        max_pixels: Maximum number of pixels, height times width. The header of the file is
+            compared with it before anything is decoded: a small file can state any size. OpenCV's
+            own limit is 2^30.
 
     Raises:
         ValueError: If the file is missing, no regular file, can't be decoded, is damaged, is
-            refused, has 16-bit pixels that would become nearly black, or needs more memory than
-            there is.
+            refused, is too large, has 16-bit pixels that would become nearly black, or needs more
+            memory than there is.
     """
     path = local_path(path)
     try:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise ValueError(f"Cannot read image {path}: not a file.")  # a pipe would block
+        if path.is_file() and path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"Cannot read image {path}: the file has more than 2^30 bytes.")
         data = path.read_bytes()
     except OSError as error:
         raise ValueError(f"Cannot read image {path}: {error.strerror}.") from None
     try:
         if data.startswith(b"\xff\xd8"):
-            image = _decode_jpeg(path, data, exif)
+            image = _decode_jpeg(path, data, exif, max_pixels)
         elif _HEIF.match(data):
-            image = _decode_heif(path, data)
+            image = _decode_heif(path, data, max_pixels)
         else:
-            image = _decode_other(path, data, exif)
+            image = _decode_other(path, data, exif, max_pixels)
     except MemoryError:
         raise ValueError(_more_memory(path)) from None
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)  # in place: no second large array
 
 
-def _decode_jpeg(path: pathlib.Path, data: bytes, exif: str) -> np.ndarray:
+def _decode_jpeg(path: pathlib.Path, data: bytes, exif: str, max_pixels: int) -> np.ndarray:
     """Returns BGR pixels. Raises ValueError with the reason.
 
     libjpeg continues after damaged data with a warning, which OpenCV does not report. simplejpeg
@@ -90,18 +98,16 @@ def _decode_jpeg(path: pathlib.Path, data: bytes, exif: str) -> np.ndarray:
     """
     try:
         height, width, colorspace, _ = simplejpeg.decode_jpeg_header(data)
-        if height * width > _MAX_PIXELS:
-            raise ValueError(_too_large(path))
-        cmyk = colorspace in ("CMYK", "YCCK")
+    except ValueError as error:
+        raise ValueError(_is_damaged(path, error)) from None
+    check_num_pixels(path, height * width, max_pixels)
+    cmyk = colorspace in ("CMYK", "YCCK")
+    try:
         stored = _decode_checked_jpeg(data, "CMYK" if cmyk else "BGR")
     except ValueError as error:
-        if str(error) == _too_large(path):
-            raise
         if "memory" in str(error).lower():
             raise ValueError(_more_memory(path)) from None
-        raise ValueError(
-            f"Cannot decode image {path}: not an image, or a damaged one ({error})."
-        ) from None
+        raise ValueError(_is_damaged(path, error)) from None
     if cmyk:  # converted by OpenCV
         stored = _decode(path, data, cv2.IMREAD_IGNORE_ORIENTATION)
     orientation = 1 if exif == "ignore" else _jpeg_orientation(data)
@@ -158,7 +164,7 @@ def _rotated(image: np.ndarray, orientation: int) -> np.ndarray:
     return image[::down, ::right]
 
 
-def _decode_heif(path: pathlib.Path, data: bytes) -> np.ndarray:
+def _decode_heif(path: pathlib.Path, data: bytes, max_pixels: int) -> np.ndarray:
     """Returns BGR pixels, rotated as the file says. Raises ValueError with the reason."""
     try:
         import pillow_heif
@@ -166,19 +172,25 @@ def _decode_heif(path: pathlib.Path, data: bytes) -> np.ndarray:
         raise ValueError(
             f"Cannot decode image {path}: HEIC files need pillow-heif: pip install 'wing-tf[heic]'."
         ) from None
+    errors = (ValueError, OSError, EOFError, RuntimeError, IndexError, SyntaxError)
     try:
-        heif = pillow_heif.open_heif(io.BytesIO(data), bgr_mode=True)
-        image = np.array(heif)[..., :3]
-    except (ValueError, OSError, EOFError, RuntimeError, IndexError, SyntaxError) as error:
-        text = " ".join(str(error).split())
-        raise ValueError(
-            f"Cannot decode image {path}: not an image, or a damaged one ({text})."
-        ) from None
-    return np.ascontiguousarray(image)
+        heif = pillow_heif.open_heif(io.BytesIO(data), bgr_mode=True)  # decodes nothing
+        width, height = heif.size
+    except errors as error:
+        raise ValueError(_is_damaged(path, error)) from None
+    check_num_pixels(path, height * width, max_pixels)
+    try:
+        return np.ascontiguousarray(np.array(heif)[..., :3])
+    except errors as error:
+        raise ValueError(_is_damaged(path, error)) from None
 
 
-def _decode_other(path: pathlib.Path, data: bytes, exif: str) -> np.ndarray:
+def _decode_other(path: pathlib.Path, data: bytes, exif: str, max_pixels: int) -> np.ndarray:
     """Returns BGR pixels. Raises ValueError with the reason."""
+    found = num_pixels(data)
+    if found is None:
+        raise ValueError(_is_no_image(path))
+    check_num_pixels(path, found, max_pixels)
     image = _decode(path, data, 0 if exif == "apply" else cv2.IMREAD_IGNORE_ORIENTATION)
     if exif == "refuse" and any(marker in data for marker in _EXIF_MARKERS):
         if not np.array_equal(image, _decode(path, data, 0)):
@@ -208,11 +220,20 @@ def _decode(path: pathlib.Path, data: bytes, flags: int) -> np.ndarray:
     if image is None:
         if data and _decodes_if_small(buffer):
             raise ValueError(_more_memory(path))
-        raise ValueError(
-            f"Cannot decode image {path}: not an image, a damaged one, or of a format that this "
-            "OpenCV does not read."
-        )
+        raise ValueError(_is_no_image(path))
     return image
+
+
+def _is_damaged(path: pathlib.Path, error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"Cannot decode image {path}: not an image, or a damaged one ({text})."
+
+
+def _is_no_image(path: pathlib.Path) -> str:
+    return (
+        f"Cannot decode image {path}: not an image, a damaged one, or of a format that this OpenCV "
+        "does not read."
+    )
 
 
 def _too_large(path: pathlib.Path) -> str:
