@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wing_tf.data import record_schema as schema
+from wing_tf.utils.printable import printable_lines
 
 _MAX_REASONS = 3
 
@@ -29,7 +30,7 @@ def format_summary(manifest: Mapping[str, Any], folder: str | os.PathLike) -> st
     lines.append(f"{sum(counts.values())} faces of {manifest['scheme']} in {folder}: {splits}")
     lines.append(_skipped(manifest["skipped"], os.path.join(folder, schema.MANIFEST)))
     lines.append(f"Next: wing-tfrecords inspect --data={folder}")
-    return "\n".join(lines)
+    return printable_lines(lines)
 
 
 def _skipped(skipped: Mapping[str, str], file: str) -> str:

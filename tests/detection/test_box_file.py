@@ -10,10 +10,10 @@ from wing_tf.inference.output import (
     as_dict,
     csv_columns,
     csv_rows,
-    format_csv,
     format_json_line,
 )
 from wing_tf.landmarks import get_scheme
+from wing_tf.utils.printable import format_csv
 
 IMAGE = np.zeros((50, 60, 3), np.uint8)
 

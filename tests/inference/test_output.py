@@ -14,7 +14,6 @@ from wing_tf.inference.output import (
     csv_rows,
     drawn_names,
     files_of_image,
-    format_csv,
     format_json_line,
     format_pts,
     pts_bases,
@@ -22,6 +21,7 @@ from wing_tf.inference.output import (
 from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
 from wing_tf.landmarks import get_scheme
 from wing_tf.landmarks.head import AVERAGE_HEAD_MM
+from wing_tf.utils.printable import format_csv
 
 SCHEME = get_scheme("ibug_68")
 

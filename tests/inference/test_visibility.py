@@ -15,10 +15,11 @@ from wing_tf.export.parity import open_onnx, open_saved_model
 from wing_tf.export.saved_model import write_saved_model
 from wing_tf.inference import Face, Landmarker
 from wing_tf.inference.folder import run_folder
-from wing_tf.inference.output import ImageFaces, csv_columns, csv_rows, files_of_image, format_csv
+from wing_tf.inference.output import ImageFaces, csv_columns, csv_rows, files_of_image
 from wing_tf.landmarks import SchemeMap, get_scheme
 from wing_tf.model_spec import read_model_spec
 from wing_tf.utils.image_files import save_image
+from wing_tf.utils.printable import format_csv
 
 SCHEME = get_scheme("celeba_5")
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme
+from wing_tf.utils.printable import plot_text
 from wing_tf.visualization.plots import save_figure
 
 VISIBILITY_NAMES = {
@@ -39,7 +40,7 @@ def plot_pose(
             chosen = series[known & (names == split)]
             if len(chosen):
                 percent = 100 * np.histogram(chosen, edges)[0] / len(chosen)
-                axes.stairs(percent, edges, label=f"{split} ({len(chosen)})")
+                axes.stairs(percent, edges, label=f"{plot_text(split)} ({len(chosen)})")
         axes.set(xlabel=f"{name}, {unit}" if unit else name, ylabel="faces of the split, %")
         axes.grid(alpha=0.3)
     all_axes[0].legend(fontsize=8)
@@ -95,6 +96,6 @@ def plot_visibility(path: pathlib.Path, visibility: np.ndarray, scheme: Landmark
     axes.set(xlim=(-0.5, count - 0.5), ylim=(0, 100), ylabel="faces, %")
     axes.set_xticks(np.arange(0, count, max(1, count // 34)))
     axes.tick_params(axis="x", labelsize=7)
-    axes.set_xlabel(f"landmark of {scheme.name}")
+    axes.set_xlabel(f"landmark of {plot_text(scheme.name)}")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=8)
     save_figure(figure, path, dpi=110)

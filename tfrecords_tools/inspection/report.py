@@ -32,6 +32,7 @@ from wing_tf.geometry import procrustes
 from wing_tf.utils.atomic import write_json, write_text
 from wing_tf.utils.image_files import save_image
 from wing_tf.utils.local_path import local_path
+from wing_tf.utils.printable import printable_lines
 
 _MAX_FITTED_FACES = 20_000  # for the mean shape and the pose axis
 _MAX_DRAWN_FACES = 300  # over the mean shape
@@ -185,4 +186,4 @@ def format_report(report: dict) -> str:
         message = f"{warning['count']}{fraction}: {warning['message']}"
         lines.append(f"WARNING {warning['kind']}: {message}.")
         lines += [f"    {example}" for example in warning["examples"]]
-    return "\n".join(lines if report["warnings"] else [*lines, "No warnings."])
+    return printable_lines(lines if report["warnings"] else [*lines, "No warnings."])

@@ -14,6 +14,7 @@ from tfrecords_tools.sources.annotation_file import AnnotationFileSource
 from tfrecords_tools.sources.base import Item
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.did_you_mean import did_you_mean
+from wing_tf.utils.printable import text_of_cell
 from wing_tf.utils.text_files import csv_delimiter, read_text
 
 _BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
@@ -125,7 +126,7 @@ class _Header:
         """Parses the row of a line. Raises ValueError with the reason."""
         if len(fields) != self.num_columns:
             raise ValueError(f"{len(fields)} fields, but the header has {self.num_columns}")
-        path = self._text(fields, "path")
+        path = text_of_cell(self._text(fields, "path"))
         if not path:
             raise ValueError("the path is empty")
         points = self._numbers(fields, self._points).reshape(-1, 2)

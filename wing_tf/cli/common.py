@@ -1,5 +1,6 @@
 """Shared parts of the commands: help, one-line errors, environment, output folders."""
 
+import contextlib
 import io
 import os
 import pathlib
@@ -7,11 +8,13 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from typing import TextIO, cast
 
 from absl import app, flags
 
 from wing_tf.cli.native_logs import filter_native_logs
 from wing_tf.utils.local_path import local_path
+from wing_tf.utils.printable import PrintableStream, printable
 from wing_tf.zoo import all_models, help_table
 
 
@@ -25,7 +28,8 @@ def run(
     """Runs a command. Flags are parsed, and help is printed, before TensorFlow is imported.
 
     Wrong usage, bad input (ValueError, OSError, FloatingPointError, an error of TensorFlow or
-    OpenCV) and too little memory end it with one line and status 1.
+    OpenCV) and too little memory end it with one line and status 1. Characters that control a
+    terminal, as file names may hold, are printed as escapes.
 
     Args:
         main: The command's function; with ``commands`` it takes the one that was named.
@@ -49,15 +53,19 @@ def run(
         wrong = len(words) > 1 or not set(words) <= set(commands)
         if commands and (wrong or (needs_command and not words)):
             sys.exit(
-                f"error: Name one of: {', '.join(commands)}. Received: {' '.join(words) or None}. "
-                "See --help."
+                f"error: Name one of: {', '.join(commands)}. Received: "
+                f"{printable(' '.join(words)) or None}. See --help."
             )
         if words and not commands:
-            sys.exit(f"error: Unexpected argument: {words[0]}. See --help.")
+            sys.exit(f"error: Unexpected argument: {printable(words[0])}. See --help.")
         filter_native_logs()
         try:
             _require_local_outputs()
-            main(*words)
+            with (
+                contextlib.redirect_stdout(cast(TextIO, PrintableStream(sys.stdout))),
+                contextlib.redirect_stderr(cast(TextIO, PrintableStream(sys.stderr))),
+            ):
+                main(*words)
         except app.UsageError as error:
             sys.exit(f"error: {_one_line(error)} See --help.")
         except KeyboardInterrupt:
@@ -132,7 +140,7 @@ def _one_line(error: BaseException) -> str:
     if missing:
         text = f"There is no file {missing[1]}."
     # ml_collections wraps its messages in the repr of another error.
-    return " ".join(text.replace("\\n", " ").replace("\\'", "'").split())
+    return printable(" ".join(text.replace("\\n", " ").replace("\\'", "'").split()))
 
 
 def help_text(module_name: str) -> str:

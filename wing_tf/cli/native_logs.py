@@ -8,6 +8,8 @@ import signal
 import sys
 from typing import BinaryIO
 
+from wing_tf.utils.printable import printable
+
 # The C++ libraries write to file descriptor 2 by themselves. TF_CPP_MIN_LOG_LEVEL has no effect
 # before TensorFlow 2.21 is imported completely, and none on LiteRT.
 _NOISE = re.compile(
@@ -57,4 +59,5 @@ def is_noise(line: bytes) -> bool:
 def _copy(lines: BinaryIO, target: int) -> None:
     for line in lines:
         if not is_noise(line):
-            os.write(target, line)
+            text = printable(line.decode(errors="surrogateescape"), keep="\n\r\t")
+            os.write(target, text.encode())

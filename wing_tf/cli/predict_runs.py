@@ -21,6 +21,7 @@ from wing_tf.utils.atomic import write_text
 from wing_tf.utils.image_files import load_image, save_image
 from wing_tf.utils.image_size import MAX_PIXELS
 from wing_tf.utils.local_path import local_path
+from wing_tf.utils.printable import printable
 from wing_tf.zoo import resolve_model
 
 # Kinds of training boxes that the corrected boxes of detectors are like.
@@ -176,7 +177,8 @@ def predict_image(
         drawn = drawing.drawer(landmarker.scheme)(rgb, faces)
         for file in drawn_files:
             save_image(file, drawn)
-    print(f"{len(faces)} face(s): {', '.join(str(file) for file in [*drawn_files, *files])}")
+    names = ", ".join(str(file) for file in [*drawn_files, *files])
+    print(printable(f"{len(faces)} face(s): {names}"))
     with open_window(path.name, wanted=drawing.show) as show:
         if show is not None and drawn is not None:
             show(drawn, wait_ms=0)
@@ -209,14 +211,14 @@ def predict_folder(
     if names := list(summary.skipped):
         print(
             f"{len(names)} skipped, see {target / 'skipped.csv'}: "
-            f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''}",
+            f"{printable(', '.join(names[:3]))}{' ...' if len(names) > 3 else ''}",
             file=sys.stderr,
         )
     if summary.others:
         counts = sorted(summary.others.items(), key=lambda pair: (-pair[1], pair[0]))
         print(
             f"{sum(summary.others.values())} other file(s) not read as images: "
-            f"{', '.join(f'{count} {suffix}' for suffix, count in counts[:8])}"
+            f"{printable(', '.join(f'{count} {suffix}' for suffix, count in counts[:8]))}"
             f"{', ...' if len(counts) > 8 else ''}",
             file=sys.stderr,
         )
@@ -257,7 +259,7 @@ def predict_video(
             write_video=drawing.draw,
             show=show,
         )
-    files = ", ".join(map(str, summary.files))
+    files = printable(", ".join(map(str, summary.files)))
     counts = f"{summary.num_frames} frame(s), {summary.num_faces} face(s)"
     print(f"{'stopped; ' if summary.stopped else ''}{counts}: {files}")
     if summary.num_broken:

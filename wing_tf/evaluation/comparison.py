@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +18,8 @@ from wing_tf.metrics import (
     summarize_errors,
 )
 from wing_tf.utils.atomic import write_json, write_text
-from wing_tf.utils.text_files import read_json
+from wing_tf.utils.printable import printable_lines, text_of_cell
+from wing_tf.utils.text_files import read_json, read_text
 from wing_tf.visualization.plots import plot_ced
 
 
@@ -54,12 +56,12 @@ def read_face_scores(folder: pathlib.Path) -> FaceScores:
     """
     report = read_json(folder / "report.json")
     column = report.get("named_protocol", {}).get("score", "nme")
-    with (folder / "nme.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    lines = io.StringIO(read_text(folder / "nme.csv"))
+    rows = [row | {"key": text_of_cell(row["key"])} for row in csv.DictReader(lines)]
     values = {row["key"]: float(row[column]) for row in rows}
     if len(values) < len(rows):
         raise ValueError(f"{folder}: two faces have the same key, so they can't be compared.")
-    groups = {row["key"]: frozenset(row["groups"].split()) for row in rows}
+    groups = {row["key"]: frozenset(text_of_cell(row["groups"]).split()) for row in rows}
     return FaceScores(report, {k: v for k, v in values.items() if np.isfinite(v)}, groups)
 
 
@@ -161,4 +163,4 @@ def format_comparison(result: Mapping[str, Any]) -> str:
     for name, protocol in result["protocols"].items():
         lines.append(f"{name}: {protocol}")
         lines += [f"  {warning}" for warning in result["warnings"][name]]
-    return "\n".join(lines) + "\n"
+    return printable_lines(lines) + "\n"

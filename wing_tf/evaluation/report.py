@@ -1,7 +1,5 @@
 """The report of a model's predictions: scores, tables and figures in a folder."""
 
-import csv
-import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,6 +28,7 @@ from wing_tf.metrics import (
 from wing_tf.score_calibration import ACCURATE_NME
 from wing_tf.utils.atomic import write_json, write_text
 from wing_tf.utils.image_files import save_image
+from wing_tf.utils.printable import format_csv, printable_lines
 from wing_tf.visualization import contact_sheet, draw_landmarks
 from wing_tf.visualization.plots import plot_ced, plot_reliability
 
@@ -181,8 +180,8 @@ def format_report(report: Mapping[str, Any]) -> str:
     if "reliability" in report:
         lines += ["", "Scores of faces:", *format_reliability(report["reliability"])]
     if "named_protocol" in report:
-        lines += ["", format_protocol(report["named_protocol"]).rstrip()]
-    return "\n".join(lines) + "\n"
+        lines += ["", *format_protocol(report["named_protocol"]).rstrip().split("\n")]
+    return printable_lines(lines) + "\n"
 
 
 def write_report(
@@ -212,13 +211,10 @@ def write_report(
     """
     write_text(folder / "report.txt", format_report(report))
     extra_columns = extra_columns or {}
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(["key", "nme", "groups", *extra_columns])
     groups = (" ".join(sorted(group)) for group in predictions.groups)
     columns = (values.tolist() for values in extra_columns.values())
-    writer.writerows(zip(predictions.key, errors.tolist(), groups, *columns, strict=True))
-    write_text(folder / "nme.csv", table.getvalue())
+    rows = zip(predictions.key, errors.tolist(), groups, *columns, strict=True)
+    write_text(folder / "nme.csv", format_csv([["key", "nme", "groups", *extra_columns], *rows]))
     scored = np.isfinite(errors)
     plot_ced(folder / "ced.png", {name: errors[scored]}, title=report["protocol"])
     if "reliability" in report:

@@ -9,6 +9,7 @@ from typing import Any
 from wing_tf.evaluation.overlaps import overlaps_of
 from wing_tf.export.parity import Parity
 from wing_tf.model_spec import MODEL_SPEC_FILE, ModelSpec
+from wing_tf.utils.printable import markdown
 from wing_tf.utils.text_files import read_json
 
 LICENSES = {
@@ -85,9 +86,9 @@ def model_card(
     best = ""
     if origin.best is not None:
         best = f"Best validation NME in training: {100 * origin.best:.2f} %."
-    return f"""# {origin.name}
+    return f"""# {markdown(origin.name)}
 
-Locates {scheme.num_landmarks} landmarks ({scheme.name}) in a face crop.
+Locates {scheme.num_landmarks} landmarks ({markdown(scheme.name)}) in a face crop.
 Exported with wing_tf: {facts["format"]}, {facts["precision"]}.
 
 ## Input and output
@@ -102,12 +103,12 @@ For a crop with the edges x0, y0, x1, y1 in the image (pixel centers at integers
 is the image point
 x = x0 + (u + 0.5) (x1 - x0) / {side}, y = y0 + (v + 0.5) (y1 - y0) / {side}.{images}
 
-Face boxes in training: {"; ".join(spec.trained_crops) or "not recorded"}.
+Face boxes in training: {markdown("; ".join(spec.trained_crops)) or "not recorded"}.
 Other kinds of face boxes reduce the accuracy.
 
 ## Scores
 
-{parity.normalizer} NME on {parity.num_faces} {faces} (recorded boxes):
+{parity.normalizer} NME on {parity.num_faces} {markdown(faces)} (recorded boxes):
 {_percent(parity.nme_before)} before the export, {_percent(parity.nme_after)} after.
 The landmarks differ by {parity.mean_px:.4f} px on average and by at most {parity.max_px:.4f} px
 (pixels of the {side} px crop). {best}
@@ -155,7 +156,8 @@ def _percent(value: float | None) -> str:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} of {name}" for name, count in counts.items()) or "not recorded"
+    listing = ", ".join(f"{count} of {name}" for name, count in counts.items())
+    return markdown(listing) or "not recorded"
 
 
 def _recipe(origin: Origin) -> str:
@@ -164,7 +166,7 @@ def _recipe(origin: Origin) -> str:
         return "Recipe: not recorded (the model was not exported from a run folder)."
     loss, optimizer, model = config["loss"], config["optimizer"], config["model"]
     first = config.get("two_stage", {}).get("first")
-    return (
+    return markdown(
         f"Recipe: {f'after the first stage {pathlib.Path(first).name}, ' if first else ''}"
         f"{model['name']} at {model['input_size']} px, loss {loss['name']}, "
         f"{optimizer['name']} with learning rate {optimizer['learning_rate']:g}, "
@@ -176,13 +178,14 @@ def _recipe(origin: Origin) -> str:
 def _overlaps(spec: ModelSpec) -> str:
     notes = overlaps_of(spec.known_faces)
     return "".join(
-        f"\n\n{note}. The model may have seen the faces of a test on either." for note in notes
+        f"\n\n{markdown(note)}. The model may have seen the faces of a test on either."
+        for note in notes
     )
 
 
 def _licenses(spec: ModelSpec) -> str:
     notes = [
-        f"- {LICENSES.get(name, f'{name}: ask the owner of the images.')}"
+        f"- {LICENSES.get(name, f'{markdown(name)}: ask the owner of the images.')}"
         for name in spec.known_faces
     ]
     return "\n".join(notes) or "- The training data are not recorded: find out before you use it."

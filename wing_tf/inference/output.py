@@ -1,8 +1,6 @@
 """Located faces as JSON, JSON lines, CSV and ``.pts`` text, and names of output files."""
 
-import csv
 import dataclasses
-import io
 import itertools
 import json
 import pathlib
@@ -17,6 +15,7 @@ from wing_tf.inference.face import Face
 from wing_tf.inference.pre_annotations import WRITERS, annotation_files
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.atomic import write_text
+from wing_tf.utils.printable import format_csv
 
 FORMATS = {
     "image": ("json", "jsonl", "csv", "pts", *WRITERS),
@@ -134,13 +133,6 @@ def format_json_line(found: ImageFaces, scheme: LandmarkScheme) -> str:
     """Returns one line of JSON with its line end."""
     values = as_dict(found, scheme)
     return json.dumps(values, separators=(",", ":"), allow_nan=False) + "\n"
-
-
-def format_csv(rows: Iterable[Sequence[Any]]) -> str:
-    """Returns rows as CSV text."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def format_pts(landmarks_px: np.ndarray) -> str:

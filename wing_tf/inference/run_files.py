@@ -12,12 +12,12 @@ from wing_tf.inference.output import (
     ImageFaces,
     csv_columns,
     csv_rows,
-    format_csv,
     format_json_line,
 )
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.appended_file import AppendedFile, complete_lines
 from wing_tf.utils.atomic import write_json
+from wing_tf.utils.printable import format_csv, text_of_cell
 from wing_tf.utils.text_files import encode_text, read_json
 
 _SETTINGS = "run.json"
@@ -136,7 +136,8 @@ class SkippedFile(AppendedFile):
         if text and not text.startswith(header):
             raise ValueError(f"{path} is of another run: its columns differ.")
         try:
-            self.reasons = {row["image"]: row["reason"] for row in csv.DictReader(_lines(text))}
+            rows = csv.DictReader(_lines(text))
+            self.reasons = {text_of_cell(r["image"]): text_of_cell(r["reason"]) for r in rows}
         except csv.Error:
             raise ValueError(f"{path} is damaged: it is not a CSV file.") from None
         super().__init__(path, length=len(encode_text(text)), header=header)
@@ -158,7 +159,7 @@ def _complete_images(text: str) -> tuple[dict[str, int], int]:
     length = int(ends[0])
     for row in reader:
         if row["faces"] == (row["face"] or "0"):
-            done[row["image"]] = int(row["faces"])
+            done[text_of_cell(row["image"])] = int(row["faces"])
             length = int(ends[reader.line_num - 1])
     return done, length
 

@@ -5,6 +5,7 @@ import numpy as np
 
 from wing_tf.geometry.pose import rotation_matrix
 from wing_tf.landmarks import LandmarkScheme
+from wing_tf.utils.printable import printable
 
 _SUBPIXEL_BITS = 4
 # RGB colors of the regions, distinguishable on skin; left and right parts of a face differ.
@@ -83,7 +84,7 @@ def put_text(
         size_px: Height of a capital letter.
         color: RGB color.
     """
-    text = text.encode("ascii", "replace").decode()
+    text = printable(text).encode("ascii", "replace").decode()
     scale, weight = size_px / _FONT_HEIGHT_PX, max(1, round(size_px / 11))
     (width, height), _ = cv2.getTextSize(text, _FONT, scale, weight)
     high, wide = canvas.shape[:2]

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from wing_tf.metrics import ced_auc, ced_curve
 from wing_tf.utils.atomic import write_bytes
+from wing_tf.utils.printable import plot_text
 
 
 def save_figure(figure: Figure, path: str | pathlib.Path, *, dpi: int = 130) -> None:
@@ -48,15 +49,15 @@ def plot_ced(
     axes = figure.add_subplot()
     for name, values in errors.items():
         ordered, fractions = ced_curve(values)
-        label = f"{name} (mean {100 * ordered.mean():.2f} %, AUC {ced_auc(ordered, threshold):.3f})"
+        scores = f"mean {100 * ordered.mean():.2f} %, AUC {ced_auc(ordered, threshold):.3f}"
         axes.step(
             100 * np.concatenate([[0.0], ordered, [max(threshold, ordered[-1])]]),
             100 * np.concatenate([[0.0], fractions, [1.0]]),
             where="post",
-            label=label,
+            label=f"{plot_text(name)} ({scores})",
         )
     axes.set(xlim=(0, 100 * threshold), ylim=(0, 100), xlabel="NME, %", ylabel="faces, %")
-    axes.set_title(title, fontsize=9, wrap=True)
+    axes.set_title(plot_text(title), fontsize=9, wrap=True)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=8)
     save_figure(figure, path)
@@ -83,7 +84,7 @@ def plot_reliability(
         axes.annotate(str(count), (score, fraction), fontsize=7, textcoords="offset points",
                       xytext=(4, -9))  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mean score", ylabel="accurate faces, fraction")
-    axes.set_title(f"{title} (ECE {100 * table['ece']:.1f} %)", fontsize=9, wrap=True)
+    axes.set_title(f"{plot_text(title)} (ECE {100 * table['ece']:.1f} %)", fontsize=9, wrap=True)
     axes.grid(alpha=0.3)
     save_figure(figure, path)
 
@@ -138,8 +139,8 @@ def plot_curves(
             series = system.get(quantity, ())
             found = at.get(name, ()) if isinstance(at, Mapping) else at
             places = range(1, len(series) + 1) if found is None else found[: len(series)]
-            axes.plot(places, series, label=name)
-        axes.set(yscale=scale, ylabel=quantity)
+            axes.plot(places, series, label=plot_text(name))
+        axes.set(yscale=scale, ylabel=plot_text(quantity))
         axes.grid(alpha=0.3, which="both")
     all_axes[0].legend(fontsize=8)
     all_axes[-1].set_xlabel(steps)
@@ -157,6 +158,6 @@ def plot_maps(path: str | pathlib.Path, maps: Mapping[str, np.ndarray]) -> None:
     all_axes = figure.subplots(1, len(maps), squeeze=False)[0]
     for axes, (title, values) in zip(all_axes, maps.items(), strict=True):
         axes.imshow(values, interpolation="nearest")
-        axes.set_title(title, fontsize=9)
+        axes.set_title(plot_text(title), fontsize=9)
         axes.set_axis_off()
     save_figure(figure, path)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 
+from wing_tf.utils.printable import printable
+
 _MAX_SIDE_PX = 1280  # longer side of a window
 _MAX_TIMES = 30  # images of which the rate is the mean
 _POLL_MS = 50
@@ -48,10 +50,10 @@ class Window:
     def __init__(self, title: str):
         if reason := why_no_window():
             raise OSError(f"No window: {reason}. Leave out --show.")
-        self._title = title
+        self._title = printable(title)
         self._times_s: collections.deque[float] = collections.deque(maxlen=_MAX_TIMES)
         # Without the tools of OpenCV's own windows.
-        cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
+        cv2.namedWindow(self._title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
 
     def show(self, image: np.ndarray | None, *, wait_ms: int = 1) -> bool:
         """Shows an image, scaled down to the screen if it is large.
