@@ -122,10 +122,30 @@ function toImage(points, [x0, y0, x1, y1], size) {
   ]);
 }
 
-async function fetchPart(folder, name) {
+/**
+ * Returns the response of a URL. Its origin must be that of the page, or one of `origins`: a link
+ * to a page must not decide which other computer the page asks for models and images.
+ *
+ * @param {string | URL} url absolute, or relative to the page.
+ * @param {string[]} origins other allowed origins, such as "https://models.example".
+ * @returns {Promise<Response>}
+ * @throws {Error} if the origin is another one, or if there is no response.
+ */
+export async function fetchFrom(url, origins) {
+  const { origin: own } = globalThis.location ?? new URL(import.meta.url);
+  const asked = new URL(url, globalThis.document?.baseURI ?? import.meta.url);
+  if (asked.origin !== own && !origins.includes(asked.origin)) {
+    const allowed = [own, ...origins].join(" or ");
+    throw new Error(`it must come from ${allowed}, which the page allows, not from ${asked.origin}`);
+  }
+  // Without a redirection to another origin.
+  return fetch(asked, { mode: asked.origin === own ? "same-origin" : "cors" });
+}
+
+async function fetchPart(folder, name, origins) {
   const url = new URL(name, folder);
   const hint = "Write a model with wing-export and serve its folder";
-  const response = await fetch(url).catch((error) => {
+  const response = await fetchFrom(url, origins).catch((error) => {
     throw new Error(`No model at ${folder}: ${error.message}. ${hint}.`);
   });
   if (!response.ok) {
@@ -198,13 +218,15 @@ export class Landmarker {
    *     that of the npm package.
    * @param {"wasm" | "webgpu"} [options.accelerator] back end. Small networks are fastest on
    *     the CPU ("wasm").
+   * @param {string[]} [options.origins] other origins than the page's own from which the model may
+   *     come, such as "https://models.example". Defaults to none.
    * @returns {Promise<Landmarker>}
    * @throws {Error} if there is no such model, or if this file can't run it.
    */
-  static async load(folder, { wasm, accelerator = "wasm" } = {}) {
+  static async load(folder, { wasm, accelerator = "wasm", origins = [] } = {}) {
     const base = new URL(folder, globalThis.document?.baseURI ?? import.meta.url);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
-    const text = await (await fetchPart(base, "model_spec.json")).text();
+    const text = await (await fetchPart(base, "model_spec.json", origins)).text();
     let spec;
     try {
       spec = JSON.parse(text);
@@ -212,7 +234,8 @@ export class Landmarker {
       throw new Error(`${base}model_spec.json is not JSON.`);
     }
     checkModelSpec(spec);
-    const bytes = new Uint8Array(await (await fetchPart(base, "model.tflite")).arrayBuffer());
+    const file = await fetchPart(base, "model.tflite", origins);
+    const bytes = new Uint8Array(await file.arrayBuffer());
     // There is one runtime per page.
     wasm ??= new URL("../wasm/", import.meta.resolve("@litertjs/core"));
     await (getGlobalLiteRtPromise() ?? loadLiteRt(String(wasm)));

@@ -2,14 +2,15 @@
  * The demo page of `landmarker.js`: draws landmarks on an image or on the camera's frames.
  *
  * Query parameters: model=FOLDER (with model.tflite and model_spec.json; defaults to "model/"),
- * image=URL and box=x0,y0,x1,y1 in the image's pixels.
+ * image=URL and box=x0,y0,x1,y1 in the image's pixels. Both URLs must be of the page's own origin or
+ * of one that index.html names.
  *
  * For programs, `wingTf` holds `Landmarker`, `landmarker` and the last `faces`; the body's
  * `data-state` is loading, ready (a model, no face yet), done or error.
  */
 
 import { draw } from "./draw.js";
-import { landmarkBox, Landmarker } from "./landmarker.js";
+import { fetchFrom, landmarkBox, Landmarker } from "./landmarker.js";
 
 const MIN_BOX_PX = 4; // smaller drags are clicks
 
@@ -17,6 +18,9 @@ const find = (id) => document.getElementById(id);
 const canvas = find("image");
 // No alpha: transparent pixels are black.
 const context = canvas.getContext("2d", { willReadFrequently: true, alpha: false });
+const policy = document.querySelector('meta[http-equiv="Content-Security-Policy"]')?.content;
+// Besides the page's own origin: those that index.html allows.
+const origins = (/connect-src 'self'([^;]*)/.exec(policy)?.[1] ?? "").split(" ").filter(Boolean);
 const parameters = new URLSearchParams(location.search);
 const video = document.createElement("video");
 video.muted = video.playsInline = true;
@@ -120,7 +124,7 @@ async function openImage(blob, name) {
 }
 
 async function openUrl(url) {
-  const response = await fetch(url).catch((error) => {
+  const response = await fetchFrom(url, origins).catch((error) => {
     throw new Error(`No image at ${url}: ${error.message}.`);
   });
   if (!response.ok) throw new Error(`No image at ${url}: HTTP ${response.status}.`);
@@ -253,7 +257,7 @@ function save() {
 async function loadModel() {
   const folder = parameters.get("model") ?? "model/";
   try {
-    landmarker = wingTf.landmarker = await Landmarker.load(folder);
+    landmarker = wingTf.landmarker = await Landmarker.load(folder, { origins });
   } catch (error) {
     find("model").textContent = "No model";
     throw error;

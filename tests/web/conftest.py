@@ -42,6 +42,10 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         if self.path == "/results":
             self.results["done"].set()
 
+    def end_headers(self):
+        self.send_header("Access-Control-Allow-Origin", "*")
+        super().end_headers()
+
     def log_message(self, *arguments):
         pass
 
@@ -75,22 +79,27 @@ def node_modules(tmp_path_factory) -> pathlib.Path:
 def browse(node_modules, tmp_path_factory):
     """A function `browse(cases, files)` that returns the page's results by case, in one browser.
 
-    Cases are those of probe.html; the folder ``files`` is served as ``files/``.
+    Cases are those of probe.html; the folder ``files`` is served as ``files/``. OTHER in their text
+    is another origin, with the same files. The page open.html is index.html that allows it.
     """
     browser = find_browser()
 
     def run(cases, files, *, timeout_s=240):
         folder = tmp_path_factory.mktemp("browser")
-        (folder / "cases.json").write_text(json.dumps(cases))
         places = {
             "node_modules": node_modules,
             "files": files,
             "cases.json": folder / "cases.json",
+            "open.html": folder / "open.html",
             "probe.html": _PROBE,
         }
         results = {"last": {}, "done": threading.Event()}
         handler = functools.partial(_Handler, places=places, results=results)
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        other = f"http://localhost:{server.server_port}"
+        (folder / "cases.json").write_text(json.dumps(cases).replace("OTHER", other))
+        page, allowed = (WEB / "index.html").read_text(), f"connect-src 'self' {other};"
+        (folder / "open.html").write_text(page.replace("connect-src 'self';", allowed))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         flags = [*_FLAGS, f"--user-data-dir={folder / 'profile'}"]
         # In its own session, so that the browser's child processes end with it.

@@ -107,6 +107,7 @@ def localizers(tmp_path_factory):
     (files / "broken").mkdir()
     (files / "broken" / "model_spec.json").write_text(json.dumps(facts))
     (files / "broken" / "model.tflite").write_bytes(b"not a model")
+    (files / "evil.js").write_text("document.body.dataset.ran = 'other script'")
     (files / "text.png").write_text("not an image")
     cv2.imwrite(str(files / "face.png"), FACE.image[..., ::-1])
     return {name: Landmarker(net, spec=c) for name, (net, c) in made.items()}, files
@@ -132,6 +133,12 @@ def said(localizers, browse):
     cases["no_image"] = {"query": _query("cnn6", "nothing.png")}
     cases["text"] = {"query": _query("cnn6", "text.png")}
     cases["empty_box"] = {"query": _query("cnn6", "face.png", [9, 9, 9, 20])}
+    query = _query("cnn6", "face.png", BOXES["shrunk"])
+    cases["policy"] = {"query": _query("cnn6"), "forbidden": "OTHER/"}
+    cases["other_model"] = {"query": query.replace("model=files", "model=OTHER/files")}
+    cases["other_image"] = {"query": query.replace("image=files", "image=OTHER/files")}
+    allowed = query.replace("=files", "=OTHER/files")
+    cases["allowed"] = {"query": allowed, "page": "open.html"}
     cases["far_box"] = {"query": _query("cnn6", "face.png", [0, 0, 1e9, 1e9])}
     if REAL_FACES.is_dir():
         image = sorted((REAL_FACES / "helen" / "testset").glob("*.jpg"))[0]
@@ -221,6 +228,8 @@ def test_landmarks_of_a_photo_equal_those_of_python(said, localizers):
         ("mirrored", 'crop must be black outside of the image. Received: "mirror".'),
         ("broken", "model.tflite can't be run here"),
         ("no_image", "No image at files/nothing.png: HTTP 404."),
+        ("other_model", ", which the page allows, not from http://localhost:"),
+        ("other_image", ", which the page allows, not from http://localhost:"),
         ("text", "files/text.png is not an image that this browser can read."),
         ("far_box", "A box must be four finite numbers, with x0 < x1 and y0 < y1. Received: [0, 0"),
         ("empty_box", "with x0 < x1 and y0 < y1. Received: [9, 9, 9, 20]."),
@@ -230,6 +239,20 @@ def test_errors_are_shown_in_one_line(said, case, message):
     assert said[case]["state"] == "error"
     assert message in said[case]["message"]
     assert "\n" not in said[case]["message"]
+
+
+def test_the_page_runs_no_foreign_code_and_asks_no_other_origin(said):
+    assert said["policy"]["ran"] is None
+    assert said["policy"]["violated"] == [
+        "connect-src", "frame-src", "img-src", "script-src", "script-src-attr", "script-src-elem",
+        "style-src-attr",
+    ]  # fmt: skip
+
+
+def test_models_and_images_of_an_origin_that_the_page_allows(said):
+    result = said["allowed"]
+    assert result["state"] == "done", result["message"]
+    assert result["faces"] == said["cnn6_shrunk"]["faces"]
 
 
 def test_the_page_names_the_model(said):
