@@ -1,7 +1,6 @@
 """wing-predict as people call it, mostly on the model that comes with it: without TensorFlow."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -14,6 +13,7 @@ from predict_command import ENVIRONMENT, error_line, predict, read_rows
 from wing_tf.cli.predict import parse_box
 from wing_tf.detection import BlazeFaceDetector
 from wing_tf.inference import Landmarker
+from wing_tf.utils.printable import text_of_cell
 
 
 @pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "5,0,1,9", "1,2,3,nan"])
@@ -104,8 +104,9 @@ def test_undecodable_file_names_are_kept(face, tmp_path):
     path.write_bytes(face[0].read_bytes())
     done = predict(f"--image={path}", f"--output={tmp_path / 'out'}", "--format=csv")
     assert done.returncode == 0, done.stderr
-    text = (tmp_path / "out" / "\udcff_landmarks.csv").read_bytes()
-    assert text.splitlines()[1].startswith(os.fsencode(path))
+    (row,) = read_rows(tmp_path / "out" / "\udcff_landmarks.csv")
+    assert row["image"].endswith(r"\udcff.png")  # escaped: the file is UTF-8 for others
+    assert text_of_cell(row["image"]) == str(path)
 
 
 def test_litert_prediction_does_not_import_tensorflow(model, images, tmp_path):
