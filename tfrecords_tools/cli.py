@@ -30,6 +30,7 @@ from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import CROP_RULES, CropRule, get_crop_rule
 from wing_tf.landmarks import load_scheme_map
 from wing_tf.utils.local_path import is_remote
+from wing_tf.utils.output_folder import locked_folder, new_files
 
 flags.adopt_module_key_flags(source_flags)
 _OUTPUT = flags.DEFINE_string(
@@ -176,25 +177,26 @@ def _inspect() -> None:
     beside = "" if is_remote(folder) else os.path.dirname(folder)
     name = os.path.basename(folder if is_remote(folder) else os.path.realpath(folder))
     output = _OUTPUT.value or os.path.join(beside, f"{name}_inspection")
-    report = inspect_records(folder, output, num_images=_NUM_IMAGES.value, other=_OTHER.value)
+    with locked_folder(output):
+        report = inspect_records(folder, output, num_images=_NUM_IMAGES.value, other=_OTHER.value)
     print(f"\n{format_report(report)}\n\nImages and inspection.json: {output}")
 
 
 def _balance() -> None:
     """Writes the pose balance of records."""
     _require(data=_DATA.value, output=_OUTPUT.value)
-    folder = common.new_folder(_OUTPUT.value or "")
-    from tfrecords_tools.balancing import write_balance
+    with new_files(_OUTPUT.value or "") as folder:
+        from tfrecords_tools.balancing import write_balance
 
-    text = write_balance(
-        _DATA.value or "",
-        folder,
-        num_bins=_BINS.value,
-        absolute=not _SIGNED.value,
-        component=_COMPONENT.value,
-        max_weight=_MAX_WEIGHT.value,
-    )
-    print(f"{text}\nBalance: {folder}")
+        text = write_balance(
+            _DATA.value or "",
+            folder,
+            num_bins=_BINS.value,
+            absolute=not _SIGNED.value,
+            component=_COMPONENT.value,
+            max_weight=_MAX_WEIGHT.value,
+        )
+    print(f"{text}\nBalance: {_OUTPUT.value}")
 
 
 def _residual() -> None:

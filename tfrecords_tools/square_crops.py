@@ -70,17 +70,19 @@ def crop_face(
         box = face_box(face, crop)
         square = crop_square(box, square_format.context)
         image, to_square = crop_and_resize(face.image, square, (side, side))
+        ok, jpeg = cv2.imencode(
+            ".jpg",
+            cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+            [cv2.IMWRITE_JPEG_QUALITY, square_format.jpeg_quality],
+        )
+        if not ok:
+            raise BadRecordError("OpenCV could not compress the square crop")
+    except MemoryError:
+        return CroppedFace(reason=f"{item.source_image} needs more memory than there is")
     except Exception as error:  # whatever it is, one bad face must not stop the others
         named = isinstance(error, (BadRecordError, ValueError, cv2.error))
         text = str(error) if named else f"{type(error).__name__}: {error}"
         return CroppedFace(reason=" ".join(text.split()) or type(error).__name__)
-    ok, jpeg = cv2.imencode(
-        ".jpg",
-        cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
-        [cv2.IMWRITE_JPEG_QUALITY, square_format.jpeg_quality],
-    )
-    if not ok:
-        return CroppedFace(reason="OpenCV could not compress the square crop")
 
     def in_square(points_px):
         return apply_affine(to_square, points_px.reshape(-1, 2)).ravel().tolist()

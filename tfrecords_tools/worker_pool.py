@@ -11,15 +11,15 @@ from concurrent.futures.process import BrokenProcessPool
 
 import cv2
 
-from tfrecords_tools.parent_watch import end_with_parent
 from tfrecords_tools.sources.base import Item
 from tfrecords_tools.square_crops import CroppedFace
+from wing_tf.utils.parent_watch import end_with_parent
 
 CropItem = Callable[[Item], CroppedFace]
 
 _CHUNK = 16  # faces that are sent to a process at once
 _CRASHED = (
-    "the process that read it ended twice: a decoder crashed, or the system ended it for lack of "
+    "the process that read {} ended twice: a decoder crashed, or the system ended it for lack of "
     "memory"
 )
 
@@ -118,7 +118,7 @@ class _Workers:
             except BrokenProcessPool:
                 self._restart()
         if len(chunk) == 1:
-            return [CroppedFace(reason=_CRASHED)]
+            return [CroppedFace(reason=_CRASHED.format(chunk[0].source_image))]
         return [face for item in chunk for face in self._crop_alone([item])]
 
     def _submit(self, chunk: list[Item]) -> concurrent.futures.Future:
@@ -147,5 +147,5 @@ def _crop_chunk(crop_item: CropItem, items: list[Item]) -> list[CroppedFace]:
 
 
 def _start_worker() -> None:
-    cv2.setNumThreads(1)
     end_with_parent()
+    cv2.setNumThreads(1)

@@ -150,7 +150,7 @@ def test_two_processes_do_not_train_in_one_folder(synthetic_records, tmp_path):
     ) as other:  # fmt: skip
         assert other.stdout.readline() == "open\n"
         before = {path: path.stat().st_size for path in folder.rglob("*")}
-        message = f"Another process is writing to this folder: it holds {folder / '.lock'}."
+        message = f"Another process is writing to this folder: it holds {folder / '.lock'}. Wait"
         with pytest.raises(ValueError, match=re.escape(message)):
             train(smoke_config(synthetic_records), folder)
         assert {path: path.stat().st_size for path in folder.rglob("*")} == before

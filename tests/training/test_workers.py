@@ -202,7 +202,8 @@ def test_second_launch_into_a_run_folder_is_refused(synthetic_records, tmp_path)
         first.open(default_config())
         with _launched(_train_command(synthetic_records, run), tmp_path) as processes:
             assert [process.wait(TIMEOUT) for process in processes] == [1, 1]
-    holds = f"error: Another process is writing to this folder: it holds {run / '.lock'}."
+    holds = f"error: Another process is writing to this folder: it holds {run / '.lock'}. "
+    holds += "Wait until it ends, or name another folder."
     assert _lines(tmp_path, 0) == [holds]
     assert _lines(tmp_path, 1) == [
         "error: The first worker has ended with an error, which its output has."

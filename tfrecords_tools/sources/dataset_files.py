@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfrecords_tools.parent_watch import end_with_parent
 from tfrecords_tools.sources.base import BadRecordError
+from wing_tf.utils.parent_watch import end_with_parent
 from wing_tf.utils.text_files import read_text
 
 if TYPE_CHECKING:

@@ -1,9 +1,8 @@
-"""Shared parts of the commands: help, one-line errors, environment, output folders."""
+"""Shared parts of the commands: help, one-line errors, environment."""
 
 import contextlib
 import io
 import os
-import pathlib
 import re
 import sys
 import traceback
@@ -154,22 +153,3 @@ def help_text(module_name: str) -> str:
     if names_model:
         lines += ["", "Models by name:", help_table(all_models().values())]
     return "\n".join(lines)
-
-
-def free_folder(path: str) -> pathlib.Path:
-    """Returns a folder for output, which may not exist yet.
-
-    Raises:
-        ValueError: If it is not empty: nothing is overwritten.
-    """
-    folder = pathlib.Path(path)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} must be a new or an empty folder.")
-    return folder
-
-
-def new_folder(path: str) -> pathlib.Path:
-    """Creates a folder for output; see `free_folder`."""
-    folder = free_folder(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

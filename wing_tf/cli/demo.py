@@ -11,6 +11,7 @@ import shutil
 from absl import flags
 
 from wing_tf.cli import common
+from wing_tf.utils.output_folder import locked_folder
 
 _OUTPUT = flags.DEFINE_string("output", "wing_demo", "The folder for all results.")
 _NUM_FACES = flags.DEFINE_integer("num_faces", 3000, "Number of training faces.", lower_bound=64)
@@ -21,6 +22,12 @@ NUM_TEST = 300
 
 def main() -> None:
     """Runs all steps."""
+    folder = pathlib.Path(_OUTPUT.value)
+    with locked_folder(folder):
+        _run(folder)
+
+
+def _run(folder: pathlib.Path) -> None:
     from tfrecords_tools.sources import SyntheticSource
     from tfrecords_tools.square_crops import SquareFormat
     from tfrecords_tools.writer import write_records
@@ -33,7 +40,6 @@ def main() -> None:
     from wing_tf.utils.image_files import save_image
     from wing_tf.visualization import contact_sheet, draw_landmarks
 
-    folder = pathlib.Path(_OUTPUT.value)
     records, run, report_folder = folder / "records", folder / "run", folder / "report"
     source = SyntheticSource(num_train=_NUM_FACES.value, num_test=NUM_TEST)
 

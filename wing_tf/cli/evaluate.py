@@ -27,6 +27,7 @@ from absl import app, flags
 from wing_tf.cli import common
 from wing_tf.detection import DETECTORS
 from wing_tf.evaluation.protocols import PROTOCOLS
+from wing_tf.utils.output_folder import check_free, new_files
 
 _MODEL = flags.DEFINE_list(
     "model",
@@ -105,7 +106,8 @@ def name_models(texts: list[str]) -> dict[str, str]:
 def main() -> None:
     """Evaluates by the flags."""
     models = name_models(_MODEL.value)
-    output = common.free_folder(_OUTPUT.value)
+    output = pathlib.Path(_OUTPUT.value)
+    check_free(output)  # before TensorFlow is imported
 
     from wing_tf.detection import make_detector
     from wing_tf.evaluation.comparison import compare_reports, format_comparison
@@ -132,18 +134,20 @@ def main() -> None:
             scheme_map=scheme_map if fits else None,
             batch_size=_BATCH_SIZE.value,
         )
-    folders = {name: output / name for name in models}
-    for name, evaluator in evaluators.items():
-        folders[name].mkdir(parents=True, exist_ok=True)
-        report = evaluator.report(
-            folders[name],
-            box_noise=_BOX_NOISE.value,
-            rotation_deg=_ROTATION.value,
-            detectors=detectors,
-        )
-        print(f"\n{format_report(report)}\nReport: {folders[name]}")
-    if len(models) > 1:
-        print(f"\n{format_comparison(compare_reports(folders, output))}\nComparison: {output}")
+    with new_files(output) as folder:
+        folders = {name: folder / name for name in models}
+        for name, evaluator in evaluators.items():
+            folders[name].mkdir(exist_ok=True)
+            report = evaluator.report(
+                folders[name],
+                box_noise=_BOX_NOISE.value,
+                rotation_deg=_ROTATION.value,
+                detectors=detectors,
+            )
+            print(f"\n{format_report(report)}\nReport: {output / name}")
+        if len(models) > 1:
+            comparison = compare_reports(folders, folder)
+            print(f"\n{format_comparison(comparison)}\nComparison: {output}")
 
 
 def entry() -> None:

@@ -14,6 +14,8 @@ from absl import flags, logging
 
 from wing_tf.cli import common
 from wing_tf.export.formats import FORMATS, PRECISIONS
+from wing_tf.utils.local_path import local_path
+from wing_tf.utils.output_folder import check_free
 
 _MODEL = flags.DEFINE_string(
     "model", None, "A .keras file, a run folder (its best model) or the name of a model.",
@@ -53,7 +55,8 @@ def main() -> None:
             "--precision=int8 is calibrated on training faces: name records that hold some with "
             "--data=RECORDS."
         )
-    output = common.free_folder(_OUTPUT.value)
+    output = local_path(_OUTPUT.value)
+    check_free(output)  # before TensorFlow is imported
     logging.set_verbosity(logging.WARNING)  # TensorFlow's writers report every file
 
     from wing_tf.export.export_model import export_model

@@ -36,6 +36,7 @@ from absl import app, flags
 from wing_tf.cli import common
 from wing_tf.reproduction import SETTLE_TABLES, TABLES
 from wing_tf.reproduction.table import FIGURE_NAMES, RECIPE_NAMES
+from wing_tf.utils.output_folder import locked_folder, shared_folder
 
 _TABLE = flags.DEFINE_enum("table", None, [*TABLES, "wing_speed", "settle"], "The table.")
 _PEERS = flags.DEFINE_multi_string(
@@ -144,21 +145,22 @@ def main() -> None:
     if _TABLE.value == "wing_speed":
         from wing_tf.reproduction.speed import measure_speed
 
-        output.mkdir(parents=True, exist_ok=True)
-        print(measure_speed(output))
+        with locked_folder(output):
+            print(measure_speed(output))
     elif not _DATA.value:
         raise app.UsageError("--data is required for this table.")
     elif _TABLE.value == "settle":
         for name in SETTLE_TABLES:
-            _reproduce(name, output / name)
+            with shared_folder(output / name, subfolders=("cells", "peers")):
+                _reproduce(name, output / name)
     else:
-        _reproduce(_TABLE.value or "", output)
+        with shared_folder(output, subfolders=("cells", "peers")):
+            _reproduce(_TABLE.value or "", output)
 
 
 def _reproduce(name: str, folder: pathlib.Path) -> None:
     """Trains the cells of a table and writes it."""
     tests = _tests(_DATA.value or "")
-    folder.mkdir(parents=True, exist_ok=True)
 
     from wing_tf.reproduction.cells import CellRunner
     from wing_tf.reproduction.peers import add_peer

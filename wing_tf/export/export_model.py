@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import platform
-import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +33,9 @@ from wing_tf.inference.calibrate_scores import calibrate_on_records
 from wing_tf.model_spec import MODEL_SPEC_FILE, attach_files
 from wing_tf.models.compiled import Localizer
 from wing_tf.models.saving import find_network, load_network
+from wing_tf.utils.atomic import write_text
 from wing_tf.utils.local_path import local_path
+from wing_tf.utils.output_folder import check_free, new_files
 
 _TEXTS = (MODEL_SPEC_FILE, "model_card.md", "export.json")
 MAX_NME_COST = 0.0015
@@ -109,9 +110,8 @@ def export_model(
     if records is None:
         raise ValueError("`faces` or `data` must say what the export is compared on.")
     output = local_path(output)
-    for name in (*FORMATS.values(), *_TEXTS):
-        if (output / name).exists():
-            raise ValueError(f"{output} holds {name} already. Name another folder.")
+    names = (*FORMATS.values(), *_TEXTS)
+    check_free(output, names)
     if format == "onnx":
         import_onnx()
     file = find_network(model)
@@ -127,56 +127,48 @@ def export_model(
     else:
         batches = records
 
-    is_new = not output.exists()
-    output.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".", dir=output) as folder:
-            path = pathlib.Path(folder, FORMATS[format])
-            if format == "saved_model":
-                write_saved_model(deployed, spec, path)
-            else:
-                write = {"litert": write_litert, "onnx": write_onnx}[format]
-                write(
+    with new_files(output, names) as folder:
+        path = folder / FORMATS[format]
+        if format == "saved_model":
+            write_saved_model(deployed, spec, path)
+        else:
+            write = {"litert": write_litert, "onnx": write_onnx}[format]
+            write(
                     deployed, path, precision=precision, calibration=calibration,
                     batch_size=batch_size,
                 )  # fmt: skip
-            exported = _open(format, path)
-            parity = measure_parity(open_keras(network), exported, batches, spec.scheme)
-            _check(parity, precision, max_nme_cost, force)
-            facts = exported_spec(
-                deployed, spec, format=format, precision=precision, batch_size=batch_size
-            )
-            card = model_card(spec, facts, find_origin(file), parity, faces_name)
-            texts = {MODEL_SPEC_FILE: json.dumps(facts, indent=1) + "\n", "model_card.md": card}
-            if format == "litert":
-                attach_files(path, texts)
-            report = {
-                "model": str(file),
-                "format": format,
-                "precision": precision,
-                "batch_size": facts["input"]["shape"][0],
-                "compared_on": faces_name,
-                "data": data,
-                "faces": None if faces is None else files,
-                "parity": parity.to_dict(),
-                "max_nme_cost": max_nme_cost,
-                "calibration_faces": 0 if calibration is None else len(calibration),
-                "size_bytes": _size(path),
-                "keras_file_bytes": _size(file),
-                "latency_ms": _latencies(
-                    format, path, np.repeat(batches[0].image[:1], batch_size, axis=0)
-                ),
-                "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
-                "keras": keras.__version__,
-            }
-            texts["export.json"] = json.dumps(report, indent=1) + "\n"
-            for name, text in texts.items():
-                path.with_name(name).write_text(text)
-            for name in (path.name, *texts):
-                os.replace(path.with_name(name), output / name)
-    finally:
-        if is_new and not any(output.iterdir()):
-            output.rmdir()
+        exported = _open(format, path)
+        parity = measure_parity(open_keras(network), exported, batches, spec.scheme)
+        _check(parity, precision, max_nme_cost, force)
+        facts = exported_spec(
+            deployed, spec, format=format, precision=precision, batch_size=batch_size
+        )
+        card = model_card(spec, facts, find_origin(file), parity, faces_name)
+        texts = {MODEL_SPEC_FILE: json.dumps(facts, indent=1) + "\n", "model_card.md": card}
+        if format == "litert":
+            attach_files(path, texts)
+        report = {
+            "model": str(file),
+            "format": format,
+            "precision": precision,
+            "batch_size": facts["input"]["shape"][0],
+            "compared_on": faces_name,
+            "data": data,
+            "faces": None if faces is None else files,
+            "parity": parity.to_dict(),
+            "max_nme_cost": max_nme_cost,
+            "calibration_faces": 0 if calibration is None else len(calibration),
+            "size_bytes": _size(path),
+            "keras_file_bytes": _size(file),
+            "latency_ms": _latencies(
+                format, path, np.repeat(batches[0].image[:1], batch_size, axis=0)
+            ),
+            "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()}",
+            "keras": keras.__version__,
+        }
+        texts["export.json"] = json.dumps(report, indent=1) + "\n"
+        for name, text in texts.items():
+            write_text(folder / name, text)
     return report
 
 

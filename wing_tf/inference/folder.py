@@ -1,6 +1,7 @@
 """Landmarks of all images of a folder, in a run that can be resumed."""
 
 import collections
+import contextlib
 import dataclasses
 import errno
 import json
@@ -18,11 +19,11 @@ from wing_tf.inference.face import Face
 from wing_tf.inference.landmarker import Landmarker
 from wing_tf.inference.output import ImageFaces, drawn_names, pts_bases, write_pts
 from wing_tf.inference.pre_annotations import WRITERS, annotation_files
-from wing_tf.inference.run_files import LOCK_NAME, ResultFile, SkippedFile, claim_output
+from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.atomic import write_text
-from wing_tf.utils.file_lock import locked
 from wing_tf.utils.image_files import IMAGE_SUFFIXES, load_image, save_image
+from wing_tf.utils.output_folder import locked_folder
 
 _IMAGE_ERRORS = (ValueError, OSError, MemoryError, cv2.error)  # an image that raises is skipped
 _NAME_ERRORS = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
@@ -122,15 +123,17 @@ def run_folder(
     if not names and not unreadable:
         raise ValueError(f"No images in {folder}: no file ends in {', '.join(IMAGE_SUFFIXES)}.")
     unnamed = _without_boxes(landmarker, folder, names)
-    claim_output(output, {"folder": str(folder.resolve()), "format": format, **settings})
     results = output / ("landmarks.csv" if format == "csv" else "landmarks.jsonl")
     bases = pts_bases(names) if format == "pts" else {}
     drawings = drawn_names(names) if draw is not None else {}
-    with (
-        locked(output / LOCK_NAME),
-        ResultFile(results, landmarker.scheme, visibility=landmarker.spec.has_visibility) as file,
-        SkippedFile(output / "skipped.csv") as skipped,
-    ):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locked_folder(output, subfolders=True))
+        claim_output(output, {"folder": str(folder.resolve()), "format": format, **settings})
+        has_visibility = landmarker.spec.has_visibility
+        file = stack.enter_context(
+            ResultFile(results, landmarker.scheme, visibility=has_visibility)
+        )
+        skipped = stack.enter_context(SkippedFile(output / "skipped.csv"))
         known = {**unreadable, **unnamed}
         skipped.write({k: why for k, why in known.items() if k not in skipped.reasons})
         done = {*file.done, *skipped.reasons}

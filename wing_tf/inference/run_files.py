@@ -17,18 +17,18 @@ from wing_tf.inference.output import (
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.appended_file import AppendedFile, complete_lines
 from wing_tf.utils.atomic import write_json
+from wing_tf.utils.output_folder import contents
 from wing_tf.utils.printable import format_csv, text_of_cell
 from wing_tf.utils.text_files import encode_text, read_json
 
 _SETTINGS = "run.json"
-LOCK_NAME = ".lock"  # of the file that is locked while a process writes to an output folder
 
 
 def claim_output(output: pathlib.Path, settings: Mapping[str, Any]) -> None:
-    """Creates the output folder of a run, or checks that it belongs to the same run.
+    """Writes the settings of a run, or checks that an output folder belongs to the same run.
 
     Args:
-        output: Folder; gets ``run.json``.
+        output: Folder, which this process has locked; gets ``run.json``.
         settings: JSON values that determine the results.
 
     Raises:
@@ -37,9 +37,8 @@ def claim_output(output: pathlib.Path, settings: Mapping[str, Any]) -> None:
     path = output / _SETTINGS
     settings = json.loads(json.dumps(settings))
     if not path.exists():
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        if contents(output):
             raise ValueError(f"{output} must be a new or an empty folder, or one of such a run.")
-        output.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)
         return
     try:

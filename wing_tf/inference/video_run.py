@@ -13,13 +13,12 @@ from tqdm import tqdm
 
 from wing_tf.inference.face import Face
 from wing_tf.inference.output import ImageFaces
-from wing_tf.inference.run_files import LOCK_NAME, ResultFile
+from wing_tf.inference.run_files import ResultFile
 from wing_tf.inference.video import VideoReader
 from wing_tf.inference.video_file import VideoFile
 from wing_tf.inference.video_writer import VideoWriter
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.utils.atomic import remove_unfinished
-from wing_tf.utils.file_lock import locked
+from wing_tf.utils.output_folder import check_free, locked_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +58,7 @@ def run_video(
     Ctrl-C ends the run after the current frame, with complete files. Until the end the landmarks
     are in ``landmarks.partial.jsonl``. After an error they stay there, up to the last complete
     frame, and the error says so; the next run in the same folder overwrites them, and removes the
-    unfinished video of a process that was killed.
+    files of a process that was killed.
 
     The drawn video has the times of the frames and the audio of a video file.
 
@@ -84,15 +83,13 @@ def run_video(
     results, drawn_video = output / f"landmarks.{format}", output / "output.mp4"
     write_video = write_video and draw is not None
     files = (results, drawn_video) if write_video else (results,)
-    output.mkdir(parents=True, exist_ok=True)
+    names = [path.name for path in files]
     num_frames, identities, stopped = 0, set(), False
     with ExitStack() as stack:
         stack.enter_context(video)
-        stack.enter_context(locked(output / LOCK_NAME))
-        for path in files:
-            if path.exists():
-                raise ValueError(f"{path} exists already. Name another --output.")
-        remove_unfinished(output)
+        lock = stack.enter_context(locked_folder(output))
+        check_free(output, names)
+        lock.note(names)
         file = stack.enter_context(_new_results(results, scheme, visibility))
         # Closed before the results, because it may fail.
         writer = stack.enter_context(_open_writer(drawn_video, video)) if write_video else None

@@ -15,8 +15,8 @@ import ml_collections
 from wing_tf.data.record_files import read_bytes
 from wing_tf.training.config import default_config
 from wing_tf.utils.atomic import write_json
-from wing_tf.utils.file_lock import locked
 from wing_tf.utils.local_path import local_path
+from wing_tf.utils.output_folder import contents, locked_folder
 from wing_tf.utils.text_files import read_json
 
 _PACKAGES = ("wing-tf", "tensorflow", "keras", "numpy", "opencv-python")
@@ -30,8 +30,8 @@ class RunFolder:
     ``checkpoints/{best,last}.keras``, ``backup/`` (the state to resume from) and, with a limit of
     time, ``time_limit.json`` (the number of epochs that it allows).
 
-    One process at a time has it open, the chief of several workers. The lock, on ``.lock``, ends
-    with the process.
+    One process at a time has it open, the chief of several workers; see
+    `wing_tf.utils.output_folder.locked_folder`.
 
     Args:
         path: A new or an empty local folder, or one in which the same training was started before.
@@ -70,20 +70,21 @@ class RunFolder:
             raise ValueError(f"`workdir` must be a folder. Received: {self.path}.")
         values = json.loads(config.to_json_best_effort())
         hashes = hash_files(inputs or {})
-        if not self.config.is_file() and self.path.is_dir() and any(self.path.iterdir()):
-            raise ValueError(
-                f"{self.path} is not empty and holds no training (no config.json). "
-                "Name a new folder."
-            )
-        for folder in (self.path, self.checkpoints, self.backup):
-            folder.mkdir(parents=True, exist_ok=True)
-        self._lock.enter_context(locked(self.path / ".lock"))
+        self._lock.enter_context(locked_folder(self.path, subfolders=True))
         if self.config.is_file():
             self._check_same(values)
             self._check_inputs(hashes)
         else:
+            # A process that was killed here may have left its first file.
+            if contents(self.path) - {self.inputs.name}:
+                raise ValueError(
+                    f"{self.path} is not empty and holds no training (no config.json). "
+                    "Name a new folder."
+                )
             write_json(self.inputs, hashes)
             write_json(self.config, values)  # last: a folder with it is complete
+        for folder in (self.checkpoints, self.backup):
+            folder.mkdir(exist_ok=True)
         with self.environment.open("a") as file:
             file.write(describe_environment())
 
