@@ -197,6 +197,7 @@ def test_invalid_tables_raise(tmp_path):
 
 def test_output_folder_of_another_run_raises(tmp_path):
     out = tmp_path / "out" / "deep"
+    out.mkdir(parents=True)
     settings = {"model": "a", "passes": 1, "list": (1, 2)}
     claim_output(out, settings)
     claim_output(out, settings)
