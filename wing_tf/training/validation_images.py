@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
+import tqdm
 
 from wing_tf.evaluation.predict import CropBatch, Predictions
 from wing_tf.geometry import apply_affine, invert
@@ -62,11 +63,12 @@ class ValidationImages:
         self.folder.mkdir(exist_ok=True)
         if is_first:
             save_image(first, sheet)
-            print(
-                f"Validation faces with ground truth (green) and predictions (red): {first}; "
-                "best.jpg beside it is of the best epoch.",
-                flush=True,
-            )
+            with tqdm.tqdm.external_write_mode():  # not into the line of the progress bar
+                print(
+                    f"Validation faces with ground truth (green) and predictions (red): {first}; "
+                    "best.jpg beside it is of the best epoch.",
+                    flush=True,
+                )
         if is_best:
             save_image(self.folder / "best.jpg", sheet)
         if log:
