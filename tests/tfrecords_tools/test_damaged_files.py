@@ -23,7 +23,7 @@ from tfrecords_tools.sources import (
     LspExtendedSource,
     LspSource,
 )
-from tfrecords_tools.sources.dataset_files import open_mat73, read_mat
+from tfrecords_tools.sources.dataset_files import read_mat, read_mat73
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 
@@ -64,22 +64,54 @@ def test_read_mat_refuses_corrupt_compressed_content(tmp_path):
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_open_mat73_refuses_damaged_files(tmp_path, damage):
+def test_read_mat73_refuses_damaged_files(tmp_path, damage):
     path = tmp_path / "a.mat"
     write_mat73(path, joints=np.random.default_rng(0).normal(size=(300, 14)))
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     with pytest.raises(ValueError, match=r"a\.mat is not a MATLAB file of version 7\.3"):
-        with open_mat73(path, ["joints"]):
-            pass
+        read_mat73(path, ["joints"])
 
 
-def test_mat73_links_to_other_files_are_not_followed(tmp_path):
+def _external_storage(file):
+    file.create_dataset("joints", (3, 14), "f8", external=[("b.raw", 0, 8 * 42)])
+
+
+def _virtual(file):
+    layout = h5py.VirtualLayout((3, 14), "f8")
+    layout[:] = h5py.VirtualSource("b.mat", "joints", (3, 14))
+    file.create_virtual_dataset("joints", layout)
+
+
+def _link(link):
+    def add(file):
+        file["joints"] = link
+
+    return add
+
+
+FOREIGN = {
+    "link": (_link(h5py.ExternalLink("b.mat", "joints")), "joints is a link, maybe to another"),
+    "soft link": (_link(h5py.SoftLink("/other/joints")), "joints is a link, maybe to another"),
+    "storage": (_external_storage, "joints has its values in another file"),
+    "virtual": (_virtual, "joints has its values in another file"),
+    "huge": (
+        lambda f: f.create_dataset("joints", (2**40,), "f8"),
+        "joints has the shape",
+    ),
+    "group": (lambda f: f.create_group("joints"), "joints is not an array"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_mat73_values_outside_of_the_file_are_refused(tmp_path, kind):
     write_mat73(tmp_path / "b.mat", joints=np.ones((3, 14)))
+    (tmp_path / "b.raw").write_bytes(np.ones(42).tobytes())
+    add, message = FOREIGN[kind]
     with h5py.File(tmp_path / "a.mat", "w") as file:
-        file["joints"] = h5py.ExternalLink("b.mat", "joints")
-    with pytest.raises(ValueError, match=r"a\.mat is not .*: joints is a link to another file"):
-        with open_mat73(tmp_path / "a.mat", ["joints"]):
-            pass
+        file["other"] = h5py.ExternalLink("b.mat", "/")
+        add(file)
+    with pytest.raises(ValueError, match=rf"a\.mat is not .* version 7\.3: {message}"):
+        read_mat73(tmp_path / "a.mat", ["joints"])
 
 
 def _lsp(root):
@@ -178,7 +210,7 @@ def test_file_that_crashes_scipy_is_refused_and_others_are_read(tmp_path):
     data = bytearray((tmp_path / "a.mat").read_bytes())
     data[184], data[440] = 251, 30  # lengths and types beyond the file
     (tmp_path / "bad.mat").write_bytes(data)
-    with pytest.raises(ValueError, match=r"bad\.mat is not a MATLAB file .*crashes SciPy's reader"):
+    with pytest.raises(ValueError, match=r"bad\.mat is damaged: it crashes SciPy"):
         read_mat(tmp_path / "bad.mat", ["joints", "nameList"])
     read = read_mat(tmp_path / "a.mat", ["joints", "nameList"])
     np.testing.assert_array_equal(read["joints"], values["joints"])

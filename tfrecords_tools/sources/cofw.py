@@ -7,7 +7,12 @@ from types import MappingProxyType
 import numpy as np
 
 from tfrecords_tools.sources.base import BadRecordError, Face, Item, xywh_to_xyxy
-from tfrecords_tools.sources.dataset_files import check_rows, open_mat73
+from tfrecords_tools.sources.dataset_files import (
+    as_numbers,
+    check_rows,
+    read_mat73,
+    read_mat73_cell,
+)
 from tfrecords_tools.sources.folder import FolderSource
 from wing_tf.data import record_schema as schema
 
@@ -49,13 +54,13 @@ class CofwSource(FolderSource):
         """Lists training faces, then test faces, in the order of the files."""
         for split, path in self.files.items():
             images, phis, bboxes = _VARIABLES[split]
-            with open_mat73(path, _VARIABLES[split]) as file:
-                count = file[images].size
-                matrices = []
-                for name, width in ((phis, 3 * self.scheme.num_landmarks), (bboxes, 4)):
-                    matrix = file[name][()].T
-                    check_rows(path, name, matrix.shape, (count, width), "image")
-                    matrices.append(matrix.astype(np.float64))
+            variables = read_mat73(path, _VARIABLES[split])
+            count = variables[images].size
+            matrices = []
+            for name, width in ((phis, 3 * self.scheme.num_landmarks), (bboxes, 4)):
+                matrix = as_numbers(path, name, variables[name]).T
+                check_rows(path, name, matrix.shape, (count, width), "image")
+                matrices.append(matrix)
             for index, (phi, box) in enumerate(zip(*matrices, strict=True)):
                 key = f"{split}/{index + 1:04d}"
                 yield Item(key, key, split, (index, phi, box))
@@ -65,7 +70,7 @@ class CofwSource(FolderSource):
         index, phi, box = item.source_data
         x, y, occluded = phi.reshape(3, -1)
         return self.make_face(
-            read_cell(self.files[item.split], item.split, index),
+            read_cell(self.files[item.split], item.split, index, self.max_pixels),
             np.stack([x, y], axis=1),
             np.where(occluded > 0.5, schema.OCCLUDED, schema.VISIBLE),
             xywh_to_xyxy(box),
@@ -78,7 +83,7 @@ def image_places(split: str, folders: Sequence[str] = _FOLDERS) -> list[str]:
     return [folder + name for name in names for folder in folders]
 
 
-def read_cell(path: pathlib.Path, split: str, index: int) -> np.ndarray:
+def read_cell(path: pathlib.Path, split: str, index: int, max_pixels: int) -> np.ndarray:
     """Reads one image of a COFW file.
 
     The file is opened for each image, which takes about 3 ms, because an open HDF5 file can't be
@@ -88,6 +93,7 @@ def read_cell(path: pathlib.Path, split: str, index: int) -> np.ndarray:
         path: The file.
         split: "train" or "test".
         index: Number of the image, from 0.
+        max_pixels: Maximum number of its pixels.
 
     Returns:
         uint8 RGB [H, W, 3].
@@ -96,11 +102,10 @@ def read_cell(path: pathlib.Path, split: str, index: int) -> np.ndarray:
         BadRecordError: If it is not an image.
     """
     name = _VARIABLES[split][0]
-    with open_mat73(path, (name,)) as file:
-        try:
-            stored = file[file[name][()].ravel()[index]][()]
-        except (KeyError, ValueError, IndexError, TypeError, OSError) as error:
-            raise BadRecordError(f"{path}: no image {index + 1}: {error}") from error
+    try:
+        stored = read_mat73_cell(path, name, index, max_size=3 * max_pixels)
+    except ValueError as error:
+        raise BadRecordError(f"{path}: no image {index + 1}: {error}") from error
     # MATLAB's [H, W, 3] appears as [3, W, H].
     image = np.transpose(stored)
     if image.ndim == 2:

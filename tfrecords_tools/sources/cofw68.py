@@ -12,8 +12,8 @@ from tfrecords_tools.sources.cofw import image_places, read_cell
 from tfrecords_tools.sources.dataset_files import (
     as_numbers,
     check_rows,
-    open_mat73,
     read_mat,
+    read_mat73,
     shape_text,
 )
 from tfrecords_tools.sources.folder import FolderSource
@@ -62,8 +62,7 @@ class Cofw68Source(FolderSource):
     def list_items(self) -> Iterator[Item]:
         """Lists the faces by number."""
         boxes = as_numbers(self.boxes, "bboxes", read_mat(self.boxes, ["bboxes"])["bboxes"])
-        with open_mat73(self.images, ("IsT",)) as file:
-            count = file["IsT"].size
+        count = read_mat73(self.images, ("IsT",))["IsT"].size
         check_rows(self.boxes, "bboxes", boxes.shape, (count, 4), f"image of {self.images}")
         for path in sorted(self.annotations.glob("*.mat"), key=_number):
             number = _number(path)
@@ -89,7 +88,7 @@ class Cofw68Source(FolderSource):
                 f"{shape_text(points.shape)} and {occluded.size}"
             )
         return self.make_face(
-            read_cell(self.images, "test", index),
+            read_cell(self.images, "test", index, self.max_pixels),
             points,
             np.where(occluded > 0.5, schema.OCCLUDED, schema.VISIBLE),
             xywh_to_xyxy(box),

@@ -1,25 +1,15 @@
 """Reading of data set files, with errors that name the file and the expected content."""
 
-import contextlib
-import functools
-import multiprocessing
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
+from tfrecords_tools.matlab_files import load_cell, load_mat, load_mat73
 from tfrecords_tools.sources.base import BadRecordError
-from wing_tf.utils.parent_watch import end_with_parent
+from wing_tf.utils.child_process import call_in_child
 from wing_tf.utils.text_files import read_text
-
-if TYPE_CHECKING:
-    import h5py
-
-# What h5py raises for damaged files, besides ValueError.
-_HDF5_ERRORS = (OSError, KeyError, RuntimeError, TypeError, AttributeError, MemoryError)
 
 
 def read_mat(path: pathlib.Path, names: Sequence[str]) -> dict[str, Any]:
@@ -30,65 +20,40 @@ def read_mat(path: pathlib.Path, names: Sequence[str]) -> dict[str, Any]:
     Raises:
         ValueError: If the file can't be read or lacks one of the variables.
     """
-    try:
-        variables = _mat_reader().submit(_load_mat, path, list(names)).result()
-    except BrokenProcessPool:
-        _mat_reader.cache_clear()
-        variables = "it crashes SciPy's reader"
-    if isinstance(variables, str):
-        raise ValueError(f"{path} is not a MATLAB file of version 5 to 7: {variables}")
-    _check_names(path, names, variables.keys())
-    return variables
+    return _in_child(load_mat, path, tuple(names), reader="SciPy")
 
 
-@functools.cache
-def _mat_reader() -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent)
+def read_mat73(path: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Reads variables of a MATLAB file of version 7.3, which is HDF5, by name.
 
-
-def _load_mat(path: pathlib.Path, names: list[str]) -> dict[str, Any] | str:
-    """Returns the variables, or why they can't be read."""
-    import scipy.io  # here: --help needs neither SciPy nor h5py
-
-    try:
-        return scipy.io.loadmat(path, variable_names=names)
-    except Exception as error:  # SciPy raises errors of many types for damaged files
-        return " ".join(str(error).split()) or type(error).__name__
-
-
-@contextlib.contextmanager
-def open_mat73(path: pathlib.Path, names: Sequence[str]) -> Iterator["h5py.File"]:
-    """Opens a MATLAB file of version 7.3, which is HDF5.
-
-    Its arrays appear transposed. Links to other files are not followed.
+    Arrays appear transposed, and a cell array as the numbers of its cells. Links to other files are
+    refused. The file is read in another process, as by `read_mat`.
 
     Raises:
-        ValueError: If the file can't be read, lacks one of the variables `names`, or if reading it
-            fails inside the block.
+        ValueError: If the file can't be read or lacks one of the variables.
     """
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            _check_names(path, names, file.keys())
-            for name in names:
-                if isinstance(file.get(name, getlink=True), h5py.ExternalLink):
-                    raise OSError(f"{name} is a link to another file")
-            yield file
-    except _HDF5_ERRORS as error:
-        text = " ".join(str(error).strip("'").split())
-        raise ValueError(f"{path} is not a MATLAB file of version 7.3: {text}") from error
+    return _in_child(load_mat73, path, tuple(names), reader="HDF5")
 
 
-def _check_names(path: pathlib.Path, names: Sequence[str], found: Any) -> None:
-    missing = [name for name in names if name not in found]
-    if missing:
-        shown = ", ".join(sorted(name for name in found if name[:1] not in "_#")) or "no variable"
-        raise ValueError(
-            f"{path} must hold the variables {', '.join(names)}. Missing: {', '.join(missing)}; "
-            f"found: {shown}."
-        )
+def read_mat73_cell(path: pathlib.Path, name: str, index: int, *, max_size: int) -> np.ndarray:
+    """Reads one cell of a cell array of a MATLAB file of version 7.3; see `read_mat73`.
+
+    Args:
+        path: The file.
+        name: Name of the variable.
+        index: Number of the cell, from 0.
+        max_size: Maximum number of elements of the cell.
+
+    Raises:
+        ValueError: If the cell can't be read.
+    """
+    return _in_child(load_cell, path, name, index, max_size, reader="HDF5")
+
+
+def _in_child(
+    function: Callable[..., Any], path: pathlib.Path, *arguments: Any, reader: str
+) -> Any:
+    return call_in_child(function, path.absolute(), *arguments, path=path, reader=reader)
 
 
 def as_numbers(path: pathlib.Path, name: str, values: Any) -> np.ndarray:

@@ -9,9 +9,11 @@ from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector
 from wing_tf.detection.windows import Window, search_windows
 from wing_tf.geometry import box_iou
+from wing_tf.utils.child_process import trust
 from wing_tf.utils.litert import LiteRtModel
 
 _FILE = "face_detection_short_range.tflite"
+_SHA256 = "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633"
 _SIDE = 128  # of the network's input
 _FEATURE_MAPS = ((16, 2), (8, 6))  # cells per side, and anchors per cell
 _MAX_LOGIT = 80.0  # the exponential of more is infinite in float32
@@ -83,6 +85,7 @@ class BlazeFaceDetector(Detector):
 
     def _load(self) -> None:
         path = blazeface_path()
+        trust(_SHA256)
         self._network = LiteRtModel(path.read_bytes(), path=path, num_threads=1)
         details = self._network.interpreter.get_input_details()
         details += self._network.interpreter.get_output_details()

@@ -1,14 +1,18 @@
 """OpenCV's Haar cascade for frontal faces."""
 
+import pathlib
 import threading
+from typing import Any
 
 import numpy as np
 
 from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector, from_corners, shrink_to
 from wing_tf.geometry import box_iou
+from wing_tf.utils.child_process import trust, try_in_child
 from wing_tf.utils.opencv import require_opencv
 
+_SHA256 = "0f7d4527844eb514d4a4948e822da90fbb16a34a0bbbbc6adc6498747a5aafb0"
 _WINDOW_PX = 24  # window of the cascade: smaller faces can't be detected
 # Border as a fraction of the shorter side, for faces that fill the image: the boxes are wider.
 _BORDER = 0.15
@@ -38,6 +42,7 @@ class HaarDetector(Detector):
         correction: Correction from raw boxes to landmark squares. Defaults to the measured one.
 
     Raises:
+        ValueError: If the file of the cascade can't be read or is damaged.
         ImportError: If OpenCV is not installed, or is version 5, which has no cascades.
     """
 
@@ -64,9 +69,9 @@ class HaarDetector(Detector):
                 f"OpenCV {cv2.__version__} lacks CascadeClassifier. Use the detector 'blazeface', "
                 "or pip install 'opencv-python<5'."
             )
-        self._cascade = cv2.CascadeClassifier(
-            cv2.data.haarcascades + "haarcascade_frontalface_default.xml"
-        )
+        path = pathlib.Path(cv2.data.haarcascades, "haarcascade_frontalface_default.xml")
+        trust(_SHA256)
+        self._cascade = open_cascade(path)
         self._lock = threading.Lock()  # a cascade holds the image while it runs
 
     def raw_boxes(self, image: np.ndarray) -> np.ndarray:
@@ -89,6 +94,42 @@ class HaarDetector(Detector):
             )
         hits = np.array(found, np.float64).reshape(-1, 4) - [border, border, 0, 0]
         return keep_faces(from_corners(hits, small, image), np.array(strengths).reshape(-1))
+
+
+def open_cascade(path: pathlib.Path) -> Any:
+    """Opens a cascade of OpenCV, at first in a child process.
+
+    Raises:
+        ValueError: If the file can't be read or is not a cascade.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"Cannot read the cascade {path}: {error.strerror}.") from None
+    try_in_child(_run_once, content, path, reader="OpenCV")
+    return _load_cascade(path)
+
+
+def _load_cascade(path: pathlib.Path) -> Any:
+    cv2 = require_opencv()
+    try:
+        cascade = cv2.CascadeClassifier(str(path))
+        is_valid = not cascade.empty()
+    except (cv2.error, SystemError):  # OpenCV's binding does not name the reason
+        is_valid = False
+    if not is_valid:
+        raise ValueError(f"{path} is not a cascade that OpenCV {cv2.__version__} can run.")
+    return cascade
+
+
+def _run_once(content: bytes, path: pathlib.Path) -> None:
+    """Runs a cascade on a gray image."""
+    cascade = _load_cascade(path)
+    try:
+        cascade.detectMultiScale2(np.full((64, 64), 128, np.uint8))
+    except require_opencv().error as error:
+        reason = " ".join(str(error.err or error).split())
+        raise ValueError(f"{path} is not a cascade that OpenCV can run: {reason}") from None
 
 
 def keep_faces(boxes: np.ndarray, strengths: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector, from_corners, shrink_to
+from wing_tf.utils.child_process import try_in_child
 from wing_tf.utils.local_path import local_path
 from wing_tf.utils.opencv import require_opencv
 
@@ -71,12 +72,22 @@ class YuNetDetector(Detector):
 
 
 def _open(path: pathlib.Path, score_threshold: float) -> Any:
-    """Returns the network after a trial on a gray image."""
-    cv2 = require_opencv()
+    """Returns the network after a trial on a gray image, at first in a child process."""
+    require_opencv()
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ValueError(f"Cannot read detector model {path}: {error.strerror}.") from None
+    try_in_child(_run_once, content, path, reader="OpenCV")
+    return _load_network(content, path, score_threshold)
+
+
+def _run_once(content: bytes, path: pathlib.Path) -> None:
+    _load_network(content, path, 0.0)
+
+
+def _load_network(content: bytes, path: pathlib.Path, score_threshold: float) -> Any:
+    cv2 = require_opencv()
     try:
         # From memory, because OpenCV can't open paths outside of the system's code page.
         network = cv2.FaceDetectorYN.create(

@@ -1,5 +1,6 @@
 """LiteRT files as a back end of `wing_tf.inference.Landmarker`."""
 
+import hashlib
 import os
 import pathlib
 import zlib
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from wing_tf.model_spec import ModelSpec, find_model, ordered_outputs, read_model_spec
+from wing_tf.utils.child_process import trust
 from wing_tf.utils.litert import LiteRtModel
 
 _LANDMARKS, _SCORES, _VISIBILITY = "landmarks", "scores", "visibility"
@@ -80,7 +82,9 @@ class LiteRtBackend:
 
 def _reopen(path: pathlib.Path, num_threads: int, checksum: int) -> LiteRtBackend:
     """Opens the file of a pickled or copied back end."""
-    return LiteRtBackend(read_again(path, checksum), path=path, num_threads=num_threads)
+    content = read_again(path, checksum)
+    trust(hashlib.sha256(content).hexdigest())
+    return LiteRtBackend(content, path=path, num_threads=num_threads)
 
 
 def read_again(path: pathlib.Path, checksum: int) -> bytes:

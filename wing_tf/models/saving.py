@@ -22,6 +22,7 @@ from wing_tf.model_spec import (
     read_model_spec,
 )
 from wing_tf.utils.atomic import atomic_path
+from wing_tf.utils.hdf5_files import check_weights
 from wing_tf.utils.zip_files import open_archive
 from wing_tf.zoo import KERAS, resolve_model
 
@@ -93,7 +94,10 @@ def load_network(
     spec = spec or read_model_spec(path)
     if not is_built_in(spec.scheme):
         register_scheme(spec.scheme)
-    with open_archive(path), loading(path):
+    with open_archive(path):
+        pass  # it is one, and of a sound size
+    with loading(path):
+        check_weights(path)
         network = keras.saving.load_model(path, compile=False)
     expected = (None, spec.scheme.num_landmarks, 2)
     output = network.output
@@ -122,11 +126,24 @@ def loading(path: str | os.PathLike) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(str(path)):
+            raise  # it names the file already
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(
             f"{path} is damaged or of another version of Keras ({reason[:200].rstrip('.')}). Copy "
             "it again."
         ) from error
+
+
+def load_weights(model: keras.Model, path: pathlib.Path) -> None:
+    """Loads a ``.weights.h5`` file.
+
+    Raises:
+        ValueError: If it is damaged or not of this model.
+    """
+    with loading(path):
+        check_weights(path)
+        model.load_weights(path)
 
 
 def find_network(path: str | os.PathLike) -> pathlib.Path:

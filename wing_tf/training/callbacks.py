@@ -16,7 +16,7 @@ from wing_tf.evaluation.report import face_errors, occlusion_scores
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models import change_decoder, heatmap_network
 from wing_tf.models.compiled import compile_localizer
-from wing_tf.models.saving import save_network
+from wing_tf.models.saving import load_weights, save_network
 from wing_tf.training.validation_images import ValidationImages
 from wing_tf.training.workers import Workers
 from wing_tf.utils.atomic import atomic_path
@@ -217,7 +217,7 @@ class Backup(keras.callbacks.Callback):
         if not files:
             return 0
         trainer.optimizer.build(trainer.trainable_variables)
-        trainer.load_weights(files[-1])
+        load_weights(trainer, files[-1])
         return int(files[-1].name.split("-")[1].split(".")[0])
 
 

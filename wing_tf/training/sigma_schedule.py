@@ -7,6 +7,7 @@ from typing import NamedTuple
 import keras
 import ml_collections
 
+from wing_tf.models.saving import load_weights
 from wing_tf.training.callbacks import averaged_weights, reset_averages
 from wing_tf.training.workers import Workers
 from wing_tf.utils.atomic import atomic_path
@@ -105,7 +106,7 @@ class SigmaSchedule(keras.callbacks.Callback):
 
     def _next(self, state: SigmaState) -> SigmaState:
         if self.workers.is_chief:
-            self.model.network.load_weights(self.path)
+            load_weights(self.model.network, self.path)
         self.workers.share_variables(self.model.network.weights)
         reset_averages(self.model)
         return SigmaState(state.sigma - self.step, former=min(state.best, state.former))

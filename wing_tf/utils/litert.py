@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from wing_tf.utils.child_process import try_in_child
+
 
 class LiteRtModel:
     """A LiteRT model with one input, which can be called from several threads.
@@ -19,8 +21,9 @@ class LiteRtModel:
     of its own at the first call.
 
     Args:
-        content: Content of the file. Every version of LiteRT verifies a model that is passed as
-            bytes; a damaged file that is passed as a path can end the process.
+        content: Content of the file. LiteRT verifies the structure of a model that is passed as
+            bytes, but other damage can end the process. It is therefore run in a child process
+            first, see `wing_tf.utils.child_process.try_in_child`.
         path: Path of the file, for messages.
         num_threads: Number of threads of the interpreter.
 
@@ -41,23 +44,12 @@ class LiteRtModel:
             raise ValueError(f"{path} is not a LiteRT model.")
         self._content, self._path, self._num_threads = content, path, num_threads
         self._lock = threading.Lock()
+        try_in_child(_run_once, content, path, reader="LiteRT")
         self.interpreter = self._open_interpreter()
         _MODELS.add(self)
 
     def _open_interpreter(self) -> Any:
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ModuleNotFoundError as error:
-            raise ImportError("LiteRT files need `pip install ai-edge-litert`.") from error
-        try:
-            interpreter = Interpreter(model_content=self._content, num_threads=self._num_threads)
-            interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            # This is all that the interpreter says about incomplete files.
-            reason = " ".join(str(error).split()).rstrip(".")
-            hint = " (is the file incomplete?)" if "Flatbuffer" in reason else ""
-            raise ValueError(f"{self._path} can't be run{hint}: {reason}.") from error
-        return interpreter
+        return _open_interpreter(self._content, self._path, self._num_threads)
 
     def run(self, index: int, values: np.ndarray, outputs: Sequence[int]) -> list[np.ndarray]:
         """Returns the tensors of the indices `outputs` for one input tensor."""
@@ -75,6 +67,33 @@ class LiteRtModel:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.interpreter))
             self.interpreter = None
         self._lock = threading.Lock()  # another thread may have held the parent's
+
+
+def _open_interpreter(content: bytes, path: pathlib.Path, num_threads: int) -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ModuleNotFoundError as error:
+        raise ImportError("LiteRT files need `pip install ai-edge-litert`.") from error
+    try:
+        interpreter = Interpreter(model_content=content, num_threads=num_threads)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        # This is all that the interpreter says about incomplete files.
+        reason = " ".join(str(error).split()).rstrip(".")
+        hint = " (is the file incomplete?)" if "Flatbuffer" in reason else ""
+        raise ValueError(f"{path} can't be run{hint}: {reason}.") from error
+    return interpreter
+
+
+def _run_once(content: bytes, path: pathlib.Path) -> None:
+    """Runs a model on zeros."""
+    interpreter = _open_interpreter(content, path, num_threads=1)
+    try:
+        interpreter.invoke()
+        for detail in interpreter.get_output_details():
+            interpreter.get_tensor(detail["index"])
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} can't be run: {' '.join(str(error).split())}") from None
 
 
 _MODELS: weakref.WeakSet[LiteRtModel] = weakref.WeakSet()

@@ -5,6 +5,8 @@ import hashlib
 import pathlib
 from collections.abc import Mapping
 
+from wing_tf.utils.child_process import trust
+
 LITERT, KERAS = ".tflite", ".keras"
 
 
@@ -82,4 +84,5 @@ class ZooModel:
                 f"expected {self.sha256[suffix]}. Install the distribution that it comes with "
                 "again."
             )
+        trust(found)
         return path

@@ -1,0 +1,104 @@
+"""Readers of MATLAB files; they are called in a child process, because damaged files crash them.
+
+See `wing_tf.utils.child_process`. Errors are ValueErrors that name the file.
+"""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import h5py
+
+# What h5py raises for damaged files, besides ValueError.
+_HDF5_ERRORS = (OSError, KeyError, RuntimeError, TypeError, AttributeError, MemoryError)
+_MAX_NUMBERS = 2**27  # of a variable: 1 GiB as float64; the files of the data sets have 2^21
+
+
+def load_mat(path: pathlib.Path, names: Sequence[str]) -> dict[str, Any]:
+    """Returns variables of a file of version 5 to 7 by name."""
+    import scipy.io
+
+    try:
+        variables = scipy.io.loadmat(path, variable_names=list(names))
+    except Exception as error:  # SciPy raises errors of many types for damaged files
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path} is not a MATLAB file of version 5 to 7: {text}") from None
+    _check_names(path, names, variables)
+    return variables
+
+
+def load_mat73(path: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns variables of a file of version 7.3, which is HDF5, by name.
+
+    Arrays appear transposed. A cell array becomes the numbers of its cells, see `load_cell`.
+    """
+    with _open_mat73(path, names) as file:
+        return {name: _numbers(name, file[name]) for name in names}
+
+
+def load_cell(path: pathlib.Path, name: str, index: int, max_size: int) -> np.ndarray:
+    """Returns one cell of a cell array of a file of version 7.3.
+
+    Args:
+        path: The file.
+        name: The variable.
+        index: Number of the cell, from 0.
+        max_size: Maximum number of its elements.
+    """
+    with _open_mat73(path, (name,)) as file:
+        try:
+            cell = file[_values(name, file[name]).ravel()[index]]
+            return _values(f"cell {index + 1} of {name}", cell, max_size)
+        except IndexError:
+            raise ValueError(f"there is no cell {index + 1} in {name}") from None
+
+
+@contextlib.contextmanager
+def _open_mat73(path: pathlib.Path, names: Sequence[str]) -> Iterator["h5py.File"]:
+    """Opens a file of version 7.3. Links, which can lead to other files, are not followed."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            _check_names(path, names, file.keys())
+            for name in names:
+                if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+                    raise ValueError(f"{name} is a link, maybe to another file")
+            yield file
+    except (*_HDF5_ERRORS, ValueError) as error:
+        text = " ".join(str(error).strip("'").split())
+        if text.startswith(str(path)):
+            raise ValueError(text) from None
+        raise ValueError(f"{path} is not a MATLAB file of version 7.3: {text}") from None
+
+
+def _values(name: str, data: Any, max_size: int = _MAX_NUMBERS) -> np.ndarray:
+    """Returns the values of an HDF5 dataset, unless they are in another file or too many."""
+    import h5py
+
+    if not isinstance(data, h5py.Dataset):
+        raise ValueError(f"{name} is not an array")
+    if data.external or data.is_virtual:
+        raise ValueError(f"{name} has its values in another file")
+    if not data.shape or data.size > max_size:
+        raise ValueError(f"{name} has the shape {data.shape}, with more than {max_size} elements")
+    return np.asarray(data[()])
+
+
+def _numbers(name: str, data: Any) -> np.ndarray:
+    values = _values(name, data)
+    return np.arange(values.size) if values.dtype == object else values
+
+
+def _check_names(path: pathlib.Path, names: Sequence[str], found: Any) -> None:
+    missing = [name for name in names if name not in found]
+    if missing:
+        shown = ", ".join(sorted(name for name in found if name[:1] not in "_#")) or "no variable"
+        raise ValueError(
+            f"{path} must hold the variables {', '.join(names)}. Missing: {', '.join(missing)}; "
+            f"found: {shown}."
+        )
