@@ -26,7 +26,6 @@ from tfrecords_tools.source_flags import PATH_SOURCES, SOURCE, make_source
 from tfrecords_tools.sources import SOURCES, Source
 from tfrecords_tools.summary import format_summary
 from wing_tf.cli import common
-from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import CROP_RULES, CropRule, get_crop_rule
 from wing_tf.landmarks import load_scheme_map
 from wing_tf.utils.local_path import is_remote
@@ -164,13 +163,11 @@ def _write() -> None:
 def _inspect() -> None:
     """Prints the summary and writes images, statistics and warnings about the records."""
     _require(data=_DATA.value)
-    from wing_tf.data.record_files import is_file, read_json, record_path
+    from tfrecords_tools.summary import read_manifest
+    from wing_tf.data.record_files import record_path
 
     folder = record_path(_DATA.value or "")
-    path = os.path.join(folder, schema.MANIFEST)
-    if not is_file(path):
-        raise ValueError(f"No manifest at {path}: {folder} was not written by `wing-tfrecords`.")
-    print(format_summary(read_json(path), folder).rpartition("\n")[0])
+    print(format_summary(read_manifest(folder), folder).rpartition("\n")[0])
 
     from tfrecords_tools.inspection.report import format_report, inspect_records
 

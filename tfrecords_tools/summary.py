@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wing_tf.data import record_schema as schema
+from wing_tf.utils.json_values import check_counts, check_names, check_object
 from wing_tf.utils.printable import printable_lines
 
 _MAX_REASONS = 3
@@ -31,6 +32,31 @@ def format_summary(manifest: Mapping[str, Any], folder: str | os.PathLike) -> st
     lines.append(_skipped(manifest["skipped"], os.path.join(folder, schema.MANIFEST)))
     lines.append(f"Next: wing-tfrecords inspect --data={folder}")
     return printable_lines(lines)
+
+
+def read_manifest(folder: str) -> dict[str, Any]:
+    """Returns the content of ``manifest.json`` in a record folder, local or remote.
+
+    Raises:
+        ValueError: If there is none, or it is damaged; the message names the file and the key.
+        OSError: If it can't be read.
+    """
+    from wing_tf.data.record_files import is_file, read_json  # imports TensorFlow
+
+    path = os.path.join(folder, schema.MANIFEST)
+    if not is_file(path):
+        raise ValueError(f"No manifest at {path}: {folder} was not written by `wing-tfrecords`.")
+    lists = ("differences_from_official_counts",)
+    types = {"counts": dict, "skipped": dict, "scheme": str, **dict.fromkeys(lists, list)}
+    manifest = check_object(read_json(path), path, types)
+    try:
+        check_counts("counts", manifest["counts"])
+        check_names("skipped", list(manifest["skipped"].values()))
+        for key in ("warnings", *lists):
+            check_names(key, manifest.get(key, []))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}.") from None
+    return manifest
 
 
 def _skipped(skipped: Mapping[str, str], file: str) -> str:

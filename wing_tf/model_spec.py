@@ -8,7 +8,6 @@ model file that is moved or renamed. Reading and writing need NumPy only.
 
 import dataclasses
 import json
-import math
 import os
 import pathlib
 import zipfile
@@ -18,8 +17,9 @@ from typing import Any
 from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_dict, scheme_to_dict
 from wing_tf.score_calibration import ScoreCalibration
 from wing_tf.utils.atomic import atomic_path
+from wing_tf.utils.json_values import check_counts, check_names, check_object, is_count, is_positive
 from wing_tf.utils.local_path import local_path
-from wing_tf.utils.text_files import check_object, decode_json
+from wing_tf.utils.text_files import decode_json
 from wing_tf.utils.zip_files import NotAnArchiveError, open_archive, read_member
 
 VERSION = 1
@@ -36,8 +36,7 @@ NETWORK_FILES = ("checkpoints/best.keras", "checkpoints/last.keras")
 
 _EXPORTED_FILE = "model.tflite"
 _INPUT = {"dtype": "uint8", "color": "RGB"}
-_MAX_BYTES = 1 << 24  # of a model spec
-_MAX_SIDE, _MAX_MARGIN = 4096, 100
+_MAX_BYTES, _MAX_SIDE, _MAX_MARGIN = 1 << 24, 4096, 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -141,9 +140,7 @@ class ModelSpec:
         is_fixed = values.get("format") in ("litert", "onnx")
         batch = values["input"]["shape"][0] if is_fixed else None
         wanted = {"shape": [batch, side, side, 3], **_INPUT}
-        is_valid = (
-            _is_count(side) and side <= _MAX_SIDE and (_is_count(batch) if is_fixed else True)
-        )
+        is_valid = is_count(side) and side <= _MAX_SIDE and (is_count(batch) if is_fixed else True)
         if not is_valid or values["input"] | wanted != values["input"]:
             raise ValueError(
                 f"the input is not uint8 [N, S, S, 3] in RGB with S <= {_MAX_SIDE}: "
@@ -152,8 +149,8 @@ class ModelSpec:
         _check_crop(crop)
         training, exported = values.get("training", {}), "format" in values
         for key in ("trained_on", "held_out"):
-            _check_counts(key, training.get(key, {}))
-        _check_names("trained_crops", training.get("trained_crops", []))
+            check_counts(key, training.get(key, {}))
+        check_names("trained_crops", training.get("trained_crops", []))
         calibration = values.get("score_calibration")
         return cls(
             scheme=scheme_from_dict(values["scheme"]),
@@ -175,39 +172,16 @@ class ModelSpec:
 def _check_crop(crop: Mapping[str, Any]) -> None:
     """Raises ValueError if faces can't be cropped as a model spec says."""
     margin, square, boxes, outside = (crop[k] for k in ("margin", "square", "boxes", "outside"))
-    if not _is_number(margin) or margin > _MAX_MARGIN:
+    if not is_positive(margin) or margin > _MAX_MARGIN:
         raise ValueError(
             f"the crop's margin must be a positive number of at most {_MAX_MARGIN}. "
             f"Received: {margin!r}"
         )
     if not isinstance(square, bool):
         raise ValueError(f"the crop's `square` must be true or false. Received: {square!r}")
-    _check_names("boxes", boxes)
+    check_names("boxes", boxes)
     if outside != "black":
         raise ValueError(f"the crop must be black outside of the image. Received: {outside!r}")
-
-
-def _check_names(key: str, names: Any) -> None:
-    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"`{key}` must be a list of names. Received: {names!r:.60}")
-
-
-def _check_counts(key: str, counts: Any) -> None:
-    if not isinstance(counts, Mapping) or not all(
-        type(n) is int and n >= 0 for n in counts.values()
-    ):
-        raise ValueError(f"`{key}` must be numbers of faces by name. Received: {counts!r:.60}")
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a value is a finite number above 0; JSON's true is not a number."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and value > 0
-
-
-def _is_count(value: Any) -> bool:
-    """Whether a value is a whole number above 0."""
-    return _is_number(value) and value == int(value)
 
 
 def ordered_outputs(outputs: Mapping[str, Any]) -> tuple[Any, ...]:

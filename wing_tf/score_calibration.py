@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from wing_tf.geometry import fit_similarity, procrustes
+from wing_tf.utils.json_values import finite_array, is_count
 from wing_tf.utils.logistic import fit_logistic, logistic
 
 ACCURATE_NME = 0.08
@@ -82,13 +83,7 @@ class ScoreCalibration:
             "min_score": (),
         }
         for name, shape in shapes.items():
-            array = np.asarray(getattr(self, name), np.float64)
-            array = array.reshape(shape) if array.size == 0 else array
-            if array.shape != shape or not np.isfinite(array).all():
-                raise ValueError(
-                    f"the score calibration's `{name}` must be finite and {list(shape)}. Received: "
-                    f"shape {list(array.shape)}"
-                )
+            array = finite_array(f"score_calibration.{name}", getattr(self, name), shape)
             rows = array.tolist()
             value = tuple(map(tuple, rows)) if array.ndim == 2 else rows
             object.__setattr__(self, name, tuple(value) if array.ndim == 1 else value)
@@ -96,6 +91,8 @@ class ScoreCalibration:
             raise ValueError("the score calibration's deviations must be positive")
         if not 0 <= self.min_score <= 1:
             raise ValueError(f"its `min_score` must be 0 to 1. Received: {self.min_score}")
+        if not is_count(self.num_faces):
+            raise ValueError(f"its `num_faces` must be a number. Received: {self.num_faces!r:.60}")
 
     def __call__(self, landmarks_px: np.ndarray, scores: np.ndarray | None = None) -> np.ndarray:
         """Returns the score of each face: the probability that its NME is below `ACCURATE_NME`.

@@ -67,7 +67,7 @@ def test_saved_correction_loads_equal(tmp_path):
         ("[1]", "must have the keys center_shift_xy and side_ratio"),
         ('{"center_shift_xy": [0, 0]}', "must have the keys center_shift_xy and side_ratio"),
         ('{"center_shift_xy": [0], "side_ratio": 1}', "shift of two numbers"),
-        ('{"center_shift_xy": [0, NaN], "side_ratio": 1}', "shift of two numbers"),
+        ('{"center_shift_xy": [0, NaN], "side_ratio": 1}', "the number NaN, which is not finite"),
         ('{"center_shift_xy": "12", "side_ratio": 1}', "shift of two numbers"),
         ('{"center_shift_xy": [0, 1e308], "side_ratio": 1}', "of at most 100 sides"),
         ('{"center_shift_xy": [0, 0], "side_ratio": 1e308}', "of at most 100 sides"),

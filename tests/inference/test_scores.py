@@ -152,7 +152,7 @@ def test_model_spec_keeps_the_calibration():
     np.testing.assert_array_equal(read.score_calibration(shapes), spec.score_calibration(shapes))
     values = spec.to_dict()
     values["score_calibration"]["deviations"] = [1.0]
-    with pytest.raises(ValueError, match="`deviations` must be finite"):
+    with pytest.raises(ValueError, match=r"`score_calibration.deviations` must be numbers \[10\]"):
         ModelSpec.from_dict(values)
 
 

@@ -159,7 +159,11 @@ def test_byte_order_marks_in_all_text_files(tmp_path, encoding):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[" * 100_000, "nested too deeply"),
+        ("[" * 100_000, "nested in more than 100 levels"),
+        ("[" * 101 + "]" * 101, "nested in more than 100 levels"),
+        ("[0, NaN]", "the number NaN, which is not finite"),
+        ("[1e999]", "the number 1e999, which is not finite"),
+        ('{"a": 1, "b": 2, "a": 1}', "the key 'a' twice"),
         ("[" + "9" * 400 + "]", "an integer of 400 digits"),
         ("[" + "9" * 5000 + "]", "an integer of 5000 digits"),
         ('{"a": 1', "line 1 column 8"),
@@ -171,6 +175,14 @@ def test_json_errors_are_one_line_that_names_the_file(tmp_path, text, message):
     with pytest.raises(ValueError, match=rf"a\.json is not valid JSON: .*{message}") as error:
         read_json(path)
     assert "\n" not in str(error.value)
+
+
+def test_json_files_have_a_size_and_a_depth_that_are_read(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("[" * 100 + "]" * 100)
+    assert read_json(path, max_bytes=200) != []
+    with pytest.raises(ValueError, match=r"a\.json is too large for its kind: 200 bytes"):
+        read_json(path, max_bytes=199)
 
 
 def test_schemes_of_too_many_points_are_refused(tmp_path):

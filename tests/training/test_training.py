@@ -18,12 +18,12 @@ from wing_tf.evaluation.evaluator import evaluate
 from wing_tf.landmarks import get_scheme, shared_points
 from wing_tf.models import cnn6, stacked_hourglass
 from wing_tf.models.saving import load_network
-from wing_tf.training.callbacks import Progress, StopOnNaN, averaged_weights, truncate_log
+from wing_tf.training.callbacks import Progress, StopOnNaN, averaged_weights
 from wing_tf.training.config import default_config
 from wing_tf.training.initialization import copy_layers, copy_shared_maps
 from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
-from wing_tf.training.run_folder import RunFolder
+from wing_tf.training.run_folder import RunFolder, truncate_log
 from wing_tf.training.tasks import make_task
 from wing_tf.training.trainer import make_trainer
 

@@ -10,7 +10,7 @@ import numpy as np
 from tfrecords_tools.sources.annotation_file import AnnotationFileSource
 from tfrecords_tools.sources.base import Item, xywh_to_xyxy
 from wing_tf.landmarks import LandmarkScheme
-from wing_tf.utils.text_files import read_json
+from wing_tf.utils.text_files import MAX_ANNOTATION_BYTES, read_json
 
 
 class CocoSource(AnnotationFileSource):
@@ -100,7 +100,7 @@ class CocoSource(AnnotationFileSource):
         return list(self.without_copies(items))
 
     def _read(self) -> dict[str, Any]:
-        content = read_json(self.path)
+        content = read_json(self.path, max_bytes=MAX_ANNOTATION_BYTES)
         for name in ("images", "annotations", "categories"):
             rows = content.get(name) if isinstance(content, dict) else None
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

@@ -17,7 +17,7 @@ from tfrecords_tools.sources.labeled_face import (
 )
 from tfrecords_tools.sources.labeled_points import LabeledPointsSource
 from wing_tf.data import record_schema as schema
-from wing_tf.utils.text_files import read_json
+from wing_tf.utils.text_files import MAX_ANNOTATION_BYTES, read_json
 
 _TYPES = ("keypointlabels", "rectanglelabels", "choices")
 
@@ -48,7 +48,7 @@ class LabelStudioSource(LabeledPointsSource):
     @staticmethod
     def read(path: pathlib.Path, skipped: dict[str, str]) -> Iterator[LabeledFace]:
         """Yields the faces of a JSON file."""
-        tasks = read_json(path)
+        tasks = read_json(path, max_bytes=MAX_ANNOTATION_BYTES)
         if (
             not isinstance(tasks, list)
             or not all(isinstance(task, dict) for task in tasks)

@@ -8,6 +8,7 @@ import dataclasses
 import json
 
 from wing_tf.utils.did_you_mean import did_you_mean
+from wing_tf.utils.text_files import parse_json
 
 BOX_KINDS = (
     "landmark",  # the tight box of the landmarks
@@ -43,10 +44,16 @@ class CropRule:
     reference: str = ""
 
     def __post_init__(self):
+        texts, flag = (self.name, self.reference), self.square
+        if not all(isinstance(text, str) for text in texts) or not isinstance(flag, bool):
+            raise ValueError(
+                "`name` and `reference` must be text, `square` a bool. Received: "
+                f"{self.name!r:.60}, {self.reference!r:.60}, {flag!r:.60}."
+            )
         if self.box not in BOX_KINDS:
             raise ValueError(f"`box` must be one of {BOX_KINDS}. Received: box={self.box!r}.")
-        if not 1.0 <= self.margin <= 4.0:
-            raise ValueError(f"`margin` must be in [1, 4]. Received: margin={self.margin}.")
+        if isinstance(self.margin, bool | str) or not 1.0 <= self.margin <= 4.0:
+            raise ValueError(f"`margin` must be in [1, 4]. Received: margin={self.margin!r}.")
 
     @property
     def uses_ground_truth(self) -> bool:
@@ -61,9 +68,9 @@ class CropRule:
     def from_json(cls, text: str) -> "CropRule":
         """Returns the rule of a text of `to_json`. Raises ValueError if it is not valid."""
         try:
-            return cls(**json.loads(text))
-        except (json.JSONDecodeError, TypeError) as error:
-            raise ValueError(f"{text!r} is not a valid crop rule ({error}).") from error
+            return cls(**parse_json(text))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{text!r:.200} is not a valid crop rule ({error}).") from error
 
     def __str__(self) -> str:
         shape = "square" if self.square else "not square"

@@ -16,8 +16,10 @@ from wing_tf.data.record_files import is_folder, read_json, record_path
 from wing_tf.geometry import apply_affine, fit_similarity, procrustes
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.atomic import write_json
+from wing_tf.utils.json_values import check_object, finite_array, is_positive
 
 NUM_COMPONENTS = 10
+_MAX_VALUE = 1e3  # shapes have a root mean square distance of 1 from their center
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,6 +57,40 @@ class PoseBalance:
     bin_counts: np.ndarray
     max_weight: float
     bin_weights: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Makes arrays of lists. Raises ValueError if a value is not as described."""
+        lists = (self.bin_counts, self.components)
+        bins, num = (len(v) if isinstance(v, list | np.ndarray) else 0 for v in lists)
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "mean_shape": (None, 2),
+            "components": (num, None, 2),
+            **dict.fromkeys(("standard_deviations", "correlations"), (num,)),
+            "bin_edges": (bins + 1,),
+            **dict.fromkeys(("bin_counts", "bin_weights"), (bins,)),
+        }
+        for name, shape in shapes.items():
+            limit = 2.0**53 if name in ("bin_counts", "bin_weights") else _MAX_VALUE
+            values = finite_array(name, getattr(self, name), shape, max_value=limit)
+            object.__setattr__(self, name, values)
+        counts, norms = self.bin_counts, np.sum(self.components**2, axis=(1, 2))
+        limit = self.max_weight if is_positive(self.max_weight) else 0
+        is_valid = {
+            "scheme_name": isinstance(self.scheme_name, str),
+            "mean_shape": self.components.shape[1:] == self.mean_shape.shape,
+            "components": np.allclose(norms, 1, atol=0.01),
+            "component": type(self.component) is int and 0 <= self.component < num,
+            "standard_deviations": np.all(self.standard_deviations >= 0),
+            "absolute": isinstance(self.absolute, bool),
+            "bin_edges": np.all(np.diff(self.bin_edges) >= 0),
+            "bin_counts": np.any(counts) and np.all((counts >= 0) & (counts % 1 == 0)),
+            "max_weight": limit >= 1,
+            "bin_weights": np.all((self.bin_weights > 0) & (self.bin_weights <= limit)),
+        }
+        if wrong := [name for name, valid in is_valid.items() if not valid]:
+            value = " ".join(repr(getattr(self, wrong[0])).split())
+            raise ValueError(f"`{wrong[0]}` is not valid or contradicts others: {value:.80}.")
+        object.__setattr__(self, "bin_counts", counts.astype(np.int64))
 
     def coefficients(self, landmarks_px, visibility, xp: Any = np):
         """Returns the signed pose coefficient [N] of each face.
@@ -150,14 +186,13 @@ class PoseBalance:
         """
         path = cls.resolve_path(path)
         try:
-            values = read_json(path)
-            fields = {field.name: values[field.name] for field in dataclasses.fields(cls)}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            values = check_object(read_json(path), path, {})
+            return cls(**{field.name: values[field.name] for field in dataclasses.fields(cls)})
+        except (OSError, ValueError, KeyError) as error:
+            reason = f"it has no {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
             raise ValueError(
-                f"{path} is not a balance that `wing-tfrecords balance` has written ({error})."
+                f"{path} is not a balance that `wing-tfrecords balance` has written ({reason})."
             ) from None
-        lists = {k: np.asarray(v) for k, v in fields.items() if isinstance(v, list)}
-        return cls(**fields | lists)
 
 
 def fit_balance(
@@ -236,10 +271,10 @@ def fit_balance(
         correlations=correlations * signs,
         component=component,
         absolute=absolute,
-        bin_edges=np.zeros(2),
-        bin_counts=np.zeros(1),
+        bin_edges=np.zeros(num_bins + 1),
+        bin_counts=np.ones(num_bins),
         max_weight=float(max_weight),
-        bin_weights=np.ones(1),
+        bin_weights=np.ones(num_bins),
     )
     pose = balance.coefficients(landmarks_px, visibility)
     largest = np.max(np.abs(pose))

@@ -17,6 +17,7 @@ from wing_tf.utils.text_files import csv_delimiter, parse_json, read_text
 
 _COLUMNS = (("x0", "y0", "x1", "y1"), ("box_x0_px", "box_y0_px", "box_x1_px", "box_y1_px"))
 _NAMES = ("path", "image")
+_MAX_COORDINATE = 1e6  # in pixels; no image is as large
 _SCORES = ("detection_score", "score")  # wing-predict writes both, and the second is another score
 
 
@@ -128,13 +129,17 @@ def _box(where: str, values: Any) -> list[float]:
     """Returns four coordinates and a score, NaN if it is unknown."""
     corners, scores = (values[:4], values[4:]) if isinstance(values, list) else ([], [])
     try:
+        if any(isinstance(value, bool) for value in values):
+            raise TypeError
         box = [float(value) for value in corners]
         score = [float("nan") if value in (None, "") else float(value) for value in scores]
     except (TypeError, ValueError, OverflowError):
         box, score = [], []
-    if len(box) != 4 or not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:
+    is_known = len(box) == 4 and np.all(np.abs(box) <= _MAX_COORDINATE)  # and not NaN
+    if not is_known or box[0] >= box[2] or box[1] >= box[3]:
         raise ValueError(
-            f"{where}: a box must be four numbers with x0 < x1 and y0 < y1. Received: {values}."
+            f"{where}: a box must be four numbers, in pixels, with x0 < x1 and y0 < y1. "
+            f"Received: {values!r:.200}."
         )
     if len(score) > 1 or any(value < 0 or value > 1 for value in score):
         raise ValueError(f"{where}: a detection score must be 0 to 1. Received: {scores}.")
@@ -184,7 +189,7 @@ def _json_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]
         if not isinstance(name, str) or not name:
             raise ValueError(f'{path}:{number}: expected the name of the image as "path".')
         if not isinstance(found, list):
-            raise ValueError(f"{path}:{number}: boxes must be a list. Received: {found}.")
+            raise ValueError(f"{path}:{number}: boxes must be a list. Received: {found!r:.200}.")
         yield number, name, found
 
 

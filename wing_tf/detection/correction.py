@@ -94,6 +94,6 @@ class Correction:
 
 def _number(value: Any) -> float:
     """Returns a number. Text is refused, because "12" would be read as a shift of 1, 2."""
-    if isinstance(value, str):
+    if isinstance(value, str | bool):
         raise TypeError
     return float(value)

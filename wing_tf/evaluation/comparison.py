@@ -1,8 +1,6 @@
 """Comparison of several models' reports: scores, differences with intervals, and one CED plot."""
 
-import csv
 import dataclasses
-import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,8 +16,9 @@ from wing_tf.metrics import (
     summarize_errors,
 )
 from wing_tf.utils.atomic import write_json, write_text
+from wing_tf.utils.json_values import check_object, parse_number, read_json_object
 from wing_tf.utils.printable import printable_lines, text_of_cell
-from wing_tf.utils.text_files import read_json, read_text
+from wing_tf.utils.text_files import read_csv
 from wing_tf.visualization.plots import plot_ced
 
 
@@ -52,13 +51,19 @@ def read_face_scores(folder: pathlib.Path) -> FaceScores:
     """Reads a report folder of `wing_tf.evaluation.evaluator`.
 
     Raises:
-        ValueError: If two faces have the same key.
+        ValueError: If a file is damaged, or if two faces have the same key.
     """
-    report = read_json(folder / "report.json")
-    column = report.get("named_protocol", {}).get("score", "nme")
-    lines = io.StringIO(read_text(folder / "nme.csv"))
-    rows = [row | {"key": text_of_cell(row["key"])} for row in csv.DictReader(lines)]
-    values = {row["key"]: float(row[column]) for row in rows}
+    path, table = folder / "report.json", folder / "nme.csv"
+    report = read_json_object(path, {"normalizer": str})
+    protocol = check_object(report.get("named_protocol", {}), f"{path}: named_protocol", {})
+    column = protocol.get("score", "nme")
+    if column not in ("nme", "pck"):
+        raise ValueError(f"{path}: `score` must be nme or pck. Received: {column!r:.60}.")
+    rows = read_csv(table, ["key", "groups", column])
+    values = {}
+    for line, row in enumerate(rows, start=2):
+        row["key"] = text_of_cell(row["key"])
+        values[row["key"]] = parse_number(row[column], f"{table}, line {line}: {column}")
     if len(values) < len(rows):
         raise ValueError(f"{folder}: two faces have the same key, so they can't be compared.")
     groups = {row["key"]: frozenset(text_of_cell(row["groups"]).split()) for row in rows}
@@ -87,6 +92,8 @@ def compare_reports(folders: Mapping[str, pathlib.Path], output: pathlib.Path) -
     if len(folders) < 2:
         raise ValueError(f"A comparison needs at least two reports. Received: {list(folders)}.")
     systems = {name: read_face_scores(folder) for name, folder in folders.items()}
+    for name, part in systems.items():
+        check_object(part.report, folders[name] / "report.json", {"protocol": str})
     baseline = next(iter(systems))
     for what in ("normalizer", "scheme", "num_evaluated_landmarks"):
         if len(found := {str(part.report.get(what)) for part in systems.values()}) > 1:

@@ -1,6 +1,5 @@
 """``model_card.md``: description of an exported model for people."""
 
-import csv
 import dataclasses
 import pathlib
 from collections.abc import Mapping
@@ -9,8 +8,9 @@ from typing import Any
 from wing_tf.evaluation.overlaps import overlaps_of
 from wing_tf.export.parity import Parity
 from wing_tf.model_spec import MODEL_SPEC_FILE, ModelSpec
+from wing_tf.utils.json_values import parse_number, read_json_object
 from wing_tf.utils.printable import markdown
-from wing_tf.utils.text_files import read_json
+from wing_tf.utils.text_files import read_csv
 
 LICENSES = {
     "ibug_300w": "300-W: annotations for non-commercial research; the images of LFPW may not be "
@@ -27,6 +27,12 @@ LICENSES = {
     "synthetic": "Synthetic faces: rendered images; no photographs of people.",
 }
 """License terms by data set."""
+
+
+_CONFIG: dict[str, type] = {
+    **dict.fromkeys(("loss", "optimizer", "model"), dict),
+    **dict.fromkeys(("epochs", "batch_size", "seed"), int),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +59,10 @@ def find_origin(file: pathlib.Path) -> Origin:
         return Origin(file.name, None, None)
     scores = []
     if metrics.is_file():
-        with metrics.open() as rows:
-            scores = [float(row.get("val_nme") or "nan") for row in csv.DictReader(rows)]
+        rows = read_csv(metrics, ["val_nme"])
+        scores = [parse_number(row["val_nme"] or "nan", f"{metrics}: val_nme") for row in rows]
     known = [score for score in scores if score == score]  # NaN in epochs without validation
-    return Origin(run.name, read_json(config), min(known, default=None))
+    return Origin(run.name, read_json_object(config, _CONFIG), min(known, default=None))
 
 
 def model_card(

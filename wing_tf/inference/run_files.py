@@ -17,9 +17,10 @@ from wing_tf.inference.output import (
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.appended_file import AppendedFile, complete_lines
 from wing_tf.utils.atomic import write_json
+from wing_tf.utils.json_values import check_object, read_json_object
 from wing_tf.utils.output_folder import contents
 from wing_tf.utils.printable import format_csv, text_of_cell
-from wing_tf.utils.text_files import encode_text, read_json
+from wing_tf.utils.text_files import encode_text, parse_json
 
 _SETTINGS = "run.json"
 
@@ -42,9 +43,9 @@ def claim_output(output: pathlib.Path, settings: Mapping[str, Any]) -> None:
         write_json(path, settings)
         return
     try:
-        known = dict(read_json(path))
-    except (ValueError, TypeError):
-        raise ValueError(f"{path} is damaged. Name another --output.") from None
+        known = read_json_object(path, {})
+    except ValueError as error:
+        raise ValueError(f"{error} Name another --output.") from None
     for name in [*settings, *known]:
         if known.get(name) != settings.get(name):
             raise ValueError(
@@ -110,7 +111,8 @@ class ResultFile(AppendedFile):
         try:
             if self._as_csv:
                 return _complete_images(text)
-            entries = [json.loads(line) for line in _lines(text)]
+            types = {"image": str, "faces": list}
+            entries = [check_object(parse_json(line), path, types) for line in _lines(text)]
             done = {entry["image"]: len(entry["faces"]) for entry in entries}
         except (ValueError, KeyError, TypeError, csv.Error):
             raise ValueError(f"{path} is damaged: a line is not an image of a run.") from None
@@ -135,9 +137,9 @@ class SkippedFile(AppendedFile):
         if text and not text.startswith(header):
             raise ValueError(f"{path} is of another run: its columns differ.")
         try:
-            rows = csv.DictReader(_lines(text))
-            self.reasons = {text_of_cell(r["image"]): text_of_cell(r["reason"]) for r in rows}
-        except csv.Error:
+            rows = list(csv.reader(_lines(text), strict=True))[1:]
+            self.reasons = {text_of_cell(image): text_of_cell(reason) for image, reason in rows}
+        except (csv.Error, ValueError):
             raise ValueError(f"{path} is damaged: it is not a CSV file.") from None
         super().__init__(path, length=len(encode_text(text)), header=header)
 
@@ -158,6 +160,8 @@ def _complete_images(text: str) -> tuple[dict[str, int], int]:
     length = int(ends[0])
     for row in reader:
         if row["faces"] == (row["face"] or "0"):
+            if not row["image"] or not row["faces"].isdecimal():
+                raise ValueError("a row is not of an image")
             done[text_of_cell(row["image"])] = int(row["faces"])
             length = int(ends[reader.line_num - 1])
     return done, length

@@ -21,8 +21,8 @@ from wing_tf.landmarks.schemes import (
     parse_indices,
     register_scheme,
 )
+from wing_tf.utils.json_values import read_json_object
 from wing_tf.utils.local_path import local_path
-from wing_tf.utils.text_files import read_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,20 +167,26 @@ def load_scheme_map(path: str | os.PathLike) -> SchemeMap:
             return load_scheme(path.parent / value)
         return get_scheme(value)
 
-    values = read_json(path)
+    scheme = (str, dict)
+    values = read_json_object(path, {"source": scheme, "target": scheme, "groups": list})
+    reference, residual = values.get("reference", ""), values.get("known_residual")
     try:
+        for group in values["groups"]:
+            if type(group) is not list or not all(type(index) is int for index in group):
+                raise ValueError(f"`groups` must be lists of indices. Received: {group!r:.60}.")
+        if not isinstance(reference, str):
+            raise ValueError(f"`reference` must be text. Received: {reference!r:.60}.")
+        if residual is not None and not (type(residual) in (int, float) and residual >= 0):
+            raise ValueError(f"`known_residual` must be at least 0. Received: {residual!r:.60}.")
         return SchemeMap(
             source=scheme_of(values["source"]),
             target=scheme_of(values["target"]),
-            groups=tuple(tuple(group) for group in values["groups"]),
-            reference=values.get("reference", ""),
-            known_residual=values.get("known_residual"),
+            groups=tuple(map(tuple, values["groups"])),
+            reference=reference,
+            known_residual=residual,
         )
-    except (KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is not a valid scheme map: it must be a JSON object with source, target and "
-            f"groups ({type(error).__name__}: {error})."
-        ) from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not a valid scheme map: {error}") from error
 
 
 def _groups(text: str) -> tuple[Indices, ...]:

@@ -66,7 +66,11 @@ def _parse(values: Mapping[str, Any]) -> LandmarkScheme:
             f"A scheme has the keys {', '.join(_KEYS)}. "
             f"Received: unknown {unknown}, absent {absent}."
         )
-    if not re.fullmatch(r"\w+", str(values["name"])):
+    for key in ("name", "normalizer", "reference"):
+        kinds = (str, list) if key == "normalizer" else (str, type(None))
+        if not isinstance(values.get(key, ""), kinds):
+            raise ValueError(f"`{key}` must be text. Received: {values[key]!r:.60}.")
+    if not re.fullmatch(r"\w{1,100}", str(values["name"])):
         raise ValueError(f"`name`: letters, digits and _ only. Received: {values['name']!r}.")
     points = values["points"]
     named = isinstance(points, Sequence) and not isinstance(points, str)
@@ -74,14 +78,15 @@ def _parse(values: Mapping[str, Any]) -> LandmarkScheme:
         raise ValueError(f"`points` must be a number or a list of names. Received: {points!r}.")
     names = list(points) if named else []
     if len(set(names)) != len(names) or not all(isinstance(n, str) and n for n in names):
-        raise ValueError(f"`points` must be names that differ. Received: {names}.")
+        raise ValueError(f"`points` must be names that differ. Received: {names!r:.200}.")
+    position = {name: index for index, name in enumerate(names)}
     count = len(names) if named else points
     if count > _MAX_POINTS:
         raise ValueError(f"A scheme has at most {_MAX_POINTS} points. Received: {count}.")
 
     def index(point: Any) -> int:
-        if isinstance(point, str) and point in names:
-            return names.index(point)
+        if isinstance(point, str) and point in position:
+            return position[point]
         if isinstance(point, int) and not isinstance(point, bool) and 0 <= point < count:
             return point
         known = f" and the names are {', '.join(names)}" if names else ""

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import warnings
 import zipfile
 from collections.abc import Iterator
 
@@ -119,10 +120,14 @@ def load_network(
 def loading(path: str | os.PathLike) -> Iterator[None]:
     """Turns the errors of Keras and HDF5 about a damaged file into a ValueError of one line.
 
-    Their kinds are any: a damaged file may call any layer with any arguments.
+    Their kinds are any: a damaged file may call any layer with any arguments. That values are
+    absent from the file, or are not used, is only a warning of Keras.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            for message in ("Skipping", "A total of", ".* could not be loaded"):
+                warnings.filterwarnings("error", message)
+            yield
     except MemoryError:
         raise
     except Exception as error:

@@ -14,7 +14,7 @@ from wing_tf.training.resolve import emits_residuals
 from wing_tf.training.tasks import make_task
 from wing_tf.training.trainer import make_trainer
 from wing_tf.utils.atomic import write_json
-from wing_tf.utils.text_files import read_json
+from wing_tf.utils.json_values import check_object, read_json_object
 
 _UNTIMED_STEPS, _TIMED_SECONDS = 5, 15.0
 # The rest of the time is for validation, checkpoints and logs.
@@ -35,7 +35,7 @@ def planned_epochs(
         minutes: The budget.
         plan_file: JSON file with the measurements; created if it does not exist.
     """
-    plans = read_json(plan_file) if plan_file.is_file() else {}
+    plans = read_json_object(plan_file, {}) if plan_file.is_file() else {}
     stage = "second stage" if config.two_stage.first else "one stage"
     network = f"width {config.model.width:g}"
     if config.model.name in HEATMAP_MODELS:
@@ -64,7 +64,10 @@ def planned_epochs(
         epochs = max(1, int(_FRACTION_OF_STEPS * minutes * 60 * speed / epoch))
         plans[key] = {"faces_per_second": round(speed), "epochs": epochs}
         write_json(plan_file, plans)
-    return plans[key]["epochs"]
+    plan = check_object(plans[key], f"{plan_file}: {key}", {"epochs": int})
+    if plan["epochs"] < 1:
+        raise ValueError(f"{plan_file}: {key}: `epochs` must be positive.")
+    return plan["epochs"]
 
 
 def _faces_per_second(config: ml_collections.ConfigDict, records: RecordSet) -> float:

@@ -1,6 +1,5 @@
 """The results of a trained cell: errors of each test face, heatmaps, margins and residuals."""
 
-import csv
 import io
 import pathlib
 from typing import Any
@@ -22,6 +21,8 @@ from wing_tf.models import change_decoder, residual_network
 from wing_tf.models.compiled import compile_network
 from wing_tf.reproduction.cell_setup import sha256
 from wing_tf.utils.atomic import write_bytes
+from wing_tf.utils.json_values import parse_number
+from wing_tf.utils.text_files import read_csv
 
 MARGIN_DISTANCES = (1, 2, 3, 4, 6, 8, 12)
 """Distances from a heatmap's peak, in heatmap pixels, of the stored margins."""
@@ -124,13 +125,16 @@ def measure_residuals(
 
 def read_log(log: pathlib.Path) -> dict[str, Any]:
     """Returns from metrics.csv the validation NME by epoch, and errors of the training heatmaps."""
-    with log.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    scores = {str(i): float(row["val_nme"]) for i, row in enumerate(rows, start=1)}
+    rows = read_csv(log, ["val_nme"])
+
+    def column(name: str) -> list[float]:
+        return [parse_number(row.get(name, ""), f"{log}: {name}") for row in rows]
+
+    names = ("heatmap_mse", "heatmap_mse_foreground")
+    scores = {str(i): nme for i, nme in enumerate(column("val_nme"), start=1)}
     results: dict[str, Any] = {
         "validation_nme": {k: round(v, 6) for k, v in scores.items() if np.isfinite(v)}
     }
-    names = ("heatmap_mse", "heatmap_mse_foreground")
     if rows and names[0] in rows[0]:
-        results["heatmap_errors"] = {k: [float(row[k]) for row in rows] for k in names}
+        results["heatmap_errors"] = {name: column(name) for name in names}
     return results

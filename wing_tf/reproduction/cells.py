@@ -1,6 +1,5 @@
 """Training and evaluation of a table's cells; each finished cell is one JSON file."""
 
-import csv
 import json
 import pathlib
 import re
@@ -18,6 +17,7 @@ from wing_tf.model_spec import ModelSpec
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.models.saving import load_network
 from wing_tf.reproduction.budget import planned_epochs
+from wing_tf.reproduction.cell_file import read_cell
 from wing_tf.reproduction.cell_results import (
     decode_otherwise,
     evaluate_cell,
@@ -39,9 +39,10 @@ from wing_tf.reproduction.speed import images_per_second
 from wing_tf.reproduction.sweep import finish_cells
 from wing_tf.reproduction.table import Cell, Table
 from wing_tf.training.run import train
-from wing_tf.utils.atomic import write_bytes, write_text
+from wing_tf.utils.atomic import write_bytes, write_json
 from wing_tf.utils.file_lock import locked
-from wing_tf.utils.text_files import read_json
+from wing_tf.utils.json_values import read_json_object
+from wing_tf.utils.text_files import read_csv
 
 
 class CellRunner:
@@ -140,7 +141,7 @@ class CellRunner:
     def _read(self, cell: Cell, seed: int) -> dict:
         """Returns a finished cell."""
         path = self._path(cell.name, seed)
-        found = read_json(path)
+        found = read_cell(path)
         if different := setup_differences(found, self._setup(cell, seed, self._config(cell, seed))):
             raise ValueError(
                 f"{path} was made with another setup ({', '.join(different)}). Choose another "
@@ -162,13 +163,13 @@ class CellRunner:
         """Copies a finished cell with the same setup, if there is one to reuse."""
         for folder in self.settings.reuse:
             for other in sorted((folder / "cells").glob("*.json")):
-                found = read_json(other)
+                found = read_cell(other)
                 if found["seed"] != seed or setup_differences(found, setup):
                     continue
                 print(f"\n{cell.name}, seed {seed}: the same as {other}.", flush=True)
                 if (maps := other.with_suffix(".npz")).is_file():
                     write_bytes(path.with_suffix(".npz"), maps.read_bytes())
-                write_text(path, json.dumps(found | {"cell": cell.name}) + "\n")
+                write_json(path, found | {"cell": cell.name}, indent=None)
                 return
 
     def _train(self, cell: Cell, seed: int, config: ml_collections.ConfigDict, setup: dict) -> None:
@@ -183,8 +184,8 @@ class CellRunner:
             set_epochs(config, self._epochs(cell, config))
             print(f"\n{cell.name}, seed {seed}: {config.epochs} epochs.", flush=True)
             train(config, run)
-        with (run / "metrics.csv").open(newline="") as file:
-            epochs = sum(1 for _ in csv.DictReader(file))  # a sigma schedule may end earlier
+        # A sigma schedule may end earlier.
+        epochs = len(read_csv(run / "metrics.csv", ["val_nme"]))
         seconds = time.monotonic() - started
         # The last network: a selection by validation would favor frequently validated cells.
         network, spec = load_network(run / "checkpoints" / "last.keras")
@@ -198,7 +199,7 @@ class CellRunner:
             "scheme": records.scheme.name,
             "recipe": settings.recipe,
             "normalizer": self.normalizer,
-            "precision": read_json(run / "config.json")["precision"],
+            "precision": read_json_object(run / "config.json", {"precision": str})["precision"],
             "epochs": epochs,
             "faces_seen": epochs * (records.num_faces // config.batch_size) * config.batch_size,
             "training_faces": records.num_faces,
@@ -216,7 +217,7 @@ class CellRunner:
             result |= read_log(run / "metrics.csv")
         if cell.timed:
             result["images_per_second"] = images_per_second(network)
-        write_text(path, json.dumps(result) + "\n")
+        write_json(path, result, indent=None)
         for folder in ("backup", "tensorboard"):
             shutil.rmtree(run / folder, ignore_errors=True)
 

@@ -24,6 +24,7 @@ from wing_tf.losses import (
 )
 from wing_tf.losses.weighted_map import loss_weight_map
 from wing_tf.reproduction import TABLES
+from wing_tf.reproduction.cell_file import read_heatmaps
 from wing_tf.reproduction.cell_setup import file_name
 from wing_tf.reproduction.heatmap_sections import heatmap_sections
 from wing_tf.reproduction.score_sections import score_sections
@@ -124,7 +125,7 @@ def _heatmap_errors(path: pathlib.Path) -> None:
     for cell in read_cells(path.parent)[1]:
         file = path.parent / "cells" / f"{file_name(cell['cell'], cell['seed'])}.npz"
         if file.is_file() and cell["cell"] not in errors:
-            maps = {name: values / 255.0 for name, values in np.load(file).items()}
+            maps = read_heatmaps(file)
             errors[cell["cell"]] = np.abs(maps["predicted"] - maps["true"])
             true, scheme = maps["true"], get_scheme(cell["scheme"])
     if scheme is None:

@@ -8,6 +8,7 @@ import numpy as np
 from wing_tf.evaluation.heatmaps import draw_heatmaps_by_network
 from wing_tf.landmarks import get_scheme
 from wing_tf.metrics import paired_bootstrap
+from wing_tf.reproduction.cell_file import read_heatmaps
 from wing_tf.reproduction.cell_setup import file_name
 from wing_tf.reproduction.markdown import markdown_table
 from wing_tf.reproduction.table import Cell, Table, find_baseline
@@ -38,11 +39,11 @@ def heatmap_sections(
     files = {
         name: folder / "cells" / f"{file_name(name, c['seed'])}.npz" for name, c in by_name.items()
     }
-    maps = {name: np.load(file) for name, file in files.items() if file.is_file()}
+    maps = {name: read_heatmaps(file) for name, file in files.items() if file.is_file()}
     if maps:
         scheme = get_scheme(next(by_name[name]["scheme"] for name in maps))
-        true = next(iter(maps.values()))["true"] / 255.0
-        predicted = {name: content["predicted"] / 255.0 for name, content in maps.items()}
+        true = next(iter(maps.values()))["true"]
+        predicted = {name: content["predicted"] for name, content in maps.items()}
         image = draw_heatmaps_by_network(true, predicted, scheme)
         save_image(folder / "heatmaps.png", image)
         lines += ["## Heatmaps of one test face", "", "![True and predicted](heatmaps.png)", ""]

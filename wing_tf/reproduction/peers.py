@@ -7,7 +7,7 @@ import numpy as np
 from wing_tf.evaluation.comparison import read_face_scores
 from wing_tf.reproduction.cell_setup import sha256
 from wing_tf.utils.atomic import write_json
-from wing_tf.utils.text_files import read_json
+from wing_tf.utils.json_values import finite_array, read_json_object
 
 _FOLDER = "peers"
 
@@ -47,9 +47,9 @@ def peer_errors(folder: pathlib.Path, cell: dict, test: str) -> dict[str, np.nda
         test: Name of the test set.
     """
     same = {"keys_sha256": cell["tests"][test]["keys_sha256"], "normalizer": cell["normalizer"]}
-    peers = {file.stem: read_json(file) for file in sorted((folder / _FOLDER).glob("*.json"))}
-    return {
-        name: np.array(peer["nme"])
-        for name, peer in peers.items()
-        if all(peer[key] == value for key, value in same.items())
-    }
+    errors = {}
+    for file in sorted((folder / _FOLDER).glob("*.json")):
+        peer = read_json_object(file, {**dict.fromkeys(same, str), "nme": list})
+        if all(peer[key] == value for key, value in same.items()):
+            errors[file.stem] = finite_array(f"{file}: nme", peer["nme"], (None,))
+    return errors

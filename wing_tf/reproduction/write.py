@@ -14,6 +14,7 @@ from wing_tf.metrics import (
     summarize_errors,
 )
 from wing_tf.reproduction import TABLES
+from wing_tf.reproduction.cell_file import read_cell
 from wing_tf.reproduction.claims import check_claims, format_claim
 from wing_tf.reproduction.face_errors import FaceErrors
 from wing_tf.reproduction.heatmap_sections import heatmap_sections
@@ -22,7 +23,7 @@ from wing_tf.reproduction.peers import peer_errors
 from wing_tf.reproduction.score_sections import score_sections
 from wing_tf.reproduction.table import Cell, Table, find_baseline
 from wing_tf.utils.atomic import write_json, write_text
-from wing_tf.utils.text_files import read_json
+from wing_tf.utils.json_values import read_json_object
 from wing_tf.visualization.plots import plot_ced
 
 _POSE_THIRDS = ("frontal third", "middle third", "large-pose third")
@@ -94,9 +95,16 @@ def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]
 
 def read_cells(folder: pathlib.Path) -> tuple[str, list[dict]]:
     """Returns the name of the table in an output folder, and its finished cells in order."""
-    name = read_json(folder / "table.json")["table"]
+    path = folder / "table.json"
+    name = read_json_object(path, {"table": str})["table"]
+    if name not in TABLES:
+        raise ValueError(f"{path}: there is no table {name!r:.60}.")
     order = [cell.name for cell in TABLES[name].cells]
-    cells = [read_json(path) for path in (folder / "cells").glob("*.json")]
+    cells = []
+    for path in (folder / "cells").glob("*.json"):
+        cells.append(read_cell(path))
+        if cells[-1]["cell"] not in order:
+            raise ValueError(f"{path}: {name} has no cell {cells[-1]['cell']!r:.60}.")
     return name, sorted(cells, key=lambda cell: (cell["seed"], order.index(cell["cell"])))
 
 
@@ -119,7 +127,7 @@ def regenerate(results: pathlib.Path) -> list[pathlib.Path]:
         name, cells = read_cells(file.parent)
         write_table(file.parent, name, TABLES[name], cells)
         folders.append(file.parent)
-        for claims in read_json(file).get("claims", {}).values():
+        for claims in read_json_object(file, {}).get("claims", {}).values():
             lines += [f"- {format_claim(c)} [Table]({file.parent.name}/table.md)" for c in claims]
     if not folders:
         raise ValueError(f"{results} has no folders with table.json and cells.")

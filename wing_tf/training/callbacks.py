@@ -1,7 +1,6 @@
 """Callbacks: validation, backup, progress, logs and stop on NaN."""
 
 import contextlib
-import csv
 import math
 import pathlib
 import time
@@ -205,19 +204,24 @@ class Backup(keras.callbacks.Callback):
     @staticmethod
     def found(folder: pathlib.Path) -> list[pathlib.Path]:
         """Returns the backups in a folder, oldest first; there may be two after a crash."""
-        return sorted(folder.glob("epoch-*.weights.h5"))
+        return sorted(folder.glob(f"epoch-{'[0-9]' * 6}.weights.h5"))
 
     @staticmethod
     def restore(trainer: keras.Model, folder: pathlib.Path) -> int:
         """Loads weights and optimizer state; returns the number of finished epochs (0: no backup).
 
         Call it in the strategy's scope if there is one.
+
+        Raises:
+            ValueError: If the newest backup is damaged or of another network.
         """
         files = Backup.found(folder)
         if not files:
             return 0
         trainer.optimizer.build(trainer.trainable_variables)
         load_weights(trainer, files[-1])
+        if not all(np.isfinite(weight).all() for weight in trainer.get_weights()):
+            raise ValueError(f"{files[-1]} is damaged: a weight is not finite.")
         return int(files[-1].name.split("-")[1].split(".")[0])
 
 
@@ -272,25 +276,3 @@ class TensorBoard(keras.callbacks.TensorBoard):
     def on_epoch_end(self, epoch, logs=None):
         """Writes the logs that are numbers."""
         super().on_epoch_end(epoch, {k: v for k, v in (logs or {}).items() if not math.isnan(v)})
-
-
-def truncate_log(path: pathlib.Path, num_epochs: int) -> float:
-    """Drops the rows of ``metrics.csv`` after an epoch; returns the best remaining score.
-
-    Epochs that were logged but not backed up run, and are logged, again.
-    """
-    if not path.is_file():
-        return math.inf
-    with path.open(newline="") as file:
-        rows = list(csv.reader(file))
-    if not rows:  # stopped within the first epoch
-        return math.inf
-    header = rows[0]
-    # A row that was being written when the process was killed may be incomplete.
-    whole = [row for row in rows[1:] if len(row) == len(header) and row[0].isdigit()]
-    kept = [row for row in whole if int(row[0]) < num_epochs]
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
-        csv.writer(file).writerows([header, *kept])
-    column = header.index("val_nme")
-    scores = [float(row[column]) for row in kept]
-    return min((score for score in scores if not math.isnan(score)), default=math.inf)

@@ -28,7 +28,7 @@ from wing_tf.training import callbacks
 from wing_tf.training.accelerator import make_strategy
 from wing_tf.training.initialization import initialize
 from wing_tf.training.resolve import complete_config, resolve_config
-from wing_tf.training.run_folder import RunFolder, flatten, hash_files
+from wing_tf.training.run_folder import RunFolder, flatten, hash_files, truncate_log
 from wing_tf.training.sigma_schedule import make_sigma_schedule, sigma_state
 from wing_tf.training.tasks import CoordinateTask, make_task
 from wing_tf.training.time_limit import make_time_limit
@@ -112,7 +112,7 @@ def _train(
 
     epoch = int(workers.run_on_chief(initialize_or_restore))
     workers.share_variables([*trainer.weights, *trainer.optimizer.variables])
-    best_score = callbacks.truncate_log(run_folder.metrics, epoch) if workers.is_chief else math.inf
+    best_score = truncate_log(run_folder.metrics, epoch) if workers.is_chief else math.inf
     sigma_schedule = make_sigma_schedule(config, run_folder.checkpoints, workers)
     limit = make_time_limit(
         config, run_folder.time_limit, steps_per_epoch, started, sigma_schedule, workers

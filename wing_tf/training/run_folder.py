@@ -1,10 +1,14 @@
 """The run folder: all files of one training."""
 
 import contextlib
+import csv
 import hashlib
 import importlib.metadata
+import io
 import json
+import math
 import os
+import pathlib
 import platform
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,10 +18,11 @@ import ml_collections
 
 from wing_tf.data.record_files import read_bytes
 from wing_tf.training.config import default_config
-from wing_tf.utils.atomic import write_json
+from wing_tf.utils.atomic import atomic_path, write_json
+from wing_tf.utils.json_values import parse_number, read_json_object
 from wing_tf.utils.local_path import local_path
 from wing_tf.utils.output_folder import contents, locked_folder
-from wing_tf.utils.text_files import read_json
+from wing_tf.utils.text_files import read_text
 
 _PACKAGES = ("wing-tf", "tensorflow", "keras", "numpy", "opencv-python")
 
@@ -93,7 +98,7 @@ class RunFolder:
         self._lock.close()
 
     def _check_inputs(self, hashes: dict[str, str]) -> None:
-        found = read_json(self.inputs) if self.inputs.is_file() else {}
+        found = read_json_object(self.inputs, {}) if self.inputs.is_file() else {}
         for key, value in hashes.items():
             if found.get(key) != value:
                 raise ValueError(
@@ -104,7 +109,7 @@ class RunFolder:
     def _check_same(self, values: dict[str, Any]) -> None:
         # Keys that an earlier version did not have are at their defaults, which change nothing.
         default = json.loads(default_config().to_json_best_effort())
-        found = dict(flatten(default)) | dict(flatten(read_json(self.config)))
+        found = dict(flatten(default)) | dict(flatten(read_json_object(self.config, {})))
         wanted = dict(flatten(values))
         keys = sorted(wanted.keys() | found.keys())
         changed = [key for key in keys if wanted.get(key) != found.get(key)]
@@ -117,6 +122,34 @@ class RunFolder:
                 f"{self.path} holds a training with another config: {listing}. "
                 "Name another folder, or give the same config to resume."
             )
+
+
+def truncate_log(path: pathlib.Path, num_epochs: int) -> float:
+    """Drops the rows of ``metrics.csv`` after an epoch; returns the best remaining score.
+
+    Epochs that were logged but not backed up run, and are logged, again.
+
+    Raises:
+        ValueError: If it is not such a file, or a score is not a number.
+    """
+    if not path.is_file():
+        return math.inf
+    text = read_text(path, errors="replace")
+    if "\n" not in text:  # stopped within the first epoch
+        path.unlink()
+        return math.inf
+    rows = list(csv.reader(io.StringIO(text)))
+    header = rows[0]
+    if header[:1] != ["epoch"] or "val_nme" not in header:
+        raise ValueError(f"{path} is damaged: it must have the columns epoch and val_nme.")
+    column = header.index("val_nme")
+    # A row that was being written when the process was killed may be incomplete.
+    whole = [row for row in rows[1:] if len(row) == len(header) and row[0].isdecimal()]
+    kept = [row for row in whole if int(row[0]) < num_epochs]
+    scores = [parse_number(row[column], f"{path}: val_nme of epoch {row[0]}") for row in kept]
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *kept])
+    return min((score for score in scores if not math.isnan(score)), default=math.inf)
 
 
 def hash_files(files: Mapping[str, str | os.PathLike]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from wing_tf.training.paced_schedule import set_pace
 from wing_tf.training.sigma_schedule import SigmaSchedule, sigma_values
 from wing_tf.training.workers import Workers
 from wing_tf.utils.atomic import write_json
-from wing_tf.utils.text_files import read_json
+from wing_tf.utils.json_values import read_json_object
 
 # Fractions of the limit. The number of epochs is decided when the first has passed in epochs that
 # show the speed, a validation included, or before the second passes.
@@ -70,8 +70,14 @@ class TimeLimit(keras.callbacks.Callback):
         self._decided_after: int | None = None
         self.epochs = max_epochs
         if self.workers.is_chief and path.is_file():
-            decision = read_json(path)
-            self.epochs, self._decided_after = decision["epochs"], decision["decided_after"]
+            decision = read_json_object(path, {"epochs": int, "decided_after": int})
+            epochs, after = decision["epochs"], decision["decided_after"]
+            if not 0 <= after < epochs <= max(max_epochs, after + 1):
+                raise ValueError(
+                    f"{path}: `epochs` and `decided_after` contradict each other or "
+                    f"config.epochs={max_epochs}. Received: {epochs} and {after}."
+                )
+            self.epochs, self._decided_after = epochs, after
         self._share_decision()
 
     def on_epoch_begin(self, epoch, logs=None):

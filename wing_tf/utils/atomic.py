@@ -139,13 +139,13 @@ def write_text(path: str | os.PathLike, text: str, *, durable: bool = True) -> N
     write_bytes(path, encode_text(text), durable=durable)
 
 
-def write_json(path: str | os.PathLike, values: Any) -> None:
-    """Writes values as an indented JSON file atomically; NaN and infinity as null.
+def write_json(path: str | os.PathLike, values: Any, *, indent: int | None = 1) -> None:
+    """Writes values as a JSON file atomically; NaN and infinity as null.
 
     Raises:
         WriteError: If it can't be written.
     """
-    write_text(path, json.dumps(_finite(values), indent=1, allow_nan=False) + "\n")
+    write_text(path, json.dumps(_finite(values), indent=indent, allow_nan=False) + "\n")
 
 
 def _finite(values: Any) -> Any:

@@ -1,10 +1,12 @@
 """Reading of text files in UTF-8 or with a byte order mark, and of JSON files within limits."""
 
 import codecs
+import csv
+import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from wing_tf.utils.local_path import local_path
@@ -19,18 +21,12 @@ _MARKS = {
 _MAX_DIGITS = 300  # of an integer; more don't fit in a float
 _MAX_DEPTH = 100
 _TOO_DEEP = f"it is nested in more than {_MAX_DEPTH} levels"
-_TYPE_NAMES = {
-    dict: "an object",
-    list: "a list",
-    str: "text",
-    int: "an integer",
-    float: "a number",
-    bool: "true or false",
-    type(None): "null",
-}
 
 MAX_JSON_BYTES = 1 << 28
 """Size of the largest JSON file that is read by default."""
+
+MAX_ANNOTATION_BYTES = 1 << 32
+"""Size of the largest JSON file with the annotations of a whole data set."""
 
 
 def read_text(path: str | os.PathLike, *, errors: str = "strict") -> str:
@@ -77,6 +73,32 @@ def csv_delimiter(text: str) -> str:
     return max(",;\t", key=header.count)
 
 
+def read_csv(path: str | os.PathLike, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Returns the rows of a CSV file that this package has written, by the names of its columns.
+
+    Args:
+        path: The file.
+        columns: Names of columns that it must have.
+
+    Raises:
+        ValueError: If it is not such a file, or a row has not a field for each column; the message
+            names the file and the line.
+        OSError: If it can't be read.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path, errors="surrogateescape")), strict=True)
+    rows = []
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                raise csv.Error(f"expected {len(reader.fieldnames or ())} fields")
+            rows.append(row)
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}.") from None
+    if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
+        raise ValueError(f"{path} must be a CSV file with the column {missing[0]}.")
+    return rows
+
+
 def read_json(path: str | os.PathLike, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
     """Returns the values of a JSON file.
 
@@ -92,38 +114,6 @@ def read_json(path: str | os.PathLike, *, max_bytes: int = MAX_JSON_BYTES) -> An
     file = local_path(path)
     _check_size(file.stat().st_size, path, max_bytes)
     return decode_json(file.read_bytes(), path, max_bytes=max_bytes)
-
-
-def read_json_object(
-    path: str | os.PathLike, types: Mapping[str, type | tuple[type, ...]]
-) -> dict[str, Any]:
-    """Returns the object of a JSON file; see `read_json` and `check_object`."""
-    return check_object(read_json(path), path, types)
-
-
-def check_object(
-    values: Any, path: str | os.PathLike, types: Mapping[str, type | tuple[type, ...]]
-) -> dict[str, Any]:
-    """Returns the values of a JSON file that must be an object with some keys.
-
-    Args:
-        values: The values.
-        path: The file, for messages.
-        types: The type, or types, of the value of each required key. `bool` is not an `int` here.
-
-    Raises:
-        ValueError: If it is not an object, or a key is absent or not of its type; the message
-            names the file and the key.
-    """
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} must hold a JSON object. Received: {values!r:.60}.")
-    for key, kinds in types.items():
-        kinds = kinds if isinstance(kinds, tuple) else (kinds,)
-        if key not in values or type(values[key]) not in kinds:
-            names = " or ".join(_TYPE_NAMES[kind] for kind in kinds)
-            found = f"{values[key]!r:.60}" if key in values else "no such key"
-            raise ValueError(f"{path}: `{key}` must be {names}. Received: {found}.")
-    return values
 
 
 def decode_json(data: bytes, path: str | os.PathLike, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
