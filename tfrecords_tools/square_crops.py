@@ -31,9 +31,10 @@ class SquareFormat:
     jpeg_quality: int = 95
 
     def __post_init__(self):
-        if self.side < 32 or self.side % 8:
+        if not 32 <= self.side <= schema.MAX_SIDE or self.side % 8:
             raise ValueError(
-                f"`side` must be a multiple of 8, at least 32. Received: side={self.side}."
+                f"`side` must be a multiple of 8, from 32 to {schema.MAX_SIDE}. Received: "
+                f"side={self.side}."
             )
         if not 1.0 <= self.context <= 8.0:
             raise ValueError(f"`context` must be in [1, 8]. Received: context={self.context}.")

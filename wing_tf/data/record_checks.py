@@ -1,5 +1,7 @@
 """Checks of every record of a file, when the file is opened."""
 
+import os
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -7,8 +9,10 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from wing_tf.data import record_schema as schema
+from wing_tf.utils.local_path import is_remote
 
 MAX_COORDINATE = 1e6
+_HEADER, _CHECKSUM_BYTES = struct.Struct("<Q"), 4
 _BATCH = 64
 # TensorFlow's message about a record that can't be parsed quotes its bytes, which are no text.
 _PARSE_ERRORS = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
@@ -22,6 +26,47 @@ _PROBLEMS = (
     f"its {schema.IMAGE} must be a JPEG image whose size is its {schema.SIDE}",
     f"its {schema.IMAGE} is cut off: it must end with the end mark of JPEG",
 )
+
+
+def check_lengths(file: str) -> None:
+    """Checks the lengths that the records of a local file state: TensorFlow crashes on huge ones.
+
+    Remote files are not checked, because each length would be a request.
+
+    Raises:
+        ValueError: If a record states more bytes than the file has left.
+    """
+    if is_remote(file):
+        return
+    with open(file, "rb") as opened:
+        size, number, start = os.fstat(opened.fileno()).st_size, 0, 0
+        while start < size:
+            # A record: its length and a checksum of it, its content and a checksum of it.
+            header = os.pread(opened.fileno(), _HEADER.size, start)
+            (length,) = _HEADER.unpack(header) if len(header) == _HEADER.size else (size,)
+            start += _HEADER.size + length + 2 * _CHECKSUM_BYTES
+            if start > size:
+                ends = f"it ends after {start} bytes, the file after {size}"
+                raise _damage_error(file, number, ends)
+            number += 1
+
+
+def damage_error(file: str) -> ValueError:
+    """Returns the error of a file that TensorFlow can't read to its end."""
+    number, reason = 0, "it can't be read"
+    try:
+        for _ in tf.data.TFRecordDataset(file):
+            number += 1
+    except tf.errors.DataLossError as error:
+        reason = _text(error)
+    return _damage_error(file, number, reason)
+
+
+def _damage_error(file: str, number: int, reason: str) -> ValueError:
+    return ValueError(
+        f"{file} is truncated, damaged or not a TFRecord file, from record {number} on: {reason}. "
+        "Write it again with `wing-tfrecords write`."
+    )
 
 
 def check_records(file: str, *, scheme: str, num_landmarks: int, side: int) -> int:
@@ -113,6 +158,11 @@ def _parse_error(error: tf.errors.OpError | UnicodeDecodeError) -> str:
     """Returns the part of TensorFlow's message that is about the record."""
     if isinstance(error, UnicodeDecodeError) or "Could not parse example" in error.message:
         return "it is not a tf.train.Example"
+    return _text(error)
+
+
+def _text(error: tf.errors.OpError) -> str:
+    """Returns TensorFlow's message without the name of the operation."""
     text = " ".join(error.message.partition("[Op:")[0].split())
     text = (text.partition("}} ")[2] or text).removeprefix("Name: <unknown>, ")
     return text.rstrip(". ")

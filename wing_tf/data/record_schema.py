@@ -45,6 +45,8 @@ SOURCE = "source"
 CROP_RULE = "crop_rule"
 SCHEME_JSON = "scheme/json"
 
+MAX_SIDE = 8192  # 64 megapixels per square
+
 NOT_ANNOTATED, OCCLUDED, VISIBLE = 0, 1, 2
 
 MANIFEST = "manifest.json"

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from wing_tf.data import record_files
 from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import CropRule
-from wing_tf.data.record_checks import check_records
+from wing_tf.data.record_checks import check_lengths, check_records, damage_error
 from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_json
 from wing_tf.utils.local_path import is_remote
 
@@ -190,6 +190,7 @@ def open_records(data: DataPath, *, split: str | None = None) -> RecordSet:
     headers: dict[str, _Header] = {}
     sources: collections.Counter[str] = collections.Counter()
     for file in files:
+        check_lengths(file)
         dataset = tf.data.TFRecordDataset(file, buffer_size=1 << 20)
         with record_files.readable(file):
             try:
@@ -203,11 +204,8 @@ def open_records(data: DataPath, *, split: str | None = None) -> RecordSet:
                     num_landmarks=get_scheme(header.scheme).num_landmarks,
                     side=header.side,
                 )
-            except tf.errors.DataLossError as error:
-                raise ValueError(
-                    f"{file} is truncated, damaged or not a TFRecord file: {error.message}. "
-                    "Write it again with `wing-tfrecords write`."
-                ) from None
+            except tf.errors.DataLossError:
+                raise damage_error(file) from None
     if not headers:
         raise ValueError(f"The record files contain no face: {', '.join(files[:3])}.")
     kinds: dict[tuple[str, int, bool], str] = {}
@@ -261,6 +259,10 @@ def _read_header(file: str, record: bytes) -> _Header:
         scheme = scheme_from_json(definition) if definition else get_scheme(name)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
+    if not 0 < side <= schema.MAX_SIDE:
+        raise ValueError(
+            f"{file} states squares with a side of {side} px. Expected 1 to {schema.MAX_SIDE}."
+        )
     if count != scheme.num_landmarks:
         raise ValueError(
             f"{file} contains {count} landmarks per face; the scheme {name} has "
