@@ -6,6 +6,7 @@ from tfrecords_tools.inspection.face_table import FaceTable
 from wing_tf.geometry import landmark_box
 
 TOLERANCE = 0.03  # fraction of the box's longer side
+DETECTOR_TOLERANCE = 0.125  # what a network with a margin of 1.25 sees around a detector's box
 _MIN_SIDE_PX, _MIN_ASPECT = 1e-6, 1e-3
 
 

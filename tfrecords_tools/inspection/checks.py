@@ -9,6 +9,7 @@ import numpy as np
 
 from tfrecords_tools.inspection.annotation_offset import annotation_offset
 from tfrecords_tools.inspection.boxes import (
+    DETECTOR_TOLERANCE,
     TOLERANCE,
     box_statistics,
     landmarks_outside_box,
@@ -75,7 +76,11 @@ def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, dict]]
         if not measures:
             continue
         statistics[kind] = measures
-        outside = landmarks_outside_box(table, boxes)
+        detected = kind == "by the crop rule" and all(
+            rule.box == "detector" for rule in table.records.crop_rules
+        )
+        tolerance = DETECTOR_TOLERANCE if detected else TOLERANCE
+        outside = landmarks_outside_box(table, boxes, tolerance)
         report[kind] = {
             "faces": len(measures["side_source_px"]),
             **{name: _quantiles(values) for name, values in measures.items()},
@@ -95,7 +100,7 @@ def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, dict]]
         if outside.any():
             message = (
                 f"{outside.sum()} of {num_landmarks} landmarks lie outside of the box ({kind}) by "
-                f"more than {TOLERANCE:.0%} of its side. Check the order and the units of the "
+                f"more than {100 * tolerance:g}% of its side. Check the order and the units of the "
                 "boxes, or write the records with --crop=landmark_box"
             )
             faces = with_counts(table, outside)
