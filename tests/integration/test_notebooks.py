@@ -14,6 +14,8 @@ MAX_BYTES = 1_000_000  # of all notebooks, with their outputs
 # Values of the cell that is tagged "parameters".
 PARAMETERS = {
     "landmarks_on_images_and_video": {"NUM_FACES": 3, "SECONDS": 1},
+    "losses_compared": {"NUM_TRAIN": 32, "NUM_TEST": 8, "EPOCHS": 2, "SEEDS": 1},
+    "own_scheme_from_50_images": {"NUM_TEST": 12, "EPOCHS": 1},
 }
 
 
@@ -32,11 +34,12 @@ def test_every_notebook_is_executed_here():
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_notebooks_hold_the_outputs_of_one_run_from_top_to_bottom(name):
+def test_notebooks_hold_the_outputs_of_one_run_from_top_to_bottom_or_none(name):
     cells = _code_cells(_read(name))
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    counts = [cell.execution_count for cell in cells]
+    assert counts in (list(range(1, len(cells) + 1)), [None] * len(cells))
     outputs = [output for cell in cells for output in cell.outputs]
-    assert outputs
+    assert bool(outputs) == (counts[0] == 1)
     for output in outputs:
         assert output.output_type != "error"
         assert not re.search(r"Traceback|(?m:^error:)", output.get("text", ""))
