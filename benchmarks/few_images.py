@@ -35,7 +35,8 @@ from wing_tf.metrics import bootstrap_interval, paired_bootstrap
 from wing_tf.models.compiled import compile_localizer
 from wing_tf.models.saving import load_network
 from wing_tf.training.run import train
-from wing_tf.utils.atomic import atomic_path
+from wing_tf.utils.atomic import atomic_path, write_json, write_text
+from wing_tf.visualization.plots import save_figure
 
 _POINTS = (
     "left_eye_outer", "left_eye_inner", "right_eye_inner", "right_eye_outer", "nose_tip",
@@ -126,8 +127,7 @@ def train_cell(cell, options):
     test = open_records(str(common))
     predictions = predict_batches(compile_localizer(network), crop_batches(test, spec))
     errors, _ = face_errors(predictions, test.scheme)
-    with atomic_path(folder / "errors.json") as temporary:
-        temporary.write_text(json.dumps([round(float(error), 6) for error in errors]))
+    write_json(folder / "errors.json", [round(float(error), 6) for error in errors])
 
 
 def read_cells(output, cells):
@@ -153,7 +153,7 @@ def write_table(path, results):
             mean, low, high = (100 * x for x in paired_bootstrap(errors, scratch[0]))
             difference = f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
         lines.append(f"| {scheme} | {count} | {start} | {draws} | {nme} | {difference} |")
-    path.write_text("\n".join(lines) + "\n")
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def plot(path, results):
@@ -172,7 +172,7 @@ def plot(path, results):
         axes.set(xscale="log", xlabel="training faces", ylabel="NME, %", title=scheme)
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path)
 
 
 def main():

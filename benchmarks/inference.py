@@ -32,6 +32,8 @@ import time
 
 import numpy as np
 
+from wing_tf.utils.atomic import write_json
+
 HERE = pathlib.Path(__file__).parent
 MODELS = ("cnn6", "cnn7", "two_stage", "mobilenet", "resnet50", "hourglass", "smt_net")
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
@@ -164,7 +166,7 @@ def main():
             report[model] = [process.results() for process in processes]
             print(_table(model, report[model]), _ratios(processes), sep="\n", flush=True)
             if options.output:
-                pathlib.Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+                write_json(options.output, report)
 
 
 def _split(value: str, known, flag: str) -> list[str]:

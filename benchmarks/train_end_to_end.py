@@ -29,7 +29,7 @@ from turns import rate
 
 from wing_tf.data.batches import training_batches
 from wing_tf.data.records import open_records
-from wing_tf.training import callbacks
+from wing_tf.training import callbacks, logs
 from wing_tf.training.accelerator import plan_execution
 from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
@@ -56,7 +56,7 @@ class Watch:
         self._wrap(LandmarkTrainer, "learn", self._on_trace)
         for owner in (
             callbacks.StopOnNaN, callbacks.Validation, callbacks.Progress, callbacks.Backup,
-            keras.callbacks.CSVLogger, callbacks.TensorBoard,
+            logs.MetricsLog, logs.TensorBoard,
         ):  # fmt: skip
             for hook in (
                 "on_epoch_begin", "on_train_batch_begin", "on_train_batch_end", "on_epoch_end",

@@ -46,6 +46,7 @@ from wing_tf.detection import DETECTORS, make_detector
 from wing_tf.geometry import landmark_box
 from wing_tf.inference import Face, Landmarker, OneEuroFilter, Tracker, open_video
 from wing_tf.landmarks import get_scheme
+from wing_tf.utils.atomic import write_json
 from wing_tf.visualization import draw_landmarks
 
 SEEDS, OTHER_SEEDS = (101, 102, 103), (201, 202, 203)
@@ -241,7 +242,7 @@ def main():
             return choose(arguments, folder)
         result = (still if arguments.still else report)(arguments, folder)
     if arguments.output:
-        pathlib.Path(arguments.output).write_text(json.dumps(result, indent=1) + "\n")
+        write_json(arguments.output, result)
     return None
 
 

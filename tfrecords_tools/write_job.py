@@ -144,7 +144,7 @@ class WriteJob:
                 _remove(partial)
             partial.mkdir()
             try:
-                with final_names(partial, self.output):
+                with final_names(partial, self.output, of_files=True):
                     yield partial
             except BaseException:
                 with contextlib.suppress(OSError):

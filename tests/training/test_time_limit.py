@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from experiments import smoke_config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.util import tensor_util
 
 from wing_tf.training.optimizer import make_optimizer, make_schedule
 from wing_tf.training.paced_schedule import set_pace
@@ -88,10 +87,7 @@ def test_limited_training_completes_its_schedule(synthetic_records, tmp_path, ca
     assert (decision["epochs"], decision["decided_after"]) == (2, 1)
     assert len((run / "metrics.csv").read_text().split()) == 3
     events = EventAccumulator(str(run / "tensorboard" / "train")).Reload()
-    rates = [
-        float(tensor_util.make_ndarray(event.tensor_proto))
-        for event in events.Tensors("epoch_learning_rate")
-    ]
+    rates = [event.value for event in events.Scalars("epoch_learning_rate")]
     peak = config.optimizer.learning_rate
     assert len(rates) == 2
     assert rates[0] > 0.9 * peak

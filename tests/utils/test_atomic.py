@@ -51,9 +51,8 @@ def test_full_disk_names_the_final_file_and_keeps_the_previous_one(tmp_path, lim
     path.write_text("previous")
     with pytest.raises(atomic.WriteError) as caught:
         WRITERS[name](path)
-    named = path / "variables" if name == "saved_model" else path
-    assert str(caught.value) == f"{named} can't be written: {TOO_LARGE}."
-    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(named))
+    assert str(caught.value) == f"{path} can't be written: {TOO_LARGE}."
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_text() == "previous"
 
@@ -102,9 +101,25 @@ def test_errors_in_a_temporary_folder_name_the_files_of_the_final_one(tmp_path):
         error = (
             OSError(errno.ENOSPC, "full", str(temporary / name)) if name else OSError(28, "full")
         )
-        with pytest.raises(atomic.WriteError) as caught, atomic.final_names(temporary, final):
+        with (
+            pytest.raises(atomic.WriteError) as caught,
+            atomic.final_names(temporary, final, of_files=True),
+        ):
             raise error
         assert str(caught.value) == f"{named} can't be written: full."
+
+
+def test_errors_in_a_folder_of_intermediate_files_name_the_file(tmp_path, limited):
+    path = tmp_path / "model.tflite"
+
+    def write():
+        with atomic.temporary_folder(path) as folder:
+            (folder / "graph.pb").write_bytes(bytes(5000))
+
+    with pytest.raises(atomic.WriteError) as caught:
+        write()
+    assert str(caught.value) == f"{path} can't be written: {TOO_LARGE}."
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unfinished_files_and_folders_are_removed(tmp_path):

@@ -2,7 +2,6 @@
 
 import pathlib
 import re
-import tempfile
 import warnings
 
 import keras
@@ -11,7 +10,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
 from wing_tf.export.formats import calibration_batches, check_precision
-from wing_tf.utils.atomic import write_bytes
+from wing_tf.utils.atomic import temporary_folder, write_bytes
 
 _PRODUCTS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"}
 _FEATURES = _PRODUCTS | {
@@ -57,10 +56,10 @@ def write_litert(
             LiteRT; the message names it.
     """
     check_precision(precision, calibration)
-    with tempfile.TemporaryDirectory() as folder:
-        _write_fixed_batch(deployed, folder, batch_size)
+    with temporary_folder(path) as folder:
+        _write_fixed_batch(deployed, str(folder), batch_size)
         converter = tf.lite.TFLiteConverter.from_saved_model(
-            folder, signature_keys=["serving_default"]
+            str(folder), signature_keys=["serving_default"]
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         if precision != "float32":

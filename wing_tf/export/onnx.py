@@ -3,7 +3,6 @@
 import logging
 import os
 import pathlib
-import tempfile
 from types import ModuleType
 
 import keras
@@ -11,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from wing_tf.export.formats import calibration_batches, check_precision
-from wing_tf.utils.atomic import write_bytes
+from wing_tf.utils.atomic import temporary_folder, write_bytes
 
 _OPSET = 18
 _MIN_HALVED = 256
@@ -71,7 +70,8 @@ def write_onnx(
         _halve_weights(model)
     if precision in ("dynamic", "int8"):
         crops = calibration if precision == "int8" else None
-        model = _quantize(model, None if crops is None else calibration_batches(crops, batch_size))
+        found = None if crops is None else calibration_batches(crops, batch_size)
+        model = _quantize(model, found, path)
     write_bytes(path, model.SerializeToString())
 
 
@@ -118,14 +118,17 @@ def _halve_weights(model) -> None:
     graph.node.extend(nodes)
 
 
-def _quantize(model, calibration: list[np.ndarray] | None):
-    """Returns the model with 8-bit products, in ranges measured on the crops if there are any."""
+def _quantize(model, calibration: list[np.ndarray] | None, target: str | pathlib.Path):
+    """Returns the model with 8-bit products, in ranges measured on the crops if there are any.
+
+    Intermediate files are beside the target file.
+    """
     import onnx
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as folder:
-        plain, prepared, path = (pathlib.Path(folder, f"{number}.onnx") for number in range(3))
+    with temporary_folder(target) as folder:
+        plain, prepared, path = (folder / f"{number}.onnx" for number in range(3))
         plain.write_bytes(model.SerializeToString())
         quant_pre_process(plain, prepared, skip_symbolic_shape=True)  # all shapes are fixed
         model = onnx.load(prepared)

@@ -22,7 +22,7 @@ from wing_tf.model_spec import (
     find_model,
     read_model_spec,
 )
-from wing_tf.utils.atomic import atomic_path
+from wing_tf.utils.atomic import atomic_path, write_bytes
 from wing_tf.utils.hdf5_files import check_weights
 from wing_tf.utils.zip_files import open_archive
 from wing_tf.zoo import KERAS, resolve_model
@@ -47,6 +47,27 @@ def save_network(
         if float16:
             _store_float16(temporary)
         attach_files(temporary, {MODEL_SPEC_FILE: json.dumps(spec.to_dict(), indent=1)})
+
+
+class _WeightsBuffer(io.BytesIO):
+    """Memory that Keras writes weights to, as it reads them from: it checks the name's end."""
+
+    def __str__(self) -> str:
+        return "memory.weights.h5"
+
+
+def save_weights(model: keras.Model, path: str | os.PathLike) -> None:
+    """Writes the weights of a model, and of its optimizer, as ``.weights.h5`` atomically.
+
+    By way of memory: after a write that fails, HDF5 prints an error for each open object and the
+    process may crash at its end.
+
+    Raises:
+        OSError: If the file can't be written.
+    """
+    buffer = _WeightsBuffer()
+    model.save_weights(buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def _store_float16(path: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""Callbacks: validation, backup, progress, logs and stop on NaN."""
+"""Callbacks: validation, backup, progress and stop on NaN."""
 
 import contextlib
 import math
@@ -15,10 +15,9 @@ from wing_tf.evaluation.report import face_errors, occlusion_scores
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models import change_decoder, heatmap_network
 from wing_tf.models.compiled import compile_localizer
-from wing_tf.models.saving import load_weights, save_network
+from wing_tf.models.saving import load_weights, save_network, save_weights
 from wing_tf.training.validation_images import ValidationImages
 from wing_tf.training.workers import Workers
-from wing_tf.utils.atomic import atomic_path
 
 
 @contextlib.contextmanager
@@ -195,8 +194,7 @@ class Backup(keras.callbacks.Callback):
             return
         previous = Backup.found(self.folder)
         path = self.folder / f"epoch-{epoch + 1:06d}.weights.h5"
-        with atomic_path(path, suffix=".weights.h5") as temporary:
-            self.model.save_weights(temporary, overwrite=True)
+        save_weights(self.model, path)
         for file in previous:
             if file != path:
                 file.unlink()
@@ -268,11 +266,3 @@ class Progress(keras.callbacks.Callback):
             line += f"  {left:.1f} min left"
         print(line, flush=True)
         self._compiled = True
-
-
-class TensorBoard(keras.callbacks.TensorBoard):
-    """Keras' TensorBoard callback without the NaN of epochs without validation."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Writes the logs that are numbers."""
-        super().on_epoch_end(epoch, {k: v for k, v in (logs or {}).items() if not math.isnan(v)})

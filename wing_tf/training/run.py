@@ -27,6 +27,7 @@ from wing_tf.models.saving import find_network, load_network
 from wing_tf.training import callbacks
 from wing_tf.training.accelerator import make_strategy
 from wing_tf.training.initialization import initialize
+from wing_tf.training.logs import MetricsLog, TensorBoard
 from wing_tf.training.resolve import complete_config, resolve_config
 from wing_tf.training.run_folder import RunFolder, flatten, hash_files, truncate_log
 from wing_tf.training.sigma_schedule import make_sigma_schedule, sigma_state
@@ -140,11 +141,10 @@ def _train(
             validation_batches[0], records.scheme, num_images=config.num_images,
             folder=run_folder.validation_images, tensorboard=run_folder.tensorboard / "images",
         )  # fmt: skip
-    log = keras.callbacks.CSVLogger(str(run_folder.metrics), append=True)
     writers = [
         callbacks.Progress(steps_per_epoch * config.batch_size),
-        log,
-        callbacks.TensorBoard(str(run_folder.tensorboard), write_graph=False),
+        MetricsLog(run_folder.metrics),
+        TensorBoard(run_folder.tensorboard),
         callbacks.Backup(run_folder.backup, config.checkpoint_epochs),
     ]
     try:
@@ -182,9 +182,6 @@ def _train(
     except tf.errors.InvalidArgumentError:
         raise_undecodable(records.files)
         raise
-    finally:
-        if log.csv_file:
-            log.csv_file.close()  # fit leaves it open when it is interrupted
     workers.run_on_chief(calibrate)
     if workers.is_chief:
         print(f"Trained in {(time.monotonic() - started) / 60:.1f} minutes: {run_folder.path}")

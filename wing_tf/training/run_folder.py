@@ -18,6 +18,7 @@ import ml_collections
 
 from wing_tf.data.record_files import read_bytes
 from wing_tf.training.config import default_config
+from wing_tf.utils.appended_file import AppendedFile
 from wing_tf.utils.atomic import atomic_path, write_json
 from wing_tf.utils.json_values import parse_number, read_json_object
 from wing_tf.utils.local_path import local_path
@@ -90,8 +91,8 @@ class RunFolder:
             write_json(self.config, values)  # last: a folder with it is complete
         for folder in (self.checkpoints, self.backup):
             folder.mkdir(exist_ok=True)
-        with self.environment.open("a") as file:
-            file.write(describe_environment())
+        with AppendedFile(self.environment) as file:
+            file.append(describe_environment())
 
     def close(self) -> None:
         """Ends the lock."""

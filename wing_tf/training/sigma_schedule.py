@@ -7,10 +7,9 @@ from typing import NamedTuple
 import keras
 import ml_collections
 
-from wing_tf.models.saving import load_weights
+from wing_tf.models.saving import load_weights, save_weights
 from wing_tf.training.callbacks import averaged_weights, reset_averages
 from wing_tf.training.workers import Workers
-from wing_tf.utils.atomic import atomic_path
 
 
 class SigmaState(NamedTuple):
@@ -98,11 +97,8 @@ class SigmaSchedule(keras.callbacks.Callback):
         self.model.sigma_state.assign(list(state))
 
     def _save_weights(self) -> None:
-        with (
-            atomic_path(self.path, suffix=".weights.h5") as temporary,
-            averaged_weights(self.model),
-        ):
-            self.model.network.save_weights(temporary, overwrite=True)
+        with averaged_weights(self.model):
+            save_weights(self.model.network, self.path)
 
     def _next(self, state: SigmaState) -> SigmaState:
         if self.workers.is_chief:

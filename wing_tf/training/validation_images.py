@@ -4,12 +4,12 @@ import math
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 import tqdm
 
 from wing_tf.evaluation.predict import CropBatch, Predictions
 from wing_tf.geometry import apply_affine, invert
 from wing_tf.landmarks import LandmarkScheme
+from wing_tf.training.logs import EventFile
 from wing_tf.utils.image_files import save_image
 from wing_tf.visualization import contact_sheet, draw_landmarks
 
@@ -41,7 +41,7 @@ class ValidationImages:
         self._crops = batch.image[:count].clip(0, 255).astype(np.uint8)
         self._to_crop = invert(batch.crop_to_source[:count])
         self._scheme, self.folder = scheme, folder
-        self._writer = tf.summary.create_file_writer(str(tensorboard))
+        self._events = EventFile(tensorboard)
 
     def write(
         self, predictions: Predictions, errors: np.ndarray, epoch: int, *, is_best: bool, log: bool
@@ -72,9 +72,8 @@ class ValidationImages:
         if is_best:
             save_image(self.folder / "best.jpg", sheet)
         if log:
-            with self._writer.as_default(step=epoch):
-                tf.summary.image("validation", sheet[None])
-            self._writer.flush()
+            self._events.add(epoch, {"validation": sheet})
+            self._events.flush()
 
     def _draw(self, predictions: Predictions, errors: np.ndarray) -> np.ndarray:
         count, side = len(self._crops), self._crops.shape[1]

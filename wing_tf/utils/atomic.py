@@ -84,12 +84,15 @@ def atomic_path(
 
 
 @contextlib.contextmanager
-def final_names(temporary: pathlib.Path, final: pathlib.Path) -> Iterator[None]:
+def final_names(
+    temporary: pathlib.Path, final: pathlib.Path, *, of_files: bool = False
+) -> Iterator[None]:
     """Raises errors of writing a temporary file or folder as `WriteError` of the final one.
 
     Args:
         temporary: The temporary file, or the folder of temporary files.
         final: The final one.
+        of_files: Whether the error names a file in the final folder, instead of the folder.
 
     Raises:
         WriteError: If a file could not be written. Other errors stay as they are.
@@ -101,9 +104,28 @@ def final_names(temporary: pathlib.Path, final: pathlib.Path) -> Iterator[None]:
         if failure is None:
             raise
         code, reason, inner = failure
-        is_temporary = inner.startswith(".") or inner.endswith(".writing")
-        path = final if is_temporary else final / inner
-        raise WriteError(code, reason, str(path)) from error
+        if of_files and not inner.startswith(".") and not inner.endswith(".writing"):
+            final = final / inner
+        raise WriteError(code, reason, str(final)) from error
+
+
+@contextlib.contextmanager
+def temporary_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yields a new folder for intermediate files, beside a file that is made of them.
+
+    It is removed at the end. Errors of writing to it are raised as `WriteError` of the file.
+
+    Args:
+        path: Path of the file.
+    """
+    path = local_path(path)
+    folder = path.with_name(temporary_name())
+    try:
+        with final_names(folder, path):
+            folder.mkdir()
+            yield folder
+    finally:
+        _remove(folder)
 
 
 def remove_unfinished(folder: str | os.PathLike, *, subfolders: bool = False) -> None:

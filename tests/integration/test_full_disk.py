@@ -1,0 +1,119 @@
+"""Every command on a full disk: one line, nothing incomplete; with space again it ends well."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import video_files
+from experiments import untrained_model
+from full_disk import SmallDisk, check_complete, fail, run
+
+from wing_tf.utils.image_files import save_image
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def disk(tmp_path):
+    small = SmallDisk(tmp_path / "disk")
+    yield small
+    small.close()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return untrained_model(tmp_path_factory.mktemp("model") / "model.keras", 32)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    generator = np.random.default_rng(0)
+    for number in range(40):
+        save_image(folder / f"{number}.png", generator.integers(0, 256, (60, 80, 3), np.uint8))
+    return folder
+
+
+@pytest.fixture
+def survive(disk, tmp_path):
+    """Runs a command with more and more space, and at last with enough."""
+
+    def check(module, arguments, spaces):
+        output, log = disk.folder / "out", tmp_path / "log.txt"
+        arguments = [str(a).replace("OUT", str(output)) for a in arguments]
+        for num_bytes in spaces:
+            fail(disk, module, arguments, num_bytes=num_bytes, log=log, output=output)
+        status, printed = run(module, arguments, log=log)
+        assert status == 0, printed
+        check_complete(output)
+        return output
+
+    return check
+
+
+def test_records(survive):
+    arguments = ["write", "--source=synthetic", "--num_train=60", "--num_test=12", "--side=64",
+                 "--output=OUT", "--num_processes=0"]  # fmt: skip
+    output = survive("tfrecords_tools.cli", arguments, [0, 20_000, 100_000, 400_000])
+    assert (output / "manifest.json").is_file()
+
+
+def test_inspection_and_balance(survive, synthetic_records):
+    data = f"--data={synthetic_records}"
+    survive("tfrecords_tools.cli", ["inspect", data, "--output=OUT"], [0, 300_000])
+    survive("tfrecords_tools.cli", ["balance", data, "--output=OUT/balance"], [40_000])
+
+
+def test_training(survive, synthetic_records):
+    arguments = [f"--config={ROOT}/configs/smoke.py", "--workdir=OUT",
+                 f"--config.data.path={synthetic_records}", "--config.jit_compile=off",
+                 "--config.checkpoint_epochs=1"]  # fmt: skip
+    output = survive("wing_tf.cli.train", arguments, [4096, 400_000, 6_000_000])
+    assert len((output / "metrics.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("format", "spaces"), [("litert", [4096, 200_000]), ("saved_model", [200_000])]
+)
+def test_export(survive, model, synthetic_records, format, spaces):
+    arguments = [f"--model={model}", f"--data={synthetic_records}", "--output=OUT",
+                 f"--format={format}"]  # fmt: skip
+    output = survive("wing_tf.cli.export", arguments, spaces)
+    assert (output / "export.json").is_file()
+
+
+def test_report(survive, model, synthetic_records):
+    arguments = [f"--model={model}", f"--data={synthetic_records}/test-*", "--output=OUT",
+                 "--normalizer=box"]  # fmt: skip
+    output = survive("wing_tf.cli.evaluate", arguments, [0, 60_000])
+    assert (output / "report.json").is_file()
+
+
+@pytest.mark.parametrize("format", ["csv", "pts"])
+def test_folder(survive, images, format):
+    arguments = [f"--folder={images}", "--output=OUT", "--detector=whole", f"--format={format}"]
+    output = survive("wing_tf.cli.predict", arguments, [4096, 120_000])
+    assert len(list((output / "drawn").iterdir())) == 40
+    assert len(list(output.rglob("*.pts"))) == (40 if format == "pts" else 0)
+
+
+def test_video(survive, tmp_path):
+    video = video_files.make(tmp_path / "video.mp4")
+    arguments = [f"--video={video}", "--output=OUT", "--detector=whole"]
+    output = survive("wing_tf.cli.predict", arguments, [4096, 40_000])
+    assert {path.name for path in output.iterdir()} == {"landmarks.jsonl", "output.mp4"}
+
+
+def test_image(survive, images):
+    arguments = [f"--image={images}/0.png", "--output=OUT", "--detector=whole"]
+    survive("wing_tf.cli.predict", arguments, [0])
+
+
+def test_reproduction(survive, synthetic_records):
+    arguments = ["--table=wing_losses", f"--data={synthetic_records}", "--output=OUT",
+                 "--epochs=1", "--cells=cnn6 l2", "--normalizer=box", "--set=model.width=0.1",
+                 "--set=model.input_size=32", "--set=jit_compile=off"]  # fmt: skip
+    output = survive("wing_tf.cli.reproduce", arguments, [100_000, 8_000_000])
+    assert (output / "table.json").is_file()
