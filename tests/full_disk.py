@@ -25,6 +25,20 @@ _SIZE = 24 << 20
 _REASONS = ("No space left on device", "File too large")
 
 
+@contextlib.contextmanager
+def limited_files(num_bytes):
+    """Limits the size of files that this process writes, which fails as a full disk does.
+
+    Only for a few lines: the files of pytest are limited, too.
+    """
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 class SmallDisk:
     """A file system in memory, or, without the right to mount one, a limit of the file size.
 

@@ -2,26 +2,14 @@
 
 import errno
 import os
-import resource
 
 import numpy as np
 import pytest
+from full_disk import limited_files
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from wing_tf.training.logs import EventFile, MetricsLog, truncate_log
 from wing_tf.utils.atomic import WriteError
-
-
-def limit(num_bytes):
-    """Limits the size of files, or removes the limit."""
-    most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most if num_bytes is None else num_bytes, most))
-
-
-@pytest.fixture(autouse=True)
-def unlimited():
-    yield
-    limit(None)
 
 
 def test_events_are_whole_when_the_disk_is_full(tmp_path):
@@ -31,13 +19,11 @@ def test_events_are_whole_when_the_disk_is_full(tmp_path):
     events.flush()
     (path,) = (tmp_path / "train").iterdir()
     whole = path.read_bytes()
-    limit(len(whole) + 100)
     for step in range(1, 20):
         events.add(step, {"loss": 0.5})
-    with pytest.raises(WriteError) as caught:
+    with pytest.raises(WriteError) as caught, limited_files(len(whole) + 100):
         events.flush()
     assert str(caught.value) == f"{path} can't be written: {os.strerror(errno.EFBIG)}."
-    limit(None)
     assert path.read_bytes() == whole
     resumed = EventFile(tmp_path / "train")
     resumed.add(1, {"loss": 0.25})
@@ -48,10 +34,9 @@ def test_events_are_whole_when_the_disk_is_full(tmp_path):
 
 
 def test_first_event_on_a_full_disk_leaves_no_file(tmp_path):
-    limit(0)
     events = EventFile(tmp_path / "train")
     events.add(0, {"loss": 1.0})
-    with pytest.raises(WriteError, match=r"events\.out\.\S+ can't be written"):
+    with pytest.raises(WriteError, match=r"events\.out\.\S+ can't be written"), limited_files(0):
         events.flush()
     assert list((tmp_path / "train").iterdir()) == []
 
@@ -61,10 +46,8 @@ def test_metrics_have_whole_rows_when_the_disk_is_full(tmp_path):
     log = MetricsLog(path)
     log.on_epoch_end(0, {"val_nme": 0.25, "loss": 3.0})
     rows = "epoch,loss,val_nme\r\n0,3.0,0.25\r\n"
-    limit(len(rows) + 5)
-    with pytest.raises(WriteError, match=r"metrics\.csv can't be written: File too large"):
+    with pytest.raises(WriteError, match="metrics.csv can't"), limited_files(len(rows) + 5):
         log.on_epoch_end(1, {"val_nme": 0.125, "loss": 2.0})
-    limit(None)
     assert path.read_bytes().decode() == rows
     log.on_epoch_end(1, {"val_nme": 0.125, "loss": 2.0})
     assert path.read_bytes().decode() == rows + "1,2.0,0.125\r\n"

@@ -2,25 +2,16 @@
 
 import errno
 import os
-import resource
 import shutil
 
 import pytest
 import tensorflow as tf
+from full_disk import limited_files
 
 from wing_tf.utils import atomic
 from wing_tf.utils.appended_file import AppendedFile, complete_lines
 
 TOO_LARGE = os.strerror(errno.EFBIG)
-
-
-@pytest.fixture
-def limited():
-    """Limits the size of files to 4096 bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def write_records(path):
@@ -46,10 +37,10 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_full_disk_names_the_final_file_and_keeps_the_previous_one(tmp_path, limited, name):
+def test_full_disk_names_the_final_file_and_keeps_the_previous_one(tmp_path, name):
     path = tmp_path / "file.out"
     path.write_text("previous")
-    with pytest.raises(atomic.WriteError) as caught:
+    with pytest.raises(atomic.WriteError) as caught, limited_files(4096):
         WRITERS[name](path)
     assert str(caught.value) == f"{path} can't be written: {TOO_LARGE}."
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
@@ -109,14 +100,14 @@ def test_errors_in_a_temporary_folder_name_the_files_of_the_final_one(tmp_path):
         assert str(caught.value) == f"{named} can't be written: full."
 
 
-def test_errors_in_a_folder_of_intermediate_files_name_the_file(tmp_path, limited):
+def test_errors_in_a_folder_of_intermediate_files_name_the_file(tmp_path):
     path = tmp_path / "model.tflite"
 
     def write():
         with atomic.temporary_folder(path) as folder:
             (folder / "graph.pb").write_bytes(bytes(5000))
 
-    with pytest.raises(atomic.WriteError) as caught:
+    with pytest.raises(atomic.WriteError) as caught, limited_files(4096):
         write()
     assert str(caught.value) == f"{path} can't be written: {TOO_LARGE}."
     assert list(tmp_path.iterdir()) == []
@@ -135,11 +126,11 @@ def test_unfinished_files_and_folders_are_removed(tmp_path):
     assert [path.name for path in (tmp_path / "below").iterdir()] == ["kept.writing"]
 
 
-def test_appended_file_holds_complete_lines_only(tmp_path, limited):
+def test_appended_file_holds_complete_lines_only(tmp_path):
     path = tmp_path / "log.csv"
     with AppendedFile(path, header="a,b\n") as file:
         file.append("1,2\n")
-        with pytest.raises(atomic.WriteError, match=r"log\.csv can't be written: File too large"):
+        with pytest.raises(atomic.WriteError, match="log.csv can't be written"), limited_files(99):
             file.append(1000 * "3,4,5\n")
         file.append("6,7\n")
     assert path.read_text() == "a,b\n1,2\n6,7\n"
@@ -148,6 +139,6 @@ def test_appended_file_holds_complete_lines_only(tmp_path, limited):
     with AppendedFile(path, header="a,b\n") as file:
         file.append("8,9\n")
     assert path.read_text() == "a,b\n1,2\n8,9\n"
-    with pytest.raises(atomic.WriteError, match="File too large"):
+    with pytest.raises(atomic.WriteError, match="File too large"), limited_files(4096):
         AppendedFile(tmp_path / "new.csv", header=5000 * "a")
     assert list(tmp_path.iterdir()) == [path]
