@@ -126,7 +126,8 @@ def _is_text(path):
     if "tfevents" in path.name:
         _are_records(path)
         return
-    assert path.read_text().endswith("\n"), path
+    text = path.read_text()
+    assert not text or text.endswith("\n"), path
 
 
 def _are_records(path):
