@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from typing import IO
 
-from wing_tf.utils.atomic import UNFINISHED, final_names, remove_unfinished, temporary_name
+from wing_tf.utils.atomic import UNFINISHED, final_names, remove_unfinished, sync, temporary_name
 from wing_tf.utils.file_lock import locked, shared
 from wing_tf.utils.local_path import local_path
 
@@ -26,12 +26,16 @@ class FolderLock:
         """Notes files that this process is about to create, which must not exist yet.
 
         If it is killed, the next process that locks the folder removes them.
+
+        Raises:
+            WriteError: If the note can't be written.
         """
         if self._file is not None:
-            self._file.truncate(0)
-            self._file.write(json.dumps(sorted(names)))
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with final_names(self._folder / LOCK_NAME, self._folder):
+                self._file.truncate(0)
+                # Not buffered: what can't be written would be tried again when it is closed.
+                os.pwrite(self._file.fileno(), json.dumps(sorted(names)).encode(), 0)
+                os.fsync(self._file.fileno())
 
     def remove_noted(self) -> None:
         """Removes the files that a killed process noted."""
@@ -117,13 +121,14 @@ def new_files(
         temporary.mkdir()
         moved = []
         try:
-            with final_names(temporary, folder):
+            with final_names(temporary, folder, of_files=True):
                 yield temporary
-            found = sorted(path.name for path in temporary.iterdir())
-            lock.note(found)
-            for name in found:
-                (temporary / name).replace(folder / name)
-                moved.append(name)
+                sync(temporary)
+                found = sorted(path.name for path in temporary.iterdir())
+                lock.note(found)
+                for name in found:
+                    (temporary / name).replace(folder / name)
+                    moved.append(name)
         except BaseException:
             for name in moved:
                 _remove(folder / name)
