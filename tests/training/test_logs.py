@@ -8,7 +8,7 @@ import pytest
 from full_disk import limited_files
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from wing_tf.training.logs import EventFile, MetricsLog, truncate_log
+from wing_tf.training.logs import EventFile, MetricsLog
 from wing_tf.utils.atomic import WriteError
 
 
@@ -51,12 +51,3 @@ def test_metrics_have_whole_rows_when_the_disk_is_full(tmp_path):
     assert path.read_bytes().decode() == rows
     log.on_epoch_end(1, {"val_nme": 0.125, "loss": 2.0})
     assert path.read_bytes().decode() == rows + "1,2.0,0.125\r\n"
-
-
-@pytest.mark.parametrize(
-    "text", ["epoch,loss\n0,1\n", "epoch,val_nme\n0\n", "epoch,val_nme\n0,x\n"]
-)
-def test_damaged_metrics_are_refused_in_one_line(tmp_path, text):
-    (tmp_path / "metrics.csv").write_text(text)
-    with pytest.raises(ValueError, match=r"metrics\.csv is damaged"):
-        truncate_log(tmp_path / "metrics.csv", 1)
