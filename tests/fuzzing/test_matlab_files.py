@@ -33,12 +33,16 @@ def _lsp(root):
     joints = np.zeros((3, 14, 2))
     joints[:2] = spread_points(14).T[..., None] + 1
     scipy.io.savemat(root / "joints.mat", {"joints": joints}, do_compression=True)
-    write_image(root / "images/im0001.jpg", dotted(spread_points(14)))
+    for number in (1, 2, 3):
+        write_image(root / f"images/im000{number}.jpg", dotted(spread_points(14)))
     return {"root": root}, root / "joints.mat"
 
 
 def _aflw(root):
     write_aflw(root, 3)
+    for number in (1, 2, 3):
+        image = dotted(spread_points(19))
+        write_image(root / f"data/flickr/0/image0000{number}.jpg", image)
     return {"root": root}, root / "AFLWinfo_release.mat"
 
 
