@@ -10,8 +10,6 @@ import pytest
 import tensorflow as tf
 from fuzzed import check_reader, damaged_archive, damaged_bytes, damaged_json
 
-from wing_tf.data.read import read_faces
-from wing_tf.data.record_checks import read_named
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.landmarks import get_scheme
 from wing_tf.model_spec import MODEL_SPEC_FILE, ModelSpec, attach_files, read_model_spec
@@ -125,11 +123,11 @@ def test_damaged_records_are_refused_or_read(synthetic_records, tmp_path):
 
     def read():
         records = open_records(path)
-        if records.num_faces == 2:
-            faces = list(read_named(read_faces(records).as_numpy_iterator(), records.files))
-            assert np.isfinite(faces[1]["landmarks_square_px"]).all()
-            assert set(faces[1]["visibility"]) <= {0, 1, 2}
+        assert records.num_faces <= 2
         assert records.scheme == get_scheme(records.scheme.name)
+        assert records.side == 96
+        assert 0 < records.context < 100
+        assert sum(records.sources.values()) == records.num_faces
 
     valid = framed(second)
     damaged = damaged_bytes(second).map(framed) | damaged_bytes(valid)
