@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from deadly_faces import DeadlySource
 from dots import DotSource
@@ -115,6 +116,18 @@ def test_records_of_a_run_that_finished_meanwhile_are_kept(tmp_path):
     assert sum(json.loads((tmp_path / "r/manifest.json").read_text())["counts"].values()) == 2
 
 
+def test_image_that_needs_too_much_memory_is_named(tmp_path):
+    class Large(DotSource):
+        def load(self, item):
+            if item.source_data == 1:
+                np.empty(2**60, np.uint8)
+            return super().load(item)
+
+    options = {"square_format": SquareFormat(side=32), "num_processes": 0, "progress": False}
+    manifest = write_records(Large(3), tmp_path / "r", **options)
+    assert manifest["skipped"] == {"dot/1": "dot/1 needs more memory than there is"}
+
+
 def test_killed_workers_cost_no_face_but_the_one_that_kills_them(tmp_path):
     options = {"square_format": SquareFormat(side=32), "progress": False}
     once = {3: tmp_path / "first", 40: tmp_path / "second"}  # as for lack of memory
@@ -122,7 +135,8 @@ def test_killed_workers_cost_no_face_but_the_one_that_kills_them(tmp_path):
     manifest = write_records(source, tmp_path / "killed", num_processes=2, **options)
     assert all(path.exists() for path in once.values())
     assert list(manifest["skipped"]) == ["face/50"]
-    assert "a decoder crashed" in manifest["skipped"]["face/50"]
+    reason = manifest["skipped"]["face/50"]
+    assert reason.startswith("the process that read face/50 ended twice: a decoder crashed")
     calm = DeadlySource(60, bad=(50,))
     assert write_records(calm, tmp_path / "calm", num_processes=0, **options)["counts"]
     killed, calm = _bytes(tmp_path / "killed"), _bytes(tmp_path / "calm")
