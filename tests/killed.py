@@ -3,9 +3,8 @@
 Everything is imported once, without a thread; each run is a fork. A hook counts its events: each
 file that is opened, renamed or removed in its output folder, and each step (a face, an image, a
 frame or a batch). The run is killed by SIGKILL at one of them, or by the system in the middle of a
-write, at a given number of bytes of a file (SIGXFSZ). Files with final names must then have the
-start of their content, or all of it. The same run is started again, and its output must equal that
-of an uninterrupted run.
+write, at a given number of bytes of a file (SIGXFSZ). Then the same run is started again, to its
+end or, in a chain, until the next kill. Whole outputs must equal those of an uninterrupted run.
 """
 
 import contextlib
@@ -14,9 +13,11 @@ import os
 import pathlib
 import random
 import resource
+import shutil
 import signal
 import sys
 import traceback
+import zipfile
 
 NUM_KILLS, NUM_CUTS = 10, 3
 STEP = "killed.step"
@@ -28,34 +29,50 @@ def main():
     kind, folder, seed = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
     source = folder / "source"
     source.mkdir()
-    run = KINDS[kind](source)
+    run, result, chain = KINDS[kind](source)
     assert len(os.listdir("/proc/self/task")) == 1  # or a fork would lack the others
     whole = folder / "whole"
     status, events = _fork(run, whole)
     assert not status
-    expected = _files(whole)
+    expected = result(whole)
     largest = max(path.stat().st_size for path in whole.rglob("*") if path.is_file())
     draw = random.Random(seed)
     places = [draw.uniform(i, i + 1) / NUM_KILLS for i in range(NUM_KILLS)]
-    moments = [{"event": 1 + int(place * (events - 1))} for place in places]
+    moments = [{"event": 1 + int(place * (chain or 1) * (events - 1))} for place in places]
     moments += [{"num_bytes": int(draw.uniform(1, 0.9 * largest))} for _ in range(NUM_CUTS)]
     draw.shuffle(moments)
-    killed = []
-    for index, moment in enumerate(moments):
-        output = folder / f"output{index:02d}"
-        status, seen = _fork(run, output, **moment)
-        if not os.WIFSIGNALED(status):
-            sys.exit(f"The run of {moment} was not killed: it ended with status {status}.")
-        killed.append([os.WTERMSIG(status), seen])
-        for name, content in _files(output).items():
-            if not expected.get(name, content).startswith(content):
-                sys.exit(f"The run of {moment} left another {name}.")
-        if status := _fork(run, output)[0]:
-            sys.exit(f"The run after {moment} ended with status {status}.")
-        if (found := _files(output)) != expected:
-            names = sorted(k for k in {*found, *expected} if found.get(k) != expected.get(k))
-            sys.exit(f"The run after {moment} differs in {names}.")
+    killed, num_outputs, output = [], 0, None
+    while moments:
+        if output is None:
+            num_outputs += 1
+            output = folder / f"output{num_outputs}"
+        status, seen = _fork(run, output, **moments[-1])
+        if os.WIFSIGNALED(status):
+            killed.append([os.WTERMSIG(status), seen])
+            moments.pop()
+        elif status or chain is None or num_outputs > NUM_KILLS + NUM_CUTS:
+            sys.exit(f"The run after kills at {killed} ended with status {status}.")
+        if result is _files:
+            for name, content in _files(output).items():
+                if not expected.get(name, content).startswith(content):
+                    sys.exit(f"A run that was killed at {killed[-1]} left another {name}.")
+        if chain is None or not os.WIFSIGNALED(status):
+            _complete(run, output, result, expected, killed)
+            output = None
+    if output is not None:
+        _complete(run, output, result, expected, killed)
     print(json.dumps({"events": events, "killed": killed}))
+
+
+def _complete(run, output, result, expected, killed):
+    status, _ = _fork(run, output)
+    if status:
+        sys.exit(f"The run after kills at {killed} ended with status {status}.")
+    found = result(output)
+    if found != expected:
+        names = sorted(k for k in {*found, *expected} if found.get(k) != expected.get(k))
+        sys.exit(f"The run after kills at {killed} differs in {names}.")
+    shutil.rmtree(output)
 
 
 def _fork(run, output, event=None, num_bytes=None):
@@ -133,7 +150,7 @@ def _writer(source):
         "square_format": SquareFormat(side=32), "faces_per_shard": 5, "num_processes": 0,
         "progress": False,
     }  # fmt: skip
-    return lambda output: write_records(dots.DotSource(16), output, **options)
+    return lambda output: write_records(dots.DotSource(16), output, **options), _files, None
 
 
 def _folder(source):
@@ -156,7 +173,7 @@ def _folder(source):
             draw=lambda image, faces: image,
         )  # fmt: skip
 
-    return run
+    return run, _files, None
 
 
 def _video(source):
@@ -184,10 +201,64 @@ def _video(source):
             draw=lambda image, faces: draw_faces(image, faces, scheme),
         )  # fmt: skip
 
-    return run
+    return run, _files, None
 
 
-KINDS = {"writer": _writer, "folder": _folder, "video": _video}
+def _export(source):
+    import keras  # noqa: F401
+    from experiments import untrained_model
+
+    from wing_tf.export import export_model as module
+
+    model = source / "model.keras"
+    _in_fork(untrained_model, model, 32)
+    for name in ("load_network", "deployed_network", "write_litert", "measure_parity"):
+        setattr(module, name, _stepped(getattr(module, name)))
+    records = source / "records"
+    _in_fork(_write_records, records)
+
+    def run(output):
+        module.export_model(model, output, faces=f"{records}/test-*")
+
+    def result(output):
+        files = _files(output)
+        report = json.loads(bytes.fromhex(files.pop("OUTPUT/export.json")))
+        del report["latency_ms"]
+        files.pop("OUTPUT/model.tflite")
+        model = output / "model.tflite"
+        with zipfile.ZipFile(model) as archive:  # whose members have times
+            members = archive.infolist()
+            files |= {member.filename: archive.read(member).hex() for member in members}
+            network = model.read_bytes()[: members[0].header_offset].hex()
+        return {**files, **report, "network": network}
+
+    return run, result, 1.0
+
+
+def _write_records(folder):
+    from tfrecords_tools.sources import SyntheticSource
+    from tfrecords_tools.square_crops import SquareFormat
+    from tfrecords_tools.writer import write_records
+
+    faces = SyntheticSource(num_train=80, num_test=8, seed=1)
+    options = {"square_format": SquareFormat(side=64), "num_processes": 0, "progress": False}
+    write_records(faces, folder, **options)
+
+
+def _in_fork(function, *arguments):
+    """Calls a function that starts threads."""
+    child = os.fork()
+    if not child:
+        try:
+            function(*arguments)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    assert not os.waitpid(child, 0)[1]
+
+
+KINDS = {"writer": _writer, "folder": _folder, "video": _video, "export": _export}
 
 if __name__ == "__main__":
     main()
