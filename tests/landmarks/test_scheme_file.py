@@ -76,6 +76,10 @@ def test_json_and_pickle_round_trip(scheme):
         ({"pairs": [["thumb"]]}, "must hold pairs"),
         ({"points": 0}, "must be a number or a list"),
         ({"points": ["a", "a"], "pairs": []}, "names that differ"),
+        (
+            {"points": ["a", "\x1b[2Jb"], "pairs": []},
+            r"without control characters.*\\x1b",
+        ),
         ({"color": 3}, r"unknown \['color'\]"),
         ({"name": "my hand"}, "letters, digits and _ only"),
         ({"normalizer": ["wrist"]}, "two points or two lists"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from wing_tf.landmarks.scheme import Indices, LandmarkScheme
 from wing_tf.landmarks.schemes import is_built_in, register_scheme
+from wing_tf.utils.printable import printable
 from wing_tf.utils.text_files import parse_json, read_json
 
 _KEYS = (
@@ -79,6 +80,10 @@ def _parse(values: Mapping[str, Any]) -> LandmarkScheme:
     names = list(points) if named else []
     if len(set(names)) != len(names) or not all(isinstance(n, str) and n for n in names):
         raise ValueError(f"`points` must be names that differ. Received: {names!r:.200}.")
+    if unprintable := [name for name in names if name != printable(name)]:
+        raise ValueError(
+            f"`points` must be names without control characters. Received: {unprintable[0]!a:.200}."
+        )
     position = {name: index for index, name in enumerate(names)}
     count = len(names) if named else points
     if count > _MAX_POINTS:
