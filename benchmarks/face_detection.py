@@ -1,6 +1,6 @@
 """Recall of BlazeFace on groups, on faces that fill the image and on rotated images.
 
-    python benchmarks/face_detection.py --data=300W_TREE
+    python benchmarks/face_detection.py --data=300W_TREE [--quick]
 
 Groups are mosaics of n x n training images of Helen and LFPW, 1280 pixels wide, in which a face
 takes about 1 / 2n of the side. Small faces beside large ones are mosaics of 2 x 2 images whose
@@ -74,21 +74,27 @@ def main():
     """Prints the recalls."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="folder with afw, helen and lfpw")
-    source = Ibug300WSource(parser.parse_args().data)
+    parser.add_argument("--quick", action="store_true", help="a few images of each kind")
+    options = parser.parse_args()
+    source = Ibug300WSource(options.data)
+    every, num_mosaics = (200, 2) if options.quick else (1, 60)
     sets = {"afw": [], "helen": [], "lfpw": [], "helen test": []}
-    for item in source.items():
+    for item in source.items()[::every]:
         face, name = source.load(item), item.key.partition("/")[0]
         name += " test" if item.split.startswith("test") else ""
         sets[name].append((face.image, face.landmarks_px))
     detector, rng = BlazeFaceDetector(levels=2), np.random.default_rng(0)
     for count in (2, 3, 4, 5, 6, 8, 10):
         faces = sets["helen"] + sets["lfpw"]
-        mosaics = [make_mosaic(faces, count, rng) for _ in range(max(3, 60 // count))]
+        mosaics = [
+            make_mosaic(faces, count, rng)
+            for _ in range(max(min(3, num_mosaics), num_mosaics // count))
+        ]
         for levels in (1, 2, 3):
             found = recall(BlazeFaceDetector(levels=levels), mosaics)
             print(f"{count} x {count} faces, {levels} level(s): {found}", flush=True)
     for count in (1, 2, 3):
-        mixed = [add_mosaic(faces, count, rng) for _ in range(60 // count**2)]
+        mixed = [add_mosaic(faces, count, rng) for _ in range(max(1, num_mosaics // count**2))]
         for levels in (None, 2, 3):
             found = recall(BlazeFaceDetector(levels=levels), mixed)
             print(f"{count} x {count} beside large faces, levels={levels}: {found}", flush=True)

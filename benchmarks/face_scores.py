@@ -1,6 +1,6 @@
 """Reliability of the scores of faces, with a detector, on whole images.
 
-    python benchmarks/face_scores.py --data=300W_TREE [MODEL] [--detector=blazeface]
+    python benchmarks/face_scores.py --data=300W_TREE [MODEL] [--detector=blazeface] [--quick]
     python benchmarks/face_scores.py --data=300W_TREE MODEL --calibrate
 
 The first command prints, for validation faces, Helen's test faces and AFW, how often faces of a
@@ -92,9 +92,12 @@ def main():
     parser.add_argument("--detector", default="blazeface", choices=list(DETECTORS))
     parser.add_argument("--passes", type=int, default=1)
     parser.add_argument("--calibrate", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="five faces of each set")
     options = parser.parse_args()
     source = Ibug300WSource(options.data)
     groups = split_items(source)
+    if options.quick:
+        groups = {name: items[:5] for name, items in groups.items()}
     if options.calibrate:
         if options.model is None:
             parser.error("--calibrate needs a model file")

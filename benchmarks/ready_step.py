@@ -34,13 +34,10 @@ class ReadyStep:
         batch_size: Number of faces.
         execution: How the step is executed; see `default_plan`.
         input_size: Input size of the network. Defaults to the network's own.
-        optimizer: Defaults to SGD with momentum.
         **options: Other arguments of the network.
     """
 
-    def __init__(
-        self, network_name, batch_size, execution, input_size=None, optimizer=None, **options
-    ):
+    def __init__(self, network_name, batch_size, execution, input_size=None, **options):
         keras.utils.set_random_seed(0)
         heatmaps = network_name == "hourglass"
         options = (HOURGLASS if heatmaps else {}) | options
@@ -50,7 +47,7 @@ class ReadyStep:
             self.network = network(SCHEME.num_landmarks, **options)
         side = self.network.input_shape[1]
         augmenter = Augmenter(SCHEME, input_size=side, margin=1.1, augmentation=Augmentation())
-        optimizer = optimizer or keras.optimizers.SGD(RATE, momentum=MOMENTUM)
+        optimizer = keras.optimizers.SGD(RATE, momentum=MOMENTUM)
         self.loss = WeightedLossMap(AdaptiveWingLoss()) if heatmaps else WingLoss()
         trainer = compile_trainer(self.network, augmenter, optimizer, self.loss, execution)
         random = np.random.default_rng(0)
