@@ -117,7 +117,7 @@ def ced_by_normalizer(path: pathlib.Path) -> None:
         for name in _NORMALIZERS
     }
     title = f"The same predictions of {len(faces)} rendered faces, by normalizer"
-    plot_ced(path, errors, title=title)
+    plot_ced(path, errors, title=title, threshold=0.08)
 
 
 def augmentations(path: pathlib.Path) -> None:

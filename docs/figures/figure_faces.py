@@ -49,7 +49,7 @@ def crop_face(
 
 def save_figure(figure: Figure, path: pathlib.Path) -> None:
     """Writes a figure; a JPEG with moderate quality."""
-    options = {"quality": 82, "optimize": True} if path.suffix == ".jpg" else {}
+    options = {"quality": 76, "optimize": True} if path.suffix == ".jpg" else {}
     figure.savefig(path, dpi=100, pil_kwargs=options)
 
 
