@@ -1,6 +1,7 @@
 """Figures of the pixel grid, and of the frames that a landmark passes through."""
 
 import pathlib
+from typing import Any
 
 import numpy as np
 from figure_faces import FRONTAL, crop_face, rendered, save_figure
@@ -12,7 +13,7 @@ from wing_tf.geometry import apply_affine, crop_square, flip_matrix, landmark_bo
 from wing_tf.geometry.resample import crop_and_resize
 
 _POINT = 45  # The outer corner of the eye on the right side of the image.
-_DOT = {"marker": "o", "color": "red", "markeredgecolor": "white", "markersize": 7}
+_DOT: dict[str, Any] = {"marker": "o", "color": "red", "markeredgecolor": "white", "markersize": 7}
 
 
 def _show_grid(axes: Axes, image: np.ndarray, point: np.ndarray, title: str) -> None:

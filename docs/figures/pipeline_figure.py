@@ -1,6 +1,7 @@
 """Drawing of the pipeline: what a training and a prediction do with an image."""
 
 import pathlib
+from typing import Any
 
 import numpy as np
 from crop_figures import augmented, landmarker
@@ -36,7 +37,7 @@ _USE_STEPS = ("detector", "crop by\nthe model's\nrule", "network", "inverse\nmat
 def pipeline(path: pathlib.Path) -> None:
     """Draws the steps of a training, and those of a prediction."""
     figure = Figure(figsize=(_WIDTH, _HEIGHT))
-    heading = {"fontsize": 10, "weight": "bold", "family": "monospace"}
+    heading: dict[str, Any] = {"fontsize": 10, "weight": "bold", "family": "monospace"}
     figure.text(0.01, 0.955, "wing-tfrecords write, wing-train", **heading)
     _row(figure, 2.9, _TRAINING, _TRAINING_STEPS, _training_images())
     figure.text(0.01, 0.46, "wing-predict, Landmarker", **heading)
@@ -60,9 +61,13 @@ def _row(figure: Figure, bottom: float, titles, steps, images) -> None:
         if column < len(images):
             axes.imshow(images[column])
         if column < len(steps):
-            style = {"arrowstyle": "-|>", "color": "tab:blue", "linewidth": 2}
-            ends = {"xy": (1.42, 0.5), "xytext": (1.02, 0.5), "xycoords": "axes fraction"}
-            axes.annotate("", **ends, textcoords="axes fraction", arrowprops=style)
+            axes.annotate(
+                "",
+                xy=(1.42, 0.5),
+                xytext=(1.02, 0.5),
+                xycoords="axes fraction",
+                arrowprops={"arrowstyle": "-|>", "color": "tab:blue", "linewidth": 2},
+            )
             axes.text(1.22, 0.58, steps[column], transform=axes.transAxes, fontsize=8,
                       ha="center", va="bottom", color="tab:blue")  # fmt: skip
 
