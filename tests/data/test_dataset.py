@@ -68,6 +68,14 @@ def test_record_schema_and_crop_rules_are_imported_without_tensorflow():
     assert done.returncode == 0, done.stderr
 
 
+def test_cached_faces_are_on_one_device_also_in_the_scope_of_a_strategy(records):
+    options = {"batch_size": 4, "num_draws": 1, "seed": 3}
+    outside = next(iter(training_batches(records, **options)))
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        inside = next(iter(training_batches(records, **options)))
+    np.testing.assert_array_equal(inside["image"], outside["image"])
+
+
 @pytest.mark.parametrize("cache", [True, False])
 def test_each_iteration_is_the_next_epoch_of_training_batches(cache, records, augmenter):
     dataset = dataset_from_records(records, augmenter, batch_size=16, seed=3, cache=cache)

@@ -11,7 +11,13 @@ import tensorflow as tf
 from wing_tf.codecs.boundary import SAMPLES_PER_CURVE, Curves, sample_curves
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.face_weights import FaceWeights, repeat_faces, weights_of_faces, with_loss_weights
-from wing_tf.data.read import decode_ratio, interleave_records, parse_face, read_faces
+from wing_tf.data.read import (
+    decode_ratio,
+    hold_in_memory,
+    interleave_records,
+    parse_face,
+    read_faces,
+)
 from wing_tf.data.records import RecordSet
 
 
@@ -233,12 +239,12 @@ def training_batches(
 
 def _from_memory(records: RecordSet, ratio: int, batch_size: int, sampling_weights, finish):
     """Returns a function for an epoch's batches of face indices, and one that loads a batch."""
-    faces = read_faces(records, ratio).map(finish)
-    arrays = faces.batch(records.num_faces).get_single_element()
+    arrays = hold_in_memory(read_faces(records, ratio).map(finish), records.num_faces)
     used = records.num_faces // batch_size * batch_size
     times = None
     if sampling_weights is not None:
-        times = weights_of_faces("sampling_weights", sampling_weights, arrays)
+        faces = {name: array.value() for name, array in arrays.items() if name != "image"}
+        times = weights_of_faces("sampling_weights", sampling_weights, faces)
         times = times / tf.reduce_min(times)  # At least once each, which is enough for an epoch.
 
     def epoch_batches(seed):

@@ -1,5 +1,6 @@
 """Datasets of single faces, read from records."""
 
+import concurrent.futures
 from collections.abc import Iterator
 
 import numpy as np
@@ -138,6 +139,40 @@ def read_squares(records: RecordSet) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for face in read_faces(records).as_numpy_iterator():
         known = face["visibility"][:, None] != schema.NOT_ANNOTATED
         yield face["image"], np.where(known, face["landmarks_square_px"].astype(float), np.nan)
+
+
+def hold_in_memory(faces: tf.data.Dataset, num_faces: int) -> dict[str, tf.Variable]:
+    """Returns all faces of a dataset in one batch, with no copy of them.
+
+    They are variables, which functions of a dataset refer to: tensors would be copied into its
+    graph, and ``faces.batch(num_faces)`` needs three times the memory. They are created in a thread
+    of their own, because a strategy would distribute those that are created in its scope.
+
+    Raises:
+        ValueError: If the dataset has another number of faces: files changed meanwhile.
+    """
+
+    def load() -> dict[str, tf.Variable]:
+        variables: dict[str, tf.Variable] = {}
+        start = 0
+        with tf.device("CPU"):
+            for batch in faces.batch(256):
+                stop = start + len(next(iter(batch.values())))
+                for name, values in batch.items():
+                    if name not in variables:
+                        shape = (num_faces, *values.shape[1:])
+                        empty = tf.raw_ops.Empty(shape=shape, dtype=values.dtype)
+                        variables[name] = tf.Variable(empty, trainable=False)
+                        del empty  # else the first update would copy it
+                    rows = tf.range(start, stop)
+                    variables[name].scatter_update(tf.IndexedSlices(values, rows))
+                start = stop
+        if start != num_faces:
+            raise ValueError(f"The records must hold {num_faces} faces. Received: {start}.")
+        return variables
+
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        return thread.submit(load).result()
 
 
 def interleave_records(files: tf.data.Dataset, num_files: int) -> tf.data.Dataset:
