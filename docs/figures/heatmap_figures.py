@@ -119,5 +119,5 @@ def loss_weight_maps(path: pathlib.Path) -> None:
     panels = {name: _overlay(image, values.max(axis=-1)) for name, values in shown.items()}
     for name, values in shown.items():
         close = _around(values[..., _POINT], center)
-        panels[f"one landmark: {name}"] = colormaps["inferno"](close)
+        panels[f"one of them: {name.rpartition(' ')[2]}"] = colormaps["inferno"](close)
     save_figure(image_grid(panels, columns=3), path)
