@@ -126,6 +126,8 @@ def _is_text(path):
     if "tfevents" in path.name:
         _are_records(path)
         return
+    if path.parent.name == "variables":
+        return  # read with saved_model.pb
     text = path.read_text()
     assert not text or text.endswith("\n"), path
 
@@ -166,6 +168,11 @@ def _is_array(path):
         assert all(arrays[name].size for name in arrays.files), path
 
 
+def _is_saved_model(path):
+    if path.name == "saved_model.pb":
+        tf.saved_model.load(str(path.parent))
+
+
 def _is_video(path):
     with av.open(str(path)) as container:
         assert sum(1 for _ in container.decode(video=0)) == container.streams.video[0].frames, path
@@ -174,5 +181,5 @@ def _is_video(path):
 _CHECKS = {
     ".csv": _is_csv, ".h5": _is_hdf5, ".jpg": load_image, ".json": _is_json,
     ".jsonl": _are_json_lines, ".keras": _is_zip, ".mp4": _is_video, ".npz": _is_array,
-    ".pb": lambda path: None, ".png": load_image, ".tfrecord": _are_records, ".tflite": _is_zip,
+    ".pb": _is_saved_model, ".png": load_image, ".tfrecord": _are_records, ".tflite": _is_zip,
 }  # fmt: skip

@@ -8,7 +8,7 @@ import os
 import pathlib
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -51,32 +51,24 @@ class EventFile:
     TensorFlow's own summary writer does not report that the disk is full.
 
     Args:
-        folder: Gets the file when the first values are added; created if it does not exist.
+        folder: Gets the file at the first `flush`; created if it does not exist.
     """
 
     def __init__(self, folder: pathlib.Path):
         self._path = folder / f"events.out.tfevents.{time.time_ns()}.{platform.node()}.v2"
         self._writer: tf.io.TFRecordWriter | None = None
         self._length = 0
+        self._added: list[bytes] = []
 
     def add(self, step: int, values: Mapping[str, float | np.ndarray]) -> None:
-        """Adds numbers and uint8 RGB images by name. They are in the file after `flush`.
-
-        Raises:
-            WriteError: As for `flush`.
-        """
+        """Adds numbers and uint8 RGB images by name. They are in the file after `flush`."""
         found = [
             _Value(tag=name, image=_encode(value))
             if isinstance(value, np.ndarray)
             else _Value(tag=name, simple_value=value)
             for name, value in values.items()
         ]
-        with self._whole_events():
-            if self._writer is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._writer = tf.io.TFRecordWriter(str(self._path))
-                self._write(file_version="brain.Event:2")
-            self._write(step=step, summary=tf.compat.v1.Summary(value=found))
+        self._added.append(_serialize(step=step, summary=tf.compat.v1.Summary(value=found)))
 
     def flush(self) -> None:
         """Writes what was added.
@@ -85,27 +77,17 @@ class EventFile:
             WriteError: If it can't be written, such as on a full disk; then the file is as it was
                 after the last call, and closed.
         """
-        if self._writer is not None:
-            with self._whole_events():
-                self._writer.flush()
-            self._length = self._path.stat().st_size
-
-    def close(self) -> None:
-        """Writes what was added, and closes the file."""
-        self.flush()
-        if self._writer is not None:
-            self._writer.close()
-
-    def _write(self, **values: Any) -> None:
-        event = tf.compat.v1.Event(wall_time=time.time(), **values)
-        if self._writer is not None:
-            self._writer.write(event.SerializeToString())
-
-    @contextlib.contextmanager
-    def _whole_events(self) -> Iterator[None]:
+        if not self._added:
+            return
         try:
             with final_names(self._path, self._path):
-                yield
+                if self._writer is None:
+                    self._path.parent.mkdir(parents=True, exist_ok=True)
+                    self._writer = tf.io.TFRecordWriter(str(self._path))
+                    self._writer.write(_serialize(file_version="brain.Event:2"))
+                for event in self._added:
+                    self._writer.write(event)
+                self._writer.flush()
         except WriteError:
             if self._writer is not None:
                 with contextlib.suppress(tf.errors.OpError):
@@ -115,6 +97,18 @@ class EventFile:
                 if not self._length:
                     self._path.unlink()
             raise
+        self._length = self._path.stat().st_size
+        self._added.clear()
+
+    def close(self) -> None:
+        """Writes what was added, and closes the file."""
+        self.flush()
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _serialize(**values: Any) -> bytes:
+    return tf.compat.v1.Event(wall_time=time.time(), **values).SerializeToString()
 
 
 _Value = tf.compat.v1.Summary.Value
