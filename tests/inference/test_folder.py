@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -95,6 +96,25 @@ def test_unwritable_output_ends_the_run(folder, tmp_path):
     assert _skipped(out) == {}
     (out / "drawn").unlink()
     assert _run(folder, out, draw=_plain).num_images == 3
+
+
+def test_images_of_a_folder_that_vanishes_are_not_skipped(folder, tmp_path):
+    names = sorted(path.name for path in folder.iterdir())
+
+    class Unmounts(Landmarker):
+        def predict_crops(self, crops):
+            folder.rename(tmp_path / "away")
+            return super().predict_crops(crops)
+
+    for number in range(16):  # the second batch is read after the first one was located
+        shutil.copy(folder / "a.png", folder / f"c{number:02}.png")
+    landmarker = Unmounts(detector="whole", min_score=0)
+    with pytest.raises(ValueError, match=r"images was removed"):
+        run_folder(landmarker, folder, tmp_path / "out", settings={})
+    assert _skipped(tmp_path / "out") == {}
+    (tmp_path / "away").rename(folder)
+    assert _run(folder, tmp_path / "out").num_images == len(names) + 16
+    assert len(_names(tmp_path / "out")) == len(names) + 16
 
 
 def test_images_of_all_formats_are_read_and_other_files_counted(folder, tmp_path):

@@ -164,6 +164,11 @@ def test_byte_order_marks_in_all_text_files(tmp_path, encoding):
         ("[0, NaN]", "the number NaN, which is not finite"),
         ("[1e999]", "the number 1e999, which is not finite"),
         ('{"a": 1, "b": 2, "a": 1}', "the key 'a' twice"),
+        pytest.param(
+            json.dumps(dict.fromkeys(range(300_000)))[:-1] + ', "299999": 1}',
+            "the key '299999' twice",
+            id="one of many keys twice",
+        ),
         ("[" + "9" * 400 + "]", "an integer of 400 digits"),
         ("[" + "9" * 5000 + "]", "an integer of 5000 digits"),
         ('{"a": 1', "line 1 column 8"),

@@ -109,6 +109,23 @@ def test_child_of_a_script_without_a_main_guard_ends_with_it(tmp_path, arguments
     pytest.fail("the child lives on")
 
 
+@pytest.mark.parametrize("module", ["pickle", "struct", "queue"])
+def test_modules_in_the_current_folder_are_not_run(tmp_path, module):
+    (tmp_path / "script.py").write_text(_SCRIPT)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / f"{module}.py").write_text("open('was_run', 'w')")
+    subprocess.run([sys.executable, tmp_path / "script.py"], cwd=elsewhere, check=True)
+    assert not (elsewhere / "was_run").exists()
+
+
+def test_program_that_is_not_python_is_not_started(monkeypatch):
+    monkeypatch.setattr(child_process, "_child", None)
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    with pytest.raises(OSError, match=r"can't run Python code.*set_executable\.$"):
+        _call(os.getpid)
+
+
 def _weights(add):
     file = io.BytesIO()
     with h5py.File(file, "w") as opened:

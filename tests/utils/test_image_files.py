@@ -170,6 +170,29 @@ def test_header_that_states_too_many_pixels_is_refused_before_decoding(tmp_path,
         _load(tmp_path, data, f"a{suffix}")
 
 
+def _tiff(*entries):
+    """A TIFF file whose sizes are given by tag, type and value."""
+    rest = ((258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 4, 10))
+    packed = [struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in (*entries, *rest)]
+    return b"II*\0" + struct.pack("<IH", 8, len(packed)) + b"".join(packed) + bytes(1000)
+
+
+# Sizes that a decoder reads otherwise than they seem.
+MISLEADING = {
+    "return ends a comment": b"P4 #\r9000 9000\n10 10\n" + bytes(9000 * 9000 // 8),
+    "comment at a number": b"P5 9000#9000\n10 255\n" + bytes(9000 * 9000),
+    "box of another format": b"P4\n#jp2c12345678aaabaaabaaaaaaaa\n%015d 9000\n" % 9000
+    + bytes(9000 * 9000 // 8),
+    "signed sizes": _tiff((256, 9, 9000), (256, 4, 10), (257, 9, 9000), (257, 4, 10)),
+}
+
+
+@pytest.mark.parametrize("kind", MISLEADING)
+def test_misleading_header_is_refused_before_decoding(tmp_path, kind):
+    with pytest.raises(ValueError, match="has 81000000 pixels, more than|not an image"):
+        _load(tmp_path, MISLEADING[kind], "a.ppm")
+
+
 MADE = [
     *((suffix, {}) for suffix in (".avif", ".bmp", ".gif", ".jp2", ".png", ".tif", ".webp")),
     (".webp", {"lossless": True}),

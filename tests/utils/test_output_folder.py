@@ -92,6 +92,15 @@ def test_a_lock_file_removes_only_what_is_in_its_folder(text, tmp_path):
     assert (folder / "sub" / "precious").exists()
 
 
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("content")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".lock").symlink_to("../precious")
+    with pytest.raises(OSError, match=r"out/\.lock"), locked_folder(tmp_path / "out"):
+        pass
+    assert (tmp_path / "precious").read_text() == "content"
+
+
 def test_failed_move_leaves_what_was_there(tmp_path):
     folder = tmp_path / "out"
 

@@ -213,6 +213,8 @@ def _batches(
             images[name] = load_image(folder / name, max_pixels=max_pixels)
             num_pixels += images[name].size // 3
         except _IMAGE_ERRORS as error:
+            if not folder.is_dir() or not any(folder.iterdir()):  # images are not to be skipped
+                raise ValueError(f"{folder} was removed, or has become empty.") from None
             errors[name] = _reason(error)
         if len(images) + len(errors) >= _MAX_BATCH_IMAGES or num_pixels >= _MAX_BATCH_PIXELS:
             yield images, errors

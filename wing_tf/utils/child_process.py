@@ -18,8 +18,10 @@ from collections.abc import Callable
 from typing import Any
 
 _IDLE_S = 10.0
+# "" is the current folder, which `-c` adds: modules of that name there must not run.
 _START = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "import sys; sys.path[:] = filter(None, sys.path); "
+    "import pickle; sys.path[:] = pickle.load(sys.stdin.buffer); "
     "from wing_tf.utils.child_process import serve; serve()"
 )
 _KINDS = (ImportError, OSError, MemoryError)  # other errors are ValueErrors in the parent
@@ -105,20 +107,25 @@ class _Child:
         import subprocess
         from multiprocessing.spawn import get_executable
 
+        python = os.fsdecode(get_executable() or "")
+        failure = OSError(
+            f"{python or 'This program'} can't run Python code, which is needed to open files in a "
+            "child process. Name a Python by multiprocessing.set_executable."
+        )
+        # A program that PyInstaller made would run itself, and that itself, and so on.
+        if not python or (getattr(sys, "frozen", False) and python == sys.executable):
+            raise failure
         self.process = subprocess.Popen(
-            [os.fsdecode(get_executable() or ""), "-c", _START],
+            [python, "-c", _START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
         try:
             self.ask(pickle.dumps(sys.path))
-        except (EOFError, OSError, pickle.UnpicklingError):
+        except Exception:  # other programs, and a sitecustomize, may print anything
             self.close()
-            raise OSError(
-                f"{get_executable()} can't run Python code, which is needed to open files in a "
-                "child process. Name a Python by multiprocessing.set_executable."
-            ) from None
+            raise failure from None
 
     def ask(self, request: bytes) -> Any:
         """Sends a pickle and returns the answer. Raises EOFError or OSError if there is none."""

@@ -42,7 +42,8 @@ def locked(path: pathlib.Path, *, wait: bool = False) -> Iterator[IO[str] | None
         try:
             yield file if _has_locks(file) else None
         finally:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # which would hide the error of the block
+                path.unlink()
 
 
 @contextlib.contextmanager
@@ -94,7 +95,8 @@ def _has_locks(file: IO[str]) -> bool:
 
 def _open_locked(path: pathlib.Path, kind: int) -> IO[str] | None:
     """Returns the open and locked file, or None if another process holds the lock."""
-    file = path.open("a+")  # network file systems lock only what can be read and written
+    # Network file systems lock only what can be read and written.
+    file = open(path, "a+", opener=_open_no_link)
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
         lost = False
@@ -109,3 +111,8 @@ def _open_locked(path: pathlib.Path, kind: int) -> IO[str] | None:
         file.close()
         return None
     return file
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    # The file is emptied: a link could lead to any other one.
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)

@@ -8,11 +8,13 @@ MAX_PIXELS = 2**26
 """Default limit of the pixels of an image: 64 megapixels of 2^20 each, so that the images of
 cameras of "64 megapixels" (9248 x 6936) are read."""
 
-_PNM = re.compile(rb"P[1-6]" + 2 * rb"(?:\s|#[^\n]*\n)+(\d{1,10})")
+# OpenCV ends comments at either end of line, and drops the character after a number.
+_PNM = re.compile(rb"P[1-6]" + 2 * rb"(?:\s|#[^\r\n]*[\r\n])+(\d{1,10})(?=\s)")
 _HEIF_SIZE = re.compile(rb"ispe.{4}(.{8})", re.DOTALL)  # a property of each item
 _AVIF_SIZE = re.compile(rb"av01.{24}(.{4})", re.DOTALL)  # of the samples of a sequence
 _TIFF_SIZES = {256: 0, 257: 0, 322: 1, 323: 1}  # tags of the image, and of its tiles
-_TIFF_TYPES = {3: "H", 4: "I", 16: "Q"}
+# Of integers: libtiff reads a size of any of them.
+_TIFF_TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 16: "Q", 17: "q"}
 
 
 def num_pixels(data: bytes) -> int | None:
@@ -68,7 +70,7 @@ def _sizes(data: bytes) -> Iterator[tuple[int, int]]:
         yield int(match[1]), int(match[2])
     elif data.startswith(b"\xff\x4f\xff\x51"):
         yield _jpeg2000_size(data, 0)
-    else:
+    elif data[4:8] in (b"ftyp", b"jP  "):
         for kind, start, end in _boxes(data):
             if kind == b"jp2c":
                 yield _jpeg2000_size(data, start)

@@ -1,6 +1,7 @@
 """Reading of text files in UTF-8 or with a byte order mark, and of JSON files within limits."""
 
 import codecs
+import collections
 import csv
 import io
 import json
@@ -183,8 +184,8 @@ def _finite(text: str) -> float:
 def _without_copies(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        counts = collections.Counter(key for key, _ in pairs)
+        twice = next(key for key, count in counts.items() if count > 1)
         raise ValueError(f"it holds the key {twice!r:.60} twice in one object")
     return values
 
