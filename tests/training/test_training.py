@@ -112,9 +112,12 @@ def test_resume_in_another_precision_is_refused(run, synthetic_records):
 
 def test_finished_run_is_unchanged(run, synthetic_records, capsys):
     before = (run / "checkpoints" / "best.keras").read_bytes()
+    older = run / "backup" / "epoch-000001.weights.h5"
+    older.touch()  # as of a process that was killed before it removed it
     train(smoke_config(synthetic_records), run)
     assert "finished training of 2 epochs" in capsys.readouterr().out
     assert (run / "checkpoints" / "best.keras").read_bytes() == before
+    assert not older.exists()
 
 
 def test_another_config_in_the_same_folder_is_refused(run, synthetic_records):

@@ -150,7 +150,7 @@ class CellRunner:
         return found
 
     def _finish(self, cell: Cell, seed: int) -> None:
-        """Copies or trains a cell that is not finished."""
+        """Copies or trains a cell unless it is finished; removes what only its training needed."""
         path = self._path(cell.name, seed)
         config = self._config(cell, seed)
         setup = self._setup(cell, seed, config)
@@ -158,6 +158,8 @@ class CellRunner:
             self._copy(cell, seed, setup, path)
         if not path.is_file():
             self._train(cell, seed, config, setup)
+        for folder in ("backup", "tensorboard"):
+            shutil.rmtree(self._run_folder(cell.name, seed) / folder, ignore_errors=True)
 
     def _copy(self, cell: Cell, seed: int, setup: dict, path: pathlib.Path) -> None:
         """Copies a finished cell with the same setup, if there is one to reuse."""
@@ -218,8 +220,6 @@ class CellRunner:
         if cell.timed:
             result["images_per_second"] = images_per_second(network)
         write_json(path, result, indent=None)
-        for folder in ("backup", "tensorboard"):
-            shutil.rmtree(run / folder, ignore_errors=True)
 
     def _epochs(self, cell: Cell, config: ml_collections.ConfigDict) -> int:
         """Returns the number of epochs of a cell's budget."""

@@ -20,18 +20,23 @@ def finish_cells(
     """Finishes the cells that no other process finishes, and waits until all are finished.
 
     Each cell has a lock beside its file, which ends with the process that holds it: when a process
-    is killed, another one takes its cell. A cell is taken once the cell whose network it needs is
-    finished.
+    is killed, another one takes its cell, also a finished one if its lock is left. A cell is taken
+    once the cell whose network it needs is finished.
 
     Args:
         cells: Cells and seeds, with those whose networks they need.
         path: Returns the file of a finished cell from its name and seed.
-        finish: Finishes a cell. It is called with the lock held, and possibly for a cell that was
-            finished just before.
+        finish: Finishes a cell. It is called with the lock held, and possibly for a cell that is
+            finished except for what a killed process left.
     """
+
+    def is_left(cell: Cell, seed: int) -> bool:
+        file = path(cell.name, seed)
+        return not file.is_file() or file.with_suffix(".lock").exists()
+
     reported = set()
     waits = False
-    while left := [(cell, seed) for cell, seed in cells if not path(cell.name, seed).is_file()]:
+    while left := [(cell, seed) for cell, seed in cells if is_left(cell, seed)]:
         idle = True
         for cell, seed in left:
             if cell.needs and not path(cell.needs, seed).is_file():

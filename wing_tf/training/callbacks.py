@@ -208,7 +208,7 @@ class Backup(keras.callbacks.Callback):
     def restore(trainer: keras.Model, folder: pathlib.Path) -> int:
         """Loads weights and optimizer state; returns the number of finished epochs (0: no backup).
 
-        Call it in the strategy's scope if there is one.
+        It removes older backups. Call it in the strategy's scope if there is one.
 
         Raises:
             ValueError: If the newest backup is damaged or of another network.
@@ -220,6 +220,8 @@ class Backup(keras.callbacks.Callback):
         load_weights(trainer, files[-1])
         if not all(np.isfinite(weight).all() for weight in trainer.get_weights()):
             raise ValueError(f"{files[-1]} is damaged: a weight is not finite.")
+        for file in files[:-1]:
+            file.unlink()
         return int(files[-1].name.split("-")[1].split(".")[0])
 
 
