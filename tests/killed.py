@@ -17,10 +17,10 @@ import shutil
 import signal
 import sys
 import traceback
-import zipfile
+
+from killed_commands import COMMANDS, STEP, files_of
 
 NUM_KILLS, NUM_CUTS = 10, 3
-STEP = "killed.step"
 _FILE_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 
 
@@ -29,7 +29,7 @@ def main():
     kind, folder, seed = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
     source = folder / "source"
     source.mkdir()
-    run, result, chain = KINDS[kind](source)
+    run, result, chain = COMMANDS[kind](source)
     assert len(os.listdir("/proc/self/task")) == 1  # or a fork would lack the others
     whole = folder / "whole"
     status, events = _fork(run, whole)
@@ -52,8 +52,8 @@ def main():
             moments.pop()
         elif status or chain is None or num_outputs > NUM_KILLS + NUM_CUTS:
             sys.exit(f"The run after kills at {killed} ended with status {status}.")
-        if result is _files:
-            for name, content in _files(output).items():
+        if result is files_of:
+            for name, content in files_of(output).items():
                 if not expected.get(name, content).startswith(content):
                     sys.exit(f"A run that was killed at {killed[-1]} left another {name}.")
         if chain is None or not os.WIFSIGNALED(status):
@@ -119,146 +119,6 @@ def _run_and_exit(run, output, event, num_bytes, writer):
         traceback.print_exc()
         os._exit(1)
 
-
-def _files(output):
-    """All files of an output, and of its siblings with its name."""
-    return {
-        str(path.relative_to(output.parent)).replace(
-            output.name, "OUTPUT", 1
-        ): path.read_bytes().hex()
-        for path in sorted(output.parent.glob(f"{output.name}*/**/*"))
-        if path.is_file()
-    }
-
-
-def _stepped(function):
-    def stepped(*arguments, **options):
-        sys.audit(STEP)
-        return function(*arguments, **options)
-
-    return stepped
-
-
-def _writer(source):
-    import dots
-
-    from tfrecords_tools.square_crops import SquareFormat
-    from tfrecords_tools.writer import write_records
-
-    dots.DotSource.load = _stepped(dots.DotSource.load)
-    options = {
-        "square_format": SquareFormat(side=32), "faces_per_shard": 5, "num_processes": 0,
-        "progress": False,
-    }  # fmt: skip
-    return lambda output: write_records(dots.DotSource(16), output, **options), _files, None
-
-
-def _folder(source):
-    import cv2
-    import numpy as np
-
-    from wing_tf.inference import Landmarker, folder
-
-    for index in range(14):
-        path = source / f"{index % 3}" / f"{index}.png"
-        path.parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(path), np.full((40, 50, 3), 10 * index, np.uint8))
-    (source / "0" / "broken.png").write_bytes(b"no image")
-    folder.load_image = _stepped(folder.load_image)
-    folder._MAX_BATCH_IMAGES = 3
-
-    def run(output):
-        folder.run_folder(
-            Landmarker(detector="whole", min_score=0), source, output, format="pts", settings={},
-            draw=lambda image, faces: image,
-        )  # fmt: skip
-
-    return run, _files, None
-
-
-def _video(source):
-    import numpy as np
-    import video_files
-
-    from wing_tf.inference import Face
-    from wing_tf.inference.drawing import draw_faces
-    from wing_tf.inference.video import open_video
-    from wing_tf.inference.video_run import run_video
-    from wing_tf.landmarks import get_scheme
-    from wing_tf.landmarks.head import AVERAGE_HEAD_MM
-
-    path, scheme = source / "video.mov", get_scheme("ibug_68")
-    video_files.make(path, codec="mjpeg", pix_fmt="yuvj420p", audio="aac")
-
-    @_stepped
-    def track(image, time_s):
-        landmarks = AVERAGE_HEAD_MM[:, :2] / 2 + [50 + 10 * time_s, 50]
-        return [Face(landmarks, np.array([10.0, 10, 90, 90]), scheme=scheme, identity=0)]
-
-    def run(output):
-        run_video(
-            open_video(path), track, output, name="video", scheme=scheme,
-            draw=lambda image, faces: draw_faces(image, faces, scheme),
-        )  # fmt: skip
-
-    return run, _files, None
-
-
-def _export(source):
-    import keras  # noqa: F401
-    from experiments import untrained_model
-
-    from wing_tf.export import export_model as module
-
-    model = source / "model.keras"
-    _in_fork(untrained_model, model, 32)
-    for name in ("load_network", "deployed_network", "write_litert", "measure_parity"):
-        setattr(module, name, _stepped(getattr(module, name)))
-    records = source / "records"
-    _in_fork(_write_records, records)
-
-    def run(output):
-        module.export_model(model, output, faces=f"{records}/test-*")
-
-    def result(output):
-        files = _files(output)
-        report = json.loads(bytes.fromhex(files.pop("OUTPUT/export.json")))
-        del report["latency_ms"]
-        files.pop("OUTPUT/model.tflite")
-        model = output / "model.tflite"
-        with zipfile.ZipFile(model) as archive:  # whose members have times
-            members = archive.infolist()
-            files |= {member.filename: archive.read(member).hex() for member in members}
-            network = model.read_bytes()[: members[0].header_offset].hex()
-        return {**files, **report, "network": network}
-
-    return run, result, 1.0
-
-
-def _write_records(folder):
-    from tfrecords_tools.sources import SyntheticSource
-    from tfrecords_tools.square_crops import SquareFormat
-    from tfrecords_tools.writer import write_records
-
-    faces = SyntheticSource(num_train=80, num_test=8, seed=1)
-    options = {"square_format": SquareFormat(side=64), "num_processes": 0, "progress": False}
-    write_records(faces, folder, **options)
-
-
-def _in_fork(function, *arguments):
-    """Calls a function that starts threads."""
-    child = os.fork()
-    if not child:
-        try:
-            function(*arguments)
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    assert not os.waitpid(child, 0)[1]
-
-
-KINDS = {"writer": _writer, "folder": _folder, "video": _video, "export": _export}
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,7 @@ import pytest
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks beside TensorFlow")
-@pytest.mark.parametrize("kind", killed.KINDS)
+@pytest.mark.parametrize("kind", killed.COMMANDS)
 def test_killed_run_is_repeated_or_resumed(kind, tmp_path):
     tests = pathlib.Path(killed.__file__).parent
     (tmp_path / "tmp").mkdir()  # what killed converters leave there

@@ -77,7 +77,6 @@ def sgd_steps(folder, records, *, devices, make=smoke_config, **changes):
 def main():
     name, folder, records = sys.argv[1:4]
     modes = {
-        "exact": {"deterministic": True, "jit_compile": "off", "epochs": 3},
         "compiled": {"jit_compile": "on", "precision": "float32", "epochs": 3},
         "default": {"jit_compile": "auto", "precision": "float32", "epochs": 3},
         "bfloat16": {"precision": "bfloat16", "validation_epochs": 2, "epochs": 3},
