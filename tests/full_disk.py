@@ -44,25 +44,26 @@ class SmallDisk:
 
     Attributes:
         folder: Its folder.
+        is_mounted: Whether it is a file system.
     """
 
     def __init__(self, folder):
         self.folder = folder
         folder.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", f"size={_SIZE}", "tmpfs", str(folder)]
-        self._is_mounted = shutil.which("mount") is not None and not (
+        self.is_mounted = shutil.which("mount") is not None and not (
             subprocess.run(mount, capture_output=True).returncode
         )
 
     def close(self):
         """Unmounts it."""
-        if self._is_mounted:
+        if self.is_mounted:
             subprocess.run(["umount", "-l", str(self.folder)], check=True)
 
     @contextlib.contextmanager
     def full(self, num_bytes):
         """Leaves some bytes of space; yields the limit of the file size of the command."""
-        if not self._is_mounted:
+        if not self.is_mounted:
             yield num_bytes
             return
         ballast = self.folder / "ballast"
@@ -74,31 +75,36 @@ class SmallDisk:
             ballast.unlink()
 
 
-def _run(module, arguments, limit, log):
+def _run(module, arguments, limit, output):
     # In a process that forkserver forked: it has TensorFlow, but ran nothing.
-    with open(log, "wb") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    with output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    sys.stdout, sys.stderr = (open(fd, "w", buffering=1, closefd=False) for fd in (1, 2))
     if limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     sys.argv = [module, *map(str, arguments)]
     importlib.import_module(module).entry()
 
 
-def run(module, arguments, *, log, limit=None):
+def run(module, arguments, *, limit=None):
     """Runs a command; returns its exit status and what it printed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tensorflow", "wing_tf.training.run", "wing_tf.inference"])
-    process = context.Process(target=_run, args=(module, arguments, limit, log))
+    reader, writer = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(module, arguments, limit, writer))
     process.start()
+    writer.close()
+    with reader, open(reader.fileno(), errors="replace", closefd=False) as pipe:
+        printed = pipe.read()
     process.join()
-    return process.exitcode, pathlib.Path(log).read_text(errors="replace")
+    return process.exitcode, printed
 
 
-def fail(disk, module, arguments, *, num_bytes, log, output):
+def fail(disk, module, arguments, *, num_bytes, output):
     """Runs a command that needs more space: it must end with one line about a file of `output`."""
     with disk.full(num_bytes) as limit:
-        status, printed = run(module, arguments, log=log, limit=limit)
+        status, printed = run(module, arguments, limit=limit)
     assert status == 1, printed
     assert "Traceback" not in printed
     assert "Exception ignored" not in printed

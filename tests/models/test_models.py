@@ -1,12 +1,16 @@
+import tempfile
 import zipfile
 
 import keras
 import numpy as np
 import pytest
+from experiments import untrained_model
+from full_disk import limited_files
 
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models import MODELS, cnn6, cnn7, mobilenet, resnet50
 from wing_tf.models.saving import find_network, load_network, save_network
+from wing_tf.utils.atomic import WriteError
 
 MODEL_SPEC = ModelSpec(scheme="ibug_68", input_size=64, margin=1.15)
 
@@ -131,3 +135,13 @@ def test_loading_names_the_fault_of_a_file(tmp_path):
     save_network(cnn6(5), wrong, MODEL_SPEC)
     with pytest.raises(ValueError, match="must emit"):
         load_network(wrong)
+
+
+def test_model_that_can_not_be_unpacked_is_not_called_damaged(tmp_path, monkeypatch):
+    path = untrained_model(tmp_path / "model.keras", 32)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with (
+        pytest.raises(WriteError, match=f"^{tmp_path} can't be written: File"),
+        limited_files(1000),
+    ):
+        load_network(path)

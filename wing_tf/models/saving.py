@@ -1,10 +1,12 @@
 """Saving and loading of networks with their model specs."""
 
 import contextlib
+import errno
 import io
 import json
 import os
 import pathlib
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from wing_tf.model_spec import (
     find_model,
     read_model_spec,
 )
-from wing_tf.utils.atomic import atomic_path, write_bytes
+from wing_tf.utils.atomic import WriteError, atomic_path, write_bytes
 from wing_tf.utils.hdf5_files import check_weights
 from wing_tf.utils.zip_files import open_archive
 from wing_tf.zoo import KERAS, resolve_model
@@ -111,6 +113,7 @@ def load_network(
     Raises:
         ValueError: If there is no model, if it is damaged, if it has no model spec, or if its
             outputs are not those of the model spec.
+        WriteError: If Keras can't unpack it into the folder of temporary files.
     """
     path = find_network(path)
     spec = spec or read_model_spec(path)
@@ -152,6 +155,9 @@ def loading(path: str | os.PathLike) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            # Keras unpacks the file for reading.
+            raise WriteError(error.errno, error.strerror, tempfile.gettempdir()) from error
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise  # it names the file already
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
