@@ -75,6 +75,15 @@ def test_help_names_the_flags_without_slow_imports(name):
     assert set(imported) <= _NEEDED_FOR_FLAGS.get(name, set())
 
 
+def test_help_ends_quietly_with_its_reader():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", MODULES["predict"], "--help"]
+    with open(writer, "wb") as closed:
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_flags_are_checked_without_slow_imports(name):
     output, imported = _entry(name, "--confg=x")

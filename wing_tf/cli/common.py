@@ -41,7 +41,7 @@ def run(
     # TensorFlow turns oneDNN off where AVX-512 is missing; it is faster there, too.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if {"--help", "-help", "-h", "--helpshort"} & set(sys.argv[1:]):
-        print(help_text(module_name))
+        _print_help(module_name)
         return
     # File names may hold characters that the output's encoding lacks.
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -84,6 +84,16 @@ def run(
             sys.exit(f"error: {_one_line(error)}")
 
     app.run(guarded, flags_parser=_parse_flags)
+
+
+def _print_help(module_name: str) -> None:
+    try:
+        print(help_text(module_name), flush=True)
+    except OSError as error:
+        # Python would try again at its end to write what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # which `head` and pagers cause
+            sys.exit(f"error: {error}")
 
 
 def _require_local_outputs() -> None:
