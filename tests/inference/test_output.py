@@ -206,5 +206,5 @@ def test_output_folder_of_another_run_raises(tmp_path):
     with pytest.raises(ValueError, match="must be a new or an empty folder"):
         claim_output(tmp_path, settings)
     (out / "run.json").write_text("{")
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match=r"run\.json is not valid JSON"):
         claim_output(out, settings)

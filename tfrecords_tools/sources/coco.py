@@ -100,7 +100,7 @@ class CocoSource(AnnotationFileSource):
         return list(self.without_copies(items))
 
     def _read(self) -> dict[str, Any]:
-        content = read_json(self.path, max_bytes=MAX_ANNOTATION_BYTES)
+        content = read_json(self.path, max_bytes=MAX_ANNOTATION_BYTES, finite=False)
         for name in ("images", "annotations", "categories"):
             rows = content.get(name) if isinstance(content, dict) else None
             if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

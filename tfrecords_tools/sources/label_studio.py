@@ -48,7 +48,7 @@ class LabelStudioSource(LabeledPointsSource):
     @staticmethod
     def read(path: pathlib.Path, skipped: dict[str, str]) -> Iterator[LabeledFace]:
         """Yields the faces of a JSON file."""
-        tasks = read_json(path, max_bytes=MAX_ANNOTATION_BYTES)
+        tasks = read_json(path, max_bytes=MAX_ANNOTATION_BYTES, finite=False)
         if (
             not isinstance(tasks, list)
             or not all(isinstance(task, dict) for task in tasks)

@@ -53,7 +53,7 @@ class LabelmeSource(LabeledPointsSource):
 
 
 def _content(file: pathlib.Path) -> dict[str, Any]:
-    content = read_json(file)
+    content = read_json(file, finite=False)
     if (
         not isinstance(content, dict)
         or not isinstance(content.get("shapes"), list)

@@ -100,12 +100,16 @@ def read_csv(path: str | os.PathLike, columns: Sequence[str]) -> list[dict[str, 
     return rows
 
 
-def read_json(path: str | os.PathLike, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
+def read_json(
+    path: str | os.PathLike, *, max_bytes: int = MAX_JSON_BYTES, finite: bool = True
+) -> Any:
     """Returns the values of a JSON file.
 
     Args:
         path: The file.
         max_bytes: Size of the largest file that is read.
+        finite: Whether numbers that are not finite are refused. Without it, the caller must check
+            each: of a file of many faces, one bad number is no reason to refuse all.
 
     Raises:
         ValueError: If the file is larger, or is not valid JSON (see `parse_json`); the message
@@ -114,10 +118,12 @@ def read_json(path: str | os.PathLike, *, max_bytes: int = MAX_JSON_BYTES) -> An
     """
     file = local_path(path)
     _check_size(file.stat().st_size, path, max_bytes)
-    return decode_json(file.read_bytes(), path, max_bytes=max_bytes)
+    return decode_json(file.read_bytes(), path, max_bytes=max_bytes, finite=finite)
 
 
-def decode_json(data: bytes, path: str | os.PathLike, *, max_bytes: int = MAX_JSON_BYTES) -> Any:
+def decode_json(
+    data: bytes, path: str | os.PathLike, *, max_bytes: int = MAX_JSON_BYTES, finite: bool = True
+) -> Any:
     """Returns the values of the content of a JSON file; see `read_json`.
 
     Raises:
@@ -126,24 +132,29 @@ def decode_json(data: bytes, path: str | os.PathLike, *, max_bytes: int = MAX_JS
     _check_size(len(data), path, max_bytes)
     text = _decode_text(data, path)
     try:
-        return parse_json(text)
+        return parse_json(text, finite=finite)
     except ValueError as error:
         raise ValueError(f"{path} is not valid JSON: {error}.") from None
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, *, finite: bool = True) -> Any:
     """Returns the values of a JSON text.
+
+    Args:
+        text: The text.
+        finite: See `read_json`.
 
     Raises:
         ValueError: If it is not valid JSON, is nested in more than 100 levels, has a key twice in
-            an object, or holds a number that is not finite or an integer of more than 300 digits.
+            an object, or holds an integer of more than 300 digits or, with ``finite``, a number
+            that is not finite.
     """
     try:
         values = json.loads(
             text,
             parse_int=_integer,
-            parse_float=_finite,
-            parse_constant=_finite,
+            parse_float=_finite if finite else None,
+            parse_constant=_finite if finite else None,
             object_pairs_hook=_without_copies,
         )
     except RecursionError:
