@@ -4,7 +4,10 @@ See `wing_tf.utils.child_process`. Errors are ValueErrors that name the file.
 """
 
 import contextlib
+import os
 import pathlib
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
 # What h5py raises for damaged files, besides ValueError.
 _HDF5_ERRORS = (OSError, KeyError, RuntimeError, TypeError, AttributeError, MemoryError)
+_COMPRESSED = 15  # type of an element of a file of version 7
 _MAX_NUMBERS = 2**27  # of a variable: 1 GiB as float64; the files of the data sets have 2^21
 
 
@@ -23,12 +27,32 @@ def load_mat(path: pathlib.Path, names: Sequence[str]) -> dict[str, Any]:
     import scipy.io
 
     try:
+        _check_unpacked_size(path)
         variables = scipy.io.loadmat(path, variable_names=list(names))
     except Exception as error:  # SciPy raises errors of many types for damaged files
         text = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path} is not a MATLAB file of version 5 to 7: {text}") from None
     _check_names(path, names, variables)
     return variables
+
+
+def _check_unpacked_size(path: pathlib.Path) -> None:
+    """Raises ValueError if a file of version 5 to 7 unpacks to far more than data sets have."""
+    num_bytes, limit = 0, 8 * _MAX_NUMBERS
+    # SciPy names what is damaged.
+    with path.open("rb") as file, contextlib.suppress(zlib.error):
+        order = ">" if file.read(128)[126:] == b"MI" else "<"
+        while len(tag := file.read(8)) == 8:
+            kind, size = struct.unpack(order + "II", tag)
+            if kind != _COMPRESSED:
+                file.seek(size, os.SEEK_CUR)
+                continue
+            unpacker, packed = zlib.decompressobj(), file.read(size)
+            while packed and not unpacker.eof:
+                num_bytes += len(unpacker.decompress(packed, 1 << 20))
+                packed = unpacker.unconsumed_tail
+                if num_bytes > limit:
+                    raise ValueError(f"it unpacks to more than {limit} bytes")
 
 
 def load_mat73(path: pathlib.Path, names: Sequence[str]) -> dict[str, np.ndarray]:

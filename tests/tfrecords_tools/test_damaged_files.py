@@ -15,6 +15,7 @@ from official_files import (
     write_mat73,
 )
 
+from tfrecords_tools.matlab_files import load_mat
 from tfrecords_tools.sources import (
     AflwSource,
     BadRecordError,
@@ -53,6 +54,18 @@ def test_read_mat_refuses_damaged_files(tmp_path, damage, compressed):
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     with pytest.raises(ValueError, match=r"a\.mat (is not a MATLAB file|must hold the variables)"):
         read_mat(path, ["boxes"])
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_matlab_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch, nested):
+    path = tmp_path / "a.mat"
+    values = np.zeros(100_000)
+    scipy.io.savemat(path, {"x": {"y": values} if nested else values}, do_compression=True)
+    assert path.stat().st_size < 2000
+    load_mat(path, ["x"])
+    monkeypatch.setattr("tfrecords_tools.matlab_files._MAX_NUMBERS", 99_999)
+    with pytest.raises(ValueError, match=r"a\.mat is not .*: it unpacks to more than 799992 bytes"):
+        load_mat(path, ["x"])
 
 
 def test_read_mat_refuses_corrupt_compressed_content(tmp_path):
