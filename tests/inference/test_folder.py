@@ -117,6 +117,16 @@ def test_images_of_a_folder_that_vanishes_are_not_skipped(folder, tmp_path):
     assert len(_names(tmp_path / "out")) == len(names) + 16
 
 
+def test_output_folder_that_vanishes_ends_the_run(folder, tmp_path):
+    def draw(image, faces):
+        (tmp_path / "out").rename(tmp_path / "away")
+        return image
+
+    (folder / "b.png").unlink()
+    with pytest.raises(OSError, match=r"out/\w+\.\w+ can't be written: No such file"):
+        _run(folder, tmp_path / "out", draw=draw)
+
+
 def test_images_of_all_formats_are_read_and_other_files_counted(folder, tmp_path):
     image = np.full((40, 50, 3), 90, np.uint8)
     for name in ("c.JFIF", "d.jpe"):

@@ -142,3 +142,8 @@ def test_appended_file_holds_complete_lines_only(tmp_path):
     with pytest.raises(atomic.WriteError, match="File too large"), limited_files(4096):
         AppendedFile(tmp_path / "new.csv", header=5000 * "a")
     assert list(tmp_path.iterdir()) == [path]
+    with AppendedFile(path) as file:
+        moved = path.rename(tmp_path / "moved.csv")
+        with pytest.raises(atomic.WriteError, match=r"log\.csv can't be written: No such file"):
+            file.append("9,9\n")
+    assert moved.read_text() == "a,b\n1,2\n8,9\n"

@@ -134,7 +134,7 @@ def _new_results(
             yield file
         os.replace(partial, path)
     except BaseException as error:
-        if file.done:
+        if file.done and partial.exists():
             error.add_note(f"The landmarks of the frames before it are in {partial}.")
         else:  # an empty file would only be in the way
             partial.unlink(missing_ok=True)

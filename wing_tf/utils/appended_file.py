@@ -50,13 +50,15 @@ class AppendedFile:
         """Appends a text.
 
         Raises:
-            WriteError: If it can't be written, such as on a full disk; then the file is as before.
+            WriteError: If it can't be written, such as on a full disk, or is no longer there; then
+                the file is as before.
         """
         data = memoryview(encode_text(text))
         try:
             left = data
             while left:
                 left = left[self._file.write(left) :]
+            self.path.stat()  # else its folder was moved or removed
             if self._durable:
                 os.fsync(self._file.fileno())
         except OSError as error:
