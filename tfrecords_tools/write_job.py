@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import hashlib
 import itertools
+import os
 import pathlib
 import shutil
 import uuid
@@ -229,6 +230,13 @@ def _remove(partial: pathlib.Path) -> None:
 
 
 def _require_empty(output: pathlib.Path) -> None:
+    if os.path.ismount(output):  # no folder can be renamed to it
+        raise ValueError(
+            f"`output` must not be the root of a file system. Received: {output}. Name a folder in "
+            f"it, such as {output / 'records'}."
+        )
+    if output.name in ("", ".."):  # a folder is renamed to it, which must not be the current one
+        raise ValueError(f"`output` must be the name of a folder. Received: {output}.")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"`output` must be a new or an empty folder. Received: {output}.")
 
@@ -265,6 +273,8 @@ def make_job(
     if faces_per_shard < 1:
         raise ValueError(f"`faces_per_shard` must be positive. Received: {faces_per_shard}.")
     output = local_path(output)
+    if output.is_symlink():
+        output = output.resolve()  # a folder is not renamed to a link
     _require_empty(output)
     items = source.items()
     if strict and source.skipped:

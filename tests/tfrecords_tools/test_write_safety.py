@@ -36,6 +36,18 @@ def test_output_folder_with_files_is_refused(tmp_path):
     assert (tmp_path / "precious.txt").read_text() == "keep me"
 
 
+def test_output_may_be_a_link_to_a_folder_but_no_mount(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "r").symlink_to("disk")
+    write_records(DotSource(2), tmp_path / "r", progress=False)
+    assert "manifest.json" in _bytes(tmp_path / "disk")
+    assert {path.name for path in tmp_path.iterdir()} == {"disk", "r"}
+    with pytest.raises(ValueError, match="not be the root of a file system. .* as /records"):
+        write_records(DotSource(2), "/", progress=False)
+    with pytest.raises(ValueError, match=r"must be the name of a folder. Received: \.\."):
+        write_records(DotSource(2), "..", progress=False)
+
+
 def test_foreign_files_in_the_partial_folder_are_kept(tmp_path):
     precious = tmp_path / "r.partial" / "thesis.tex"
     precious.parent.mkdir()
