@@ -57,7 +57,7 @@ class FirstScheme:
 def mirrored_label(label: str) -> str:
     """Returns a label with its sides exchanged.
 
-    Example:
+    Examples:
         >>> [mirrored_label(name) for name in ("left_eye", "EyeL", "r1", "RBrow", "nose")]
         ['right_eye', 'EyeR', 'l1', 'LBrow', 'nose']
     """

@@ -64,7 +64,7 @@ def dataset_from_records(
             records, if it or ``sampling_weights`` contradicts ``shuffle``, or if the Keras backend
             is not TensorFlow.
 
-    Example:
+    Examples:
         >>> records = open_records("records", split="train")
         >>> augmenter = Augmenter(records.scheme, input_size=64, margin=1.2)
         >>> model.fit(dataset_from_records(records, augmenter), epochs=10)

@@ -22,7 +22,7 @@ def decode_ratio(side: int, context: float, margin: float, input_size: int) -> i
         margin: Side of the network's crop over the longer side of the face box.
         input_size: Side of the network input in pixels.
 
-    Example:
+    Examples:
         >>> decode_ratio(256, 2.0, 1.15, 64)
         2
     """

@@ -151,7 +151,7 @@ def weighted_nms(rows: np.ndarray, *, max_iou: float) -> np.ndarray:
     Returns:
         Boxes and scores [M, 5], highest score first.
 
-    Example:
+    Examples:
         >>> rows = np.array([[0.0, 0, 8, 8, 0.75], [20, 0, 28, 8, 0.5], [4, 0, 12, 8, 0.25]])
         >>> weighted_nms(rows, max_iou=0.3)
         array([[ 1.  ,  0.  ,  9.  ,  8.  ,  0.75],

@@ -30,7 +30,7 @@ class Correction:
     Raises:
         ValueError: If a number is not finite or beyond 100, or the ratio is not positive.
 
-    Example:
+    Examples:
         >>> Correction((0.0, 0.1), 0.5)(np.array([[0.0, 0.0, 10.0, 10.0]]))
         array([[2.5, 3.5, 7.5, 8.5]])
     """

@@ -19,7 +19,7 @@ def overlap_notes(trained_on: Iterable[str], evaluated_on: Iterable[str]) -> lis
     Returns:
         One line for each pair of data sets that share images.
 
-    Example:
+    Examples:
         >>> overlap_notes(["wflw"], ["ibug_300w"])
         []
     """

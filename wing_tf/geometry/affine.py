@@ -16,7 +16,7 @@ def apply_affine(matrix: Any, points: Any, xp: Any = np) -> Any:
     The products are written out instead of calling a matrix product, which some accelerators
     compute in a less precise format such as TF32.
 
-    Example:
+    Examples:
         >>> apply_affine(np.array([[2.0, 0, 1], [0, 2, 0]]), np.array([[3.0, 4.0]]))
         array([[7., 8.]])
     """
@@ -70,7 +70,7 @@ def crop_matrix(box_xyxy_px: Any, size_hw: tuple[int, int], xp: Any = np) -> Any
     Returns:
         Matrices [..., 2, 3].
 
-    Example:
+    Examples:
         >>> crop_matrix(np.array([-0.5, -0.5, 127.5, 127.5]), (64, 64))
         array([[ 0.5 ,  0.  , -0.25],
                [ 0.  ,  0.5 , -0.25]])

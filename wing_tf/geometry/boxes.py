@@ -25,7 +25,7 @@ def crop_square(box_xyxy_px: Any, margin: float, xp: Any = np) -> Any:
     Returns:
         Boxes [..., 4].
 
-    Example:
+    Examples:
         >>> crop_square(np.array([10.0, 0.0, 20.0, 20.0]), 1.5)
         array([ 0., -5., 30., 25.])
     """
@@ -48,7 +48,7 @@ def crop_region(box_xyxy_px: Any, margin: float, square: bool = True, xp: Any = 
     Returns:
         Boxes [..., 4].
 
-    Example:
+    Examples:
         >>> crop_region(np.array([10.0, 0.0, 20.0, 20.0]), 1.5, square=False)
         array([ 7.5, -5. , 22.5, 25. ])
     """
@@ -100,7 +100,7 @@ def shrink_ratio(crop_side_px: float, output_side_px: int, image_side_px: int = 
         image_side_px: Side of the image in pixels, which the ratio must divide. Defaults to 0, no
             such restriction.
 
-    Example:
+    Examples:
         >>> shrink_ratio(147.2, 64)
         2
     """

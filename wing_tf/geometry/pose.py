@@ -45,7 +45,7 @@ def head_pose(landmarks_px: np.ndarray, scheme: LandmarkScheme) -> HeadPose | No
         The pose, or None if the scheme has no known positions on the head (`lsp_14` and custom
         schemes), if fewer than five of its landmarks are finite, or if they coincide.
 
-    Example:
+    Examples:
         >>> from wing_tf.landmarks import get_scheme
         >>> from wing_tf.landmarks.head import AVERAGE_HEAD_MM
         >>> points_mm = AVERAGE_HEAD_MM @ rotation_matrix(30, 10, 5).T

@@ -51,7 +51,7 @@ def fit_similarity(points: Any, target: Any, *, weights: Any = None, xp: Any = n
     Returns:
         Matrices [..., 2, 3].
 
-    Example:
+    Examples:
         >>> square = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
         >>> fit_similarity(square, 3 * square + 5)
         array([[ 3., -0.,  5.],

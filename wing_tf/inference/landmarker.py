@@ -76,7 +76,7 @@ class Landmarker:
         ValueError: If the model can't be used, or if the schemes don't match.
         ImportError: If LiteRT or Keras is needed but not installed.
 
-    Example:
+    Examples:
         >>> landmarker = Landmarker()  # doctest: +SKIP
         >>> for face in landmarker("family.jpg"):  # doctest: +SKIP
         ...     print(face.landmarks_px, face.score, face.angles_deg)

@@ -60,7 +60,7 @@ class LiveVideo(VideoReader):
         ValueError: If the source can't be opened, has no video or sends no frame; in the iteration,
             if a recording can't be read to its end.
 
-    Example:
+    Examples:
         >>> with LiveVideo("rtsp://user:password@camera/live") as video:  # doctest: +SKIP
         ...     for frame in video:
         ...         print(frame.time_s, frame.image.shape)

@@ -28,7 +28,7 @@ _SECRETS = (
 def without_password(url: str) -> str:
     """Returns a URL whose password, and values of queries that are named like one, are ``***``.
 
-    Example:
+    Examples:
         >>> without_password("rtsp://user:1234@camera:554/live?channel=1&token=ab")
         'rtsp://user:***@camera:554/live?channel=1&token=***'
     """
@@ -41,7 +41,7 @@ def without_password(url: str) -> str:
 def source_name(source: str | int) -> str:
     """Returns a name for files: of a camera its number, of a URL its host and path.
 
-    Example:
+    Examples:
         >>> source_name("rtsp://user:1234@camera:554/live/main?token=ab")
         'camera_554_live_main'
         >>> source_name(0)

@@ -202,7 +202,7 @@ def pts_bases(images: Sequence[str]) -> dict[str, str]:
     Args:
         images: Relative paths.
 
-    Example:
+    Examples:
         >>> pts_bases(["a.jpg", "b.jpg", "b.png"])
         {'a.jpg': 'a', 'b.jpg': 'b.jpg', 'b.png': 'b.png'}
     """
@@ -232,7 +232,7 @@ def drawn_names(images: Sequence[str]) -> dict[str, str]:
     Args:
         images: Relative paths.
 
-    Example:
+    Examples:
         >>> drawn_names(["a.png", "a.bmp"])
         {'a.png': 'a.png', 'a.bmp': 'a.bmp.jpg'}
     """

@@ -32,7 +32,7 @@ class OneEuroFilter:
     Raises:
         ValueError: If a cutoff is not positive or ``beta`` is negative.
 
-    Example:
+    Examples:
         >>> smooth = OneEuroFilter(min_cutoff_hz=1.0, beta=0.0)
         >>> smooth(np.array([[0.0, 0.0]]), 0.0, size_px=100.0)
         array([[0., 0.]])

@@ -64,7 +64,7 @@ class Tracker:
         ValueError: If an option is out of range, or if the landmarker has no detector or one that
             requires file names.
 
-    Example:
+    Examples:
         >>> tracker = Tracker(Landmarker())  # doctest: +SKIP
         >>> for frame in open_video("video.mp4"):  # doctest: +SKIP
         ...     faces = tracker(frame.image, frame.time_s)

@@ -78,7 +78,7 @@ def open_video(source: str | os.PathLike | int, *, max_pixels: int = MAX_PIXELS)
         ValueError: If there is no such file, stream or camera, if its frames are too large, or if
             no frame can be read.
 
-    Example:
+    Examples:
         >>> with open_video("video.mp4") as video:  # doctest: +SKIP
         ...     for frame in video:
         ...         print(frame.time_s, frame.image.shape)

@@ -43,7 +43,7 @@ class SchemeMap:
         ValueError: If the groups don't fit the schemes, or the map of a flipped face is not the
             flipped map of the face, which indicates a wrong index.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from wing_tf.landmarks import find_scheme_map
         >>> scheme_map = find_scheme_map("ibug_68", "aflw_19")

@@ -51,7 +51,7 @@ class LandmarkScheme:
     Raises:
         ValueError: If the fields contradict each other. The message names the field.
 
-    Example:
+    Examples:
         >>> from wing_tf.landmarks import get_scheme
         >>> get_scheme("ibug_68").flip_permutation[36]  # The outer eye corners are 36 and 45.
         45
@@ -115,7 +115,7 @@ class LandmarkScheme:
         Raises:
             ValueError: If the scheme has no subset of that name.
 
-        Example:
+        Examples:
             >>> from wing_tf.landmarks import get_scheme
             >>> len(get_scheme("ibug_68").subset("inner_49"))  # 68 - 17 - 2
             49

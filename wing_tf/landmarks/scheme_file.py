@@ -44,7 +44,7 @@ def scheme_from_dict(values: Mapping[str, Any]) -> LandmarkScheme:
     Raises:
         ValueError: If a key is missing or unknown, or a value is invalid or contradicts another.
 
-    Example:
+    Examples:
         >>> scheme = scheme_from_dict(
         ...     {"name": "eyes_3", "points": ["left", "right", "nose"],
         ...      "pairs": [["left", "right"]], "normalizer": ["left", "right"]})

@@ -257,7 +257,7 @@ def get_scheme(name: str | LandmarkScheme) -> LandmarkScheme:
     Raises:
         ValueError: If the name is unknown. The message lists the known names.
 
-    Example:
+    Examples:
         >>> get_scheme("wflw_98").num_landmarks
         98
     """

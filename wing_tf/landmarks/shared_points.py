@@ -28,7 +28,7 @@ def shared_points(source: LandmarkScheme, target: LandmarkScheme) -> dict[int, i
     Returns:
         The indices in ``source`` by the indices in ``target``.
 
-    Example:
+    Examples:
         >>> from wing_tf.landmarks import get_scheme
         >>> shared_points(get_scheme("ibug_68"), get_scheme("aflw_19"))[18]  # the chin
         8

@@ -82,7 +82,7 @@ class AdaptiveWingLoss(HeatmapLoss):
     Raises:
         ValueError: If ``alpha`` is not above 2, or another argument is not positive.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> loss = AdaptiveWingLoss()
         >>> round(float(loss(np.ones((1, 1, 1, 1)), np.full((1, 1, 1, 1), 0.75))), 5)

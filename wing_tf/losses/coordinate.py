@@ -110,7 +110,7 @@ def warn_if_normalized(landmarks_px) -> bool:
     Returns:
         Whether 99% of the faces with two or more landmarks are at most 1.5 wide and high.
 
-    Example:
+    Examples:
         >>> warn_if_normalized([[[8.0, 9.0], [40.0, 50.0]]])
         False
     """
@@ -138,7 +138,7 @@ def _extents(landmarks) -> np.ndarray:
 class HalfSquaredError(CoordinateLoss):
     """The L2 loss of the papers, x^2 / 2. The mean squared error of Keras lacks the factor 1/2.
 
-    Example:
+    Examples:
         >>> float(HalfSquaredError()([[[0.0, 0.0]]], [[[3.0, 1.0]]]))  # (9 / 2 + 1 / 2) / 2
         2.5
 
@@ -155,7 +155,7 @@ class HalfSquaredError(CoordinateLoss):
 class AbsoluteError(CoordinateLoss):
     """The L1 loss, |x|.
 
-    Example:
+    Examples:
         >>> float(AbsoluteError()([[[0.0, 0.0]]], [[[3.0, -1.0]]]))
         2.0
 
@@ -172,7 +172,7 @@ class AbsoluteError(CoordinateLoss):
 class SmoothL1Error(CoordinateLoss):
     """The smooth L1 loss: x^2 / 2 if |x| < 1, else |x| - 1/2 (Huber loss with delta 1).
 
-    Example:
+    Examples:
         >>> float(SmoothL1Error()([[[0.0, 0.0]]], [[[3.0, 1.0]]]))  # (2.5 + 0.5) / 2
         1.5
 

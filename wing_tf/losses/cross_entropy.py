@@ -114,7 +114,7 @@ class UnilateralCrossEntropy(_CrossEntropy):
             or if a target is outside [0, 1] in eager execution. In a compiled step, where values
             are not known, targets are clipped: outside [0, 1] the loss has no minimum.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> target = np.array([0.75, 0.25]).reshape(1, 1, 2, 1)
         >>> round(float(UnilateralCrossEntropy()(target, np.zeros((1, 1, 2, 1)))), 6)  # ln 2
@@ -164,7 +164,7 @@ class BilateralInhibitionCrossEntropy(_CrossEntropy):
             or if a target is outside [0, 1] in eager execution. In a compiled step, where values
             are not known, targets are clipped: outside [0, 1] the loss has no minimum.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> target = np.array([1.0, 0.5]).reshape(1, 1, 2, 1)
         >>> loss = BilateralInhibitionCrossEntropy()

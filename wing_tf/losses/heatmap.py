@@ -71,7 +71,7 @@ class HeatmapSquaredError(HeatmapLoss):
         y_pred: Predicted heatmaps [B, h, w, K].
         sample_weight: Weights of the faces [B] or [B, 1], or of the landmarks [B, K].
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> float(HeatmapSquaredError()(np.zeros((1, 2, 2, 1)), np.full((1, 2, 2, 1), 3.0)))
         9.0

@@ -32,7 +32,7 @@ class SubpixelResidualLoss(CoordinateLoss):
     Raises:
         ValueError: If ``theta`` is negative or not finite, or, in the call, if the shapes differ.
 
-    Example:
+    Examples:
         >>> float(SubpixelResidualLoss()([[[0.5, 0.0]]], [[[1.0, 0.25]]]))  # .25 + .5 + .0625
         0.8125
 

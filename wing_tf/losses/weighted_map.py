@@ -46,7 +46,7 @@ class WeightedLossMap(HeatmapLoss):
         ValueError: If ``weight``, ``threshold`` or ``mask_type`` is invalid.
         TypeError: If ``loss`` is not a `HeatmapLoss`.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> target = np.zeros((1, 3, 5, 1)); target[0, 1, 1] = 1.0  # M covers 9 of 15 pixels
         >>> from wing_tf.losses import HeatmapSquaredError

@@ -59,7 +59,7 @@ class WingLoss(CoordinateLoss):
         ValueError: If ``width`` or ``curvature`` is not positive, or, in the call, as in
             `LandmarkLoss`.
 
-    Example:
+    Examples:
         >>> loss = WingLoss(width=10, curvature=2)
         >>> round(float(loss([[[0.0, 0.0]]], [[[1.0, 15.0]]])), 6)  # (4.054651 + 22.917595) / 2
         13.486123

@@ -130,7 +130,7 @@ def nme(
     Returns:
         Fractions [N]; NaN for a face without an annotated landmark in the subset.
 
-    Example:
+    Examples:
         >>> true = np.array([[[0.0, 0.0], [10.0, 0.0]]])
         >>> nme(true, true + [[[3.0, 4.0], [0.0, 0.0]]], np.array([10.0]))  # (5 + 0) / 2 / 10
         array([0.25])
@@ -164,7 +164,7 @@ def pck(
     Returns:
         Fractions [K] or [N]; NaN where nothing is annotated.
 
-    Example:
+    Examples:
         >>> true = np.zeros((2, 1, 2))
         >>> pck(true, true + [[[3.0, 0.0]], [[1.0, 0.0]]], np.array([10.0, 10.0]), 0.2)
         array([0.5])

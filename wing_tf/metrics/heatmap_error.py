@@ -20,7 +20,7 @@ class HeatmapMeanSquaredError(keras.metrics.Metric):
     Raises:
         ValueError: If `foreground` is not in [0, 1).
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> target = np.array([0.0, 0.0, 0.0, 1.0]).reshape(1, 2, 2, 1)
         >>> float(HeatmapMeanSquaredError(foreground=0.5)(target, target / 2))

@@ -28,7 +28,7 @@ def reliability(
     Raises:
         ValueError: If there are none, or if a probability is not in 0..1.
 
-    Example:
+    Examples:
         >>> reliability(np.array([0.75, 0.85, 0.1]), np.array([True, True, False]))["ece"].round(3)
         np.float64(0.167)
 

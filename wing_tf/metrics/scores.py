@@ -51,7 +51,7 @@ def ced_auc(errors: np.ndarray, threshold: float) -> float:
         errors: One error per face [N], fractions.
         threshold: t > 0.
 
-    Example:
+    Examples:
         >>> round(ced_auc(np.array([0.01, 0.03, 0.05, 0.2]), 0.08), 5)
         0.46875
     """
@@ -86,7 +86,7 @@ def recall_at_precision(
     Raises:
         ValueError: If the shapes differ, or a score is not finite.
 
-    Example:
+    Examples:
         >>> labels, scores = np.array([True, True, False, True]), np.array([0.9, 0.8, 0.7, 0.2])
         >>> round(recall_at_precision(labels, scores), 4)  # all four have a precision of .75
         0.6667

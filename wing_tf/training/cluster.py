@@ -43,7 +43,7 @@ def join_workers(timeout_seconds: float = 600.0) -> Workers:
         ConnectionError: If this worker can't listen at its address, or can't reach the others.
         RuntimeError: If this process has used TensorFlow before.
 
-    Example:
+    Examples:
         >>> with join_workers() as workers:
         ...     train(config, "RUN", workers=workers)
     """

@@ -185,7 +185,7 @@ def epochs_within(
 ) -> int:
     """Returns the number of epochs of a training, one more for each sigma than those finished.
 
-    Example:
+    Examples:
         >>> epochs_within(60.0, 5.0, finished=2, max_epochs=100)
         14
     """
@@ -202,7 +202,7 @@ def epochs_per_sigma(epochs: int, finished: int, num_sigmas: int, limit: int) ->
         num_sigmas: Number of sigmas.
         limit: The number without a limit of time; 0: none.
 
-    Example:
+    Examples:
         >>> epochs_per_sigma(12, 2, 3, 0)
         4
     """

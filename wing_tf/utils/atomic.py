@@ -66,7 +66,7 @@ def atomic_path(
     Raises:
         WriteError: If the file can't be written.
 
-    Example:
+    Examples:
         >>> with atomic_path("scores.json") as temporary:  # doctest: +SKIP
         ...     temporary.write_text("{}")
     """

@@ -27,7 +27,7 @@ def num_pixels(data: bytes) -> int | None:
         Width times height, of the largest part if there are several; None if the header is of
         another format or is damaged.
 
-    Example:
+    Examples:
         >>> num_pixels(b"P6 640 480 255 ...")
         307200
     """

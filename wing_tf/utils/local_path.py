@@ -20,7 +20,7 @@ def local_path(path: str | os.PathLike) -> pathlib.Path:
     Raises:
         ValueError: If the path is remote.
 
-    Example:
+    Examples:
         >>> local_path("gs://bucket/run")
         Traceback (most recent call last):
         ...

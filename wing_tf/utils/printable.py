@@ -27,7 +27,7 @@ def printable(text: str, *, keep: str = "") -> str:
         text: Any text.
         keep: Characters that are not escaped, such as ``"\n"`` for text of several lines.
 
-    Example:
+    Examples:
         >>> printable("\x1b[31mface\n.jpg")
         '\\x1b[31mface\\x0a.jpg'
     """
@@ -47,7 +47,7 @@ def printable_lines(lines: Iterable[str]) -> str:
 def markdown(text: str) -> str:
     r"""Returns text that Markdown shows as it is, without formatting, links and HTML.
 
-    Example:
+    Examples:
         >>> markdown("<b>face_68")
         '\\<b\\>face_68'
     """
@@ -65,7 +65,7 @@ def csv_cell(value: Any) -> Any:
     Control characters in text are escaped as by `printable`. Numbers and None stay as they are.
     `text_of_cell` gives the text back.
 
-    Example:
+    Examples:
         >>> csv_cell("=1+1.jpg"), csv_cell(-1.5)
         ("'=1+1.jpg", -1.5)
     """

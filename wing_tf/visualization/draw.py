@@ -59,7 +59,7 @@ def pose_axes(angles_deg: np.ndarray) -> np.ndarray:
         float64 [3, 2], x right and y down, of length 1 for an axis that is parallel to the image:
         sideways (to the right for a frontal face), up, and along the nose.
 
-    Example:
+    Examples:
         >>> pose_axes([0, 0, 0])[1]
         array([ 0., -1.])
     """
