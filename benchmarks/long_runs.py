@@ -2,8 +2,8 @@
 
     python benchmarks/long_runs.py [--part=video|training|reading] [--quick] [--folder=FOLDER]
 
-* video: ``wing-predict --video`` of 3 hours, 270,000 frames: a generated clip, joined to itself
-  without decoding. Decoder, detector, network, tracker, drawing, encoder and result file.
+* video: ``wing-predict --video`` of 3 hours at 10 frames/s, 108,000 frames: a generated clip,
+  joined to itself without decoding. Decoder, detector, network, tracker, drawing, encoder, results.
 * training: ``wing-train`` for 10,000 steps, 100 epochs with validation and checkpoints, of which
   each reads and decodes its records again.
 * reading: 100,000 records, checked by `open_records` and decoded by `read_faces`.
@@ -32,13 +32,13 @@ import numpy as np
 
 from tfrecords_tools.synthetic.clip import Motion, SyntheticClip
 
-RATE = 25
+RATE = 10
 SIZE_HW = (192, 192)
 CLIP_FRAMES = 250
 NUM_RENDERED = 48
 MAX_GROWTH = 0.05
 ROOT = pathlib.Path(__file__).parents[1]
-FULL = {"frames": 270_000, "steps": 10_000, "records": 100_000}
+FULL = {"frames": 108_000, "steps": 10_000, "records": 100_000}
 QUICK = {"frames": 750, "steps": 120, "records": 6000}
 
 

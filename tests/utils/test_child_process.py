@@ -3,6 +3,7 @@
 import builtins
 import hashlib
 import io
+import operator
 import os
 import pathlib
 import signal
@@ -63,16 +64,13 @@ def test_arrays_are_returned():
     np.testing.assert_array_equal(_call(np.flip, values), values[::-1])
 
 
-def _refuse(content, path):
-    raise ValueError(f"{path} is refused")
-
-
 def test_trusted_contents_are_not_tried():
     content = os.urandom(9)
-    with pytest.raises(ValueError, match="No module named|is refused"):
-        try_in_child(_refuse, content, "a.bin", reader="its library")
+    refuse = operator.concat  # of bytes and the path, which is not possible
+    with pytest.raises(ValueError, match="can't concat str to bytes"):
+        try_in_child(refuse, content, "a.bin", reader="its library")
     trust(hashlib.sha256(content).hexdigest())
-    try_in_child(_refuse, content, "a.bin", reader="its library")
+    try_in_child(refuse, content, "a.bin", reader="its library")
 
 
 def test_forked_process_has_a_child_of_its_own():
