@@ -153,8 +153,13 @@ class CocoSource(AnnotationFileSource):
                     f"must name one. Found: {listed or 'no category with keypoints'}."
                 )
             picked = candidates[0]
-        row = next(row for row in content["categories"] if row["id"] == picked)
-        labels = row.get("keypoints") or []
+        # By a dictionary, which finds an identifier that is NaN, too.
+        labels = {row["id"]: row for row in content["categories"]}[picked].get("keypoints") or []
+        if not isinstance(labels, list):
+            raise ValueError(
+                f"{self.path}: keypoints of the category {names[picked]!r} must be a list of "
+                f"names. Received: {labels!r:.80}."
+            )
         count = len(labels)
         if count and count != self.scheme.num_landmarks:
             raise ValueError(

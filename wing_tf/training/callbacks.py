@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 import tqdm
+from keras import ops
 
 from wing_tf.evaluation.predict import CropBatch, Predictions, predict_batches
 from wing_tf.evaluation.report import face_errors, occlusion_scores
@@ -218,7 +219,9 @@ class Backup(keras.callbacks.Callback):
             return 0
         trainer.optimizer.build(trainer.trainable_variables)
         load_weights(trainer, files[-1])
-        if not all(np.isfinite(weight).all() for weight in trainer.get_weights()):
+        # Without the state of a sigma schedule, whose best score is infinite at first.
+        weights = [*trainer.network.weights, *trainer.optimizer.variables]
+        if not all(np.isfinite(ops.convert_to_numpy(weight)).all() for weight in weights):
             raise ValueError(f"{files[-1]} is damaged: a weight is not finite.")
         for file in files[:-1]:
             file.unlink()
