@@ -220,7 +220,8 @@ class Backup(keras.callbacks.Callback):
         trainer.optimizer.build(trainer.trainable_variables)
         load_weights(trainer, files[-1])
         # Without the state of a sigma schedule, whose best score is infinite at first.
-        weights = [*trainer.network.weights, *trainer.optimizer.variables]
+        state = getattr(trainer, "sigma_state", None)
+        weights = [weight for weight in trainer.weights if weight is not state]
         if not all(np.isfinite(ops.convert_to_numpy(weight)).all() for weight in weights):
             raise ValueError(f"{files[-1]} is damaged: a weight is not finite.")
         for file in files[:-1]:
