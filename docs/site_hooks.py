@@ -1,5 +1,6 @@
 """Hooks of mkdocs: reference pages made from the code, and links to files outside of docs/."""
 
+import configparser
 import pathlib
 import posixpath
 import re
@@ -30,15 +31,6 @@ _API = {
     "export.export_model": "The export that wing-export runs.",
     "visualization": "Drawing of landmarks.",
 }
-_COMMANDS = {
-    "wing-tfrecords": "tfrecords_tools.cli",
-    "wing-train": "wing_tf.cli.train",
-    "wing-evaluate": "wing_tf.cli.evaluate",
-    "wing-predict": "wing_tf.cli.predict",
-    "wing-export": "wing_tf.cli.export",
-    "wing-reproduce": "wing_tf.cli.reproduce",
-    "wing-demo": "wing_tf.cli.demo",
-}
 
 
 def _generated_pages():
@@ -53,7 +45,11 @@ def _generated_pages():
         yield f"reference/api/{name}.md", f"# wing_tf.{name}\n\n::: wing_tf.{name}\n"
 
     parts = ["# Commands\n\nThe text that `--help` of each command prints.\n"]
-    for command, module in _COMMANDS.items():
+    setup = configparser.ConfigParser()
+    setup.read(_ROOT / "setup.cfg", encoding="utf-8")
+    for line in setup["options.entry_points"]["console_scripts"].split("\n")[1:]:
+        command, _, entry = line.partition(" = ")
+        module = entry.partition(":")[0]
         text = subprocess.run(
             [sys.executable, "-m", module, "--help"],
             check=True, capture_output=True, text=True, cwd=_ROOT,

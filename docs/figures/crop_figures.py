@@ -106,7 +106,7 @@ def _label(landmarks: np.ndarray, name: str) -> str:
 
 
 def ced_by_normalizer(path: pathlib.Path) -> None:
-    """Plots the error distribution of the same predictions by normalizer."""
+    """Plots the error distribution of the same predictions by normalizer, and prints means."""
     faces = rendered_set()
     true = np.stack([face.landmarks_px for face in faces]).astype(np.float64)
     boxes = landmark_box(true)[:, None]
@@ -118,6 +118,11 @@ def ced_by_normalizer(path: pathlib.Path) -> None:
     }
     title = f"The same predictions of {len(faces)} rendered faces, by normalizer"
     plot_ced(path, errors, title=title, threshold=0.08)
+    yaw_deg = np.abs([face.angles_deg[0] for face in faces])
+    groups = {"all": yaw_deg >= 0, "yaw > 60": yaw_deg > 60, "yaw < 30": yaw_deg < 30}
+    for group, chosen in groups.items():
+        means = ", ".join(f"{name} {100 * e[chosen].mean():.2f} %" for name, e in errors.items())
+        print(f"{group}: {np.count_nonzero(chosen)} faces, {means}")
 
 
 def augmentations(path: pathlib.Path) -> None:
@@ -179,15 +184,15 @@ def two_stage_crops(path: pathlib.Path) -> None:
         box = landmark_box(face.landmarks_px)
         box = box + np.tile(np.array(shift) * np.max(box[2:] - box[:2]), 2)
         (located,) = landmarker()(face.image, box[None])
-        crop = crop_square(box, 1.15)
+        region = crop_square(box, 1.15)
         plain = crop_matrix(crop_square(box, margin), (size, size))
         matrix, _ = align_to(located.landmarks_px, reference, plain)
         image = face.image[None].astype(np.float32)
         second = warp_affine(image, invert(matrix)[None].astype(np.float32), (size, size))
-        first, to_first = crop_and_resize(face.image, crop, (size, size))
-        for picture, to_crop in ((first, to_first), (np.asarray(second)[0], matrix)):
+        first, to_first = crop_and_resize(face.image, region, (size, size))
+        for crop, to_crop in ((first, to_first), (np.asarray(second)[0], matrix)):
             landmarks = apply_affine(to_crop, located.landmarks_px)
-            cells.append(draw_landmarks(picture.astype(np.uint8), landmarks, SCHEME, radius_px=1.2))
+            cells.append(draw_landmarks(crop.astype(np.uint8), landmarks, SCHEME, radius_px=1.2))
         captions += ["crop by the box", "aligned crop"]
     save_sheet(contact_sheet(cells, columns=6, captions=captions, cell_px=170), path)
 

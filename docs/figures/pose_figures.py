@@ -18,9 +18,11 @@ def _landmarks() -> tuple[np.ndarray, np.ndarray]:
 
 
 def pose_extremes(path: pathlib.Path) -> None:
-    """Draws the faces with the smallest, middle and largest pose coefficients."""
+    """Draws the faces with the smallest, middle and largest coefficients; prints a correlation."""
     landmarks, visibility = _landmarks()
     pose = fit_balance(landmarks, visibility, SCHEME).coefficients(landmarks, visibility)
+    yaw_deg = [face.angles_deg[0] for face in rendered_set()]
+    print(f"correlation of the pose coefficient with yaw: {np.corrcoef(pose, yaw_deg)[0, 1]:.2f}")
     order = np.argsort(pose)
     middle = order[np.argsort(np.abs(pose[order]))[:5]]
     numbers = [*order[:5], *middle[np.argsort(pose[middle])], *order[-5:]]

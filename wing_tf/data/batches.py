@@ -9,15 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from wing_tf.codecs.boundary import SAMPLES_PER_CURVE, Curves, sample_curves
+from wing_tf.data import read
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.face_weights import FaceWeights, repeat_faces, weights_of_faces, with_loss_weights
-from wing_tf.data.read import (
-    decode_ratio,
-    hold_in_memory,
-    interleave_records,
-    parse_face,
-    read_faces,
-)
 from wing_tf.data.records import RecordSet
 
 
@@ -75,7 +69,7 @@ def dataset_from_records(
             f"Received: {keras.config.backend()!r}."
         )
     _check_fit(records, augmenter)
-    ratio = decode_ratio(records.side, records.context, augmenter.margin, augmenter.input_size)
+    ratio = read.decode_ratio(records.side, records.context, augmenter.margin, augmenter.input_size)
     if shuffle:
         steps = records.num_faces // batch_size
         numbers = itertools.count()
@@ -103,7 +97,7 @@ def dataset_from_records(
                 f"sampling_weights={sampling_weights}."
             )
         steps = math.ceil(records.num_faces / batch_size)
-        faces = read_faces(records, ratio)
+        faces = read.read_faces(records, ratio)
         if augmenter.boundary_curves:
             faces = faces.map(lambda face: face | _curve_samples(face, augmenter.boundary_curves))
         batches = (faces.cache() if cache else faces).batch(batch_size)
@@ -239,7 +233,7 @@ def training_batches(
 
 def _from_memory(records: RecordSet, ratio: int, batch_size: int, sampling_weights, finish):
     """Returns a function for an epoch's batches of face indices, and one that loads a batch."""
-    arrays = hold_in_memory(read_faces(records, ratio).map(finish), records.num_faces)
+    arrays = read.hold_in_memory(read.read_faces(records, ratio).map(finish), records.num_faces)
     used = records.num_faces // batch_size * batch_size
     times = None
     if sampling_weights is not None:
@@ -268,15 +262,15 @@ def _from_files(
         names = {"landmarks_square_px": tf.float32, "visibility": tf.int32}
 
         def parse(record):
-            face = parse_face(record, records, image=False)
+            face = read.parse_face(record, records, image=False)
             return {name: face[name] for name in names}
 
         faces = tf.map_fn(parse, chunk, fn_output_signature=names)
         return weights_of_faces("sampling_weights", sampling_weights, faces)
 
     def epoch_batches(seed):
-        files = shuffle(tf.constant(records.files), seed)
-        chunks = interleave_records(tf.data.Dataset.from_tensor_slices(files), len(records.files))
+        files = tf.data.Dataset.from_tensor_slices(shuffle(tf.constant(records.files), seed))
+        chunks = read.interleave_records(files, len(records.files))
         chunks = chunks.batch(buffer).enumerate()
 
         def shuffled(i, chunk):
@@ -287,7 +281,7 @@ def _from_files(
         return faces.batch(batch_size, drop_remainder=True)
 
     def load_one(record):
-        return finish(parse_face(record, records, ratio))
+        return finish(read.parse_face(record, records, ratio))
 
     traced = tf.function(load_one).get_concrete_function(tf.TensorSpec((), tf.string))
     signature = tf.nest.map_structure(tf.type_spec_from_value, traced.structured_outputs)

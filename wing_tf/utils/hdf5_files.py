@@ -2,14 +2,12 @@
 
 import io
 import pathlib
-import zipfile
 from typing import Any
 
 from wing_tf.utils.child_process import try_in_child
+from wing_tf.utils.zip_files import MAX_UNPACKED_BYTES, max_unpacked_bytes, read_member
 
 _MEMBER = "model.weights.h5"  # of a .keras file
-# Weights are not compressed; a dataset without stored values can state any size.
-_ALWAYS_ALLOWED, _MAX_RATIO = 1 << 26, 20
 
 
 def check_weights(path: pathlib.Path) -> None:
@@ -29,8 +27,10 @@ def check_weights(path: pathlib.Path) -> None:
 def _read_all(content: bytes, path: Any) -> None:
     try:
         if content.startswith(b"PK"):
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                content = archive.read(_MEMBER)
+            member = read_member(path, _MEMBER, content, max_bytes=MAX_UNPACKED_BYTES)
+            if member is None:
+                raise ValueError(f"it has no {_MEMBER}")
+            content = member
         _visit(content)
     except MemoryError:
         raise
@@ -42,7 +42,8 @@ def _read_all(content: bytes, path: Any) -> None:
 def _visit(content: bytes) -> None:
     import h5py
 
-    num_bytes, limit = 0, max(_ALWAYS_ALLOWED, _MAX_RATIO * len(content))
+    # A dataset without stored values can state any size.
+    num_bytes, limit = 0, max_unpacked_bytes(len(content))
     seen = set()
     with h5py.File(io.BytesIO(content), "r") as file:
         groups: list[Any] = [file]

@@ -13,11 +13,14 @@ from wing_tf.utils.local_path import local_path
 # What `zipfile` raises for damaged archives, beside its own kind.
 _ERRORS = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, IndexError, KeyError, OSError,
-    OverflowError, NotImplementedError, RuntimeError, ValueError,
+    OverflowError, RuntimeError, ValueError,
 )  # fmt: skip
 # LZMA and bzip2, which no model file has, unpack to far more.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ALWAYS_ALLOWED, _MAX_RATIO = 1 << 26, 20
+
+MAX_UNPACKED_BYTES = 1 << 34
+"""Size of the largest member that any reader takes."""
 
 
 class NotAnArchiveError(ValueError):
@@ -70,11 +73,16 @@ def read_member(
         return archive.read(name)
 
 
+def max_unpacked_bytes(num_bytes: int) -> int:
+    """Returns how many bytes a file of a size may unpack to: 64 MiB, or 20 times its own."""
+    return max(_ALWAYS_ALLOWED, _MAX_RATIO * num_bytes)
+
+
 def _check(archive: zipfile.ZipFile, num_bytes: int) -> None:
     members = archive.infolist()
     for member in members:
         if member.compress_type not in _METHODS:
             raise ValueError(f"{member.filename!r:.60} is compressed by an unknown method")
     total = sum(member.file_size for member in members)
-    if total > max(_ALWAYS_ALLOWED, _MAX_RATIO * num_bytes):
+    if total > max_unpacked_bytes(num_bytes):
         raise ValueError(f"its {num_bytes} bytes unpack to {total}")
