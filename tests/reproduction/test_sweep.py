@@ -56,7 +56,10 @@ def _read_until(process, pattern):
 
 @pytest.mark.slow
 def test_three_processes_train_each_cell_once_when_one_is_killed(synthetic_records, tmp_path):
-    """One is stopped in its first cell, and killed when both others have seen that it is taken."""
+    """One is stopped in its first cell, and killed when both others have seen that it is taken.
+
+    The others start after the stop: else they could finish all cells before the first one begins.
+    """
     cells = ("cnn6 l2 pdb", "cnn6 wing pdb", "cnn6/7 wing pdb")
     command = [
         sys.executable, "-m", "wing_tf.cli.reproduce", "--table=wing_pdb", "--epochs=1",
@@ -66,17 +69,20 @@ def test_three_processes_train_each_cell_once_when_one_is_killed(synthetic_recor
     ]  # fmt: skip
     options = {"cwd": ROOT, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "text": True}
     with contextlib.ExitStack() as stack:
-        processes = []
-        for _ in range(3):
-            process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+
+        def start_process():
+            process = stack.enter_context(
+                subprocess.Popen(
+                    command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
+                )
             )
-            stack.enter_context(process)
             stack.callback(process.kill)
-            processes.append(process)
-        killed, *others = processes
+            return process
+
+        killed = start_process()
         start, _ = _read_until(killed, r"^(.+), seed 0: 1 epochs")
         killed.send_signal(signal.SIGSTOP)
+        others = [start_process() for _ in range(2)]
         taken = f"{re.escape(start[1])}, seed 0: another process trains it"
         output = [_read_until(process, taken)[1] for process in others]
         killed.kill()

@@ -25,12 +25,12 @@ def check_weights(path: pathlib.Path) -> None:
 
 
 def _read_all(content: bytes, path: Any) -> None:
+    if content.startswith(b"PK"):
+        member = read_member(path, _MEMBER, content, max_bytes=MAX_UNPACKED_BYTES)
+        if member is None:
+            raise ValueError(f"{path} has no weights: no {_MEMBER} in it.")
+        content = member
     try:
-        if content.startswith(b"PK"):
-            member = read_member(path, _MEMBER, content, max_bytes=MAX_UNPACKED_BYTES)
-            if member is None:
-                raise ValueError(f"it has no {_MEMBER}")
-            content = member
         _visit(content)
     except MemoryError:
         raise
