@@ -120,7 +120,7 @@ def train_cell(cell, options):
     if cell.start != "scratch":
         config.init_from = options.model
     if cell.start == "head":
-        config.optimizer.frozen_epochs = float(config.epochs)
+        config.optimizer.backbone_rate = 0.0
     train(config, folder)
 
     network, spec = load_network(folder / "checkpoints" / "last.keras")

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from wing_tf.model_spec import ModelSpec
+from wing_tf.models import cnn6, stacked_hourglass
+from wing_tf.models.saving import load_network, save_network
 from wing_tf.training.optimizer import (
     add_weight_decay,
+    configure_layers,
     make_optimizer,
     make_schedule,
     scale_backbone_rate,
@@ -159,3 +163,24 @@ def test_backbone_is_frozen_and_then_learns_slowly(name, output):
     optimizer.apply(ones, network.trainable_variables)
     step = 1 - backbone.get_weights()[0][0, 0]
     np.testing.assert_allclose(step, 0.01, rtol=1e-3)  # both optimizers move by the rate here
+
+
+@pytest.mark.parametrize(("build", "head"), [(cnn6, "output"), (stacked_hourglass, "stack1_maps")])
+def test_backbone_of_rate_0_is_not_trained(build, head):
+    options = {"num_stacks": 1, "features": 16} if build is stacked_hourglass else {}
+    network = build(68, input_size=64, **options)
+    count = len(network.trainable_variables)
+    configure_layers(complete_config({"optimizer": {"backbone_rate": 0.0}}), network)
+    trained = {variable.path.split("/")[0] for variable in network.trainable_variables}
+    assert trained == {head}
+    assert count > 2
+
+
+def test_a_loaded_network_can_be_trained_as_a_whole(tmp_path):
+    network = cnn6(68, input_size=32)
+    count = len(network.trainable_variables)
+    configure_layers(complete_config({"optimizer": {"backbone_rate": 0.0}}), network)
+    spec = ModelSpec(scheme="ibug_68", input_size=32, margin=1.2)
+    save_network(network, tmp_path / "a.keras", spec)
+    assert len(load_network(tmp_path / "a.keras")[0].trainable_variables) == count
+    assert len(network.trainable_variables) == 2

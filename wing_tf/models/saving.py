@@ -37,6 +37,8 @@ def save_network(
 ) -> None:
     """Writes a network and its model spec as one ``.keras`` file atomically.
 
+    In the file all layers are trainable: Keras can't thaw what was frozen when it was written.
+
     Args:
         network: The network.
         path: The file.
@@ -45,10 +47,24 @@ def save_network(
             own precision, rounded to float16. Weights that are too large for it stay as they are.
     """
     with atomic_path(path) as temporary:
-        network.save(temporary)
+        with _all_trainable(network):
+            network.save(temporary)
         if float16:
             _store_float16(temporary)
         attach_files(temporary, {MODEL_SPEC_FILE: json.dumps(spec.to_dict(), indent=1)})
+
+
+@contextlib.contextmanager
+def _all_trainable(network: keras.Model) -> Iterator[None]:
+    """Makes all layers trainable for a block."""
+    frozen = [layer for layer in network._flatten_layers() if not layer.trainable]
+    for layer in frozen:
+        layer.trainable = True
+    try:
+        yield
+    finally:
+        for layer in frozen:
+            layer.trainable = False
 
 
 class _WeightsBuffer(io.BytesIO):

@@ -133,7 +133,8 @@ def default_config() -> ml_collections.ConfigDict:
                 "weight_decay": 0.0,
                 "clip_norm": 0.0,  # global norm of the gradients; 0: no clipping
                 "ema": 0.0,  # decay of the weights' exponential moving average; 0: no average
-                "backbone_rate": 1.0,  # the backbone's learning rate over the output layer's
+                # The backbone's learning rate over the output layer's; 0: it is not trained.
+                "backbone_rate": 1.0,
                 "frozen_epochs": 0.0,  # epochs before the backbone is trained too
             },
             "schedule": {

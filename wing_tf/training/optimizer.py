@@ -156,18 +156,21 @@ def reduce_gradients_first(optimizer: keras.optimizers.Optimizer) -> None:
     optimizer.apply = apply_sum
 
 
-def configure_batch_norm(config: ml_collections.ConfigDict, network: keras.Model) -> None:
-    """Sets up a network's batch normalization for training.
+def configure_layers(config: ml_collections.ConfigDict, network: keras.Model) -> None:
+    """Sets which of a network's layers are trained, and its batch normalization.
 
-    A backbone that is fine-tuned (`scale_backbone_rate`) keeps its statistics, scales and shifts,
-    which batches would change even while it is frozen. On several devices the statistics are those
-    of all devices together.
+    A backbone whose rate is 0 is not trained: no gradients are computed for it. One that is
+    fine-tuned (`scale_backbone_rate`) keeps the statistics, scales and shifts of its batch
+    normalization, which batches would change even while it is frozen. On several devices the
+    statistics are those of all devices together.
     """
     synchronized = tf.distribute.get_strategy().num_replicas_in_sync > 1
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = not _fine_tunes(config)
             layer.synchronized = synchronized
+        if config.optimizer.backbone_rate == 0 and not layer.name.endswith(_HEADS):
+            layer.trainable = False
 
 
 def _fine_tunes(config: ml_collections.ConfigDict) -> bool:

@@ -21,7 +21,7 @@ from wing_tf.training.batch_norm import fuse_batch_norm
 from wing_tf.training.gradient_checkpointing import CheckpointedStacks
 from wing_tf.training.optimizer import (
     add_weight_decay,
-    configure_batch_norm,
+    configure_layers,
     make_optimizer,
     reduce_gradients_first,
     scale_backbone_rate,
@@ -200,7 +200,7 @@ def make_trainer(
     execution = plan_execution(config)
     with execution.dtype_policy():
         network = task.build_network()
-    configure_batch_norm(config, network)
+    configure_layers(config, network)
     execution, of_augmentation = plan_synchronized(
         execution, network, required=config.jit_compile == "on"
     )
