@@ -35,7 +35,8 @@ import numpy as np
 from wing_tf.utils.atomic import write_json
 
 HERE = pathlib.Path(__file__).parent
-MODELS = ("cnn6", "cnn7", "two_stage", "mobilenet", "resnet50", "hourglass", "smt_net")
+MODELS = ("cnn6", "cnn7", "two_stage", "mobilenet", "resnet50", "hourglass", "mobile_unet",
+          "smt_net")  # fmt: skip
 PRECISIONS = ("float32", "float16", "dynamic", "int8")
 PEERS = {
     "onnx": ("tf2onnx", "onnxruntime"),

@@ -27,6 +27,7 @@ from wing_tf.models import (
     cnn6,
     cnn7,
     heatmap_localizer,
+    mobile_unet,
     mobilenet,
     resnet50,
     smt_net,
@@ -69,6 +70,8 @@ NETWORKS = {
         ),
         "dark",
     ),
+    # As in configs/mobile_unet_synthetic_cpu.py: 128 px.
+    "mobile_unet": lambda: _localizer(mobile_unet(POINTS), "dark"),
     "smt_net": lambda: _localizer(
         smt_net(POINTS, num_stacks=2, features=64, inner_features=128, input_size=128), "argmax"
     ),

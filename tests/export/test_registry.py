@@ -36,6 +36,7 @@ SMALL = {
         "input_size": 64, "num_stacks": 1, "features": 16, "inner_features": 16, "depth": 2,
         "residual_features": 16,
     },
+    "mobile_unet": {"input_size": 64, "width": 0.25},
 }  # fmt: skip
 NAMES = [*MODELS, *HEATMAP_MODELS, "two_stage", "correction"]
 

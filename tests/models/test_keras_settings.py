@@ -42,6 +42,7 @@ two_stage = functools.partial(
 )
 small = {"num_stacks": 2, "features": 8, "depth": 1, "input_size": 32}
 heatmaps = {"hourglass": small, "smt_net": small | {"inner_features": 8, "residual_features": 8}}
+heatmaps["mobile_unet"] = {"width": 0.125, "input_size": 32}
 builders = {
     name: functools.partial(model, 5, input_size=64) for name, model in models.MODELS.items()
 }

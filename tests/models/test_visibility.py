@@ -22,6 +22,7 @@ from wing_tf.training.initialization import copy_layers
 SMALL = {
     "hourglass": {"num_stacks": 2, "features": 8, "depth": 1},
     "smt_net": {"num_stacks": 2, "features": 8, "inner_features": 8, "depth": 1},
+    "mobile_unet": {"width": 0.125},
 }
 CODEC = HeatmapCodec(input_size=32, heatmap_size=8, sigma=1.0)
 

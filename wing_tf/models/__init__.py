@@ -18,6 +18,7 @@ from wing_tf.models.heatmap_localizer import (
     residual_network,
 )
 from wing_tf.models.hourglass import stacked_hourglass
+from wing_tf.models.mobile_unet import mobile_unet
 from wing_tf.models.pretrained import mobilenet, resnet50
 from wing_tf.models.smt_net import smt_net
 from wing_tf.models.two_stage import correction, two_stage
@@ -26,7 +27,7 @@ MODELS: dict[str, Callable[..., keras.Model]] = {
     "cnn6": cnn6, "cnn7": cnn7, "resnet50": resnet50, "mobilenet": mobilenet
 }  # fmt: skip
 HEATMAP_MODELS: dict[str, Callable[..., keras.Model]] = {
-    "hourglass": stacked_hourglass, "smt_net": smt_net
+    "hourglass": stacked_hourglass, "smt_net": smt_net, "mobile_unet": mobile_unet
 }  # fmt: skip
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "correction",
     "heatmap_localizer",
     "heatmap_network",
+    "mobile_unet",
     "mobilenet",
     "residual_network",
     "resnet50",

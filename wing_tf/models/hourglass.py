@@ -201,12 +201,16 @@ def merge(x, features_map, heatmaps, features: int, prefix: str):
     return layers.Add(name=f"{prefix}_out")([x, back, maps_back])
 
 
-def norm_relu(x, name: str):
-    """Batch normalization and ReLU."""
+def norm(x, name: str):
+    """Batch normalization."""
     # The statistics average over about 100 steps, because the evaluated weights are averages, too.
     # Deviates from the paper: its code averages over about 10.
-    x = layers.BatchNormalization(momentum=0.99, epsilon=1e-5, name=f"{name}_norm")(x)
-    return layers.ReLU(name=f"{name}_relu")(x)
+    return layers.BatchNormalization(momentum=0.99, epsilon=1e-5, name=f"{name}_norm")(x)
+
+
+def norm_relu(x, name: str):
+    """Batch normalization and ReLU."""
+    return layers.ReLU(name=f"{name}_relu")(norm(x, name))
 
 
 def convolution(channels: int, size: int, **kwargs):
