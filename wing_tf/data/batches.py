@@ -146,7 +146,7 @@ def training_batches(
     sampling_weights: FaceWeights | None = None,
     loss_weights: FaceWeights | None = None,
     curves: Curves = (),
-    label_noise: Callable[[dict], dict] | None = None,
+    label_change: Callable[[dict], dict] | None = None,
     worker: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Returns a dataset of shuffled batches in which each face has its random numbers.
@@ -177,7 +177,8 @@ def training_batches(
             the mean.
         curves: Boundary curves of a scheme, on which points are sampled once per face, or once per
             epoch without ``cache``.
-        label_noise: Changes each face before all else; see `wing_tf.data.label_noise.LabelNoise`.
+        label_change: Changes each face before all else, such as a
+            `wing_tf.data.label_noise.LabelNoise`.
         worker: Index and number of the workers (`wing_tf.training.workers.Workers`), of which each
             gets an equal slice of each batch, and, without ``cache``, decodes no other faces. The
             slices together are the batch of a single worker. Defaults to a single one.
@@ -206,8 +207,8 @@ def training_batches(
     steps = records.num_faces // batch_size
 
     def finish(face):
-        if label_noise is not None:
-            face = label_noise(face)
+        if label_change is not None:
+            face = label_change(face)
         face = {name: value for name, value in face.items() if name != "key"}
         return face | _curve_samples(face, curves) if curves else face
 

@@ -103,6 +103,9 @@ def default_config() -> ml_collections.ConfigDict:
             "normalizer": "",  # of the validation NME; "": the scheme's default
             # Random shifts of annotations: see `wing_tf.data.label_noise.LabelNoise`.
             "label_noise": {"fraction": 0.0, "distance": 0.0},
+            # Distillation: a .keras file, a run folder or a model's name, whose predictions are
+            # mixed into the labels: see `wing_tf.training.labels.TeacherLandmarks`.
+            "teacher": {"model": "", "weight": 0.5},
             "crop_margin": 1.15,  # crop side over the face box's; 0: as the records' crop rule
             "augment": dict(_NO_AUGMENTATION),
             "loss": {

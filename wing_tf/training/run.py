@@ -14,7 +14,6 @@ import ml_collections
 import tensorflow as tf
 
 from wing_tf.data.batches import training_batches
-from wing_tf.data.label_noise import LabelNoise
 from wing_tf.data.pose_balance import PoseBalance
 from wing_tf.data.record_checks import raise_undecodable
 from wing_tf.data.records import RecordSet, open_records
@@ -27,6 +26,7 @@ from wing_tf.models.saving import find_network, load_network
 from wing_tf.training import callbacks
 from wing_tf.training.accelerator import make_strategy
 from wing_tf.training.initialization import initialize
+from wing_tf.training.labels import FaceChange, label_change
 from wing_tf.training.logs import MetricsLog, TensorBoard
 from wing_tf.training.resolve import complete_config, resolve_config
 from wing_tf.training.run_folder import RunFolder, flatten, hash_files, truncate_log
@@ -135,6 +135,7 @@ def _train(
         )
 
     # Fit.
+    change = label_change(config, records)
     images = None
     if config.num_images and workers.is_chief:
         images = ValidationImages(
@@ -150,8 +151,14 @@ def _train(
     try:
         trainer.fit(
             workers.distribute(
-                lambda index, count: _make_batches(
-                    config, task, trainer.augmenter.num_draws, balance, epoch, (index, count)
+                lambda *worker: _make_batches(
+                    config,
+                    task,
+                    balance,
+                    change,
+                    num_draws=trainer.augmenter.num_draws,
+                    epochs=tf.data.Dataset.counter(epoch),
+                    worker=worker,
                 )
             ),
             epochs=num_epochs,
@@ -233,10 +240,12 @@ def _input_files(
     config: ml_collections.ConfigDict, task: CoordinateTask
 ) -> Mapping[str, str | os.PathLike]:
     """Returns the files besides the records that every start reads, by their config keys."""
-    if not config.balance.path:
-        return task.input_files
-    balance_file = PoseBalance.resolve_path(config.balance.path)
-    return {**task.input_files, "config.balance.path": balance_file}
+    files: dict[str, str | os.PathLike] = dict(task.input_files)
+    if config.balance.path:
+        files["config.balance.path"] = PoseBalance.resolve_path(config.balance.path)
+    if config.teacher.model:
+        files["config.teacher.model"] = find_network(config.teacher.model)
+    return files
 
 
 def _facts(
@@ -245,7 +254,7 @@ def _facts(
     input_files: Mapping[str, str | os.PathLike],
 ) -> dict[str, object]:
     """Returns what all workers must have in common; the paths of their files may differ."""
-    paths = ("data.path", "init_from", "balance.path", "two_stage.first")
+    paths = ("data.path", "init_from", "balance.path", "two_stage.first", "teacher.model")
     values = dict(flatten(json.loads(config.to_json_best_effort())))
     return {
         "records": list(hash_files({file: file for file in records.files}).values()),
@@ -257,28 +266,22 @@ def _facts(
 def _make_batches(
     config: ml_collections.ConfigDict,
     task: CoordinateTask,
-    num_draws: int,
     balance: PoseBalance | None,
-    epoch: int,
-    worker: tuple[int, int],
+    change: FaceChange | None,
+    **options,
 ) -> tf.data.Dataset:
-    """Returns the stream of a worker's training batches from an epoch on."""
-    noise = None
-    if config.label_noise.fraction:
-        noise = LabelNoise(task.records.scheme, seed=config.seed, **config.label_noise)
+    """Returns the stream of a worker's training batches."""
     return training_batches(
         task.records,
         batch_size=config.batch_size,
-        num_draws=num_draws,
         seed=config.seed,
         ratio=task.decode_ratio,
-        epochs=tf.data.Dataset.counter(epoch),
         cache=config.data.cache,
         curves=task.boundary_curves,
-        label_noise=noise,
+        label_change=change,
         sampling_weights=balance if config.balance.use == "duplicate" else None,
         loss_weights=balance if config.balance.use == "weight" else None,
-        worker=worker,
+        **options,
     )
 
 
