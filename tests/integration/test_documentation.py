@@ -145,6 +145,13 @@ def test_documented_names_files_and_config_keys_exist(page):
         assert list(ROOT.glob(path.rstrip("/"))), path
 
 
+def test_pages_are_short_and_have_no_conflict_markers():
+    for page in PAGES:
+        lines = page.read_text(encoding="utf-8").splitlines()
+        assert len(lines) <= 250 or page.name == "CHANGELOG.md", page
+        assert not [line for line in lines if line.startswith(("<<<<<<<", ">>>>>>>"))], page
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links_resolve(page):
     text = page.read_text(encoding="utf-8")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from official_files import LISTS, spread_points, wflw_line
 
-from tfrecords_tools.sources import CocoSource, CsvSource, WflwSource
+from tfrecords_tools.sources import CocoSource, CsvSource, CvatSource, ImglabSource, WflwSource
 from tfrecords_tools.sources.ibug_300w import read_pts
 from wing_tf.detection.correction import Correction
 from wing_tf.landmarks import load_scheme, load_scheme_map
-from wing_tf.utils.text_files import read_json, read_text
+from wing_tf.utils.text_files import MAX_ANNOTATION_BYTES, read_json, read_text
 
 FIVE = "path," + ",".join(f"{a}{i}" for i in range(5) for a in "xy")
 GOOD = "a.jpg,10,20.5,30,20,20,30,12,40,28,40"
@@ -188,6 +188,15 @@ def test_json_files_have_a_size_and_a_depth_that_are_read(tmp_path):
     assert read_json(path, max_bytes=200) != []
     with pytest.raises(ValueError, match=r"a\.json is too large for its kind: 200 bytes"):
         read_json(path, max_bytes=199)
+
+
+@pytest.mark.parametrize("source", [CsvSource, CvatSource, ImglabSource])
+def test_annotation_files_have_a_size_that_is_read(source, tmp_path):
+    path = tmp_path / "annotations"
+    with path.open("wb") as file:
+        file.truncate(MAX_ANNOTATION_BYTES + 1)  # all of it a hole
+    with pytest.raises(ValueError, match="annotations is too large for its kind: 4294967297 bytes"):
+        source(path, scheme="celeba_5").items()
 
 
 def test_schemes_of_too_many_points_are_refused(tmp_path):

@@ -34,6 +34,15 @@ def test_child_serves_calls_until_one_crashes_it():
     assert _call(os.getpid) not in (os.getpid(), first)
 
 
+def test_child_that_runs_for_too_long_is_ended(monkeypatch):
+    first = _call(os.getpid)
+    monkeypatch.setattr(child_process, "_LIMIT_S", 0.2)
+    with pytest.raises(ValueError, match=r"^a\.bin is damaged: .* or more than 0\.2 seconds\."):
+        _call(time.sleep, 600)
+    monkeypatch.undo()
+    assert _call(os.getpid) != first
+
+
 def test_child_that_ended_while_it_was_idle_is_replaced():
     first = _call(os.getpid)
     child_process._child.process.kill()

@@ -40,7 +40,7 @@ class CvatSource(LabeledPointsSource):
     Datumaro, CVAT's own library, is not used: its reader of this format leaves out skeletons.
 
     Reference:
-        https://docs.cvat.ai/docs/manual/advanced/xml_format/
+        https://docs.cvat.ai/docs/other/xml_format/
     """
 
     name = "cvat"

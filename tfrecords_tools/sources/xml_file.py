@@ -5,6 +5,8 @@ import xml.etree.ElementTree as ET
 from typing import NoReturn
 from xml.parsers import expat
 
+from wing_tf.utils.text_files import MAX_ANNOTATION_BYTES, read_limited
+
 
 def read_xml(path: pathlib.Path, root_tag: str, kind: str) -> ET.Element:
     """Returns the root of an XML file.
@@ -25,7 +27,7 @@ def read_xml(path: pathlib.Path, root_tag: str, kind: str) -> ET.Element:
         raise ValueError("it declares entities")
 
     try:
-        data = path.read_bytes()
+        data = read_limited(path, MAX_ANNOTATION_BYTES)
     except OSError as error:
         raise ValueError(f"Cannot read {path}: {error.strerror}.") from None
     try:

@@ -78,6 +78,8 @@ def atomic_path(
             if durable:
                 sync(temporary)
             os.replace(temporary, path)
+            if durable:
+                sync_names(path.parent)
     except BaseException:
         _remove(temporary)
         raise
@@ -186,6 +188,18 @@ def sync(path: pathlib.Path) -> None:
         return
     with path.open("rb+") as opened:
         os.fsync(opened.fileno())
+
+
+def sync_names(folder: pathlib.Path) -> None:
+    """Waits until the names in a folder are on the disk, where the system offers it."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems can't
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: pathlib.Path) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 _IDLE_S = 10.0
+_LIMIT_S = 600.0  # of a call: a damaged file may let a parser run forever
 # "" is the current folder, which `-c` adds: modules of that name there must not run.
 _START = (
     "import sys; sys.path[:] = filter(None, sys.path); "
@@ -51,7 +52,7 @@ def try_in_child(
 
     Raises:
         ValueError, ImportError, OSError, MemoryError: If the function raises an error of the kind,
-            or if it crashes.
+            or if it crashes or runs for ten minutes.
     """
     digest = hashlib.sha256(content).hexdigest()
     key = (f"{function.__module__}.{function.__qualname__}", digest)
@@ -71,7 +72,7 @@ def call_in_child(function: Callable[..., Any], *arguments: Any, path: Any, read
 
     Raises:
         ValueError, ImportError, OSError, MemoryError: If the function raises an error of the kind,
-            or if it crashes.
+            or if it crashes or runs for ten minutes.
     """
     global _child
     request = pickle.dumps(pickle.dumps((function, arguments)))
@@ -81,7 +82,7 @@ def call_in_child(function: Callable[..., Any], *arguments: Any, path: Any, read
             if _child is None:
                 _child, is_new = _Child(), True
             try:
-                error, value = _child.ask(request)
+                error, value = _child.ask(request, limit_s=_LIMIT_S)
                 break
             except (EOFError, OSError, pickle.UnpicklingError):
                 _child.close()
@@ -89,7 +90,7 @@ def call_in_child(function: Callable[..., Any], *arguments: Any, path: Any, read
                 if is_new:  # else it may have ended since it was idle
                     raise ValueError(
                         f"{path} is damaged: it crashes {reader}, or takes more memory than there "
-                        "is. Copy or download it again."
+                        f"is or more than {_LIMIT_S:g} seconds. Copy or download it again."
                     ) from None
             except BaseException:  # Ctrl-C: the answer would be taken for that of the next call
                 _child.close()
@@ -127,14 +128,21 @@ class _Child:
             self.close()
             raise failure from None
 
-    def ask(self, request: bytes) -> Any:
+    def ask(self, request: bytes, limit_s: float | None = None) -> Any:
         """Sends a pickle and returns the answer. Raises EOFError or OSError if there is none."""
         requests, answers = self.process.stdin, self.process.stdout
         if requests is None or answers is None:
             raise EOFError
-        requests.write(request)
-        requests.flush()
-        return pickle.load(answers)
+        limit = threading.Timer(limit_s or 0.0, self.process.kill)
+        limit.daemon = True
+        if limit_s is not None:
+            limit.start()
+        try:
+            requests.write(request)
+            requests.flush()
+            return pickle.load(answers)
+        finally:
+            limit.cancel()
 
     def close(self) -> None:
         """Ends the process."""

@@ -9,7 +9,14 @@ import shutil
 from collections.abc import Collection, Iterator
 from typing import IO
 
-from wing_tf.utils.atomic import UNFINISHED, final_names, remove_unfinished, sync, temporary_name
+from wing_tf.utils.atomic import (
+    UNFINISHED,
+    final_names,
+    remove_unfinished,
+    sync,
+    sync_names,
+    temporary_name,
+)
 from wing_tf.utils.file_lock import locked, shared
 from wing_tf.utils.local_path import local_path
 
@@ -129,6 +136,7 @@ def new_files(
                 for name in found:
                     (temporary / name).replace(folder / name)
                     moved.append(name)
+                sync_names(folder)
         except BaseException:
             for name in moved:
                 _remove(folder / name)

@@ -27,7 +27,7 @@ MAX_JSON_BYTES = 1 << 28
 """Size of the largest JSON file that is read by default."""
 
 MAX_ANNOTATION_BYTES = 1 << 32
-"""Size of the largest JSON file with the annotations of a whole data set."""
+"""Size of the largest file with the annotations of a whole data set, and of any text file."""
 
 
 def read_text(path: str | os.PathLike, *, errors: str = "strict") -> str:
@@ -41,10 +41,23 @@ def read_text(path: str | os.PathLike, *, errors: str = "strict") -> str:
         errors: How undecodable bytes are handled, as in `open`.
 
     Raises:
-        ValueError: If the file has another encoding.
+        ValueError: If the file has another encoding, or more than `MAX_ANNOTATION_BYTES`.
         OSError: If it can't be read.
     """
-    return _decode_text(local_path(path).read_bytes(), path, errors=errors)
+    data = read_limited(path, MAX_ANNOTATION_BYTES)
+    return _decode_text(data, path, errors=errors)
+
+
+def read_limited(path: str | os.PathLike, max_bytes: int) -> bytes:
+    """Returns the content of a file.
+
+    Raises:
+        ValueError: If it is larger than ``max_bytes``; the message names the file.
+        OSError: If it can't be read.
+    """
+    file = local_path(path)
+    _check_size(file.stat().st_size, path, max_bytes)
+    return file.read_bytes()
 
 
 def _decode_text(data: bytes, path: str | os.PathLike, *, errors: str = "strict") -> str:
@@ -116,9 +129,8 @@ def read_json(
             names the file and the line.
         OSError: If it can't be read.
     """
-    file = local_path(path)
-    _check_size(file.stat().st_size, path, max_bytes)
-    return decode_json(file.read_bytes(), path, max_bytes=max_bytes, finite=finite)
+    data = read_limited(path, max_bytes)
+    return decode_json(data, path, max_bytes=max_bytes, finite=finite)
 
 
 def decode_json(
