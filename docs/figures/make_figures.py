@@ -11,6 +11,7 @@ import coordinate_figures
 import crop_figures
 import heatmap_figures
 import loss_figures
+import model_figures
 import pipeline_figure
 import pose_figures
 from figure_faces import reduce_colors
@@ -33,6 +34,7 @@ FIGURES: dict[str, Callable[[pathlib.Path], None]] = {
     "coordinate_losses.png": loss_figures.coordinate_losses,
     "heatmap_losses.png": loss_figures.heatmap_losses,
     "cross_entropies.png": loss_figures.cross_entropies,
+    "models.jpg": model_figures.models,
     "pose_extremes.jpg": pose_figures.pose_extremes,
     "pose_histogram.png": pose_figures.pose_histogram,
 }
