@@ -1,9 +1,11 @@
-"""Small video files, made by PyAV, and damage to them."""
+"""Small video files, made by PyAV, damage to them, and their frames."""
 
 from fractions import Fraction
 
 import av
 import numpy as np
+
+from wing_tf.inference.video import open_video
 
 SIZE_HW = (96, 128)
 RATE = 25
@@ -91,6 +93,12 @@ def damage(path, target, start, stop):
     content[a:b] = np.random.default_rng(0).integers(0, 256, b - a, np.uint8).tobytes()
     target.write_bytes(content)
     return target
+
+
+def read(path):
+    """Returns the frames, and the reader after its end."""
+    with open_video(path) as video:
+        return list(video), video
 
 
 def cut(path, target, fraction):

@@ -1,36 +1,19 @@
 """Annotate, train, predict, correct: the loop of docs/your_own_data.md, by commands."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import cv2
 import pytest
 from annotation_files import cvat_skeleton, write_cvat
+from commands import output_of, train_smoke
 
 from tfrecords_tools.synthetic import render_face
 
-ROOT = pathlib.Path(__file__).parents[2]
 CHOSEN = [36, 39, 42, 45, 30, 31, 35, 48, 54, 51, 57, 8]  # of 68
 LABELS = [
     "left_eye_outer", "left_eye_inner", "right_eye_inner", "right_eye_outer", "nose_tip",
     "left_nostril", "right_nostril", "mouth_l", "mouth_r", "upper_lip", "lower_lip", "chin",
 ]  # fmt: skip
-
-
-def _command(module, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.slow
@@ -51,8 +34,8 @@ def test_commands_from_annotations_to_corrected_predictions(tmp_path):
     size_wh = face.image.shape[1::-1]
     annotations = write_cvat(tmp_path / "annotations.xml", images, size_wh)
     scheme = tmp_path / "face_12.json"
-    out = _command(
-        "tfrecords_tools.cli", "scheme", "--source=cvat", f"--cvat={annotations}",
+    out = output_of(
+        "tfrecords", "scheme", "--source=cvat", f"--cvat={annotations}",
         f"--output={scheme}",
     )  # fmt: skip
     assert "Confirm pairs and normalizer" in out
@@ -66,21 +49,17 @@ def test_commands_from_annotations_to_corrected_predictions(tmp_path):
     assert values["normalizer"] == ["left_eye_outer", "right_eye_outer"]
 
     def write(annotations, root, name):
-        _command(
-            "tfrecords_tools.cli", "write", "--source=cvat", f"--cvat={annotations}",
+        output_of(
+            "tfrecords", "write", "--source=cvat", f"--cvat={annotations}",
             f"--root={tmp_path / root}", f"--scheme={scheme}", f"--output={tmp_path / name}",
             "--side=96", "--validation_fraction=0.2", "--crop=landmark_box",
         )  # fmt: skip
         return json.loads((tmp_path / name / "manifest.json").read_text())
 
     assert sum(write(annotations, "first", "records_1")["counts"].values()) == 16
-    _command(
-        "wing_tf.cli.train", "--config=configs/smoke.py", f"--workdir={tmp_path / 'run'}",
-        f"--config.data.path={tmp_path / 'records_1'}", "--config.epochs=1",
-        "--config.batch_size=8",
-    )  # fmt: skip
-    out = _command(
-        "wing_tf.cli.predict", f"--model={tmp_path / 'run'}", f"--folder={tmp_path / 'second'}",
+    train_smoke(tmp_path / "records_1", tmp_path / "run")
+    out = output_of(
+        "predict", f"--model={tmp_path / 'run'}", f"--folder={tmp_path / 'second'}",
         "--detector=boxes", f"--box_file={tmp_path / 'boxes.csv'}", "--format=cvat",
         f"--output={tmp_path / 'more'}", "--nodraw",
     )  # fmt: skip
@@ -92,8 +71,5 @@ def test_commands_from_annotations_to_corrected_predictions(tmp_path):
     assert sum(first["counts"].values()) == 8
     assert first["skipped"] == {}
     assert write(predicted, "second", "records_3")["sha256"] == first["sha256"]
-    _command(
-        "wing_tf.cli.train", "--config=configs/smoke.py", f"--workdir={tmp_path / 'run_2'}",
-        f"--config.data.path={tmp_path / 'records_1'},{tmp_path / 'records_2'}",
-        f"--config.init_from={tmp_path / 'run'}", "--config.epochs=1", "--config.batch_size=8",
-    )  # fmt: skip
+    records = f"{tmp_path / 'records_1'},{tmp_path / 'records_2'}"
+    train_smoke(records, tmp_path / "run_2", f"--config.init_from={tmp_path / 'run'}")

@@ -2,18 +2,14 @@
 
 import csv
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import cv2
 import numpy as np
 import pytest
+from commands import output_of, train_smoke
 
 from tfrecords_tools.synthetic import render_face
 
-ROOT = pathlib.Path(__file__).parents[2]
 CHOSEN = [36, 39, 42, 45, 30, 31, 35, 48, 54, 51, 57, 8]  # of 68
 SCHEME = {
     "name": "face_12",
@@ -22,19 +18,6 @@ SCHEME = {
     "normalizer": [0, 3],
     "curves": [[7, 9, 8], [7, 10, 8]],
 }
-
-
-def _command(module, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.mark.slow
@@ -50,8 +33,8 @@ def test_commands_from_own_images_to_an_exported_model(tmp_path):
         csv.writer(file).writerows([header, *rows])
     (tmp_path / "face_12.json").write_text(json.dumps(SCHEME))
     records = tmp_path / "records"
-    _command(
-        "tfrecords_tools.cli", "write", "--source=csv", f"--csv={tmp_path / 'faces.csv'}",
+    output_of(
+        "tfrecords", "write", "--source=csv", f"--csv={tmp_path / 'faces.csv'}",
         f"--scheme={tmp_path / 'face_12.json'}", f"--output={records}", "--side=96",
         "--validation_fraction=0.2", "--crop=pipnet",
     )  # fmt: skip
@@ -59,17 +42,13 @@ def test_commands_from_own_images_to_an_exported_model(tmp_path):
     assert manifest["scheme_definition"]["pairs"] == SCHEME["pairs"]
     assert manifest["crop_rule"]["name"] == "pipnet"
     (tmp_path / "face_12.json").unlink()  # it is in the records now
-    assert "64 faces" in _command("tfrecords_tools.cli", "inspect", f"--data={records}")
-    for name in ("one", "two"):
-        _command(
-            "wing_tf.cli.train", "--config=configs/smoke.py", f"--workdir={tmp_path / name}",
-            f"--config.data.path={records}", "--config.epochs=1", "--config.batch_size=8",
-            "--config.crop_margin=0", f"--config.seed={len(name)}",
-        )  # fmt: skip
+    assert "64 faces" in output_of("tfrecords", "inspect", f"--data={records}")
+    for name, seed in (("one", 3), ("two", 4)):
+        train_smoke(records, tmp_path / name, "--config.crop_margin=0", f"--config.seed={seed}")
     config = json.loads((tmp_path / "one" / "config.json").read_text())
     assert config["crop_margin"] == 1.1  # the crop rule's
-    out = _command(
-        "wing_tf.cli.evaluate", f"--model=a={tmp_path / 'one'},b={tmp_path / 'two'}",
+    out = output_of(
+        "evaluate", f"--model=a={tmp_path / 'one'},b={tmp_path / 'two'}",
         f"--data={records}/test-*", f"--output={tmp_path / 'both'}", "--protocol=menpo_diagonal",
     )  # fmt: skip
     assert (
@@ -82,14 +61,14 @@ def test_commands_from_own_images_to_an_exported_model(tmp_path):
     assert report["trained_on"] == {"csv": manifest["counts"]["train"]}
     box = np.reshape(rows[0][2:], (-1, 2)).astype(float)
     corners = ",".join(map(str, [*box.min(axis=0), *box.max(axis=0)]))
-    _command(
-        "wing_tf.cli.predict", f"--model={tmp_path / 'one'}", f"--image={tmp_path / '0.png'}",
+    output_of(
+        "predict", f"--model={tmp_path / 'one'}", f"--image={tmp_path / '0.png'}",
         f"--output={tmp_path / 'out'}", f"--box={corners}",
     )  # fmt: skip
     found = json.loads((tmp_path / "out" / "0_landmarks.json").read_text())
     assert found["scheme"] == "face_12"
     assert np.array(found["faces"][0]["landmarks_px"]).shape == (12, 2)
-    _command("wing_tf.cli.export", f"--model={tmp_path / 'one'}", f"--output={tmp_path / 'export'}")
+    output_of("export", f"--model={tmp_path / 'one'}", f"--output={tmp_path / 'export'}")
     spec = json.loads((tmp_path / "export" / "model_spec.json").read_text())
     assert spec["crop"] == {
         "center": "of the face box", "margin": 1.1, "square": False, "boxes": ["landmark"],

@@ -1,22 +1,11 @@
-"""Reading of video files: times, orientation, colors, damage, and files that are none."""
+"""Reading of video files: times, orientation and damage."""
 
-import os
 from fractions import Fraction
 
-import av
-import cv2
 import numpy as np
 import pytest
 import video_files
-from video_files import NUM_FRAMES, RATE, SIZE_HW, cut, damage, image, index_of, make
-
-from wing_tf.inference.video import open_video
-
-
-def read(path):
-    """Returns the frames, and the reader after its end."""
-    with open_video(path) as video:
-        return list(video), video
+from video_files import NUM_FRAMES, RATE, SIZE_HW, cut, damage, image, index_of, make, read
 
 
 @pytest.mark.parametrize(
@@ -92,72 +81,6 @@ def test_frames_are_rotated_and_flipped(tmp_path, matrix, orient):
     for frame in frames:
         assert np.median(np.abs(frame.image - expected)) < 12
         assert np.abs(frame.image - expected).mean() < 14
-
-
-def yuv(color, *, kr, kb, bits, full):
-    """Y, Cb and Cr of a color as ITU-R BT.601 and BT.709 define them (equations of section 3)."""
-    red, green, blue = np.array(color) / 255
-    luma = kr * red + (1 - kr - kb) * green + kb * blue
-    chroma = (blue - luma) / (2 - 2 * kb), (red - luma) / (2 - 2 * kr)
-    unit = 2 ** (bits - 8)
-    if full:
-        top = 2**bits - 1
-        return [luma * top, *(c * top + 128 * unit for c in chroma)]
-    return [(16 + 219 * luma) * unit, *((128 + 224 * c) * unit for c in chroma)]
-
-
-BT601, BT709 = {"kr": 0.299, "kb": 0.114}, {"kr": 0.2126, "kb": 0.0722}
-
-
-@pytest.mark.parametrize(
-    ("pix_fmt", "bits", "matrix", "space", "full", "size_hw"),
-    [
-        ("yuv420p", 8, BT601, 6, False, (48, 64)),
-        ("yuv420p", 8, BT709, 1, False, (48, 64)),
-        ("yuv420p", 8, BT709, 1, True, (48, 64)),
-        ("yuv420p10le", 10, BT709, 1, False, (48, 64)),
-        ("yuv420p10le", 10, BT601, 5, True, (48, 64)),
-        ("yuv444p", 8, BT601, 6, True, (33, 47)),
-        ("yuva420p", 8, BT709, 1, False, (48, 64)),
-        ("yuv420p", 8, BT601, 2, False, (47, 63)),  # not stated: standard definition
-        ("yuv420p", 8, BT709, 2, False, (720, 64)),  # not stated: high definition
-    ],
-)
-def test_colors_follow_matrix_range_and_depth(
-    tmp_path, pix_fmt, bits, matrix, space, full, size_hw
-):
-    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (250, 120, 10), (30, 30, 30), (255, 255, 255)]
-    with av.open(str(tmp_path / "a.mkv"), "w") as file:
-        stream = file.add_stream("ffv1", rate=RATE)  # lossless
-        stream.height, stream.width, stream.pix_fmt = *size_hw, pix_fmt
-        context = stream.codec_context
-        context.colorspace, context.color_range = space, 2 if full else 1
-        for index, color in enumerate(colors):
-            frame = av.VideoFrame(size_hw[1], size_hw[0], pix_fmt)
-            values = [*yuv(color, bits=bits, full=full, **matrix), 255]
-            for plane, value in zip(frame.planes, values, strict=False):
-                count = plane.buffer_size // (1 if bits == 8 else 2)
-                dtype = np.uint8 if bits == 8 else np.uint16
-                plane.update(np.full(count, np.clip(round(value), 0, 2**bits - 1), dtype))
-            frame.colorspace, frame.color_range = space, 2 if full else 1
-            frame.pts, frame.time_base = index, Fraction(1, RATE)
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode(None))
-    frames, video = read(tmp_path / "a.mkv")
-    assert video.size_hw == size_hw
-    assert len(frames) == len(colors)
-    for frame, color in zip(frames, colors, strict=True):
-        assert np.abs(frame.image.astype(int) - color).max() <= 3
-
-
-@pytest.mark.parametrize(
-    ("pix_fmt", "codec"), [("gray", "ffv1"), ("rgba", "png"), ("rgb24", "png")]
-)
-def test_gray_and_rgb_pixels_are_kept(tmp_path, pix_fmt, codec):
-    images = [np.full((20, 30, 3), value, np.uint8) for value in (0, 16, 100, 235, 255)]
-    frames, _ = read(make(tmp_path / "a.avi", images=images, codec=codec, pix_fmt=pix_fmt))
-    for frame, expected in zip(frames, images, strict=True):
-        assert np.abs(frame.image.astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mjpeg"])
@@ -249,120 +172,6 @@ def test_animations_and_still_images_are_videos(tmp_path):
         frames, video = read(tmp_path / name)
         assert [index_of(frame.image) for frame in frames] == [3]
         assert frames[0].time_s == 0
-
-
-def _sound(path, *, cover=False):
-    with av.open(str(path), "w") as file:
-        sound = file.add_stream("libmp3lame" if path.suffix == ".mp3" else "aac", rate=44100)
-        cover = None
-        if cover:
-            cover = file.add_stream("png", rate=1)
-            cover.height, cover.width, cover.pix_fmt = 20, 30, "rgb24"
-            cover.disposition = 1 << 10
-            file.mux(
-                cover.encode(av.VideoFrame.from_ndarray(np.zeros((20, 30, 3), np.uint8), "rgb24"))
-            )
-        for index in range(20):
-            file.mux(sound.encode(video_files.tone(index)))
-        file.mux(sound.encode(None))
-    return path
-
-
-def _no_frames(path):
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("mpeg4", rate=RATE)
-        stream.height, stream.width, stream.pix_fmt = *SIZE_HW, "yuv420p"
-        file.start_encoding()
-    return path
-
-
-def _unknown_codec(path):
-    content = make(path).read_bytes()
-    path.write_bytes(content.replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
-    return path
-
-
-def _noise_frames(path):
-    content = make(path, container_options={"movflags": "faststart"}).read_bytes()
-    start = content.index(b"mdat") + 4
-    path.write_bytes(content[:start] + np.random.default_rng(0).bytes(len(content) - start))
-    return path
-
-
-def _written(path, content):
-    path.write_bytes(content)
-    return path
-
-
-def _still(width, height):
-    ok, data = cv2.imencode(".png", np.zeros((height, width, 3), np.uint8))
-    assert ok
-    return data.tobytes()
-
-
-def _fifo(path):
-    os.mkfifo(path)
-    return path
-
-
-NO_VIDEOS = {
-    "text": (lambda d: _written(d / "a.mp4", b"not a video\n" * 100), "Invalid data found"),
-    "plain text": (
-        lambda d: _written(d / "a.txt", b"not a video\n" * 100),
-        "is a text, not a video",
-    ),
-    "noise": (
-        lambda d: _written(d / "a.mp4", np.random.default_rng(0).bytes(20_000)),
-        "is not a video that can be read",
-    ),
-    "empty file": (lambda d: _written(d / "a.avi", b""), r"a\.avi is empty"),
-    "folder": (lambda d: d, "is a folder, not a video"),
-    "FIFO": (lambda d: _fifo(d / "a.mp4"), "is not a regular file"),
-    "absent": (lambda d: d / "a.mp4", r"^No video at .*a\.mp4"),
-    "index cut off": (
-        lambda d: cut(make(d / "b.mp4"), d / "a.mp4", 0.5),
-        "is not a video that can be read: Invalid data",
-    ),
-    "audio only": (lambda d: _sound(d / "a.m4a"), "has no video stream, only: audio"),
-    "audio with a cover": (
-        lambda d: _sound(d / "a.mp3", cover=True),
-        "has no video stream, only: audio",
-    ),
-    "no frames": (lambda d: _no_frames(d / "a.mp4"), "has no video stream, only: nothing"),
-    "unknown codec": (lambda d: _unknown_codec(d / "a.mp4"), "a codec that FFmpeg can't decode"),
-    "all frames damaged": (
-        lambda d: _noise_frames(d / "a.mp4"),
-        "no frame, of at most .*, can be decoded",
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", NO_VIDEOS)
-def test_files_that_are_no_videos_raise_one_line(tmp_path, kind, capfd):
-    build, message = NO_VIDEOS[kind]
-    path = build(tmp_path)
-    with pytest.raises(ValueError, match=message) as caught:
-        open_video(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert str(caught.value).endswith(".")
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(("name", "options"), [("a.mp4", {}), ("a.mkv", {})])
-def test_frames_with_too_many_pixels_are_not_decoded(tmp_path, name, options):
-    path = make(tmp_path / name, **options)
-    with open_video(path) as video:
-        height, width = video.size_hw
-    with open_video(path, max_pixels=height * width) as video:
-        assert video.size_hw == (height, width)
-    message = (
-        rf"has {height * width} pixels, more than max_pixels={height * width - 1}\. If .*raise"
-    )
-    with pytest.raises(ValueError, match=message):
-        open_video(path, max_pixels=height * width - 1)
-    with pytest.raises(ValueError, match="no frame, of at most max_pixels=9 pixels"):
-        open_video(_written(tmp_path / "a.png", _still(10, 1)), max_pixels=9)
 
 
 def test_nothing_is_printed_for_damaged_videos(tmp_path, capfd):

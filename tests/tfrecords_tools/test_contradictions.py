@@ -50,15 +50,9 @@ def _load(source):
     return source.load(source.items()[0])
 
 
-def _write(source, output):
-    return write_records(
-        source,
-        output,
-        square_format=SquareFormat(side=32),
-        validation_fraction=0,
-        num_processes=0,
-        progress=False,
-    )
+def _write(source, output, validation_fraction=0.0):
+    options = {"square_format": SquareFormat(side=32), "num_processes": 0, "progress": False}
+    return write_records(source, output, validation_fraction=validation_fraction, **options)
 
 
 def test_two_coco_images_of_one_id_are_refused_by_name(tmp_path):
@@ -251,8 +245,7 @@ def test_manifest_counts_warnings_and_names_the_first_faces(tmp_path):
 def test_empty_validation_split_is_a_warning(tmp_path):
     _image(tmp_path)
     source = _csv(tmp_path, (POINTS,))
-    options = {"square_format": SquareFormat(side=32), "num_processes": 0, "progress": False}
-    manifest = write_records(source, tmp_path / "r", validation_fraction=0.01, **options)
+    manifest = _write(source, tmp_path / "r", 0.01)
     assert manifest["counts"] == {"train": 1}
     assert "the split validation is empty" in manifest["warnings"][0]
     assert "Set a larger validation_fraction" in manifest["warnings"][0]
@@ -261,9 +254,7 @@ def test_empty_validation_split_is_a_warning(tmp_path):
     named = _csv(
         tmp_path, (POINTS, "train"), (np.add(POINTS, 1), "validation"), header=FIVE + ",split"
     )
-    assert not write_records(named, tmp_path / "named", validation_fraction=0.01, **options)[
-        "warnings"
-    ]
+    assert not _write(named, tmp_path / "named", 0.01)["warnings"]
 
 
 def test_unexpected_error_of_one_face_does_not_end_a_write(tmp_path):

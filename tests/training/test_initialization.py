@@ -8,9 +8,12 @@ from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.records import open_records
-from wing_tf.models import cnn6
+from wing_tf.landmarks import get_scheme, shared_points
+from wing_tf.models import cnn6, stacked_hourglass
 from wing_tf.training.initialization import (
     augmented_shapes,
+    copy_layers,
+    copy_shared_maps,
     initialize_output,
 )
 
@@ -65,3 +68,37 @@ def test_landmarks_not_annotated_are_taken_from_the_mean_shape(tmp_path):
     assert shapes.shape == (20, 68, 2)
     assert shapes.min() > -2
     assert shapes.max() < 66
+
+
+def test_all_layers_but_the_output_of_another_scheme_are_copied():
+    source, other = cnn6(68, input_size=32), cnn6(98, input_size=32)
+    copied, left = copy_layers(other, source)
+    assert left == ["output"]
+    assert copied == [*(f"conv{i}" for i in range(1, 6)), "features"]
+    same = cnn6(68, input_size=32)
+    assert copy_layers(same, source)[1] == []
+    for a, b in zip(same.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_shared_landmarks_keep_their_heatmaps():
+    small = {"num_stacks": 1, "features": 8, "depth": 1, "input_size": 32}
+    small["boundary_coordinates"] = False
+    other = stacked_hourglass(68, **small)
+    network = stacked_hourglass(19, boundary=False, **small)
+    _, new = copy_layers(network, other)
+    assert new == ["stack1_maps"]
+    shared = shared_points(get_scheme("ibug_68"), get_scheme("aflw_19"))
+    before = network.get_layer("stack1_maps").get_weights()[0]
+    assert copy_shared_maps(network, other, new, shared)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3)).astype(np.float32)
+    ours, theirs = np.asarray(network(image)), np.asarray(other(image))
+    np.testing.assert_array_equal(ours[..., 18], theirs[..., 8])  # the chin
+    np.testing.assert_array_equal(ours[..., 6], theirs[..., 36])  # an eye corner
+    after = network.get_layer("stack1_maps").get_weights()[0]
+    kept = [index for index in range(19) if index not in shared]
+    assert kept  # centers of the eyes are no landmark of the 68
+    np.testing.assert_array_equal(after[..., kept], before[..., kept])
+    # The features differ, so the channels would mean something else.
+    assert not copy_shared_maps(network, other, ["stack1_features", "stack1_maps"], shared)
+    assert not copy_shared_maps(cnn6(19, input_size=32), cnn6(68), ["output"], shared)

@@ -1,9 +1,4 @@
-import json
 import math
-import re
-import shutil
-import subprocess
-import sys
 
 import keras
 import ml_collections
@@ -14,16 +9,11 @@ from experiments import smoke_config
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.batches import training_batches
 from wing_tf.data.records import open_records
-from wing_tf.evaluation.evaluator import evaluate
-from wing_tf.landmarks import get_scheme, shared_points
-from wing_tf.models import cnn6, stacked_hourglass
 from wing_tf.models.saving import load_network
 from wing_tf.training.callbacks import Progress, StopOnNaN, averaged_weights
-from wing_tf.training.config import default_config
-from wing_tf.training.initialization import copy_layers, copy_shared_maps
 from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
-from wing_tf.training.run_folder import RunFolder, truncate_log
+from wing_tf.training.run_folder import truncate_log
 from wing_tf.training.tasks import make_task
 from wing_tf.training.trainer import make_trainer
 
@@ -31,56 +21,6 @@ from wing_tf.training.trainer import make_trainer
 @pytest.fixture(scope="module")
 def train_records(synthetic_records):
     return open_records(str(synthetic_records), split="train")
-
-
-@pytest.fixture(scope="module")
-def run(synthetic_records, tmp_path_factory):
-    """A finished smoke run."""
-    return train(smoke_config(synthetic_records), tmp_path_factory.mktemp("runs") / "run")
-
-
-def test_run_folder_holds_all_files(run, synthetic_records):
-    assert {path.name for path in run.iterdir()} >= {
-        "config.json", "environment.txt", "metrics.csv", "tensorboard", "checkpoints", "backup",
-    }  # fmt: skip
-    assert json.loads((run / "config.json").read_text())["data"]["path"] == str(synthetic_records)
-    assert "tensorflow" in (run / "environment.txt").read_text()
-    rows = (run / "metrics.csv").read_text().split()
-    assert len(rows) == 3
-    assert rows[0].split(",") == ["epoch", "loss", "val_nme"]
-    assert [path.name for path in (run / "backup").iterdir()] == ["epoch-000002.weights.h5"]
-    assert any((run / "tensorboard" / "images").iterdir())
-    assert {path.name for path in (run / "validation_images").iterdir()} == {
-        "first.jpg",
-        "best.jpg",
-    }
-
-
-def test_config_without_a_newer_key_is_resumed(run, synthetic_records, tmp_path, capsys):
-    """As of a training that an earlier version started."""
-    again = shutil.copytree(run, tmp_path / "again")
-    saved = json.loads((again / "config.json").read_text())
-    del saved["time_limit_minutes"], saved["schedule"]["factor"]
-    (again / "config.json").write_text(json.dumps(saved))
-    config = smoke_config(synthetic_records)
-    train(config, again)
-    assert "holds a finished training of 2 epochs" in capsys.readouterr().out
-    config.time_limit_minutes = 5.0
-    with pytest.raises(ValueError, match="time_limit_minutes is 0.0 there, 5.0 here"):
-        train(config, again)
-
-
-def test_saved_model_is_the_plain_network(run):
-    network, spec = load_network(run)
-    assert type(network).__name__ == "Functional"
-    assert network.input_shape == (None, 32, 32, 3)
-    assert (spec.scheme_name, spec.input_size, spec.margin) == ("ibug_68", 32, 1.15)
-
-
-def test_validation_score_equals_evaluation(run, synthetic_records, tmp_path):
-    report = evaluate(run, f"{synthetic_records}/validation-*", tmp_path, normalizer="box")
-    logged = [float(r.split(",")[2]) for r in (run / "metrics.csv").read_text().split()[1:]]
-    assert report["nme"] == pytest.approx(min(logged), rel=1e-6)
 
 
 @pytest.mark.slow
@@ -102,79 +42,6 @@ def test_rarer_validation_does_not_change_weights(synthetic_records, tmp_path):
     assert truncate_log(tmp_path / "seldom" / "metrics.csv", 1) == math.inf
 
 
-def test_resume_in_another_precision_is_refused(run, synthetic_records):
-    began = json.loads((run / "config.json").read_text())["precision"]
-    assert began in ("float32", "bfloat16")
-    other = {"float32": "bfloat16", "bfloat16": "float32"}[began]
-    with pytest.raises(ValueError, match=f"config.precision is '{began}' there, '{other}' here"):
-        train(smoke_config(synthetic_records, precision=other), run)
-
-
-def test_finished_run_is_unchanged(run, synthetic_records, capsys):
-    before = (run / "checkpoints" / "best.keras").read_bytes()
-    older = run / "backup" / "epoch-000001.weights.h5"
-    older.touch()  # as of a process that was killed before it removed it
-    train(smoke_config(synthetic_records), run)
-    assert "finished training of 2 epochs" in capsys.readouterr().out
-    assert (run / "checkpoints" / "best.keras").read_bytes() == before
-    assert not older.exists()
-
-
-def test_another_config_in_the_same_folder_is_refused(run, synthetic_records):
-    with pytest.raises(ValueError, match=r"config.batch_size is 16 there, 8 here"):
-        train(smoke_config(synthetic_records, batch_size=8), run)
-
-
-def test_folder_with_other_files_is_refused(tmp_path):
-    (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match="not empty and holds no training"):
-        RunFolder(tmp_path).open(default_config())
-    with pytest.raises(ValueError, match="must be a folder"):
-        RunFolder(tmp_path / "thesis.tex").open(default_config())
-    assert (tmp_path / "thesis.tex").read_text() == "years of work"
-
-
-_HOLD = """
-import sys
-from wing_tf.training.config import default_config
-from wing_tf.training.run_folder import RunFolder
-folder = RunFolder(sys.argv[1])
-folder.open(default_config())
-print("open", flush=True)
-input()
-"""
-
-
-def test_two_processes_do_not_train_in_one_folder(synthetic_records, tmp_path):
-    folder = tmp_path / "run"
-    with subprocess.Popen(
-        [sys.executable, "-c", _HOLD, folder],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as other:  # fmt: skip
-        assert other.stdout.readline() == "open\n"
-        before = {path: path.stat().st_size for path in folder.rglob("*")}
-        message = f"Another process is writing to this folder: it holds {folder / '.lock'}. Wait"
-        with pytest.raises(ValueError, match=re.escape(message)):
-            train(smoke_config(synthetic_records), folder)
-        assert {path: path.stat().st_size for path in folder.rglob("*")} == before
-        other.kill()
-    again = RunFolder(folder)  # a killed process holds no lock
-    again.open(default_config())
-    with pytest.raises(ValueError, match="Another process is writing"):
-        RunFolder(folder).open(default_config())
-    again.close()
-
-
-def test_log_is_truncated_after_the_backup(tmp_path):
-    path = tmp_path / "metrics.csv"
-    assert truncate_log(path, 3) == math.inf
-    path.write_text("")  # stopped within the first epoch
-    assert truncate_log(path, 0) == math.inf
-    path.write_text("epoch,loss,val_nme\n0,3,.3\n1,2,.2\n2,1,.1\n3,1")
-    assert truncate_log(path, 2) == 0.2
-    assert path.read_text().split() == ["epoch,loss,val_nme", "0,3,.3", "1,2,.2"]
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -192,40 +59,6 @@ def test_variants_train(changes, synthetic_records, tmp_path):
     network, _ = load_network(run)
     assert network.get_layer("conv1").compute_dtype == "float32"
     assert all(np.isfinite(w).all() for w in network.get_weights())
-
-
-def test_init_from_copies_all_but_the_output_of_another_scheme(run):
-    other = cnn6(98, input_size=32)
-    copied, left = copy_layers(other, load_network(run)[0])
-    assert left == ["output"]
-    assert copied == [*(f"conv{i}" for i in range(1, 6)), "features"]
-    same = cnn6(68, input_size=32)
-    assert copy_layers(same, load_network(run)[0])[1] == []
-    for a, b in zip(same.get_weights(), load_network(run)[0].get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_shared_landmarks_keep_their_heatmaps():
-    small = {"num_stacks": 1, "features": 8, "depth": 1, "input_size": 32}
-    small["boundary_coordinates"] = False
-    other = stacked_hourglass(68, **small)
-    network = stacked_hourglass(19, boundary=False, **small)
-    _, new = copy_layers(network, other)
-    assert new == ["stack1_maps"]
-    shared = shared_points(get_scheme("ibug_68"), get_scheme("aflw_19"))
-    before = network.get_layer("stack1_maps").get_weights()[0]
-    assert copy_shared_maps(network, other, new, shared)
-    image = np.random.default_rng(0).uniform(0, 255, (1, 32, 32, 3)).astype(np.float32)
-    ours, theirs = np.asarray(network(image)), np.asarray(other(image))
-    np.testing.assert_array_equal(ours[..., 18], theirs[..., 8])  # the chin
-    np.testing.assert_array_equal(ours[..., 6], theirs[..., 36])  # an eye corner
-    after = network.get_layer("stack1_maps").get_weights()[0]
-    kept = [index for index in range(19) if index not in shared]
-    assert kept  # centers of the eyes are no landmark of the 68
-    np.testing.assert_array_equal(after[..., kept], before[..., kept])
-    # The features differ, so the channels would mean something else.
-    assert not copy_shared_maps(network, other, ["stack1_features", "stack1_maps"], shared)
-    assert not copy_shared_maps(cnn6(19, input_size=32), cnn6(68), ["output"], shared)
 
 
 def test_several_record_sets_are_trained_together(synthetic_records, tmp_path, capsys):
@@ -252,30 +85,6 @@ def test_shared_training_and_validation_files_are_refused(synthetic_records, tmp
     config = smoke_config(f"{synthetic_records}/train-*")
     with pytest.raises(ValueError, match="training and validation share"):
         train(config, tmp_path / "run")
-
-
-def test_batch_larger_than_the_data_is_refused(synthetic_records, tmp_path):
-    with pytest.raises(ValueError, match="batch_size=1000 is more than the"):
-        train(smoke_config(synthetic_records, batch_size=1000), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"normalizer": "interocular"}, "config.normalizer must be one of inter_ocular"),
-        ({"crop_margin": 3.0}, "does not fit in the records' squares"),
-        ({"model.input_size": 8}, "`input_size` must be at least 32"),
-        ({"loss.width": -1.0}, "`width` must be positive"),
-        ({"init_from": "nowhere.keras"}, "No model at nowhere.keras"),
-        ({"data.validation_split": "absent"}, r"split 'absent'.*it has: test, train, validation"),
-    ],
-    ids=lambda value: str(value)[:30],
-)
-def test_config_error_leaves_no_run_folder(changes, message, synthetic_records, tmp_path):
-    with pytest.raises(ValueError, match=message):
-        train(smoke_config(synthetic_records, **changes), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
 
 
 def test_nan_stops_with_advice_and_saves_nothing(synthetic_records, tmp_path):
