@@ -1,13 +1,19 @@
 """Faster execution trains like the plain one."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from experiments import smoke_config
 
 from wing_tf.data.augment import Augmenter
 from wing_tf.data.batches import training_batches
 from wing_tf.data.records import open_records
+from wing_tf.models import mobile_unet
+from wing_tf.training.accelerator import ExecutionPlan
+from wing_tf.training.depthwise import convolve_by_two, spread_strided_gradients
 from wing_tf.training.initialization import initialize
 from wing_tf.training.resolve import complete_config
 from wing_tf.training.run import train
@@ -50,6 +56,35 @@ def test_compiled_parts_train_as_plain_ones(train_records):
         results.append(trainer.network.get_weights())
     for plain, compiled in zip(*results, strict=True):
         np.testing.assert_allclose(compiled, plain, atol=1e-5)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size", [(8, 7), (7, 8), (9, 4)])
+@pytest.mark.parametrize("kernel_size", [(3, 3), (2, 4), (5, 3)])
+def test_spread_gradients_equal_those_of_strided_convolutions(padding, size, kernel_size):
+    if padding == "valid" and any(k > s for k, s in zip(kernel_size, size, strict=True)):
+        pytest.skip("the kernel is larger than the map")
+    x = tf.random.stateless_normal((2, *size, 3), (1, 2))
+    kernel = tf.random.stateless_normal((*kernel_size, 3, 2), (3, 4))
+    found = []
+    plain = functools.partial(tf.nn.depthwise_conv2d, strides=(1, 2, 2, 1), padding=padding.upper())
+    spread = functools.partial(convolve_by_two, padding=padding.upper())
+    for convolve in (plain, spread):
+        with tf.GradientTape() as tape:
+            tape.watch((x, kernel))
+            out = convolve(x, kernel)
+            score = tf.reduce_sum(out * tf.random.stateless_normal(out.shape, (5, 6)))
+        found.append((out, *tape.gradient(score, (x, kernel))))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_strided_convolutions_in_bfloat16_are_changed():
+    with ExecutionPlan("bfloat16", compile_step=False, compile_parts=True).dtype_policy():
+        network = mobile_unet(5, input_size=32, width=0.125)
+    names = [f"down{level}_depthwise" for level in range(4)]
+    assert spread_strided_gradients(network) == names
+    assert spread_strided_gradients(mobile_unet(5, input_size=32, width=0.125)) == []
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])

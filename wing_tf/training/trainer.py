@@ -18,6 +18,7 @@ from wing_tf.training.accelerator import (
     plan_synchronized,
 )
 from wing_tf.training.batch_norm import fuse_batch_norm
+from wing_tf.training.depthwise import spread_strided_gradients
 from wing_tf.training.gradient_checkpointing import CheckpointedStacks
 from wing_tf.training.optimizer import (
     add_weight_decay,
@@ -244,6 +245,7 @@ def compile_trainer(
     if execution.compile_parts:
         multiply_small_maps(network)
         fuse_batch_norm(network)
+        spread_strided_gradients(network)
         if not on_several_devices:
             fuse_update(optimizer, network.trainable_variables)
     if execution.precision == "float16":
