@@ -89,14 +89,16 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Makes links to files outside of docs/ links to the repository, or text without one."""
+    """Makes links to files outside of docs/ links to the repository, or paths without one."""
     folder = posixpath.dirname(posixpath.join("docs", page.file.src_uri))
 
     def outside(match):
         target = posixpath.normpath(posixpath.join(folder, match[2].partition("#")[0]))
         if target.startswith("docs/"):
             return match[0]
-        url = config.repo_url
-        return f"[{match[1]}]({url.rstrip('/')}/blob/main/{target})" if url else match[1]
+        if config.repo_url:
+            return f"[{match[1]}]({config.repo_url.rstrip('/')}/blob/main/{target})"
+        # A path must be enough to find the file in a clone.
+        return f"`{target}`" if match[1].strip("`") in target else f"{match[1]} (`{target}`)"
 
     return re.sub(r"(?<!!)\[([^]\n]+)\]\((\.\./[^)\s]+)\)", outside, markdown)

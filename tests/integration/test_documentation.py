@@ -192,9 +192,10 @@ def test_get_started_runs_in_order(tmp_path):
         if language == "python":
             commands = [["python", "-c", block]]
         else:
-            commands = [shlex.split(line, comments=True) for line in block.splitlines()]
+            lines = block.replace("\\\n", " ").splitlines()
+            commands = [shlex.split(line, comments=True) for line in lines]
         for words in commands:
-            if words[0] == "pip":
+            if words[0] in ("python3", ".", "pip"):  # The installation.
                 continue
             start = words[1:] if words[0] == "python" else ["-m", MODULES[words[0]], *words[1:]]
             for i, word in enumerate(start):
