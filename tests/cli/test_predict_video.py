@@ -4,11 +4,11 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 from predict_command import ENVIRONMENT, error_line, predict, read_rows
+from waiting import LIMIT_S, wait_until
 
 from wing_tf.cli import predict_runs
 from wing_tf.inference.video import open_video
@@ -32,11 +32,11 @@ def test_interrupted_video_leaves_complete_files(model, video_file, tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
     ) as process:  # fmt: skip
         results = out / "landmarks.partial.csv"
-        until = time.monotonic() + 60
-        while time.monotonic() < until and not (results.exists() and len(read_rows(results)) > 3):
-            time.sleep(0.02)
+        wait_until(
+            lambda: process.poll() is not None or results.exists() and len(read_rows(results)) > 3
+        )
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, stderr
     assert stdout.startswith("stopped; ")
     count = len({row["frame"] for row in read_rows(out / "landmarks.csv")})

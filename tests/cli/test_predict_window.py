@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from predict_command import ENVIRONMENT, error_line, predict
 from streams import Mjpeg, serve
+from waiting import LIMIT_S, wait_until
 
 from wing_tf.inference.video_writer import VideoWriter
 from wing_tf.utils.image_files import load_image
@@ -52,13 +53,6 @@ def seen(memory):
     return pixels.reshape(SCREEN_HW[0], -1, 4)[:, : SCREEN_HW[1], 2::-1]
 
 
-def wait_until(condition):
-    until = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 @contextlib.contextmanager
 def shown(environment, *arguments):
     """Runs wing-predict --show; yields the process and a function that presses a key."""
@@ -75,6 +69,19 @@ def shown(environment, *arguments):
             yield process, press
         finally:
             process.send_signal(signal.SIGKILL)
+
+
+def wait_for_pause(count):
+    """Waits until a number has stayed the same for a second; returns it."""
+    seen = [count()]
+
+    def is_constant():
+        time.sleep(1)
+        seen.append(count())
+        return seen[-1] == seen[-2]
+
+    wait_until(is_constant)
+    return seen[-1]
 
 
 @pytest.mark.slow
@@ -96,14 +103,12 @@ def test_window_shows_pauses_and_ends(screen, face, tmp_path):
         is_drawn = np.abs(part - image).max(axis=-1) > 60
         assert 0.005 < is_drawn[40:].mean() < 0.3  # landmarks on a frame
         press("space")
-        time.sleep(0.3)
-        before = count()
-        time.sleep(0.3)
-        assert count() == before < 500
+        before = wait_for_pause(count)
+        assert before < 500
         press("space")
         wait_until(lambda: count() > before + 5)
         press("q")
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, stderr
     assert stdout.startswith("stopped; ")
     assert (out / "landmarks.jsonl").exists()
@@ -121,7 +126,7 @@ def test_window_of_a_silent_stream_ends(screen, tmp_path):
             results = out / "landmarks.partial.jsonl"
             wait_until(lambda: results.exists() and results.stat().st_size)
             press("Escape")
-            stdout, stderr = process.communicate(timeout=60)
+            stdout, stderr = process.communicate(timeout=LIMIT_S)
         camera.allowed = None
     assert process.returncode == 0, stderr
     assert stdout.startswith("stopped; ")

@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import cv2
 import numpy as np
 import pytest
 from dots import DotSource
+from waiting import wait_until
 
 from tfrecords_tools.beam import write_records_with_beam
 from tfrecords_tools.sources import CsvSource, Item, SyntheticSource
@@ -141,7 +141,7 @@ def cluster(tmp_path):
             stack.callback(process.wait)
             stack.callback(os.killpg, process.pid, signal.SIGKILL)  # and the workers of the pool
         for port in ports.values():
-            _wait_until(functools.partial(_listens, port))
+            wait_until(functools.partial(_listens, port))
         yield [
             "--runner=PortableRunner", f"--job_endpoint=localhost:{ports['job']}",
             "--environment_type=EXTERNAL", f"--environment_config=localhost:{ports['pool']}",
@@ -151,13 +151,6 @@ def cluster(tmp_path):
 def _listens(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _wait_until(condition) -> None:
-    deadline = time.monotonic() + 600
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.mark.slow  # the servers and each worker import Beam
@@ -171,7 +164,7 @@ def test_cluster_writes_the_same_files_after_a_run_that_was_killed(tmp_path, clu
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     try:
-        _wait_until(lambda: first.poll() is not None or [*tmp_path.glob("beam.partial/*/*.tfrec*")])
+        wait_until(lambda: first.poll() is not None or [*tmp_path.glob("beam.partial/*/*.tfrec*")])
     finally:
         first.kill()
     assert first.wait() == -signal.SIGKILL

@@ -6,12 +6,12 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 from deadly_faces import DeadlySource
 from dots import DotSource
+from waiting import is_running, wait_until
 
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
@@ -200,22 +200,10 @@ def test_workers_end_when_the_writer_is_killed(tmp_path):
         [sys.executable, tmp_path / "write.py", tmp_path / "r"],
         env={**os.environ, "PYTHONPATH": f"{tests}{os.pathsep}{tests.parent}"},
     )
-    deadline = time.monotonic() + 60
     spool = tmp_path / "r.partial/faces.writing"
-    while not (spool.exists() and spool.stat().st_size) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: process.poll() is not None or spool.exists() and spool.stat().st_size)
     children = _children(process.pid)
     process.kill()
     process.wait()
     assert len(children) >= 2
-    while any(map(_runs, children)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(map(_runs, children))
-
-
-def _runs(pid: int) -> bool:
-    try:
-        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+    wait_until(lambda: not any(map(is_running, children)))

@@ -5,7 +5,6 @@ import hashlib
 import io
 import operator
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import time
 import h5py
 import numpy as np
 import pytest
+from waiting import is_running, wait_until
 
 from wing_tf.utils import child_process
 from wing_tf.utils.child_process import call_in_child, trust, try_in_child
@@ -108,12 +108,7 @@ def test_child_of_a_script_without_a_main_guard_ends_with_it(tmp_path, arguments
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == (-signal.SIGKILL if arguments else 0)
     assert done.stderr == ""
-    for _ in range(600):
-        status = pathlib.Path(f"/proc/{int(done.stdout)}/stat")
-        if not status.exists() or status.read_text().split()[2] == "Z":
-            return
-        time.sleep(0.1)
-    pytest.fail("the child lives on")
+    wait_until(lambda: not is_running(int(done.stdout)))
 
 
 @pytest.mark.parametrize("module", ["pickle", "struct", "queue"])
