@@ -36,7 +36,8 @@ def _keys(config, prefix=""):
 
 
 # These take half a minute each (hundreds of layers), or are another size of awing_small_300w_cpu.
-_DEEP = ("awing_4hg", "awing_300w", "finetune", "wing_resnet50", "wing_mobilenet")
+_DEEP = ("awing_4hg", "awing_300w", "finetune", "wing_resnet50", "wing_mobilenet",
+         "mobile_unet_300w")  # fmt: skip
 
 
 @pytest.mark.parametrize(
