@@ -54,7 +54,7 @@ def test_models_of_the_examples_learn(name, tmp_path):
 def test_landmarks_of_a_rendered_face_and_of_a_file(tmp_path):
     output = _run("landmarks_of_an_image", tmp_path)
     assert output.count("The tip of the nose is at") == 1
-    again = _run("landmarks_of_an_image", tmp_path, ["landmarks.png"])  # the drawn face
+    again = _run("landmarks_of_an_image", tmp_path, ["face.png"])  # the rendered face
     assert again.count("The tip of the nose is at") == 1
 
 
