@@ -153,6 +153,8 @@ def test_failure_rate_and_auc_golden():
     assert m.failure_rate(errors, 0.08) == 0.25
     # 1 - (.01 + .03 + .05 + .08) / 4 / .08
     assert m.ced_auc(errors, 0.08) == pytest.approx(0.46875)
+    for count in range(1, 50):  # Rounding makes some of these means larger than the threshold.
+        assert m.ced_auc(np.full(count, 0.2), 0.08) >= 0
 
 
 @given(st.lists(st.floats(0, 0.3), min_size=1, max_size=50))

@@ -168,8 +168,11 @@ def format_report(report: Mapping[str, Any]) -> str:
         lines += [f"NME {title} {k:<26}{format_percent(v):>8}" for k, v in report[key].items()]
     lines += ["", f"NMDE {'all landmarks':<28}{format_percent(report['nmde']):>8}"]
     for name, value in report["nmde_by_subset"].items():
-        gap = format_percent(report["nmde_gap_by_subset"][name])
-        lines.append(f"NMDE {name:<28}{format_percent(value):>8}   smaller by {gap}")
+        gap = report["nmde_gap_by_subset"][name]
+        remark = ""
+        if gap is not None:
+            remark = f"   {'larger' if gap < 0 else 'smaller'} by {format_percent(abs(gap))}"
+        lines.append(f"NMDE {name:<28}{format_percent(value):>8}{remark}")
     if "occlusion" in report:
         scores = report["occlusion"]
         lines += [

@@ -57,7 +57,8 @@ def ced_auc(errors: np.ndarray, threshold: float) -> float:
     """
     if not threshold > 0:
         raise ValueError(f"`threshold` must be positive. Received: threshold={threshold}.")
-    return float(1.0 - np.mean(np.minimum(finite_errors(errors), threshold)) / threshold)
+    # Rounding would make the area of faces that all fail negative.
+    return max(0.0, float(1.0 - np.mean(np.minimum(finite_errors(errors), threshold)) / threshold))
 
 
 def ced_curve(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
