@@ -21,8 +21,9 @@ class FrameConverter:
     Pixel formats of any depth, with or without alpha, are converted with the color matrix and range
     that the frame states. A frame that states no matrix has BT.601 up to 1024 x 576 and BT.709
     above, as in video players. The transfer function is kept, so that HDR frames look flat. Frames
-    are rotated and flipped as their display matrix says. Interlaced frames are not deinterlaced,
-    and pixels that are not square stay so.
+    are rotated and flipped as the display matrix of the first frame says, or of the last one whose
+    rotation changed. Interlaced frames are not deinterlaced, and pixels that are not square stay
+    so.
 
     All images have the size of the first one. A later frame of another size is scaled to fit and
     centered on black.
@@ -34,6 +35,8 @@ class FrameConverter:
 
     def __init__(self) -> None:
         self._scaler: _Scaler | None = None
+        self._rotation_deg: int | None = None
+        self._matrix = np.eye(2)
         self.size_hw: tuple[int, int] | None = None
         self.is_transposed = False
 
@@ -42,7 +45,11 @@ class FrameConverter:
         if frame.colorspace == _UNSPECIFIED:
             is_sd = frame.height <= _SD_SIZE_HW[0] and frame.width <= _SD_SIZE_HW[1]
             frame.colorspace = _BT601 if is_sd else _BT709
-        matrix = _display_matrix(frame)
+        if frame.rotation != self._rotation_deg:
+            # Not for each frame: PyAV's side data keeps 50 bytes, and frames until the next garbage
+            # collection.
+            self._rotation_deg, self._matrix = frame.rotation, _display_matrix(frame)
+        matrix = self._matrix
         self.is_transposed = _is_transposed(matrix)
         order = -1 if self.is_transposed else 1
         height, width = (frame.height, frame.width)[::order]
