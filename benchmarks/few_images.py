@@ -11,7 +11,8 @@ number of faces, and their last averaged weights are evaluated: no face is used 
 Cells are trained one after another in folders below ``--output``. The same command resumes: a
 finished cell is kept, and several processes with other ``--only`` may share the folder. Then
 ``table.md`` and ``few_images.png`` are written from all finished cells: the mean NME over draws
-with its 95 % bootstrap interval over faces, and the paired difference from scratch.
+with its 95 % bootstrap interval over faces, and the paired difference from scratch. ``--quick``
+trains one cell, for 50 faces seen.
 """
 
 import argparse
@@ -123,11 +124,15 @@ def train_cell(cell, options):
         config.optimizer.backbone_rate = 0.0
     train(config, folder)
 
-    network, spec = load_network(folder / "checkpoints" / "last.keras")
-    test = open_records(str(common))
-    predictions = predict_batches(compile_localizer(network), crop_batches(test, spec))
-    errors, _ = face_errors(predictions, test.scheme)
+    errors = last_errors(folder, open_records(str(common)))
     write_json(folder / "errors.json", [round(float(error), 6) for error in errors])
+
+
+def last_errors(run, records):
+    """Returns the errors of a run's last weights on the faces of records, by ground truth boxes."""
+    network, spec = load_network(run / "checkpoints" / "last.keras")
+    predictions = predict_batches(compile_localizer(network), crop_batches(records, spec))
+    return face_errors(predictions, records.scheme)[0]
 
 
 def read_cells(output, cells):
@@ -184,7 +189,10 @@ def main():
     parser.add_argument("--model", default="face_68")
     parser.add_argument("--faces_seen", type=int, default=24_000)
     parser.add_argument("--test", default="test_helen", help="split of the test faces")
+    parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
+    if options.quick:
+        options.only, options.faces_seen = "face_12/25/scratch/0", 50
     register_scheme(_FACE_12)
     cells = [Cell(*part) for part in itertools.product(_LANDMARKS, _NUM_FACES, _STARTS, _DRAWS)]
     for cell in cells:

@@ -1,12 +1,13 @@
 """Errors of head pose angles estimated from ground truth landmarks of rendered faces.
 
-    python benchmarks/pose_angles.py [--faces=300] [--seed=3]
+    python benchmarks/pose_angles.py [--faces=300] [--seed=3] [--quick]
 
 Prints the mean absolute error of yaw, pitch and roll by the absolute yaw, and percentiles of the
-residual of `wing_tf.geometry.pose.HeadPose`. Needs no network.
+residual of `wing_tf.geometry.pose.HeadPose`. Needs no network. ``--quick`` renders 40 faces.
 """
 
 import argparse
+import sys
 
 import numpy as np
 
@@ -22,10 +23,14 @@ def main() -> None:
     )
     parser.add_argument("--faces", type=int, default=300)
     parser.add_argument("--seed", type=int, default=3)
+    parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
+    if options.quick:
+        options.faces = 40
     scheme = get_scheme("ibug_68")
     errors, residuals, yaws = [], [], []
     for number in range(options.faces):
+        print(f"face {number + 1} of {options.faces}", end="\r", file=sys.stderr, flush=True)
         face = render_face(
             options.seed, number, size=64
         )  # the landmarks do not depend on the pixels
@@ -33,6 +38,7 @@ def main() -> None:
         errors.append(np.abs(pose.angles_deg - face.angles_deg))
         residuals.append(pose.residual)
         yaws.append(abs(face.angles_deg[0]))
+    print(file=sys.stderr)
     errors, residuals, yaws = np.array(errors), np.array(residuals), np.array(yaws)
     print("yaw       faces  yaw, pitch, roll error (deg)  residual 5, 50, 95 %")
     for low, high in ((0, 30), (30, 60), (60, 90.1)):

@@ -19,7 +19,7 @@ def _run(name, *arguments):
     return done.stdout
 
 
-def test_every_script_is_run():
+def test_every_script_has_a_quick_form_that_is_run():
     scripts = {
         path.stem for path in BENCHMARKS.glob("*.py") if "__main__" in path.read_text("utf-8")
     }
@@ -28,11 +28,13 @@ def test_every_script_is_run():
     )
     named = set(re.findall(r'"(\w+?)(?:\.py)?"', tests))
     assert scripts - _PARTS <= named
+    for script in scripts - _PARTS:
+        assert '"--quick"' in (BENCHMARKS / f"{script}.py").read_text("utf-8")
 
 
 @pytest.mark.slow
 def test_pose_angles_of_few_faces():
-    lines = _run("pose_angles", "--faces=40").splitlines()
+    lines = _run("pose_angles", "--quick").splitlines()
     assert [int(line.split()[3]) > 0 for line in lines[1:]] == [True] * 3
 
 
@@ -53,9 +55,20 @@ def test_reliability_of_face_scores(real_faces):
 @pytest.mark.slow
 def test_one_cell_of_few_images(synthetic_records, tmp_path):
     arguments = [f"--data={synthetic_records}", f"--output={tmp_path}", "--test=test"]
-    output = _run("few_images", *arguments, "--only=face_12/25/scratch/0", "--faces_seen=50")
+    output = _run("few_images", *arguments, "--quick")
     assert re.search(r"\| face_12 \| 25 \| scratch \| 1 \| [\d.]+ \([\d.]+ to [\d.]+\)", output)
     assert (tmp_path / "few_images.png").is_file()
+
+
+@pytest.mark.slow
+def test_time_to_accuracy_of_two_cells(synthetic_records, tmp_path):
+    arguments = [f"--data={synthetic_records}", f"--output={tmp_path}", "--test=test", "--quick"]
+    output = _run("time_to_accuracy", *arguments)
+    row = r"\| {} \| {} \| 1 \| ([\d.]+) \| [\d.]+ \([\d.]+ to [\d.]+\)"
+    for cell in (("cnn6", "scratch"), ("hourglass", "face_68")):
+        assert float(re.search(row.format(*cell), output)[1]) > 0
+    assert re.search(r"\| cnn6 \| scratch \| - \| - \| - \|", output)
+    assert _run("time_to_accuracy", *arguments).splitlines() == output.splitlines()[2:]
 
 
 @pytest.mark.slow
@@ -73,7 +86,7 @@ def test_tracking_of_one_video(tmp_path):
 
 @pytest.mark.slow
 def test_rates_and_memory_of_writing(real_faces, tmp_path):
-    arguments = [f"--root={real_faces}", "--faces=80", "--num_processes=1", f"--folder={tmp_path}"]
+    arguments = [f"--root={real_faces}", "--quick", f"--folder={tmp_path}"]
     output = _run("writing_at_scale", *arguments)
     assert re.search(r"\| faces written \| \d+ \|", output)
     assert not list(tmp_path.iterdir())
