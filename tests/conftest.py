@@ -37,6 +37,7 @@ def synthetic_records(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("synthetic") / "records"
     source = SyntheticSource(num_train=160, num_test=24, seed=1)
     write_records(
-        source, folder, square_format=SquareFormat(side=96), faces_per_shard=80, progress=False
-    )
+        source, folder, square_format=SquareFormat(side=96), faces_per_shard=80,
+        num_processes=0, progress=False,
+    )  # fmt: skip
     return folder

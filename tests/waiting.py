@@ -3,7 +3,7 @@
 import pathlib
 import time
 
-LIMIT_S = 1200  # of what hangs; a process may take minutes to start on a loaded machine
+LIMIT_S = 3600  # of what hangs; on a loaded machine, processes may take minutes to start
 
 
 def wait_until(condition):

@@ -14,7 +14,6 @@ from wing_tf.export.parity import open_onnx
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models import (
     cnn6,
-    cnn7,
     correction,
     heatmap_localizer,
     mobilenet,
@@ -57,8 +56,6 @@ FAST = {
     "two_stage_nan": lambda: _two_stage(np.full(2 * POINTS, np.nan)),
 }
 SLOW = {
-    "cnn7": lambda: cnn7(POINTS, width=0.1),
-    "two_stage": _two_stage,
     "correction": lambda: _two_stage(correct=True),
     "mobilenet": lambda: mobilenet(POINTS, input_size=64, width=0.35),
     "resnet50": lambda: resnet50(POINTS, input_size=64),

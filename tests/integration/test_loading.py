@@ -156,19 +156,11 @@ def saved_models(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def other_saved_models(tmp_path_factory, synthetic_records):
-    """A folder of files, one of them of the trainer, and what their models compute."""
-    from experiments import smoke_config
-
-    from wing_tf.models.saving import find_network
-    from wing_tf.training.run import train
-
+def other_saved_models(tmp_path_factory):
+    """A folder of files, and what their models compute."""
     keras.utils.set_random_seed(0)
-    run = tmp_path_factory.mktemp("run")
-    train(smoke_config(synthetic_records, epochs=1), run)
-    trained = keras.saving.load_model(find_network(run))
     folder = tmp_path_factory.mktemp("others")
-    return folder, _save(_other_models() | {"trained": trained}, folder)
+    return folder, _save(_other_models(), folder)
 
 
 def _registered_in_sources():

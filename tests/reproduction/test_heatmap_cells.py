@@ -55,7 +55,8 @@ def test_heatmap_cells_store_heatmaps_and_errors(synthetic_records, tmp_path):
         epochs=4,
         normalizer="box",
         overrides={
-            "model.input_size": 64, "model.features": 8, "model.depth": 2, "jit_compile": "off"
+            "model.input_size": 64, "model.num_stacks": 1, "model.features": 8, "model.depth": 1,
+            "jit_compile": "off",
         },
     )  # fmt: skip
     table = TABLES["awing_convergence"]

@@ -104,7 +104,7 @@ def test_cells_evaluate_the_network_of_another_one(synthetic_records, tmp_path):
         normalizer="box",
         overrides={
             "model.input_size": 64, "model.features": 8, "model.inner_features": 8,
-            "model.residual_features": 4, "jit_compile": "off",
+            "model.depth": 1, "model.residual_features": 4, "jit_compile": "off",
         },
     )  # fmt: skip
     names = ("bice, argmax", "bice, wide", "theta .5, alone")

@@ -99,7 +99,8 @@ def test_cells_store_margins_and_residuals_and_are_reused(synthetic_records, tmp
             reuse=reuse,
             overrides={
                 "model.input_size": 64, "model.features": 8, "model.inner_features": 8,
-                "model.depth": 2, "model.residual_features": 4, "jit_compile": "off",
+                "model.num_stacks": 1, "model.depth": 1, "model.residual_features": 4,
+                "jit_compile": "off",
             },
         )  # fmt: skip
         cells = CellRunner(settings).run(TABLES[table], only)

@@ -12,7 +12,7 @@ import sys
 import keras
 import numpy as np
 import tensorflow as tf
-from runs import split_cpu
+from training_runs import split_cpu
 
 from wing_tf.training.accelerator import ExecutionPlan, make_strategy
 from wing_tf.training.optimizer import add_weight_decay, make_optimizer, scale_backbone_rate

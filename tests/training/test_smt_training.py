@@ -56,7 +56,7 @@ def test_ended_sigma_schedule_is_not_resumed(synthetic_records, tmp_path, capsys
     config = smoke_smt(synthetic_records)
     config.update_from_flattened_dict(
         {"epochs": 12, "sigma_schedule.patience": 1, "sigma_schedule.max_epochs_per_sigma": 0,
-         "sigma_schedule.final_sigma": 1.0,
+         "sigma_schedule.final_sigma": 1.0, "model.num_stacks": 1,
          "optimizer.learning_rate": 1e-12}
     )  # fmt: skip
     run = train(config, tmp_path / "run")
@@ -180,8 +180,8 @@ def test_saved_network_initializes_all_but_earlier_residuals(
     config.init_from = str(tmp_path / "first.keras")
     initialize(config, second, records)
     message = capsys.readouterr().out
-    # Not the names of all 149 layers in one line.
-    assert "first.keras: 149 layers: stem_conv, stem_norm, ..., stack2_maps. New: 0" in message
+    # Not the names of all 109 layers in one line.
+    assert "first.keras: 109 layers: stem_conv, stem_norm, ..., stack2_maps. New: 0" in message
     theirs = {weight.path: np.asarray(weight) for weight in first.weights}
     new = {
         weight.path for weight in second.network.weights

@@ -1,6 +1,7 @@
 """Trainings of several workers, one after the other: worker_runs.py FOLDER RECORDS NAME ...
 
-The workers are those of TF_CONFIG; without it, this process trains alone.
+The workers are those of TF_CONFIG. LOSE may be a signal, an epoch and a step, at whose end this one
+is sent the signal.
 """
 
 import os
@@ -8,7 +9,7 @@ import pathlib
 import sys
 
 from experiments import smoke_config, smoke_smt
-from runs import refined
+from training_runs import refined
 
 from wing_tf.cli.native_logs import filter_native_logs
 
@@ -24,11 +25,13 @@ ADAMW = {
 }  # fmt: skip
 
 
-def make_config(name, folder, records):
-    """Returns the config of a name; its input files, if it has any, are beside `folder`."""
+def make_config(name, records):
+    """Returns the config of a name."""
     if name == "adamw":
         return smoke_config(records, **ADAMW)
-    if name == "sigma":  # two sigmas, in as many epochs as a limit of time leaves them
+    # Two sigmas, in as many epochs as a limit of time leaves them. The batch normalization of the
+    # network is synchronized.
+    if name == "sigma":
         return smoke_smt(
             records,
             **{
@@ -37,7 +40,7 @@ def make_config(name, folder, records):
                 "model.num_stacks": 1,
             },
         )  # fmt: skip
-    second = refined(records, folder.parent)
+    second = refined(records)
     balance = {"balance.path": second["balance.path"]}
     if name == "cached":
         return smoke_config(records, **SGD, **NOISE, **balance)
@@ -46,12 +49,23 @@ def make_config(name, folder, records):
         compiled = "on" if os.environ.get("TF_CONFIG") else "off"
         changes = {"data.cache": False, "balance.use": "weight", "jit_compile": compiled}
         return smoke_config(records, **SGD, **balance, **changes)
-    assert name == "second"  # with synchronized batch normalization
+    assert name == "second"
     kept = {key: value for key, value in second.items() if not key.startswith("optimizer")}
-    network = {"model.name": "mobilenet", "model.width": 0.35, "model.input_size": 32}
-    return smoke_config(
-        records, **{**kept, **SGD, **network, "optimizer.learning_rate": 1e-5, "epochs": 1}
-    )
+    return smoke_config(records, **{**kept, **SGD, "epochs": 1})
+
+
+def lose_worker(signal_number, epoch, step):
+    """Sends this process a signal at the end of a step of the training."""
+    from wing_tf.training import callbacks
+
+    def keep(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def lose(self, batch, logs=None):
+        if (self.epoch, batch) == (epoch, step):
+            os.kill(os.getpid(), signal_number)
+
+    callbacks.StopOnNaN.on_epoch_begin, callbacks.StopOnNaN.on_train_batch_end = keep, lose
 
 
 def main():
@@ -62,21 +76,22 @@ def main():
     from wing_tf.training.cluster import join_workers
     from wing_tf.training.run import train
 
+    if moment := os.environ["LOSE"]:
+        lose_worker(*map(int, moment.split()))
     with join_workers(timeout_seconds=1200.0) as workers:
         for name in names:
-            train(make_config(name, folder, records), folder / name, workers=workers)
-        if workers.count > 1:
-            try:
-                workers.check_same({"seed": 0, "index": workers.index})
-            except ValueError as error:
-                (folder / f"differing{workers.index}.txt").write_text(str(error))
-            if workers.index == 1:
-                records = _reversed(records, folder / "reversed")
-            try:
-                config = make_config("adamw", folder, records)
-                train(config, folder / "differing", workers=workers)
-            except ValueError as error:
-                (folder / f"differing_records{workers.index}.txt").write_text(str(error))
+            train(make_config(name, records), folder / name, workers=workers)
+        try:
+            workers.check_same({"seed": 0, "index": workers.index})
+        except ValueError as error:
+            (folder / f"differing{workers.index}.txt").write_text(str(error))
+        if workers.index == 1:
+            records = _reversed(records, folder / "reversed")
+        try:
+            config = make_config("adamw", records)
+            train(config, folder / "differing", workers=workers)
+        except ValueError as error:
+            (folder / f"differing_records{workers.index}.txt").write_text(str(error))
 
 
 def _reversed(records, folder):
