@@ -22,8 +22,9 @@ else:
 landmarker = Landmarker()  # or Landmarker("run"), Landmarker("export/model.tflite")
 drawn = image
 for face in landmarker(image):  # each face that the detector finds
-    yaw, pitch, roll = face.angles_deg
-    print(f"Score {face.score:.2f}, yaw {yaw:.0f}, pitch {pitch:.0f}, roll {roll:.0f} degrees.")
+    if face.angles_deg is not None:  # it is known for the 68 landmarks
+        yaw, pitch, roll = face.angles_deg
+        print(f"Score {face.score:.2f}, yaw {yaw:.0f}, pitch {pitch:.0f}, roll {roll:.0f} degrees.")
     nose_x, nose_y = face.landmarks_px[30]  # [68, 2] in pixels of the image
     print(f"The tip of the nose is at ({nose_x:.1f}, {nose_y:.1f}).")
     drawn = draw_landmarks(

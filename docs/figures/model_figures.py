@@ -25,8 +25,9 @@ def models(path: pathlib.Path) -> None:
             caption = "no face"
             for face in landmarker(image):
                 image = draw_landmarks(image, face.landmarks_px, landmarker.scheme, radius_px=1.2)
-                draw_pose(image, face.landmarks_px, face.box_xyxy_px, face.angles_deg)
-                yaw, pitch, roll = np.round(face.angles_deg).astype(int)
+                angles_deg = np.asarray(face.angles_deg)
+                draw_pose(image, face.landmarks_px, face.box_xyxy_px, angles_deg)
+                yaw, pitch, roll = np.round(angles_deg).astype(int)
                 caption = f"{face.score:.2f}   {yaw:+d} {pitch:+d} {roll:+d}"
             cells.append(image)
             captions.append(caption)
