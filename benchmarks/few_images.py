@@ -52,7 +52,7 @@ _FACE_12 = scheme_from_dict({
 })  # fmt: skip
 _LANDMARKS = {"ibug_68": list(range(68)), "face_12": [IBUG_68_POINTS[point] for point in _POINTS]}
 _NUM_FACES = (25, 50, 100, 200, 500)
-_STARTS = ("scratch", "face_68", "head")
+_STARTS = {"scratch": "from scratch", "face_68": "from face_68", "head": "output layer alone"}
 _DRAWS = (0, 1, 2)
 
 
@@ -173,8 +173,12 @@ def plot(path, results):
                 means = [100 * errors.mean() for errors in points.values()]
                 bounds = [np.multiply(100, bootstrap_interval(e)) for e in points.values()]
                 lengths = np.abs(np.transpose(bounds) - means)
-                axes.errorbar(list(points), means, lengths, label=start, capsize=3, marker="o")
+                axes.errorbar(
+                    list(points), means, lengths, label=_STARTS[start], capsize=3, marker="o"
+                )
         axes.set(xscale="log", xlabel="training faces", ylabel="NME, %", title=scheme)
+        axes.set_xticks(_NUM_FACES, [str(count) for count in _NUM_FACES])
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
         axes.legend()
     save_figure(figure, path)
