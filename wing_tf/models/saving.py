@@ -57,7 +57,7 @@ def save_network(
 @contextlib.contextmanager
 def _all_trainable(network: keras.Model) -> Iterator[None]:
     """Makes all layers trainable for a block."""
-    frozen = [layer for layer in network._flatten_layers() if not layer.trainable]
+    frozen = [layer for layer in _layers(network) if not layer.trainable]
     for layer in frozen:
         layer.trainable = True
     try:
@@ -65,6 +65,13 @@ def _all_trainable(network: keras.Model) -> Iterator[None]:
     finally:
         for layer in frozen:
             layer.trainable = False
+
+
+def _layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in network.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
 
 
 class _WeightsBuffer(io.BytesIO):
