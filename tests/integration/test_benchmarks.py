@@ -68,7 +68,9 @@ def test_time_to_accuracy_of_two_cells(synthetic_records, tmp_path):
     for cell in (("cnn6", "scratch"), ("hourglass", "face_68")):
         assert float(re.search(row.format(*cell), output)[1]) > 0
     assert re.search(r"\| cnn6 \| scratch \| - \| - \| - \|", output)
-    assert _run("time_to_accuracy", *arguments).splitlines() == output.splitlines()[2:]
+    repeated = _run("time_to_accuracy", *arguments)  # trains nothing
+    assert repeated.startswith("| recipe |")
+    assert output.endswith(repeated)
 
 
 @pytest.mark.slow
