@@ -36,7 +36,7 @@ _TARGETS = (4.0, 3.5, 3.0)  # NME, %
 
 def _mobile_unet():
     config = mobile_unet_300w_cpu.get_config()
-    config.teacher.model = ""  # learned from real faces for a much longer time
+    config.teacher.model = ""  # its own training on these faces takes longer than all of this
     return config
 
 

@@ -1,11 +1,15 @@
 """Reading of video files: times, orientation and damage."""
 
+import gc
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 import video_files
 from video_files import NUM_FRAMES, RATE, SIZE_HW, cut, damage, image, index_of, make, read
+
+from wing_tf.inference.video import open_video
 
 
 @pytest.mark.parametrize(
@@ -81,6 +85,19 @@ def test_frames_are_rotated_and_flipped(tmp_path, matrix, orient):
     for frame in frames:
         assert np.median(np.abs(frame.image - expected)) < 12
         assert np.abs(frame.image - expected).mean() < 14
+
+
+def test_frames_are_released_when_they_are_converted(tmp_path):
+    """Side data of a frame refers to the frame, which the garbage collector would have to find."""
+    video = open_video(make(tmp_path / "a.mp4"))
+    gc.collect()
+    gc.disable()
+    try:
+        assert sum(1 for _ in video) == NUM_FRAMES
+        kept = sum(isinstance(value, av.VideoFrame) for value in gc.get_objects())
+    finally:
+        gc.enable()
+    assert kept < 3
 
 
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mjpeg"])

@@ -46,8 +46,8 @@ class FrameConverter:
             is_sd = frame.height <= _SD_SIZE_HW[0] and frame.width <= _SD_SIZE_HW[1]
             frame.colorspace = _BT601 if is_sd else _BT709
         if frame.rotation != self._rotation_deg:
-            # Not for each frame: PyAV's side data keeps 50 bytes, and frames until the next garbage
-            # collection.
+            # Reading the side data of each frame would leak 50 bytes of memory, and keep the frame
+            # until the next garbage collection.
             self._rotation_deg, self._matrix = frame.rotation, _display_matrix(frame)
         matrix = self._matrix
         self.is_transposed = _is_transposed(matrix)

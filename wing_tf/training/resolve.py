@@ -101,18 +101,17 @@ def emits_residuals(config: ml_collections.ConfigDict) -> bool:
 
 def model_options(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Returns the values of ``config.model`` that the chosen model takes."""
-    parameters = _parameters(ALL_MODELS[config.model.name])
-    return {key: value for key, value in config.model.items() if key in parameters}
+    return _options(config.model, ALL_MODELS)
 
 
 def loss_options(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Returns the values of ``config.loss`` that the chosen loss takes."""
-    parameters = _parameters(ALL_LOSSES[config.loss.name])
-    return {key: value for key, value in config.loss.items() if key in parameters}
+    return _options(config.loss, ALL_LOSSES)
 
 
-def _parameters(function: Callable) -> set[str]:
-    return set(inspect.signature(function).parameters) - {"name"}
+def _options(values: ml_collections.ConfigDict, known: Mapping[str, Callable]) -> dict[str, Any]:
+    parameters = set(inspect.signature(known[values.name]).parameters) - {"name"}
+    return {key: value for key, value in values.items() if key in parameters}
 
 
 def _merge(target: ml_collections.ConfigDict, source: Mapping, prefix: str) -> None:
@@ -210,8 +209,7 @@ def _check_combinations(config: ml_collections.ConfigDict) -> None:
 
 
 def _check_temporal_schedule(config: ml_collections.ConfigDict) -> None:
-    schedule, sigma = config.sigma_schedule, config.heatmap.sigma
-    name = "config.sigma_schedule"
+    name, schedule, sigma = "config.sigma_schedule", config.sigma_schedule, config.heatmap.sigma
     if schedule.spatial_step:
         raise ValueError(f"{name}: set temporal_step or spatial_step, not both.")
     if not 0 < schedule.final_sigma <= sigma:
@@ -259,14 +257,12 @@ def _leaves(config: ml_collections.ConfigDict, keys: Iterable[str]) -> Iterator[
 
 def _applicability(config: ml_collections.ConfigDict) -> list[tuple[Iterable[str], object, str]]:
     """Returns keys or groups of keys, whether they apply, and the reason if they don't."""
-    model, loss, optimizer, schedule = config.model, config.loss, config.optimizer, config.schedule
+    parts = ("model", "loss", "optimizer", "schedule")
+    model, loss, optimizer, schedule = (config[part] for part in parts)
     sigmas, noise = config.sigma_schedule, config.label_noise
     heatmaps = model.name in HEATMAP_MODELS
-    to_model, to_loss = f"to the model {model.name}", f"to the loss {loss.name}"
-    to_optimizer = f"to the optimizer {optimizer.name}"
-    to_schedule = f"to the schedule {schedule.name}"
-    chosen = {"name", *model_options(config)}
-    other_models = [f"model.{key}" for key in model if key not in chosen]
+    to_model, to_loss, to_optimizer, to_schedule = (f"to the {p} {config[p].name}" for p in parts)
+    other_models = [f"model.{key}" for key in model if key not in {"name", *model_options(config)}]
     chosen = {"name", "map", "map_weight", "map_threshold", *loss_options(config)}
     other_losses = [f"loss.{key}" for key in loss if key not in chosen]
     return [

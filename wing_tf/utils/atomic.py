@@ -194,12 +194,12 @@ def sync_names(folder: pathlib.Path) -> None:
     """Waits until the names in a folder are on the disk, where the system offers it."""
     if os.name != "posix":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems can't
+    with contextlib.suppress(OSError):  # some network file systems can't, and some folders are
+        descriptor = os.open(folder, os.O_RDONLY)  # not readable
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _remove(path: pathlib.Path) -> None:
