@@ -11,8 +11,9 @@ number of faces, and their last averaged weights are evaluated: no face is used 
 Cells are trained one after another in folders below ``--output``. The same command resumes: a
 finished cell is kept, and several processes with other ``--only`` may share the folder. Then
 ``table.md`` and ``few_images.png`` are written from all finished cells: the mean NME over draws
-with its 95 % bootstrap interval over faces, and the paired difference from scratch. ``--quick``
-trains one cell, for 50 faces seen.
+with its 95 % bootstrap interval over faces, and the paired difference from scratch.
+``results.json`` has each cell's errors by face; cells in it count as finished, and without
+``--data`` the table and the plot are made from it. ``--quick`` trains one cell, for 50 faces seen.
 """
 
 import argparse
@@ -125,7 +126,7 @@ def train_cell(cell, options):
     train(config, folder)
 
     errors = last_errors(folder, open_records(str(common)))
-    write_json(folder / "errors.json", [round(float(error), 6) for error in errors])
+    write_json(folder / "errors.json", [round(float(error), 5) for error in errors])
 
 
 def last_errors(run, records):
@@ -135,15 +136,25 @@ def last_errors(run, records):
     return face_errors(predictions, records.scheme)[0]
 
 
-def read_cells(output, cells):
-    """Returns mean errors over draws, and the number of draws, by (scheme, faces, start)."""
-    found = {}
+def read_errors(output, cells):
+    """Returns the errors on the test faces of all finished cells by their names."""
+    stored = output / "results.json"
+    found = json.loads(stored.read_text()) if stored.exists() else {}
     for cell in cells:
         path = output / cell.name / "errors.json"
         if path.exists():
+            found[cell.name] = json.loads(path.read_text())
+    return {cell.name: found[cell.name] for cell in cells if cell.name in found}
+
+
+def mean_over_draws(errors, cells):
+    """Returns mean errors over draws, and the number of draws, by (scheme, faces, start)."""
+    found = {}
+    for cell in cells:
+        if cell.name in errors:
             key = cell.scheme, cell.num_faces, cell.start
-            found.setdefault(key, []).append(json.loads(path.read_text()))
-    return {key: (np.mean(errors, axis=0), len(errors)) for key, errors in found.items()}
+            found.setdefault(key, []).append(errors[cell.name])
+    return {key: (np.mean(draws, axis=0), len(draws)) for key, draws in found.items()}
 
 
 def write_table(path, results):
@@ -181,13 +192,13 @@ def plot(path, results):
         axes.minorticks_off()
         axes.grid(alpha=0.3)
         axes.legend()
-    save_figure(figure, path)
+    save_figure(figure, path, dpi=100)
 
 
 def main():
     """Trains the cells that are not finished, and writes table and plot."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--data", help="records of 300-W")
     parser.add_argument("--output", required=True, type=pathlib.Path)
     parser.add_argument("--only", default="", help="how the names of the cells begin")
     parser.add_argument("--model", default="face_68")
@@ -199,12 +210,14 @@ def main():
         options.only, options.faces_seen = "face_12/25/scratch/0", 50
     register_scheme(_FACE_12)
     cells = [Cell(*part) for part in itertools.product(_LANDMARKS, _NUM_FACES, _STARTS, _DRAWS)]
-    for cell in cells:
-        done = (options.output / cell.name / "errors.json").exists()
+    for cell in cells if options.data else ():
+        done = cell.name in read_errors(options.output, [cell])
         if cell.name.startswith(options.only) and not done:
             print(cell.name, flush=True)
             train_cell(cell, options)
-    results = read_cells(options.output, cells)
+    errors = read_errors(options.output, cells)
+    write_json(options.output / "results.json", errors, indent=None)
+    results = mean_over_draws(errors, cells)
     write_table(options.output / "table.md", results)
     plot(options.output / "few_images.png", results)
     print((options.output / "table.md").read_text())

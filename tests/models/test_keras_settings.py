@@ -53,7 +53,7 @@ corrected = lambda: two_stage(cnn("first"), models.correction(cnn("second"), ref
 builders["correction"] = corrected
 networks = {name: builders[name]() for name in names or builders}
 codecs = {d: HeatmapCodec(input_size=32, heatmap_size=8, decoder=d) for d in DECODERS}
-for name in heatmaps.keys() & networks.keys():
+for name in [name for name in heatmaps if name in networks]:  # In order: each draws an image.
     networks[f"{name} localizer"] = models.heatmap_localizer(networks[name], 5, codecs["dark"])
 
 generator = np.random.default_rng(1)
