@@ -117,7 +117,7 @@ def train_cell(cell, options):
     config.data.path, config.seed = str(data), cell.draw
     config.epochs = max(1, round(options.faces_seen / cell.num_faces))
     config.schedule.warmup_epochs = config.epochs / 24
-    config.validation_epochs = config.checkpoint_epochs = max(1, config.epochs // 4)
+    config.validation_epochs = config.checkpoint_epochs = config.epochs
     config.num_images = 0
     if cell.start != "scratch":
         config.init_from = options.model

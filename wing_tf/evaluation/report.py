@@ -154,7 +154,9 @@ def _finite_mean(values: np.ndarray) -> float | None:
 
 def format_report(report: Mapping[str, Any]) -> str:
     """Returns a report as text, in percent."""
-    rows = {"all": report, **report.get("by_prefix", {}), **report.get("conditions", {})}
+    by_prefix = report.get("by_prefix", {})
+    # One prefix has all the faces.
+    rows = {"all": report} | (by_prefix if len(by_prefix) > 1 else {}) | report.get("conditions", {})
     remarks = {}
     for name, part in rows.items():
         remarks[name] = format_interval(part["nme_interval"])
