@@ -14,6 +14,9 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from wing_tf.geometry import landmark_box, place_box
 from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_dict, scheme_to_dict
 from wing_tf.score_calibration import ScoreCalibration
 from wing_tf.utils.atomic import atomic_path
@@ -56,6 +59,9 @@ class ModelSpec:
         trained_crops: Crop rules of the training boxes, as text for reports.
         trained_boxes: Kinds of the training boxes (`wing_tf.data.crop_rules.BOX_KINDS`); empty if
             not known.
+        box_around_landmarks: The median training box (x0, y0, x1, y1) from the center of the tight
+            landmark box, in units of its longer side, where these differ. None if the training
+            boxes are tight landmark boxes, or not known.
         has_scores: Whether the network emits a score for each landmark; None in ``.keras`` files.
         has_visibility: Whether an exported file or an opened Keras network emits the probability
             that each landmark is visible.
@@ -72,6 +78,7 @@ class ModelSpec:
     held_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
     trained_crops: tuple[str, ...] = ()
     trained_boxes: tuple[str, ...] = ()
+    box_around_landmarks: tuple[float, ...] | None = None
     has_scores: bool | None = None
     has_visibility: bool = False
     precision: str | None = None
@@ -83,6 +90,8 @@ class ModelSpec:
         object.__setattr__(self, "scheme", get_scheme(self.scheme))
         object.__setattr__(self, "trained_crops", tuple(self.trained_crops))
         object.__setattr__(self, "trained_boxes", tuple(self.trained_boxes))
+        if (box := self.box_around_landmarks) is not None:
+            object.__setattr__(self, "box_around_landmarks", tuple(map(float, box)))
         calibration, count = self.score_calibration, self.scheme.num_landmarks
         if calibration is not None and len(calibration.mean_shape) != count:
             raise ValueError(f"the score calibration is not of the {count} landmarks of the scheme")
@@ -97,9 +106,25 @@ class ModelSpec:
         """Number of training and validation faces by data set."""
         return {name: count + self.held_out.get(name, 0) for name, count in self.trained_on.items()}
 
+    @property
+    def finds_next_box(self) -> bool:
+        """Whether `next_box` gives boxes as in training."""
+        return set(self.trained_boxes) <= {"landmark"} or self.box_around_landmarks is not None
+
+    def next_box(self, landmarks_px: np.ndarray) -> np.ndarray:
+        """Returns the boxes [..., 4] to crop for a second pass, or in the next frame of a video.
+
+        Args:
+            landmarks_px: The network's landmarks [..., K, 2] in pixels of the image.
+        """
+        if self.box_around_landmarks is None:
+            return landmark_box(landmarks_px)
+        return place_box(np.array(self.box_around_landmarks), landmarks_px)
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the spec as JSON types; `wing_tf.export` adds the keys of exported files."""
         side, calibration = self.input_size, self.score_calibration
+        around = self.box_around_landmarks
         return {
             "version": VERSION,
             "input": {"name": "image", "shape": [None, side, side, 3], **_INPUT},
@@ -108,6 +133,7 @@ class ModelSpec:
                 "margin": self.margin,
                 "square": self.square,
                 "boxes": list(self.trained_boxes),
+                "box_around_landmarks": around and list(around),
                 "outside": "black",
             },
             "landmarks_frame": "pixels of the input; pixel centers are integers",
@@ -161,6 +187,7 @@ class ModelSpec:
             held_out=training.get("held_out", {}),
             trained_crops=training.get("trained_crops", ()),
             trained_boxes=crop["boxes"],
+            box_around_landmarks=crop.get("box_around_landmarks"),
             has_scores="scores" in values["outputs"] if exported else None,
             has_visibility=exported and "visibility" in values["outputs"],
             precision=str(values["precision"]) if exported else None,
@@ -180,8 +207,21 @@ def _check_crop(crop: Mapping[str, Any]) -> None:
     if not isinstance(square, bool):
         raise ValueError(f"the crop's `square` must be true or false. Received: {square!r}")
     check_names("boxes", boxes)
+    around = crop.get("box_around_landmarks")
+    if around is not None and not _is_box(around):
+        raise ValueError(
+            "the crop's `box_around_landmarks` must be 4 numbers x0, y0, x1, y1 with x0 < x1 and "
+            f"y0 < y1, at most {_MAX_MARGIN} in size. Received: {around!r:.200}"
+        )
     if outside != "black":
         raise ValueError(f"the crop must be black outside of the image. Received: {outside!r}")
+
+
+def _is_box(values: Any) -> bool:
+    if not isinstance(values, list) or [type(x) in (int, float) for x in values] != 4 * [True]:
+        return False
+    x0, y0, x1, y1 = values
+    return x0 < x1 and y0 < y1 and max(map(abs, values)) <= _MAX_MARGIN
 
 
 def ordered_outputs(outputs: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -36,6 +36,19 @@ export function landmarkBox(landmarksPx) {
 }
 
 /**
+ * Returns the box to crop in the next frame, as a model's training boxes were: for `crop` without
+ * `box_around_landmarks`, the tight box of the landmarks.
+ */
+export function nextBox(landmarksPx, crop) {
+  const [x0, y0, x1, y1] = landmarkBox(landmarksPx);
+  const relative = crop.box_around_landmarks;
+  if (!relative) return [x0, y0, x1, y1];
+  const side = Math.max(x1 - x0, y1 - y0);
+  const center = [(x0 + x1) / 2, (y0 + y1) / 2];
+  return relative.map((place, index) => center[index % 2] + side * place);
+}
+
+/**
  * Returns the weights of the image's pixels along one axis of a crop: for each of `size` results
  * the first pixel and the weights from there on. A result is the mean of `factor` linear samples;
  * pixels outside of the image are black, so they have no weight.
@@ -180,6 +193,7 @@ function checkModelSpec(spec) {
   if (!Array.isArray(crop.boxes) || !crop.boxes.every((kind) => typeof kind === "string")) {
     wrong("crop.boxes must be a list of names", crop.boxes);
   }
+  if (crop.box_around_landmarks) checkBox(crop.box_around_landmarks);
   if (crop.outside !== "black") wrong("crop must be black outside of the image", crop.outside);
 }
 

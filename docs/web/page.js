@@ -10,7 +10,7 @@
  */
 
 import { draw } from "./draw.js";
-import { fetchFrom, landmarkBox, Landmarker } from "./landmarker.js";
+import { fetchFrom, Landmarker, nextBox } from "./landmarker.js";
 
 const MIN_BOX_PX = 4; // smaller drags are clicks
 
@@ -157,7 +157,7 @@ function stopCamera() {
   find("camera").textContent = "Use the camera";
 }
 
-/** Locates the face in one frame; the tight box of its landmarks is the box of the next frame. */
+/** Locates the face in one frame; its landmarks give the box of the next frame. */
 async function followFace() {
   const stream = video.srcObject;
   if (!stream) return;

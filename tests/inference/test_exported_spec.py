@@ -130,6 +130,10 @@ def test_unknown_spec_versions_raise(change, message, exported, tmp_path):
         ("crop", {"square": 1}, "`square` must be true or false. Received: 1"),
         ("crop", {"boxes": "landmark"}, "`boxes` must be a list of names. Received: 'landmark'"),
         ("crop", {"boxes": [1]}, r"`boxes` must be a list of names. Received: \[1\]"),
+        ("crop", {"box_around_landmarks": [0, 0, 1]}, r"must be 4 numbers .* \[0, 0, 1\]"),
+        ("crop", {"box_around_landmarks": [1, 0, 0, 1]}, "must be 4 numbers x0, y0, x1, y1 with"),
+        ("crop", {"box_around_landmarks": [0, 0, 1, 1e9]}, "must be 4 numbers .* at most 100"),
+        ("crop", {"box_around_landmarks": [0, 0, True, 1]}, "must be 4 numbers"),
         ("crop", {"outside": "edge"}, "must be black outside of the image. Received: 'edge'"),
     ],
 )

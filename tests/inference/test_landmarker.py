@@ -1,3 +1,5 @@
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -113,6 +115,23 @@ def test_second_pass_crops_around_the_first_landmarks(network):
     for face, expected in zip(both, again, strict=True):
         np.testing.assert_array_equal(face.box_xyxy_px, expected.box_xyxy_px)
         np.testing.assert_allclose(face.landmarks_px, expected.landmarks_px, atol=1e-4)
+
+
+def test_second_pass_crops_as_in_training(network):
+    """For landmarks that cover a part of the training boxes, such as the eyes of a face box."""
+    image = np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)
+    boxes = np.array([[10.0, 10, 40, 40], [30, 30, 80, 80]])
+    spec = dataclasses.replace(
+        MODEL_SPEC, trained_boxes=["dataset"], box_around_landmarks=[-1, -0.5, 1, 1.5]
+    )
+    first = Landmarker(network, spec=spec)(image, boxes)
+    for face, again in zip(
+        first, Landmarker(network, spec=spec, passes=2)(image, boxes), strict=True
+    ):
+        x0, y0, x1, y1 = landmark_box(face.landmarks_px)
+        x, y, side = (x0 + x1) / 2, (y0 + y1) / 2, max(x1 - x0, y1 - y0)
+        expected = [x - side, y - side / 2, x + side, y + 1.5 * side]
+        np.testing.assert_allclose(again.box_xyxy_px, expected, atol=1e-9)
 
 
 def test_images_of_many_sizes_are_run_together(network):

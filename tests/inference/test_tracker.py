@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from clips import RATE, TrueLandmarker, crossing_clip, identities_of, motion, show, small_clip
 
+from wing_tf.geometry import landmark_box
 from wing_tf.inference import Face, HaarDetector
 from wing_tf.inference.track import face_iou, is_within
 from wing_tf.inference.tracker import Tracker
@@ -39,6 +40,23 @@ def test_faces_are_one_batch_and_the_detector_runs_periodically():
     assert all(len(found) == 2 for found in faces)
     assert landmarker.num_detections == 3  # at 0, 15 and 30 of 40 frames
     assert landmarker.batches == [2] * 40
+
+
+def test_faces_are_cropped_in_boxes_as_in_training():
+    clip = still_clip(12)
+    landmarker = TrueLandmarker(clip, noise_px=0.0)
+    around = (-0.8, -1.2, 0.8, 0.6)  # of the tight landmark box
+    landmarker.spec = dataclasses.replace(
+        landmarker.spec, trained_boxes=["dataset"], box_around_landmarks=around
+    )
+    cropped, crop = [], landmarker.crop
+    landmarker.crop = lambda image, boxes: cropped.append(boxes) or crop(image, boxes)
+    faces = show(Tracker(landmarker, smooth=False, detect_every_s=0.2), landmarker)
+    assert [[face.identity for face in found] for found in faces] == [[0, 1]] * 12
+    low, high = np.split(landmark_box(clip.landmarks_px[-1]), 2, axis=1)
+    side = np.max(high - low, axis=1, keepdims=True)
+    expected = np.tile((low + high) / 2, 2) + side * around
+    np.testing.assert_allclose(np.concatenate(cropped[-2:]), expected, atol=3)
 
 
 def test_smoothing_reduces_jitter():

@@ -1,6 +1,10 @@
 """What a model says of its training: data, boxes, crops, and the models that it began with."""
 
+import dataclasses
+
+import numpy as np
 import pytest
+from altered_faces import AlteredSource
 from experiments import smoke_config
 
 from tfrecords_tools.sources import SyntheticSource
@@ -8,6 +12,7 @@ from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.records import open_records
 from wing_tf.evaluation.evaluator import evaluate
+from wing_tf.geometry import landmark_box
 from wing_tf.model_spec import ModelSpec, read_model_spec
 from wing_tf.models import cnn6
 from wing_tf.models.saving import save_network
@@ -58,6 +63,33 @@ def test_model_spec_holds_crop_rule_and_training_faces(stretched, tmp_path):
     both = complete_config(smoke_config(stretched, **{"two_stage.first": str(run)}))
     with pytest.raises(ValueError, match="A two-stage model needs square crops"):
         make_task(both, open_records(str(stretched), split="train"))
+
+
+def test_model_spec_holds_the_median_box_around_landmarks(tmp_path):
+    def widen(item, face):
+        x0, y0, x1, y1 = landmark_box(face.landmarks_px)
+        side = max(x1 - x0, y1 - y0)
+        tail = 5 if item.source_data % 4 == 0 else 0  # Few boxes are elsewhere.
+        around = np.array([-0.7, -1.1 - tail, 0.5, 0.6])
+        return dataclasses.replace(
+            face, box_xyxy_px=np.tile([(x0 + x1) / 2, (y0 + y1) / 2], 2) + side * around
+        )
+
+    spec = {}
+    for crop in ("dataset_box", "landmark_box"):
+        write_records(
+            AlteredSource(widen), tmp_path / crop, square_format=SquareFormat(side=96), crop=crop,
+            progress=False, num_processes=0,
+        )  # fmt: skip
+        config = complete_config(smoke_config(tmp_path / crop))
+        task = make_task(config, open_records(str(tmp_path / crop), split="train"))
+        spec[crop] = ModelSpec.from_dict(task.spec.to_dict())
+    found = spec["dataset_box"].box_around_landmarks
+    np.testing.assert_allclose(found, [-0.7, -1.1, 0.5, 0.6], atol=1e-3)
+    assert spec["dataset_box"].finds_next_box
+    assert spec["landmark_box"].box_around_landmarks is None
+    assert spec["landmark_box"].finds_next_box
+    assert not dataclasses.replace(spec["dataset_box"], box_around_landmarks=None).finds_next_box
 
 
 def test_model_spec_holds_faces_of_initial_models(synthetic_records, tmp_path):

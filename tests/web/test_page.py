@@ -40,6 +40,7 @@ REFUSED = {
     "marginless": {"crop": {"margin": 0}},
     "half_square": {"crop": {"square": "no"}},
     "boxed": {"crop": {"boxes": "landmark"}},
+    "unplaced": {"crop": {"box_around_landmarks": [0.5, 0.5, -0.5]}},
     "mirrored": {"crop": {"outside": "mirror"}},
 }
 """Model specs that the page refuses, as changes of a valid one."""

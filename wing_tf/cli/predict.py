@@ -87,9 +87,10 @@ _LEVELS = flags.DEFINE_integer(
 _PASSES = flags.DEFINE_integer(
     "passes",
     None,
-    "2: crop each face a second time around the landmarks of the first pass. Defaults to 2 for "
-    "images whose faces are detected, and to 1 for given boxes and for videos, whose faces are "
-    "cropped around the landmarks of the previous frame.",
+    "2: crop each face a second time, in the box that the landmarks of the first pass have in "
+    "training. Defaults to 2 for images whose faces are detected, and to 1 for given boxes, for "
+    "videos, whose faces are cropped around the landmarks of the previous frame, and for models "
+    "that do not say what their training boxes were.",
     1,
     2,
 )
@@ -200,7 +201,7 @@ def main(command: str | None = None) -> None:
         box_file=_BOX_FILE.value,
         correction=_CORRECTION.value,
         levels=_LEVELS.value or default_levels,
-        passes=_PASSES.value or (2 if is_detected else 1),
+        passes=_PASSES.value or (None if is_detected else 1),
         flip=_FLIP_AVERAGE.value,
         min_score=_MIN_SCORE.value,
         scheme=_SCHEME.value,

@@ -38,7 +38,7 @@ class LandmarkerOptions:
     box_file: str | None
     correction: str | None
     levels: int | None = None
-    passes: int
+    passes: int | None
     flip: bool
     min_score: float | None = None
     scheme: str | None
@@ -71,7 +71,7 @@ class LandmarkerOptions:
             model,
             detector=detector,
             scheme_map=scheme_map,
-            passes=self.passes,
+            passes=self.number_of_passes(model),
             flip=self.flip,
             min_score=self.min_score,
             num_threads=self.threads,
@@ -79,7 +79,7 @@ class LandmarkerOptions:
         )
         boxes = landmarker.spec.trained_boxes
         if with_detector and self.detector in ("blazeface", "haar", "yunet"):
-            if not set(boxes) <= _BOXES_LIKE_DETECTED:
+            if not set(boxes) <= _BOXES_LIKE_DETECTED and landmarker.passes == 1:
                 print(
                     f"note: {model} was trained with other boxes ({', '.join(boxes)}) than the "
                     "detector's, which are like tight landmark boxes. Its landmarks may be less "
@@ -88,9 +88,13 @@ class LandmarkerOptions:
                 )
         return landmarker
 
+    def number_of_passes(self, model: str | None) -> int:
+        """Returns how often each face is cropped; by default twice if the model knows where."""
+        return self.passes or (2 if read_model_spec(_model_file(model)).finds_next_box else 1)
+
     def settings(self, model: str | None) -> dict[str, Any]:
         """Returns what determines the results of a run, for `run.json`."""
-        values = dataclasses.asdict(self)
+        values = dataclasses.asdict(self) | {"passes": self.number_of_passes(model)}
         del values["threads"]  # does not change the results
         for name in ("detector_model", "box_file", "correction", "scheme_map"):
             if values[name]:

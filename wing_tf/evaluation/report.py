@@ -156,7 +156,9 @@ def format_report(report: Mapping[str, Any]) -> str:
     """Returns a report as text, in percent."""
     by_prefix = report.get("by_prefix", {})
     # One prefix has all the faces.
-    rows = {"all": report} | (by_prefix if len(by_prefix) > 1 else {}) | report.get("conditions", {})
+    rows = (
+        {"all": report} | (by_prefix if len(by_prefix) > 1 else {}) | report.get("conditions", {})
+    )
     remarks = {}
     for name, part in rows.items():
         remarks[name] = format_interval(part["nme_interval"])

@@ -27,6 +27,8 @@ from wing_tf.geometry.boxes import (
     crop_square,
     landmark_box,
     perturb_box,
+    place_box,
+    relative_box,
     shrink_ratio,
 )
 from wing_tf.geometry.shapes import (
@@ -51,8 +53,10 @@ __all__ = [
     "landmark_box",
     "mean_shape",
     "perturb_box",
+    "place_box",
     "place_shape_in_boxes",
     "procrustes",
+    "relative_box",
     "shrink_ratio",
     "similarity_matrix",
 ]

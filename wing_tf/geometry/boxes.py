@@ -14,6 +14,33 @@ def landmark_box(landmarks_px: np.ndarray) -> np.ndarray:
     return np.concatenate([low, high], axis=-1)
 
 
+def relative_box(box_xyxy_px: np.ndarray, landmarks_px: np.ndarray) -> np.ndarray:
+    """Returns boxes in the frame of the tight landmark boxes of the same faces.
+
+    Args:
+        box_xyxy_px: Boxes [..., 4].
+        landmarks_px: Landmarks [..., K, 2]; NaN are ignored.
+
+    Returns:
+        Boxes [..., 4] from the center of the tight boxes, in units of their longer sides.
+    """
+    center, side = _frame(landmarks_px)
+    return (box_xyxy_px - np.tile(center, 2)) / side
+
+
+def place_box(relative_xyxy: np.ndarray, landmarks_px: np.ndarray) -> np.ndarray:
+    """Returns the boxes [..., 4] of faces with landmarks [..., K, 2]: inverts `relative_box`."""
+    center, side = _frame(landmarks_px)
+    return np.tile(center, 2) + side * relative_xyxy
+
+
+def _frame(landmarks_px: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns centers [..., 2] and longer sides [..., 1] of tight landmark boxes."""
+    tight = landmark_box(landmarks_px)
+    low, high = tight[..., :2], tight[..., 2:]
+    return (low + high) / 2, np.max(high - low, axis=-1, keepdims=True)
+
+
 def crop_square(box_xyxy_px: Any, margin: float, xp: Any = np) -> Any:
     """Returns the square of side ``margin`` times a box's longer side and of the same center.
 

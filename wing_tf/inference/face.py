@@ -29,6 +29,8 @@ class Face:
             box was given without one.
         score: Probability in 0..1 that the NME of the landmarks is below 8 %, near 0 where there is
             no face; see `wing_tf.score_calibration`. None if the model spec has no calibration.
+        next_box_xyxy_px: float64 [4], the box to crop for this face in the next frame of a video.
+            None for the tight box of the landmarks.
     """
 
     landmarks_px: np.ndarray
@@ -39,6 +41,7 @@ class Face:
     visibility: np.ndarray | None = None
     detection_score: float | None = None
     score: float | None = None
+    next_box_xyxy_px: np.ndarray | None = None
 
     @cached_property
     def pose(self) -> HeadPose | None:
@@ -70,6 +73,9 @@ def make_faces(
         detection_scores: Scores of the detector.
     """
     calibration, count = spec.score_calibration, len(landmarks_px)
+    next_boxes: Sequence[np.ndarray | None] = [None] * count
+    if spec.box_around_landmarks is not None or scheme_map is not None:
+        next_boxes = list(spec.next_box(landmarks_px))
     face_scores: Sequence[float | None] = [None] * count
     if calibration is not None:
         face_scores = calibration(landmarks_px, others[0]).tolist()
@@ -88,6 +94,7 @@ def make_faces(
             visibility=visibility,
             detection_score=detection_scores[i],
             score=face_scores[i],
+            next_box_xyxy_px=next_boxes[i],
         )
         faces.append(face)
     return faces

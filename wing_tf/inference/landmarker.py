@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from wing_tf.detection import check_detector_name, make_detector
-from wing_tf.geometry import apply_affine, crop_region, flip_matrix, landmark_box
+from wing_tf.geometry import apply_affine, crop_region, flip_matrix
 from wing_tf.geometry.resample import crop_and_resize
 from wing_tf.inference.backend import Backend, open_backend
 from wing_tf.inference.checks import (
@@ -58,8 +58,8 @@ class Landmarker:
         scheme: Name of the required landmark scheme; a model of another scheme is an error.
         scheme_map: Map from the network's scheme to another one. Landmarks that have no
             counterpart are NaN.
-        passes: 2 to crop each face a second time around the landmarks of the first pass, which
-            makes up for inaccurate boxes.
+        passes: 2 to crop each face a second time, in the box that the landmarks of the first pass
+            have in training (`ModelSpec.next_box`), which makes up for inaccurate boxes.
         flip: Whether to average with the prediction on the mirrored crop.
         min_score: Score (`Face.score`) below which a face that the detector found is dropped.
             Defaults to that of the calibration; 0 keeps all, the default of `BoxFile` and "whole".
@@ -219,12 +219,12 @@ class Landmarker:
         detection = [score for some in boxes_of_each for score in detection_scores(some)]
         landmarks, *others = self._locate(images, owners, boxes)
         if self.passes == 2:
-            tight = landmark_box(landmarks)
-            again = np.isfinite(tight).all(axis=1) & (tight[:, 2:] - tight[:, :2] >= 1).all(axis=1)
+            found = self.spec.next_box(landmarks)
+            again = np.isfinite(found).all(axis=1) & (found[:, 2:] - found[:, :2] >= 1).all(axis=1)
             again &= np.array(
-                [overlaps_image(tight[i : i + 1], images[o])[0] for i, o in enumerate(owners)]
+                [overlaps_image(found[i : i + 1], images[o])[0] for i, o in enumerate(owners)]
             )
-            used = np.where(again[:, None], tight, boxes)
+            used = np.where(again[:, None], found, boxes)
             landmarks, *others = self._locate(images, owners, used)
         made = make_faces(self.spec, self.scheme_map, landmarks, used, others, detection)
         faces: list[list[Face]] = [[] for _ in images]

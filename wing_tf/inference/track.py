@@ -51,9 +51,9 @@ class Track:
         self._apart, self._apart_s = square_of(self.face), self.time_s
 
     def next_box(self, time_s: float) -> np.ndarray:
-        """Returns the box [4] of the landmarks, moved at the velocity of the face."""
+        """Returns the box [4] to crop in a frame: that of the face, moved at its velocity."""
         step = self.velocity_px * min(time_s - self.time_s, _MAX_PREDICTED_S)
-        return landmark_box(self.face.landmarks_px) + np.tile(step, 2)
+        return box_of(self.face) + np.tile(step, 2)
 
     def square(self, time_s: float) -> np.ndarray:
         """Returns the square [4] of the face. If it is lost, the square that is expected."""
@@ -92,9 +92,15 @@ class Track:
             self.smoother.reset()
 
 
+def box_of(face: Face) -> np.ndarray:
+    """Returns the box [4] of a face, of the kind that the network was trained with."""
+    box = face.next_box_xyxy_px
+    return landmark_box(face.landmarks_px) if box is None else box
+
+
 def square_of(face: Face) -> np.ndarray:
-    """Returns the square [4] around the landmarks of a face."""
-    return crop_square(landmark_box(face.landmarks_px), 1.0)
+    """Returns the square [4] around the box of a face."""
+    return crop_square(box_of(face), 1.0)
 
 
 def side_of(face: Face) -> float:

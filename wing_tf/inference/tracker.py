@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wing_tf.geometry import box_iou, landmark_box
+from wing_tf.geometry import box_iou
 from wing_tf.inference.checks import check_image, check_min_score, overlaps_image
 from wing_tf.inference.face import Face
 from wing_tf.inference.landmarker import Landmarker
@@ -17,6 +17,7 @@ from wing_tf.inference.smoothing import OneEuroFilter
 from wing_tf.inference.track import (
     MIN_SAME_IOU,
     Track,
+    box_of,
     face_iou,
     is_continuous,
     is_within,
@@ -171,7 +172,7 @@ class Tracker:
             track.visible = face is not None and self._continues(track, face, box, image)
             if face is not None and track.visible:
                 track.face, track.time_s = face, self._time_s
-                agreement[track] = box_iou(box, landmark_box(face.landmarks_px))
+                agreement[track] = box_iou(box, box_of(face))
         for pair in itertools.combinations(tracks, 2):
             if all(t.visible for t in pair) and face_iou(pair[0].face, pair[1].face) > MIN_SAME_IOU:
                 # The face in front is where its motion leads; the other one has jumped to it.

@@ -1,5 +1,6 @@
 """Training tasks: coordinates, heatmaps, and the refinement by a second stage."""
 
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +10,13 @@ import ml_collections
 import numpy as np
 
 from wing_tf.codecs import HeatmapCodec
+from wing_tf.data import record_schema as schema
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.heatmap_targets import HeatmapAugmenter
 from wing_tf.data.read import decode_ratio, read_landmarks
 from wing_tf.data.records import RecordSet
 from wing_tf.data.refinement import FirstStage, RefinementAugmenter
-from wing_tf.geometry import landmark_box, procrustes, shrink_ratio
+from wing_tf.geometry import landmark_box, procrustes, relative_box, shrink_ratio
 from wing_tf.losses import CROSS_ENTROPY_LOSSES
 from wing_tf.model_spec import IMAGENET, ModelSpec, read_model_spec
 from wing_tf.models import HEATMAP_MODELS, correction, heatmap_localizer, two_stage
@@ -94,7 +96,19 @@ class CoordinateTask:
             held_out=self.held_out,
             trained_crops=tuple(str(crop) for crop in records.crop_rules),
             trained_boxes=tuple(crop.box for crop in records.crop_rules),
+            box_around_landmarks=self._box_around_landmarks,
         )
+
+    @functools.cached_property
+    def _box_around_landmarks(self) -> tuple[float, ...] | None:
+        """The model spec's attribute, of the training faces."""
+        if all(crop.box == "landmark" for crop in self.records.crop_rules):
+            return None
+        landmarks, visibility, boxes = read_landmarks(self.records)
+        landmarks[visibility == schema.NOT_ANNOTATED] = np.nan
+        relative = relative_box(boxes, landmarks)
+        usable = np.isfinite(relative).all(axis=1)  # Not those with one landmark.
+        return tuple(np.median(relative[usable], axis=0).tolist()) if usable.any() else None
 
     @property
     def decode_ratio(self) -> int:
