@@ -1,4 +1,4 @@
-"""Few images of one's own: the network of face_68 for any landmark scheme, fifteen minutes.
+"""Few images of one's own: the network of face_68 for any landmark scheme, eleven minutes.
 
 Not a paper's recipe: the hourglass of awing_synthetic_cpu.py without boundary map, which few
 schemes have curves for. All layers start from face_68, and of the output layer the channels of

@@ -1,6 +1,7 @@
 """Flags of the commands, and errors in one line."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -8,6 +9,8 @@ import keras
 import pytest
 from commands import MODULES, ROOT, run_command
 
+import wing_tf.configs
+from wing_tf.cli.train import own_config
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models import cnn6
 from wing_tf.models.saving import save_network
@@ -85,8 +88,8 @@ def test_flags_are_checked_without_slow_imports(name):
         (["train"], "error: Name a config and a run folder: wing-train --config=FILE.py"),
         (["train", "--config=configs/absent.py", "--workdir=w"],
          "error: --config: There is no file configs/absent.py. There are configs in "),
-        (["train", "--config=wing_cnn6", "--workdir=w"],
-         "error: --config: There is no file wing_cnn6. Did you mean "),
+        (["train", "--config=wing_cnn", "--workdir=w"],
+         "error: --config: There is no file wing_cnn. Did you mean "),
         (["train", "--config=absent.py", "--workdir=w", "--config.batch_size=3"],
          "error: --config: There is no file absent.py."),
         (["train", "--workdir=w", "--config.batch_size=3"], "needs --config=FILE.py"),
@@ -111,6 +114,18 @@ def test_usage_errors_are_one_line(arguments, message):
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
+
+
+def test_own_configs_are_found_from_any_folder(tmp_path, monkeypatch):
+    folder = pathlib.Path(wing_tf.configs.__file__).parent
+    monkeypatch.chdir(tmp_path)
+    own = f"--config={folder}/finetune_cpu.py"
+    assert own_config("--config=finetune_cpu") == own
+    assert own_config("--config=configs/finetune_cpu.py:head") == f"{own}:head"
+    others = "--config=other/finetune_cpu.py", "--config=absent", "--config.name=smoke", "--x"
+    assert tuple(map(own_config, others)) == others
+    (tmp_path / "smoke.py").write_text("")
+    assert own_config("--config=smoke.py") == "--config=smoke.py"
 
 
 @pytest.mark.parametrize(

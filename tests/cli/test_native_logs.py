@@ -37,6 +37,7 @@ def _run(*arguments, **environment):
         (b"2026-11-29 02:37:06.123456: I tensorflow/core/util/port.cc:153] oneDNN", True),
         (b"WARNING: All log messages before absl::InitializeLog() is called are written", True),
         (b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.", True),
+        (b"fully_quantize: 0, inference_type: 6, input_inference_type: FLOAT32", True),
         (
             b"E0000 00:00:1795978784.881951   18854 node_def_util.cc:682] NodeDef mentions "
             b"attribute Truncate which is not in the op definition",

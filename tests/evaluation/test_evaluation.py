@@ -116,6 +116,7 @@ def test_report_folder_has_scores_tables_and_figures(records, model, synthetic_r
     table = (tmp_path / "report.txt").read_text()
     assert f"{100 * report['nme']:.2f}" in table
     assert table == format_report(report)
+    assert "not scored: 3 face(s)" in format_report({**report, "num_not_scored": 3})
     assert "synthetic/1" not in table  # All faces have this prefix.
     halves = {name: report["by_prefix"]["synthetic/1"] for name in ("first", "second")}
     assert "\nsecond " in format_report({**report, "by_prefix": halves})

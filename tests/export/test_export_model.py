@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tfrecords_tools.sources import SOURCES
-from wing_tf.data.records import find_shards
+from wing_tf.data.records import find_shards, open_records
 from wing_tf.evaluation.predict import CropBatch
 from wing_tf.export.deployed_network import deployed_network
 from wing_tf.export.export_model import export_model
@@ -191,6 +191,14 @@ def test_comparison_prefers_validation_faces_then_faces_that_are_not_for_trainin
         }
         assert sum(len(batch.key) for batch in batches) == count
         assert all(batch.image.dtype == np.uint8 for batch in batches)
+
+
+def test_few_validation_faces_are_compared_with_others(model, synthetic_records, monkeypatch):
+    spec = read_model_spec(model)
+    count = open_records(str(synthetic_records), split="validation").num_faces
+    monkeypatch.setattr("wing_tf.export.faces._MIN_FACES", count + 1)
+    _, name = comparison_faces(f"{synthetic_records}/*.tfrecord", spec)
+    assert name.startswith("test and validation faces of")
 
 
 @pytest.mark.parametrize("square", [True, False])

@@ -16,6 +16,7 @@ _NOISE = re.compile(
     rb"[IW]0000 00:00:|\d{4}-\d\d-\d\d \S+ [IW] "  # levels INFO and WARNING, new and old format
     rb"|WARNING: All log messages before absl::InitializeLog"
     rb"|To enable the following instructions: "  # the second line of cpu_feature_guard's
+    rb"|fully_quantize: "  # the settings of LiteRT's quantizer
     rb"|INFO: (Created|Initialized) TensorFlow Lite"
     # LiteRT's converter reads graphs of a newer format than its own.
     rb"|E0000 .*node_def_util\.cc:\d+\] NodeDef mentions attribute"

@@ -2,7 +2,8 @@
 
   wing-train --config=configs/wing_cnn6_300w_cpu.py --workdir=RUN --config.data.path=RECORDS
 
-The config is a Python file with get_config(); --config=FILE.py:VARIANT passes it a variant. Any of
+The config is a Python file with get_config(); --config=FILE.py:VARIANT passes it a variant. The
+configs of this package are found from any folder, also by name: --config=wing_cnn6_300w_cpu. Any of
 its keys can be set from the command line, such as --config.batch_size=64. The run folder gets the
 resolved config, metrics.csv, TensorBoard logs, checkpoints/{best,last}.keras and, after the first
 validation, validation_images/first.jpg: faces with ground truth and predictions. The same command
@@ -14,6 +15,7 @@ On several machines: start the command on each, with TF_CONFIG or by Slurm's sru
 
 import difflib
 import pathlib
+import sys
 
 import ml_collections
 from absl import app, flags
@@ -75,8 +77,21 @@ def _read_config() -> ml_collections.ConfigDict:
     return _CONFIG.value
 
 
+def own_config(argument: str) -> str:
+    """Returns an argument; --config names a config of this package if there is no such file."""
+    flag, _, value = argument.partition("=")
+    name, colon, variant = value.partition(":")
+    path = pathlib.Path(name)
+    own = pathlib.Path(wing_tf.configs.__file__).parent / f"{path.stem}.py"
+    is_own = path.parent.name in ("", "configs") and own.is_file()
+    if flag.lstrip("-") != "config" or path.exists() or not is_own or own.stem.startswith("_"):
+        return argument
+    return f"{flag}={own}{colon}{variant}"
+
+
 def entry() -> None:
     """The console command."""
+    sys.argv[1:] = map(own_config, sys.argv[1:])
     common.run(main, __name__)
 
 

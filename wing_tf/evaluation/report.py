@@ -166,6 +166,8 @@ def format_report(report: Mapping[str, Any]) -> str:
             remarks[name] += f", recall {100 * part['recall']:.1f}"
     lines = [f"protocol: {report['protocol']}", *report.get("warnings", ()), ""]
     lines += format_scores(rows, remarks=remarks, remark_heading="NME, 95 % interval")
+    if count := report.get("num_not_scored"):
+        lines.append(f"not scored: {count} face(s), whose normalizer is not annotated")
     lines += ["", f"NME of the mean shape (baseline): {format_percent(report['mean_shape_nme'])}"]
     lines.append("")
     for title, key in (("region", "nme_by_region"), ("subset", "nme_by_subset")):

@@ -74,8 +74,8 @@ def export_model(
         data: Record files; int8 is calibrated on their training faces. If the model has no
             calibrated scores, they are calibrated on the validation faces of ``faces`` or ``data``.
         faces: Faces for the comparison: record files, or batches of uint8 images. Defaults to
-            ``data``. Of records the validation faces are used; without any, those that are not
-            training faces; without any, all.
+            ``data``. Of records the validation faces are used; if there are fewer than 16, those
+            that are not training faces, or all.
         faces_name: Name of given batches in reports.
         max_nme_cost: Accepted increase of the NME, a fraction.
         force: Write the export even if its NME increases by more.
@@ -196,7 +196,8 @@ def _check(parity: Parity, precision: str, max_nme_cost: float, force: bool) -> 
         if after - before > 100 * max_nme_cost:
             fault = (
                 f"{precision} costs {after - before:.2f} points of NME ({before:.2f} % before, "
-                f"{after:.2f} % after), more than {100 * max_nme_cost:.2f} (--max_nme_cost)"
+                f"{after:.2f} % after, {parity.num_faces} faces), more than "
+                f"{100 * max_nme_cost:.2f} (--max_nme_cost)"
             )
     elif between is not None and between > 100 * _MAX_NME_BETWEEN:
         fault = (

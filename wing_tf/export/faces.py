@@ -13,6 +13,8 @@ from wing_tf.model_spec import ModelSpec
 
 TRAINING, VALIDATION = "train", "validation"
 
+_MIN_FACES = 16
+
 
 def training_crops(data: str, spec: ModelSpec, max_crops: int = 200) -> np.ndarray:
     """Returns crops of training faces, evenly spread over the records.
@@ -45,7 +47,8 @@ def comparison_faces(
 ) -> tuple[list[CropBatch], str]:
     """Returns the crops of the validation faces of records, and their name in reports.
 
-    Without validation faces, those that are not training faces; without any of those, all.
+    Of fewer than 16 faces the mean error would differ by chance: if there are fewer validation
+    faces, all that are not training faces are taken; if there are fewer of those, all faces.
 
     Args:
         data: Record files, as for `wing_tf.data.records.open_records`.
@@ -60,7 +63,8 @@ def comparison_faces(
     """
     records, splits = _open(data, spec)
     choices = (splits == VALIDATION, splits != TRAINING, np.ones(len(splits), bool))
-    chosen = next(choice for choice in choices if choice.any())
+    enough = min(_MIN_FACES, len(splits))
+    chosen = next(choice for choice in choices if choice.sum() >= enough)
     name = f"{' and '.join(np.unique(splits[chosen]))} faces of {' and '.join(records.sources)}"
     return list(_read(records, spec, np.flatnonzero(chosen), max_faces)), name
 
