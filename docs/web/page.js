@@ -166,7 +166,7 @@ async function followFace() {
   if (video.srcObject !== stream) return; // an image was opened meanwhile
   if (duration !== null) {
     show("done", `${duration.toFixed(0)} ms per frame. Drag a box around your face if it is lost.`);
-    const next = landmarkBox(faces[0].landmarksPx);
+    const next = nextBox(faces[0].landmarksPx, landmarker.spec.crop);
     box = isPlausible(next) ? next : drawnBox;
   }
   requestAnimationFrame(() => attempt(followFace));

@@ -69,7 +69,11 @@ def _two_stage():
     stages = _network(64, "first"), _network(96, "second")
     network = two_stage(*stages, _shape(96), first_margin=1.2, second_margin=1.2)
     side = network.input_shape[1]
-    return network, ModelSpec(scheme="ibug_68", input_size=side, margin=1.6, square=False)
+    spec = ModelSpec(
+        scheme="ibug_68", input_size=side, margin=1.6, square=False, trained_boxes=["dataset"],
+        box_around_landmarks=[-0.5, -0.6, 0.6, 0.5],
+    )  # fmt: skip
+    return network, spec
 
 
 def _export(network, spec, folder):
@@ -127,7 +131,8 @@ def said(localizers, browse):
             cases[f"{model}_{name}"] = {"query": _query(model, "face.png", BOXES[name])}
     cases["dragged"] = {"query": _query("cnn6", "face.png"), "dragged": BOXES["shrunk"]}
     cases["two_drags"] = cases["dragged"] | {"dragged_meanwhile": BOXES["enlarged"]}
-    cases["camera"] = {"query": _query("cnn6"), "clicked": "camera", "faces": 3}
+    for model in ("cnn6", "two_stage"):
+        cases[f"{model}_camera"] = {"query": _query(model), "clicked": "camera", "faces": 3}
     cases["no_model"] = {"query": _query("nothing")}
     cases |= {name: {"query": _query(name)} for name in REFUSED}
     cases["broken"] = {"query": _query("broken")}
@@ -196,15 +201,16 @@ def test_a_late_result_is_not_drawn_over_that_of_the_next_box(said):
     assert f"Box: {place}." in said["two_drags"]["message"]
 
 
-def test_camera_frames_are_tracked_from_landmarks_to_box(said):
-    result = said["camera"]
+@pytest.mark.parametrize("model", ["cnn6", "two_stage"])
+def test_camera_frames_are_tracked_from_landmarks_to_box(model, said, localizers):
+    result = said[f"{model}_camera"]
     assert result["state"] == "done", result["message"]
     first, second, third = result["faces"][:3]
     x0, y0, x1, y1 = first["box"]
     assert x1 - x0 == pytest.approx(y1 - y0)  # the square in the middle of the first frame
     for before, face in ((first, second), (second, third)):
-        tight = landmark_box(np.array(before["landmarksPx"]))
-        np.testing.assert_allclose(face["box"], tight, atol=1e-6)
+        expected = localizers[0][model].spec.next_box(np.array(before["landmarksPx"]))
+        np.testing.assert_allclose(face["box"], expected, atol=1e-6)
 
 
 def test_landmarks_of_a_photo_equal_those_of_python(said, localizers):
