@@ -12,10 +12,12 @@ from dots import DotSource
 from tfrecords_tools.inspection import inspect_records
 from tfrecords_tools.inspection.boxes import box_statistics, landmarks_outside_box
 from tfrecords_tools.inspection.checks import check_annotation_offset, check_boxes
+from tfrecords_tools.inspection.drawing import draw_contact_sheet
 from tfrecords_tools.inspection.face_table import read_face_table
 from tfrecords_tools.inspection.plots import plot_boxes
 from tfrecords_tools.inspection.report import format_report
 from tfrecords_tools.sources import SyntheticSource
+from wing_tf.data.read import read_faces
 
 IMAGES = ("contact_sheet", "mean_shape", "pose", "boxes", "visibility")
 
@@ -41,6 +43,26 @@ def test_clean_records_give_images_and_statistics_without_warnings(clean, tmp_pa
     assert max(report["visibility"]["occluded"]) > 0.05
     assert report["visibility"]["not_annotated"] == [0.0] * 68
     assert report["boxes"]["by the crop rule"]["landmarks_over_box"] == [1.0, 1.0, 1.0]
+
+
+def test_faces_that_warnings_name_come_first_on_the_contact_sheet(clean, tmp_path):
+    table = read_face_table(clean, images=False)
+    named = [len(table) - 1, 7]
+    sheet = draw_contact_sheet(table, 9, named)
+    faces = dict(enumerate(read_faces(table.records).as_numpy_iterator()))
+    red = np.all(sheet == [230, 30, 30], axis=-1)
+    rows, columns = np.nonzero(red)
+    top, left = rows.min(), columns.min()
+    assert top > 640  # below the enlarged faces
+    for number, index in enumerate(named):
+        start = left + 100 * number  # a face and a gap
+        cell = sheet[top : top + 96, start : start + 96]
+        inside = cell[40:, 10:86].astype(int) - faces[index]["image"][40:, 10:86]
+        assert np.median(np.abs(inside)) == 0  # but for what is drawn
+        assert red[top, start : start + 96].all()
+    assert not red[top, left + 200 :].any()
+    report = inspect_records(clean, tmp_path / "inspection", num_images=1)
+    assert report["warnings"][0]["faces"] == []  # A small split is no error of its faces.
 
 
 @pytest.mark.parametrize(

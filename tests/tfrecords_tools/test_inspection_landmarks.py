@@ -73,16 +73,33 @@ class CustomScheme(AlteredSource):
 
     picked = (36, 39, 42, 45, 30, 31, 35, 48, 54, 51, 57, 8)
 
-    def __init__(self, pairs, change=None):
+    def __init__(self, pairs, change=None, points=12):
         super().__init__(change)
         self.scheme = scheme_from_dict(
-            {"name": f"own_12_{len(pairs)}", "points": 12, "pairs": pairs}
+            {"name": f"own_12_{points == 12}_{len(pairs)}", "points": points, "pairs": pairs}
         )
 
     def load(self, item):
         face = super().load(item)
         points, flags = (v[list(self.picked)] for v in (face.landmarks_px, face.visibility))
         return dataclasses.replace(face, landmarks_px=points, visibility=flags)
+
+
+def test_findings_name_landmarks_by_the_names_of_the_scheme(tmp_path):
+    wrong = near_frontal()[2]
+
+    def change(item, face):
+        landmarks = face.landmarks_px.copy()
+        if item.source_data == wrong:
+            landmarks[[48, 54]] = landmarks[[54, 48]]
+        return with_landmarks(face, landmarks)
+
+    names = [f"point {letter}" for letter in "abcdefghijkl"]
+    source = CustomScheme([[0, 3], [1, 2], [7, 8]], change, names)
+    found = _check(write(tmp_path / "r", source))
+    assert found["swapped_pairs"].examples == [f"{key_of(wrong)} (point h - point i)"]
+    assert "(faces): point h - point i (1). Swap" in found["swapped_pairs"].message
+    assert "landmarks point f and point g are in no" in found["missing_flip_pairs"].message
 
 
 def test_missing_flip_pair_of_a_custom_scheme_is_reported(tmp_path):

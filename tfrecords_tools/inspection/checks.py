@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from tfrecords_tools.inspection.boxes import (
 from tfrecords_tools.inspection.face_table import FaceTable
 from tfrecords_tools.inspection.flip_pairs import find_pair_errors
 from tfrecords_tools.inspection.swapped_landmarks import find_reversed_pairs, find_swapped_landmarks
+from wing_tf.landmarks import LandmarkScheme
 
 MAX_EXAMPLES = 10
 _OFFSETS = ("landmarks_right_of_center", "landmarks_below_center")
@@ -36,6 +37,7 @@ class Finding:
         count: Number of faces, or of pairs.
         fraction: Fraction of all faces; None if ``count`` does not count faces.
         examples: Keys of the first faces, with details.
+        faces: Indices of the faces of `examples`, if each of them may have an error.
     """
 
     kind: str
@@ -43,18 +45,37 @@ class Finding:
     count: int
     fraction: float | None = None
     examples: list[str] = dataclasses.field(default_factory=list)
+    faces: list[int] = dataclasses.field(default_factory=list)
 
 
-def finding_in_faces(kind: str, message: str, table: FaceTable, faces: Iterable[str]) -> Finding:
-    """Returns a finding that counts faces, given as their keys with details."""
-    faces = list(faces)
+def finding_in_faces(
+    kind: str, message: str, table: FaceTable, faces: Iterable[int] | Mapping[int, str]
+) -> Finding:
+    """Returns a finding that counts faces.
+
+    Args:
+        kind: Short name of the error.
+        message: What was found, and how to fix it.
+        table: The faces.
+        faces: Indices of the faces with the error, or details by index.
+    """
+    details = faces if isinstance(faces, Mapping) else dict.fromkeys(faces, "")
+    shown = list(details)[:MAX_EXAMPLES]
     return Finding(
         kind=kind,
         message=message,
-        count=len(faces),
-        fraction=round(len(faces) / len(table), 5),
-        examples=faces[:MAX_EXAMPLES],
+        count=len(details),
+        fraction=round(len(details) / len(table), 5),
+        examples=[
+            f"{table.keys[i]} ({details[i]})" if details[i] else table.keys[i] for i in shown
+        ],
+        faces=shown,
     )
+
+
+def point_name(scheme: LandmarkScheme, index: int) -> str:
+    """Returns the name of a landmark, or its index if the scheme has no names."""
+    return scheme.point_names[index] if scheme.point_names else str(index)
 
 
 def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, dict]]:
@@ -95,7 +116,7 @@ def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, dict]]
                 "image. Check the origin of the coordinates of boxes and landmarks"
             )
             known = np.isfinite(boxes).all(axis=1)
-            faces = [table.keys[i] for i in np.flatnonzero(known).tolist()]
+            faces = np.flatnonzero(known).tolist()
             findings.append(finding_in_faces("landmarks_off_center", message, table, faces))
         if outside.any():
             message = (
@@ -103,8 +124,8 @@ def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, dict]]
                 f"more than {100 * tolerance:g}% of its side. Check the order and the units of the "
                 "boxes, or write the records with --crop=landmark_box"
             )
-            faces = with_counts(table, outside)
-            findings.append(finding_in_faces("landmarks_outside_box", message, table, faces))
+            found = finding_in_faces("landmarks_outside_box", message, table, with_counts(outside))
+            findings.append(found)
     outside = landmarks_outside_square(table)
     report["faces_with_landmarks_outside_of_the_stored_square"] = int(outside.any(axis=1).sum())
     if outside.any():
@@ -112,8 +133,8 @@ def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, dict]]
             f"{outside.sum()} landmarks lie outside of the stored square, where no network can see "
             "them. Write the records with a larger --context, or correct the boxes"
         )
-        faces = with_counts(table, outside)
-        findings.append(finding_in_faces("landmarks_outside_square", message, table, faces))
+        found = finding_in_faces("landmarks_outside_square", message, table, with_counts(outside))
+        findings.append(found)
     return findings, report, statistics
 
 
@@ -121,10 +142,10 @@ def _quantiles(values: np.ndarray) -> list[float]:
     return [round(float(q), 4) for q in np.quantile(values, [0.05, 0.5, 0.95])]
 
 
-def with_counts(table: FaceTable, wrong: np.ndarray) -> list[str]:
-    """Returns the keys of faces with wrong landmarks [N, K], and the numbers of these."""
+def with_counts(wrong: np.ndarray) -> dict[int, str]:
+    """Returns the numbers of wrong landmarks [N, K], by the index of the face."""
     counts = wrong.sum(axis=1).tolist()
-    return [f"{table.keys[i]} ({count} landmarks)" for i, count in enumerate(counts) if count]
+    return {i: f"{count} landmarks" for i, count in enumerate(counts) if count}
 
 
 def check_swapped_landmarks(table: FaceTable, mean: np.ndarray) -> list[Finding]:
@@ -145,24 +166,23 @@ def check_swapped_landmarks(table: FaceTable, mean: np.ndarray) -> list[Finding]
             "all left and right landmarks are swapped, as if the image had been mirrored without "
             "permuting its landmarks. Permute them, or exclude the faces"
         )
-        faces = (table.keys[i] for i in swapped.faces)
-        findings.append(finding_in_faces("swapped_faces", message, table, faces))
+        findings.append(finding_in_faces("swapped_faces", message, table, swapped.faces))
     if swapped.pairs:
         counts = collections.Counter(pair for pairs in swapped.pairs.values() for pair in pairs)
-        frequent = ", ".join(f"{a}-{b} ({n})" for (a, b), n in counts.most_common(6))
+        frequent = ", ".join(f"{_join(scheme, [pair])} ({n})" for pair, n in counts.most_common(6))
         message = (
             f"landmarks of symmetric pairs are swapped. Most frequent pairs (faces): {frequent}. "
             "Swap them in the annotations"
         )
-        faces = (f"{table.keys[i]} ({_join(pairs)})" for i, pairs in swapped.pairs.items())
+        faces = {i: _join(scheme, pairs) for i, pairs in swapped.pairs.items()}
         findings.append(finding_in_faces("swapped_pairs", message, table, faces))
     if reversed_pairs := find_reversed_pairs(mean, scheme):
         message = (
             f"in the mean shape, landmarks that {scheme.name} calls left are on the right: "
-            f"{_join(reversed_pairs)}. All annotations may have another order of the landmarks: "
-            "compare mean_shape.png with the scheme"
+            f"{_join(scheme, reversed_pairs)}. All annotations may have another order of the "
+            "landmarks: compare mean_shape.png with the scheme"
         )
-        findings.append(finding_in_faces("reversed_mean", message, table, table.keys))
+        findings.append(finding_in_faces("reversed_mean", message, table, range(len(table))))
     return findings
 
 
@@ -176,16 +196,16 @@ def check_flip_pairs(table: FaceTable, faces: np.ndarray) -> list[Finding]:
         return []
     findings = []
     if errors.asymmetric:
-        suggested = f" ({_join(errors.suggested)} do)" if errors.suggested else ""
+        suggested = f" ({_join(scheme, errors.suggested)} do)" if errors.suggested else ""
         message = (
             f"flip pairs of {scheme.name} do not mirror each other in the mean shape: "
-            f"{_join(errors.asymmetric)}{suggested}. Check that its indices start at 0"
+            f"{_join(scheme, errors.asymmetric)}{suggested}. Check that its indices start at 0"
         )
         findings.append(
             Finding(kind="asymmetric_flip_pairs", message=message, count=len(errors.asymmetric))
         )
     if errors.undeclared:
-        pairs = ", ".join(f"{a} and {b}" for a, b in errors.undeclared)
+        pairs = _join(scheme, errors.undeclared, " and ")
         message = (
             f"landmarks {pairs} are in no flip pair, but mirror each other in the mean shape. If "
             f"they are left and right, add them to the pairs of {scheme.name}: otherwise flips "
@@ -197,8 +217,9 @@ def check_flip_pairs(table: FaceTable, faces: np.ndarray) -> list[Finding]:
     return findings
 
 
-def _join(pairs: list[tuple[int, int]]) -> str:
-    return ", ".join(f"{a}-{b}" for a, b in pairs)
+def _join(scheme: LandmarkScheme, pairs: Iterable[tuple[int, int]], between: str = "") -> str:
+    between = between or (" - " if scheme.point_names else "-")
+    return ", ".join(between.join(point_name(scheme, i) for i in pair) for pair in pairs)
 
 
 def check_annotation_offset(

@@ -1,6 +1,7 @@
 """Checks of records for misplaced landmarks, copies of images and small splits."""
 
 import collections
+import dataclasses
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def check_placement(table: FaceTable, mean: np.ndarray | None) -> list[Finding]:
 
     def add(kind, message, wrong):
         if wrong.any():
-            findings.append(finding_in_faces(kind, message, table, with_counts(table, wrong)))
+            findings.append(finding_in_faces(kind, message, table, with_counts(wrong)))
 
     coincident = coincident_landmarks(table, mean)
     message = (
@@ -63,7 +64,7 @@ def check_placement(table: FaceTable, mean: np.ndarray | None) -> list[Finding]:
             "the images rotated by a quarter turn after the annotation. Check the order of the "
             "coordinates and --exif"
         )
-        faces = (table.keys[i] for i in np.flatnonzero(sideways).tolist())
+        faces = np.flatnonzero(sideways).tolist()
         findings.append(finding_in_faces("axes_exchanged", message, table, faces))
     return findings
 
@@ -85,9 +86,9 @@ def check_splits(table: FaceTable) -> list[Finding]:
             f"splits of fewer than {MIN_FACES} faces: {listing}. Scores on so few faces vary by "
             "chance"
         )
-        faces = zip(table.keys, table.splits, strict=True)
-        keys = [f"{key} ({split})" for key, split in faces if split in small]
-        findings.append(finding_in_faces("small_split", message, table, keys))
+        faces = {i: split for i, split in enumerate(table.splits) if split in small}
+        finding = finding_in_faces("small_split", message, table, faces)
+        findings.append(dataclasses.replace(finding, faces=[]))  # These faces have no error.
     return findings
 
 
@@ -137,5 +138,7 @@ def _listing(counts: collections.Counter[str]) -> str:
 
 
 def _pairs(kind: str, message: str, table: FaceTable, pairs: list[tuple[int, int]]) -> Finding:
-    examples = [f"{table.keys[i]} = {table.keys[j]}" for i, j in pairs[:MAX_EXAMPLES]]
-    return Finding(kind=kind, message=message, count=len(pairs), examples=examples)
+    shown = pairs[:MAX_EXAMPLES]
+    examples = [f"{table.keys[i]} = {table.keys[j]}" for i, j in shown]
+    faces = list(dict.fromkeys(index for pair in shown for index in pair))
+    return Finding(kind=kind, message=message, count=len(pairs), examples=examples, faces=faces)

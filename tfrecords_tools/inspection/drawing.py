@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from tfrecords_tools.inspection.face_table import FaceTable
 from wing_tf.data import record_schema as schema
 from wing_tf.data.read import read_faces
-from wing_tf.data.records import RecordSet, find_shards, open_records
+from wing_tf.data.records import RecordSet
 from wing_tf.geometry import apply_affine, crop_matrix, crop_square, landmark_box
 from wing_tf.geometry.resample import crop_and_resize
 from wing_tf.landmarks import LandmarkScheme
@@ -18,29 +19,40 @@ _MIN_BOX_SIDE_PX = 2.0
 _NUMBERED_SIDE = 1024
 _MIN_NUMBERED_SIDE = 640
 _GAP = 4
+_FRAME_RGB, _FRAME_PX = (230, 30, 30), 6  # a half of which is inside of the image
 _MAX_CAPTION_LENGTH = 20
 
 
-def draw_contact_sheet(folder: str | pathlib.Path, num_images: int = 36) -> np.ndarray:
-    """Returns the first faces of each split, below two enlarged ones with numbered landmarks.
+def draw_contact_sheet(
+    table: FaceTable, num_images: int = 36, named: Sequence[int] = ()
+) -> np.ndarray:
+    """Returns faces of each split, below two enlarged ones with numbered landmarks.
 
     Args:
-        folder: Record folder.
+        table: The faces.
         num_images: Number of faces below the enlarged ones, over all splits.
+        named: Indices of faces that come first, in a red frame.
     """
-    splits = sorted({schema.split_of(pathlib.Path(f).name) for f in find_shards(str(folder))})
-    cells: list[np.ndarray] = []
-    captions: list[str] = []
-    numbered: list[np.ndarray] = []
-    for number, split in enumerate(splits):
-        count = max(1, (num_images - len(cells)) // (len(splits) - number))
-        records = open_records(str(folder), split=split)
-        for face in read_faces(records).take(count).as_numpy_iterator():
-            if len(numbered) < 2 and (not numbered or number > 0 or len(splits) == 1):
-                numbered.append(_draw_enlarged(face, records.scheme))
-            cells.append(_draw(face, records))
-            name = pathlib.PurePath(face["key"].decode()).name
-            captions.append(f"{split}: {name[-max(_MAX_CAPTION_LENGTH - len(split), 4) :]}")
+    framed = list(named)[:num_images]
+    by_split: dict[str, list[int]] = {split: [] for split in sorted(set(table.splits))}
+    for index, split in enumerate(table.splits):
+        by_split[split].append(index)
+    first, *others = by_split.values()
+    enlarged = [first[0], others[0][0]] if others else first[:2]
+    shown = list(framed)
+    for number, indices in enumerate(by_split.values()):
+        count = max(1, (num_images - len(shown)) // (len(by_split) - number))
+        shown += [index for index in indices if index not in framed][:count]
+    records = table.records
+    faces = _read_some(records, shown + enlarged)
+    cells = [_draw(faces[index], records) for index in shown]
+    for cell in cells[: len(framed)]:
+        cv2.rectangle(cell, (0, 0), (cell.shape[1] - 1, cell.shape[0] - 1), _FRAME_RGB, _FRAME_PX)
+    captions = []
+    for index in shown:
+        split, name = table.splits[index], pathlib.PurePath(table.keys[index]).name
+        captions.append(f"{split}: {name[-max(_MAX_CAPTION_LENGTH - len(split), 4) :]}")
+    numbered = [_draw_enlarged(faces[index], records.scheme) for index in enlarged]
     below = contact_sheet(cells, captions=captions)
     side = min(_NUMBERED_SIDE, (below.shape[1] - 3 * _GAP) // 2)
     side = max(side, _MIN_NUMBERED_SIDE)
@@ -52,10 +64,16 @@ def draw_record_faces(
     records: RecordSet, indices: Sequence[int], captions: Sequence[str]
 ) -> np.ndarray:
     """Returns a contact sheet of some faces of records, by index."""
-    wanted = {int(index) for index in indices}
-    faces = enumerate(read_faces(records).as_numpy_iterator())
-    cells = {index: _draw(face, records) for index, face in faces if index in wanted}
-    return contact_sheet([cells[int(i)] for i in indices], captions=list(captions), columns=8)
+    faces = _read_some(records, indices)
+    cells = [_draw(faces[int(index)], records) for index in indices]
+    return contact_sheet(cells, captions=list(captions), columns=8)
+
+
+def _read_some(records: RecordSet, indices: Sequence[int]) -> dict[int, dict]:
+    """Returns some faces by index."""
+    wanted = sorted({int(index) for index in indices})
+    faces = read_faces(records, indices=wanted).as_numpy_iterator()
+    return dict(zip(wanted, faces, strict=True))
 
 
 def draw_mean_shape(

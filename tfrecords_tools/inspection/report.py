@@ -4,6 +4,7 @@ import collections
 import contextlib
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def inspect_records(
     Args:
         folder: Record folder, local or remote.
         output: Local output folder, which is created if it does not exist.
-        num_images: Number of faces on the contact sheet.
+        num_images: Number of faces on the contact sheet; those that warnings name come first.
         other: Records of the same faces from another source, to find an offset between them.
 
     Returns:
@@ -70,7 +71,6 @@ def inspect_records(
         offset_table = read_face_table(other, images=False)
         findings, offset = check_annotation_offset(table, offset_table, str(other))
     output.mkdir(parents=True, exist_ok=True)
-    save_image(output / "contact_sheet.png", draw_contact_sheet(folder, num_images))
     records = table.records
     box_findings, boxes, box_statistics = check_boxes(table)
     plot_boxes(output / "boxes.png", box_statistics)
@@ -81,6 +81,8 @@ def inspect_records(
     if mean is not None:
         findings += check_swapped_landmarks(table, mean)
     findings += check_flip_pairs(table, _fitted_faces(table)) + duplicate_findings
+    sheet = draw_contact_sheet(table, num_images, _named_faces(findings))
+    save_image(output / "contact_sheet.png", sheet)
     report = {
         "records": str(folder),
         "faces": len(table),
@@ -104,6 +106,12 @@ def inspect_records(
     write_json(output / "inspection.json", report)
     write_text(output / "inspection.txt", format_report(report) + "\n")
     return report
+
+
+def _named_faces(findings: Sequence[Finding]) -> list[int]:
+    """Returns the faces that findings name: first those of rare errors, which may be hidden."""
+    by_count = sorted(findings, key=lambda finding: finding.count)
+    return list(dict.fromkeys(face for finding in by_count for face in finding.faces))
 
 
 def _fitted_faces(table: FaceTable) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Datasets of single faces, read from records."""
 
 import concurrent.futures
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -110,11 +110,28 @@ def parse_face(
 
 
 def read_faces(
-    records: RecordSet, ratio: int = 1, *, image: bool = True, details: bool = False
+    records: RecordSet,
+    ratio: int = 1,
+    *,
+    image: bool = True,
+    details: bool = False,
+    indices: Sequence[int] | None = None,
 ) -> tf.data.Dataset:
-    """Returns a dataset of all faces, unbatched and in a fixed order; see `parse_face`."""
+    """Returns a dataset of faces, unbatched and in a fixed order; see `parse_face`.
+
+    Args:
+        records: The record set.
+        ratio: As in `parse_face`.
+        image: As in `parse_face`.
+        details: As in `parse_face`.
+        indices: Indices of the faces to read, which stay in their order. Defaults to all faces.
+    """
     files = tf.data.Dataset.from_tensor_slices(list(records.files))
     dataset = interleave_records(files, len(records.files))
+    if indices is not None:  # Others are not decoded.
+        wanted = tf.constant(indices, tf.int64)
+        dataset = dataset.enumerate().filter(lambda i, _: tf.reduce_any(i == wanted))
+        dataset = dataset.map(lambda _, record: record)
     return dataset.map(
         lambda record: parse_face(record, records, ratio, image=image, details=details),
         num_parallel_calls=tf.data.AUTOTUNE,
