@@ -152,6 +152,19 @@ def test_constant_offset_from_the_boxes_is_found(tmp_path):
     found = _altered(tmp_path, range(40), change, crop="dataset_box")
     assert found["landmarks_off_center"].count == 40
     assert "landmarks are +0.40 (x) and +0.00 (y)" in found["landmarks_off_center"].message
+    assert "they may be right" not in found["landmarks_off_center"].message
+
+
+def test_landmarks_of_a_part_of_the_box_may_be_off_its_center(tmp_path):
+    def change(face):
+        low, high = face.landmarks_px.min(axis=0), face.landmarks_px.max(axis=0)
+        size = high - low
+        box = np.concatenate([low - [0.4, 0] * size, high + [0.4, 1.4] * size])
+        return dataclasses.replace(face, box_xyxy_px=box)
+
+    found = _altered(tmp_path, range(40), change, crop="dataset_box")
+    message = found["landmarks_off_center"].message
+    assert message.endswith("such as the face around the eyes, they may be right")
 
 
 def test_copies_within_and_across_splits_are_found(tmp_path):

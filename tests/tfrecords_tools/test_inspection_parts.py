@@ -43,7 +43,7 @@ def test_bodies_are_not_checked_for_swapped_landmarks():
 
 
 def _small_scheme(pairs, count=12):
-    return scheme_from_dict({"name": "face_12_test", "points": count, "pairs": pairs})
+    return scheme_from_dict({"name": f"face_{count}_test", "points": count, "pairs": pairs})
 
 
 RIGHT_PAIRS = [[0, 3], [1, 2], [5, 6], [7, 8]]
@@ -77,6 +77,17 @@ def test_swapped_landmarks_are_found_without_names_of_regions(small_faces):
     shapes[11, [0, 3]] = shapes[11, [3, 0]]
     shapes[150, [7, 8]] = shapes[150, [8, 7]]
     assert _swaps(shapes, scheme) == SwappedLandmarks([3, 70], {11: [(0, 3)], 150: [(7, 8)]})
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_swapped_landmarks_on_a_line_are_found(small_faces, count):
+    """Corners of the eyes fit as well when they are swapped and turned by 180 degrees."""
+    scheme = _small_scheme([[0, 1]] if count == 2 else [[0, 3], [1, 2]], count)
+    shapes = small_faces[:, [0, 3] if count == 2 else [0, 1, 2, 3]].copy()
+    assert _swaps(shapes, scheme) == SwappedLandmarks([], {})
+    wrong = [3, 70, 150]
+    shapes[wrong] = shapes[wrong][:, list(scheme.flip_permutation)]
+    assert _swaps(shapes, scheme) == SwappedLandmarks(wrong, {})
 
 
 @pytest.mark.parametrize("fraction", [0.3, 0.4, 0.5])

@@ -25,6 +25,7 @@ _OFFSETS = ("landmarks_right_of_center", "landmarks_below_center")
 _MAX_OFFSET = (
     0.25  # of a box's side; landmarks are up to .15 below the center of some detectors' boxes
 )
+_MAX_PART = 0.75  # of a box's side; landmarks of less may be those of one part of the object
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,6 +116,11 @@ def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, dict]]
                 "the center of their box in most faces, as if they had a constant offset from the "
                 "image. Check the origin of the coordinates of boxes and landmarks"
             )
+            if np.median(measures["landmarks_over_box"]) < _MAX_PART:
+                message += (
+                    ". If the boxes hold more of the object than the landmarks do, such as the "
+                    "face around the eyes, they may be right"
+                )
             known = np.isfinite(boxes).all(axis=1)
             faces = np.flatnonzero(known).tolist()
             findings.append(finding_in_faces("landmarks_off_center", message, table, faces))
