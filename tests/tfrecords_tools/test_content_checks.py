@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
-from altered_faces import AlteredSource, key_of, with_landmarks, write
+from altered_faces import AlteredSource, key_of, near_frontal, with_landmarks, write
 
 from tfrecords_tools.inspection import inspect_records
 from tfrecords_tools.inspection.checks import check_boxes
@@ -98,6 +98,45 @@ def test_faces_with_many_landmarks_outside_of_the_image_are_found(tmp_path):
     assert found["many_landmarks_outside_image"].count == 2
     assert _keys(found["many_landmarks_outside_image"]) == [key_of(17), key_of(18)]
     assert "size and the rotation" in found["many_landmarks_outside_image"].message
+
+
+def test_single_landmarks_outside_of_the_image_are_found(tmp_path):
+    def change(face):
+        landmarks = face.landmarks_px.copy()
+        landmarks[30] = [-900, -700.5]
+        return with_landmarks(face, landmarks)
+
+    found = _altered(tmp_path, (17,), change)
+    assert {"landmarks_outside_image", "stray_landmarks"} <= set(found)
+    expected = [f"{key_of(17)} (30 at -900,-700.5)"]
+    assert found["landmarks_outside_image"].examples == expected
+    assert found["stray_landmarks"].examples == expected
+
+
+def test_faces_that_images_usually_cut_are_not_named(tmp_path):
+    def cut(face):
+        bottom = int(face.landmarks_px[[7, 8, 9], 1].min()) - 8
+        return dataclasses.replace(face, image=face.image[:bottom])
+
+    found = _altered(tmp_path / "one", (17,), cut)
+    (example,) = found["landmarks_outside_image"].examples
+    assert example.startswith(f"{key_of(17)} (7 at ")
+    assert set(found) == SMALL | {"landmarks_outside_image"}
+    assert set(_altered(tmp_path / "many", range(12, 20), cut)) == SMALL
+
+
+def test_stray_landmarks_in_the_image_are_found(tmp_path):
+    def change(face):
+        landmarks = face.landmarks_px.copy()
+        landmarks[8] = landmarks[27] - [2, 9]  # the chin on the forehead
+        landmarks[[36, 45]] = landmarks[[45, 36]]  # swapped, not stray
+        return with_landmarks(face, landmarks)
+
+    frontal = near_frontal()[3]
+    found = _altered(tmp_path, (frontal,), change)
+    assert set(found) == SMALL | {"stray_landmarks"}
+    (example,) = found["stray_landmarks"].examples
+    assert example.startswith(f"{key_of(frontal)} (8 at ")
 
 
 def test_records_without_the_size_of_images_are_inspected(tmp_path):

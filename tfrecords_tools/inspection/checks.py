@@ -112,9 +112,9 @@ def check_boxes(table: FaceTable) -> tuple[list[Finding], dict, dict[str, dict]]
         offset = np.median([measures[name] for name in _OFFSETS], axis=1)
         if kind == "the data set's own" and np.abs(offset).max() > _MAX_OFFSET:
             message = (
-                f"landmarks are {offset[0]:+.2f} (x) and {offset[1]:+.2f} (y) of a box's side off "
-                "the center of their box in most faces, as if they had a constant offset from the "
-                "image. Check the origin of the coordinates of boxes and landmarks"
+                f"landmarks are {offset[0]:+z.2f} (x) and {offset[1]:+z.2f} (y) of a box's side "
+                "off the center of their box in most faces, as if they had a constant offset from "
+                "the image. Check the origin of the coordinates of boxes and landmarks"
             )
             if np.median(measures["landmarks_over_box"]) < _MAX_PART:
                 message += (

@@ -10,23 +10,28 @@ from tfrecords_tools.inspection.checks import (
     MAX_EXAMPLES,
     Finding,
     finding_in_faces,
+    point_name,
     with_counts,
 )
 from tfrecords_tools.inspection.face_table import FaceTable
 from tfrecords_tools.inspection.placement import (
     MAX_OUTSIDE,
+    OUTSIDE_TOLERANCE,
     coincident_landmarks,
     landmarks_outside_image,
     marks_of_missing_points,
     sideways_faces,
 )
+from tfrecords_tools.inspection.stray_landmarks import find_stray_landmarks
 from wing_tf.data import record_schema as schema
 
 MIN_FACES = 20  # of a split that scores are computed on
+_MAX_CUT = 0.05  # fraction of the faces; if the image cuts more, this is usual in the data set
+_MAX_PLACES = 3
 
 
 def check_placement(table: FaceTable, mean: np.ndarray | None) -> list[Finding]:
-    """Finds landmarks at one place, at marks of missing points, and outside of the image.
+    """Finds landmarks at one place, at marks of missing points, outside of the image, and stray.
 
     Also finds faces of which x and y seem exchanged.
     """
@@ -57,6 +62,25 @@ def check_placement(table: FaceTable, mean: np.ndarray | None) -> list[Finding]:
         "the order of x and y"
     )
     add("many_landmarks_outside_image", message, many)
+    far = landmarks_outside_image(table, OUTSIDE_TOLERANCE) & ~marks & ~many.any(axis=1)[:, None]
+    if 0 < far.any(axis=1).sum() <= max(1, _MAX_CUT * len(table)):
+        message = (
+            "landmarks lie outside of their image, which is unusual in these records. Correct "
+            "them, unless the border of the image cuts the face"
+        )
+        faces = _places(table, far)
+        findings.append(finding_in_faces("landmarks_outside_image", message, table, faces))
+    if mean is not None:
+        stray = find_stray_landmarks(table.landmarks_square_px, mean, table.records.scheme)
+        stray &= ~coincident & ~marks
+        if stray.any():
+            message = (
+                "landmarks are far from where the other landmarks of their face suggest, and "
+                "further than the same landmarks of other faces. Correct them, or mark them as not "
+                "annotated"
+            )
+            faces = _places(table, stray)
+            findings.append(finding_in_faces("stray_landmarks", message, table, faces))
     sideways = sideways_faces(table, mean)
     if sideways.any():
         message = (
@@ -64,9 +88,24 @@ def check_placement(table: FaceTable, mean: np.ndarray | None) -> list[Finding]:
             "the images rotated by a quarter turn after the annotation. Check the order of the "
             "coordinates and --exif"
         )
-        faces = np.flatnonzero(sideways).tolist()
-        findings.append(finding_in_faces("axes_exchanged", message, table, faces))
+        indices = np.flatnonzero(sideways).tolist()
+        findings.append(finding_in_faces("axes_exchanged", message, table, indices))
     return findings
+
+
+def _places(table: FaceTable, wrong: np.ndarray) -> dict[int, str]:
+    """Returns the names and coordinates of wrong landmarks [N, K], by the index of the face."""
+    details = {}
+    for face in np.flatnonzero(wrong.any(axis=1)).tolist():
+        (points,) = table.landmarks_source_px(np.array([face]))
+        landmarks = np.flatnonzero(wrong[face]).tolist()
+        places = [
+            f"{point_name(table.records.scheme, i)} at {points[i, 0]:.5g},{points[i, 1]:.5g}"
+            for i in landmarks[:_MAX_PLACES]
+        ]
+        more = f", {len(landmarks) - _MAX_PLACES} more" * (len(landmarks) > _MAX_PLACES)
+        details[face] = ", ".join(places) + more
+    return details
 
 
 def check_splits(table: FaceTable) -> list[Finding]:

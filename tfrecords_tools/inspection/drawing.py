@@ -1,6 +1,7 @@
 """Contact sheets of faces from records, and the mean shape with numbered landmarks."""
 
 import pathlib
+import re
 from collections.abc import Sequence
 
 import cv2
@@ -20,7 +21,7 @@ _NUMBERED_SIDE = 1024
 _MIN_NUMBERED_SIDE = 640
 _GAP = 4
 _FRAME_RGB, _FRAME_PX = (230, 30, 30), 6  # a half of which is inside of the image
-_MAX_CAPTION_LENGTH = 20
+_MAX_CAPTION_LENGTH = 21
 
 
 def draw_contact_sheet(
@@ -49,9 +50,10 @@ def draw_contact_sheet(
     for cell in cells[: len(framed)]:
         cv2.rectangle(cell, (0, 0), (cell.shape[1] - 1, cell.shape[0] - 1), _FRAME_RGB, _FRAME_PX)
     captions = []
-    for index in shown:
-        split, name = table.splits[index], pathlib.PurePath(table.keys[index]).name
-        captions.append(f"{split}: {name[-max(_MAX_CAPTION_LENGTH - len(split), 4) :]}")
+    for number, index in enumerate(shown):
+        split = f"{table.splits[index]}: " * (number >= len(framed))
+        name = re.sub(r"\.\w+(?=#|$)", "", pathlib.PurePath(table.keys[index]).name)
+        captions.append(f"{split}{name[-max(_MAX_CAPTION_LENGTH - len(split), 4) :]}")
     numbered = [_draw_enlarged(faces[index], records.scheme) for index in enlarged]
     below = contact_sheet(cells, captions=captions)
     side = min(_NUMBERED_SIDE, (below.shape[1] - 3 * _GAP) // 2)

@@ -8,6 +8,7 @@ from wing_tf.geometry import apply_affine, fit_similarity
 from wing_tf.landmarks import LandmarkScheme
 
 MAX_OUTSIDE = 0.25  # fraction of a face's landmarks
+OUTSIDE_TOLERANCE = 0.25
 _MIN_COINCIDENT = 3
 _MIN_DISTANCE = 0.25  # in the mean shape, of two landmarks that may not coincide
 _MARKS_PX = ((0.0, 0.0), (-1.0, -1.0))
@@ -58,18 +59,25 @@ def marks_of_missing_points(table: FaceTable) -> np.ndarray:
     return found
 
 
-def landmarks_outside_image(table: FaceTable) -> np.ndarray:
+def landmarks_outside_image(table: FaceTable, tolerance: float = 0.0) -> np.ndarray:
     """Returns which landmarks [N, K] lie outside of the source image.
 
     Of records without its size, only those to the left of it and above it are known.
+
+    Args:
+        table: The faces.
+        tolerance: Distance from the image that does not count, as a fraction of the median distance
+            of the face's landmarks from their center, which a stray one does not change.
     """
     found = np.zeros(table.visibility.shape, bool)
     for start in range(0, len(table), 4096):
         rows = np.arange(start, min(start + 4096, len(table)))
         points = table.landmarks_source_px(rows)
         width_height = table.source_size_hw[rows, None, ::-1]
+        radius = np.linalg.norm(points - np.nanmedian(points, axis=1, keepdims=True), axis=-1)
+        slack = 0.01 + tolerance * np.nanmedian(radius, axis=1)[:, None, None]
         with np.errstate(invalid="ignore"):  # NaN: not annotated, or an unknown size
-            outside = (points < -0.5 - 0.01) | (points > width_height - 0.5 + 0.01)
+            outside = (points < -0.5 - slack) | (points > width_height - 0.5 + slack)
         found[rows] = outside.any(axis=-1)
     return found
 

@@ -37,6 +37,7 @@ from wing_tf.utils.printable import printable_lines
 
 _MAX_FITTED_FACES = 20_000  # for the mean shape and the pose axis
 _MAX_DRAWN_FACES = 300  # over the mean shape
+_MOST = 0.5  # fraction of the faces
 
 
 def inspect_records(
@@ -109,8 +110,9 @@ def inspect_records(
 
 
 def _named_faces(findings: Sequence[Finding]) -> list[int]:
-    """Returns the faces that findings name: first those of rare errors, which may be hidden."""
-    by_count = sorted(findings, key=lambda finding: finding.count)
+    """Returns the faces that findings name, those of rare errors first."""
+    rare = (f for f in findings if (f.fraction or 0) <= _MOST)  # Any face shows other errors.
+    by_count = sorted(rare, key=lambda finding: finding.count)
     return list(dict.fromkeys(face for finding in by_count for face in finding.faces))
 
 
