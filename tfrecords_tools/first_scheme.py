@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tfrecords_tools.inspection.content_checks import RARE
 from tfrecords_tools.inspection.flip_pairs import find_pair_errors
 from tfrecords_tools.sources import SOURCES, Source
 from tfrecords_tools.sources.labeled_face import LabeledFace
@@ -25,6 +26,7 @@ from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import SCHEMES, LandmarkScheme
 from wing_tf.landmarks.scheme_file import scheme_from_dict
 from wing_tf.utils.atomic import write_text
+from wing_tf.utils.did_you_mean import did_you_mean
 from wing_tf.utils.local_path import local_path
 
 _MAX_FACES = 2000
@@ -44,6 +46,7 @@ class FirstScheme:
         by_name: Pairs of landmarks that mirrored names suggest.
         by_symmetry: Pairs of other landmarks that the symmetry of faces suggests.
         doubtful: Pairs by name that contradict the symmetry of faces.
+        rare: Number of faces by label, of labels that fewer than a tenth of the faces have.
     """
 
     values: dict[str, Any]
@@ -52,6 +55,7 @@ class FirstScheme:
     by_name: list[tuple[int, int]]
     by_symmetry: list[tuple[int, int]]
     doubtful: list[tuple[int, int]]
+    rare: dict[str, int]
 
 
 def mirrored_label(label: str) -> str:
@@ -118,7 +122,9 @@ def make_first_scheme(name: str, faces: Iterable[LabeledFace], reference: str) -
     values["normalizer"] = "box" if eyes is None else named(eyes)
     values["reference"] = reference
     scheme_from_dict(values)  # raises if the guess is not a valid scheme
-    return FirstScheme(values, labels, len(known), by_name, by_symmetry, doubtful)
+    counts = Counter(label for face in known for label in {p.label for p in face.points})
+    rare = {label: counts[label] for label in labels if counts[label] < RARE * len(known)}
+    return FirstScheme(values, labels, len(known), by_name, by_symmetry, doubtful, rare)
 
 
 def _shapes(faces: list[LabeledFace], index_of: dict[str, int]) -> np.ndarray:
@@ -210,6 +216,12 @@ def write_first_scheme(
     output.parent.mkdir(parents=True, exist_ok=True)
     write_text(output, "{\n" + ",\n".join(rows) + "\n}\n")
     lines = [f"{len(first.names)} landmarks of {first.num_faces} face(s): {output}"]
+    frequent = [label for label in first.names if label not in first.rare]
+    lines += [
+        f"RARE: {count} of {first.num_faces} faces have the label {label!r}. Is it misspelled?"
+        f"{did_you_mean(label, frequent)}"
+        for label, count in first.rare.items()
+    ]
     paired = {index for pair in first.by_name + first.by_symmetry for index in pair}
 
     def add(title: str, parts: list[str]) -> None:

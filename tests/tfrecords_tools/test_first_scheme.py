@@ -118,6 +118,17 @@ def test_first_scheme_file_is_valid_and_says_what_it_is(tmp_path):
         write_first_scheme(SOURCES["cvat"], path, output)
 
 
+def test_labels_that_few_faces_have_are_asked_about(tmp_path):
+    faces = {f"{i}.png": cvat_skeleton(spread_points(5, seed=i)) for i in range(10)}
+    misspelled = [label.replace("nose", "nose_typo") for label in LABELS]
+    faces["10.png"] = cvat_skeleton(spread_points(5), labels=misspelled)
+    path = write_cvat(tmp_path / "a.xml", faces)
+    report = write_first_scheme(SOURCES["cvat"], path, tmp_path / "face.json")
+    question = "RARE: 1 of 11 faces have the label 'nose_typo'. Is it misspelled?"
+    assert f"{question} Did you mean 'nose'?\n" in report
+    assert report.count("RARE") == 1
+
+
 def test_points_without_labels_are_numbers(tmp_path):
     (tmp_path / "a.pts").write_text(pts_text(spread_points(7)))
     output = tmp_path / "face_7.json"

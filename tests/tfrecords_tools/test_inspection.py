@@ -191,7 +191,10 @@ def test_single_face_without_all_landmarks_is_inspected(tmp_path):
     assert report["mean_shape"].startswith("none: A landmark is not annotated in any face")
     assert report["pose"] == {}
     kinds = {warning["kind"] for warning in report["warnings"]}
-    assert kinds == {"empty_split", "small_split"}
+    assert kinds == {"empty_split", "small_split", "rare_landmarks"}
+    (rare,) = (w for w in report["warnings"] if w["kind"] == "rare_landmarks")
+    expected = "landmarks that fewer than 10% of the faces have: 0 (0 of 1). Check"
+    assert rare["message"].startswith(expected)
     assert (tmp_path / "inspection/contact_sheet.png").is_file()
 
 

@@ -26,6 +26,7 @@ from tfrecords_tools.inspection.stray_landmarks import find_stray_landmarks
 from wing_tf.data import record_schema as schema
 
 MIN_FACES = 20  # of a split that scores are computed on
+RARE = 0.1  # fraction of the faces in which a landmark's label may be misspelled
 _MAX_CUT = 0.05  # fraction of the faces; if the image cuts more, this is usual in the data set
 _MAX_PLACES = 3
 
@@ -106,6 +107,24 @@ def _places(table: FaceTable, wrong: np.ndarray) -> dict[int, str]:
         more = f", {len(landmarks) - _MAX_PLACES} more" * (len(landmarks) > _MAX_PLACES)
         details[face] = ", ".join(places) + more
     return details
+
+
+def check_rare_landmarks(table: FaceTable) -> list[Finding]:
+    """Finds landmarks that are annotated in few faces only."""
+    counts = (table.visibility != schema.NOT_ANNOTATED).sum(axis=0).tolist()
+    scheme = table.records.scheme
+    rare = [
+        f"{point_name(scheme, i)} ({count} of {len(table)})"
+        for i, count in enumerate(counts)
+        if count < RARE * len(table)
+    ]
+    if not rare:
+        return []
+    message = (
+        f"landmarks that fewer than {RARE:.0%} of the faces have: {', '.join(rare)}. Check whether "
+        "their labels are misspelled, or remove them from the scheme"
+    )
+    return [Finding(kind="rare_landmarks", message=message, count=len(rare))]
 
 
 def check_splits(table: FaceTable) -> list[Finding]:

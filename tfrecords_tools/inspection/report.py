@@ -18,6 +18,7 @@ from tfrecords_tools.inspection.checks import (
 from tfrecords_tools.inspection.content_checks import (
     check_duplicates,
     check_placement,
+    check_rare_landmarks,
     check_splits,
 )
 from tfrecords_tools.inspection.drawing import draw_contact_sheet, draw_mean_shape
@@ -78,7 +79,12 @@ def inspect_records(
     plot_visibility(output / "visibility.png", table.visibility, records.scheme)
     mean, mean_or_reason = _mean_shape(table, output)
     duplicate_findings, duplicates = check_duplicates(table)
-    findings += check_splits(table) + box_findings + check_placement(table, mean)
+    findings += (
+        check_splits(table)
+        + check_rare_landmarks(table)
+        + box_findings
+        + check_placement(table, mean)
+    )
     if mean is not None:
         findings += check_swapped_landmarks(table, mean)
     findings += check_flip_pairs(table, _fitted_faces(table)) + duplicate_findings
