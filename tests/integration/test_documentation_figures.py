@@ -11,7 +11,8 @@ from wing_tf.utils.image_files import load_image
 
 ROOT = pathlib.Path(__file__).parents[2]
 IMAGES = {path.name: path for path in (ROOT / "docs" / "images").iterdir()}
-OF_THE_DEMO = {"demo_images.jpg", "demo_worst.jpg"}  # by wing-demo
+# By wing-demo and benchmarks/few_images.py.
+MADE_ELSEWHERE = {"demo_images.jpg", "demo_worst.jpg", "few_images.png"}
 
 
 def test_each_image_is_small_and_used_by_a_page():
@@ -20,7 +21,7 @@ def test_each_image_is_small_and_used_by_a_page():
     assert not [name for name in IMAGES if f"images/{name})" not in text]
     sizes = {name: path.stat().st_size for name, path in IMAGES.items()}
     assert max(sizes.values()) < 151_000, sizes
-    assert sum(sizes.values()) < 1_000_000, sizes
+    assert sum(sizes.values()) < 1_100_000, sizes
 
 
 @pytest.mark.slow
@@ -32,7 +33,7 @@ def test_one_command_draws_all_figures(tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     drawn = {path.name: path for path in tmp_path.iterdir()}
-    assert set(drawn) == set(IMAGES) - OF_THE_DEMO
+    assert set(drawn) == set(IMAGES) - MADE_ELSEWHERE
     for name, path in drawn.items():
         image = load_image(path)
         assert image.shape == load_image(IMAGES[name]).shape, name

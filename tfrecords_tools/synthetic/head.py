@@ -11,7 +11,6 @@ z towards the camera of a frontal face.
 from functools import cache
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from tfrecords_tools.synthetic.deterministic_linalg import inverse, matmul
@@ -158,5 +157,6 @@ def surface(controls: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Returns the surface `[rows, columns, 3]` of a head through control points `[N, 3]`."""
     base, matrix = _spline(rows, columns)
     offsets = (controls - _control_bases()).astype(np.float32)
-    # OpenCV's product runs on one thread, which is faster here than a BLAS on all cores.
-    return np.asarray(cv2.gemm(matrix, offsets, 1, base, 1)).reshape(rows, columns, 3)
+    # Summed in a fixed order, as by `matmul`, but faster for long sums.
+    coordinates = [np.einsum("nk,k->n", matrix, x) for x in np.ascontiguousarray(offsets.T)]
+    return (base + np.stack(coordinates, axis=-1)).reshape(rows, columns, 3)
