@@ -56,7 +56,8 @@ def test_faces_are_cropped_in_boxes_as_in_training():
     low, high = np.split(landmark_box(clip.landmarks_px[-1]), 2, axis=1)
     side = np.max(high - low, axis=1, keepdims=True)
     expected = np.tile((low + high) / 2, 2) + side * around
-    np.testing.assert_allclose(np.concatenate(cropped[-2:]), expected, atol=3)
+    found = np.concatenate(cropped[-2:])  # in any order; the faces are beside each other
+    np.testing.assert_allclose(np.sort(found, axis=0), np.sort(expected, axis=0), atol=3)
 
 
 def test_smoothing_reduces_jitter():
