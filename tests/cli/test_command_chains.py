@@ -54,8 +54,9 @@ def test_commands_from_images_to_predictions(tmp_path):
         "evaluate", f"--model={run}", f"--data={data}", f"--output={report}", "--box_noise=0.1",
         "--normalizer=box",
     )  # fmt: skip
-    assert "helen/testset" in said
-    assert json.loads((report / "report.json").read_text())["num_faces"] == 8
+    assert "\nbox noise 0.1 " in said
+    values = json.loads((report / "report.json").read_text())
+    assert values["num_faces"] == values["by_prefix"]["helen/testset"]["num_faces"] == 8
     done = run_command("evaluate", f"--model={run}", f"--data={data}", f"--output={report}")
     assert "must be a new or an empty folder" in done.stderr
 

@@ -72,6 +72,6 @@ def test_commands_from_own_images_to_an_exported_model(tmp_path):
     spec = json.loads((tmp_path / "export" / "model_spec.json").read_text())
     assert spec["crop"] == {
         "center": "of the face box", "margin": 1.1, "square": False, "boxes": ["landmark"],
-        "outside": "black",
+        "box_around_landmarks": None, "outside": "black",
     }  # fmt: skip
     assert (tmp_path / "export" / "model.tflite").stat().st_size > 10_000
