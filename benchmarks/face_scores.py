@@ -24,9 +24,9 @@ from tfrecords_tools.splits import assign_splits
 from wing_tf.detection import DETECTORS, make_detector, matching_box
 from wing_tf.geometry import box_iou, crop_square, landmark_box
 from wing_tf.inference import Landmarker
-from wing_tf.inference.calibrate_scores import calibrate_scores
+from wing_tf.inference.calibrate_scores import calibrate_scores, replace_model_spec
 from wing_tf.metrics import format_reliability, nme, normalizing_distance, reliability
-from wing_tf.model_spec import find_model, replace_model_spec
+from wing_tf.model_spec import find_model
 from wing_tf.score_calibration import ACCURATE_NME
 
 _VALIDATION_FRACTION = 0.1

@@ -211,8 +211,7 @@ def main():
     register_scheme(_FACE_12)
     cells = [Cell(*part) for part in itertools.product(_LANDMARKS, _NUM_FACES, _STARTS, _DRAWS)]
     for cell in cells if options.data else ():
-        done = cell.name in read_errors(options.output, [cell])
-        if cell.name.startswith(options.only) and not done:
+        if cell.name.startswith(options.only) and not read_errors(options.output, [cell]):
             print(cell.name, flush=True)
             train_cell(cell, options)
     errors = read_errors(options.output, cells)

@@ -22,7 +22,7 @@ from wing_tf.export.deployed_network import deployed_network
 from wing_tf.export.exported_spec import exported_spec
 from wing_tf.export.litert import write_litert
 from wing_tf.export.onnx import write_onnx
-from wing_tf.model_spec import ModelSpec, attach_files
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import (
     cnn6,
     cnn7,
@@ -36,6 +36,7 @@ from wing_tf.models import (
 )
 from wing_tf.models.saving import load_network
 from wing_tf.models.two_stage import reference_in_crop
+from wing_tf.utils.zip_files import attach_files
 
 POINTS = 68
 

@@ -7,10 +7,8 @@ model file that is moved or renamed. Reading and writing need NumPy only.
 """
 
 import dataclasses
-import json
 import os
 import pathlib
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,11 +17,17 @@ import numpy as np
 from wing_tf.geometry import landmark_box, place_box
 from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_dict, scheme_to_dict
 from wing_tf.score_calibration import ScoreCalibration
-from wing_tf.utils.atomic import atomic_path
-from wing_tf.utils.json_values import check_counts, check_names, check_object, is_count, is_positive
+from wing_tf.utils.json_values import (
+    check_counts,
+    check_names,
+    check_object,
+    finite_array,
+    is_count,
+    is_positive,
+)
 from wing_tf.utils.local_path import local_path
 from wing_tf.utils.text_files import decode_json
-from wing_tf.utils.zip_files import NotAnArchiveError, open_archive, read_member
+from wing_tf.utils.zip_files import NotAnArchiveError, read_member
 
 VERSION = 1
 """The version of the JSON form that this package reads and writes."""
@@ -90,8 +94,11 @@ class ModelSpec:
         object.__setattr__(self, "scheme", get_scheme(self.scheme))
         object.__setattr__(self, "trained_crops", tuple(self.trained_crops))
         object.__setattr__(self, "trained_boxes", tuple(self.trained_boxes))
-        if (box := self.box_around_landmarks) is not None:
-            object.__setattr__(self, "box_around_landmarks", tuple(map(float, box)))
+        if (around := self.box_around_landmarks) is not None:
+            box = finite_array("box_around_landmarks", around, (4,), max_value=_MAX_MARGIN)
+            if not np.all(box[2:] > box[:2]):
+                raise ValueError(f"`box_around_landmarks` is an empty box: {box.tolist()}")
+            object.__setattr__(self, "box_around_landmarks", tuple(box.tolist()))
         calibration, count = self.score_calibration, self.scheme.num_landmarks
         if calibration is not None and len(calibration.mean_shape) != count:
             raise ValueError(f"the score calibration is not of the {count} landmarks of the scheme")
@@ -207,21 +214,8 @@ def _check_crop(crop: Mapping[str, Any]) -> None:
     if not isinstance(square, bool):
         raise ValueError(f"the crop's `square` must be true or false. Received: {square!r}")
     check_names("boxes", boxes)
-    around = crop.get("box_around_landmarks")
-    if around is not None and not _is_box(around):
-        raise ValueError(
-            "the crop's `box_around_landmarks` must be 4 numbers x0, y0, x1, y1 with x0 < x1 and "
-            f"y0 < y1, at most {_MAX_MARGIN} in size. Received: {around!r:.200}"
-        )
     if outside != "black":
         raise ValueError(f"the crop must be black outside of the image. Received: {outside!r}")
-
-
-def _is_box(values: Any) -> bool:
-    if not isinstance(values, list) or [type(x) in (int, float) for x in values] != 4 * [True]:
-        return False
-    x0, y0, x1, y1 = values
-    return x0 < x1 and y0 < y1 and max(map(abs, values)) <= _MAX_MARGIN
 
 
 def ordered_outputs(outputs: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -279,7 +273,13 @@ def read_model_spec(path: str | os.PathLike, content: bytes | None = None) -> Mo
             raise ValueError(f"{path} is not a .keras file.") from None
         text = None
     if text is None and exported:
-        source = _file_beside(path, path.read_bytes() if content is None else content)
+        source = path.with_name(MODEL_SPEC_FILE)
+        if MODEL_SPEC_FILE.encode() in (path.read_bytes() if content is None else content):
+            raise ValueError(f"{path} is cut off: the archive at its end is not complete.")
+        if not source.is_file():
+            raise ValueError(
+                f"{path} has no {MODEL_SPEC_FILE} inside or beside it: export or copy it again."
+            )
         text = source.read_bytes()
     if text is None:
         raise ValueError(
@@ -297,44 +297,3 @@ def read_model_spec(path: str | os.PathLike, content: bytes | None = None) -> Mo
         raise ValueError(
             f"The model spec in {source} can't be used: {what.rstrip('.')}."
         ) from error
-
-
-def attach_files(path: str | os.PathLike, files: Mapping[str, str]) -> None:
-    """Adds texts by name to a model file's zip archive, or appends one to a file without.
-
-    ``unzip -l model.tflite`` lists them.
-    """
-    with zipfile.ZipFile(path, "a") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-
-
-def replace_model_spec(path: str | os.PathLike, spec: ModelSpec) -> None:
-    """Replaces the model spec in a ``.keras`` or ``.tflite`` file atomically.
-
-    The network, the other members of the archive and an exported file's own keys stay the same.
-    """
-    with open_archive(path) as archive:
-        members = [(info, archive.read(info)) for info in archive.infolist()]
-    start = min(info.header_offset for info, _ in members)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(pathlib.Path(path).read_bytes()[:start])
-        with zipfile.ZipFile(temporary, "a") as archive:
-            for info, content in members:
-                if info.filename == MODEL_SPEC_FILE:
-                    old, new = json.loads(content), spec.to_dict()
-                    new |= {key: old[key] for key in old if key not in new or key == "input"}
-                    content = json.dumps(new, indent=1).encode()
-                archive.writestr(info, content)
-
-
-def _file_beside(path: pathlib.Path, content: bytes) -> pathlib.Path:
-    """Returns ``model_spec.json`` beside a ``.tflite`` file that has none inside."""
-    beside = path.with_name(MODEL_SPEC_FILE)
-    if MODEL_SPEC_FILE.encode() in content:
-        raise ValueError(f"{path} is cut off: the archive at its end is not complete.")
-    if not beside.is_file():
-        raise ValueError(
-            f"{path} has no {MODEL_SPEC_FILE} inside or beside it: export or copy it again."
-        )
-    return beside

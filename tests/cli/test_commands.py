@@ -122,7 +122,10 @@ def test_own_configs_are_found_from_any_folder(tmp_path, monkeypatch):
     own = f"--config={folder}/finetune_cpu.py"
     assert own_config("--config=finetune_cpu") == own
     assert own_config("--config=configs/finetune_cpu.py:head") == f"{own}:head"
-    others = "--config=other/finetune_cpu.py", "--config=absent", "--config.name=smoke", "--x"
+    others = (
+        "--config=other/configs/finetune_cpu.py", "--config=finetune_cpu.txt", "--config=absent",
+        "--config.name=smoke", "--x",
+    )  # fmt: skip
     assert tuple(map(own_config, others)) == others
     (tmp_path / "smoke.py").write_text("")
     assert own_config("--config=smoke.py") == "--config=smoke.py"

@@ -12,10 +12,11 @@ from fuzzed import check_reader, damaged_archive, damaged_bytes, damaged_json
 
 from wing_tf.data.records import find_shards, open_records
 from wing_tf.landmarks import get_scheme
-from wing_tf.model_spec import MODEL_SPEC_FILE, ModelSpec, attach_files, read_model_spec
+from wing_tf.model_spec import MODEL_SPEC_FILE, ModelSpec, read_model_spec
 from wing_tf.models.saving import load_network, save_network
 from wing_tf.reproduction.cell_file import read_heatmaps
 from wing_tf.training.callbacks import Backup
+from wing_tf.utils.zip_files import attach_files
 
 pytestmark = pytest.mark.slow  # 300 inputs for each reader
 

@@ -10,10 +10,11 @@ from wing_tf.codecs import HeatmapCodec
 from wing_tf.export.deployed_network import deployed_network
 from wing_tf.export.exported_spec import exported_spec
 from wing_tf.export.litert import write_litert
-from wing_tf.model_spec import ModelSpec, attach_files
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import cnn6, heatmap_localizer, two_stage
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.models.visibility import visibility_localizer
+from wing_tf.utils.zip_files import attach_files
 
 
 def _export(network, spec, path, precision="float32", batch_size=1):

@@ -17,10 +17,11 @@ from wing_tf.export.litert import write_litert
 from wing_tf.geometry import landmark_box
 from wing_tf.geometry.resample import crop_and_resize
 from wing_tf.inference import Landmarker
-from wing_tf.model_spec import ModelSpec, attach_files
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import cnn6, two_stage
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.utils.image_files import load_image
+from wing_tf.utils.zip_files import attach_files
 
 pytestmark = pytest.mark.slow
 

@@ -157,6 +157,4 @@ def surface(controls: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """Returns the surface `[rows, columns, 3]` of a head through control points `[N, 3]`."""
     base, matrix = _spline(rows, columns)
     offsets = (controls - _control_bases()).astype(np.float32)
-    # Summed in a fixed order, as by `matmul`, but faster for long sums.
-    coordinates = [np.einsum("nk,k->n", matrix, x) for x in np.ascontiguousarray(offsets.T)]
-    return (base + np.stack(coordinates, axis=-1)).reshape(rows, columns, 3)
+    return (base + matmul(matrix, offsets)).reshape(rows, columns, 3)

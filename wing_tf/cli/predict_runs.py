@@ -77,15 +77,14 @@ class LandmarkerOptions:
             num_threads=self.threads,
             max_pixels=self.max_pixels,
         )
-        boxes = landmarker.spec.trained_boxes
-        if with_detector and self.detector in ("blazeface", "haar", "yunet"):
-            if not set(boxes) <= _BOXES_LIKE_DETECTED and landmarker.passes == 1:
-                print(
-                    f"note: {model} was trained with other boxes ({', '.join(boxes)}) than the "
-                    "detector's, which are like tight landmark boxes. Its landmarks may be less "
-                    "accurate.",
-                    file=sys.stderr,
-                )
+        detects = with_detector and self.detector in ("blazeface", "haar", "yunet")
+        unlike = sorted(set(landmarker.spec.trained_boxes) - _BOXES_LIKE_DETECTED)
+        if detects and unlike and not (landmarker.passes == 2 and landmarker.spec.finds_next_box):
+            print(
+                f"note: {model} was trained in boxes ({', '.join(unlike)}) unlike the detector's, "
+                "which are like tight landmark boxes. Its landmarks may be less accurate.",
+                file=sys.stderr,
+            )
         return landmarker
 
     def number_of_passes(self, model: str | None) -> int:

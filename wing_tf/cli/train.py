@@ -78,15 +78,18 @@ def _read_config() -> ml_collections.ConfigDict:
 
 
 def own_config(argument: str) -> str:
-    """Returns an argument; --config names a config of this package if there is no such file."""
+    """Returns an argument, with the path of a config of the package where --config names one.
+
+    These are ``NAME``, ``NAME.py`` and ``configs/NAME.py``, if there is no such file here.
+    """
     flag, _, value = argument.partition("=")
     name, colon, variant = value.partition(":")
     path = pathlib.Path(name)
     own = pathlib.Path(wing_tf.configs.__file__).parent / f"{path.stem}.py"
-    is_own = path.parent.name in ("", "configs") and own.is_file()
-    if flag.lstrip("-") != "config" or path.exists() or not is_own or own.stem.startswith("_"):
-        return argument
-    return f"{flag}={own}{colon}{variant}"
+    is_name = str(path.parent) in (".", "configs") and path.suffix in ("", ".py")
+    if flag.lstrip("-") == "config" and is_name and own.is_file() and not path.is_file():
+        return f"{flag}={own}{colon}{variant}"
+    return argument
 
 
 def entry() -> None:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from wing_tf.data import record_schema as schema
 from wing_tf.data.records import RecordSet
-from wing_tf.geometry import shrink_ratio
+from wing_tf.geometry import relative_box, shrink_ratio
 
 
 def decode_ratio(side: int, context: float, margin: float, input_size: int) -> int:
@@ -149,6 +149,25 @@ def read_landmarks(records: RecordSet) -> tuple[np.ndarray, np.ndarray, np.ndarr
     names = ("landmarks_square_px", "visibility", "box_square_px")
     landmarks, visibility, box = (np.stack([face[name] for face in faces]) for name in names)
     return landmarks.astype(np.float64), visibility, box
+
+
+def median_relative_box(records: RecordSet) -> tuple[float, ...] | None:
+    """Returns the median of `wing_tf.geometry.relative_box` over the faces.
+
+    Of faces whose landmarks are not all annotated, it is the box around those that are.
+
+    Returns:
+        (x0, y0, x1, y1); None if all boxes are tight landmark boxes by their crop rule, or if no
+        face has two landmarks.
+    """
+    if all(crop.box == "landmark" for crop in records.crop_rules):
+        return None
+    landmarks, visibility, boxes = read_landmarks(records)
+    landmarks[visibility == schema.NOT_ANNOTATED] = np.nan
+    with np.errstate(divide="ignore", invalid="ignore"):  # of faces with one landmark
+        relative = relative_box(boxes, landmarks)
+    usable = np.isfinite(relative).all(axis=1)
+    return tuple(np.median(relative[usable], axis=0).tolist()) if usable.any() else None
 
 
 def read_squares(records: RecordSet) -> Iterator[tuple[np.ndarray, np.ndarray]]:

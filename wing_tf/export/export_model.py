@@ -30,12 +30,13 @@ from wing_tf.export.parity import (
 )
 from wing_tf.export.saved_model import write_saved_model
 from wing_tf.inference.calibrate_scores import calibrate_on_records
-from wing_tf.model_spec import MODEL_SPEC_FILE, attach_files
+from wing_tf.model_spec import MODEL_SPEC_FILE
 from wing_tf.models.compiled import Localizer
 from wing_tf.models.saving import find_network, load_network
 from wing_tf.utils.atomic import write_text
 from wing_tf.utils.local_path import local_path
 from wing_tf.utils.output_folder import check_free, new_files
+from wing_tf.utils.zip_files import attach_files
 
 _TEXTS = (MODEL_SPEC_FILE, "model_card.md", "export.json")
 MAX_NME_COST = 0.0015

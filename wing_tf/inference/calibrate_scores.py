@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+import json
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,8 +15,9 @@ from wing_tf.data.records import RecordSet
 from wing_tf.geometry import crop_square
 from wing_tf.inference.landmarker import Landmarker
 from wing_tf.metrics import nme, normalizing_distance
-from wing_tf.model_spec import ModelSpec
+from wing_tf.model_spec import MODEL_SPEC_FILE, ModelSpec
 from wing_tf.score_calibration import ACCURATE_NME, ScoreCalibration, fit_calibration
+from wing_tf.utils.zip_files import open_archive, replace_member
 
 MIN_FACES, MAX_FACES = 50, 1000
 """Numbers of faces that a calibration needs, and that it uses."""
@@ -156,3 +159,15 @@ def _draw_boxes(
         if len(kinds) == _NEAR[0] + _MOVED[0] + _BACKGROUND[0]:
             break
     return np.array(boxes), np.array(kinds)
+
+
+def replace_model_spec(path: str | os.PathLike, spec: ModelSpec) -> None:
+    """Replaces the model spec in a ``.keras`` or ``.tflite`` file atomically.
+
+    An exported file's own keys stay the same.
+    """
+    with open_archive(path) as archive:
+        old = json.loads(archive.read(MODEL_SPEC_FILE))
+    new = spec.to_dict()
+    new |= {key: old[key] for key in old if key not in new or key == "input"}
+    replace_member(path, MODEL_SPEC_FILE, json.dumps(new, indent=1))

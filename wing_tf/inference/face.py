@@ -74,7 +74,7 @@ def make_faces(
     """
     calibration, count = spec.score_calibration, len(landmarks_px)
     next_boxes: Sequence[np.ndarray | None] = [None] * count
-    if spec.box_around_landmarks is not None or scheme_map is not None:
+    if spec.box_around_landmarks is not None:
         next_boxes = list(spec.next_box(landmarks_px))
     face_scores: Sequence[float | None] = [None] * count
     if calibration is not None:

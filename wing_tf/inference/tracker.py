@@ -41,8 +41,7 @@ class Tracker:
     lost. A face is lost if its score, shape, size or position is implausible, or if its landmarks
     coincide with those of another face, which occludes it. A lost face is remembered for
     `remember_s`, and a detected face near its expected position gets its identity. A new face
-    is reported when the detector has found it in two consecutive frames, in the first frame at
-    once.
+    is reported when the detector has found it in two consecutive frames, in the first one at once.
 
     A network without a score calibration can't tell a face from background by the shape alone. A
     face that the detector has not found for `unconfirmed_s` is then dropped.

@@ -20,13 +20,12 @@ from wing_tf.model_spec import (
     MODEL_SPEC_FILE,
     NETWORK_FILES,
     ModelSpec,
-    attach_files,
     find_model,
     read_model_spec,
 )
 from wing_tf.utils.atomic import WriteError, atomic_path, write_bytes
 from wing_tf.utils.hdf5_files import check_weights
-from wing_tf.utils.zip_files import open_archive
+from wing_tf.utils.zip_files import attach_files, open_archive
 from wing_tf.zoo import KERAS, resolve_model
 
 _WEIGHTS = "model.weights.h5"  # a .keras file's member

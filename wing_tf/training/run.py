@@ -18,9 +18,9 @@ from wing_tf.data.pose_balance import PoseBalance
 from wing_tf.data.record_checks import raise_undecodable
 from wing_tf.data.records import RecordSet, open_records
 from wing_tf.evaluation.predict import check_fit, crop_batches
-from wing_tf.inference.calibrate_scores import MIN_FACES, calibrate_on_records
+from wing_tf.inference.calibrate_scores import MIN_FACES, calibrate_on_records, replace_model_spec
 from wing_tf.landmarks import BOX_NORMALIZERS
-from wing_tf.model_spec import read_model_spec, replace_model_spec
+from wing_tf.model_spec import read_model_spec
 from wing_tf.models.keras_settings import default_keras_settings
 from wing_tf.models.saving import find_network, load_network
 from wing_tf.training import callbacks

@@ -1,6 +1,5 @@
 """Training tasks: coordinates, heatmaps, and the refinement by a second stage."""
 
-import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -10,13 +9,12 @@ import ml_collections
 import numpy as np
 
 from wing_tf.codecs import HeatmapCodec
-from wing_tf.data import record_schema as schema
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.heatmap_targets import HeatmapAugmenter
-from wing_tf.data.read import decode_ratio, read_landmarks
+from wing_tf.data.read import decode_ratio, median_relative_box, read_landmarks
 from wing_tf.data.records import RecordSet
 from wing_tf.data.refinement import FirstStage, RefinementAugmenter
-from wing_tf.geometry import landmark_box, procrustes, relative_box, shrink_ratio
+from wing_tf.geometry import landmark_box, procrustes, shrink_ratio
 from wing_tf.losses import CROSS_ENTROPY_LOSSES
 from wing_tf.model_spec import IMAGENET, ModelSpec, read_model_spec
 from wing_tf.models import HEATMAP_MODELS, correction, heatmap_localizer, two_stage
@@ -67,6 +65,7 @@ class CoordinateTask:
         self.initial_faces: Mapping[str, int] = {}
         self.input_files: dict[str, pathlib.Path] = {}
         self.boundary_curves: tuple[tuple[int, ...], ...] = ()
+        self._box_around_landmarks = median_relative_box(records)
         self._prepare()
 
     def _prepare(self) -> None:
@@ -83,8 +82,7 @@ class CoordinateTask:
         for known in (_faces_of(config.init_from), self.initial_faces):
             for name, count in known.items():
                 # Of the same data set, the faces that are held out here are not counted.
-                seen = count - self.held_out.get(name, 0)
-                trained_on[name] = max(seen, trained_on.get(name, 0))
+                trained_on[name] = max(count - self.held_out.get(name, 0), trained_on.get(name, 0))
         if config.model.weights:
             trained_on |= IMAGENET if config.model.weights == "imagenet" else {_UNKNOWN: 0}
         return ModelSpec(
@@ -99,24 +97,11 @@ class CoordinateTask:
             box_around_landmarks=self._box_around_landmarks,
         )
 
-    @functools.cached_property
-    def _box_around_landmarks(self) -> tuple[float, ...] | None:
-        """The model spec's attribute, of the training faces."""
-        if all(crop.box == "landmark" for crop in self.records.crop_rules):
-            return None
-        landmarks, visibility, boxes = read_landmarks(self.records)
-        landmarks[visibility == schema.NOT_ANNOTATED] = np.nan
-        relative = relative_box(boxes, landmarks)
-        usable = np.isfinite(relative).all(axis=1)  # Not those with one landmark.
-        return tuple(np.median(relative[usable], axis=0).tolist()) if usable.any() else None
-
     @property
     def decode_ratio(self) -> int:
         """The reduction at which the training images are decoded."""
-        config, records = self.config, self.records
-        return decode_ratio(
-            records.side, records.context, config.crop_margin, config.model.input_size
-        )
+        records, size = self.records, self.config.model.input_size
+        return decode_ratio(records.side, records.context, self.config.crop_margin, size)
 
     def build_network(self) -> keras.Model:
         """Builds the network that is trained, in the current dtype policy."""

@@ -1,13 +1,15 @@
-"""Reading of zip archives from outside, within limits of size."""
+"""Zip archives: reading those from outside, within limits of size, and adding members."""
 
 import contextlib
 import io
 import os
+import pathlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from wing_tf.utils.atomic import atomic_path
 from wing_tf.utils.local_path import local_path
 
 # What `zipfile` raises for damaged archives, beside its own kind.
@@ -71,6 +73,28 @@ def read_member(
         if size > max_bytes:
             raise ValueError(f"{name} in it has {size} bytes, at most {max_bytes} were expected")
         return archive.read(name)
+
+
+def attach_files(path: str | os.PathLike, files: Mapping[str, str]) -> None:
+    """Adds texts by name to a file's zip archive, or appends one to a file without.
+
+    ``unzip -l model.tflite`` lists them.
+    """
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+
+
+def replace_member(path: str | os.PathLike, name: str, text: str) -> None:
+    """Replaces one member of a file's zip archive atomically; all else stays the same."""
+    with open_archive(path) as archive:
+        members = [(info, archive.read(info)) for info in archive.infolist()]
+    start = min(info.header_offset for info, _ in members)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(pathlib.Path(path).read_bytes()[:start])
+        with zipfile.ZipFile(temporary, "a") as archive:
+            for info, content in members:
+                archive.writestr(info, text if info.filename == name else content)
 
 
 def max_unpacked_bytes(num_bytes: int) -> int:
