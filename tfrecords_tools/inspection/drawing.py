@@ -1,7 +1,6 @@
 """Contact sheets of faces from records, and the mean shape with numbered landmarks."""
 
 import pathlib
-import re
 from collections.abc import Sequence
 
 import cv2
@@ -52,8 +51,11 @@ def draw_contact_sheet(
     captions = []
     for number, index in enumerate(shown):
         split = f"{table.splits[index]}: " * (number >= len(framed))
-        name = re.sub(r"\.\w+(?=#|$)", "", pathlib.PurePath(table.keys[index]).name)
-        captions.append(f"{split}{name[-max(_MAX_CAPTION_LENGTH - len(split), 4) :]}")
+        length = max(_MAX_CAPTION_LENGTH - len(split), 4)
+        image, number_sign, face = pathlib.PurePath(table.keys[index]).name.partition("#")
+        stem = pathlib.PurePath(image).stem
+        name = f"{stem}{number_sign}{face}"
+        captions.append(split + (name if len(name) <= length else stem[-length:]))
     numbered = [_draw_enlarged(faces[index], records.scheme) for index in enlarged]
     below = contact_sheet(cells, captions=captions)
     side = min(_NUMBERED_SIDE, (below.shape[1] - 3 * _GAP) // 2)
