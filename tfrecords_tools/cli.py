@@ -115,7 +115,8 @@ def _scheme() -> None:
     name = SOURCE.value or ""
     path = flags.FLAGS[name].value if name in PATH_SOURCES else ""
     _require(**{name: path})
-    print(write_first_scheme(SOURCES[name], path or "", _OUTPUT.value or ""))
+    category = flags.FLAGS.category.value
+    print(write_first_scheme(SOURCES[name], path or "", _OUTPUT.value or "", category=category))
 
 
 def _crop_rule(source: Source) -> CropRule:

@@ -12,7 +12,7 @@ import json
 import pathlib
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,8 @@ import numpy as np
 from tfrecords_tools.inspection.content_checks import RARE
 from tfrecords_tools.inspection.flip_pairs import find_pair_errors
 from tfrecords_tools.sources import SOURCES, Source
-from tfrecords_tools.sources.labeled_face import LabeledFace
-from tfrecords_tools.sources.labeled_points import LabeledPointsSource, label_indices
+from tfrecords_tools.sources.labeled_face import LabeledFace, LabeledFaceReader
+from tfrecords_tools.sources.labeled_points import label_indices
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import SCHEMES, LandmarkScheme
 from wing_tf.landmarks.scheme_file import scheme_from_dict
@@ -122,9 +122,28 @@ def make_first_scheme(name: str, faces: Iterable[LabeledFace], reference: str) -
     values["normalizer"] = "box" if eyes is None else named(eyes)
     values["reference"] = reference
     scheme_from_dict(values)  # raises if the guess is not a valid scheme
-    counts = Counter(label for face in known for label in {p.label for p in face.points})
+    annotated = [[p for p in f.points if p.visibility != schema.NOT_ANNOTATED] for f in known]
+    counts = Counter(label for points in annotated for label in {p.label for p in points})
     rare = {label: counts[label] for label in labels if counts[label] < RARE * len(known)}
     return FirstScheme(values, labels, len(known), by_name, by_symmetry, doubtful, rare)
+
+
+def _of_category(faces: Iterable[LabeledFace], category: str | None) -> Iterator[LabeledFace]:
+    """Yields the faces of a category. Raises ValueError if there are others and it is None."""
+    found: set[str] = set()
+    for face in faces:
+        found.add(face.category)
+        if category is None and len(found) > 1:
+            raise ValueError(
+                f"there are several kinds of objects, among them {', '.join(sorted(found))}. Name "
+                "one by `category`"
+            )
+        if category in (None, face.category):
+            yield face
+    if found and category is not None and category not in found:
+        raise ValueError(
+            f"`category` must be one of {', '.join(sorted(found))}. Received: {category!r}"
+        )
 
 
 def _shapes(faces: list[LabeledFace], index_of: dict[str, int]) -> np.ndarray:
@@ -184,7 +203,11 @@ def _outer_eye_corners(
 
 
 def write_first_scheme(
-    source: type[Source], path: str | pathlib.Path, output: str | pathlib.Path
+    source: type[Source],
+    path: str | pathlib.Path,
+    output: str | pathlib.Path,
+    *,
+    category: str | None = None,
 ) -> str:
     """Writes the first scheme of annotations as JSON and returns a report.
 
@@ -192,12 +215,13 @@ def write_first_scheme(
         source: Kind of the annotations.
         path: The annotation file or folder.
         output: The JSON file. The name of the scheme is that of the file.
+        category: Name of the kind of object; required if there are several.
 
     Raises:
         ValueError: If the source has no labels, the annotations can't be read, or the file exists.
     """
-    if not issubclass(source, LabeledPointsSource):
-        known = [n for n, s in SOURCES.items() if issubclass(s, LabeledPointsSource)]
+    if not issubclass(source, LabeledFaceReader):
+        known = [n for n, s in SOURCES.items() if issubclass(s, LabeledFaceReader)]
         raise ValueError(f"A scheme is made of {', '.join(known)}. Received: {source.name}.")
     path, output = local_path(path), local_path(output)
     if not path.is_file() and not path.is_dir():
@@ -208,7 +232,8 @@ def write_first_scheme(
     name = re.sub(r"\W", "_", output.stem)
     reference = f"first scheme of {path.name}, pairs and normalizer guessed and not confirmed"
     try:
-        first = make_first_scheme(name, source.read(path, skipped), reference)
+        faces = _of_category(source.read(path, skipped), category)
+        first = make_first_scheme(name, faces, reference)
     except ValueError as error:
         reasons = "; ".join(f"{k}: {v}" for k, v in itertools.islice(skipped.items(), 3))
         raise ValueError(f"No scheme from {path}: {error}. {reasons}".strip()) from error

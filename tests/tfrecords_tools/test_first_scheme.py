@@ -129,6 +129,41 @@ def test_labels_that_few_faces_have_are_asked_about(tmp_path):
     assert report.count("RARE") == 1
 
 
+def test_coco_category_gives_the_names(tmp_path):
+    """A name is in the scheme even if few faces have the point; other categories are not."""
+    rows = [[x, y, 2] for x, y in spread_points(5)]
+    rows[2] = [0, 0, 0]
+    faces = [
+        {"id": i, "image_id": 1, "category_id": 3, "keypoints": [v for row in rows for v in row]}
+        for i in range(3)
+    ]
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [*faces, {"id": 9, "image_id": 1, "category_id": 4, "keypoints": [1, 1, 2]}],
+        "categories": [{"id": 3, "name": "face", "keypoints": LABELS}, {"id": 4, "name": "nose"}],
+    }
+    path = tmp_path / "faces.json"
+    path.write_text(json.dumps(content))
+
+    def write(name, category):
+        return write_first_scheme(SOURCES["coco"], path, tmp_path / name, category=category)
+
+    report = write("face.json", "face")
+    assert load_scheme(tmp_path / "face.json").point_names == tuple(LABELS)
+    assert load_scheme(tmp_path / "face.json").flip_permutation == (1, 0, 2, 4, 3)
+    assert "5 landmarks of 3 face(s)" in report
+    assert "RARE: 0 of 3 faces have the label 'nose'" in report
+    with pytest.raises(ValueError, match="among them face, nose. Name one by `category`"):
+        write("s.json", None)
+    with pytest.raises(ValueError, match="one of face, nose. Received: 'car'"):
+        write("s.json", "car")
+    # A category without names: numbers. A file that lacks the category: its annotation is named.
+    assert write("nose.json", "nose").startswith("1 landmarks of 1 face(s)")
+    del content["categories"][1]
+    path.write_text(json.dumps(content))
+    assert "skipped annotation 9: no category 4" in write("s.json", None)
+
+
 def test_points_without_labels_are_numbers(tmp_path):
     (tmp_path / "a.pts").write_text(pts_text(spread_points(7)))
     output = tmp_path / "face_7.json"

@@ -3,19 +3,24 @@ import dataclasses
 import numpy as np
 import pytest
 
+from tfrecords_tools.first_scheme import mirrored_label
 from tfrecords_tools.sources import SyntheticSource
 from tfrecords_tools.square_crops import SquareFormat
 from tfrecords_tools.writer import write_records
 from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.records import open_records
 from wing_tf.landmarks import get_scheme, shared_points
+from wing_tf.landmarks.shared_points import IBUG_68_POINTS
+from wing_tf.model_spec import read_model_spec
 from wing_tf.models import cnn6, stacked_hourglass
 from wing_tf.training.initialization import (
     augmented_shapes,
     copy_layers,
     copy_shared_maps,
     initialize_output,
+    shared_by_image_side,
 )
+from wing_tf.zoo import resolve_model
 
 
 def test_output_layer_starts_from_augmented_shapes(synthetic_records):
@@ -102,3 +107,21 @@ def test_shared_landmarks_keep_their_heatmaps():
     # The features differ, so the channels would mean something else.
     assert not copy_shared_maps(network, other, ["stack1_features", "stack1_maps"], shared)
     assert not copy_shared_maps(cnn6(19, input_size=32), cnn6(68), ["output"], shared)
+
+
+@pytest.mark.parametrize("of_the_person", [False, True])
+def test_names_by_the_sides_of_the_image_and_of_the_person(
+    synthetic_records, capsys, of_the_person
+):
+    """In names by the sides of the person, the left eye is the one on the right of the image."""
+    names = [f"point_{index}" for index in range(68)]
+    for name, index in IBUG_68_POINTS.items():
+        names[index] = mirrored_label(name) if of_the_person else name
+    own = dataclasses.replace(
+        get_scheme("ibug_68"), name="own_68", default_normalizer="box", point_names=names
+    )
+    records = dataclasses.replace(open_records(str(synthetic_records), split="train"), scheme=own)
+    spec = read_model_spec(resolve_model("face_68"))
+    shared = shared_by_image_side(spec, records)
+    assert shared == {index: index for index in IBUG_68_POINTS.values()}
+    assert ("Left and right of the names are exchanged" in capsys.readouterr().out) == of_the_person

@@ -3,12 +3,14 @@
 import collections
 import pathlib
 import posixpath
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from tfrecords_tools.sources.annotation_file import AnnotationFileSource
 from tfrecords_tools.sources.base import Item, xywh_to_xyxy
+from tfrecords_tools.sources.labeled_face import LabeledFace, LabeledPoint
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.text_files import MAX_ANNOTATION_BYTES, read_json
 
@@ -59,9 +61,37 @@ class CocoSource(AnnotationFileSource):
         self.category = category
         self.split = split
 
+    @staticmethod
+    def read(path: pathlib.Path, skipped: dict[str, str]) -> Iterator[LabeledFace]:
+        """Yields the faces of a file, whose labels are the category's names, or else numbers."""
+        content = _read_content(path)
+        categories = {row["id"]: row for row in content["categories"]}
+        for number, annotation in enumerate(content["annotations"]):
+            key = f"annotation {annotation.get('id', f'number {number}')}"
+            keypoints = annotation.get("keypoints")
+            if annotation.get("iscrowd") or not keypoints or annotation.get("num_keypoints") == 0:
+                continue
+            try:
+                identifier = annotation.get("category_id", next(iter(categories), None))
+                if (category := categories.get(identifier)) is None:
+                    raise ValueError(f"no category {identifier!r:.80}")
+                rows = _keypoints(keypoints)
+                names = _names(category, path) or range(len(rows))
+                if len(names) != len(rows):
+                    raise ValueError(f"expected {len(names)} points, found {len(rows)}")
+                points = tuple(
+                    LabeledPoint(str(name), (x, y), int(v))
+                    for name, (x, y, v) in zip(names, rows.tolist(), strict=True)
+                )
+            except (TypeError, ValueError, OverflowError) as error:
+                skipped[key] = str(error)
+            else:
+                name = str(category.get("name", category["id"]))
+                yield LabeledFace(key, str(annotation.get("image_id")), points, category=name)
+
     def list_items(self) -> list[Item]:
         """Lists the annotations in the order of the file."""
-        content = self._read()
+        content = _read_content(self.path)
         category = self._pick_category(content)
         images = self._images_by_id(content)
         count = self.scheme.num_landmarks
@@ -98,23 +128,6 @@ class CocoSource(AnnotationFileSource):
             shown = ", ".join(sorted(repeated)[:3])
             self.warnings.append(f"annotation ids that are used more than once: {shown}")
         return list(self.without_copies(items))
-
-    def _read(self) -> dict[str, Any]:
-        content = read_json(self.path, max_bytes=MAX_ANNOTATION_BYTES, finite=False)
-        for name in ("images", "annotations", "categories"):
-            rows = content.get(name) if isinstance(content, dict) else None
-            if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-                raise ValueError(
-                    f"{self.path} is not a COCO file: it must have the lists images, annotations "
-                    f"and categories. Missing: {name}."
-                )
-            if name != "annotations" and not all(
-                isinstance(row.get("id"), int | float | str) for row in rows
-            ):
-                raise ValueError(
-                    f"{self.path} is not a COCO file: one of {name} has no id, a number or text."
-                )
-        return content
 
     def _images_by_id(self, content: dict[str, Any]) -> dict[Any, dict[str, Any]]:
         """Returns the images by id. Raises ValueError if two of them share one."""
@@ -154,12 +167,7 @@ class CocoSource(AnnotationFileSource):
                 )
             picked = candidates[0]
         # By a dictionary, which finds an identifier that is NaN, too.
-        labels = {row["id"]: row for row in content["categories"]}[picked].get("keypoints") or []
-        if not isinstance(labels, list):
-            raise ValueError(
-                f"{self.path}: keypoints of the category {names[picked]!r} must be a list of "
-                f"names. Received: {labels!r:.80}."
-            )
+        labels = _names({row["id"]: row for row in content["categories"]}[picked], self.path)
         count = len(labels)
         if count and count != self.scheme.num_landmarks:
             raise ValueError(
@@ -186,9 +194,7 @@ class CocoSource(AnnotationFileSource):
         if not isinstance(attributes, list | tuple):
             raise ValueError(f"attributes must be a list of names, found {attributes!r:.80}")
         self.check_attributes(attributes)
-        numbers = _floats(annotation["keypoints"], "keypoints").reshape(-1, 3)
-        if not np.all(np.isin(numbers[:, 2], [0, 1, 2])):
-            raise ValueError("v must be 0, 1 or 2 for each point")
+        numbers = _keypoints(annotation["keypoints"])
         bbox = annotation.get("bbox")
         box = xywh_to_xyxy(_floats(bbox, "bbox", 4)) if bbox else None
         size = [image.get("width"), image.get("height")]
@@ -201,6 +207,43 @@ class CocoSource(AnnotationFileSource):
             source_data=(name, numbers[:, :2], numbers[:, 2].astype(int), size_wh, box),
             attributes=tuple(attributes),
         )
+
+
+def _read_content(path: pathlib.Path) -> dict[str, Any]:
+    content = read_json(path, max_bytes=MAX_ANNOTATION_BYTES, finite=False)
+    for name in ("images", "annotations", "categories"):
+        rows = content.get(name) if isinstance(content, dict) else None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError(
+                f"{path} is not a COCO file: it must have the lists images, annotations "
+                f"and categories. Missing: {name}."
+            )
+        if name != "annotations" and not all(
+            isinstance(row.get("id"), int | float | str) for row in rows
+        ):
+            raise ValueError(
+                f"{path} is not a COCO file: one of {name} has no id, a number or text."
+            )
+    return content
+
+
+def _names(category: dict[str, Any], path: pathlib.Path) -> list[Any]:
+    """Returns the names of a category's points, none if it has no names."""
+    labels = category.get("keypoints") or []
+    if not isinstance(labels, list):
+        raise ValueError(
+            f"{path}: keypoints of the category {str(category.get('name', category['id']))!r} must "
+            f"be a list of names. Received: {labels!r:.80}."
+        )
+    return labels
+
+
+def _keypoints(values: Any) -> np.ndarray:
+    """Returns the rows x, y, v of an annotation. Raises ValueError with the reason."""
+    numbers = _floats(values, "keypoints").reshape(-1, 3)
+    if not np.all(np.isin(numbers[:, 2], [0, 1, 2])):
+        raise ValueError("v must be 0, 1 or 2 for each point")
+    return numbers
 
 
 def _floats(values: Any, name: str, count: int | None = None) -> np.ndarray:

@@ -3,8 +3,8 @@
 import dataclasses
 import math
 import pathlib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, runtime_checkable
 
 from wing_tf.data import record_schema as schema
 
@@ -43,6 +43,23 @@ class LabeledFace:
     category: str = "points"
     ordered: bool = False
     files: tuple[tuple[str, ...], ...] = ()
+
+
+@runtime_checkable
+class LabeledFaceReader(Protocol):
+    """A source that reads faces as labels and points, without knowing a scheme."""
+
+    @staticmethod
+    def read(path: pathlib.Path, skipped: dict[str, str]) -> Iterator[LabeledFace]:
+        """Yields the faces of an annotation file or folder.
+
+        Args:
+            path: The file or folder.
+            skipped: Gets the faces and images that are not usable, with the reasons.
+
+        Raises:
+            ValueError: If the file is not such a file.
+        """
 
 
 def by_face(

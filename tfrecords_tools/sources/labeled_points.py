@@ -71,15 +71,7 @@ class LabeledPointsSource(AnnotationFileSource):
     @staticmethod
     @abc.abstractmethod
     def read(path: pathlib.Path, skipped: dict[str, str]) -> Iterator[LabeledFace]:
-        """Yields the faces of an annotation file or folder.
-
-        Args:
-            path: The file or folder.
-            skipped: Gets the faces and images that are not usable, with the reasons.
-
-        Raises:
-            ValueError: If the file is not such a file.
-        """
+        """Yields the faces of an annotation file or folder, see `LabeledFaceReader`."""
 
     def list_items(self) -> list[Item]:
         """Lists the faces in the order of the file."""

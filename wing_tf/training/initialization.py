@@ -13,6 +13,7 @@ from wing_tf.data.records import RecordSet
 from wing_tf.geometry import mean_shape, place_shape_in_boxes
 from wing_tf.landmarks import shared_points
 from wing_tf.losses import CROSS_ENTROPY_LOSSES, warn_if_normalized
+from wing_tf.model_spec import ModelSpec
 from wing_tf.models import HEATMAP_MODELS
 from wing_tf.models.hourglass import MAPS
 from wing_tf.models.saving import load_network
@@ -45,7 +46,7 @@ def initialize(
         if not copied:
             raise ValueError(f"config.init_from: no layer of {config.init_from} fits.")
         print(f"From {config.init_from}: {_count(copied)}. New: {_count(new)}.")
-        shared = shared_points(spec.scheme, records.scheme)
+        shared = shared_by_image_side(spec, records)
         if copy_shared_maps(target, other, new, shared):
             print(f"Output channels of {len(shared)} of {records.scheme.num_landmarks} landmarks.")
 
@@ -158,6 +159,38 @@ def copy_layers(network: keras.Model, other: keras.Model) -> tuple[list[str], li
             new.append(layer.name)
             fits = fits and layer.name.startswith(HEAD)
     return copied, new
+
+
+def shared_by_image_side(spec: ModelSpec, records: RecordSet) -> dict[int, int]:
+    """Returns the landmarks that a model shares with records, see `shared_points`.
+
+    In the names of one, left may be the left of the image, and in those of the other the person's
+    left. The mean shapes tell: landmarks are then those of the model's mirrored scheme, and a line
+    is printed.
+
+    Args:
+        spec: Of the model. Without a calibration of scores it has no mean shape to compare.
+        records: The training faces.
+
+    Returns:
+        The indices in the model's scheme by those in the records'.
+    """
+    shared = shared_points(spec.scheme, records.scheme)
+    if not shared or spec.score_calibration is None:
+        return shared
+    landmarks, visibility, boxes = read_landmarks(records)
+    landmarks[visibility == 0] = np.nan
+    ours = mean_shape(landmarks, boxes)[list(shared)]
+    theirs = np.array(spec.score_calibration.mean_shape)[list(shared.values())]
+    ours, theirs = (shape[np.isfinite(ours[:, 0])] for shape in (ours, theirs))
+    if len(ours) < 3:
+        return shared
+    with np.errstate(invalid="ignore"):  # NaN for landmarks on a line
+        along_x, along_y = (np.corrcoef(ours[:, i], theirs[:, i])[0, 1] for i in (0, 1))
+    if not along_x < -0.5 or along_y < -0.5:  # both are negative for images that are upside down
+        return shared
+    print("Left and right of the names are exchanged in the model: its other side is copied.")
+    return {index: spec.scheme.flip_permutation[other] for index, other in shared.items()}
 
 
 def copy_shared_maps(
