@@ -59,7 +59,7 @@ def search_windows(image: np.ndarray, *, side: int, levels: int) -> Iterator[Win
     counts_xy = np.maximum(counts, side) * unit
     corner = size_xy / 2 - 0.5 - counts_xy * scale / 2
     step = max(1, int(scale / _MIN_SAMPLES))  # more pixels would not change the result
-    sampled = image[step // 2 :: step, step // 2 :: step]
+    sampled = _every(image, step)
     region = np.concatenate([corner, corner + counts_xy * scale])
     pixels, _ = crop_and_resize(sampled, (region - step // 2) / step, tuple(counts_xy[::-1]))
     pyramid = [pixels.astype(np.float32)]
@@ -78,6 +78,17 @@ def search_windows(image: np.ndarray, *, side: int, levels: int) -> Iterator[Win
                 is_inner = np.array([x > xs[0], y > ys[0], x < xs[-1], y < ys[-1]])
                 own_corner = corner + np.array([x, y]) * own_scale
                 yield Window(pixels[y : y + side, x : x + side], own_corner, own_scale, is_inner)
+
+
+def _every(image: np.ndarray, step: int) -> np.ndarray:
+    """Returns every `step`-th pixel of both axes."""
+    if step == 1:
+        return image
+    chosen = image[step // 2 :: step, step // 2 :: step]
+    sampled = np.empty(chosen.shape, image.dtype)
+    for channel in range(image.shape[2]):  # four times as fast as one copy of groups of three
+        sampled[..., channel] = chosen[..., channel]
+    return sampled
 
 
 def _halved(pixels: np.ndarray) -> np.ndarray:
