@@ -115,7 +115,7 @@ def _scheme() -> None:
     name = SOURCE.value or ""
     path = flags.FLAGS[name].value if name in PATH_SOURCES else ""
     _require(**{name: path})
-    category = flags.FLAGS.category.value
+    category = flags.FLAGS.category
     print(write_first_scheme(SOURCES[name], path or "", _OUTPUT.value or "", category=category))
 
 
