@@ -6,9 +6,9 @@ landmarks that both schemes share; the others are new. The variant finetune_cpu.
 output layer alone. What counts is the number of faces seen, epochs times faces: the default is for
 100 faces.
 
-Measured by benchmarks/few_images.py (2026-11-29, AMD EPYC, 8000 faces seen in 3.7 minutes of one
-core, means of two draws; NME on Helen's 330 test faces, inter-ocular): from face_68, 25 faces
-3.81 %, 100 faces 3.50 %, against 5.79 and 5.39 % from new weights; docs/few_images.md has the rest.
+Measured by benchmarks/few_images.py (2026-11-30, Xeon with AMX, 8000 faces seen in 3.7 minutes of
+one core, means of three draws; NME on Helen's 330 test faces, inter-ocular): from face_68, 25 faces
+3.85 %, 100 faces 3.49 %, against 5.80 and 5.39 % from new weights; docs/few_images.md has the rest.
 
 Command:
   wing-train --config=configs/finetune_cpu.py --workdir=RUN --config.data.path=RECORDS
