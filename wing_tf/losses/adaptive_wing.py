@@ -40,15 +40,14 @@ def _adaptive_wing(y_true, y_pred, *, alpha: float, omega: float, epsilon: float
     # Targets are constants: the exponent has no gradient.
     exponent = alpha - ops.clip(ops.stop_gradient(y_true), 0.0, 1.0)
     error = ops.abs(y_pred - y_true)
-    # The power is computed for errors up to theta only: it would overflow for an error of 1e30, and
-    # the gradient of the branch that is not selected would be 0 times infinity. The power is
-    # written as exp and log, which are vectorized on CPUs.
-    near_error = ops.clip(error, _TINY, theta) / epsilon
+    # The power is computed for errors up to theta only: it would overflow for an error of 1e30. It
+    # is written as exp and log, which are vectorized on CPUs.
+    near_error = ops.maximum(ops.where(error <= theta, error, theta), _TINY) / epsilon
     near = omega * ops.log1p(ops.exp(exponent * ops.log(near_error)))
     knee = ops.exp(exponent * math.log(theta / epsilon))  # (theta / epsilon)^k
     slope = omega * exponent * (knee * (epsilon / theta)) / (epsilon * (1.0 + knee))  # A
-    # A d - C with C = theta A - omega ln(1 + knee)
-    return ops.where(error < theta, near, slope * (error - theta) + omega * ops.log1p(knee))
+    # Beyond theta the first term is omega ln(1 + knee) = theta A - C.
+    return near + slope * ops.relu(error - theta)
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
