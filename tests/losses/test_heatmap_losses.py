@@ -164,3 +164,10 @@ def test_weighted_loss_map_is_rebuilt_from_its_config():
 def test_bad_arguments_are_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_adaptive_wing_of_a_prediction_that_is_not_finite_is_not_finite(value):
+    """Otherwise a training that diverged would go on."""
+    loss = AdaptiveWingLoss()(np.zeros((1, 1, 1, 1)), np.full((1, 1, 1, 1), value))
+    assert not np.isfinite(float(loss))

@@ -46,8 +46,8 @@ def _adaptive_wing(y_true, y_pred, *, alpha: float, omega: float, epsilon: float
     near = omega * ops.log1p(ops.exp(exponent * ops.log(near_error)))
     knee = ops.exp(exponent * math.log(theta / epsilon))  # (theta / epsilon)^k
     slope = omega * exponent * (knee * (epsilon / theta)) / (epsilon * (1.0 + knee))  # A
-    # Beyond theta the first term is omega ln(1 + knee) = theta A - C.
-    return near + slope * ops.relu(error - theta)
+    # Beyond theta the first term is omega ln(1 + knee) = theta A - C. A selection keeps NaN.
+    return near + slope * ops.where(error <= theta, 0.0, error - theta)
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
