@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from wing_tf.visualization import (
     draw_landmarks,
     pose_axes,
 )
-from wing_tf.visualization.plots import plot_ced
+from wing_tf.visualization.plots import plot_ced, plot_curves
 from wing_tf.visualization.window import Window, why_no_window
 
 SCHEME = get_scheme("celeba_5")
@@ -234,3 +235,13 @@ def test_ced_plot_is_written_as_an_image(tmp_path):
     errors = np.random.default_rng(0).uniform(0, 0.2, 100)
     plot_ced(tmp_path / "ced.png", {"one": errors, "two": errors / 2})
     assert cv2.imread(str(tmp_path / "ced.png")).shape[0] > 300
+
+
+@pytest.mark.parametrize(
+    ("values", "written"), [([13, 6, 4.2], "6"), ([0.25, 0.21], "0.22"), ([50, 1e-3], "0.01")]
+)
+def test_logarithmic_axes_have_plain_numbers(tmp_path, values, written):
+    plot_curves(tmp_path / "curves.svg", {"a": {"NME": values}}, steps="epoch")
+    texts = re.findall(r"<!-- (.*) -->", (tmp_path / "curves.svg").read_text(encoding="utf-8"))
+    assert written in texts
+    assert not [text for text in texts if "math" in text]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from wing_tf.metrics import ced_auc, ced_curve
 from wing_tf.utils.atomic import write_bytes
@@ -141,6 +142,10 @@ def plot_curves(
             places = range(1, len(series) + 1) if found is None else found[: len(series)]
             axes.plot(places, series, label=plot_text(name))
         axes.set(yscale=scale, ylabel=plot_text(quantity))
+        if scale == "log":  # 6 and 0.001 instead of powers of ten
+            low, high = axes.get_ylim()
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else NullFormatter())
         axes.grid(alpha=0.3, which="both")
     all_axes[0].legend(fontsize=8)
     all_axes[-1].set_xlabel(steps)
