@@ -12,6 +12,8 @@ uint8 to landmarks.
 * cold start: from starting the process to its first landmarks, with the file in the system's cache.
 * load + first: the part of the cold start that is imports, loading and the first run.
 * peak: maximum resident memory of the process.
+* --facemesh: the network of MediaPipe's FaceMesh (192 px), a file of the wheel mediapipe 0.10.21:
+  mediapipe/modules/face_landmark/face_landmark.tflite.
 * dlib: the 68-point predictor does the same task with regression trees, in one thread.
 * overhead: fraction of a call of `wing_tf.inference.Landmarker` that is not the network (crop and
   mapping to the image), for one face of 320 px in a frame of 1280 x 720.
@@ -133,6 +135,7 @@ def main():
     )
     parser.add_argument("--precisions", default=",".join(PRECISIONS))
     parser.add_argument("--peers", default=",".join(PEERS), help="an empty string for none")
+    parser.add_argument("--facemesh", help="file of MediaPipe's FaceMesh network")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.3, help="seconds of one measurement")
@@ -156,7 +159,10 @@ def main():
             try:
                 for threads in map(int, options.threads.split(",")):
                     with_dlib = "dlib" in peers and not report and not processes
-                    _start(processes, files, precisions, peers, threads, with_dlib=with_dlib)
+                    _start(
+                        processes, files, precisions, peers, threads,
+                        facemesh=options.facemesh, with_dlib=with_dlib,
+                    )  # fmt: skip
                 for number in range(options.rounds):
                     for process in processes[:: -1 if number % 2 else 1]:
                         time.sleep(PAUSE_S)
@@ -204,7 +210,7 @@ def _write(model: str, folder: pathlib.Path, precisions: list[str], peers: list[
     return folder
 
 
-def _start(processes, folder, precisions, peers, threads, *, with_dlib):
+def _start(processes, folder, precisions, peers, threads, *, facemesh, with_dlib):
     """Starts one process after the other, so that the starts do not affect each other."""
 
     def start(name, precision, engine, file):
@@ -226,6 +232,8 @@ def _start(processes, folder, precisions, peers, threads, *, with_dlib):
         start("tf.function", "float32", "tf_function", "network.keras")
     if "keras_predict" in peers:
         start("Keras predict", "float32", "keras_predict", "network.keras")
+    if facemesh:
+        start("FaceMesh", "float16", "facemesh", pathlib.Path(facemesh).absolute())
     if with_dlib:
         (place,) = importlib.util.find_spec("face_recognition_models").submodule_search_locations
         file = pathlib.Path(place) / "models" / "shape_predictor_68_face_landmarks.dat"

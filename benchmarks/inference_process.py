@@ -81,6 +81,24 @@ def keras_predict(task):
     return lambda: network.predict(crop, verbose=0)["landmarks"]
 
 
+def facemesh(task):
+    """MediaPipe's FaceMesh network on a black crop of 192 px; it has no signature."""
+    import numpy as np
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=task["path"], num_threads=task["threads"])
+    interpreter.allocate_tensors()
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    crop = np.zeros(source["shape"], np.float32)
+
+    def step():
+        interpreter.set_tensor(source["index"], crop)
+        interpreter.invoke()
+        return interpreter.get_tensor(target["index"])
+
+    return step
+
+
 def dlib(task):
     """dlib's regression trees in a box that covers most of an image; single-threaded."""
     import dlib
@@ -127,6 +145,7 @@ ENGINES = {
     "torch": torch,
     "tf_function": tf_function,
     "keras_predict": keras_predict,
+    "facemesh": facemesh,
     "dlib": dlib,
 }
 
@@ -161,7 +180,7 @@ def main():
     landmarks = step()
     first_ms = 1e3 * (time.perf_counter() - STARTED)
     difference = None
-    if task["engine"] not in ("dlib", "landmarker"):
+    if task["engine"] not in ("dlib", "facemesh", "landmarker"):
         import numpy as np
 
         with np.load(task["expected"]) as arrays:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from wing_tf.detection.blazeface import blazeface_path
+
 BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
 # Started by other scripts; that of MediaPipe needs an environment of its own.
 _PARTS = {"inference_networks", "inference_process", "mediapipe_worker"}
@@ -75,8 +77,13 @@ def test_time_to_accuracy_of_two_cells(synthetic_records, tmp_path):
 
 @pytest.mark.slow
 def test_inference_of_one_model():
-    output = _run("inference", "--models=cnn6", "--precisions=float32", "--peers=", "--quick")
-    assert re.search(r"^\| LiteRT \| float32 \|( [\d.]+ \|)+", output, re.MULTILINE)
+    facemesh = blazeface_path().with_name("face_landmark.tflite")  # an earlier one
+    output = _run(
+        "inference", "--models=cnn6", "--precisions=float32", "--peers=", "--quick",
+        f"--facemesh={facemesh}",
+    )  # fmt: skip
+    for engine in (r"LiteRT \| float32", r"FaceMesh \| float16"):
+        assert re.search(rf"^\| {engine} \|( [\d.]+ \|)+", output, re.MULTILINE)
     assert re.search(r"overhead of .*: -?[\d.]+ %", output)  # below 0 by chance
 
 
