@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from wing_tf.geometry import fit_similarity, procrustes
+from wing_tf.geometry import procrustes
+from wing_tf.geometry.shapes import as_complex
 from wing_tf.utils.json_values import finite_array, is_count
 from wing_tf.utils.logistic import fit_logistic, logistic
 
@@ -269,15 +270,14 @@ def _offsets(landmarks_px: np.ndarray, mean: np.ndarray) -> np.ndarray:
     The shapes are shifted, scaled to the size of the mean and rotated: a fitted scale would shrink
     shapes that are unlike the mean.
     """
-    points = np.asarray(landmarks_px, np.float64)
+    # As complex numbers x + i y, of which one is the rotation with the least squared error.
+    points = as_complex(landmarks_px)
     points = points - points.mean(axis=1, keepdims=True)
-    points = (
-        points / np.maximum(_norm(points.reshape(len(points), mean.size)), 1e-12)[:, None, None]
-    )
-    linear = fit_similarity(points, mean)[:, :, :2]
-    linear = linear / np.maximum(_norm(linear[:, 0]), 1e-12)[:, None, None]
-    aligned = np.sqrt(len(mean)) * points @ linear.swapaxes(1, 2)
-    return (aligned - mean).reshape(len(points), mean.size)
+    points /= np.maximum(np.sqrt(np.sum(np.abs(points) ** 2, axis=1)), 1e-12)[:, None]
+    rotation = points.conj() @ as_complex(mean)
+    rotation *= np.sqrt(len(mean)) / np.maximum(np.abs(rotation), 1e-12)
+    points *= rotation[:, None]
+    return (points - as_complex(mean)).view(np.float64)
 
 
 def _are_finite(landmarks_px: np.ndarray, scores: np.ndarray) -> np.ndarray:

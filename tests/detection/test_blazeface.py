@@ -91,6 +91,27 @@ def test_further_levels_are_searched_only_where_a_face_may_be_missed(detector, f
     assert len(detector(both)) == 2
 
 
+def test_only_windows_that_show_a_hint_are_searched(faces, monkeypatch):
+    runs = []
+    detect_in_window = BlazeFaceDetector.detect_in_window
+    monkeypatch.setattr(
+        BlazeFaceDetector, "detect_in_window", lambda *a: runs.append(1) or detect_in_window(*a)
+    )
+    detector = BlazeFaceDetector()
+    image, _ = faces[0]
+    detector(image)
+    assert len(runs) == 1
+    both = np.full((576, 576, 3), 128, np.uint8)
+    both[:384, :384] = cv2.resize(image, (384, 384))
+    both[-144:, -144:] = cv2.resize(image, (144, 144), interpolation=cv2.INTER_AREA)
+    runs.clear()
+    assert len(detector(both)) == 2
+    assert len(runs) == 2  # of the four of the second level, that at the lower right
+    runs.clear()
+    assert len(detector(np.full((576, 576, 3), 128, np.uint8))) == 0
+    assert len(runs) == 5
+
+
 @pytest.mark.parametrize("levels", [2, 3])
 def test_levels_that_are_given_are_all_searched(detector, faces, levels):
     """The small face leaves no hint at the first level."""

@@ -2,7 +2,9 @@
 
 import json
 import pathlib
+import shutil
 import urllib.parse
+import zipfile
 
 import cv2
 import keras
@@ -22,6 +24,7 @@ from wing_tf.models import cnn6, two_stage
 from wing_tf.models.two_stage import reference_in_crop
 from wing_tf.utils.image_files import load_image
 from wing_tf.utils.zip_files import attach_files
+from wing_tf.zoo import model_path
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +37,8 @@ BOXES = {
     "enlarged": (BOX[[0, 1, 0, 1]] + [30.25, 20.5, 70.0, 58.75]).tolist(),
     "much_shrunk": [-700.0, -800.0, 900.0, 850.0],
 }
+FAST = "face_68_fast"
+MODELS = ("cnn6", "two_stage", FAST)
 REFUSED = {
     "newer": {"version": 2},
     "other": {"format": "onnx"},
@@ -105,6 +110,10 @@ def localizers(tmp_path_factory):
     made = {"cnn6": _with_scores(), "two_stage": _two_stage()}
     for name, (network, spec) in made.items():
         facts = _export(network, spec, files / name)
+    (files / FAST).mkdir()
+    shutil.copy(model_path(FAST), files / FAST / "model.tflite")
+    with zipfile.ZipFile(model_path(FAST)) as archive:
+        archive.extract("model_spec.json", files / FAST)
     for name, change in REFUSED.items():
         (files / name).mkdir()
         parts = {key: facts[key] | part if isinstance(part, dict) else part
@@ -116,7 +125,8 @@ def localizers(tmp_path_factory):
     (files / "evil.js").write_text("document.body.dataset.ran = 'other script'")
     (files / "text.png").write_text("not an image")
     cv2.imwrite(str(files / "face.png"), FACE.image[..., ::-1])
-    return {name: Landmarker(net, spec=c) for name, (net, c) in made.items()}, files
+    landmarkers = {name: Landmarker(net, spec=c) for name, (net, c) in made.items()}
+    return landmarkers | {FAST: Landmarker(FAST, detector=None)}, files
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +137,12 @@ def said(localizers, browse):
         f"crop_{name}": {"crop": "files/face.png", "box": box, "size": 64}
         for name, box in BOXES.items()
     }
-    for model in ("cnn6", "two_stage"):
+    for model in MODELS:
         for name in ("shrunk", "outside"):
             cases[f"{model}_{name}"] = {"query": _query(model, "face.png", BOXES[name])}
     cases["dragged"] = {"query": _query("cnn6", "face.png"), "dragged": BOXES["shrunk"]}
     cases["two_drags"] = cases["dragged"] | {"dragged_meanwhile": BOXES["enlarged"]}
-    for model in ("cnn6", "two_stage"):
+    for model in MODELS:
         cases[f"{model}_camera"] = {"query": _query(model), "clicked": "camera", "faces": 3}
     cases["no_model"] = {"query": _query("nothing")}
     cases |= {name: {"query": _query(name)} for name in REFUSED}
@@ -169,7 +179,7 @@ def test_crops_equal_those_of_python(said, name):
 
 
 @pytest.mark.parametrize("name", ["shrunk", "outside"])
-@pytest.mark.parametrize("model", ["cnn6", "two_stage"])
+@pytest.mark.parametrize("model", MODELS)
 def test_landmarks_equal_those_of_python(said, localizers, model, name):
     result = said[f"{model}_{name}"]
     assert result["state"] == "done", result["message"]
@@ -178,7 +188,7 @@ def test_landmarks_equal_those_of_python(said, localizers, model, name):
     assert _largest_difference(face, expected.landmarks_px) < 0.05
     np.testing.assert_allclose(face["box"], BOXES[name])
     assert result["drawn"] == 68
-    if model == "cnn6":
+    if model != "two_stage":
         np.testing.assert_allclose(face["scores"], expected.scores, atol=1e-3)
         assert "mean score" in result["message"]
     else:
@@ -202,7 +212,7 @@ def test_a_late_result_is_not_drawn_over_that_of_the_next_box(said):
     assert f"Box: {place}." in said["two_drags"]["message"]
 
 
-@pytest.mark.parametrize("model", ["cnn6", "two_stage"])
+@pytest.mark.parametrize("model", MODELS)
 def test_camera_frames_are_tracked_from_landmarks_to_box(model, said, localizers):
     result = said[f"{model}_camera"]
     assert result["state"] == "done", result["message"]

@@ -19,6 +19,7 @@ from wing_tf.models.saving import find_network
 from wing_tf.training.tasks import _faces_of
 
 ROOT = pathlib.Path(__file__).parents[2]
+_SHIPPED = [model.name for model in zoo.SHIPPED]
 
 
 @pytest.fixture(params=zoo.SHIPPED, ids=lambda model: model.name)
@@ -131,8 +132,9 @@ def test_models_of_other_distributions_are_found(own, installed, caplog):
     installed("own_68 = own_68_module:MODEL", own_68_module=_module(own))
     assert zoo.resolve_model("own_68") == own.file()
     assert zoo.get_model("own_68").notice == "For research only."
-    assert list(zoo.all_models()) == [zoo.DEFAULT_MODEL, "own_68"]
-    with pytest.raises(ValueError, match="names face_68, own_68. Did you mean 'own_68'"):
+    assert list(zoo.all_models()) == [*_SHIPPED, "own_68"]
+    known = ", ".join([*_SHIPPED, "own_68"])
+    with pytest.raises(ValueError, match=f"names {known}. Did you mean 'own_68'"):
         zoo.resolve_model("own_86")
     assert find_network("own_68") == own.file(zoo.KERAS)
     # The terms of use are logged once, however often the model is loaded.
@@ -145,7 +147,7 @@ def test_broken_models_of_other_distributions_are_warnings(own, installed, caplo
     installed(f"{zoo.DEFAULT_MODEL} = other_module:MODEL")
     assert zoo.resolve_model(zoo.DEFAULT_MODEL) == zoo.model_path()  # the package's own
     assert not caplog.records  # nothing else was imported
-    assert list(zoo.all_models()) == [zoo.DEFAULT_MODEL]
+    assert list(zoo.all_models()) == _SHIPPED
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
     assert "The model 'broken' of site_" in caplog.messages[0]
     assert "No module named 'no_such_module_here'" in caplog.messages[0]

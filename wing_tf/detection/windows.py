@@ -13,7 +13,6 @@ _MAX_ASPECT = 2.0  # of the part of an image that one window shows at the first 
 _MAX_PARTS = 16  # of an even longer image
 _MAX_ENLARGEMENT = 1.5  # of an image at a level beyond the first
 _MIN_OVERLAP = 0.2  # of neighboring windows, in sides
-_MIN_SAMPLES = 2  # pixels of the image per side of a pixel of a window
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +57,12 @@ def search_windows(image: np.ndarray, *, side: int, levels: int) -> Iterator[Win
     counts = np.ceil((size_xy + 2 * border) / (scale * unit) - 1e-6).astype(int)
     counts_xy = np.maximum(counts, side) * unit
     corner = size_xy / 2 - 0.5 - counts_xy * scale / 2
-    step = max(1, int(scale / _MIN_SAMPLES))  # more pixels would not change the result
-    sampled = _every(image, step)
+    step = max(1, int(scale))  # of the pixels that are sampled; all of them find no more faces
+    sampled, first_xy = _every(image, step)
     region = np.concatenate([corner, corner + counts_xy * scale])
-    pixels, _ = crop_and_resize(sampled, (region - step // 2) / step, tuple(counts_xy[::-1]))
+    pixels, _ = crop_and_resize(
+        sampled, (region - np.tile(first_xy, 2)) / step, tuple(counts_xy[::-1])
+    )
     pyramid = [pixels.astype(np.float32)]
     for _ in range(levels - 1):
         pyramid.append(_halved(pyramid[-1]))
@@ -80,15 +81,19 @@ def search_windows(image: np.ndarray, *, side: int, levels: int) -> Iterator[Win
                 yield Window(pixels[y : y + side, x : x + side], own_corner, own_scale, is_inner)
 
 
-def _every(image: np.ndarray, step: int) -> np.ndarray:
-    """Returns every `step`-th pixel of both axes."""
+def _every(image: np.ndarray, step: int) -> tuple[np.ndarray, list[int]]:
+    """Returns every `step`-th pixel of both axes, and x and y of the first one.
+
+    The pixels that are left out at opposite edges differ by one at most.
+    """
     if step == 1:
-        return image
-    chosen = image[step // 2 :: step, step // 2 :: step]
+        return image, [0, 0]
+    y, x = ((length - 1) % step // 2 for length in image.shape[:2])
+    chosen = image[y::step, x::step]
     sampled = np.empty(chosen.shape, image.dtype)
     for channel in range(image.shape[2]):  # four times as fast as one copy of groups of three
         sampled[..., channel] = chosen[..., channel]
-    return sampled
+    return sampled, [x, y]
 
 
 def _halved(pixels: np.ndarray) -> np.ndarray:

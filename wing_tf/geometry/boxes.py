@@ -109,9 +109,10 @@ def box_iou(box_xyxy_px: np.ndarray, other_xyxy_px: np.ndarray) -> np.ndarray:
     """
     low = np.maximum(box_xyxy_px[..., :2], other_xyxy_px[..., :2])
     high = np.minimum(box_xyxy_px[..., 2:4], other_xyxy_px[..., 2:4])
-    intersection = np.prod(np.maximum(high - low, 0.0), axis=-1)
-    areas = [np.prod(b[..., 2:4] - b[..., :2], axis=-1) for b in (box_xyxy_px, other_xyxy_px)]
-    return intersection / (areas[0] + areas[1] - intersection)
+    sides = [np.maximum(high - low, 0.0)]
+    sides += [b[..., 2:4] - b[..., :2] for b in (box_xyxy_px, other_xyxy_px)]
+    intersection, area, other_area = (side[..., 0] * side[..., 1] for side in sides)
+    return intersection / (area + other_area - intersection)
 
 
 def shrink_ratio(crop_side_px: float, output_side_px: int, image_side_px: int = 0) -> int:

@@ -36,16 +36,17 @@ def crop_and_resize(
         ValueError: If the box is empty or not finite.
     """
     box = np.asarray(box_xyxy_px, np.float64)
-    if not np.all(np.isfinite(box)) or np.any(box[2:] - box[:2] <= 0):
+    x0, y0, x1, y1 = box.tolist()
+    if not (math.isfinite(x0 + y0 + x1 + y1) and x1 > x0 and y1 > y0):
         raise ValueError(
             f"`box_xyxy_px` must be finite, with x0 < x1 and y0 < y1. Received: {box.tolist()}."
         )
     height, width = size_hw
     channels = image.shape[2:]
-    shrink = max((box[2] - box[0]) / width, (box[3] - box[1]) / height)
-    factor = min(max(1, int(np.ceil(shrink - 1e-6))), MAX_SAMPLED_SIDE // max(size_hw))
-    rows = _Band(box[1], box[3], height, factor, image.shape[0])
-    columns = _Band(box[0], box[2], width, factor, image.shape[1])
+    shrink = max((x1 - x0) / width, (y1 - y0) / height)
+    factor = max(1, min(math.ceil(shrink - 1e-6), MAX_SAMPLED_SIDE // max(size_hw)))
+    rows = _Band(y0, y1, height, factor, image.shape[0])
+    columns = _Band(x0, x1, width, factor, image.shape[1])
     covered = image[rows.start : rows.stop, columns.start : columns.stop]
     span = columns.stop - columns.start
     count = math.prod(channels)
@@ -84,10 +85,8 @@ class _Band:
         places = low + step * (np.arange(num_blocks * self.group * factor) + 0.5)
         places = places.reshape(num_blocks, -1)
         # Pixels outside of the image are black, so the matrix has no columns for them.
-        self._ranges = [
-            (min(max(math.floor(first), 0), length), min(max(math.floor(last) + 2, 0), length))
-            for first, last in places[:, [0, -1]].tolist()
-        ]
+        ends = np.floor(places[:, [0, -1]]) + (0, 2)
+        self._ranges = np.minimum(np.maximum(ends, 0), length).astype(int).tolist()
         self.start, self.stop = self._ranges[0][0], self._ranges[-1][1]
         # The weight of the pixel at x in a linear sample at p is max(0, 1 - |p - x|).
         band = np.arange(max(stop - first for first, stop in self._ranges), dtype=np.float32)
@@ -96,7 +95,10 @@ class _Band:
         np.abs(weights, out=weights)
         np.subtract(1, weights, out=weights)
         np.maximum(weights, 0, out=weights)
-        self._weights = weights.reshape(num_blocks, self.group, factor, -1).sum(axis=2)
+        samples = weights.reshape(num_blocks, self.group, factor, -1)
+        self._weights = samples[:, :, 0]
+        for number in range(1, factor):  # twice as fast as a sum along the axis
+            self._weights = self._weights + samples[:, :, number]
         self._weights /= np.float32(factor)
 
     def apply(self, source: np.ndarray) -> np.ndarray:

@@ -34,6 +34,11 @@ def place_shape_in_boxes(shape: np.ndarray, box_xyxy_px: np.ndarray) -> np.ndarr
     return apply_affine(invert(to_unit), np.broadcast_to(shape, (len(box_xyxy_px), *shape.shape)))
 
 
+def as_complex(points: np.ndarray) -> np.ndarray:
+    """Returns points [..., 2] as complex numbers x + i y [...], whose products rotate and scale."""
+    return np.ascontiguousarray(points, np.float64).view(np.complex128)[..., 0]
+
+
 def fit_similarity(points: Any, target: Any, *, weights: Any = None, xp: Any = np) -> Any:
     """Returns the similarity transform that maps points to target points with least squares.
 

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from wing_tf.geometry import crop_square, landmark_box
 from wing_tf.geometry.pose import HeadPose, head_pose
 from wing_tf.landmarks import LandmarkScheme, SchemeMap
 from wing_tf.model_spec import ModelSpec
@@ -42,6 +43,17 @@ class Face:
     detection_score: float | None = None
     score: float | None = None
     next_box_xyxy_px: np.ndarray | None = None
+
+    @cached_property
+    def tracked_box_xyxy_px(self) -> np.ndarray:
+        """`next_box_xyxy_px` [4], or the tight box of the landmarks."""
+        box = self.next_box_xyxy_px
+        return landmark_box(self.landmarks_px) if box is None else box
+
+    @cached_property
+    def tracked_square_xyxy_px(self) -> np.ndarray:
+        """The square [4] around `tracked_box_xyxy_px`."""
+        return crop_square(self.tracked_box_xyxy_px, 1.0)
 
     @cached_property
     def pose(self) -> HeadPose | None:

@@ -17,12 +17,10 @@ from wing_tf.inference.smoothing import OneEuroFilter
 from wing_tf.inference.track import (
     MIN_SAME_IOU,
     Track,
-    box_of,
     face_iou,
     is_continuous,
     is_within,
     side_of,
-    square_of,
 )
 
 # Intersection over union of squares around faces.
@@ -171,7 +169,7 @@ class Tracker:
             track.visible = face is not None and self._continues(track, face, box, image)
             if face is not None and track.visible:
                 track.face, track.time_s = face, self._time_s
-                agreement[track] = box_iou(box, box_of(face))
+                agreement[track] = box_iou(box, face.tracked_box_xyxy_px)
         for pair in itertools.combinations(tracks, 2):
             if all(t.visible for t in pair) and face_iou(pair[0].face, pair[1].face) > MIN_SAME_IOU:
                 # The face in front is where its motion leads; the other one has jumped to it.
@@ -205,7 +203,7 @@ class Tracker:
         visible = [track for track in self._tracks if track.visible]
         unknown = []
         for box in self._landmarker.detect(image):
-            overlaps = [float(box_iou(box, square_of(track.face))) for track in visible]
+            overlaps = [float(box_iou(box, track.face.tracked_square_xyxy_px)) for track in visible]
             for track, overlap in zip(visible, overlaps, strict=True):
                 if overlap > MIN_SAME_IOU:
                     self._confirm(track)
@@ -214,7 +212,7 @@ class Tracker:
         found = self._landmarker(image, np.array(unknown)) if unknown else []
         new: list[Face] = []
         # Of several detections of one face, the most precise one comes first.
-        found.sort(key=lambda face: -float(box_iou(face.box_xyxy_px, square_of(face))))
+        found.sort(key=lambda face: -float(box_iou(face.box_xyxy_px, face.tracked_square_xyxy_px)))
         for face in found:
             if not (self._is_plausible(face, image) and self._is_face_shape(face)):
                 continue

@@ -29,4 +29,24 @@ SHIPPED = (
         },
         folder=_FOLDER,
     ),
+    ZooModel(
+        name="face_68_fast",
+        scheme="ibug_68",
+        input_size=128,
+        trained_on="46,745 rendered faces, no image of a person",
+        license="Apache-2.0",
+        scores=(
+            Score(data="Helen test, 330 faces", boxes="ground truth", nme=4.43, fr8=3.3),
+            Score(
+                data="Helen test, 330 faces", boxes="moved and scaled by 10 %", nme=4.50, fr8=3.0
+            ),
+            Score(data="Helen test, 330 faces", boxes="BlazeFace", nme=4.48, fr8=2.1),
+        ),
+        latency_ms=1.1,
+        sha256={
+            LITERT: "f37ba098047f8067da8551411d2d7c87d39f90733a2a9fb2059cdd2c34e4bc17",
+            KERAS: "47855f10f70611fa256f732c0bc517b01167bc2af7dfad57386df2faa2ed19df",
+        },
+        folder=_FOLDER,
+    ),
 )
