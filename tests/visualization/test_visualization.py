@@ -238,7 +238,8 @@ def test_ced_plot_is_written_as_an_image(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("values", "written"), [([13, 6, 4.2], "6"), ([0.25, 0.21], "0.22"), ([50, 1e-3], "0.01")]
+    ("values", "written"),
+    [([13, 6, 4.2], "6"), ([19, 2], "5"), ([0.25, 0.21], "0.22"), ([50, 1e-3], "0.01")],
 )
 def test_logarithmic_axes_have_plain_numbers(tmp_path, values, written):
     plot_curves(tmp_path / "curves.svg", {"a": {"NME": values}}, steps="epoch")

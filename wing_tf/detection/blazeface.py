@@ -22,7 +22,6 @@ _MAX_IOU = 0.3  # of two different faces, as in MediaPipe
 _MAX_DEFAULT_LEVELS = 2
 _MIN_SURE_SCORE = 0.6  # of a face; at the first level, less than that is a hint
 _MIN_HINT_SCORE = 0.25  # of a small face at the first level
-_MANY_HINTS = 3  # show that there are small faces, also some that leave no hint
 # A window beyond the first level leaves larger faces (as a fraction of its side), and faces closer
 # to its inner edges (in pixels), to the windows that show all of them.
 _MAX_FACE, _MIN_DISTANCE_PX = 0.6, 2.5
@@ -39,10 +38,9 @@ class BlazeFaceDetector(Detector):
     The further levels take several times as long as the first one. By default there are two, of
     which the second is searched only if the first level finds no face with a score of .6 (or
     `min_score`, if that is higher), or hints of others: detections of lower scores, from .25 (or
-    `min_score`, if that is lower) on, that do not overlap the faces that it finds. If there are
-    one or two hints beside faces, only the windows that show them are searched. Small faces leave
-    such hints, but often not beside a face of more than twice their size: `levels` finds these,
-    too.
+    `min_score`, if that is lower) on, that do not overlap the faces that it finds. Small faces
+    leave such hints, but often not beside a face of more than twice their size: `levels` finds
+    these, too.
 
     The default correction was measured by ``benchmarks/landmarker.py --calibrate --sets=train`` on
     the images of 2012 training faces of 300-W: recall 100.0 %, 0.02 other boxes per image, center
@@ -108,14 +106,10 @@ class BlazeFaceDetector(Detector):
         if self.levels is None:
             sure_score = max(self.min_score, _MIN_SURE_SCORE)
             sure, hints = boxes[boxes[:, 4] >= sure_score], rows[rows[:, 4] < sure_score]
-            hints = hints[~(box_iou(hints[:, None], sure) > 0).any(axis=1)]
-            hints = weighted_nms(hints, max_iou=_MAX_IOU)
-            if len(hints) or not len(sure):
+            if not len(sure) or not (box_iou(hints[:, None], sure) > 0).any(axis=1).all():
                 windows = search_windows(image, side=_SIDE, levels=_MAX_DEFAULT_LEVELS)
-                finer = [w for w in windows if w.scale < 0.75 * first[0].scale]
-                if len(sure) and len(hints) < _MANY_HINTS:
-                    finer = [w for w in finer if any(_shows(w, hint) for hint in hints)]
-                boxes = self._merged(np.concatenate([rows, self._detect(finer)]))
+                finer = self._detect(w for w in windows if w.scale < 0.75 * first[0].scale)
+                boxes = self._merged(np.concatenate([rows, finer]))
         return boxes
 
     def _detect(self, windows: Iterable[Window]) -> np.ndarray:
@@ -213,12 +207,6 @@ def _anchors() -> np.ndarray:
 
 
 _ANCHORS = _anchors()
-
-
-def _shows(window: Window, box_xyxy_px: np.ndarray) -> bool:
-    """Returns whether a window shows the center of a box [4] or [5]."""
-    place = (box_xyxy_px[:2] + box_xyxy_px[2:4]) / 2 - window.corner_xy
-    return bool(np.all((place >= 0) & (place <= _SIDE * window.scale)))
 
 
 def _is_own(rows: np.ndarray, window: Window) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from wing_tf.metrics import ced_auc, ced_curve
 from wing_tf.utils.atomic import write_bytes
@@ -146,6 +146,8 @@ def plot_curves(
             low, high = axes.get_ylim()
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else NullFormatter())
+            if 10 * low <= high < 100 * low:
+                axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.grid(alpha=0.3, which="both")
     all_axes[0].legend(fontsize=8)
     all_axes[-1].set_xlabel(steps)
