@@ -180,6 +180,7 @@ def test_training_starts_from_a_named_model(tmp_path):
         "wing_tf.cli.train", f"--config={ROOT}/configs/awing_synthetic_cpu.py",
         "--init_from=face_68", "--workdir=run", "--config.data.path=records", "--config.epochs=1",
         "--config.schedule.warmup_epochs=0", "--config.optimizer.learning_rate=1e-5",
+        "--config.jit_compile=off",
     )  # fmt: skip
     assert "From face_68: 1" in said
     assert "New: 0 layer(s)." in said
