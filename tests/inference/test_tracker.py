@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from clips import RATE, TrueLandmarker, crossing_clip, identities_of, motion, show, small_clip
 
-from wing_tf.geometry import apply_affine, fit_similarity, landmark_box
+from wing_tf.geometry import landmark_box
 from wing_tf.inference import Face, HaarDetector
-from wing_tf.inference.track import Track, face_iou, is_within
+from wing_tf.inference.track import face_iou, is_within
 from wing_tf.inference.tracker import Tracker
 from wing_tf.landmarks import find_scheme_map
 
@@ -246,20 +246,6 @@ def test_is_within_compares_landmark_boxes():
 
 def located(landmarks_px):
     return Face(landmarks_px, np.zeros(4), scheme=find_scheme_map("ibug_68", "celeba_5").source)
-
-
-def test_a_shape_is_kept_if_its_best_similarity_leaves_a_small_error():
-    shape, noise = np.random.default_rng(3).normal(size=(2, 68, 2))
-    track = Track(Face(shape, np.zeros(4)), 0.0, 0.0, None)
-    turned = 7 * shape @ np.array([[0.6, 0.8], [-0.8, 0.6]]) + [40, -3]
-    spread = np.linalg.norm(shape - shape.mean(0))
-    for amount, keeps in ((0.0, True), (0.03, True), (0.08, False)):
-        moved = turned + 7 * amount * spread / np.linalg.norm(noise) * noise
-        aligned = apply_affine(fit_similarity(moved, shape), moved)
-        assert (np.linalg.norm(aligned - shape) < 0.05 * spread) == keeps
-        assert track.keeps_shape(Face(moved, np.zeros(4))) == keeps
-    for other in (shape * [-1, 1], np.zeros((68, 2)), np.full((68, 2), np.nan)):
-        assert not track.keeps_shape(Face(other, np.zeros(4)))
 
 
 def test_all_landmarks_of_the_network_are_tracked_with_a_scheme_map():

@@ -47,7 +47,9 @@ def check_claims(table: Table, order: Sequence[Cell], errors: FaceErrors) -> lis
 
 def format_claim(result: dict[str, Any]) -> str:
     """Returns a claim and its verdict as one sentence."""
-    published = "".join(f"; {k} in the paper {v:+.2f}" for k, v in result["published"].items())
+    published = "".join(
+        f"; the paper reports {v:+.2f} on {k}" for k, v in result["published"].items()
+    )
     seeds = f"{result['seeds']} seed{'s' if result['seeds'] > 1 else ''}"
     size = " at this size" if result["verdict"] == "can't be told" else ""
     return (
