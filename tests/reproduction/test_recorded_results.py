@@ -47,7 +47,7 @@ def test_recorded_cells_have_the_setup_of_the_recipe(file):
 @pytest.mark.parametrize(
     "names",
     [
-        ("wing_losses", "smt_residual", "wing_pdb_300w"),
+        ("wing_losses", "settle_wing", "wing_pdb_300w"),
         pytest.param(tuple(file.parent.name for file in RESULTS), marks=pytest.mark.slow),
     ],
     ids=["three", "all"],
@@ -60,7 +60,14 @@ def test_recorded_tables_follow_from_their_cells(names, tmp_path):
         shutil.copytree(results / name / "cells", tmp_path / name / "cells")
         recorded = json.loads((results / name / "table.json").read_text())
         (tmp_path / name / "table.json").write_text(json.dumps({"table": recorded["table"]}))
+    recorded = (results / "README.md").read_text()
+    head, title, claims = recorded.partition("\n## The papers' claims\n")
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{head}{title}outdated\n\n## Next\n")
     assert {folder.name for folder in regenerate(tmp_path)} == set(names)
+    lines = [line for line in claims.splitlines() if any(f"({name}/" in line for name in names)]
+    assert lines
+    assert readme.read_text() == "\n".join([head + title, *lines, "", "## Next", ""])
     for name in names:
         for file in ("table.json", "table.md"):
             assert (tmp_path / name / file).read_text() == (results / name / file).read_text()

@@ -109,9 +109,10 @@ def read_cells(folder: pathlib.Path) -> tuple[str, list[dict]]:
 
 
 def regenerate(results: pathlib.Path) -> list[pathlib.Path]:
-    """Writes all tables in a folder again from the JSON files of their cells, and claims.md.
+    """Writes all tables in a folder again from the JSON files of their cells, and their claims.
 
-    claims.md lists the verdicts on the papers' claims, one line each; without one there is no file.
+    The verdicts on the papers' claims, one line each, replace the section "The papers' claims" of
+    the folder's README.md.
 
     Args:
         results: A folder of output folders, such as docs/results.
@@ -132,8 +133,18 @@ def regenerate(results: pathlib.Path) -> list[pathlib.Path]:
     if not folders:
         raise ValueError(f"{results} has no folders with table.json and cells.")
     if lines:
-        write_text(results / "claims.md", "\n".join(["# The papers' claims", "", *lines, ""]))
+        _replace_section(results / "README.md", "The papers' claims", lines)
     return folders
+
+
+def _replace_section(file: pathlib.Path, title: str, lines: list[str]) -> None:
+    """Writes a section of a Markdown file, in the place of the one with the same title if any."""
+    before, heading, rest = (file.read_text() if file.exists() else "").partition(f"## {title}\n")
+    following = rest[rest.index("\n## ") + 1 :] if "\n## " in rest else ""
+    if not heading and before:
+        before = before.rstrip("\n") + "\n\n"
+    section = "\n".join([f"## {title}", "", *lines, ""])
+    write_text(file, before + section + (following and "\n" + following))
 
 
 def _row(cell: Cell, baseline: str | None, errors: FaceErrors, cells: list[dict]) -> dict:
