@@ -29,7 +29,7 @@ SHIPPED = (
         scores=_helen((4.18, 0.9), (4.22, 1.5), (4.23, 1.8)),
         latency_ms=8.1,
         sha256={
-            LITERT: "9b686778e89838a632b54909172058c92f6b700aa41edb79bdb5fcc9c12034b5",
+            LITERT: "6c9901b2445220acacb5d90cd2c4dc449fbf246759f5dd7a0de4edb9293834dd",
             KERAS: "05b8ad33f304ef1f776f8ae110813a906be0fde747114b707c04afbfb05a843a",
         },
         folder=_FOLDER,
@@ -43,7 +43,7 @@ SHIPPED = (
         scores=_helen((4.43, 3.3), (4.50, 3.0), (4.48, 2.1)),
         latency_ms=1.4,
         sha256={
-            LITERT: "f37ba098047f8067da8551411d2d7c87d39f90733a2a9fb2059cdd2c34e4bc17",
+            LITERT: "9f9f1d603a44c060d36752d0d1529ed9130d3ad403a8d6547c4e34cb23b26783",
             KERAS: "47855f10f70611fa256f732c0bc517b01167bc2af7dfad57386df2faa2ed19df",
         },
         folder=_FOLDER,
