@@ -81,7 +81,7 @@ def test_a_claim_is_told_from_faces_and_seeds():
         "reproduces", "can't be told", "can't be told"
     ]  # fmt: skip
     assert format_claim(results[0]) == (
-        "B helps: **reproduces**, -0.20 (-0.30 to -0.10), 3 seeds; the paper reports -0.50 on full."
+        "B helps: **reproduces**, -0.20 (-0.30 to -0.10), 3 seeds; the paper: -0.50 (full)."
     )
     # One seed at a time, each would be told.
     one = [cell for cell in cells if cell["seed"] == 1]

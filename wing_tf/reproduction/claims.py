@@ -39,7 +39,11 @@ def check_claims(table: Table, order: Sequence[Cell], errors: FaceErrors) -> lis
                 "verdict": verdict,
                 "difference": [mean, low, high],
                 "seeds": len(pair[0]),
-                "published": {k: round(own[k] - other[k], 2) for k in own if k in other},
+                "published": {
+                    table.published_as.get(key, key): round(own[key] - other[key], 2)
+                    for key in own
+                    if key in other
+                },
             }
         )
     return results
@@ -47,9 +51,7 @@ def check_claims(table: Table, order: Sequence[Cell], errors: FaceErrors) -> lis
 
 def format_claim(result: dict[str, Any]) -> str:
     """Returns a claim and its verdict as one sentence."""
-    published = "".join(
-        f"; the paper reports {v:+.2f} on {k}" for k, v in result["published"].items()
-    )
+    published = "".join(f"; the paper: {v:+.2f} ({k})" for k, v in result["published"].items())
     seeds = f"{result['seeds']} seed{'s' if result['seeds'] > 1 else ''}"
     size = " at this size" if result["verdict"] == "can't be told" else ""
     return (

@@ -11,8 +11,6 @@ from wing_tf.reproduction.table import Cell, Table
 _AS = {"aflw": "AFLW-Full, box"} | {
     key: f"300-W {key}, inter-pupil" for key in ("common", "challenge", "full")
 }
-_AFLW = "The paper's scores are for AFLW-Full, box; only the order can be compared."
-
 LOSSES = ("l2", "l1", "smooth_l1", "wing")
 _SECOND = {
     "model.name": "cnn7",
@@ -60,7 +58,6 @@ def _wing_losses() -> Table:
         cells=tuple(_single(loss, aflw=scores[loss]) for loss in LOSSES),
         baseline="cnn6 wing",
         published_as=_AS,
-        notes=(_AFLW,),
     )
 
 
@@ -86,7 +83,6 @@ def _wing_parameters() -> Table:
         ),
         baseline="w 10 eps 2",
         published_as=_AS,
-        notes=(_AFLW,),
     )
 
 
@@ -108,7 +104,6 @@ def _wing_pdb() -> Table:
         baseline="cnn6 wing",
         published_as=_AS,
         pose_thirds=True,
-        notes=(_AFLW,),
     )
 
 

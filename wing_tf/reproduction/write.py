@@ -270,9 +270,10 @@ def _notes(table: Table, order: list[Cell], cells: list[dict]) -> list[str]:
         notes.append("One seed: the intervals do not contain the variation between seeds.")
     published = {key for cell in order for key in cell.published}
     if published and not published & set(cells[0]["tests"]):
+        theirs = "; ".join(table.published_as.get(key, key) for key in sorted(published))
         notes.append(
-            f"The paper reports {', '.join(sorted(published))}; the test sets here are "
-            f"{', '.join(cells[0]['tests'])}: other faces, other training data."
+            f"The paper's scores are for other faces ({theirs}) and other training data than those "
+            f"here ({', '.join(cells[0]['tests'])}): compare the order and the differences."
         )
     tasks = sorted({cell.task for cell in order})
     if cells[0]["recipe"] != "paper":
