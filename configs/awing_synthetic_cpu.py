@@ -6,7 +6,7 @@ face and stronger augmentation, for boxes of any detector and for images unlike 
 Measured: on the 330 Helen test faces (trained on no real face), as shipped, ground-truth boxes,
 inter-ocular NME 4.18 % (4.05 to 4.31), median 4.01 %, FR8 .9 %; boxes moved and scaled by up to
 10 % 4.22 %, rotated by up to 30 degrees 4.24 %, BlazeFace 4.23 %. 70.7 minutes on one thread beside
-other jobs (2026-11-29, AMD EPYC, bfloat16; 186,976 faces seen).
+other jobs (2026-11-29, AMD EPYC, bfloat16; 186,944 faces seen).
 Commands, faces rendered at commit 6c256b8 and network trained at commit 25f3922. The training
 starts from the float32 weights of the model that this one replaces (NME 4.64 %), which the same
 network had learned from 23,400 faces of earlier renderers in 119 minutes:

@@ -1,6 +1,6 @@
 """SMT-Net on 300-W: the paper's full network, with its sigma that decreases in time.
 
-Paper: Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localization, CVPR
+Paper: Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localisation, CVPR
 Workshops 2019, section 5.3: two hourglasses at 256 px, 512 channels down and 256 up, BICE with
 spatial softmax, hinged residuals (theta .5), sigma 4 and delta 1; Adam 1e-2, weight decay 5e-4 as a
 gradient term; rotation +-30 degrees, flips, translation +-5 % of the box, scale +-7 %, blur of

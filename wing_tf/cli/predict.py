@@ -13,7 +13,7 @@ displayed (EXIF rotation applied), pixel centers are integers from 0 (.pts: from
 are null (.csv: empty, .pts: nan). Angles are yaw, pitch and roll in degrees: with positive yaw the
 nose points to the right of the image, with positive pitch up, with positive roll the head leans
 clockwise. calibrate measures a detector on the squares of records, which have a face in the center:
-see docs/use.md.
+see docs/detectors.md.
 """
 
 import os
@@ -87,10 +87,10 @@ _LEVELS = flags.DEFINE_integer(
 _PASSES = flags.DEFINE_integer(
     "passes",
     None,
-    "2: crop each face a second time, in the box that the landmarks of the first pass have in "
-    "training. Defaults to 2 for images whose faces are detected, and to 1 for given boxes, for "
-    "videos, whose faces are cropped around the landmarks of the previous frame, and for models "
-    "that do not say what their training boxes were.",
+    "2: crop each face a second time, in the kind of box that the model was trained with, around "
+    "the landmarks of the first pass. Defaults to 2 for images whose faces are detected, and to 1 "
+    "for given boxes, for videos, whose faces are cropped around the landmarks of the previous "
+    "frame, and for models that do not say what their training boxes were.",
     1,
     2,
 )

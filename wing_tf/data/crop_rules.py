@@ -84,7 +84,7 @@ _RULES = (  # name, box, margin, square, reference
     ("dataset_or_landmark_box", "dataset_or_landmark", 1.0, True,
      "The data set's own box; the tight landmark box if there is none."),
     ("detector_box", "detector", 1.0, True,
-     "OpenCV's frontal face cascade, corrected by its mean error."),
+     "BlazeFace at three levels, corrected by its mean error."),
     ("wing", "dataset", 1.0, True,
      "Feng et al., Wing Loss, CVPR 2018: the box of the data set or of a detector."),
     ("awing", "dataset", 1.0, True,

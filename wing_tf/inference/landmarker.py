@@ -43,8 +43,8 @@ class Landmarker:
     For many faces on many cores, use one landmarker per thread or process with ``num_threads=1``.
 
     A landmarker of a model file can be pickled and deep-copied; the result opens the file again.
-    It can be used after a fork, but a Keras model can't. A call is `crop`, `predict_crops` and
-    `to_image`; with two passes, twice.
+    It can be used after a fork, where a Keras model raises RuntimeError. A call is `crop`,
+    `predict_crops` and `to_image`; with two passes, twice.
 
     Args:
         model: A ``.tflite`` file or an export folder, a ``.keras`` file or a run folder, the name
@@ -58,8 +58,8 @@ class Landmarker:
         scheme: Name of the required landmark scheme; a model of another scheme is an error.
         scheme_map: Map from the network's scheme to another one. Landmarks that have no
             counterpart are NaN.
-        passes: 2 to crop each face a second time, in the box that the landmarks of the first pass
-            have in training (`ModelSpec.next_box`), which makes up for inaccurate boxes.
+        passes: 2 to crop each face a second time, in the kind of box that the model was trained
+            with, around the landmarks of the first pass (`ModelSpec.next_box`).
         flip: Whether to average with the prediction on the mirrored crop.
         min_score: Score (`Face.score`) below which a face that the detector found is dropped.
             Defaults to that of the calibration; 0 keeps all, the default of `BoxFile` and "whole".

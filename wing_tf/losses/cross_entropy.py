@@ -121,7 +121,7 @@ class UnilateralCrossEntropy(_CrossEntropy):
         0.693147
 
     Reference:
-        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localization, CVPR
+        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localisation, CVPR
         Workshops 2019, equations 6 and 9.
     """
 
@@ -172,7 +172,7 @@ class BilateralInhibitionCrossEntropy(_CrossEntropy):
         1.386294
 
     Reference:
-        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localization, CVPR
+        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localisation, CVPR
         Workshops 2019, equations 8 and 12 to 14.
     """
 

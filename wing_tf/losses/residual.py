@@ -37,7 +37,7 @@ class SubpixelResidualLoss(CoordinateLoss):
         0.8125
 
     Reference:
-        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localization, CVPR
+        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localisation, CVPR
         Workshops 2019, equations 4 and 5. # The paper is silent on what "L2" is: x^2.
     """
 

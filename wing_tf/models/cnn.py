@@ -32,7 +32,8 @@ def cnn6(
         `wing_tf.models.visibility`.
 
     Raises:
-        ValueError: If the input is too small for the number of pooling layers.
+        ValueError: If the input is too small for the number of pooling layers, or if
+            ``num_landmarks`` or ``width`` is not positive.
 
     Reference:
         Feng et al., Wing Loss, CVPR 2018, section 3 and figure 2.
@@ -70,7 +71,8 @@ def cnn7(
         `wing_tf.models.visibility`.
 
     Raises:
-        ValueError: If the input is too small for the number of pooling layers.
+        ValueError: If the input is too small for the number of pooling layers, or if
+            ``num_landmarks`` or ``width`` is not positive.
 
     Reference:
         Feng et al., Wing Loss, CVPR 2018, section 6.

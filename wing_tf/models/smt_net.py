@@ -65,7 +65,7 @@ def smt_net(
             ``inner_features`` is not a multiple of 4.
 
     Reference:
-        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localization, CVPR
+        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localisation, CVPR
         Workshops 2019, section 3.1 and figure 2. # The paper is silent on the channels of the stem
         (those of the Adaptive Wing paper are used) and on the hidden width.
     """

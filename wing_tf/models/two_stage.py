@@ -114,7 +114,7 @@ def correction(network: keras.Model, reference_shape: np.ndarray) -> keras.Model
 
     Returns:
         A functional model from images and the first stage's landmarks [B, K, 2] in their pixels to
-        landmarks [B, K, 2].
+        landmarks [B, K, 2], or to the dictionary of ``network`` with these as ``landmarks``.
     """
     crop, outputs = network.inputs[0], network.output
     landmarks = outputs["landmarks"] if isinstance(outputs, dict) else outputs

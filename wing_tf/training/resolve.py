@@ -224,7 +224,7 @@ def _check_temporal_schedule(config: ml_collections.ConfigDict) -> None:
         )
     if config.heatmap.decoder == "soft_argmax":
         raise ValueError(
-            f"config.heatmap.decoder='soft_argmax' has a window of one sigma, and "
+            f"config.heatmap.decoder='soft_argmax' has a window that fits one sigma, and "
             f"{name}.temporal_step changes it. Take another decoder."
         )
     if config.validation_epochs != 1 or config.checkpoint_epochs != 1:

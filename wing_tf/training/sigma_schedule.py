@@ -54,7 +54,7 @@ class SigmaSchedule(keras.callbacks.Callback):
         workers: The chief writes and reads the file. Defaults to this process.
 
     Reference:
-        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localization, CVPR
+        Yang et al., Stacked Multi-Target Network for Robust Facial Landmark Localisation, CVPR
         Workshops 2019, section 3.2, the temporal category. # The paper is silent on when training
         with one sigma has converged, and on the optimizer's state.
     """
