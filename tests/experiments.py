@@ -53,7 +53,7 @@ def smoke_smt(records, **changes):
     config.data.path = str(records)
     small = {
         "model.input_size": 64, "model.features": 8, "model.inner_features": 16, "model.depth": 1,
-        "model.residual_features": 16,
+        "model.num_stacks": 1, "model.residual_features": 16,
         "normalizer": "box", "epochs": 3, "validation_epochs": 1, "checkpoint_epochs": 1,
         "num_images": 2, "optimizer.ema": 0.9, "heatmap.sigma": 1.5, "jit_compile": "off",
         "sigma_schedule.temporal_step": 0.5,

@@ -20,7 +20,7 @@ import traceback
 
 from killed_commands import COMMANDS, STEP, files_of
 
-NUM_KILLS, NUM_CUTS = 10, 3
+NUM_KILLS, NUM_CUTS = 6, 2
 _FILE_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 
 

@@ -22,10 +22,8 @@ _SGD = {
 _STACKED = {**_SGD, "optimizer.learning_rate": 1e-5, "model.features": 8}
 _CHANGES = {
     "plain": {},
-    "compiled": {"jit_compile": "on"},
     "default": {"jit_compile": "auto"},
     "bfloat16": {"precision": "bfloat16", "validation_epochs": 2},
-    "visible": {"model.visibility": True},
     "hourglass": _ONE_STACK,
     "decreasing": _ONE_STACK,
     # Two sigmas: two epochs follow the first, after which the number of epochs is decided.

@@ -37,7 +37,6 @@ def make_config(name, records):
             **{
                 **ADAMW, "epochs": 9, "time_limit_minutes": 1e-4, "heatmap.sigma": 1.0,
                 "sigma_schedule.max_epochs_per_sigma": 0, "schedule.name": "cosine",
-                "model.num_stacks": 1,
             },
         )  # fmt: skip
     second = refined(records)

@@ -116,6 +116,7 @@ def test_cells_evaluate_the_network_of_another_one(synthetic_records, tmp_path):
     assert len(set(errors.values())) == len(errors)
     text = write_table(tmp_path, "settle_smt", table, found)
     assert "The same network is better with its residuals: **" in text
+    assert f"theta .5 {cells['theta .5']['mean_residual']:.3f}" in text
 
     network, _ = load_network(tmp_path / "runs" / "bice_seed0" / "checkpoints" / "last.keras")
     codec = heatmap_network(decode_otherwise(network, decoder="soft_argmax", sigma=4.0))[1]

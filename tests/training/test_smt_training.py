@@ -56,7 +56,7 @@ def test_ended_sigma_schedule_is_not_resumed(synthetic_records, tmp_path, capsys
     config = smoke_smt(synthetic_records)
     config.update_from_flattened_dict(
         {"epochs": 12, "sigma_schedule.patience": 1, "sigma_schedule.max_epochs_per_sigma": 0,
-         "sigma_schedule.final_sigma": 1.0, "model.num_stacks": 1,
+         "sigma_schedule.final_sigma": 1.0,
          "optimizer.learning_rate": 1e-12}
     )  # fmt: skip
     run = train(config, tmp_path / "run")
@@ -86,7 +86,7 @@ def test_maps_with_a_sigmoid_start_at_the_mean_of_their_targets(synthetic_record
 
 def test_loss_sums_maps_and_residuals_of_all_stacks(synthetic_records, records):
     """Against the parts, put together by hand; the residuals' targets by NumPy's arg max."""
-    changes = {"residual.weight": 0.5, "heatmap.decoder": "argmax"}
+    changes = {"residual.weight": 0.5, "heatmap.decoder": "argmax", "model.num_stacks": 2}
     config = complete_config(smoke_smt(synthetic_records, **changes))
     config.precision, config.jit_compile = "float32", "off"
     trainer = make_trainer(config, make_task(config, records), 10)
@@ -132,7 +132,7 @@ def test_each_stack_has_maps_of_its_own_sigma(records):
 @pytest.mark.slow
 def test_next_sigma_starts_from_the_best_weights(synthetic_records, records, tmp_path):
     """Scripted scores: patience ends the first sigma, length the second, no gain the training."""
-    config = complete_config(smoke_smt(synthetic_records))
+    config = complete_config(smoke_smt(synthetic_records, **{"model.num_stacks": 2}))
     config.precision, config.jit_compile = "float32", "off"
     trainer = make_trainer(config, make_task(config, records), 10)
     trainer.optimizer.iterations.assign(1)  # or the averages would not count
@@ -172,7 +172,7 @@ def test_next_sigma_starts_from_the_best_weights(synthetic_records, records, tmp
 def test_saved_network_initializes_all_but_earlier_residuals(
     synthetic_records, records, tmp_path, capsys
 ):
-    config = complete_config(smoke_smt(synthetic_records))
+    config = complete_config(smoke_smt(synthetic_records, **{"model.num_stacks": 2}))
     config.precision, config.jit_compile = "float32", "off"
     task = make_task(config, records)
     first, second = task.build_network(), make_trainer(config, task, 10)
@@ -209,7 +209,7 @@ def test_sigma_values_end_at_the_final_sigma_or_above():
 )
 def test_maps_are_decoded_with_their_final_sigma(synthetic_records, records, kernel, drawn, read):
     still = {"temporal_step": 0.0, "final_sigma": 1.0, "max_epochs_per_sigma": 0}
-    config = smoke_smt(synthetic_records)
+    config = smoke_smt(synthetic_records, **{"model.num_stacks": 2})
     config.update_from_flattened_dict(
         {f"sigma_schedule.{k}": v for k, v in (still | kernel).items()}
     )
@@ -234,6 +234,6 @@ def test_maps_are_decoded_with_their_final_sigma(synthetic_records, records, ker
 def test_spatial_schedule_trains(synthetic_records, tmp_path):
     changes = {"sigma_schedule.temporal_step": 0.0, "sigma_schedule.final_sigma": 1.0,
                "sigma_schedule.max_epochs_per_sigma": 0,
-               "sigma_schedule.spatial_step": 0.5, "epochs": 1}  # fmt: skip
+               "sigma_schedule.spatial_step": 0.5, "model.num_stacks": 2, "epochs": 1}  # fmt: skip
     run = train(smoke_smt(synthetic_records, **changes), tmp_path / "run")
     assert load_network(run)[0].output["scores"].shape == (None, 68)
