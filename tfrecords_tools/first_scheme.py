@@ -11,6 +11,7 @@ import itertools
 import json
 import pathlib
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -274,6 +275,6 @@ def write_first_scheme(
         lines.append(f"skipped {key}: {reason}")
     lines.append(
         "These are guesses. Confirm pairs and normalizer in the file, write records with "
-        f"--scheme={output}, and look at the images of `wing-tfrecords inspect`."
+        f"--scheme={shlex.quote(str(output))}, and look at the images of `wing-tfrecords inspect`."
     )
     return "\n".join(lines)

@@ -2,8 +2,9 @@
 
 import collections
 import hashlib
+import itertools
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tfrecords_tools.sources.base import Item
 
@@ -33,3 +34,48 @@ def assign_splits(
         split: sorted(splits[split], key=lambda item: (digest(item.key), item.key))
         for split in sorted(splits)
     }
+
+
+def split_warnings(
+    places: Iterable[tuple[str, str]],
+    counts: Mapping[str, int],
+    validation_fraction: float,
+    copied_images: Mapping[str, str],
+) -> list[str]:
+    """Returns warnings about images with faces in several splits, and about empty splits.
+
+    Args:
+        places: Image and split of each face.
+        counts: Number of faces that were written, by split.
+        validation_fraction: As for `assign_splits`.
+        copied_images: As for `assign_splits`.
+    """
+    warnings = []
+    split_of: dict[str, str] = {}
+    shared = {image: 0 for image, split in places if split_of.setdefault(image, split) != split}
+    if shared:
+        names = ", ".join(itertools.islice(shared, 3))
+        warnings.append(
+            f"{len(shared)} images have faces in several splits, such as {names}. Give all faces "
+            "of an image the same split"
+        )
+    held_out, trained = (counts.get(split, 0) for split in ("validation", "train"))
+    if trained and not held_out and validation_fraction:
+        split = "validation"
+    elif held_out and not trained:
+        split = "train"
+    else:
+        return warnings
+    if copied_images:
+        reason = (
+            f"{len(copied_images)} images are copies of others, such as frames of a video, and "
+            "stay in the split of these (copied_images in the manifest)"
+        )
+    else:
+        part = "all" if held_out else "none"
+        reason = f"a fraction of {validation_fraction:g} of so few training images is {part}"
+    warnings.append(
+        f"the split {split} is empty: {reason}. Set another validation_fraction, or name the "
+        "validation faces in the annotations, if they have splits"
+    )
+    return warnings

@@ -3,6 +3,7 @@
 import collections
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ def format_summary(manifest: Mapping[str, Any], folder: str | os.PathLike) -> st
 
     The three lines are the number of faces by split; how many faces were skipped, with the most
     frequent reasons and the first face of each; and the next command. Reasons that differ only in
-    their numbers count as one.
+    the name of the face and in numbers count as one.
 
     Args:
         manifest: The content of ``manifest.json``.
@@ -30,7 +31,7 @@ def format_summary(manifest: Mapping[str, Any], folder: str | os.PathLike) -> st
     splits = ", ".join(f"{split} {count}" for split, count in counts.items())
     lines.append(f"{sum(counts.values())} faces of {manifest['scheme']} in {folder}: {splits}")
     lines.append(_skipped(manifest["skipped"], os.path.join(folder, schema.MANIFEST)))
-    lines.append(f"Next: wing-tfrecords inspect --data={folder}")
+    lines.append(f"Next: wing-tfrecords inspect --data={shlex.quote(os.fspath(folder))}")
     return printable_lines(lines)
 
 
@@ -68,7 +69,9 @@ def _skipped(skipped: Mapping[str, str], file: str) -> str:
         if many := re.fullmatch(r"(\d+) of them", reason):  # the key is the name of a kind
             listed.append((int(many[1]), f"{many[1]} {key}"))
         else:
-            kinds[re.sub(r"\d+(\.\d+)?", "#", reason)].append(key)
+            name = os.path.basename(key.rpartition("#")[0] or key)
+            same = re.sub(rf"\S*{re.escape(name)}", "#", reason) if name else reason
+            kinds[re.sub(r"\d+(\.\d+)?", "#", same)].append(key)
     for keys in kinds.values():
         listed.append((len(keys), f"{len(keys)} because {skipped[keys[0]]} ({keys[0]})"))
     listed.sort(key=lambda reason: reason[0], reverse=True)

@@ -23,7 +23,7 @@ import numpy as np
 from tfrecords_tools.duplicates import find_copied_images
 from tfrecords_tools.face_report import FaceReport
 from tfrecords_tools.sources.base import Item, Source
-from tfrecords_tools.splits import assign_splits
+from tfrecords_tools.splits import assign_splits, split_warnings
 from tfrecords_tools.square_crops import SquareFormat
 from wing_tf.data import record_schema as schema
 from wing_tf.data.crop_rules import DATASET_BOX_KINDS, CropRule, get_crop_rule
@@ -182,6 +182,8 @@ class WriteJob:
         content = "".join(f"{name} {shard['sha256']}\n" for name, shard in kept.items())
         written = [task.item for task in self.tasks if task.item.key not in skipped]
         scheme = self.source.scheme
+        places = ((task.item.source_image, task.split) for task in self.tasks)
+        splits = split_warnings(places, counts, self.validation_fraction, self.copied_images)
         manifest = {
             "format_version": FORMAT_VERSION,
             "source": self.source.name,
@@ -199,26 +201,13 @@ class WriteJob:
             "counts": {split: count for split, count in sorted(counts.items()) if count},
             "differences_from_official_counts": self.source.count_differences(written),
             "skipped": skipped,
-            "warnings": [*self.source.warnings, *report.lines(), *self._split_warnings(counts)],
+            "warnings": [*self.source.warnings, *report.lines(), *splits],
             "sha256": hashlib.sha256(content.encode()).hexdigest(),
             "shards": kept,
         }
         write_json(self.partial / schema.MANIFEST, manifest)
         self.partial.replace(self.output)
         return manifest
-
-    def _split_warnings(self, counts: Mapping[str, int]) -> list[str]:
-        """Returns warnings about splits of the source's training images that are empty."""
-        warnings = []
-        if counts["train"] and not counts["validation"] and self.validation_fraction:
-            warnings.append(
-                f"the split validation is empty: a fraction of {self.validation_fraction:g} of "
-                "so few training images is none. Set a larger validation_fraction, or name the "
-                "validation faces in the annotations, if they have splits"
-            )
-        if counts["validation"] and not counts["train"]:
-            warnings.append("the split train is empty: there is nothing to train on")
-        return warnings
 
 
 def _remove(partial: pathlib.Path) -> None:

@@ -10,7 +10,10 @@ from annotation_files import (
     LABELS,
     OTHERS,
     POINTS,
+    cvat_skeleton,
     imglab_box,
+    labelme_points,
+    labelme_shape,
     pts_text,
     read_annotations,
     skipped_faces,
@@ -20,6 +23,7 @@ from annotation_files import (
     studio_task,
     write_cvat,
     write_imglab,
+    write_labelme,
 )
 from official_files import assert_dots, dotted, spread_points, write_image
 
@@ -198,6 +202,32 @@ def test_damaged_and_dangerous_xml_is_refused_in_one_line(tmp_path, name, scheme
     path.write_bytes(b'<?xml version="1.0" encoding="utf-9"?><x>\xff</x>')
     with pytest.raises(ValueError, match="not a valid XML file"):
         SOURCES[name](path, scheme=scheme).items()
+
+
+def test_cvat_box_belongs_to_the_skeleton_of_its_group(tmp_path, image, scheme):
+    skeleton = cvat_skeleton(POINTS + HALF).replace("<skeleton ", '<skeleton group_id="1" ', 1)
+    assert "group_id" in skeleton
+    box = '<box label="b" xtl="3.5" ytl="4.5" xbr="50.5" ybr="40.5" group_id="1"></box>'
+    other = box.replace('group_id="1"', 'group_id="7"')
+    path = write_cvat(tmp_path / "annotations.xml", {"a.png": box + skeleton + other})
+    faces, skipped = read_annotations("cvat", path, scheme)
+    np.testing.assert_allclose(faces["a.png#skeleton 1"].box_xyxy_px, [3, 4, 50, 40])
+    assert skipped == {"boxes whose group_id no face has": "1 of them"}
+
+    rotated = box.replace("<box", '<box rotation="45.00"')
+    path = write_cvat(tmp_path / "annotations.xml", {"a.png": skeleton + rotated})
+    assert skipped_faces("cvat", path, scheme) == {"a.png": "a box is rotated: draw it upright"}
+
+    path = write_cvat(tmp_path / "annotations.xml", {"a.png": skeleton + box + box})
+    reason = "several boxes have the group_id of this face"
+    assert skipped_faces("cvat", path, scheme) == {"a.png#1": reason}
+
+
+def test_labelme_rectangles_of_no_face_are_counted(tmp_path, image, scheme):
+    shapes = labelme_points(POINTS + HALF, group=1)
+    shapes += [labelme_shape("b", [[1, 1], [50, 40]], group=2, kind="rectangle")]
+    _, skipped = read_annotations("labelme", write_labelme(tmp_path / "a.json", shapes), scheme)
+    assert skipped == {"rectangles whose group_id no face has": "1 of them"}
 
 
 def test_cvat_video_export_names_the_right_one(tmp_path, scheme):

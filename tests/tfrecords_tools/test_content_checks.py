@@ -14,6 +14,7 @@ from tfrecords_tools.inspection.content_checks import (
     check_duplicates,
     check_placement,
     check_splits,
+    check_visibility,
 )
 from tfrecords_tools.inspection.face_table import read_face_table
 from tfrecords_tools.sources import Item
@@ -29,7 +30,7 @@ def _found(folder):
     table = read_face_table(folder)
     mean, _ = procrustes(table.landmarks_square_px, table.records.scheme.flip_permutation)
     findings = check_splits(table) + check_boxes(table)[0] + check_placement(table, mean)
-    findings += check_duplicates(table)[0]
+    findings += check_duplicates(table)[0] + check_visibility(table)
     return {finding.kind: finding for finding in findings}
 
 
@@ -233,6 +234,38 @@ def test_copies_within_and_across_splits_are_found(tmp_path):
         "duplicates_within_splits": [["copy/16", key_of(16)], ["copy/30", key_of(30)]],
     }
     assert found["duplicates_within_splits"].count == 2
+
+
+def test_faces_annotated_twice_and_images_in_several_splits_are_found(tmp_path):
+    class Doubled(AlteredSource):
+        """Two faces are annotated twice; one of them in another split."""
+
+        def items(self):
+            items = super().items()
+            one, two = (next(i for i in items if i.source_data == n) for n in (16, 30))
+            copies = [(one, "again", "train"), (two, "again", "test")]
+            return items + [
+                Item(f"{item.key}/{name}", item.source_image, split, item.source_data)
+                for item, name, split in copies
+            ]
+
+        def load(self, item):
+            face = super().load(item)
+            shift = 0.3 if item.key.endswith("again") else 0.0
+            return with_landmarks(face, face.landmarks_px + shift)
+
+    found = _found(write(tmp_path / "r", Doubled(), validation_fraction=0))
+    (pair,) = found["faces_annotated_twice"].examples
+    assert sorted(pair.split(" = ")) == [key_of(16), f"{key_of(16)}/again"]
+    assert found["images_in_several_splits"].count == 1
+    assert _keys(found["images_in_several_splits"]) == [key_of(30), f"{key_of(30)}/again"]
+
+
+def test_records_without_a_visible_landmark_are_found(tmp_path):
+    def change(face):
+        return dataclasses.replace(face, visibility=np.minimum(face.visibility, schema.OCCLUDED))
+
+    assert "no_visible_landmarks" in _altered(tmp_path, range(40), change)
 
 
 def test_empty_and_small_splits_are_found(tmp_path):

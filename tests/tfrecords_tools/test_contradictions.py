@@ -92,16 +92,6 @@ def test_coco_points_in_another_order_than_the_scheme_are_refused(tmp_path):
             assert len(source.items()) == 1
 
 
-def test_box_that_was_made_of_marks_of_missing_points_is_left_out(tmp_path):
-    _image(tmp_path)
-    points = np.insert(np.array([[-1.0, -1.0], *POINTS[1:]]), 2, 2, axis=1).ravel().tolist()
-    face = _load(_coco(tmp_path, {"keypoints": points, "bbox": [-1, -1, 62, 58]}))
-    assert face.box_xyxy_px is None
-    assert face.warnings[-1] == "the face box reaches to points that are not annotated: left out"
-    face = _load(_coco(tmp_path, {"keypoints": points, "bbox": [20, 15, 50, 50]}))
-    assert face.box_xyxy_px.tolist() == [20, 15, 70, 65]
-
-
 @pytest.mark.parametrize(
     ("said", "message"),
     [
@@ -248,12 +238,14 @@ def test_empty_validation_split_is_a_warning(tmp_path):
     manifest = _write(source, tmp_path / "r", 0.01)
     assert manifest["counts"] == {"train": 1}
     assert "the split validation is empty" in manifest["warnings"][0]
-    assert "Set a larger validation_fraction" in manifest["warnings"][0]
+    assert "Set another validation_fraction" in manifest["warnings"][0]
     # Held out by choice, or named by the file: no warning.
     assert not _write(source, tmp_path / "none")["warnings"]
-    named = _csv(
-        tmp_path, (POINTS, "train"), (np.add(POINTS, 1), "validation"), header=FIVE + ",split"
-    )
+    _image(tmp_path, "b.png")
+    rows = (f"{name},{','.join(map(str, np.ravel(POINTS)))},{split}"
+            for name, split in (("a.png", "train"), ("b.png", "validation")))  # fmt: skip
+    (tmp_path / "faces.csv").write_text("\n".join([FIVE + ",split", *rows]))
+    named = CsvSource(tmp_path / "faces.csv", scheme="celeba_5")
     assert not _write(named, tmp_path / "named", 0.01)["warnings"]
 
 

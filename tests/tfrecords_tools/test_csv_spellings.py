@@ -44,6 +44,33 @@ def test_spellings_of_csv_files_give_the_same_faces(tmp_path, text, encoding):
     np.testing.assert_array_equal(item.source_data[1], expected)
 
 
+def test_quote_that_is_not_closed_is_an_error_of_its_line(tmp_path):
+    rows = [GOOD.replace("a.jpg", name) for name in ("b.jpg", '"c.jpg', "d.jpg", "e.jpg")]
+    with pytest.raises(ValueError, match=r"faces\.csv, line 4: not valid CSV .*is a quote not clo"):
+        _items(tmp_path, "\n".join([FIVE, GOOD, *rows]))
+    quoted = GOOD.replace("a.jpg", '"a,b.jpg"')
+    (item,), _ = _items(tmp_path, f"{FIVE}\n{quoted}")
+    assert item.source_data[0] == "a,b.jpg"
+
+
+def test_path_of_windows_is_no_escaped_character_where_it_is_a_file(tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "x10.jpg").touch()
+    rows = (GOOD.replace("a.jpg", f"faces\\{name}.jpg") for name in ("x10", "x11"))
+    items, _ = _items(tmp_path, "\n".join([FIVE, *rows]))
+    assert [item.source_data[0] for item in items] == ["faces\\x10.jpg", "faces\x11.jpg"]
+
+
+def test_spellings_of_one_path_are_one_image(tmp_path):
+    names = ("f/a.jpg", "f\\a.jpg", "./f/a.jpg")
+    rows = (
+        GOOD.replace("a.jpg", name).replace("20.5", f"2{number}")
+        for number, name in enumerate(names)
+    )
+    items, _ = _items(tmp_path, "\n".join([FIVE, *rows]))
+    assert [item.source_image for item in items] == ["f/a.jpg"] * 3
+
+
 def test_big_endian_utf_16_is_read_and_utf_16_without_a_mark_refused(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(codecs.BOM_UTF16_BE + "x\r\ny".encode("utf-16-be"))

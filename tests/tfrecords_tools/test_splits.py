@@ -12,7 +12,7 @@ from tfrecords_tools.beam import write_records_with_beam
 from tfrecords_tools.duplicates import find_copied_images
 from tfrecords_tools.inspection.face_table import read_face_table
 from tfrecords_tools.sources import Ibug300WSource, Item
-from tfrecords_tools.splits import assign_splits
+from tfrecords_tools.splits import assign_splits, split_warnings
 from tfrecords_tools.square_crops import SquareFormat
 from wing_tf.utils.text_files import read_json
 
@@ -133,3 +133,20 @@ def test_faces_of_one_image_and_uniform_images_are_not_copies():
     assert find_copied_images(hashes, thumbnails, ["a", "b", "c", "d"]) == {}
     thumbnails[:] = np.arange(256)
     assert find_copied_images(hashes, thumbnails, ["a"] * 4) == {}
+
+
+def test_images_with_faces_in_several_splits_are_a_warning():
+    places = [("a", "train"), ("b", "test"), ("a", "test"), ("a", "train"), ("c", "validation")]
+    counts = {"train": 2, "validation": 1, "test": 2}
+    (warning,) = split_warnings(places, counts, 0.1, {})
+    assert warning.startswith("1 images have faces in several splits, such as a. Give")
+    assert not split_warnings(places[:2], counts, 0.1, {})
+
+
+@pytest.mark.parametrize(("other", "empty"), [("train", "validation"), ("validation", "train")])
+def test_warning_of_an_empty_split_names_copies_as_the_reason(other, empty):
+    places = [("a", other), ("b", other)]
+    (warning,) = split_warnings(places, {other: 2}, 0.1, {"b": "a"})
+    assert warning.startswith(f"the split {empty} is empty: 1 images are copies of others")
+    (warning,) = split_warnings(places, {other: 2}, 0.1, {})
+    assert "a fraction of 0.1 of so few training images is" in warning

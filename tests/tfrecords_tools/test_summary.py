@@ -35,6 +35,20 @@ def test_summary_counts_what_is_skipped_by_kind(tmp_path):
     assert line.startswith("21 skipped: 20 crowds; 1 because no image (a.jpg#1). All are in ")
 
 
+def test_reasons_that_name_the_image_count_as_one(tmp_path):
+    manifest = read_json(write(tmp_path / "r", AlteredSource()) / "manifest.json")
+    names = ("anna.jpg", "bob.jpg", "carl.jpg")
+    manifest["skipped"] = {f"{n}#{i}": f"f/{n} is rotated" for i, n in enumerate(names)}
+    line = format_summary(manifest, tmp_path).splitlines()[-2]
+    assert line.startswith("3 skipped: 3 because f/anna.jpg is rotated (anna.jpg#0). All are in ")
+
+
+def test_next_command_can_be_pasted(tmp_path):
+    manifest = read_json(write(tmp_path / "r", AlteredSource()) / "manifest.json")
+    line = format_summary(manifest, "my faces/r").splitlines()[-1]
+    assert line == "Next: wing-tfrecords inspect --data='my faces/r'"
+
+
 def test_summary_begins_with_the_warnings(tmp_path):
     folder = write(tmp_path / "r", AlteredSource(num_train=2), validation_fraction=0.001)
     lines = format_summary(read_json(folder / "manifest.json"), folder).splitlines()

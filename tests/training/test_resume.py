@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from training_runs import run_python, run_result, train_run
 
-
 MODES = ("default", "bfloat16", "refined", "hourglass", "decreasing", "limited_decreasing")
 
 

@@ -118,6 +118,28 @@ def test_16_bit_images_that_would_be_nearly_black_are_refused(tmp_path, suffix, 
     np.testing.assert_array_equal(dark, IMAGE // 8)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_avif_files_are_rotated_by_their_properties(tmp_path, orientation):
+    """As Pillow writes them, and as it shows a JPEG of this orientation."""
+    picture = Image.fromarray(SMOOTH.astype(np.uint8))
+    for suffix in ("jpg", "avif"):
+        tags = Image.Exif()  # from which Pillow removes the orientation
+        tags[0x0112] = orientation
+        picture.save(tmp_path / f"a.{suffix}", exif=tags, quality=95)
+    shown, stored = (
+        load_image(tmp_path / "a.jpg", exif=exif).astype(int) for exif in ("apply", "ignore")
+    )
+    for exif, expected in (("apply", shown), ("ignore", stored)):
+        image = load_image(tmp_path / "a.avif", exif=exif)
+        assert image.shape == expected.shape
+        assert np.abs(image - expected).mean() < 4
+    if orientation == 1:
+        load_image(tmp_path / "a.avif", exif="refuse")
+    else:
+        with pytest.raises(ValueError, match=r"a\.avif is rotated by its EXIF data"):
+            load_image(tmp_path / "a.avif", exif="refuse")
+
+
 def test_heic_files_are_read(tmp_path):
     heif = pillow_heif.from_pillow(Image.fromarray(SMOOTH.astype(np.uint8)))
     heif.save(tmp_path / "a.heic", quality=95)

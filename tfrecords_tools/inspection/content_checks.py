@@ -127,8 +127,19 @@ def check_rare_landmarks(table: FaceTable) -> list[Finding]:
     return [Finding(kind="rare_landmarks", message=message, count=len(rare))]
 
 
+def check_visibility(table: FaceTable) -> list[Finding]:
+    """Finds records in which no landmark is marked as visible."""
+    if np.any(table.visibility == schema.VISIBLE) or not np.any(table.visibility):
+        return []
+    message = (
+        "no landmark is marked as visible (2): all that are annotated are marked as occluded (1). "
+        "Replace 0 and 1 by 1 and 2 if 1 means visible in the annotations"
+    )
+    return [Finding(kind="no_visible_landmarks", message=message, count=len(table))]
+
+
 def check_splits(table: FaceTable) -> list[Finding]:
-    """Finds splits that are empty or too small."""
+    """Finds splits that are empty or too small, and images with faces in several splits."""
     counts = collections.Counter(table.splits)
     findings: list[Finding] = []
     for split, other in (("validation", "train"), ("train", "validation")):
@@ -138,6 +149,17 @@ def check_splits(table: FaceTable) -> list[Finding]:
                 "--validation_fraction, or name the faces of the split in the annotations"
             )
             findings.append(Finding(kind="empty_split", message=message, count=0))
+    splits_of: dict[str, set[str]] = collections.defaultdict(set)
+    for image, split in zip(table.images, table.splits, strict=True):
+        splits_of[image].add(split)
+    if shared := {image for image, splits in splits_of.items() if len(splits) > 1}:
+        message = (
+            "images have faces in several splits: a network may learn them from the one for the "
+            "other. Give all faces of an image the same split"
+        )
+        faces = {i: table.splits[i] for i, image in enumerate(table.images) if image in shared}
+        finding = finding_in_faces("images_in_several_splits", message, table, faces)
+        findings.append(dataclasses.replace(finding, count=len(shared)))
     if small := {split: count for split, count in counts.items() if count < MIN_FACES}:
         listing = ", ".join(f"{split} {count}" for split, count in sorted(small.items()))
         message = (
@@ -158,11 +180,9 @@ def check_duplicates(table: FaceTable) -> tuple[list[Finding], dict]:
         table.hashes[textured], table.thumbnails[textured], range(len(textured))
     )
     pairs = [(int(textured[pair.first]), int(textured[pair.second])) for pair in every]
-    within = [
-        (i, j)
-        for i, j in pairs
-        if table.splits[i] == table.splits[j] and table.images[i] != table.images[j]
-    ]
+    alike = [(i, j) for i, j in pairs if table.splits[i] == table.splits[j]]
+    within = [(i, j) for i, j in alike if table.images[i] != table.images[j]]
+    twice = [(i, j) for i, j in alike if table.images[i] == table.images[j]]
     faces: dict[str, set[int]] = collections.defaultdict(set)
     for pair in across:
         faces[table.splits[pair.first]].add(pair.first)
@@ -184,6 +204,12 @@ def check_duplicates(table: FaceTable) -> tuple[list[Finding], dict]:
             "count more than once: remove all but one of each if this is not intended"
         )
         findings.append(_pairs("duplicates_within_splits", message, table, within))
+    if twice:
+        message = (
+            "pairs of faces of one image are nearly identical, as if a face had been annotated "
+            "twice. It counts more than once: remove one of each pair"
+        )
+        findings.append(_pairs("faces_annotated_twice", message, table, twice))
     return findings, {
         "pairs": dict(counts),
         "duplicated_faces": {split: len(some) for split, some in sorted(faces.items())},

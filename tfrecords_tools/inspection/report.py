@@ -20,6 +20,7 @@ from tfrecords_tools.inspection.content_checks import (
     check_placement,
     check_rare_landmarks,
     check_splits,
+    check_visibility,
 )
 from tfrecords_tools.inspection.drawing import draw_contact_sheet, draw_mean_shape
 from tfrecords_tools.inspection.face_table import FaceTable, read_face_table
@@ -81,6 +82,7 @@ def inspect_records(
     duplicate_findings, duplicates = check_duplicates(table)
     findings += (
         check_splits(table)
+        + check_visibility(table)
         + check_rare_landmarks(table)
         + box_findings
         + check_placement(table, mean)

@@ -1,5 +1,6 @@
 """Base class of the user's own images with one annotation file."""
 
+import dataclasses
 import pathlib
 import posixpath
 import re
@@ -8,7 +9,7 @@ from typing import Any
 
 from tfrecords_tools.sources.base import Face, Item
 from tfrecords_tools.sources.folder import FolderSource
-from tfrecords_tools.sources.missing_points import parse_missing
+from tfrecords_tools.sources.missing_points import has_dropped_points, parse_missing
 from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.did_you_mean import did_you_mean
 from wing_tf.utils.image_files import EXIF_CHOICES
@@ -26,11 +27,17 @@ _OTHER_NAMES = {  # of splits, in other packages
 }
 
 
+def normal_path(path: str) -> str:
+    r"""Returns one spelling of the path of an image, for a/1.jpg, a\1.jpg and ./a/1.jpg."""
+    return posixpath.normpath(path.replace("\\", "/"))
+
+
 class AnnotationFileSource(FolderSource):
     """Images of the user's own and one file with all annotations.
 
     Attributes:
         takes_folder: Whether the annotations may be a folder of files.
+        has_visibility_numbers: Whether the annotations say 0, 1 or 2 for each point.
 
     Args:
         path: The annotation file.
@@ -50,6 +57,7 @@ class AnnotationFileSource(FolderSource):
     default_crop = "dataset_or_landmark_box"
     ends_with_box = True
     takes_folder = False
+    has_visibility_numbers = False
 
     def __init__(
         self,
@@ -81,14 +89,21 @@ class AnnotationFileSource(FolderSource):
         """
         path, points, visibility, *size, box = item.source_data
         image = self.find_image(self.root, path)
-        return self.make_face(image, points, visibility, box, size[0] if size else None)
+        face = self.make_face(image, points, visibility, box, size[0] if size else None)
+        if self.has_visibility_numbers and has_dropped_points(points, visibility):
+            text = (
+                "points with visibility 0 have coordinates, which are left out (0 is not "
+                "annotated, 1 occluded, 2 visible)"
+            )
+            face = dataclasses.replace(face, warnings=(*face.warnings, text))
+        return face
 
     def without_copies(self, items: Iterable[Item]) -> Iterator[Item]:
         """Yields the faces; those with image and points of an earlier one go to `skipped`."""
         first_of: dict[tuple[str, bytes, bytes], Item] = {}
         for item in items:
             path, points, visibility, *_ = item.source_data
-            image = posixpath.normpath(path.replace("\\", "/"))
+            image = normal_path(path)
             flags = b"" if visibility is None else visibility.tobytes()
             first = first_of.setdefault((image, points.tobytes(), flags), item)
             if first is item:

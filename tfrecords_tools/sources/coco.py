@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords_tools.sources.annotation_file import AnnotationFileSource
+from tfrecords_tools.sources.annotation_file import AnnotationFileSource, normal_path
 from tfrecords_tools.sources.base import Item, xywh_to_xyxy
 from tfrecords_tools.sources.labeled_face import LabeledFace, LabeledPoint
 from wing_tf.landmarks import LandmarkScheme
@@ -44,6 +44,7 @@ class CocoSource(AnnotationFileSource):
 
     name = "coco"
     layout = "annotations with keypoints"
+    has_visibility_numbers = True
 
     def __init__(
         self,
@@ -202,7 +203,7 @@ class CocoSource(AnnotationFileSource):
         name = posixpath.normpath(str(image["file_name"]))
         return Item(
             key=f"{name}#{identifier}",
-            source_image=str(image.get("source_image") or name),
+            source_image=str(image.get("source_image") or normal_path(name)),
             split=image.get("split") or self.split,
             source_data=(name, numbers[:, :2], numbers[:, 2].astype(int), size_wh, box),
             attributes=tuple(attributes),

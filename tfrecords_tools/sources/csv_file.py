@@ -3,18 +3,15 @@
 import csv
 import io
 import math
-import pathlib
-import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tfrecords_tools.sources.annotation_file import AnnotationFileSource
+from tfrecords_tools.sources.annotation_file import AnnotationFileSource, normal_path
 from tfrecords_tools.sources.base import Item
-from wing_tf.landmarks import LandmarkScheme
 from wing_tf.utils.did_you_mean import did_you_mean
-from wing_tf.utils.printable import text_of_cell
+from wing_tf.utils.printable import path_of_cell
 from wing_tf.utils.text_files import csv_delimiter, read_text
 
 _BOX = ("box_x0", "box_y0", "box_x1", "box_y1")
@@ -48,6 +45,7 @@ class CsvSource(AnnotationFileSource):
 
     name = "csv"
     layout = "a header and one row per face"
+    has_visibility_numbers = True
 
     def list_items(self) -> Iterator[Item]:
         """Lists the rows in the order of the file."""
@@ -57,7 +55,7 @@ class CsvSource(AnnotationFileSource):
         text = read_text(self.path)
         delimiter = csv_delimiter(text)
         rows = self._rows(text, delimiter)
-        header = _Header(next(rows, (1, []))[1], self.scheme, self.path, delimiter)
+        header = _Header(next(rows, (1, []))[1], self, delimiter)
         for line, fields in rows:
             try:
                 item = header.read(line, fields)
@@ -70,21 +68,24 @@ class CsvSource(AnnotationFileSource):
 
     def _rows(self, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         """Yields the number of the last line and the fields of each row that is not blank."""
-        reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+        reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+        start = 1
         try:
             for fields in reader:
                 if any(field.strip() for field in fields):
                     yield reader.line_num, fields
-        except csv.Error as error:  # such as a quote that is never closed
-            raise ValueError(f"{self.path}, line {reader.line_num}: {error}.") from error
+                start = reader.line_num + 1
+        except csv.Error as error:
+            raise ValueError(
+                f"{self.path}, line {start}: not valid CSV ({error}): is a quote not closed?"
+            ) from error
 
 
 class _Header:
     """Positions of a file's columns. Raises ValueError if they are not as expected."""
 
-    def __init__(
-        self, header: Sequence[str], scheme: LandmarkScheme, path: pathlib.Path, delimiter: str
-    ):
+    def __init__(self, header: Sequence[str], source: CsvSource, delimiter: str):
+        path, scheme = source.path, source.scheme
         count = scheme.num_landmarks
         columns = [name.strip().lower() for name in header]
         points = [f"{axis}{i}" for i in range(count) for axis in "xy"]
@@ -114,6 +115,7 @@ class _Header:
                     f"{path} must have all or none of the columns {names[0]} ... {names[-1]}. "
                     f"Found: {', '.join(present[:4])}."
                 )
+        self._root = source.root
         self.num_columns = len(columns)
         self._index = {name: index for index, name in enumerate(columns)}
         self._points = points
@@ -126,7 +128,7 @@ class _Header:
         """Parses the row of a line. Raises ValueError with the reason."""
         if len(fields) != self.num_columns:
             raise ValueError(f"{len(fields)} fields, but the header has {self.num_columns}")
-        path = text_of_cell(self._text(fields, "path"))
+        path = path_of_cell(self._text(fields, "path"), self._root)
         if not path:
             raise ValueError("the path is empty")
         points = self._numbers(fields, self._points).reshape(-1, 2)
@@ -146,7 +148,7 @@ class _Header:
             visibility = visibility.astype(np.int8)  # small, as a large file has many rows
         return Item(
             key=f"{path}#{line}",
-            source_image=self._text(fields, "source_image") or posixpath.normpath(path),
+            source_image=self._text(fields, "source_image") or normal_path(path),
             split=self._text(fields, "split") or "train",
             source_data=(path, points, visibility, size, box),
             attributes=tuple(self._text(fields, "attributes").replace("|", " ").split()),

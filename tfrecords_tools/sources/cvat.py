@@ -4,6 +4,7 @@ import pathlib
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from tfrecords_tools.sources.labeled_face import (
     LabeledFace,
@@ -33,9 +34,10 @@ class CvatSource(LabeledPointsSource):
 
     * A skeleton. Its elements are landmarks, and their labels the names.
     * Points with one point each, whose labels are the names. Those with the same ``group_id`` are
-      one face, and a box with it is its box; without groups, all of an image are one face.
+      one face; without groups, all of an image are one face.
     * Points with several points: they are in the order of the scheme.
 
+    A box with the ``group_id`` of a face is its box, and must not be rotated.
     ``outside="1"`` marks a landmark that is not annotated, ``occluded="1"`` an occluded one.
     Datumaro, CVAT's own library, is not used: its reader of this format leaves out skeletons.
 
@@ -79,13 +81,14 @@ def _faces(
         return LabeledFace(name, image, points, box, size, split, files=files, **more)
 
     marks, boxes, count = [], [], 0
+    whole: list[tuple[str | None, str, list[LabeledPoint], dict[str, Any]]] = []
     for shape in element:
         group = shape.get("group_id")
         if shape.tag == "skeleton":
             count += 1
             points = [point for part in shape.iterfind("points") for point in _points(part)]
             category = shape.get("label") or "skeleton"
-            yield face(f"skeleton {count}", points, category=category)
+            whole.append((group, f"skeleton {count}", points, {"category": category}))
         elif shape.tag == "points":
             count += 1
             points = _points(shape)
@@ -93,20 +96,27 @@ def _faces(
                 marks.append((group, points[0]))
             else:
                 category = shape.get("label") or "points"
-                yield face(f"points {count}", points, category=category, ordered=True)
+                more = {"category": category, "ordered": True}
+                whole.append((group, f"points {count}", points, more))
         elif shape.tag == "box" and group:
+            if number(shape.get("rotation") or "0", "rotation of a box") % 360:
+                raise ValueError("a box is rotated: draw it upright")
             corners = [number(shape.get(k), f"{k} of a box") for k in ("xtl", "ytl", "xbr", "ybr")]
             boxes.append((group, tuple(corners)))
         else:
             ignored[f"shapes of the type {shape.tag}"] += 1
     if not count:
         skipped[image] = "no points"
-    box_of = dict(boxes)
+    box_of: dict[str | None, Any] = dict(boxes)
     for group, points in by_face(marks, image, "group_id", skipped).items():
+        whole.append((group, "0" if group is None else f"group {group}", points, {}))
+    if unused := sum(group not in {other for other, *_ in whole} for group, _ in boxes):
+        ignored["boxes whose group_id no face has"] += unused
+    for group, name, points, more in whole:
         if sum(group == other for other, _ in boxes) > 1:
             skipped[f"{image}#{group}"] = "several boxes have the group_id of this face"
-            continue
-        yield face("0" if group is None else f"group {group}", points, box_of.get(group))
+        else:
+            yield face(name, points, box_of.get(group), **more)
 
 
 def _points(element: ET.Element) -> list[LabeledPoint]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfrecords_tools.sources.base import BadRecordError, Face, Item, Source
 from tfrecords_tools.sources.make_face import check_image_size, has_area, make_face
-from tfrecords_tools.sources.missing_points import Marks, find_missing
+from tfrecords_tools.sources.missing_points import Marks, find_missing, made_of_missing
 from wing_tf.data import record_schema as schema
 from wing_tf.landmarks import LandmarkScheme, get_scheme
 from wing_tf.utils.image_files import IMAGE_SUFFIXES, load_image
@@ -161,9 +161,9 @@ class FolderSource(Source):
         if missing is not None:
             flags = schema.VISIBLE if visibility is None else visibility
             visibility = np.where(missing, schema.NOT_ANNOTATED, flags)
-            if box is not None and np.any(np.all(abs(points[missing] - box[:2]) <= 1, axis=1)):
-                box = None  # made of all points
-                text = "the face box reaches to points that are not annotated: left out"
-                warnings = (*warnings, text)
+        if box is not None and made_of_missing(box, points, visibility, missing):
+            box = None
+            text = "the face box reaches to points that are not annotated: left out"
+            warnings = (*warnings, text)
         box = None if box is None else box - self.origin
         return make_face(image, points - self.origin, visibility, box, warnings=warnings)

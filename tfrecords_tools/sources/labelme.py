@@ -86,7 +86,10 @@ def _faces(
         skipped[name] = "no points"
     box_of = dict(boxes)
     beside = pathlib.PurePosixPath(name).parent / image
-    for group, points in by_face(marks, name, "group_id", skipped).items():
+    groups = by_face(marks, name, "group_id", skipped)
+    if unused := sum(group not in groups for group, _ in boxes):
+        ignored["rectangles whose group_id no face has"] += unused
+    for group, points in groups.items():
         if sum(group == other for other, _ in boxes) > 1:
             skipped[f"{name}#{group}"] = "several rectangles have the group_id of this face"
             continue

@@ -54,6 +54,8 @@ def make_face(
     low, high = np.fmin.reduce(landmarks_px), np.fmax.reduce(landmarks_px)
     (left, top), (right, bottom) = low.tolist(), high.tolist()
     if math.isnan(left):
+        if visibility is not None and not np.any(visibility):
+            raise BadRecordError("all landmarks have visibility 0: not annotated")
         raise BadRecordError("no landmark has coordinates")
     if min(left, top) >= 0 and max(right, bottom) <= 1 and np.count_nonzero(flags) > 1:
         raise BadRecordError(

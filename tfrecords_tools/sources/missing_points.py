@@ -35,6 +35,43 @@ def parse_missing(text: str | None) -> Marks | None:
     return ((x, y),)
 
 
+def made_of_missing(
+    box: np.ndarray, points: np.ndarray, visibility: np.ndarray | None, missing: np.ndarray | None
+) -> bool:
+    """Whether a face box was made of points that are not annotated, too.
+
+    Args:
+        box: x0, y0, x1, y1, as annotated.
+        points: [K, 2], as annotated.
+        visibility: Int [K], or None.
+        missing: The result of `find_missing`.
+    """
+    if missing is not None and np.any(np.all(abs(points[missing] - box[:2]) <= 1, axis=1)):
+        return True
+    if visibility is None:
+        return False
+    # A box of the whole image may begin at 0,0, too: compare all of its sides.
+    absent = np.asarray(visibility) == schema.NOT_ANNOTATED
+    if not np.any(absent & np.all(np.isin(points, (0.0, -1.0)), axis=1)):
+        return False
+    tight = np.concatenate([np.fmin.reduce(points), np.fmax.reduce(points)])
+    return bool(np.all(abs(box - tight) <= 1))
+
+
+def has_dropped_points(points: np.ndarray, visibility: np.ndarray | None) -> bool:
+    """Whether a point that is not annotated by its visibility has coordinates.
+
+    Args:
+        points: [K, 2], as annotated; NaN, 0,0 and -1,-1 are no coordinates.
+        visibility: Int [K], or None.
+    """
+    if visibility is None:
+        return False
+    dropped = points[np.asarray(visibility) == schema.NOT_ANNOTATED]
+    marked = np.all(np.isin(dropped, (0.0, -1.0)), axis=1)
+    return bool(np.any(np.isfinite(dropped).all(axis=1) & ~marked))
+
+
 def find_missing(
     points: np.ndarray, visibility: np.ndarray | None, marks: Marks | None
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:

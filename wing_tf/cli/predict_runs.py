@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pathlib
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -271,8 +272,7 @@ def predict_video(
 
 def calibrate_detector(options: LandmarkerOptions, *, data: str, output: str) -> None:
     """Measures the correction of a detector on the faces of records, and writes it."""
-    path = pathlib.Path(output)
-    if path.exists():
+    if (path := pathlib.Path(output)).exists():
         raise ValueError(f"{path} exists already. Name another --output.")
     detector = options.open_detector()
     if detector.needs_name:
@@ -285,11 +285,11 @@ def calibrate_detector(options: LandmarkerOptions, *, data: str, output: str) ->
 
     records = open_records(data)
     bar = tqdm(read_squares(records), total=records.num_faces, unit="face", disable=None)
-    calibration = calibrate(detector, bar)
-    print(calibration)
+    print(calibration := calibrate(detector, bar))
     path.parent.mkdir(parents=True, exist_ok=True)
     calibration.save(path)
-    print(f"{path}: use it with --detector={options.detector} --correction={path}")
+    flags = f"--detector={options.detector}", f"--correction={path}"
+    print(f"{path}: use it with {shlex.join(flags)}")
 
 
 def _model_file(model: str | None) -> pathlib.Path:

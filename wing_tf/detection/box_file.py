@@ -12,7 +12,7 @@ import numpy as np
 from wing_tf.detection.correction import Correction
 from wing_tf.detection.detector import Detector
 from wing_tf.utils.local_path import local_path
-from wing_tf.utils.printable import text_of_cell
+from wing_tf.utils.printable import path_of_cell
 from wing_tf.utils.text_files import csv_delimiter, parse_json, read_text
 
 _COLUMNS = (("x0", "y0", "x1", "y1"), ("box_x0_px", "box_y0_px", "box_x1_px", "box_y1_px"))
@@ -167,7 +167,8 @@ def _csv_lines(path: pathlib.Path, text: str) -> Iterator[tuple[int, str, list]]
             if None in row or None in row.values():  # too many or too few fields
                 raise ValueError(f"{where}: expected {len(columns)} fields, as in the header.")
             _check_is_image(where, row)
-            name, box = text_of_cell(row[named[0]].strip()), [row[column] for column in corners]
+            name = path_of_cell(row[named[0]].strip(), path.parent, "")
+            box = [row[column] for column in corners]
             if not name:
                 raise ValueError(f"{where}: the name of the image is empty.")
             yield rows.line_num, name, [box + [row[s] for s in scores]] if any(box) else []

@@ -49,8 +49,8 @@ def load_image(
 ) -> np.ndarray:
     """Reads an image file as uint8 RGB [H, W, 3].
 
-    Cameras store pixels as they come and note in the EXIF data how the image is to be rotated.
-    (TIFF and HEIC files are rotated whatever `exif` is.)
+    Cameras store pixels as they come and note in the EXIF data how the image is to be rotated, in
+    an AVIF file in its own properties. (TIFF and HEIC files are rotated whatever `exif` is.)
 
     A JPEG, PNG, AVIF or GIF file that is damaged inside is refused, as far as the damage can be
     seen from the file; JPEG has no checksums, and damage of WebP, TIFF and BMP files is not seen. A
@@ -154,6 +154,23 @@ def _jpeg_orientation(data: bytes) -> int:
     return 1
 
 
+def _avif_orientation(data: bytes) -> int:
+    """Returns the EXIF orientation that the properties of an AVIF file mean; 1 for other files.
+
+    OpenCV ignores these properties: ``irot``, counterclockwise quarter turns, and then ``imir``, a
+    mirror at a horizontal (0) or a vertical axis (1).
+    """
+    if not re.match(rb".{4}ftypavi[fs]", data, re.DOTALL):
+        return 1
+    properties = data[: data.find(b"mdat")]
+    turn = re.search(rb"irot(.)", properties, re.DOTALL)
+    mirror = re.search(rb"imir(.)", properties, re.DOTALL)
+    quarters = turn[1][0] & 3 if turn else 0
+    if mirror is None:
+        return (1, 8, 3, 6)[quarters]
+    return (4, 5, 2, 7)[quarters] if mirror[1][0] & 1 == 0 else (2, 7, 4, 5)[quarters]
+
+
 def _rotated(image: np.ndarray, orientation: int) -> np.ndarray:
     """Returns an image as it is displayed by an EXIF orientation of 1 to 8."""
     if orientation >= 5:
@@ -192,6 +209,11 @@ def _decode_other(path: pathlib.Path, data: bytes, exif: str, max_pixels: int) -
         raise ValueError(_is_no_image(path))
     check_num_pixels(path, found, max_pixels)
     image = _decode(path, data, 0 if exif == "apply" else cv2.IMREAD_IGNORE_ORIENTATION)
+    orientation = 1 if exif == "ignore" else _avif_orientation(data)
+    if orientation != 1:
+        stored, image = image, np.ascontiguousarray(_rotated(image, orientation))
+        if exif == "refuse" and not np.array_equal(image, stored):
+            raise ValueError(_is_rotated(path))
     if exif == "refuse" and any(marker in data for marker in _EXIF_MARKERS):
         if not np.array_equal(image, _decode(path, data, 0)):
             raise ValueError(_is_rotated(path))

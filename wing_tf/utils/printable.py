@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
@@ -82,6 +83,20 @@ def text_of_cell(cell: str) -> str:
     """Returns the text of which `csv_cell` made a cell; other text as it is."""
     text = cell.removeprefix("'") if _FORMULA.match(cell) else cell
     return _ESCAPE.sub(lambda found: _meant(found) or found[0], text)
+
+
+def path_of_cell(cell: str, *folders: str | os.PathLike) -> str:
+    r"""Returns the path in a cell of a CSV file: the cell itself if there is such a file.
+
+    A path of Windows such as a\x10.jpg looks like text with an escaped character.
+
+    Args:
+        cell: The cell.
+        folders: Folders that the path may be relative to.
+    """
+    text = text_of_cell(cell)
+    paths = (os.path.join(folder, cell.replace("\\", "/")) for folder in folders)
+    return cell if text != cell and any(map(os.path.isfile, paths)) else text
 
 
 def _meant(escape: re.Match[str]) -> str:
