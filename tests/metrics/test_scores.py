@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -191,9 +192,30 @@ def test_paired_bootstrap_of_several_trainings_contains_their_variation():
     baseline = np.full(errors.shape, 0.05)
     mean, low, high = m.paired_bootstrap(errors, baseline)
     assert mean == pytest.approx(np.mean(by_training) + np.mean(by_face))
-    deviation = np.sqrt(np.var(by_training) / 4 + np.var(by_face) / 200)
-    assert (high - low) / (2 * 1.96 * deviation) == pytest.approx(1, abs=0.06)
+    parts = np.var(by_training, ddof=1) / 4, np.var(by_face, ddof=1) / 200
+    degrees = sum(parts) ** 2 / (parts[0] ** 2 / 3 + parts[1] ** 2 / 199)
+    half = scipy.stats.t.ppf(0.975, degrees) * np.sqrt(sum(parts))
+    assert (mean - low, high - mean) == pytest.approx((half, half))
     one = m.paired_bootstrap(errors[:1], baseline[:1])
     assert one == m.paired_bootstrap(errors[0], baseline[0])
     alone = m.paired_bootstrap(errors.mean(axis=0), baseline[0])
     assert alone[2] - alone[1] < 0.6 * (high - low)
+    assert m.paired_bootstrap(baseline, baseline) == (0.0, 0.0, 0.0)
+    errors[1, 3] = np.nan
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        m.paired_bootstrap(errors, baseline)
+
+
+@pytest.mark.parametrize("spreads", [(0.05, 0.1, 0.1), (0.02, 0.2, 0.6), (0.0, 0.15, 0.75)])
+def test_interval_of_three_trainings_contains_no_difference_as_often_as_it_says(spreads):
+    """Of trainings, of faces, and of faces in each training. Resampling has .79, .99 and 1."""
+    rng = np.random.default_rng(0)
+    outside = 0
+    for _ in range(400):
+        training, face, rest = (
+            rng.normal(0, spread, shape)
+            for spread, shape in zip(spreads, ((3, 1), 330, (3, 330)), strict=True)
+        )
+        _, low, high = m.paired_bootstrap(training + face + rest, np.zeros((3, 330)))
+        outside += not low <= 0 <= high
+    assert outside / 400 < 0.08

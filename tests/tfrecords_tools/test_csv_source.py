@@ -151,7 +151,10 @@ def test_csv_without_a_usable_row_names_the_first_reason(tmp_path):
     [
         (f"{FIVE},x0\n{GOOD},1\n".encode(), "columns of the same name: x0"),
         (f"{FIVE}\n{GOOD}\nJos\xe9.jpg".encode("latin-1"), "is not a UTF-8 text file"),
-        (f'{FIVE}\n"{GOOD}\n'.encode() + b"x" * 200_000, "line 3: field larger than field limit"),
+        (
+            f'{FIVE}\n"{GOOD}\n'.encode() + b"x" * 200_000,
+            r"line 2: not valid CSV \(field larger than field limit",
+        ),
         (b"", "must have the columns path, x0, y0"),
         (FIVE.replace(",", "|").encode() + b"\n1|2\n", r"Found: path\|x0\|y0\|.*, separated by"),
     ],

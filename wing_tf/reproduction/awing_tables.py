@@ -178,7 +178,8 @@ def _pose() -> Table:
         published_as={joint: f"PCK@.2 of {joint}" for joint in joints},
         notes=(
             "Records of LSP and LSP-extended, --normalizer=torso: see configs/awing_4hg.py:lsp. "
-            "The paper has PCK@.2, person-centric, of four hourglasses at 256 px.",
+            "The paper has PCK@.2, person-centric, of four hourglasses at 256 px. Its means of "
+            "these two losses are .8 to .9 below the means of their joints.",
         ),
     )
 

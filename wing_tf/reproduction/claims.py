@@ -7,13 +7,16 @@ from wing_tf.metrics import format_difference, paired_bootstrap
 from wing_tf.reproduction.face_errors import FaceErrors
 from wing_tf.reproduction.table import Cell, Table
 
+UNKNOWN = "can't be told"
+_MIN_SEEDS = 3
+
 
 def check_claims(table: Table, order: Sequence[Cell], errors: FaceErrors) -> list[dict[str, Any]]:
     """Returns the claims of a table whose cells are finished, each with a verdict.
 
     A claim reproduces if the whole interval of the paired difference is below 0, and does not if it
     is above; else it can't be told at this size of network, training and test set. The interval is
-    over faces and seeds.
+    over faces and seeds. From fewer than three seeds nothing is told.
 
     Args:
         table: The table.
@@ -29,7 +32,9 @@ def check_claims(table: Table, order: Sequence[Cell], errors: FaceErrors) -> lis
         if pair is None:
             continue
         mean, low, high = paired_bootstrap(*pair)
-        verdict = "reproduces" if high < 0 else "does not reproduce" if low > 0 else "can't be told"
+        verdict = "reproduces" if high < 0 else "does not reproduce" if low > 0 else UNKNOWN
+        if len(pair[0]) < _MIN_SEEDS:
+            verdict = UNKNOWN
         own, other = (cells[name].published for name in (claim.cell, claim.baseline))
         results.append(
             {
@@ -53,8 +58,10 @@ def format_claim(result: dict[str, Any]) -> str:
     """Returns a claim and its verdict as one sentence."""
     published = "".join(f"; the paper: {v:+.2f} ({k})" for k, v in result["published"].items())
     seeds = f"{result['seeds']} seed{'s' if result['seeds'] > 1 else ''}"
-    size = " at this size" if result["verdict"] == "can't be told" else ""
+    verdict = result["verdict"]
+    if verdict == UNKNOWN:
+        verdict += " at this size" if result["seeds"] >= _MIN_SEEDS else f" from {seeds}"
     return (
-        f"{result['claim']}: **{result['verdict']}{size}**, "
-        f"{format_difference(result['difference'])}, {seeds}{published}."
+        f"{result['claim']}: **{verdict}**, {format_difference(result['difference'])}, "
+        f"{seeds}{published}."
     )

@@ -21,7 +21,7 @@ def heatmap_sections(
 ) -> list[str]:
     """Draws the heatmaps of cells that have some, and returns the sections as Markdown lines.
 
-    The first seed of each cell is used.
+    Images and curves of errors are those of the first seed of each cell.
 
     Args:
         folder: The output folder.
@@ -48,42 +48,68 @@ def heatmap_sections(
         save_image(folder / "heatmaps.png", image)
         lines += ["## Heatmaps of one test face", "", "![True and predicted](heatmaps.png)", ""]
         lines += [f"The ground truth is that of {next(iter(maps))}.", ""]
-    if margins := {name: c["margins"] for name, c in by_name.items() if "margins" in c}:
+    margins: dict[str, dict[int, dict[str, Any]]] = {}
+    sizes: dict[str, list[float]] = {}
+    for cell in cells:
+        if "margins" in cell:
+            margins.setdefault(cell["cell"], {})[cell["seed"]] = cell["margins"]
+        if "mean_residual" in cell:
+            sizes.setdefault(cell["cell"], []).append(cell["mean_residual"])
+    if margins:
         lines += ["## Margins of the heatmaps", "", *_margins(folder, table, margins, order), ""]
-    sizes = {name: c["mean_residual"] for name, c in by_name.items() if "mean_residual" in c}
     if sizes:
-        shown = ", ".join(f"{name} {size:.3f}" for name, size in sizes.items())
+        shown = ", ".join(f"{name} {np.mean(values):.3f}" for name, values in sizes.items())
         lines += [f"Mean absolute residual in heatmap pixels: {shown}.", ""]
     return lines
 
 
 def _margins(
-    folder: pathlib.Path, table: Table, margins: dict[str, dict[str, Any]], order: list[Cell]
+    folder: pathlib.Path,
+    table: Table,
+    margins: dict[str, dict[int, dict[str, Any]]],
+    order: list[Cell],
 ) -> list[str]:
-    """Plots the margins by distance; returns their table with differences face by face."""
-    distances = next(iter(margins.values()))["distances"]
+    """Plots the margins by distance; returns their table with differences face by face.
+
+    Args:
+        folder: The output folder.
+        table: The table.
+        margins: The margins of cells by seed.
+        order: The cells of the table that are finished, in its order.
+    """
+    first = {name: next(iter(parts.values())) for name, parts in margins.items()}
+    distances = next(iter(first.values()))["distances"]
     curves: dict[str, dict[str, list[float]]] = {}
     rows: list[list[str]] = []
     # Cells with the same sigma have the same ground truth.
     truths: dict[tuple, list[str]] = {}
-    for name, part in margins.items():
+    for name, part in first.items():
         truths.setdefault(tuple(part["true"]), []).append(name)
     for true, names in truths.items():
         label = "true" if len(truths) == 1 else f"true of {', '.join(names)}"
         curves[label] = {"margin": list(true)}
         rows.append([label, *(f"{value:.3f}" for value in true), "-"])
-    faces = {name: np.array(part["predicted"], np.float64) for name, part in margins.items()}
+    faces = {
+        name: {seed: np.array(part["predicted"], np.float64) for seed, part in parts.items()}
+        for name, parts in margins.items()
+    }
     known = [cell for cell in order if cell.name in faces]
+    # The same test faces in every cell; some can't be scored.
+    every = [values for parts in faces.values() for values in parts.values()]
+    scored = np.all([np.isfinite(values).all(axis=1) for values in every], axis=0)
     for cell in known:
-        values = faces[cell.name]
+        parts = faces[cell.name]
         baseline = find_baseline(cell, table, known)
-        scored = np.isfinite(values).all(axis=1)
-        means = values[scored].mean(axis=0)
+        means = np.mean([values[scored].mean(axis=0) for values in parts.values()], axis=0)
         curves[cell.name] = {"margin": means.tolist()}
         shown = [f"{mean:.3f}" for mean in means]
-        if baseline:
+        if baseline and (seeds := sorted(parts.keys() & faces[baseline].keys())):
+            own, other = (
+                np.stack([some[seed][scored] for seed in seeds])
+                for some in (parts, faces[baseline])
+            )
             for i in range(len(distances)):
-                mean, low, high = paired_bootstrap(values[scored, i], faces[baseline][scored, i])
+                mean, low, high = paired_bootstrap(own[..., i], other[..., i])
                 shown[i] += f" ({mean:+.3f}, {low:+.3f} to {high:+.3f})"
         rows.append([cell.name, *shown, baseline or "-"])
     plot_curves(

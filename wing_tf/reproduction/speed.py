@@ -44,8 +44,8 @@ def measure_speed(folder: pathlib.Path) -> str:
     lines = [
         "# Parameters, size and speed",
         "",
-        "Reproduction of Wing Loss, first version (2017), Table 6. Images per second, one at a "
-        "time, tf.function in float32; file: the .keras file.",
+        "Reproduction of Wing Loss, first version (2017), Table 6, and CVPR 2018. Images per "
+        "second, one at a time, tf.function in float32; file: the .keras file.",
         "",
         *markdown_table(
             head,

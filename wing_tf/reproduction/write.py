@@ -80,7 +80,10 @@ def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]
             lines += [f"- {format_claim(claim)}" for claim in claims] + [""]
         plot = folder / f"ced_{test}.png"
         title = f"{table.title}: {test}, {cells[0]['normalizer']}"
-        curves = {cell.name: errors.mean(cell.name) for cell in order}
+        # Over all seeds, so that the failure rates are those of the table.
+        curves = {
+            cell.name: np.concatenate(list(errors.by_seed(cell.name).values())) for cell in order
+        }
         plot_ced(plot, curves | peer_errors(folder, cells[0], test), title=title)
         lines += [f"![Cumulative errors]({plot.name})", ""]
     lines += score_sections(folder, table, order, cells)
@@ -128,8 +131,10 @@ def regenerate(results: pathlib.Path) -> list[pathlib.Path]:
         name, cells = read_cells(file.parent)
         write_table(file.parent, name, TABLES[name], cells)
         folders.append(file.parent)
-        for claims in read_json_object(file, {}).get("claims", {}).values():
-            lines += [f"- {format_claim(c)} [Table]({file.parent.name}/table.md)" for c in claims]
+        found = read_json_object(file, {}).get("claims", {})
+        for test, claims in found.items():
+            link = f"[{test if len(found) > 1 else 'Table'}]({file.parent.name}/table.md)"
+            lines += [f"- {format_claim(claim)} {link}" for claim in claims]
     if not folders:
         raise ValueError(f"{results} has no folders with table.json and cells.")
     if lines:
@@ -266,6 +271,8 @@ def _describe_optimizer(cell: dict) -> str:
 def _notes(table: Table, order: list[Cell], cells: list[dict]) -> list[str]:
     """Returns what can't be compared, and why."""
     notes = list(table.notes)
+    if len(precisions := {cell["precision"] for cell in cells}) > 1:
+        notes.append(f"Cells of different precision are compared: {', '.join(sorted(precisions))}.")
     if len({cell["seed"] for cell in cells}) < 2:
         notes.append("One seed: the intervals do not contain the variation between seeds.")
     published = {key for cell in order for key in cell.published}

@@ -62,9 +62,10 @@ def _initialize_maps(
     """
     loss = config.loss
     sigmoid = loss.name in CROSS_ENTROPY_LOSSES and loss.activation == "sigmoid"
+    # With a number as the seed, all hourglasses would have one kernel.
+    draw = keras.initializers.GlorotUniform(seed=keras.random.SeedGenerator(config.seed))
     for layer in network.layers:
         if not config.output_init and layer.name.endswith((MAPS, RESIDUALS)):
-            draw = keras.initializers.GlorotUniform(seed=config.seed)
             layer.kernel.assign(draw(layer.kernel.shape))
         if layer.name.endswith(MAPS) and sigmoid:
             pixels = (config.model.input_size // 4) ** 2
