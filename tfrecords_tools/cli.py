@@ -16,6 +16,7 @@ after) and extremes.png (faces at both ends and in the middle of the pose axis).
 
 import dataclasses
 import os
+import re
 import shlex
 from typing import Any
 
@@ -217,8 +218,25 @@ _COMMANDS = {
 }
 
 
+def _check_flags(command: str) -> None:
+    """Refuses flags of other subcommands: those that the help text begins with."""
+    of_sources = flags.FLAGS.flags_by_module_dict()[source_flags.__name__]
+    both = {SOURCE.name, "category", *PATH_SOURCES}
+    commands = {
+        flag.name: {"write", "scheme"} if flag.name in both else {"write"} for flag in of_sources
+    }
+    for holder in [value for value in globals().values() if isinstance(value, flags.FlagHolder)]:
+        text = flags.FLAGS[holder.name].help or ""
+        if text.partition(":")[0] in _COMMANDS:
+            commands[holder.name] = set(re.findall(r"(\w+): ", text)) & set(_COMMANDS)
+    for name, known in commands.items():
+        if flags.FLAGS[name].present and command not in known:
+            raise app.UsageError(f"--{name} is for {' and '.join(sorted(known))}, not {command}.")
+
+
 def main(command: str) -> None:
     """Runs a subcommand."""
+    _check_flags(command)
     _COMMANDS[command]()
 
 

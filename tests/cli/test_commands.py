@@ -84,6 +84,11 @@ def test_flags_are_checked_without_slow_imports(name):
         (["tfrecords", "write", "--source=csv", "--output=x", "--csv=y", "--scheme=wflw98"],
          "Did you mean 'wflw_98'?"),
         (["tfrecords", "inspect", "--data=nowhere"], "error: No manifest at"),
+        (
+            ["tfrecords", "inspect", "--data=nowhere", "--missing=-1,-1"],
+            "--missing is for write, not inspect",
+        ),
+        (["tfrecords", "write", "--source=lsp", "--other_data=x"], "not write"),
         (["evaluate", "--model=m", "--data=d"], "--output"),
         (["train"], "error: Name a config and a run folder: wing-train --config=FILE.py"),
         (["train", "--config=configs/absent.py", "--workdir=w"],
