@@ -29,6 +29,7 @@ def test_box_flag_is_checked(text):
         (["--image=a", "--folder=b"], "Received: --image, --folder."),
         (["--image=a", "--box=1,2,3"], "--box must be"),
         (["--folder=a", "--box=1,2,3,4"], "--box goes with --image only"),
+        (["--image=a", "--box=1,2,3,4", "--levels=2"], "the detector, so --levels has no use"),
         (["--folder=a", "--format=json"], "--format of a folder is one of jsonl, csv, pts"),
         (["--video=a", "--format=pts"], "--format of a video is one of jsonl, csv"),
         (["--image=a", "--scheme=aflw_19", "--scheme_map=m"], "give one of them"),

@@ -165,6 +165,9 @@ def _check_flags(command: str | None) -> str | None:
         raise app.UsageError("--scheme and --scheme_map: give one of them.")
     if _BOX.value and given != ["image"]:
         raise app.UsageError("--box goes with --image only; for several images use --box_file.")
+    for name in ("detector", "detector_model", "box_file", "correction", "levels", "min_score"):
+        if _BOX.value and flags.FLAGS[name].present:
+            raise app.UsageError(f"--box takes the place of the detector, so --{name} has no use.")
     for name, file in (("yunet", "detector_model"), ("boxes", "box_file")):
         if _DETECTOR.value == name and not flags.FLAGS[file].value:
             raise app.UsageError(f"--detector={name} needs --{file}.")
