@@ -58,10 +58,9 @@ def format_claim(result: dict[str, Any]) -> str:
     """Returns a claim and its verdict as one sentence."""
     published = "".join(f"; the paper: {v:+.2f} ({k})" for k, v in result["published"].items())
     seeds = f"{result['seeds']} seed{'s' if result['seeds'] > 1 else ''}"
-    verdict = result["verdict"]
+    verdict, difference = result["verdict"], format_difference(result["difference"])
+    if result["seeds"] < _MIN_SEEDS:
+        return f"{result['claim']}: **{verdict} from {seeds}**, {difference}{published}."
     if verdict == UNKNOWN:
-        verdict += " at this size" if result["seeds"] >= _MIN_SEEDS else f" from {seeds}"
-    return (
-        f"{result['claim']}: **{verdict}**, {format_difference(result['difference'])}, "
-        f"{seeds}{published}."
-    )
+        verdict += " at this size"
+    return f"{result['claim']}: **{verdict}**, {difference}, {seeds}{published}."
