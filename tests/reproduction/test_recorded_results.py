@@ -35,9 +35,6 @@ def test_recorded_cells_have_the_setup_of_the_recipe(file):
             overrides |= {"model.num_stacks": 1, "model.depth": 4, "model.inner_features": 64}
         if found["recipe"] == "paper":
             overrides |= {"output_init": 0.02, "augment.box_jitter": 0.05}
-        recorded_model = found["setup"]["config"]["model"]
-        if recorded_model["name"] == "hourglass" and recorded_model["boundary"]:
-            overrides["heatmap.boundary_sigma"] = 1.0
         config = cell_config(
             by_name[found["cell"]], recipe=found["recipe"], num_landmarks=68, overrides=overrides
         )
