@@ -170,7 +170,7 @@ def test_boundary_sigma_is_kept_if_given():
         ({**_DECREASING, "sigma_schedule": {"patience": 0}}, "patience must be at least 1"),
         ({**_DECREASING, "validation_epochs": 2}, "needs validation_epochs"),
         ({**_DECREASING, "sigma_schedule": {"temporal_step": 0.8}}, "sigma would never change"),
-        ({**_DECREASING, "heatmap": {"decoder": "soft_argmax"}}, "has a window that fits one sigma"),
+        ({**_DECREASING, "heatmap": {"decoder": "soft_argmax"}}, "window that fits one sigma"),
         ({**_SMT, "loss": {"name": "uce", "activation": "sigmoid"}}, "without a minimum"),
     ],
 )
