@@ -56,7 +56,7 @@ def split_warnings(
     if shared:
         names = ", ".join(itertools.islice(shared, 3))
         warnings.append(
-            f"{len(shared)} images have faces in several splits, such as {names}. Give all faces "
+            f"images with faces in several splits: {len(shared)}, such as {names}. Give all faces "
             "of an image the same split"
         )
     held_out, trained = (counts.get(split, 0) for split in ("validation", "train"))
@@ -68,8 +68,8 @@ def split_warnings(
         return warnings
     if copied_images:
         reason = (
-            f"{len(copied_images)} images are copies of others, such as frames of a video, and "
-            "stay in the split of these (copied_images in the manifest)"
+            "copies of other images, such as frames of a video, stay in the split of these: "
+            f"{len(copied_images)} (copied_images in the manifest)"
         )
     else:
         part = "all" if held_out else "none"

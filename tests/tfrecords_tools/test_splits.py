@@ -139,7 +139,7 @@ def test_images_with_faces_in_several_splits_are_a_warning():
     places = [("a", "train"), ("b", "test"), ("a", "test"), ("a", "train"), ("c", "validation")]
     counts = {"train": 2, "validation": 1, "test": 2}
     (warning,) = split_warnings(places, counts, 0.1, {})
-    assert warning.startswith("1 images have faces in several splits, such as a. Give")
+    assert warning.startswith("images with faces in several splits: 1, such as a. Give")
     assert not split_warnings(places[:2], counts, 0.1, {})
 
 
@@ -147,6 +147,6 @@ def test_images_with_faces_in_several_splits_are_a_warning():
 def test_warning_of_an_empty_split_names_copies_as_the_reason(other, empty):
     places = [("a", other), ("b", other)]
     (warning,) = split_warnings(places, {other: 2}, 0.1, {"b": "a"})
-    assert warning.startswith(f"the split {empty} is empty: 1 images are copies of others")
+    assert warning.startswith(f"the split {empty} is empty: copies of other images, ")
     (warning,) = split_warnings(places, {other: 2}, 0.1, {})
     assert "a fraction of 0.1 of so few training images is" in warning

@@ -121,11 +121,11 @@ def test_16_bit_images_that_would_be_nearly_black_are_refused(tmp_path, suffix, 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_avif_files_are_rotated_by_their_properties(tmp_path, orientation):
     """As Pillow writes them, and as it shows a JPEG of this orientation."""
-    picture = Image.fromarray(SMOOTH.astype(np.uint8))
+    original = Image.fromarray(SMOOTH.astype(np.uint8))
     for suffix in ("jpg", "avif"):
         tags = Image.Exif()  # from which Pillow removes the orientation
         tags[0x0112] = orientation
-        picture.save(tmp_path / f"a.{suffix}", exif=tags, quality=95)
+        original.save(tmp_path / f"a.{suffix}", exif=tags, quality=95)
     shown, stored = (
         load_image(tmp_path / "a.jpg", exif=exif).astype(int) for exif in ("apply", "ignore")
     )

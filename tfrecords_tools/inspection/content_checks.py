@@ -154,8 +154,8 @@ def check_splits(table: FaceTable) -> list[Finding]:
         splits_of[image].add(split)
     if shared := {image for image, splits in splits_of.items() if len(splits) > 1}:
         message = (
-            "images have faces in several splits: a network may learn them from the one for the "
-            "other. Give all faces of an image the same split"
+            "images have faces in several splits, so scores may be too good. Give all faces of an "
+            "image the same split"
         )
         faces = {i: table.splits[i] for i, image in enumerate(table.images) if image in shared}
         finding = finding_in_faces("images_in_several_splits", message, table, faces)

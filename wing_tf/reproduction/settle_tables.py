@@ -91,7 +91,8 @@ def _awing() -> Table:
         baseline="aw+wm",
         published_as=_AS,
         notes=(
-            f'{_FOUR} They and those of the cells with "quarter" are for the quarter-pixel shift.',
+            "The paper's scores are for four hourglasses and the quarter-pixel shift. Cells "
+            'without "quarter" are decoded by DARK.',
             'In the cell "aw+wm+b+c zeroed" the convolutions of CoordConv were trained with '
             "coordinates of 0; the paper's score is that of the network without CoordConv.",
         ),
