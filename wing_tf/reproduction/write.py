@@ -80,9 +80,12 @@ def write_table(folder: pathlib.Path, name: str, table: Table, cells: list[dict]
             lines += [f"- {format_claim(claim)}" for claim in claims] + [""]
         plot = folder / f"ced_{test}.png"
         title = f"{table.title}: {test}, {cells[0]['normalizer']}"
-        # Over all seeds, so that the failure rates are those of the table.
+        # Over all seeds, so that the failure rates are those of the table; without the cells that
+        # evaluate the network of another one, which would be too many.
         curves = {
-            cell.name: np.concatenate(list(errors.by_seed(cell.name).values())) for cell in order
+            cell.name: np.concatenate(list(errors.by_seed(cell.name).values()))
+            for cell in order
+            if not cell.network
         }
         plot_ced(plot, curves | peer_errors(folder, cells[0], test), title=title)
         lines += [f"![Cumulative errors]({plot.name})", ""]
