@@ -31,6 +31,7 @@ def test_second_stage_waits_for_the_first_stage_of_another_process(holder, tmp_p
                 (tmp_path / "a0").touch()
             lock.close()
         (tmp_path / f"{cell.name}{seed}").touch()
+        return False
 
     with lock:
         lock.enter_context(locked(tmp_path / "a0.lock"))
@@ -66,6 +67,7 @@ def test_three_processes_train_each_cell_once_when_one_is_killed(synthetic_recor
         f"--data={synthetic_records}", f"--output={tmp_path}", f"--cells={','.join(cells)}",
         "--normalizer=box", "--second_stage_width=0.1", "--set=model.width=0.1",
         "--set=two_stage.margin=1.3", "--set=jit_compile=off", "--set=num_images=0",
+        "--trainings_per_process=1",
     ]  # fmt: skip
     options = {"cwd": ROOT, "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "text": True}
     with contextlib.ExitStack() as stack:

@@ -190,6 +190,14 @@ def test_fused_update_equals_plain_update(make):
         np.testing.assert_allclose(compiled, plain, rtol=1e-5, atol=1e-6)
 
 
+def test_update_of_many_variables_is_not_compiled():
+    variables = [keras.Variable(1.0) for _ in range(65)]
+    for count, fused in ((64, True), (65, False)):
+        optimizer = keras.optimizers.SGD(0.1)
+        fuse_update(optimizer, variables[:count])
+        assert ("apply" in vars(optimizer)) == fused
+
+
 def test_fused_update_refuses_other_variables():
     variables = [keras.Variable(np.ones(3, np.float32)), keras.Variable(np.ones(3, np.float32))]
     optimizer = keras.optimizers.SGD(0.1)

@@ -30,6 +30,7 @@ nme_by_epoch are those of a table: OUTPUT is then its folder.
 import os
 import pathlib
 import re
+import sys
 
 from absl import app, flags
 
@@ -98,6 +99,13 @@ _NUM_BINS = flags.DEFINE_integer(
     "num_bins", 9, "Bins of the pose histogram (paper: 9 for 300-W, 17 for AFLW, signed ones)."
 )
 _SIGNED = flags.DEFINE_bool("signed", False, "Separate bins for left and right poses.")
+_TRAININGS_PER_PROCESS = flags.DEFINE_integer(
+    "trainings_per_process",
+    10,
+    "Trainings after which the command starts itself again and continues: TensorFlow does not free "
+    "all memory of a training.",
+    lower_bound=1,
+)
 _RESNET_WEIGHTS = flags.DEFINE_string(
     "resnet_weights", "", "Initial weights of ResNet-50: a .weights.h5 file, or imagenet."
 )
@@ -194,7 +202,10 @@ def _reproduce(name: str, folder: pathlib.Path) -> None:
     for peer, report in _pairs("peer", _PEERS.value).items():
         add_peer(folder, peer, pathlib.Path(report))
     runner = CellRunner(settings)
-    runner.run(table, tuple(_CELLS.value))
+    runner.run(table, tuple(_CELLS.value), limit=_TRAININGS_PER_PROCESS.value)
+    if runner.num_trained == _TRAININGS_PER_PROCESS.value:
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     # The last of several processes writes a table of the cells of all.
     with locked(folder / "table.lock", wait=True):
         print(write_table(folder, name, table, runner.finished(table)))

@@ -57,6 +57,7 @@ class CellRunner:
 
     def __init__(self, settings: Settings):
         self.settings = settings
+        self.num_trained = 0
         self.records = open_records(settings.data, split="train")
         scheme = self.records.scheme
         self.tests = {name: open_records(g) for name, g in settings.tests.items()}
@@ -83,7 +84,7 @@ class CellRunner:
             raise ValueError("Cells are reused at equal epochs only: set epochs, not minutes.")
         self.balance = PoseBalance.load(settings.balance) if settings.balance else None
 
-    def run(self, table: Table, only: tuple[str, ...] = ()) -> list[dict]:
+    def run(self, table: Table, only: tuple[str, ...] = (), limit: int | None = None) -> list[dict]:
         """Trains and evaluates the cells that are not finished; returns all finished cells.
 
         Any number of processes may run the same table in one output folder.
@@ -92,6 +93,7 @@ class CellRunner:
             table: The table.
             only: Names of the cells to train, with those whose networks they need. Defaults
                 to all.
+            limit: Number of trainings after which the other cells are left.
 
         Raises:
             ValueError: On an unknown cell, or if a finished cell has another setup.
@@ -110,9 +112,10 @@ class CellRunner:
             wanted |= {needed for name, needed in needs.items() if name in wanted}
             cells += [(cell, seed) for cell in table.cells if cell.name in wanted]
 
-        def finish(cell: Cell, seed: int) -> None:
+        def finish(cell: Cell, seed: int) -> bool:
             self.finished(table)  # raises if another process has other settings
             self._finish(cell, seed)
+            return self.num_trained == limit
 
         finish_cells(cells, path=self._path, finish=finish)
         return self.finished(table)
@@ -186,6 +189,7 @@ class CellRunner:
             set_epochs(config, self._epochs(cell, config))
             print(f"\n{cell.name}, seed {seed}: {config.epochs} epochs.", flush=True)
             train(config, run)
+            self.num_trained += 1
         # A sigma schedule may end earlier.
         epochs = len(read_csv(run / "metrics.csv", ["val_nme"]))
         seconds = time.monotonic() - started
@@ -231,10 +235,9 @@ class CellRunner:
             return planned_epochs(config, self.records, budget["minutes"], plan)
 
     def _budget(self, cell: Cell) -> dict[str, float]:
-        settings = self.settings
-        if settings.epochs:
-            return {"epochs": round(settings.epochs * cell.length)}
-        return {"minutes": settings.minutes * cell.length}
+        if self.settings.epochs:
+            return {"epochs": round(self.settings.epochs * cell.length)}
+        return {"minutes": self.settings.minutes * cell.length}
 
     def _check_context(self, config: ml_collections.ConfigDict) -> None:
         """Raises ValueError, before the training, if test records are too small for its crops."""

@@ -15,9 +15,11 @@ def finish_cells(
     cells: Sequence[tuple[Cell, int]],
     *,
     path: Callable[[str, int], pathlib.Path],
-    finish: Callable[[Cell, int], None],
+    finish: Callable[[Cell, int], bool],
 ) -> None:
     """Finishes the cells that no other process finishes, and waits until all are finished.
+
+    It returns earlier once ``finish`` returns True.
 
     Each cell has a lock beside its file, which ends with the process that holds it: when a process
     is killed, another one takes its cell, also a finished one if its lock is left. A cell is taken
@@ -26,8 +28,9 @@ def finish_cells(
     Args:
         cells: Cells and seeds, with those whose networks they need.
         path: Returns the file of a finished cell from its name and seed.
-        finish: Finishes a cell. It is called with the lock held, and possibly for a cell that is
-            finished except for what a killed process left.
+        finish: Finishes a cell, and returns whether to leave the others. It is called with the
+            lock held, and possibly for a cell that is finished except for what a killed process
+            left.
     """
 
     def is_left(cell: Cell, seed: int) -> bool:
@@ -49,7 +52,8 @@ def finish_cells(
                         reported.add((cell.name, seed))
                         print(f"{cell.name}, seed {seed}: another process trains it.", flush=True)
                     continue
-                finish(cell, seed)
+                if finish(cell, seed):
+                    return
                 idle = False
         if idle:
             if not waits:

@@ -19,6 +19,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 _CPU_INFO = pathlib.Path("/proc/cpuinfo")
 _LARGEST_MAP = {"float32": 5 * 5, "bfloat16": 7 * 7}  # pixels
+_MOST_FUSED_VARIABLES = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +31,9 @@ class ExecutionPlan:
             optimizer state, loss, the output layer and the saved network are always float32.
         compile_step: Compile the whole step with XLA; on several devices all of it that each device
             computes by itself: augmentation, forward pass, loss and gradients.
-        compile_parts: Compile augmentation and weight update with XLA, each by itself, compute
-            convolutions of small maps as matrix products, and fuse batch normalization; on several
-            devices without the weight update.
+        compile_parts: Compile augmentation and weight update (see `fuse_update`) with XLA, each by
+            itself, compute convolutions of small maps as matrix products, and fuse batch
+            normalization; on several devices without the weight update.
     """
 
     precision: str
@@ -236,10 +237,16 @@ def _convolve_by_matmul(x, kernel):
 def fuse_update(optimizer: keras.optimizers.Optimizer, variables: list) -> None:
     """Compiles an optimizer's update with XLA: one pass over the weights instead of ten.
 
+    With more than 64 variables the update stays as it is: XLA compiles the update of each one for
+    itself, which takes seconds and memory that TensorFlow keeps until the process ends (12 seconds
+    and 550 MB for two hourglasses), and the update of such networks is a small part of a step.
+
     Args:
         optimizer: Changed in place, and built if necessary.
         variables: All variables that it will be applied to, in the order of the gradients.
     """
+    if len(variables) > _MOST_FUSED_VARIABLES:
+        return
     optimizer.build(variables)
     update = optimizer.apply
 

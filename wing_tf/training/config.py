@@ -164,9 +164,9 @@ def default_config() -> ml_collections.ConfigDict:
             # Of activations: "float32", "bfloat16", "float16" or "auto", the fastest of the first
             # two on this device. Weights and saved networks are always float32.
             "precision": "auto",
-            # XLA. "auto": augmentation and weight update on CPUs, the whole step on GPUs. "on": the
-            # whole step. "off": nothing. On several devices all but what they do together, the sum
-            # of the gradients and the weight update.
+            # XLA. "auto": on CPUs augmentation and, up to 64 variables, weight update, on GPUs the
+            # whole step. "on": the whole step. "off": nothing. On several devices all but what they
+            # do together, the sum of the gradients and the weight update.
             "jit_compile": "auto",
             "validation_epochs": 1,  # epochs between validations; the best network is saved
             "checkpoint_epochs": 1,  # epochs between backups for a resume
