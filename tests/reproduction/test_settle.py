@@ -1,5 +1,6 @@
 """The cells that settle the papers' claims, with a tiny budget."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from wing_tf.models import heatmap_network
 from wing_tf.models.saving import load_network
-from wing_tf.reproduction import SETTLE_TABLES
+from wing_tf.reproduction import SETTLE_TABLES, TABLES
 from wing_tf.reproduction.cell_results import decode_otherwise
 from wing_tf.reproduction.cells import CellRunner
 from wing_tf.reproduction.claims import check_claims, format_claim
@@ -94,10 +95,12 @@ def test_a_claim_is_told_from_faces_and_seeds():
 
 
 @pytest.mark.slow
-def test_cells_evaluate_the_network_of_another_one(synthetic_records, tmp_path):
+def test_smt_cells_store_margins_and_evaluate_the_network_of_another_one(
+    synthetic_records, tmp_path
+):
     table = SETTLE_TABLES["settle_smt"]
     settings = Settings(
-        folder=tmp_path,
+        folder=tmp_path / "settle",
         data=str(synthetic_records),
         tests={"test": f"{synthetic_records}/test-*"},
         seeds=(0,),
@@ -106,25 +109,39 @@ def test_cells_evaluate_the_network_of_another_one(synthetic_records, tmp_path):
         normalizer="box",
         overrides={
             "model.input_size": 64, "model.features": 8, "model.inner_features": 8,
-            "model.depth": 1, "model.residual_features": 4, "jit_compile": "off",
+            "model.num_stacks": 1, "model.depth": 1, "model.residual_features": 4,
+            "jit_compile": "off",
         },
     )  # fmt: skip
     names = ("bice, argmax", "bice, wide", "theta .5, alone")
     found = CellRunner(settings).run(table, names)
     cells = {cell["cell"]: cell for cell in found}
     assert set(cells) == {"bice", "theta .5", *names}
-    assert {run.name for run in (tmp_path / "runs").iterdir()} == {"bice_seed0", "theta_.5_seed0"}
+    runs = settings.folder / "runs"
+    assert {run.name for run in runs.iterdir()} == {"bice_seed0", "theta_.5_seed0"}
     errors = {name: tuple(cell["tests"]["test"]["nme"]) for name, cell in cells.items()}
     assert len(set(errors.values())) == len(errors)
-    text = write_table(tmp_path, "settle_smt", table, found)
+    text = write_table(settings.folder, "settle_smt", table, found)
     assert "the same network is better with its residuals: **can't be told from 1 seed" in text
     assert f"theta .5 {cells['theta .5']['mean_residual']:.3f}" in text
+    bice, other = (np.array(cells[name]["margins"]["predicted"]) for name in ("bice", "theta .5"))
+    assert other.shape == (24, len(cells["bice"]["margins"]["distances"]))
+    assert (np.diff(other, axis=1) >= 0).all()
+    assert f"{other.mean(axis=0)[0]:.3f} ({(other - bice).mean(axis=0)[0]:+.3f}" in text
+    assert (settings.folder / "margins.png").stat().st_size > 1000
 
-    network, _ = load_network(tmp_path / "runs" / "bice_seed0" / "checkpoints" / "last.keras")
+    # A cell of another table with the same setup is a copy.
+    reusing = dataclasses.replace(settings, folder=tmp_path / "more", reuse=(settings.folder,))
+    (dark,) = CellRunner(reusing).run(TABLES["smt_residual"], ("dark",))
+    assert not (reusing.folder / "runs").exists()
+    assert (dark["cell"], dark["tests"]) == ("dark", cells["bice"]["tests"])
+    assert (reusing.folder / "cells" / "dark_seed0.npz").is_file()
+
+    network, _ = load_network(runs / "bice_seed0" / "checkpoints" / "last.keras")
     codec = heatmap_network(decode_otherwise(network, decoder="soft_argmax", sigma=4.0))[1]
     assert (codec.decoder, codec.sigma) == ("soft_argmax", 1.0)  # 16 px instead of 64
     # The same decoder gives the same result, and another decoding another setup.
-    path = tmp_path / "cells" / "bice,_argmax_seed0.json"
+    path = settings.folder / "cells" / "bice,_argmax_seed0.json"
     changed = json.loads(path.read_text())
     changed["setup"]["decoding"] = {"decoder": "dark"}
     path.write_text(json.dumps(changed))

@@ -1,6 +1,3 @@
-import json
-
-import numpy as np
 import pytest
 
 from wing_tf.reproduction import TABLES
@@ -8,7 +5,6 @@ from wing_tf.reproduction.cell_setup import setup_differences
 from wing_tf.reproduction.cells import CellRunner
 from wing_tf.reproduction.recipes import cell_config, set_epochs
 from wing_tf.reproduction.settings import Settings
-from wing_tf.reproduction.write import write_table
 
 
 def _configs(table, recipe="tuned"):
@@ -82,45 +78,6 @@ def test_paper_recipe_has_nothing_of_this_packages_own(table):
         assert config.output_init == 0, name
         assert config.optimizer.ema == 0, name
         assert config.optimizer.name != "adamw", name  # whose decay is not the papers'
-
-
-@pytest.mark.slow
-def test_cells_store_margins_and_are_reused(synthetic_records, tmp_path):
-    def run(table, only, reuse=()):
-        folder = tmp_path / table
-        settings = Settings(
-            folder=folder,
-            data=str(synthetic_records),
-            tests={"test": f"{synthetic_records}/test-*"},
-            seeds=(0,),
-            minutes=1.0,
-            epochs=2,
-            normalizer="box",
-            reuse=reuse,
-            overrides={
-                "model.input_size": 64, "model.features": 8, "model.inner_features": 8,
-                "model.num_stacks": 1, "model.depth": 1, "model.residual_features": 4,
-                "jit_compile": "off",
-            },
-        )  # fmt: skip
-        cells = CellRunner(settings).run(TABLES[table], only)
-        return folder, cells, write_table(folder, table, TABLES[table], cells)
-
-    losses, cells, text = run("smt_losses", ("bice", "uce"))
-    margins = np.array(cells[1]["margins"]["predicted"])
-    assert margins.shape == (24, len(cells[1]["margins"]["distances"]))
-    assert (np.diff(margins, axis=1) >= 0).all()
-    difference = (margins - np.array(cells[0]["margins"]["predicted"])).mean(axis=0)
-    assert f"{margins.mean(axis=0)[0]:.3f} ({difference[0]:+.3f}" in text
-    assert (losses / "margins.png").stat().st_size > 1000
-
-    residual, cells, _ = run("smt_residual", ("dark",), (losses,))
-    assert not (residual / "runs").exists()
-    assert (
-        cells[0]["tests"] == json.loads((losses / "cells" / "bice_seed0.json").read_text())["tests"]
-    )
-    assert cells[0]["cell"] == "dark"
-    assert (residual / "cells" / "dark_seed0.npz").is_file()
 
 
 def test_invalid_reuse_raises(synthetic_records, tmp_path):
