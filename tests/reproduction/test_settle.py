@@ -46,6 +46,12 @@ def test_settling_cells_train_what_they_are_named_for():
         optimizer = config("settle_awing_paper", name).optimizer
         assert (optimizer.name, optimizer.weight_decay) == ("rmsprop", decay)
     assert config("settle_smt", "bice").optimizer.epsilon == 1e-12
+    for table in ("settle_awing", "settle_smt"):
+        cells = {cell.name: cell for cell in SETTLE_TABLES[table].cells}
+        for name, decoder in (("mse", "dark"), ("theta .5", "argmax"), ("dark theta .5", "dark")):
+            if name in cells:
+                paper = cell_config(cells[name], recipe="paper", num_landmarks=68)
+                assert paper.heatmap.decoder == decoder
     lengths = {name: config("settle_smt", name).sigma_schedule.max_epochs_per_sigma
                for name in ("temporal", "temporal, most at sigma 1")}  # fmt: skip
     assert list(lengths.values()) == [3, 1]  # of 12 epochs and four sigmas
