@@ -14,6 +14,7 @@ from wing_tf.detection import (
     HaarDetector,
     WholeImage,
     YuNetDetector,
+    calibrate,
     make_detector,
     matching_box,
 )
@@ -49,6 +50,15 @@ def test_boxes_are_corrected_and_sorted_by_size():
     scores = np.array([[0.25], [0.5], [0.75]])
     scored = Fixed().corrected(np.hstack([none.raw_boxes(image), scores]))
     np.testing.assert_allclose(scored, np.hstack([expected, scores[[1, 0, 2]]]))
+
+
+def test_correction_of_another_detector_is_refused(tmp_path):
+    faces = [(np.zeros((100, 100, 3), np.uint8), np.array([[20.0, 20.0], [70.0, 80.0]]))]
+    path = tmp_path / "correction.json"
+    calibrate(WholeImage(), faces).save(path, detector="whole")
+    assert make_detector("whole", correction=path).correction == Correction.load(path)
+    with pytest.raises(ValueError, match="is a correction of 'whole', not of 'haar'"):
+        make_detector("haar", correction=path)
 
 
 def test_saved_correction_loads_equal(tmp_path):

@@ -158,3 +158,25 @@ def test_images_that_the_box_file_does_not_name_are_skipped(folder, tmp_path):
             Landmarker(detector=detector, min_score=0), folder, tmp_path / "new", settings={}
         )
     assert not (tmp_path / "new").exists()
+
+
+def test_boxes_of_another_image_size_are_reported(folder, tmp_path):
+    path = tmp_path / "boxes.csv"
+    path.write_text("path,x0,y0,x1,y1\na.png,5,5,30,30\nb.png,100,100,140,140\n")
+    landmarker = Landmarker(detector=make_detector("boxes", box_file=path), min_score=0)
+    run_folder(landmarker, folder, tmp_path / "out", settings={})
+    assert _names(tmp_path / "out") == ["a.png"]
+    (reason,) = _skipped(tmp_path / "out").values()
+    assert reason.startswith("A box lies outside of the image of 50 x 40 pixels.")
+    with pytest.raises(ValueError, match="A box lies outside of the image"):
+        landmarker(folder / "b.png")
+
+
+def test_drawn_images_of_earlier_runs_are_not_photographs(folder):
+    expected = ["a.png", "b.png"]
+    _run(folder, folder / "earlier", draw=_plain)  # a run with another --output
+    assert list((folder / "earlier" / "drawn").iterdir())
+    (folder / "wing_predict").mkdir()  # of wing-predict --image
+    shutil.copy(folder / "a.png", folder / "wing_predict" / "a_landmarks.png")
+    _run(folder, folder / "new")
+    assert _names(folder / "new") == expected

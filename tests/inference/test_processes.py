@@ -89,15 +89,26 @@ def test_shallow_copies_share_the_network(exported, frame):
     assert twin._backend is landmarker._backend
 
 
-def test_changed_and_missing_files_are_refused(exported, tmp_path):
+def test_changed_and_missing_files_are_refused(exported, frame, tmp_path):
     path = shutil.copy(exported("plain")[2], tmp_path / "model.tflite")
     pickled = pickle.dumps(Landmarker(path))
     shutil.copy(exported("heatmaps")[2], path)
     with pytest.raises(ValueError, match="model.tflite has changed since .* Make the landmarker"):
-        pickle.loads(pickled)
+        pickle.loads(pickled)(*frame)
     path.unlink()
     with pytest.raises(ValueError, match="Cannot read .*model.tflite of a pickled landmarker: No"):
-        pickle.loads(pickled)
+        pickle.loads(pickled)(*frame)
+
+
+def test_callers_of_a_pool_get_the_error_of_a_changed_file(exported, frame, tmp_path):
+    """If a process raised it while it unpickles its task, the caller would wait forever."""
+    path = shutil.copy(exported("plain")[2], tmp_path / "model.tflite")
+    landmarker = Landmarker(path)
+    shutil.copy(exported("heatmaps")[2], path)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        found = pool.starmap_async(landmarker, [frame])
+        with pytest.raises(ValueError, match="model.tflite has changed since"):
+            found.get(TIMEOUT_S)
 
 
 def test_keras_files_are_opened_again_and_models_in_memory_refused(exported, frame, tmp_path):
@@ -113,7 +124,7 @@ def test_keras_files_are_opened_again_and_models_in_memory_refused(exported, fra
             duplicate(in_memory)
     network.save(tmp_path / "model.keras")
     with pytest.raises(ValueError, match="model.keras has changed since"):
-        copy.deepcopy(landmarker)
+        copy.deepcopy(landmarker)(*frame)
 
 
 def test_keras_models_refuse_to_run_in_a_forked_process(exported, frame, tmp_path):

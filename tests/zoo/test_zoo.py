@@ -109,9 +109,14 @@ def test_models_at_a_path_of_that_name_win(tmp_path, monkeypatch):
     assert zoo.resolve_model(pathlib.Path("nothing")) == pathlib.Path("nothing")
 
 
-def test_unknown_names_are_errors_with_a_suggestion():
+def test_unknown_names_are_errors_with_a_suggestion(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="No model 'fase_68'.*names face_68.* mean 'face_68'"):
         Landmarker("fase_68")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "model.onnx").touch()
+    with pytest.raises(ValueError, match=r"its model\.onnx runs without this package"):
+        Landmarker("export")
     with pytest.raises(ValueError, match="No model at fase_68.keras"):
         find_network("fase_68.keras")
 

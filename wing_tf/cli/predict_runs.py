@@ -15,7 +15,7 @@ from wing_tf.detection import Detector, calibrate, make_detector
 from wing_tf.inference.drawing import draw_faces, legible_scale
 from wing_tf.inference.face import Face
 from wing_tf.inference.landmarker import Landmarker
-from wing_tf.inference.output import ImageFaces, files_of_image
+from wing_tf.inference.output import DEFAULT_OUTPUT, ImageFaces, files_of_image
 from wing_tf.landmarks import LandmarkScheme, find_scheme_map, load_scheme_map
 from wing_tf.model_spec import find_model, read_model_spec
 from wing_tf.utils.atomic import write_text
@@ -27,7 +27,7 @@ from wing_tf.zoo import resolve_model
 
 # Kinds of training boxes that the corrected boxes of detectors are like.
 _BOXES_LIKE_DETECTED = {"landmark", "dataset_or_landmark", "detector"}
-_DEFAULT_OUTPUT = pathlib.Path("wing_predict")
+_DEFAULT_OUTPUT = pathlib.Path(DEFAULT_OUTPUT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -172,18 +172,18 @@ def predict_image(
     drawn_files = [base.with_name(f"{base.name}.png")] if drawing.draw else []
     if existing := [file for file in (*drawn_files, *files) if file.exists()]:
         raise ValueError(f"{existing[0]} exists already. Name another --output.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, text in files.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_text(file, text)
-    drawn = None
-    if drawing.draw or drawing.show:
-        drawn = drawing.drawer(landmarker.scheme)(rgb, faces)
-        for file in drawn_files:
-            save_image(file, drawn)
-    names = ", ".join(str(file) for file in [*drawn_files, *files])
-    print(printable(f"{len(faces)} face(s): {names}"))
     with open_window(path.name, wanted=drawing.show) as show:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_text(file, text)
+        drawn = None
+        if drawing.draw or drawing.show:
+            drawn = drawing.drawer(landmarker.scheme)(rgb, faces)
+            for file in drawn_files:
+                save_image(file, drawn)
+        names = ", ".join(str(file) for file in [*drawn_files, *files])
+        print(printable(f"{len(faces)} face(s): {names}"))
         if show is not None and drawn is not None:
             show(drawn, wait_ms=0)
 
@@ -287,7 +287,7 @@ def calibrate_detector(options: LandmarkerOptions, *, data: str, output: str) ->
     bar = tqdm(read_squares(records), total=records.num_faces, unit="face", disable=None)
     print(calibration := calibrate(detector, bar))
     path.parent.mkdir(parents=True, exist_ok=True)
-    calibration.save(path)
+    calibration.save(path, detector=options.detector)
     flags = f"--detector={options.detector}", f"--correction={path}"
     print(f"{path}: use it with {shlex.join(flags)}")
 

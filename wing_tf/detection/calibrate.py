@@ -39,9 +39,15 @@ class Calibration:
         """Fraction of the faces that were detected."""
         return self.num_found / self.num_faces
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes the correction with these statistics as notes; see `Correction.save`."""
-        self.correction.save(path, notes=dataclasses.asdict(self) | {"recall": self.recall})
+    def save(self, path: str | os.PathLike, *, detector: str | None = None) -> None:
+        """Writes the correction with these statistics as notes; see `Correction.save`.
+
+        Args:
+            path: The file.
+            detector: Name of the detector, to which `make_detector` then limits the correction.
+        """
+        notes = dataclasses.asdict(self) | {"recall": self.recall}
+        self.correction.save(path, notes=notes | ({"detector": detector} if detector else {}))
 
     def __str__(self):
         x, y = self.correction.center_shift_xy

@@ -72,11 +72,16 @@ class Correction:
         write_json(path, content)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Correction":
+    def load(cls, path: str | os.PathLike, *, detector: str | None = None) -> "Correction":
         """Reads a file that `save` wrote.
 
+        Args:
+            path: The file.
+            detector: Name of the detector that it is used for. Defaults to any.
+
         Raises:
-            ValueError: If the file can't be read or is not a correction.
+            ValueError: If the file can't be read, is not a correction, or says that it is one of
+                another detector.
         """
         try:
             content = read_json(path)
@@ -86,6 +91,10 @@ class Correction:
             raise ValueError(
                 f"{path} is not a correction: it must have the keys {' and '.join(_FIELDS)}."
             )
+        notes = content.get("notes")
+        measured = notes.get("detector") if isinstance(notes, dict) else None
+        if None not in (measured, detector) and measured != detector:
+            raise ValueError(f"{path} is a correction of {measured!r}, not of {detector!r}.")
         try:
             return cls(*(content[name] for name in _FIELDS))
         except ValueError as error:

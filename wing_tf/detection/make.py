@@ -63,7 +63,7 @@ def make_detector(
             one face).
         model_path: The ``.onnx`` file of YuNet.
         box_file: See `BoxFile`.
-        correction: A `Correction` or the file of one. Defaults to that of the detector.
+        correction: A `Correction` or the file of one, of this detector. Defaults to its own.
         levels: Number of resolutions that "blazeface" searches; see `BlazeFaceDetector`.
 
     Raises:
@@ -73,7 +73,7 @@ def make_detector(
     """
     check_detector_name(name)
     if correction is not None and not isinstance(correction, Correction):
-        correction = Correction.load(correction)
+        correction = Correction.load(correction, detector=name)
     for argument, path in {"model_path": model_path, "box_file": box_file}.items():
         if path and argument != DETECTORS[name]:
             raise ValueError(

@@ -92,6 +92,15 @@ def detection_scores(boxes_xyxy_px: np.ndarray) -> list[float | None]:
     return [None if np.isnan(score) else float(score) for score in boxes_xyxy_px[:, 4]]
 
 
+def check_overlap(boxes_xyxy_px: np.ndarray, image: np.ndarray) -> None:
+    """Raises ValueError if a box [N, 4] or [N, 5] does not overlap the image [H, W, 3]."""
+    if not (inside := overlaps_image(boxes_xyxy_px, image)).all():
+        raise ValueError(
+            f"A box lies outside of the image of {image.shape[1]} x {image.shape[0]} pixels. "
+            f"Received: {boxes_xyxy_px[~inside][0].tolist()}."
+        )
+
+
 def overlaps_image(boxes_xyxy_px: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Returns whether each box [N, 4] or [N, 5] overlaps the image [H, W, 3]; bool [N]."""
     height, width = image.shape[:2]

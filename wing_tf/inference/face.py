@@ -12,9 +12,9 @@ from wing_tf.landmarks import LandmarkScheme, SchemeMap
 from wing_tf.model_spec import ModelSpec
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Face:
-    """One face of an image.
+    """One face of an image. Two faces are equal if they are the same object.
 
     Attributes:
         landmarks_px: float64 [K, 2] in pixels of the image.

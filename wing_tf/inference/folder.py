@@ -17,7 +17,13 @@ from tqdm import tqdm
 from wing_tf.detection import BoxFile
 from wing_tf.inference.face import Face
 from wing_tf.inference.landmarker import Landmarker
-from wing_tf.inference.output import ImageFaces, drawn_names, pts_bases, write_pts
+from wing_tf.inference.output import (
+    DEFAULT_OUTPUT,
+    ImageFaces,
+    drawn_names,
+    pts_bases,
+    write_pts,
+)
 from wing_tf.inference.pre_annotations import WRITERS, annotation_files
 from wing_tf.inference.run_files import ResultFile, SkippedFile, claim_output
 from wing_tf.landmarks import LandmarkScheme
@@ -56,7 +62,7 @@ def find_images(
 
     Args:
         folder: The folder. Links to other folders are not followed.
-        exclude: A subfolder that is not searched.
+        exclude: A subfolder that is not searched, besides those that `wing-predict` has written.
 
     Returns:
         Sorted paths relative to the folder; the subfolders that can't be read, with the reason; and
@@ -77,7 +83,10 @@ def find_images(
     others = collections.Counter[str]()
     for parent, subfolders, files in os.walk(folder, onerror=note):
         here = pathlib.Path(parent)
-        subfolders[:] = [name for name in subfolders if (here / name).resolve() != excluded]
+        subfolders[:] = [
+            name for name in subfolders
+            if (here / name).resolve() != excluded and not _is_output(here / name)
+        ]  # fmt: skip
         for name in files:
             if name.lower().endswith(IMAGE_SUFFIXES):
                 names.append((here / name).relative_to(folder).as_posix())
@@ -86,6 +95,14 @@ def find_images(
     if "." in unreadable:
         raise ValueError(f"Cannot read folder {folder}: {unreadable['.']}.")
     return sorted(names), unreadable, others
+
+
+def _is_output(folder: pathlib.Path) -> bool:
+    """Returns whether a folder is one of drawn images: the default, or one of `run_folder`."""
+    names = ("landmarks.jsonl", "landmarks.csv")
+    return folder.name == DEFAULT_OUTPUT or (
+        (folder / "run.json").is_file() and any((folder / name).is_file() for name in names)
+    )
 
 
 def run_folder(

@@ -113,7 +113,8 @@ def _remedy(array: np.ndarray) -> str:
     if array.dtype.kind == "f":
         remedies.append("convert 0..1 by (255 * image).round().astype(np.uint8)")
     elif array.dtype.kind in "iu" and array.dtype != np.uint8:
-        remedies.append("convert 0..255 by image.astype(np.uint8)")
+        convert = "(image >> 8)" if array.size and array.max() > 255 else "image"
+        remedies.append(f"convert it by {convert}.astype(np.uint8)")
     return f" To use it, {' and '.join(remedies)}." if remedies else ""
 
 

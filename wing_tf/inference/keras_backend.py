@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from wing_tf.inference.litert_backend import read_again
+from wing_tf.inference.litert_backend import Unopened, read_again
 from wing_tf.model_spec import ModelSpec
 from wing_tf.models.compiled import compile_localizer
 from wing_tf.models.saving import find_network, load_network
@@ -89,10 +89,13 @@ def _with_outputs(spec: ModelSpec, network: keras.Model) -> ModelSpec:
     return dataclasses.replace(spec, has_visibility=True) if has else spec
 
 
-def _reopen(path: pathlib.Path, checksum: int, spec: ModelSpec) -> KerasBackend:
+def _reopen(path: pathlib.Path, checksum: int, spec: ModelSpec) -> KerasBackend | Unopened:
     """Opens the file of a pickled or copied back end."""
-    read_again(path, checksum)
-    return open_keras(path, spec)[0]
+    try:
+        read_again(path, checksum)
+        return open_keras(path, spec)[0]
+    except (RuntimeError, ValueError) as error:
+        return Unopened(error)
 
 
 def _check_process() -> None:

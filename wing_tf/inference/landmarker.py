@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from wing_tf.detection import check_detector_name, make_detector
+from wing_tf.detection import check_detector_name, gives_boxes, make_detector
 from wing_tf.geometry import apply_affine, crop_region, flip_matrix
 from wing_tf.geometry.resample import crop_and_resize
 from wing_tf.inference.backend import Backend, open_backend
@@ -18,6 +18,7 @@ from wing_tf.inference.checks import (
     check_crops,
     check_image,
     check_min_score,
+    check_overlap,
     detection_scores,
     overlaps_image,
 )
@@ -182,11 +183,7 @@ class Landmarker:
         if boxes is None:
             return rgb, self.detect(rgb, name)
         boxes = check_boxes(boxes)
-        if not (inside := overlaps_image(boxes, rgb)).all():
-            raise ValueError(
-                f"A box lies outside of the image of {rgb.shape[1]} x {rgb.shape[0]} pixels. "
-                f"Received: {boxes[~inside][0].tolist()}."
-            )
+        check_overlap(boxes, rgb)
         return rgb, boxes
 
     def detect(self, image: np.ndarray, name: str | None = None) -> np.ndarray:
@@ -197,7 +194,8 @@ class Landmarker:
             name: File name of the image, for a detector with ``needs_name=True``.
 
         Raises:
-            ValueError: If the image is not uint8 RGB, or if there is no detector.
+            ValueError: If the image is not uint8 RGB, if there is no detector, or if a box of a
+                `BoxFile` lies outside of the image.
             ImportError: If a package that the detector needs is not installed.
         """
         check_image(image)
@@ -206,6 +204,8 @@ class Landmarker:
             raise ValueError("Without a detector, `boxes_xyxy_px` [N, 4] must be given.")
         named = getattr(detector, "needs_name", False)
         boxes = check_boxes(detector(image, name) if named else detector(image))
+        if gives_boxes(detector):
+            check_overlap(boxes, image)
         return boxes[overlaps_image(boxes, image)]
 
     def _locate_faces(

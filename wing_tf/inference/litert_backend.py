@@ -80,9 +80,27 @@ class LiteRtBackend:
         return _reopen, (self._path, self._num_threads, self._checksum)
 
 
-def _reopen(path: pathlib.Path, num_threads: int, checksum: int) -> LiteRtBackend:
+class Unopened:
+    """A pickled back end that could not be opened again; it raises the reason when it is called.
+
+    An error while a process of a pool unpickles its task would not reach the caller, who would wait
+    forever.
+    """
+
+    def __init__(self, error: Exception):
+        self._error = error
+
+    def __call__(self, crops: np.ndarray) -> tuple[Any, ...]:
+        """Raises the reason."""
+        raise self._error
+
+
+def _reopen(path: pathlib.Path, num_threads: int, checksum: int) -> LiteRtBackend | Unopened:
     """Opens the file of a pickled or copied back end."""
-    content = read_again(path, checksum)
+    try:
+        content = read_again(path, checksum)
+    except ValueError as error:
+        return Unopened(error)
     trust(hashlib.sha256(content).hexdigest())
     return LiteRtBackend(content, path=path, num_threads=num_threads)
 

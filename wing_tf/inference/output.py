@@ -25,6 +25,9 @@ FORMATS = {
 }
 """Formats of the landmarks by the kind of source, the default first."""
 
+DEFAULT_OUTPUT = "wing_predict"
+"""Name of the folder that `wing-predict` writes to by default."""
+
 _DIGITS_PX, _DIGITS, _DIGITS_DEG = 3, 4, 2
 
 

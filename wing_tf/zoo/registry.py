@@ -74,6 +74,12 @@ def get_model(name: str) -> ZooModel:
     entries = _entry_points()
     found = _load(entries[name]) if name in entries else None
     if found is None:
+        for kind in ("model.onnx", "saved_model"):
+            if os.path.exists(os.path.join(name, kind)):
+                raise ValueError(
+                    f"{name} is an export without a LiteRT file: its {kind} runs without this "
+                    "package. Export the model by wing-export --format=litert."
+                )
         known = [*_SHIPPED, *(other for other in entries if other != name)]
         raise ValueError(
             f"No model {name!r}: expected a file, a run folder, an export folder or one of the "
