@@ -15,7 +15,7 @@ from typing import Any
 MODULES = (
     "wing_tf.layers",
     "wing_tf.losses",
-    "wing_tf.metrics.heatmap_error",
+    "wing_tf.metrics.keras_metrics",
     "wing_tf.training.paced_schedule",
     "wing_tf.training.warm_up",
 )

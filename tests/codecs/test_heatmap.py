@@ -1,7 +1,9 @@
+import keras
 import numpy as np
 import pytest
 
 from wing_tf.codecs import DECODERS, HeatmapCodec
+from wing_tf.layers import DecodeHeatmaps
 
 LIMIT = {"quarter": 0.2501, "dark": 0.002, "soft_argmax": 0.25, "argmax": 0.5001}
 BORDER_LIMIT = {"quarter": 0.5001, "dark": 0.002, "soft_argmax": 0.5001, "argmax": 0.5001}
@@ -177,6 +179,41 @@ def test_single_nonzero_pixel_is_decoded(at):
 def test_bad_arguments_are_refused(arguments):
     with pytest.raises(ValueError, match=f"`{next(iter(arguments))}` must be"):
         HeatmapCodec(**{"input_size": 64, "heatmap_size": 16} | arguments)
+
+
+@pytest.mark.parametrize(
+    ("landmarks", "weights"), [((5, 5, 2), (5,)), ((13, 10), (13, 5)), ((2, 5, 2), (2, 5, 1))]
+)
+def test_landmarks_and_weights_of_other_shapes_are_refused(landmarks, weights):
+    """Weights [B] would be those of the landmarks if there are as many."""
+    codec = HeatmapCodec(input_size=64, heatmap_size=16)
+    with pytest.raises(ValueError, match=r"`weights` \[B, K\]"):
+        codec.encode(np.ones(landmarks), np.ones(weights))
+
+
+def test_sigma_of_zero_is_refused():
+    with pytest.raises(ValueError, match="`sigma` must be positive"):
+        HeatmapCodec(input_size=64, heatmap_size=16).encode(
+            np.ones((1, 5, 2)), np.ones((1, 5)), sigma=0.0
+        )
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_no_faces_have_no_landmarks(decoder):
+    codec = HeatmapCodec(input_size=64, heatmap_size=16, decoder=decoder)
+    landmarks, scores = codec.decode(np.zeros((0, 16, 16, 5), np.float32))
+    assert (tuple(landmarks.shape), tuple(scores.shape)) == ((0, 5, 2), (0, 5))
+
+
+def test_residuals_and_layers_of_another_number_of_landmarks_are_refused():
+    codec = HeatmapCodec(input_size=64, heatmap_size=16)
+    maps = np.zeros((2, 16, 16, 5), np.float32)
+    with pytest.raises(ValueError, match=r"`residuals` must be \[B, 5, 2\]"):
+        codec.decode(maps, np.zeros((2, 1, 2)))
+    layer = DecodeHeatmaps(7, codec.get_config())
+    for inputs in (maps, keras.Input((16, 16, 5))):
+        with pytest.raises(ValueError, match="7 or more"):
+            layer(inputs)
 
 
 def test_maps_of_another_size_are_refused():

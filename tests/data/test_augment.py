@@ -54,6 +54,17 @@ def test_image_and_landmarks_move_together():
     np.testing.assert_allclose(_centroids(image), dot, atol=0.05)
 
 
+def test_numbers_of_any_dtype_are_taken():
+    batch = _batch(4)
+    batch["landmarks_square_px"] = batch["landmarks_square_px"].round()
+    expected = _augmenter()(batch)
+    keys = ("landmarks_square_px", "box_square_px")
+    for dtype in (np.float64, np.int64):
+        found = _augmenter()(batch | {key: batch[key].astype(dtype) for key in keys})
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_flip_moves_left_eye_to_the_right():
     batch = _batch(4, flip=0.0)
     batch["landmarks_square_px"][:, 36] = [40, 45]

@@ -119,6 +119,13 @@ def test_landmarks_not_annotated_are_ignored(faces):
     np.testing.assert_allclose(balance.coefficients(landmarks, visibility), pose)
     again = fit_balance(landmarks, visibility, SCHEME)
     np.testing.assert_allclose(again.bin_edges, balance.bin_edges)
+    # Nor do they need a visibility of 0 then.
+    for xp in (np, ops):
+        weights = balance.face_weights(landmarks.astype(np.float32), faces[1], xp)
+        expected = balance.face_weights(landmarks.astype(np.float32), visibility, xp)
+        np.testing.assert_array_equal(np.asarray(weights), np.asarray(expected))
+    again = fit_balance(landmarks, faces[1], SCHEME.name)
+    np.testing.assert_allclose(again.bin_edges, balance.bin_edges)
 
 
 def test_balance_round_trips_through_a_file_and_invalid_files_raise(balance, faces, tmp_path):
@@ -147,6 +154,8 @@ def test_invalid_arguments_raise(faces):
         fit_balance(*faces, SCHEME, component=99)
     with pytest.raises(ValueError, match="`num_bins` and `max_weight`"):
         fit_balance(*faces, SCHEME, num_bins=0)
+    with pytest.raises(ValueError, match="ibug_68 has other landmarks"):
+        fit_balance(faces[0][:, :49], faces[1][:, :49], SCHEME)
     with pytest.raises(ValueError, match="At least 3 faces"):
         fit_balance(faces[0][:2], faces[1][:2], SCHEME)
 

@@ -16,7 +16,7 @@ import wing_tf
 from wing_tf import losses
 from wing_tf.codecs import HeatmapCodec
 from wing_tf.layers import gaussian_blur
-from wing_tf.metrics.heatmap_error import HeatmapMeanSquaredError
+from wing_tf.metrics.keras_metrics import HeatmapMeanSquaredError
 from wing_tf.models import (
     cnn6,
     correction,

@@ -177,3 +177,18 @@ def test_gradients_of_both_losses_over_a_softmax_are_nearly_parallel(trained, co
         gradients.append(tape.gradient(total, variable).numpy().astype(np.float64).ravel())
     first, second = (values / np.linalg.norm(values) for values in gradients)
     assert first @ second == pytest.approx(cosine, abs=1e-3)
+
+
+@pytest.mark.parametrize("loss", [UCE, BICE])
+def test_sizes_may_be_unknown_while_tracing(loss):
+    generator = np.random.default_rng(0)
+    q = generator.uniform(0, 1, (2, 5, 4, 3)).astype(np.float32)
+    z = generator.normal(size=q.shape).astype(np.float32)
+    unknown = tf.TensorSpec((None, None, None, 3))
+    traced = tf.function(loss(), input_signature=[unknown, unknown])
+    assert float(traced(q, z)) == pytest.approx(float(loss()(q, z)))
+
+
+@pytest.mark.parametrize("loss", [UCE, BICE])
+def test_an_empty_batch_has_a_loss_of_zero(loss):
+    assert float(loss()(np.zeros((0, 8, 8, 7)), np.zeros((0, 8, 8, 7)))) == 0

@@ -126,8 +126,23 @@ def test_sample_weights_exclude_landmarks():
     assert values.shape == (2, 3)
     weights = np.array([[1, 0, 1], [0, 0, 2.0]])
     assert float(loss(y, p, sample_weight=weights)) == pytest.approx((values * weights).mean())
-    pixels = np.asarray(adaptive_wing_loss(y, p)) * np.asarray(loss_weight_map(y))
+    pixels = np.asarray(AdaptiveWingLoss().pixel_losses(y, p)) * np.asarray(loss_weight_map(y))
     np.testing.assert_allclose(values, pixels.mean(axis=(1, 2)), rtol=1e-5)
+
+
+def test_function_as_loss_takes_weights_of_landmarks_not_of_columns():
+    """Of eight faces and heatmaps of eight columns, only the first face has an error."""
+    y = np.zeros((8, 8, 8, 5), np.float32)
+    p, y[0] = np.zeros_like(y), 1.0
+    np.testing.assert_allclose(adaptive_wing_loss(y, p), AdaptiveWingLoss().call(y, p), rtol=1e-6)
+    inputs = keras.Input((8, 8, 5))
+    model = keras.Model(inputs, keras.layers.Activation("linear")(inputs))
+    model.compile(loss=adaptive_wing_loss)
+    weights = np.ones((8, 5), np.float32)
+    whole = model.evaluate(p, y, sample_weight=weights, batch_size=8, verbose=0)
+    assert whole == pytest.approx(float(AdaptiveWingLoss()(y, p)))
+    weights[0] = 0
+    assert model.evaluate(p, y, sample_weight=weights, batch_size=8, verbose=0) == 0
 
 
 def test_weighted_loss_map_is_rebuilt_from_its_config():
@@ -144,6 +159,8 @@ def test_weighted_loss_map_is_rebuilt_from_its_config():
         (lambda: AdaptiveWingLoss(alpha=2.0), ValueError, "above 2"),
         (lambda: AdaptiveWingLoss(omega=0), ValueError, "`omega` must be positive"),
         (lambda: AdaptiveWingLoss(theta=float("nan")), ValueError, "`theta` must be positive"),
+        (lambda: AdaptiveWingLoss(dtype="float16"), ValueError, "float32"),
+        (lambda: loss_weight_map(np.zeros((1, 4, 4, 1)), mask_type="x"), ValueError, "`mask_type`"),
         (lambda: WeightedLossMap(WingLoss()), TypeError, "WingLoss"),
         (lambda: WeightedLossMap(HeatmapSquaredError(), weight=-1), ValueError, "`weight`"),
         (lambda: WeightedLossMap(HeatmapSquaredError(), threshold=0), ValueError, "`threshold`"),

@@ -144,7 +144,7 @@ def test_functions_give_no_loss_and_no_gradient_for_nan(function):
     value, gradient = _value_and_gradient(function, holes, predicted)
     full = function(true, predicted).numpy()
     if function is adaptive_wing_loss:
-        value, gradient, full = (np.moveaxis(x, 3, 1) for x in (value, gradient, full))
+        gradient = np.moveaxis(gradient, 3, 1)
     np.testing.assert_array_equal(value[~MISSING], full[~MISSING])
     assert not value[MISSING].any()
     assert not gradient[MISSING].any()

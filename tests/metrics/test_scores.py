@@ -106,6 +106,13 @@ def test_invalid_inputs_raise():
         m.normalizing_distance(true, IBUG, "given", scale_px=np.ones(3))
     with pytest.raises(ValueError, match="same shape"):
         m.nme(true, predicted[:1], np.ones(2))
+    with pytest.raises(ValueError, match=r"must be \[N, 68, 2\]"):
+        m.normalizing_distance(np.ones((2, 98, 2)), IBUG)
+    for thresholds in ((0.08, 0.075), (0.001,), (0.0,)):
+        with pytest.raises(ValueError, match="whole percents"):
+            m.summarize_errors(np.array([0.1]), thresholds)
+    with pytest.raises(ValueError, match=r"must both be \[N\]"):
+        m.reliability(np.array([[0.5, 0.6]]), np.array([[True, False]]))
     predicted[0, 0] = np.nan
     with pytest.raises(ValueError, match="NaN or infinite"):
         m.nme(true, predicted, np.ones(2))
@@ -115,6 +122,20 @@ def test_invalid_inputs_raise():
         m.ced_auc(np.array([]), 0.08)
     with pytest.raises(ValueError, match="`threshold` must be positive"):
         m.ced_auc(np.array([0.1]), 0.0)
+
+
+def test_a_landmark_with_one_nan_is_not_annotated():
+    true, predicted = _faces(2)
+    true[0, 0, 0], predicted[0, 0, 1] = np.nan, np.nan
+    errors = m.landmark_errors(true, predicted, np.ones(2))
+    assert np.isnan(errors[0, 0])
+    assert np.isfinite(errors).sum() == errors.size - 1
+    boxes = np.array([[10.0, 10.0, 3.0, 4.0], [0.0, 0.0, 4.0, 9.0]])
+    distance = m.normalizing_distance(true, IBUG, "box", box_xyxy_px=boxes)
+    assert np.isnan(distance[0])  # both sides are negative
+    assert distance[1] == 6
+    named = m.normalizing_distance(true, IBUG.name)
+    np.testing.assert_array_equal(named, m.normalizing_distance(true, IBUG))
 
 
 def test_faces_without_normalizing_distance_have_no_score():

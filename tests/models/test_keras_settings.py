@@ -24,7 +24,7 @@ import keras, numpy as np
 from keras import ops, tree
 from wing_tf import layers, losses, models
 from wing_tf.codecs import DECODERS, HeatmapCodec, boundary_map
-from wing_tf.metrics.heatmap_error import HeatmapMeanSquaredError
+from wing_tf.metrics.keras_metrics import HeatmapMeanSquaredError
 
 def weigh(network):
     generator = np.random.default_rng(0)

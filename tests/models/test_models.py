@@ -1,3 +1,4 @@
+import dataclasses
 import tempfile
 import zipfile
 
@@ -131,10 +132,23 @@ def test_loading_names_the_fault_of_a_file(tmp_path):
         archive.writestr("config.json", "{}")
     with pytest.raises(ValueError, match="no wing_tf model spec"):
         load_network(bare)
-    wrong = tmp_path / "wrong.keras"
-    save_network(cnn6(5), wrong, MODEL_SPEC)
-    with pytest.raises(ValueError, match="must emit"):
-        load_network(wrong)
+    five = tmp_path / "five.keras"
+    save_network(cnn6(5), five, dataclasses.replace(MODEL_SPEC, scheme="celeba_5"))
+    with pytest.raises(ValueError, match="five.keras must emit"):
+        load_network(five, MODEL_SPEC)
+
+
+@pytest.mark.parametrize(
+    ("shape", "spec"),
+    [((68, 2), {"input_size": 32}), ((136,), {}), ((68, 2), {"scheme": "wflw_98"})],
+)
+def test_network_that_could_not_be_loaded_is_not_saved(shape, spec, tmp_path):
+    image = keras.Input((64, 64, 3))
+    flat = keras.layers.Dense(136)(keras.layers.GlobalAveragePooling2D()(image))
+    network = keras.Model(image, keras.layers.Reshape(shape)(flat))
+    with pytest.raises(ValueError, match="The network must"):
+        save_network(network, tmp_path / "m.keras", dataclasses.replace(MODEL_SPEC, **spec))
+    assert not list(tmp_path.iterdir())
 
 
 def test_model_that_can_not_be_unpacked_is_not_called_damaged(tmp_path, monkeypatch):

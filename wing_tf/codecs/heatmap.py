@@ -2,16 +2,14 @@
 
 import math
 
-import numpy as np
 from keras import ops
 
-DECODERS = ("dark", "quarter", "soft_argmax", "argmax")
+from wing_tf.codecs.decoders import DECODE
+
+DECODERS = tuple(DECODE)
 ACTIVATIONS = ("linear", "softmax", "sigmoid")
 
 _LEGACY_SIGMA_PX, _LEGACY_RADIUS_PX = 1.75, 3
-# Values below this fraction of the peak are noise to the logarithm of DARK.
-_FLOOR = 1e-5
-_TINY = 1e-7  # Not 0 in half precision, which constants of float16 exports have.
 
 
 class HeatmapCodec:
@@ -114,7 +112,8 @@ class HeatmapCodec:
         Args:
             landmarks_px: Landmarks [B, K, 2] in input pixels. Any value, including NaN, is allowed
                 where the weight is 0.
-            weights: Weights [B, K], 0 where a landmark is not annotated.
+            weights: Weights [B, K], or [B, 1] for all landmarks of a face; 0 where a landmark is
+                not annotated.
             sigma: A number or scalar tensor that replaces the sigma of the codec, in heatmap
                 pixels. Defaults to None.
 
@@ -124,9 +123,19 @@ class HeatmapCodec:
             only: .78 to 1 for sigma 1 (on average .92), .37 to 1 for sigma .5 (.73). The exponent
             alpha - y of `wing_tf.losses.AdaptiveWingLoss` is larger there accordingly: up to 1.32
             and 1.73 instead of 1.1, as at the peaks of `legacy`.
+
+        Raises:
+            ValueError: If a shape is another one, or if ``sigma`` is a number that is not positive.
         """
         weights = ops.cast(weights, "float32")
         landmarks = ops.cast(landmarks_px, "float32")
+        if len(landmarks.shape) != 3 or landmarks.shape[2] != 2 or len(weights.shape) != 2:
+            raise ValueError(
+                "`landmarks_px` must be [B, K, 2] and `weights` [B, K]. "
+                f"Received: {tuple(landmarks.shape)} and {tuple(weights.shape)}."
+            )
+        if isinstance(sigma, (int, float)) and not 0 < sigma < math.inf:
+            raise ValueError(f"`sigma` must be positive. Received: sigma={sigma}.")
         inside = (landmarks >= -0.5) & (landmarks <= self.input_size - 0.5)
         weights = weights * ops.cast(ops.all(inside, axis=-1), "float32")
         encoded = weights > 0
@@ -166,8 +175,10 @@ class HeatmapCodec:
             Landmarks, float32 [B, K, 2] in heatmap pixels, and the highest values after the
             activation, float32 [B, K].
         """
+        if maps.shape[0] == 0:  # without faces there is no maximum
+            return ops.zeros((0, maps.shape[3], 2)), ops.zeros((0, maps.shape[3]))
         flat, highest, column, row = self._highest(self.activate(maps))
-        decode = _DECODE[self.decoder]
+        decode = DECODE[self.decoder]
         found = decode(flat, column, row, self.heatmap_size, self._encoded_sigma)
         shape = (-1, maps.shape[3])
         return ops.reshape(found, (*shape, 2)), ops.reshape(highest, shape)
@@ -202,96 +213,12 @@ class HeatmapCodec:
         """
         found, highest = self.locate(maps)
         if residuals is not None:
+            if tuple(residuals.shape[1:]) != (maps.shape[3], 2):
+                raise ValueError(
+                    f"`residuals` must be [B, {maps.shape[3]}, 2]. Received: {residuals.shape}."
+                )
             found = found + ops.cast(residuals, "float32")
         if self.activation == "softmax":
             # Divided by the peak of an ideal map, so that the score does not depend on sigma.
             highest = highest * (2.0 * math.pi * self._encoded_sigma**2)
         return self.to_input(found), ops.clip(highest, 0.0, 1.0)
-
-
-def _patches(flat, column, row, side, radius):
-    """Returns the pixels [N, 2 r + 1, 2 r + 1] around (column, row) [N] of maps [N, side^2].
-
-    Border pixels are repeated beyond the border.
-    """
-    offsets = ops.arange(-radius, radius + 1, dtype="int32")
-    columns = ops.clip(column[:, None] + offsets, 0, side - 1)
-    rows = ops.clip(row[:, None] + offsets, 0, side - 1)
-    first = ops.arange(ops.shape(flat)[0], dtype="int32") * side**2
-    index = first[:, None, None] + rows[:, :, None] * side + columns[:, None, :]
-    return ops.take(ops.reshape(flat, (-1,)), index, axis=0)
-
-
-def _quarter(flat, column, row, side, sigma):
-    """Shifts the highest pixel by a quarter towards the higher neighbor."""
-    del sigma
-    patch = _patches(flat, column, row, side, 1)
-    slope = ops.stack([patch[:, 1, 2] - patch[:, 1, 0], patch[:, 2, 1] - patch[:, 0, 1]], axis=-1)
-    position = ops.stack([column, row], axis=-1)
-    has_two = ops.cast((position > 0) & (position < side - 1), "float32")
-    return ops.cast(position, "float32") + 0.25 * ops.sign(slope) * has_two
-
-
-def _dark(flat, column, row, side, sigma):
-    """Takes a Newton step on the logarithm from the highest pixel."""
-    patch = _patches(flat, column, row, side, 1)
-    highest = ops.max(flat, axis=-1)[:, None, None]
-    log = ops.log(ops.maximum(patch, ops.maximum(_FLOOR * highest, _TINY)))
-    d_x, d_xx, inner_x = _derivatives(log[:, 1, 0], log[:, 1, 1], log[:, 1, 2], column, side, sigma)
-    d_y, d_yy, inner_y = _derivatives(log[:, 0, 1], log[:, 1, 1], log[:, 2, 1], row, side, sigma)
-    d_xy = 0.25 * (log[:, 2, 2] - log[:, 2, 0] - log[:, 0, 2] + log[:, 0, 0])
-    d_xy = ops.where(inner_x & inner_y, d_xy, 0.0)
-    # No step from a saddle point.
-    determinant = d_xx * d_yy - d_xy * d_xy
-    maximum = (determinant > 1e-6) & (d_xx + d_yy < 0)
-    scale = ops.cast(maximum, "float32") / ops.where(maximum, determinant, 1.0)
-    step_x = (d_xy * d_y - d_yy * d_x) * scale
-    step_y = (d_xy * d_x - d_xx * d_y) * scale
-    # The maximum of a round peak is within half a pixel, of an elongated one slightly further.
-    step = ops.clip(ops.stack([step_x, step_y], axis=-1), -0.75, 0.75)
-    return ops.cast(ops.stack([column, row], axis=-1), "float32") + step
-
-
-def _derivatives(before, here, after, position, side, sigma):
-    """Returns both derivatives along an axis [N], and whether there are two neighbors.
-
-    With one neighbor, on the border, the second derivative is that of the encoded Gaussian.
-    """
-    first, last = position == 0, position == side - 1
-    gaussian = 1.0 / sigma**2
-    slope = ops.where(first, after - here + gaussian / 2, 0.5 * (after - before))
-    slope = ops.where(last, here - before - gaussian / 2, slope)
-    inner = ops.logical_not(first | last)
-    return slope, ops.where(inner, after - 2.0 * here + before, -gaussian), inner
-
-
-def _soft_argmax(flat, column, row, side, sigma):
-    """Returns the center of mass of the positive values within 2 sigma of the highest pixel.
-
-    Near the border the window is smaller but still symmetric about the peak, so that the border
-    does not shift the center inwards.
-    """
-    radius = max(1, math.ceil(2 * sigma))
-    patch = ops.maximum(_patches(flat, column, row, side, radius), 0.0)
-    offsets = np.arange(-radius, radius + 1, dtype=np.int32)
-    distance = ops.convert_to_tensor(np.abs(offsets))
-    inside = [
-        ops.cast(ops.minimum(peak, side - 1 - peak)[:, None] >= distance, "float32")
-        for peak in (column, row)
-    ]
-    patch = patch * inside[1][:, :, None] * inside[0][:, None, :]
-    total = ops.maximum(ops.sum(patch, axis=(1, 2)), _TINY)
-    weights = ops.convert_to_tensor(offsets.astype(np.float32))
-    shift_x = ops.sum(patch * weights[None, None, :], axis=(1, 2)) / total
-    shift_y = ops.sum(patch * weights[None, :, None], axis=(1, 2)) / total
-    position = ops.cast(ops.stack([column, row], axis=-1), "float32")
-    return position + ops.stack([shift_x, shift_y], axis=-1)
-
-
-def _argmax(flat, column, row, side, sigma):
-    """Returns the highest pixel."""
-    del flat, side, sigma
-    return ops.cast(ops.stack([column, row], axis=-1), "float32")
-
-
-_DECODE = {"dark": _dark, "quarter": _quarter, "soft_argmax": _soft_argmax, "argmax": _argmax}

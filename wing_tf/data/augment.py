@@ -134,7 +134,7 @@ class Augmenter:
             faces: Dictionary of ``image`` uint8 [B, S, S, 3], ``landmarks_square_px`` [B, K, 2],
                 ``visibility`` [B, K], ``box_square_px`` [B, 4], ``draws`` [B, num_draws], random
                 numbers in [0, 1) that only augmentation needs, and optionally ``face_weight`` [B],
-                the weight of each face in the loss.
+                the weight of each face in the loss. All but the images are of any dtype.
 
         Returns:
             Images, float32 [B, side, side, 3] in 0..255; landmarks, float32 [B, K, 2] in pixels of
@@ -160,7 +160,9 @@ class Augmenter:
                 )
             draws = ops.zeros((ops.shape(faces["image"])[0], self.num_draws))
             faces = {**faces, "draws": draws}
-        return self._run(faces)
+        floats = ("landmarks_square_px", "box_square_px", "draws", "face_weight")
+        cast = {key: ops.cast(faces[key], "float32") for key in floats if key in faces}
+        return self._run({**faces, **cast})
 
     def _augment(self, faces):
         return self.crop(faces, *self.crop_matrices(faces["box_square_px"], faces["draws"]))

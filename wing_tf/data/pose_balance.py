@@ -14,7 +14,7 @@ from keras import ops
 
 from wing_tf.data.record_files import is_folder, read_json, record_path
 from wing_tf.geometry import apply_affine, fit_similarity, procrustes
-from wing_tf.landmarks import LandmarkScheme
+from wing_tf.landmarks import LandmarkScheme, get_scheme
 from wing_tf.utils.atomic import write_json
 from wing_tf.utils.json_values import check_object, finite_array, is_positive
 
@@ -97,7 +97,7 @@ class PoseBalance:
 
         Args:
             landmarks_px: [N, K, 2], in any pixel frame.
-            visibility: [N, K]; landmarks with 0 are ignored and may be NaN.
+            visibility: [N, K]; landmarks with 0 are ignored, like those that are NaN.
             xp: Array namespace, numpy or keras.ops.
 
         Raises:
@@ -110,7 +110,7 @@ class PoseBalance:
             )
         array = (lambda a: np.asarray(a, np.float64)) if xp is np else _float32
         mean, axis = array(self.mean_shape), array(self.components[self.component])
-        present = array(visibility > 0)
+        present = array(xp.logical_and(visibility > 0, xp.all(xp.isfinite(landmarks_px), axis=-1)))
         landmarks_px = xp.where(present[..., None] > 0, landmarks_px, xp.zeros_like(landmarks_px))
         matrix = fit_similarity(landmarks_px, mean[None], weights=present, xp=xp)
         deviation = apply_affine(matrix, landmarks_px, xp=xp) - mean[None]
@@ -130,10 +130,7 @@ class PoseBalance:
     def face_weights(self, landmarks_px, visibility, xp: Any = np):
         """Returns the weight [N] of each face, relative to the mean of the training faces.
 
-        Args:
-            landmarks_px: [N, K, 2], in any pixel frame.
-            visibility: [N, K]; landmarks with 0 are ignored and may be NaN.
-            xp: Array namespace, numpy or keras.ops.
+        The arguments are those of `coefficients`.
         """
         weights = self.bin_weights
         if xp is not np:
@@ -198,7 +195,7 @@ class PoseBalance:
 def fit_balance(
     landmarks_px: np.ndarray,
     visibility: np.ndarray,
-    scheme: LandmarkScheme,
+    scheme: LandmarkScheme | str,
     *,
     num_bins: int = 9,
     absolute: bool = True,
@@ -211,9 +208,9 @@ def fit_balance(
     then symmetric, and a mirrored component is either itself or its negative.
 
     Args:
-        landmarks_px: [N, K, 2], in any pixel frame.
+        landmarks_px: [N, K, 2], in any pixel frame; NaN where not annotated.
         visibility: [N, K]; landmarks with 0 are ignored.
-        scheme: Landmark scheme.
+        scheme: Landmark scheme, or its name.
         num_bins: Number of bins; the paper has 17 for AFLW and 9 for 300-W. 17 signed bins are as
             wide as 9 absolute ones, which the authors' code has.
         absolute: Whether to use the absolute value of the coefficient, as the authors' code does.
@@ -236,8 +233,11 @@ def fit_balance(
             "`num_bins` and `max_weight` must be at least 1. "
             f"Received: num_bins={num_bins}, max_weight={max_weight:g}."
         )
+    scheme = get_scheme(scheme)
     if len(landmarks_px) < 3:
         raise ValueError(f"At least 3 faces are needed. Received: {len(landmarks_px)}.")
+    if landmarks_px.shape[1] != scheme.num_landmarks:
+        raise ValueError(f"{scheme.name} has other landmarks. Received: {landmarks_px.shape}.")
     permutation = list(scheme.flip_permutation)
     if permutation == sorted(permutation):
         raise ValueError(

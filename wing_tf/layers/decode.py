@@ -30,11 +30,16 @@ class DecodeHeatmaps(Float32Layer):
 
     def call(self, maps, residuals=None):
         """Returns the landmarks and the scores."""
+        self.compute_output_shape(maps.shape)
         return self.codec.decode(maps[..., : self.num_landmarks], residuals)
 
     def compute_output_shape(self, maps_shape, residuals_shape=None):
-        """Returns [B, K, 2] and [B, K]."""
+        """Returns [B, K, 2] and [B, K]. Raises ValueError if there are fewer than K maps."""
         del residuals_shape
+        if maps_shape[-1] < self.num_landmarks:
+            raise ValueError(
+                f"`maps` must be {self.num_landmarks} or more. Received: {tuple(maps_shape)}."
+            )
         shape = (maps_shape[0], self.num_landmarks)
         return (*shape, 2), shape
 

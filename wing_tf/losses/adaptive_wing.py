@@ -22,18 +22,31 @@ def adaptive_wing_loss(
     epsilon: float = 1.0,
     theta: float = 0.5,
 ):
-    """Returns the Adaptive Wing loss of each pixel in float32; see `AdaptiveWingLoss`.
+    """Returns the Adaptive Wing loss per landmark in float32; see `AdaptiveWingLoss`.
 
-    Pixels of a landmark whose heatmap [h, w] holds NaN have a loss of 0.
+    A landmark whose heatmap [h, w] holds NaN has a loss of 0.
+
+    Args:
+        y_true: Heatmaps [B, h, w, K], or pixels of another shape, each by itself.
+        y_pred: Predictions of the same shape.
+        alpha: As of `AdaptiveWingLoss`, like the other arguments.
+        omega: Scale of the loss.
+        epsilon: Curvature.
+        theta: Error at which the linear part begins.
+
+    Returns:
+        The mean over the pixels [B, K] of heatmaps [B, h, w, K]; else the loss of each pixel.
 
     Raises:
-        ValueError: If the shapes differ.
+        ValueError: If the shapes differ, or an argument is not positive.
     """
-    y_true, y_pred = to_float32(y_true, y_pred, "that of the pixels")
+    check_positive(alpha=alpha, omega=omega, epsilon=epsilon, theta=theta)
+    y_true, y_pred = to_float32(y_true, y_pred, "[B, h, w, K]")
     y_true, mask = mask_heatmaps(y_true)
-    return mask * _adaptive_wing(
+    values = mask * _adaptive_wing(
         y_true, y_pred, alpha=alpha, omega=omega, epsilon=epsilon, theta=theta
     )
+    return ops.mean(values, axis=(1, 2)) if len(y_true.shape) == 4 else values
 
 
 def _adaptive_wing(y_true, y_pred, *, alpha: float, omega: float, epsilon: float, theta: float):

@@ -26,7 +26,7 @@ class LandmarkLoss(keras.losses.Loss, abc.ABC):
         reduction: Reduction of the values, as in every Keras loss. With several replicas avoid
             `"mean_with_sample_weight"`, which averages per replica. Defaults to
             `"sum_over_batch_size"`.
-        dtype: Dtype that Keras casts targets and predictions to. Defaults to `"float32"`.
+        dtype: `"float32"`, the only dtype.
 
     Call arguments:
         y_true: Targets, NaN where a landmark is not annotated.
@@ -36,6 +36,7 @@ class LandmarkLoss(keras.losses.Loss, abc.ABC):
 
     Raises:
         TypeError: If an argument of the constructor is unknown or positional.
+        ValueError: If ``dtype`` is another one.
         ValueError: In the call, if a shape is invalid, or if a target is infinite. Values are only
             checked in eager execution: inside a compiled step they are not known.
     """
@@ -65,7 +66,9 @@ class LandmarkLoss(keras.losses.Loss, abc.ABC):
                 f"{type(self).__name__} has no argument {argument!r}.{hint} "
                 f"Its arguments: {', '.join([*positional, *keywords])}."
             )
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if keras.backend.standardize_dtype(getattr(dtype, "compute_dtype", dtype)) != "float32":
+            raise ValueError(f"Losses are computed in float32. Received: dtype={dtype!r}.")
+        super().__init__(name=name, reduction=reduction, dtype="float32")
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """Returns the reduced loss."""

@@ -30,10 +30,12 @@ def log_probabilities(logits, activation: str = "softmax"):
     """
     if activation == "sigmoid":
         return ops.log_sigmoid(logits), ops.log_sigmoid(-logits)
-    shape = tuple(logits.shape)
+    shape = ops.shape(logits)  # a trace may know the sizes only when it runs
     num_pixels = shape[1] * shape[2]
-    if num_pixels < 2:
+    if isinstance(num_pixels, int) and num_pixels < 2:
         raise ValueError(f"Heatmaps must have two or more pixels. Received: {shape}.")
+    if logits.shape[0] == 0:
+        return logits, logits
     flat = ops.reshape(logits, (-1, num_pixels, shape[3]))
     flat = flat - ops.stop_gradient(ops.max(flat, axis=1, keepdims=True))  # Exact near the peak.
     log_sum = ops.logsumexp(flat, axis=1, keepdims=True)

@@ -13,7 +13,15 @@ MASK_TYPES = ("dilated", "heatmap")
 def loss_weight_map(
     y_true, *, mask_type: str = "dilated", weight: float = 10.0, threshold: float = 0.2
 ):
-    """Returns the weights [B, h, w, K] of the pixels of target heatmaps; see `WeightedLossMap`."""
+    """Returns the weights [B, h, w, K] of the pixels of target heatmaps; see `WeightedLossMap`.
+
+    Raises:
+        ValueError: If ``mask_type`` is unknown.
+    """
+    if mask_type not in MASK_TYPES:
+        raise ValueError(
+            f"`mask_type` must be one of {', '.join(MASK_TYPES)}. Received: {mask_type!r}."
+        )
     if mask_type == "heatmap":
         return weight * y_true + 1.0
     dilated = ops.max_pool(y_true, 3, strides=1, padding="same", data_format="channels_last")

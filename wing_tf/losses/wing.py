@@ -14,7 +14,11 @@ def wing_loss(y_true, y_pred, *, width: float = 10.0, curvature: float = 2.0):
     """Returns the Wing loss per landmark; see `WingLoss` for the formula and the shapes.
 
     A landmark whose target holds NaN has a loss of 0.
+
+    Raises:
+        ValueError: If ``width`` or ``curvature`` is not positive, or if the shapes differ.
     """
+    check_positive(width=width, curvature=curvature)
     y_true, y_pred, mask = mask_coordinates(y_true, y_pred)
     return ops.mean(_wing(y_pred - y_true, width, curvature) * mask, axis=-1)
 

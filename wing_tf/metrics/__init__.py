@@ -1,4 +1,9 @@
-"""Errors and scores of landmark predictions, in NumPy."""
+"""Errors and scores of landmark predictions, in NumPy, and two metrics for Keras' `compile`.
+
+The Keras metrics are imported at their first use.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from wing_tf.metrics.bootstrap import bootstrap_interval, paired_bootstrap
 from wing_tf.metrics.errors import (
@@ -24,7 +29,15 @@ from wing_tf.metrics.scores import (
     summarize_errors,
 )
 
+if TYPE_CHECKING:
+    from wing_tf.metrics.keras_metrics import (
+        HeatmapMeanSquaredError as HeatmapMeanSquaredError,
+    )
+    from wing_tf.metrics.keras_metrics import NormalizedMeanError as NormalizedMeanError
+
 __all__ = [
+    "HeatmapMeanSquaredError",
+    "NormalizedMeanError",
     "THRESHOLDS",
     "bootstrap_interval",
     "ced_auc",
@@ -47,3 +60,13 @@ __all__ = [
     "score_title",
     "summarize_errors",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in ("HeatmapMeanSquaredError", "NormalizedMeanError"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from wing_tf.metrics import keras_metrics
+
+        return getattr(keras_metrics, name)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from wing_tf.geometry import landmark_box
-from wing_tf.landmarks import LandmarkScheme
+from wing_tf.landmarks import LandmarkScheme, get_scheme
 
 
 def normalizing_distance(
     landmarks_px: np.ndarray,
-    scheme: LandmarkScheme,
+    scheme: LandmarkScheme | str,
     normalizer: str | None = None,
     *,
     box_xyxy_px: np.ndarray | None = None,
@@ -23,7 +23,7 @@ def normalizing_distance(
 
     Args:
         landmarks_px: Ground truth landmarks [N, K, 2].
-        scheme: The scheme of the landmarks.
+        scheme: The scheme of the landmarks, or its name.
         normalizer: One of the scheme's normalizers (such as "inter_ocular", between the outer eye
             corners, or "inter_pupil", between the pupils or the means of the eye landmarks), "box"
             (sqrt(w h)), "box_width", "diagonal", or "given" for `scale_px`. Defaults to the
@@ -37,10 +37,17 @@ def normalizing_distance(
         needs is not annotated, if the landmarks coincide or if the box is empty.
 
     Raises:
-        ValueError: If the name is unknown, or an array has another number of faces.
+        ValueError: If a name is unknown, if the landmarks are not those of the scheme, or if an
+            array has another number of faces.
     """
+    scheme = get_scheme(scheme)
     normalizer = normalizer or scheme.default_normalizer
     landmarks_px = _landmarks(landmarks_px)
+    if landmarks_px.shape[1] != scheme.num_landmarks:
+        raise ValueError(
+            f"Landmarks of {scheme.name} must be [N, {scheme.num_landmarks}, 2]. "
+            f"Received: shape={landmarks_px.shape}."
+        )
     if normalizer in scheme.normalizers:
         left, right = (
             landmarks_px[:, list(group)].mean(axis=1) for group in scheme.normalizers[normalizer]
@@ -48,7 +55,7 @@ def normalizing_distance(
         distance = np.linalg.norm(left - right, axis=-1)
     elif normalizer in ("box", "box_width", "diagonal"):
         boxes = landmark_box(landmarks_px) if box_xyxy_px is None else np.asarray(box_xyxy_px)
-        width, height = (boxes[:, 2:] - boxes[:, :2]).T
+        width, height = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).T
         distance = {
             "box": np.sqrt(width * height),
             "box_width": width,
@@ -106,7 +113,8 @@ def landmark_errors(
         raise ValueError(
             f"`distance_px` must be [{len(true_px)}]. Received: shape={distance_px.shape}."
         )
-    if not np.all(np.isfinite(predicted_px) | np.isnan(true_px)):
+    missing = np.isnan(true_px).any(axis=-1)
+    if not np.all(np.isfinite(predicted_px).all(axis=-1) | missing):
         raise ValueError("`predicted_px` contains NaN or infinite landmarks.")
     return np.linalg.norm(true_px - predicted_px, axis=-1) / distance_px[:, None]
 

@@ -26,7 +26,7 @@ def reliability(
         ``mean_score`` and ``fraction_true``.
 
     Raises:
-        ValueError: If there are none, or if a probability is not in 0..1.
+        ValueError: If there are none, if a probability is not in 0..1, or if the shapes differ.
 
     Examples:
         >>> reliability(np.array([0.75, 0.85, 0.1]), np.array([True, True, False]))["ece"].round(3)
@@ -36,6 +36,11 @@ def reliability(
         Guo et al., On calibration of modern neural networks, 2017.
     """
     probabilities, is_true = np.asarray(probabilities, np.float64), np.asarray(is_true, bool)
+    if probabilities.ndim != 1 or probabilities.shape != is_true.shape:
+        raise ValueError(
+            "`probabilities` and `is_true` must both be [N]. "
+            f"Received: {probabilities.shape} and {is_true.shape}."
+        )
     if not len(probabilities) or not np.all((probabilities >= 0) & (probabilities <= 1)):
         raise ValueError(
             f"`probabilities` must be one or more numbers from 0 to 1. Received: {probabilities}."

@@ -120,13 +120,20 @@ def summarize_errors(
 
     Args:
         errors: One finite NME per face [N].
-        thresholds: Of the failure rate and the AUC. Defaults to .08 and .10.
+        thresholds: Of the failure rate and the AUC, whole percents. Defaults to .08 and .10.
 
     Returns:
         ``num_faces``, ``nme`` (the mean), ``nmde`` (the median), for each threshold such as .08
         ``fr_08`` and ``auc_08``, and for each of these scores its 95 % bootstrap interval, such as
         ``nme_interval``.
+
+    Raises:
+        ValueError: If an error is not finite, or a threshold is not a whole number of percents:
+            `failure_rate` and `ced_auc` take any.
     """
+    for threshold in thresholds:
+        if not (threshold > 0 and abs(100 * threshold - round(100 * threshold)) < 1e-9):
+            raise ValueError(f"`thresholds` must be whole percents. Received: {threshold}.")
     errors = finite_errors(errors)
     scores: dict[str, Any] = {
         "num_faces": len(errors),

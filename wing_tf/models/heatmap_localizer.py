@@ -34,8 +34,10 @@ def heatmap_localizer(network: keras.Model, num_landmarks: int, codec: HeatmapCo
             are fewer than K heatmaps.
     """
     last, image = network.output, network.inputs[0]
-    last = last[-1] if isinstance(last, list) else last
+    last = last[-1] if isinstance(last, (list, tuple)) else last
     last = last if isinstance(last, dict) else {"maps": last}
+    if "maps" not in last:
+        raise ValueError(f"The network must emit `maps`. Received: outputs {', '.join(last)}.")
     maps, residuals = last["maps"], last.get("residuals")
     side = codec.heatmap_size
     if tuple(maps.shape[1:3]) != (side, side) or maps.shape[-1] < num_landmarks:

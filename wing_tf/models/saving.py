@@ -44,7 +44,11 @@ def save_network(
         spec: Its model spec.
         float16: Whether to store the weights in half the size. Keras restores them in the network's
             own precision, rounded to float16. Weights that are too large for it stay as they are.
+
+    Raises:
+        ValueError: If its input or outputs are not those of the model spec.
     """
+    _check_network(network, spec, "The network")
     with atomic_path(path) as temporary:
         with _all_trainable(network):
             network.save(temporary)
@@ -146,20 +150,24 @@ def load_network(
     with loading(path):
         check_weights(path)
         network = keras.saving.load_model(path, compile=False)
+    _check_network(network, spec, path)
+    return network, spec
+
+
+def _check_network(network: keras.Model, spec: ModelSpec, name: str | os.PathLike) -> None:
     expected = (None, spec.scheme.num_landmarks, 2)
     output = network.output
     landmarks = output.get("landmarks") if isinstance(output, dict) else output
     if getattr(landmarks, "shape", None) != expected:
         raise ValueError(
-            f"{path} must emit landmarks {expected} for {spec.scheme_name}. "
+            f"{name} must emit landmarks {expected} for {spec.scheme_name}. "
             f"Received: {network.output_shape}."
         )
     side = spec.input_size
     if network.input_shape != (None, side, side, 3):
         raise ValueError(
-            f"{path} must take images {(None, side, side, 3)}. Received: {network.input_shape}."
+            f"{name} must take images {(None, side, side, 3)}. Received: {network.input_shape}."
         )
-    return network, spec
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from wing_tf.losses import SubpixelResidualLoss, WeightedLossMap
-from wing_tf.metrics.heatmap_error import HeatmapMeanSquaredError
+from wing_tf.metrics.keras_metrics import HeatmapMeanSquaredError
 from wing_tf.training.accelerator import (
     ExecutionPlan,
     fuse_update,
