@@ -37,6 +37,7 @@ def test_box_flag_is_checked(text):
         (["--image=a", "--detector=yunet"], "--detector=yunet needs --detector_model."),
         (["--folder=a", "--detector=boxes"], "--detector=boxes needs --box_file."),
         (["calibrate", "--data=a"], "calibrate needs --data and --output"),
+        (["--video=a", "--data=b"], "--data goes with calibrate"),
         (["compose"], "Name one of: calibrate"),
         (["--image=a", "--passes=3"], "--passes"),
         (["--image=a", "--detector=haar", "--levels=2"], "--levels goes with --detector=blazeface"),

@@ -177,6 +177,8 @@ def _check_flags(command: str | None) -> str | None:
         if not (_DATA.value and _OUTPUT.value):
             raise app.UsageError("calibrate needs --data and --output.")
         return None
+    if _DATA.value:
+        raise app.UsageError("--data goes with calibrate.")
     if _FORMAT.value not in (None, *FORMATS[given[0]]):
         raise app.UsageError(
             f"--format of a {given[0]} is one of {', '.join(FORMATS[given[0]])}: "

@@ -12,7 +12,7 @@ class DecodeHeatmaps(Float32Layer):
 
     Args:
         num_landmarks: Number of landmarks K. Further maps (the boundary map) are ignored.
-        codec: Arguments of a `HeatmapCodec`.
+        codec: A `HeatmapCodec`, or its arguments.
         **kwargs: Arguments of `keras.layers.Layer`. `dtype` defaults to float32.
 
     Call arguments:
@@ -23,10 +23,10 @@ class DecodeHeatmaps(Float32Layer):
         Landmarks [B, K, 2] in input pixels and scores [B, K].
     """
 
-    def __init__(self, num_landmarks: int, codec: dict, **kwargs):
+    def __init__(self, num_landmarks: int, codec: HeatmapCodec | dict, **kwargs):
         super().__init__(**kwargs)
         self.num_landmarks = num_landmarks
-        self.codec = HeatmapCodec(**codec)
+        self.codec = codec if isinstance(codec, HeatmapCodec) else HeatmapCodec(**codec)
 
     def call(self, maps, residuals=None):
         """Returns the landmarks and the scores."""
