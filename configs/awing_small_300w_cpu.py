@@ -6,6 +6,8 @@ Not the paper's recipe, which is awing_4hg.py: one hourglass of 128 channels at 
 Measured: Helen test, inter-ocular NME 2.90 % (2.80 to 3.00), median 2.75 %, FR8 0 %, after 98.6
 minutes on one core beside other jobs (2026-11-25, AMD EPYC, bfloat16; 57 minutes of both cores),
 with --config.heatmap.boundary_sigma=1, twice the width of the boundary map in the paper.
+In 16 epochs of two hourglasses of 64 channels, CoordConv costs .1 points of NME (three seeds, table
+settle_awing): --config.model.coordinates=False. This recipe was not trained whole without it.
 Command:
   wing-train --config=configs/awing_small_300w_cpu.py --workdir=RUN --config.data.path=RECORDS
 

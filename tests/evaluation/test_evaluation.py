@@ -1,11 +1,15 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
 import pytest
 
+from tfrecords_tools.sources import SyntheticSource
+from tfrecords_tools.square_crops import SquareFormat
+from tfrecords_tools.writer import write_records
 from wing_tf.data.records import open_records
 from wing_tf.evaluation import conditions
 from wing_tf.evaluation.evaluator import evaluate
@@ -120,6 +124,48 @@ def test_report_folder_has_scores_tables_and_figures(records, model, synthetic_r
     assert "synthetic/1" not in table  # All faces have this prefix.
     halves = {name: report["by_prefix"]["synthetic/1"] for name in ("first", "second")}
     assert "\nsecond " in format_report({**report, "by_prefix": halves})
+
+
+def test_evaluation_on_training_faces_is_a_warning(synthetic_records, tmp_path):
+    keras.utils.set_random_seed(0)
+    network = cnn6(68, input_size=32, width=0.1)
+    for name, data, noted in (
+        ("synthetic", "", 184), ("synthetic", "/test-*", 0), ("ibug_300w", "", 0)
+    ):  # fmt: skip
+        path = tmp_path / f"{name}{noted}.keras"
+        spec = dataclasses.replace(MODEL_SPEC, trained_on={name: 100})
+        save_network(network, path, spec)
+        output = tmp_path / f"{path.stem}_{data[1:5]}"
+        output.mkdir()
+        report = evaluate(path, f"{synthetic_records}{data}", output, normalizer="box")
+        text = f"160 of the {noted} faces are of its splits train and validation"
+        assert [text in note for note in report["warnings"]].count(True) == bool(noted)
+
+
+def test_faces_are_evaluated_once(synthetic_records, model, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(synthetic_records, copy)
+    with pytest.raises(ValueError, match="is 2 times in the records"):
+        evaluate(model, f"{synthetic_records}/test-*,{copy}/test-*", tmp_path, normalizer="box")
+
+
+def test_unknown_normalizer_is_refused_before_the_evaluation(synthetic_records, model, tmp_path):
+    for name in ("inter_eye", "given"):
+        with pytest.raises(ValueError, match="The normalizer must be one of inter_ocular"):
+            evaluate(model, f"{synthetic_records}/test-*", tmp_path, normalizer=name)
+
+
+def test_crops_must_fit_the_squares_of_all_files(model, tmp_path):
+    for seed, context in ((1, 2.0), (2, 1.1)):
+        source = SyntheticSource(num_train=0, num_test=4, seed=seed)
+        square = SquareFormat(side=64, context=context)
+        write_records(source, tmp_path / str(seed), square_format=square, num_processes=0,
+                      progress=False)  # fmt: skip
+    both = f"{tmp_path / '1'},{tmp_path / '2'}"
+    assert open_records(both).context == pytest.approx(2.0)
+    assert open_records(both).min_context == pytest.approx(1.1)
+    with pytest.raises(ValueError, match=r"does not fit in the records' squares, 1\.10 times"):
+        evaluate(model, both, tmp_path / "out", normalizer="box")
 
 
 def test_model_of_another_scheme_raises(synthetic_records, tmp_path):

@@ -88,7 +88,8 @@ def name_models(texts: list[str]) -> dict[str, str]:
         UsageError: If two models have the same name, or a name can't be that of a folder.
     """
     if len(texts) == 1:
-        return {"": texts[0]}
+        _, given, path = texts[0].partition("=")
+        return {"": path if given and not pathlib.Path(texts[0]).exists() else texts[0]}
     models: dict[str, str] = {}
     for text in texts:
         name, given, path = text.partition("=")

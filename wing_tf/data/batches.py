@@ -125,10 +125,10 @@ def _check_fit(records: RecordSet, augmenter: Augmenter) -> None:
             f"The records' crop rule, {records.crop_rules[0]}, requires an augmenter with "
             f"square={records.square}. Received: square={augmenter.square}."
         )
-    if augmenter.margin > 1.01 * records.context:
+    if augmenter.margin > 1.01 * records.min_context:
         raise ValueError(
             f"Crops of {augmenter.margin:g} times the face box do not fit in the records' squares, "
-            f"{records.context:.2f} times the box. Reduce `margin`, or write records with "
+            f"{records.min_context:.2f} times the box. Reduce `margin`, or write records with "
             f"--context={augmenter.margin + 0.5:g} or more."
         )
 

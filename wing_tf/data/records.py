@@ -39,6 +39,7 @@ class RecordSet:
         side: Side of the stored squares in pixels.
         context: Side of the squares over the longer side of the face boxes, the largest of all
             files.
+        min_context: The smallest of all files.
         crop_rules: Crop rules of the boxes: one, unless record sets of different rules were
             combined; either all are square or none is. `UNKNOWN_CROP_RULE` for records that do not
             name theirs.
@@ -50,6 +51,7 @@ class RecordSet:
     scheme: LandmarkScheme
     side: int
     context: float
+    min_context: float
     crop_rules: tuple[CropRule, ...]
     sources: Mapping[str, int]
 
@@ -227,6 +229,7 @@ def open_records(data: DataPath, *, split: str | None = None) -> RecordSet:
         scheme=get_scheme(name),
         side=side,
         context=max(1.0, *(header.context for header in headers.values())),
+        min_context=max(1.0, min(header.context for header in headers.values())),
         crop_rules=tuple(dict.fromkeys(header.crop_rule for header in headers.values())),
         sources=dict(sources),
     )

@@ -11,7 +11,7 @@ import tqdm
 from wing_tf.data.records import UNKNOWN_CROP_RULE, find_shards, open_records
 from wing_tf.evaluation import conditions
 from wing_tf.evaluation.heatmaps import draw_worst_to_best
-from wing_tf.evaluation.overlaps import overlap_notes
+from wing_tf.evaluation.overlaps import check_unique, overlap_notes, training_notes
 from wing_tf.evaluation.predict import (
     Predictions,
     check_fit,
@@ -124,6 +124,11 @@ class Evaluator:
         self.protocol, self.scheme_map, self.batch_size = protocol, scheme_map, batch_size
         self.normalizer = protocol.normalizer if protocol else normalizer
         self.normalizer = self.normalizer or scheme.default_normalizer
+        known = [*scheme.normalizers, *BOX_NORMALIZERS]
+        if self.normalizer not in known and not protocol:
+            raise ValueError(
+                f"The normalizer must be one of {', '.join(known)}. Received: {self.normalizer!r}."
+            )
         self.normalizer_box = protocol.normalizer_box if protocol else "dataset_or_landmark"
         self._run = compile_localizer(self.network)
 
@@ -148,9 +153,10 @@ class Evaluator:
         }
         for name, (boxes, found) in detected.items():
             others[f"{name} boxes"] = self._score_detected(name, boxes, found)
+        check_unique(predictions.key)
         errors, distance = self._errors(predictions)
         report = {
-            **self._metadata(),
+            **self._metadata(predictions),
             **make_report(predictions, scheme, self.normalizer, normalizer_box=self.normalizer_box),
             "conditions": others,
         }
@@ -174,11 +180,11 @@ class Evaluator:
         return report
 
     def _check_noise(self, box_noise: float) -> None:
-        if self.spec.margin * (1 + box_noise) + 2 * box_noise > self.records.context:
+        if self.spec.margin * (1 + box_noise) + 2 * box_noise > self.records.min_context:
             raise ValueError(
                 f"Boxes moved by box_noise={box_noise:g} leave the records' squares, "
-                f"{self.records.context:.2f} times the face box. Use less noise, or records with "
-                "more context."
+                f"{self.records.min_context:.2f} times the face box. Use less noise, or records "
+                "with more context."
             )
 
     def _predict(self, what: str, **options: Any) -> Predictions:
@@ -221,7 +227,7 @@ class Evaluator:
         predictions = self._select_evaluated(conditions.select_faces(every, found))
         return {**self._score(predictions), "recall": len(predictions.key) / count}
 
-    def _metadata(self) -> dict[str, Any]:
+    def _metadata(self, predictions: Predictions) -> dict[str, Any]:
         """Returns what must be known to compare the scores with others."""
         records, spec = self.records, self.spec
         scheme, count = records.scheme.name, records.scheme.num_landmarks
@@ -234,7 +240,7 @@ class Evaluator:
         metadata = {
             "protocol": f"{scheme}, {error}, boxes: "
             f"{', '.join(map(str, records.crop_rules))}; the network's crop x {spec.margin:g}",
-            "warnings": self._warnings(),
+            "warnings": self._warnings(predictions),
             "crop_rules": [dataclasses.asdict(crop) for crop in records.crop_rules],
             "uses_true_landmarks": any(crop.uses_ground_truth for crop in records.crop_rules),
             "trained_on": dict(spec.trained_on),
@@ -251,7 +257,7 @@ class Evaluator:
             metadata["scheme_map_residual"] = self.scheme_map.known_residual
         return metadata
 
-    def _warnings(self) -> list[str]:
+    def _warnings(self, predictions: Predictions) -> list[str]:
         """Returns the reasons why the scores may not be comparable."""
         kinds = {crop.box for crop in self.records.crop_rules if crop != UNKNOWN_CROP_RULE}
         found = []
@@ -269,7 +275,8 @@ class Evaluator:
             )
         if any(crop.uses_ground_truth for crop in self.records.crop_rules):
             found.append("WARNING: the test crops were enlarged with the ground truth landmarks")
-        overlaps = overlap_notes(self.spec.known_faces, self.records.sources)
+        sources = self.spec.known_faces, self.records.sources
+        overlaps = overlap_notes(*sources) + training_notes(predictions.groups, *sources)
         return found + [f"WARNING: {note}" for note in overlaps]
 
 

@@ -1,6 +1,7 @@
 """Data sets that hold images of each other."""
 
-from collections.abc import Iterable
+import collections
+from collections.abc import Iterable, Sequence
 
 _OVERLAPS = {
     frozenset({"lapa", "ibug_300w"}): "LaPa holds warped copies of faces of AFW, HELEN, LFPW and "
@@ -29,6 +30,36 @@ def overlap_notes(trained_on: Iterable[str], evaluated_on: Iterable[str]) -> lis
         for name in trained_on
         for other in evaluated_on
         if (pair := frozenset({name, other})) in _OVERLAPS
+    ]
+
+
+def check_unique(keys: Sequence[str]) -> None:
+    """Raises ValueError if a face is in the records twice: intervals would be too narrow."""
+    for key, number in collections.Counter(keys).most_common(1):
+        if number > 1:
+            raise ValueError(f"{key} is {number} times in the records. Give each face once.")
+
+
+def training_notes(
+    groups: Sequence[frozenset[str]], trained_on: Iterable[str], evaluated_on: Iterable[str]
+) -> list[str]:
+    """Returns how many of the evaluated faces are of the splits that models are trained with.
+
+    Args:
+        groups: Split and attributes of each face.
+        trained_on: Names of the data sets of the training.
+        evaluated_on: Names of the data sets of the evaluation.
+
+    Returns:
+        One line; none if there are no such faces, or if the model was trained on other data sets.
+    """
+    number = sum(not group.isdisjoint(("train", "validation")) for group in groups)
+    shared = sorted(set(trained_on) & set(evaluated_on))
+    if not (number and shared):
+        return []
+    return [
+        f"trained on {', '.join(shared)}, and {number} of the {len(groups)} faces are of its "
+        "splits train and validation"
     ]
 
 

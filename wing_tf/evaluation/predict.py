@@ -104,10 +104,10 @@ def check_fit(records: RecordSet, spec: ModelSpec, scheme_map: SchemeMap | None 
 
 
 def _check_margin(records: RecordSet, spec: ModelSpec) -> None:
-    if spec.margin > 1.01 * records.context:
+    if spec.margin > 1.01 * records.min_context:
         raise ValueError(
             f"The network's crop, {spec.margin:g} times the face box, does not fit in the "
-            f"records' squares, {records.context:.2f} times the box. Write records with "
+            f"records' squares, {records.min_context:.2f} times the box. Write records with "
             f"--context={spec.margin + 0.5:g} or more."
         )
 

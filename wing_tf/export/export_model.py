@@ -194,7 +194,7 @@ def _check(parity: Parity, precision: str, max_nme_cost: float, force: bool) -> 
     )
     fault = None
     if before is not None and after is not None:
-        if after - before > 100 * max_nme_cost:
+        if not after - before <= 100 * max_nme_cost:  # NaN is a fault, too
             fault = (
                 f"{precision} costs {after - before:.2f} points of NME ({before:.2f} % before, "
                 f"{after:.2f} % after, {parity.num_faces} faces), more than "
