@@ -199,7 +199,7 @@ def test_crops_using_the_ground_truth_give_a_warning(tmp_path):
     write_drawn_records(tmp_path / "records", source, crop="awing_official_test")
     model = save_model(tmp_path / "m.keras", "wflw_98")
     report = evaluate(model, str(tmp_path / "records"), new_folder(tmp_path / "out"))
-    assert report["uses_true_landmarks"]
+    assert report["crops_enlarged_by_true_landmarks"]
     assert "WIDENED WITH THE GROUND TRUTH" in (tmp_path / "out" / "report.txt").read_text()
 
 

@@ -1,6 +1,7 @@
 """Export of models into folders."""
 
 import json
+import shutil
 import zipfile
 
 import keras
@@ -16,7 +17,7 @@ from wing_tf.export.export_model import export_model
 from wing_tf.export.exported_spec import exported_spec
 from wing_tf.export.faces import comparison_faces
 from wing_tf.export.litert import write_litert
-from wing_tf.export.model_card import LICENSES, find_origin, model_card
+from wing_tf.export.model_card import LICENSES, Origin, find_origin, model_card
 from wing_tf.export.parity import Parity
 from wing_tf.inference.litert_backend import LiteRtBackend
 from wing_tf.landmarks import SCHEMES, register_scheme, scheme_from_dict, scheme_to_dict
@@ -214,6 +215,20 @@ def test_the_card_describes_the_crop(square, tmp_path):
     assert facts["images"]["outputs"] == {
         "landmarks_px": {"shape": [None, 68, 2], "dtype": "float32"}
     }
+
+
+def test_the_license_of_a_pretrained_model_is_known(tmp_path):
+    """By its content, whatever the name of the file."""
+    shutil.copy(model_path("face_68_fast", ".keras"), tmp_path / "m.keras")
+    assert find_origin(tmp_path / "m.keras").license == "Apache-2.0"
+    (tmp_path / "m.keras").write_bytes(b"another")
+    assert not find_origin(tmp_path / "m.keras").license
+    spec = ModelSpec(scheme="ibug_68", input_size=64, margin=1.2)
+    deployed = deployed_network(cnn6(68, input_size=64, width=0.25), spec)
+    facts = exported_spec(deployed, spec, format="saved_model", precision="float32")
+    parity = Parity(3, 0.1, 0.01, None, "inter_ocular", None, None, 0.001)
+    card = model_card(spec, facts, Origin("m.keras", license="Apache-2.0"), parity, "faces")
+    assert "License of the weights: Apache-2.0.\n\nThe model inherits" in card
 
 
 @pytest.mark.parametrize(("name", "noted"), [("lapa", True), ("wflw", False)])

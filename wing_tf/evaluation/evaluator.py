@@ -242,7 +242,9 @@ class Evaluator:
             f"{', '.join(map(str, records.crop_rules))}; the network's crop x {spec.margin:g}",
             "warnings": self._warnings(predictions),
             "crop_rules": [dataclasses.asdict(crop) for crop in records.crop_rules],
-            "uses_true_landmarks": any(crop.uses_ground_truth for crop in records.crop_rules),
+            "crops_enlarged_by_true_landmarks": any(
+                crop.uses_ground_truth for crop in records.crop_rules
+            ),
             "trained_on": dict(spec.trained_on),
             "trained_crops": list(spec.trained_crops),
             "model": str(self.file),

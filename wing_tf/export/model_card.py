@@ -1,6 +1,7 @@
 """``model_card.md``: description of an exported model for people."""
 
 import dataclasses
+import hashlib
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from wing_tf.model_spec import MODEL_SPEC_FILE, ModelSpec
 from wing_tf.utils.json_values import parse_number, read_json_object
 from wing_tf.utils.printable import markdown
 from wing_tf.utils.text_files import read_csv
+from wing_tf.zoo.registry import all_models
 
 LICENSES = {
     "ibug_300w": "300-W: annotations for non-commercial research; the images of LFPW may not be "
@@ -43,11 +45,13 @@ class Origin:
         name: Name of the file or the run folder.
         config: The training config; None if the model is not in a run folder.
         best: Best validation NME, a fraction; None if there is none.
+        license: License of the weights, of a pretrained model; empty for others.
     """
 
     name: str
-    config: Mapping[str, Any] | None
-    best: float | None
+    config: Mapping[str, Any] | None = None
+    best: float | None = None
+    license: str = ""
 
 
 def find_origin(file: pathlib.Path) -> Origin:
@@ -56,7 +60,9 @@ def find_origin(file: pathlib.Path) -> Origin:
     run = file.parent.parent
     config, metrics = run / "config.json", run / "metrics.csv"
     if file.parent.name != "checkpoints" or not config.is_file():
-        return Origin(file.name, None, None)
+        digest = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+        pretrained = [model for model in all_models().values() if digest in model.sha256.values()]
+        return Origin(file.name, license=pretrained[0].license if pretrained else "")
     scores = []
     if metrics.is_file():
         rows = read_csv(metrics, ["val_nme"])
@@ -126,9 +132,7 @@ Training faces: {_counts(spec.trained_on)}; validation faces: {_counts(spec.held
 
 ## License
 
-The model inherits the terms of the data that it was trained on.
-
-{_licenses(spec)}
+{_licenses(spec, origin)}
 """
 
 
@@ -189,9 +193,12 @@ def _overlaps(spec: ModelSpec) -> str:
     )
 
 
-def _licenses(spec: ModelSpec) -> str:
+def _licenses(spec: ModelSpec, origin: Origin) -> str:
+    own = f"License of the weights: {markdown(origin.license)}.\n\n" if origin.license else ""
+    head = f"{own}The model inherits the terms of the data that it was trained on.\n\n"
     notes = [
         f"- {LICENSES.get(name, f'{markdown(name)}: ask the owner of the images.')}"
         for name in spec.known_faces
     ]
-    return "\n".join(notes) or "- The training data are not recorded: find out before you use it."
+    unknown = "- The training data are not recorded: find out before you use it."
+    return head + ("\n".join(notes) or unknown)
