@@ -182,7 +182,8 @@ def test_bad_arguments_are_refused(arguments):
 
 
 @pytest.mark.parametrize(
-    ("landmarks", "weights"), [((5, 5, 2), (5,)), ((13, 10), (13, 5)), ((2, 5, 2), (2, 5, 1))]
+    ("landmarks", "weights"),
+    [((5, 5, 2), (5,)), ((13, 10), (13, 5)), ((2, 5, 2), (2, 5, 1)), ((2, 5, 2), (1, 5))],
 )
 def test_landmarks_and_weights_of_other_shapes_are_refused(landmarks, weights):
     """Weights [B] would be those of the landmarks if there are as many."""

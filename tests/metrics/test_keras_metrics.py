@@ -30,7 +30,7 @@ def test_error_of_all_pixels_and_of_the_foreground():
 
 
 def test_invalid_heatmaps_raise():
-    with pytest.raises(ValueError, match="must both be heatmaps"):
+    with pytest.raises(ValueError, match="must have one shape"):
         HeatmapMeanSquaredError().update_state(np.zeros((1, 2, 2, 3)), np.zeros((1, 2, 2, 4)))
     with pytest.raises(ValueError, match="must be in"):
         HeatmapMeanSquaredError(foreground=1.5)
@@ -120,6 +120,14 @@ def test_invalid_landmarks_raise():
     with pytest.raises(ValueError, match="must be one of inter_ocular"):
         NormalizedMeanError("ibug_68", normalizer="box")
     metric = NormalizedMeanError("ibug_68")
-    for true, predicted in (((2, 68, 2), (2, 136)), ((2, 98, 2), (2, 98, 2)), ((68, 2), (68, 2))):
+    for true, predicted in (
+        ((2, 68, 2), (2, 136)),
+        ((2, 98, 2), (2, 98, 2)),
+        ((68, 2), (68, 2)),
+        ((1, 68, 2), (2, 68, 2)),  # would broadcast
+    ):
         with pytest.raises(ValueError, match="68, 2"):
             metric.update_state(np.zeros(true), np.zeros(predicted))
+    faces = np.zeros((2, 68, 2))
+    with pytest.raises(ValueError, match="`sample_weight` must be"):
+        metric.update_state(faces, faces, np.ones(1))

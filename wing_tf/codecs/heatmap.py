@@ -129,10 +129,15 @@ class HeatmapCodec:
         """
         weights = ops.cast(weights, "float32")
         landmarks = ops.cast(landmarks_px, "float32")
-        if len(landmarks.shape) != 3 or landmarks.shape[2] != 2 or len(weights.shape) != 2:
+        shape, of_weights = tuple(landmarks.shape), tuple(weights.shape)
+        valid = len(shape) == 3 and shape[2] == 2 and len(of_weights) == 2
+        if valid:  # sizes may be unknown while tracing
+            valid = None in (shape[0], of_weights[0]) or shape[0] == of_weights[0]
+            valid = valid and (None in (shape[1], of_weights[1]) or of_weights[1] in (1, shape[1]))
+        if not valid:
             raise ValueError(
                 "`landmarks_px` must be [B, K, 2] and `weights` [B, K]. "
-                f"Received: {tuple(landmarks.shape)} and {tuple(weights.shape)}."
+                f"Received: {shape} and {of_weights}."
             )
         if isinstance(sigma, (int, float)) and not 0 < sigma < math.inf:
             raise ValueError(f"`sigma` must be positive. Received: sigma={sigma}.")

@@ -147,13 +147,13 @@ class Evaluator:
         # Detectors run first, because one that finds no face is an error.
         detected = {name: self._detect(name, finder) for name, finder in (detectors or {}).items()}
         predictions = self._select_evaluated(self._predict("recorded boxes"))
+        check_unique(predictions.key)
         others = {
             name: self._score(self._select_evaluated(self._predict(name, **options)))
             for name, options in _extra_conditions(box_noise, rotation_deg).items()
         }
         for name, (boxes, found) in detected.items():
             others[f"{name} boxes"] = self._score_detected(name, boxes, found)
-        check_unique(predictions.key)
         errors, distance = self._errors(predictions)
         report = {
             **self._metadata(predictions),

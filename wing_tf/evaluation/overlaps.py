@@ -1,4 +1,4 @@
-"""Data sets that hold images of each other."""
+"""Faces of an evaluation that a training may have seen, or that are in the records twice."""
 
 import collections
 from collections.abc import Iterable, Sequence

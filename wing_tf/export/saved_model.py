@@ -70,7 +70,8 @@ def write_saved_model(deployed: keras.Model, spec: ModelSpec, folder: str | path
 
 def _crop(jpeg: tf.Tensor, box: tf.Tensor, region: tf.Tensor, side: int) -> tf.Tensor:
     """Decodes an image and crops a region [4] of it, as `geometry.resample.crop_and_resize`."""
-    # By default TensorFlow decodes JPEG less exactly than OpenCV: up to 10 pixels of difference.
+    # By default TensorFlow decodes JPEG less exactly than OpenCV, which moves landmarks by up to
+    # 10 pixels.
     image = tf.cond(
         tf.io.is_jpeg(jpeg),
         lambda: tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE"),

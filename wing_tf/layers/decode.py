@@ -36,7 +36,7 @@ class DecodeHeatmaps(Float32Layer):
     def compute_output_shape(self, maps_shape, residuals_shape=None):
         """Returns [B, K, 2] and [B, K]. Raises ValueError if there are fewer than K maps."""
         del residuals_shape
-        if maps_shape[-1] < self.num_landmarks:
+        if maps_shape[-1] is not None and maps_shape[-1] < self.num_landmarks:
             raise ValueError(
                 f"`maps` must be {self.num_landmarks} or more. Received: {tuple(maps_shape)}."
             )

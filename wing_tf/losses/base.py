@@ -78,7 +78,7 @@ class LandmarkLoss(keras.losses.Loss, abc.ABC):
         if is_concrete(annotated):  # A trace may have captured concrete targets.
             self.check_targets(y_true)
         if sample_weight is not None:
-            annotated = annotated * _fit_weights(sample_weight, annotated, y_true)
+            annotated = annotated * fit_weights(sample_weight, annotated, y_true)
         return super().__call__(y_true, y_pred, sample_weight=annotated)
 
     @abc.abstractmethod
@@ -103,8 +103,12 @@ def _arguments(cls: type) -> tuple[list[str], list[str]]:
     return positional[1:], keywords  # Without self.
 
 
-def _fit_weights(sample_weight, values, y_true):
-    """Returns ``sample_weight`` with the rank of the values [B, K] or [B]."""
+def fit_weights(sample_weight, values, y_true):
+    """Returns ``sample_weight`` with the rank of the values [B, K] or [B].
+
+    Raises:
+        ValueError: If it is not one weight per face, or per value.
+    """
     weights = ops.convert_to_tensor(sample_weight, dtype="float32")
     shape, expected = known_shape(weights, "sample_weight"), tuple(values.shape)
     widths = (1, *expected[1:])

@@ -41,13 +41,13 @@ class HeatmapLoss(LandmarkLoss, abc.ABC):
     def call(self, y_true, y_pred):
         """Returns the loss per landmark [B, K] for heatmaps [B, h, w, K]."""
         y_true, y_pred = to_float32(y_true, y_pred, "[B, h, w, K]")
-        _check_rank(y_true)
+        check_rank(y_true)
         y_true, mask = mask_heatmaps(y_true)
         return self.reduce_pixels(self.pixel_losses(y_true, y_pred)) * mask[:, 0, 0]
 
     def annotated(self, y_true):
         """Returns a mask [B, K]: 0 where a heatmap holds NaN, else 1."""
-        _check_rank(y_true)
+        check_rank(y_true)
         return mask_heatmaps(y_true)[1][:, 0, 0]
 
     def reduce_pixels(self, values):
@@ -55,7 +55,8 @@ class HeatmapLoss(LandmarkLoss, abc.ABC):
         return ops.mean(values, axis=(1, 2))
 
 
-def _check_rank(y_true) -> None:
+def check_rank(y_true) -> None:
+    """Raises ValueError if heatmaps are not of rank 4."""
     if len(y_true.shape) != 4:
         raise ValueError(f"Heatmaps must be [B, h, w, K]. Received: {tuple(y_true.shape)}.")
 

@@ -7,6 +7,8 @@ import keras
 from keras import ops
 
 from wing_tf.landmarks import LandmarkScheme, get_scheme, scheme_from_dict, scheme_to_dict
+from wing_tf.losses.base import fit_weights, to_float32
+from wing_tf.losses.heatmap import check_rank, mask_heatmaps
 
 
 class _Mean(keras.metrics.Metric):
@@ -27,35 +29,10 @@ class _Mean(keras.metrics.Metric):
         return self.total / ops.where(self.count > 0, self.count, 1.0)
 
 
-def _to_float32(y_true, y_pred, layout: str, ranks: tuple[int, ...]):
-    """Returns both as float32 tensors. Raises ValueError if their shapes differ."""
-    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-    true, predicted = tuple(y_true.shape), tuple(y_pred.shape)
-    pairs = zip(true[1:], predicted[1:], strict=False)
-    if (
-        len(true) not in ranks
-        or len(true) != len(predicted)
-        or any(a != b for a, b in pairs if None not in (a, b))
-    ):
-        raise ValueError(
-            f"Targets and predictions must both be {layout}. Received: {true} and {predicted}."
-        )
-    return ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
-
-
-def _landmark_weights(sample_weight, num_landmarks: int, like):
-    """Returns weights [B, K] of landmarks, from [B], [B, 1] or [B, K]; ``like`` is [B, K]."""
-    if sample_weight is None:
-        return ops.ones_like(like)
-    weights = ops.cast(ops.convert_to_tensor(sample_weight), "float32")
-    shape = tuple(weights.shape)
-    if len(shape) == 1:
-        weights = weights[:, None]
-    elif len(shape) != 2 or shape[1] not in (None, 1, num_landmarks):
-        raise ValueError(
-            f"`sample_weight` must be [B], [B, 1] or [B, {num_landmarks}]. Received: {shape}."
-        )
-    return weights * ops.ones_like(like)
+def _landmark_weights(sample_weight, values):
+    """Returns weights [B, K] of the values [B, K] of landmarks; see `fit_weights`."""
+    ones = ops.ones_like(values)
+    return ones if sample_weight is None else ones * fit_weights(sample_weight, values, values)
 
 
 @keras.saving.register_keras_serializable(package="wing_tf")
@@ -111,7 +88,7 @@ class NormalizedMeanError(_Mean):
         """Adds a batch of ground truth and predictions."""
         count = self.scheme.num_landmarks
         layout = f"[B, {count}, 2] or [B, {2 * count}]"
-        y_true, y_pred = _to_float32(y_true, y_pred, layout, (2, 3))
+        y_true, y_pred = to_float32(y_true, y_pred, layout)
         if tuple(y_pred.shape[1:]) not in ((count, 2), (2 * count,)):
             raise ValueError(f"Landmarks must be {layout}. Received: {tuple(y_pred.shape)}.")
         y_true, y_pred = (ops.reshape(y, (-1, count, 2)) for y in (y_true, y_pred))
@@ -122,7 +99,7 @@ class NormalizedMeanError(_Mean):
         distance = ops.sqrt(ops.sum(ops.square(left - right), axis=-1))
         annotated = ops.logical_not(ops.any(ops.isnan(y_true), axis=-1))
         errors = ops.sqrt(ops.sum(ops.square(y_pred - y_true), axis=-1))
-        weights = _landmark_weights(sample_weight, count, errors)
+        weights = _landmark_weights(sample_weight, errors)
         counted = ops.cast(ops.logical_and(annotated, weights > 0), "float32")
         total = ops.sum(ops.where(counted > 0, errors, 0.0), axis=-1)
         num = ops.sum(counted, axis=-1)
@@ -178,11 +155,11 @@ class HeatmapMeanSquaredError(_Mean):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch of targets and predictions."""
-        y_true, y_pred = _to_float32(y_true, y_pred, "heatmaps [B, h, w, K]", (4,))
-        present = ops.logical_not(ops.any(ops.isnan(y_true), axis=(1, 2)))
-        weights = _landmark_weights(sample_weight, y_true.shape[3], y_true[:, 0, 0])
-        present = ops.logical_and(present, weights > 0)[:, None, None, :]
-        counted = ops.logical_and(present, y_true >= (self.foreground or -math.inf))
+        y_true, y_pred = to_float32(y_true, y_pred, "[B, h, w, K]")
+        check_rank(y_true)
+        y_true, present = mask_heatmaps(y_true)
+        weights = _landmark_weights(sample_weight, present[:, 0, 0])[:, None, None, :]
+        counted = ops.logical_and(present * weights > 0, y_true >= (self.foreground or -math.inf))
         self._add(ops.square(y_pred - y_true), ops.cast(counted, "float32"))
 
     def get_config(self):
