@@ -1,6 +1,7 @@
 """Faster execution trains like the plain one."""
 
 import functools
+import sys
 
 import keras
 import numpy as np
@@ -29,13 +30,19 @@ def train_records(synthetic_records):
 @pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", ["auto", "off"])
 def test_step_is_traced_once(jit_compile, synthetic_records, tmp_path, monkeypatch):
-    traces = []
+    """Nor is any function converted by AutoGraph, which would take seconds at each start."""
+
+    def converted():
+        return {name for name in sys.modules if name.startswith("__autograph_generated")}
+
+    traces, before = [], converted()
     learn = LandmarkTrainer.learn
     monkeypatch.setattr(
         LandmarkTrainer, "learn", lambda self, batch: traces.append(1) or learn(self, batch)
     )
     train(smoke_config(synthetic_records, jit_compile=jit_compile), tmp_path / "run")
     assert len(traces) == 1
+    assert converted() == before
 
 
 @pytest.mark.slow

@@ -125,7 +125,11 @@ class Augmenter:
         self.margin = margin
         self.augmentation = augmentation or Augmentation()
         self.jit_compile = jit_compile
-        self._run = tf.function(self._augment, jit_compile=True) if jit_compile else self._augment
+        self._run = (
+            tf.function(self._augment, jit_compile=True, autograph=False)
+            if jit_compile
+            else self._augment
+        )
 
     def __call__(self, faces):
         """Augments a batch.

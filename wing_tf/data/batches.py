@@ -103,6 +103,7 @@ def dataset_from_records(
         batches = (faces.cache() if cache else faces).batch(batch_size)
         batches = batches.map(lambda batch: with_loss_weights(batch, loss_weights))
 
+    @tf.autograph.experimental.do_not_convert
     def augment(faces):
         images, targets, weights = augmenter(faces)
         if isinstance(targets, list):  # A dataset would stack them.
@@ -151,11 +152,11 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Returns a dataset of shuffled batches in which each face has its random numbers.
 
-    The order of an epoch is a function of the seed and the number of the epoch. The random numbers
-    of a batch are a function of the seed, the batch size and the number of the batch. A dataset
-    that starts at a later epoch therefore equals the continuation of one that started earlier, at
-    any parallelism. Each epoch drops the faces beyond its last complete batch, different ones each
-    time. By default, the dataset is endless, and `fit` needs ``steps_per_epoch``.
+    The order of an epoch depends only on the seed and the number of the epoch, the random numbers
+    of a batch on the seed, the batch size and the number of the batch. A dataset that starts at a
+    later epoch therefore continues one that started earlier, at any parallelism. Each epoch drops
+    the faces beyond its last complete batch, different ones each time. By default, the dataset is
+    endless, and `fit` needs ``steps_per_epoch``.
 
     Args:
         records: The records to read.
@@ -171,17 +172,14 @@ def training_batches(
         sampling_weights: Maps batched faces (see `parse_face`; maybe without images) to float [B],
             how often each is sampled relative to the mean; all alike if None. A face is repeated
             as often as the integer part says, and with the probability of the fraction once more,
-            before shuffling. The length of an epoch is unchanged. The expected frequencies are
-            exact with ``cache``, and deviate by some hundredths without.
-        loss_weights: Maps batched faces to float [B], the weight of each in the loss relative to
-            the mean.
-        curves: Boundary curves of a scheme, on which points are sampled once per face, or once per
-            epoch without ``cache``.
-        label_change: Changes each face before all else, such as a
-            `wing_tf.data.label_noise.LabelNoise`.
-        worker: Index and number of the workers (`wing_tf.training.workers.Workers`), of which each
-            gets an equal slice of each batch, and, without ``cache``, decodes no other faces. The
-            slices together are the batch of a single worker. Defaults to a single one.
+            before shuffling. Epochs keep their length. The expected frequencies are exact with
+            ``cache``, and deviate by some hundredths without.
+        loss_weights: Maps batched faces to float [B], their weights in the loss (relative).
+        curves: Boundary curves, on which points are sampled once per face, or once per epoch
+            without ``cache``.
+        label_change: Changes each face first of all, as `wing_tf.data.label_noise.LabelNoise`.
+        worker: Index and number of the workers (`wing_tf.training.workers.Workers`). Each gets an
+            equal slice of each batch of a single worker, and, without ``cache``, decodes only it.
 
     Returns:
         Batches of the dictionaries of `parse_face`, without ``key`` and with ``draws`` float32
@@ -206,23 +204,21 @@ def training_batches(
     order_seed, draw_seed = np.random.SeedSequence(seed).generate_state(2).astype(np.int64) // 2
     steps = records.num_faces // batch_size
 
+    @tf.autograph.experimental.do_not_convert
     def finish(face):
-        if label_change is not None:
-            face = label_change(face)
+        face = face if label_change is None else label_change(face)
         face = {name: value for name, value in face.items() if name != "key"}
         return face | _curve_samples(face, curves) if curves else face
 
-    if cache:
-        epoch_batches, load = _from_memory(records, ratio, batch_size, sampling_weights, finish)
-    else:
-        epoch_batches, load = _from_files(
-            records, ratio, batch_size, sampling_weights, finish, shuffle_buffer
-        )
+    source = (records, ratio, batch_size, sampling_weights, finish)
+    epoch_batches, load = _from_memory(*source) if cache else _from_files(*source, shuffle_buffer)
 
+    @tf.autograph.experimental.do_not_convert
     def epoch(number):
         batches = epoch_batches(tf.stack([tf.constant(order_seed), number]))
         return batches.take(steps).enumerate(number * steps)
 
+    @tf.autograph.experimental.do_not_convert
     def with_draws(number, batch):
         draws = tf.random.stateless_uniform([batch_size, num_draws], [draw_seed, number])
         return {**with_loss_weights(load(batch[own]), loss_weights), "draws": draws[own]}
@@ -244,8 +240,8 @@ def _from_memory(records: RecordSet, ratio: int, batch_size: int, sampling_weigh
 
     def epoch_batches(seed):
         faces = repeat_faces(tf.range(records.num_faces), times, seed - [1, 0])
-        order = tf.random.experimental.stateless_shuffle(faces, seed)
-        return tf.data.Dataset.from_tensor_slices(tf.reshape(order[:used], (-1, batch_size)))
+        order = tf.random.experimental.stateless_shuffle(faces, seed)[:used]
+        return tf.data.Dataset.from_tensor_slices(tf.reshape(order, (-1, batch_size)))
 
     return epoch_batches, lambda index: {name: tf.gather(v, index) for name, v in arrays.items()}
 
@@ -274,6 +270,7 @@ def _from_files(
         chunks = read.interleave_records(files, len(records.files))
         chunks = chunks.batch(buffer).enumerate()
 
+        @tf.autograph.experimental.do_not_convert
         def shuffled(i, chunk):
             return shuffle(repeat_faces(chunk, times(chunk), seed - [1 + i, 0]), seed + [1 + i, 0])
 
@@ -284,8 +281,9 @@ def _from_files(
     def load_one(record):
         return finish(read.parse_face(record, records, ratio))
 
-    traced = tf.function(load_one).get_concrete_function(tf.TensorSpec((), tf.string))
-    signature = tf.nest.map_structure(tf.type_spec_from_value, traced.structured_outputs)
+    traced = tf.function(load_one, autograph=False)
+    outputs = traced.get_concrete_function(tf.TensorSpec((), tf.string)).structured_outputs
+    signature = tf.nest.map_structure(tf.type_spec_from_value, outputs)
     return epoch_batches, lambda batch: tf.map_fn(load_one, batch, fn_output_signature=signature)
 
 

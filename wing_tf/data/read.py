@@ -132,11 +132,12 @@ def read_faces(
         wanted = tf.constant(indices, tf.int64)
         dataset = dataset.enumerate().filter(lambda i, _: tf.reduce_any(i == wanted))
         dataset = dataset.map(lambda _, record: record)
-    return dataset.map(
-        lambda record: parse_face(record, records, ratio, image=image, details=details),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
+
+    @tf.autograph.experimental.do_not_convert
+    def parse(record):
+        return parse_face(record, records, ratio, image=image, details=details)
+
+    return dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def read_landmarks(records: RecordSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -213,8 +214,13 @@ def hold_in_memory(faces: tf.data.Dataset, num_faces: int) -> dict[str, tf.Varia
 
 def interleave_records(files: tf.data.Dataset, num_files: int) -> tf.data.Dataset:
     """Returns the records of several files, interleaved in an order that depends on them only."""
+
+    @tf.autograph.experimental.do_not_convert
+    def records(file):
+        return tf.data.TFRecordDataset(file, buffer_size=1 << 20)
+
     return files.interleave(
-        lambda file: tf.data.TFRecordDataset(file, buffer_size=1 << 20),
+        records,
         cycle_length=min(num_files, 16),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,

@@ -1,5 +1,6 @@
 """Checks of every record of a file, when the file is opened."""
 
+import functools
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -96,10 +97,11 @@ def check_records(file: str, *, scheme: str, num_landmarks: int, side: int) -> i
     return int(count)
 
 
-@tf.function
+@functools.partial(tf.function, autograph=False)
 def _scan(file, scheme, num_landmarks: int, side):
     """Returns the number of records of a file, and whether any has a problem."""
 
+    @tf.autograph.experimental.do_not_convert
     def problems(batch):
         return _problems(batch, scheme, num_landmarks, side)
 

@@ -31,7 +31,11 @@ class FirstStage:
         jit_compile: bool = False,
     ):
         self.network, self.augmenter, self.shrink_ratio = network, augmenter, shrink_ratio
-        self._run = tf.function(self._crop, jit_compile=True) if jit_compile else self._crop
+        self._run = (
+            tf.function(self._crop, jit_compile=True, autograph=False)
+            if jit_compile
+            else self._crop
+        )
 
     def __call__(self, faces):
         """Returns the network's landmarks [B, K, 2] in pixels of the faces' squares."""
@@ -94,7 +98,11 @@ class RefinementAugmenter:
         self.augmenter, self.first_stage = augmenter, first_stage
         self.reference_shape = np.asarray(reference_shape, np.float32)
         self.simulated_error, self.correction = simulated_error, correction
-        self._run = tf.function(self._refine, jit_compile=True) if jit_compile else self._refine
+        self._run = (
+            tf.function(self._refine, jit_compile=True, autograph=False)
+            if jit_compile
+            else self._refine
+        )
 
     def __call__(self, faces):
         """Augments a batch.

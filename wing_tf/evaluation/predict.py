@@ -140,7 +140,8 @@ def crop_batches(
             tf.TensorSpec((None, side, side, 3), tf.uint8),
             tf.TensorSpec((None, 4), tf.float32),
             tf.TensorSpec((None,), tf.float32),
-        ]
+        ],
+        autograph=False,
     )
     def crop(image, box, angle_rad):
         faces = {"image": image, "box_square_px": box}

@@ -60,7 +60,7 @@ def write_onnx(
 
     signature = [tf.TensorSpec((batch_size, *deployed.input_shape[1:]), tf.uint8, name="image")]
     model, _ = converter.from_function(
-        tf.function(serve, input_signature=signature),
+        tf.function(serve, input_signature=signature, autograph=False),
         input_signature=signature,
         opset=_OPSET,
         # tf2onnx's own handler multiplies by the condition: NaN that was not selected would stay.

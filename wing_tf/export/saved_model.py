@@ -56,6 +56,7 @@ def write_saved_model(deployed: keras.Model, spec: ModelSpec, folder: str | path
         "serving_default": tf.function(
             crops,
             input_signature=[tf.TensorSpec((None, side, side, 3), tf.uint8, name="image")],
+            autograph=False,
         ),
         "images": tf.function(
             images,
@@ -63,6 +64,7 @@ def write_saved_model(deployed: keras.Model, spec: ModelSpec, folder: str | path
                 tf.TensorSpec((None,), tf.string, name="jpeg"),
                 tf.TensorSpec((None, 4), tf.float32, name="boxes_xyxy_px"),
             ],
+            autograph=False,
         ),
     }
     tf.saved_model.save(module, str(folder), signatures)

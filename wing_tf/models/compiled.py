@@ -17,7 +17,9 @@ def compile_localizer(network: keras.Model) -> Localizer:
     import tensorflow as tf
 
     signature = [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)]
-    traced = tf.function(lambda image: network(image, training=False), input_signature=signature)
+    traced = tf.function(
+        lambda image: network(image, training=False), input_signature=signature, autograph=False
+    )
 
     def run(image: np.ndarray) -> tuple[Any, ...]:
         out = traced(tf.constant(image, tf.float32))
