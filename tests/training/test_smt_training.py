@@ -51,6 +51,18 @@ def test_sigma_decreases_in_steps(synthetic_records, tmp_path):
     assert network.output["landmarks"].shape == (None, 68, 2)
 
 
+def test_loss_is_in_units_of_the_first_sigma(synthetic_records, records):
+    config = complete_config(smoke_smt(synthetic_records))
+    config.precision, config.jit_compile = "float32", "off"
+    trainer = make_trainer(config, make_task(config, records), 10)
+    image, targets, weights = trainer.augmenter(_faces(records, trainer.augmenter))
+    stacks = trainer(image, training=False)
+    first = float(trainer.compute_loss(image, targets, stacks, weights))
+    trainer.sigma_state.assign([config.heatmap.sigma / 3, *sigma_state(trainer)[1:]])
+    later = float(trainer.compute_loss(image, targets, stacks, weights))
+    assert later == pytest.approx(3 * first, rel=1e-5)
+
+
 @pytest.mark.slow
 def test_ended_sigma_schedule_is_not_resumed(synthetic_records, tmp_path, capsys):
     config = smoke_smt(synthetic_records)

@@ -38,8 +38,9 @@ class SigmaSchedule(keras.callbacks.Callback):
     The next sigma follows when validation has not improved for ``patience`` epochs, or after
     ``max_epochs_per_sigma``; it starts from the best weights of the sigma before. Training ends
     when validation has stopped improving at the last sigma, or at a sigma that is no better than
-    the ones before. The optimizer's moments and the learning-rate schedule continue. The train step
-    is not traced again.
+    the ones before. The optimizer's moments and the learning-rate schedule continue; the trainer
+    keeps the scale of the gradients (`LandmarkTrainer.compute_loss`). The train step is not traced
+    again.
 
     The state is a weight of the trainer (`LandmarkTrainer.sigma_state`), saved and restored with
     the others; the best weights are in a file of their own. Place this callback after `Validation`,

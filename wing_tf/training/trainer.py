@@ -75,7 +75,7 @@ class LandmarkTrainer(keras.Model):
         self.residual_loss, self.residual_weight = residual_loss, residual_weight
         self.visibility_weight = visibility_weight
         self.visibility_loss = keras.losses.BinaryCrossentropy(from_logits=True, dtype="float32")
-        self.sigma_state = None
+        self.first_sigma, self.sigma_state = sigma, None
         if sigma is not None:
             start = SigmaState(sigma)
             self.sigma_state = self.add_weight(
@@ -153,6 +153,7 @@ class LandmarkTrainer(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the sum of the losses of all hourglasses, of residuals and of visibility.
 
+        With a sigma that changes, the sum is multiplied by the first sigma over the current one.
         One loss for all hourglasses instead of Keras' list of losses, which creates a metric for
         each inside the step and fails on several devices.
         """
@@ -177,6 +178,11 @@ class LandmarkTrainer(keras.Model):
             present = sample_weight[:, : true.shape[1]]
             loss = self.visibility_loss(true, logits, sample_weight=present)
             total = total + self.visibility_weight * loss
+        if self.sigma_state is not None:
+            # Gradients are proportional to sigma, as the norm of the difference of two peaks is.
+            # Without the factor, Adam's second moments would keep those of larger sigmas for some
+            # thousand steps, and these steps would be too short.
+            total = total * (self.first_sigma / ops.convert_to_tensor(self.sigma_state)[0])
         return total
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
