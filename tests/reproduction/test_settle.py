@@ -67,7 +67,12 @@ TABLE = Table(
         Cell(name="c"),
     ),
     baseline="a",
-    claims=(Claim("B helps", "b", "a"), Claim("C helps", "c", "a"), Claim("C hurts", "a", "c")),
+    claims=(
+        Claim("B helps", "b", "a"),
+        Claim("C helps", "c", "a"),
+        Claim("C hurts", "a", "c"),
+        Claim("B hurts", "a", "b", in_paper=False),
+    ),
 )
 
 
@@ -85,10 +90,13 @@ def test_a_claim_is_told_from_faces_and_seeds():
     ]
     results = check_claims(TABLE, TABLE.cells, FaceErrors(cells, "t"))
     assert [result["verdict"] for result in results] == [
-        "reproduces", "can't be told", "can't be told"
+        "reproduces", "can't be told", "can't be told", "does not hold"
     ]  # fmt: skip
     assert format_claim(results[0]) == (
         "B helps: **reproduces**, -0.20 (-0.25 to -0.15), 3 seeds; the paper: -0.50 (full)."
+    )
+    assert format_claim(results[3]).startswith(
+        "Not in the paper: B hurts: **does not hold**, +0.20"
     )
     # From one seed at a time, each would be told by the faces alone.
     one = [cell for cell in cells if cell["seed"] == 1]
@@ -97,7 +105,7 @@ def test_a_claim_is_told_from_faces_and_seeds():
     assert results[0]["difference"][2] < 0 < results[1]["difference"][1]
     assert format_claim(results[0]).startswith("B helps: **can't be told from 1 seed**, -0.20 (")
     # Without a cell there is no verdict on it.
-    assert len(check_claims(TABLE, TABLE.cells[:2], FaceErrors(cells, "t"))) == 1
+    assert len(check_claims(TABLE, TABLE.cells[:2], FaceErrors(cells, "t"))) == 2
 
 
 @pytest.mark.slow

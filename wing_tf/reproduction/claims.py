@@ -8,15 +8,17 @@ from wing_tf.reproduction.face_errors import FaceErrors
 from wing_tf.reproduction.table import Cell, Table
 
 UNKNOWN = "can't be told"
+_VERDICTS = {True: ("reproduces", "does not reproduce"), False: ("holds", "does not hold")}
 _MIN_SEEDS = 3
 
 
 def check_claims(table: Table, order: Sequence[Cell], errors: FaceErrors) -> list[dict[str, Any]]:
     """Returns the claims of a table whose cells are finished, each with a verdict.
 
-    A claim reproduces if the whole interval of the paired difference is below 0, and does not if it
-    is above; else it can't be told at this size of network, training and test set. The interval is
-    over faces and seeds. From fewer than three seeds nothing is told.
+    A paper's claim reproduces if the whole interval of the paired difference is below 0, and does
+    not if it is above; else it can't be told at this size of network, training and test set. Claims
+    that are not in a paper hold or do not. The interval is over faces and seeds. From fewer than
+    three seeds nothing is told.
 
     Args:
         table: The table.
@@ -32,13 +34,14 @@ def check_claims(table: Table, order: Sequence[Cell], errors: FaceErrors) -> lis
         if pair is None:
             continue
         mean, low, high = paired_bootstrap(*pair)
-        verdict = "reproduces" if high < 0 else "does not reproduce" if low > 0 else UNKNOWN
+        yes, no = _VERDICTS[claim.in_paper]
+        verdict = yes if high < 0 else no if low > 0 else UNKNOWN
         if len(pair[0]) < _MIN_SEEDS:
             verdict = UNKNOWN
         own, other = (cells[name].published for name in (claim.cell, claim.baseline))
         results.append(
             {
-                "claim": claim.text,
+                "claim": claim.text if claim.in_paper else f"Not in the paper: {claim.text}",
                 "cell": claim.cell,
                 "baseline": claim.baseline,
                 "verdict": verdict,

@@ -53,17 +53,19 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """A claim of a paper: a cell has a lower error than another one.
+    """A claim, of a paper or of our own: a cell has a lower error than another one.
 
     Attributes:
         text: The claim in a few words.
         cell: Name of the cell.
         baseline: Name of the other one.
+        in_paper: Whether it is a paper's claim.
     """
 
     text: str
     cell: str
     baseline: str
+    in_paper: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
