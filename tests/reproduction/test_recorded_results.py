@@ -31,8 +31,6 @@ def test_recorded_cells_have_the_setup_of_the_recipe(file):
         if not table["table"].startswith("settle"):
             # --set, see docs/results: what has been changed since.
             overrides |= {"optimizer.epsilon": 0.0}
-        if table["table"].startswith("smt"):
-            overrides |= {"model.num_stacks": 1, "model.depth": 4, "model.inner_features": 64}
         if found["recipe"] == "paper":
             overrides |= {"output_init": 0.02, "augment.box_jitter": 0.05}
         config = cell_config(
