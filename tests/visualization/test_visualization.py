@@ -246,3 +246,10 @@ def test_logarithmic_axes_have_plain_numbers(tmp_path, values, written):
     texts = re.findall(r"<!-- (.*) -->", (tmp_path / "curves.svg").read_text(encoding="utf-8"))
     assert written in texts
     assert not [text for text in texts if "math" in text]
+
+
+def test_more_curves_than_colors_differ_in_their_lines(tmp_path):
+    plot_curves(tmp_path / "ten.svg", {str(i): {"NME": [2, 1]} for i in range(10)}, steps="epoch")
+    plot_curves(tmp_path / "more.svg", {str(i): {"NME": [2, 1]} for i in range(11)}, steps="epoch")
+    assert "stroke-dasharray" not in (tmp_path / "ten.svg").read_text(encoding="utf-8")
+    assert "stroke-dasharray" in (tmp_path / "more.svg").read_text(encoding="utf-8")

@@ -14,6 +14,11 @@ from wing_tf.utils.atomic import write_bytes
 from wing_tf.utils.printable import plot_text
 
 
+def _style(index: int) -> dict[str, Any]:
+    """Returns the color and line of a curve. There are ten colors, so that later lines differ."""
+    return {"color": f"C{index % 10}", "linestyle": ("-", "--", ":")[index // 10 % 3]}
+
+
 def save_figure(figure: Figure, path: str | pathlib.Path, *, dpi: int = 130) -> None:
     """Writes a figure atomically.
 
@@ -48,7 +53,7 @@ def plot_ced(
     # A Figure without pyplot has no global state and needs no window system.
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    for name, values in errors.items():
+    for index, (name, values) in enumerate(errors.items()):
         ordered, fractions = ced_curve(values)
         scores = f"mean {100 * ordered.mean():.2f} %, AUC {ced_auc(ordered, threshold):.3f}"
         axes.step(
@@ -56,6 +61,7 @@ def plot_ced(
             100 * np.concatenate([[0.0], fractions, [1.0]]),
             where="post",
             label=f"{plot_text(name)} ({scores})",
+            **_style(index),
         )
     axes.set(xlim=(0, 100 * threshold), ylim=(0, 100), xlabel="NME, %", ylabel="faces, %")
     axes.set_title(plot_text(title), fontsize=9, wrap=True)
@@ -136,11 +142,11 @@ def plot_curves(
     figure = Figure(figsize=(6, 1 + 2.6 * len(quantities)), layout="constrained")
     all_axes = figure.subplots(len(quantities), sharex=True, squeeze=False)[:, 0]
     for axes, quantity in zip(all_axes, quantities, strict=True):
-        for name, system in values.items():
+        for index, (name, system) in enumerate(values.items()):
             series = system.get(quantity, ())
             found = at.get(name, ()) if isinstance(at, Mapping) else at
             places = range(1, len(series) + 1) if found is None else found[: len(series)]
-            axes.plot(places, series, label=plot_text(name))
+            axes.plot(places, series, label=plot_text(name), **_style(index))
         axes.set(yscale=scale, ylabel=plot_text(quantity))
         if scale == "log":  # 6 and 0.001 instead of powers of ten
             low, high = axes.get_ylim()
