@@ -5,7 +5,10 @@ from collections.abc import Callable
 import tensorflow as tf
 
 FaceWeights = Callable[[dict], tf.Tensor]
-"""Maps a batch of faces to their weights [B], such as a `wing_tf.data.PoseBalance`."""
+"""Maps a batch of faces to their weights [B], such as a `wing_tf.data.PoseBalance`.
+
+It is traced without AutoGraph: use `tf.where`, not `if`, for conditions that depend on tensors.
+"""
 
 
 def weights_of_faces(name: str, function: FaceWeights, faces: dict) -> tf.Tensor:
