@@ -8,8 +8,9 @@ sigma 1.
 # The paper is unclear: the rate "drops to 1e-4 at epoch 120 and epoch 200", here a tenth at each.
 # The paper is silent: the batch size, here 16; when training with one sigma has converged: 100
 epochs without a better validation, at most 220, so that sigma 4 is trained at all three rates; the
-rate while sigma decreases: the last one, with a loss in units of the first sigma, so that Adam's
-moments fit; the residuals' weight: 1 beside a cross entropy that is summed over pixels.
+rate while sigma decreases: the last one, with the loss times the first sigma over the current one,
+which keeps the scale of the gradients in Adam's moments; the residuals' weight: 1 beside a cross
+entropy that is summed over pixels.
 # Deviates from the paper: translation and scale change every face, not every other one. Boxes are
 tight landmark boxes as in the paper, times 1.15, or the outline would lie on the border. For CPUs
 there is smt_small_300w_cpu.py.

@@ -8,8 +8,8 @@ small; it is computed from a center of 2 x 2 x 128, there 4 x 4 x 512; and sigma
 Result: Helen 3.36 % (3.26 to 3.47), NMDE 3.20 on 68 and 2.48 on 49 landmarks; 100.2 minutes on one
 core of an AMD EPYC without AVX-512 beside other jobs, 2026-11-26. The same network read without its
 residuals 3.37, by arg max 4.22, with residuals 4.21 %; mean size of the residuals .02 heatmap
-pixels, theta .5. Worth trying: after 12 epochs of one hourglass, sigma .5 was .33 better, and the
-network without residuals (model.residuals=False) .10 (docs/results, settle_smt, three seeds).
+pixels, theta .5. Worth trying: on validation faces, after 12 epochs of one hourglass, sigma .5
+was .34 better, and model.residuals=False .12 (docs/results, settle_smt, three seeds).
 Command: wing-train --config=configs/smt_small_300w_cpu.py --workdir=RUN --config.data.path=RECORDS
 """
 

@@ -14,6 +14,9 @@ from wing_tf.data.augment import Augmentation, Augmenter
 from wing_tf.data.face_weights import FaceWeights, repeat_faces, weights_of_faces, with_loss_weights
 from wing_tf.data.records import RecordSet
 
+# Without AutoGraph, which takes seconds: none of these functions has conditions on tensors.
+_plain = tf.autograph.experimental.do_not_convert
+
 
 def dataset_from_records(
     records: RecordSet,
@@ -98,12 +101,12 @@ def dataset_from_records(
             )
         steps = math.ceil(records.num_faces / batch_size)
         faces = read.read_faces(records, ratio)
-        if augmenter.boundary_curves:
-            faces = faces.map(lambda face: face | _curve_samples(face, augmenter.boundary_curves))
+        if curves := augmenter.boundary_curves:
+            faces = faces.map(_plain(lambda face: face | _curve_samples(face, curves)))
         batches = (faces.cache() if cache else faces).batch(batch_size)
-        batches = batches.map(lambda batch: with_loss_weights(batch, loss_weights))
+        batches = batches.map(_plain(lambda batch: with_loss_weights(batch, loss_weights)))
 
-    @tf.autograph.experimental.do_not_convert
+    @_plain
     def augment(faces):
         images, targets, weights = augmenter(faces)
         if isinstance(targets, list):  # A dataset would stack them.
@@ -204,7 +207,7 @@ def training_batches(
     order_seed, draw_seed = np.random.SeedSequence(seed).generate_state(2).astype(np.int64) // 2
     steps = records.num_faces // batch_size
 
-    @tf.autograph.experimental.do_not_convert
+    @_plain
     def finish(face):
         face = face if label_change is None else label_change(face)
         face = {name: value for name, value in face.items() if name != "key"}
@@ -213,12 +216,12 @@ def training_batches(
     source = (records, ratio, batch_size, sampling_weights, finish)
     epoch_batches, load = _from_memory(*source) if cache else _from_files(*source, shuffle_buffer)
 
-    @tf.autograph.experimental.do_not_convert
+    @_plain
     def epoch(number):
         batches = epoch_batches(tf.stack([tf.constant(order_seed), number]))
         return batches.take(steps).enumerate(number * steps)
 
-    @tf.autograph.experimental.do_not_convert
+    @_plain
     def with_draws(number, batch):
         draws = tf.random.stateless_uniform([batch_size, num_draws], [draw_seed, number])
         return {**with_loss_weights(load(batch[own]), loss_weights), "draws": draws[own]}
@@ -270,7 +273,7 @@ def _from_files(
         chunks = read.interleave_records(files, len(records.files))
         chunks = chunks.batch(buffer).enumerate()
 
-        @tf.autograph.experimental.do_not_convert
+        @_plain
         def shuffled(i, chunk):
             return shuffle(repeat_faces(chunk, times(chunk), seed - [1 + i, 0]), seed + [1 + i, 0])
 
